@@ -1,0 +1,34 @@
+# Everything a fresh machine with Python 3.11 needs: `make study` and `make test`.
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+STUDY ?= studies/block_temp.yaml
+
+.PHONY: setup study test check bench clean
+
+setup: $(VENV)/.installed
+
+# torch is pinned by itself first: a range would pull the CUDA build and gigabytes with it.
+$(VENV)/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV) || python3 -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check torch==2.13.0 -c constraints.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev]' -c constraints.txt
+	touch $@
+
+study: setup
+	$(BIN)/sweeper run $(STUDY) --yes
+
+test: setup
+	$(BIN)/python -m pytest
+
+check: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: setup
+	$(BIN)/python -m tests.benchmarks.bench
+
+clean:
+	rm -rf $(VENV) .sweeper

@@ -1,0 +1,45 @@
+"""The mistakes a user can make, each with the exit code and the remedy it is answered with."""
+
+from __future__ import annotations
+
+
+class SweeperError(Exception):
+    """A failure that is told in one clear message, without a traceback.
+
+    `remedy` is one sentence saying what to do; the CLI prints it on a line of its own.
+    """
+
+    exit_code = 1
+
+    def __init__(self, message: str, remedy: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.remedy = remedy
+
+    def __reduce__(self) -> tuple[type[SweeperError], tuple[str, str]]:
+        # Exceptions with extra arguments lose them when pickled between Ray processes.
+        return (type(self), (self.message, self.remedy))
+
+
+class StudyError(SweeperError):
+    """The study file, or an option that overrides it, is wrong."""
+
+    exit_code = 2
+
+
+class SetupError(SweeperError):
+    """The environment lacks what the study asks for: a package, a GPU, a reachable server."""
+
+    exit_code = 3
+
+
+class DataError(SweeperError):
+    """Data, weights or a checkpoint cannot be read or are not what they should be."""
+
+    exit_code = 4
+
+
+class ConflictError(SweeperError):
+    """The workspace holds another study of this name, or another process is running it."""
+
+    exit_code = 5

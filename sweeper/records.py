@@ -1,0 +1,118 @@
+"""Plain records of a study: what the desk writes, the ledger keeps and the guide reads. No library objects."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Literal
+
+from sweeper.study import Study
+from trainer.recipe import Dispersion, Frozen, Recipe, Scalar, Seed
+
+Stage = Literal["screen", "confirm"]
+Role = Literal["baseline", "grid", "control"]
+TrialState = Literal["waiting", "running", "complete", "pruned", "diverged", "failed"]
+FINAL_STATES: frozenset[TrialState] = frozenset({"complete", "pruned", "diverged", "failed"})
+
+
+class Cell(Frozen):
+    """One configuration of a study: a setting of the loss, or a control that changes the recipe instead.
+
+    `label` is what people read ("block 1, lambda 0.25, tau 0.5"); `mark` names a cell of interest ("paper's
+    default"). The baseline is lambda 0 with the recipe unchanged.
+    """
+
+    role: Role
+    label: str
+    dispersion: Dispersion
+    overrides: tuple[tuple[str, Scalar], ...] = ()
+    mark: str | None = None
+
+    @property
+    def key(self) -> str:
+        """A stable name: 'baseline', or ten hex digits of what the cell does (never of how it is called)."""
+        if self.role == "baseline":
+            return "baseline"
+        does = json.dumps([self.dispersion.model_dump(), sorted(self.overrides)], sort_keys=True)
+        return hashlib.sha256(does.encode()).hexdigest()[:10]
+
+    def recipe(self, shared: Recipe) -> Recipe:
+        """The study's recipe as this cell trains it."""
+        return shared.override(dict(self.overrides)) if self.overrides else shared
+
+
+class TrialSpec(Frozen):
+    """A trial: one cell on one seed in one stage."""
+
+    stage: Stage
+    cell: Cell
+    seed: Seed
+
+    @property
+    def key(self) -> str:
+        """Unique within a study, e.g. 'screen.3f9c01ab22.2'."""
+        return f"{self.stage}.{self.cell.key}.{self.seed}"
+
+
+class Facts(Frozen):
+    """What a worker read and where it ran; goes into every trial's record."""
+
+    data_hash: str
+    extractor: str
+    extractor_sha256: str
+    device: str
+
+
+class Rung(Frozen):
+    """Metrics of one trial at one rung.
+
+    Names: the objective ('fid_10k'); 'train_loss' and, with lambda > 0, 'dispersive_loss' and 'floor_distance'
+    (means since the rung before); 'floor_share' (share of all steps so far at the loss's floor);
+    'feature_norm.block_<i>' and 'effective_rank.block_<i>' (on the probe); 'train_s', 'eval_s', 'cpu_s' (seconds
+    so far). At the last rung also 'kid_<n>', 'precision_<n>', 'recall_<n>', 'val_loss', 'nearest_train' (median
+    pixel distance of samples to their nearest training image) and 'nearest_train_ratio' (the same divided by the
+    held-out images' median; below 1 the model copies).
+    """
+
+    step: int
+    metrics: dict[str, float]
+
+
+class LaneReport(Frozen):
+    """One lane's news from a worker at a rung; `grid_png` is its sample grid at the last rung."""
+
+    key: str
+    diverged: bool
+    rung: Rung
+    grid_png: bytes | None = None
+
+
+class TrialRecord(Frozen):
+    """All that is known of one trial; `note` says why it failed or was stopped."""
+
+    spec: TrialSpec
+    state: TrialState
+    rungs: tuple[Rung, ...] = ()
+    facts: Facts | None = None
+    note: str = ""
+
+
+class Provenance(Frozen):
+    """Where a study's figures come from."""
+
+    command: str
+    commit: str
+    dirty: bool
+    versions: dict[str, str]
+    cores: int
+    started: str
+    wall_s: float
+    torch_fidelity_difference: float | None = None
+
+
+class StudyRecord(Frozen):
+    """A study as the ledger remembers it: all a guide needs."""
+
+    study: Study
+    provenance: Provenance
+    trials: tuple[TrialRecord, ...]

