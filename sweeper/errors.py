@@ -43,3 +43,7 @@ class ConflictError(SweeperError):
     """The workspace holds another study of this name, or another process is running it."""
 
     exit_code = 5
+
+
+class StaleAttemptError(Exception):
+    """A worker speaks for an attempt that a newer one has replaced; it stops without a word. Never a user's mistake."""

@@ -67,7 +67,7 @@ class Rung(Frozen):
     """Metrics of one trial at one rung.
 
     Names: the objective ('fid_10k'); 'train_loss' and, with lambda > 0, 'dispersive_loss' and 'floor_distance'
-    (means since the rung before); 'floor_share' (share of all steps so far at the loss's floor);
+    (means over about the last 50 steps); 'floor_share' (share of all steps so far at the loss's floor);
     'feature_norm.block_<i>' and 'effective_rank.block_<i>' (on the probe); 'train_s', 'eval_s', 'cpu_s' (seconds
     so far). At the last rung also 'kid_<n>', 'precision_<n>', 'recall_<n>', 'val_loss', 'nearest_train' (median
     pixel distance of samples to their nearest training image) and 'nearest_train_ratio' (the same divided by the
@@ -116,3 +116,36 @@ class StudyRecord(Frozen):
     study: Study
     provenance: Provenance
     trials: tuple[TrialRecord, ...]
+
+
+class Assignment(Frozen):
+    """A cohort as a worker gets it: one attempt at training some trials that share a recipe.
+
+    `living` are the keys still wanted (all of them at first); `rungs` are optimiser steps. With `check_fid` the worker
+    compares its FID with torch-fidelity's on the same features once.
+    """
+
+    cohort: str
+    attempt: int
+    recipe: Recipe
+    trials: tuple[TrialSpec, ...]
+    living: frozenset[str]
+    rungs: tuple[int, ...]
+    checkpoint: str
+    checkpoint_seconds: float
+    cache: str
+    cpus: int
+    gpu: bool
+    check_fid: bool
+
+
+class Progress(Frozen):
+    """How far a study is, for people who wait for it."""
+
+    stage: Stage
+    counts: dict[TrialState, int]
+    best: str = ""
+    finished_trials: int = 0
+    total_trials: int = 0
+    messages: tuple[str, ...] = ()
+    first_step_at: float | None = None

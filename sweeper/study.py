@@ -2,94 +2,55 @@
 
 from __future__ import annotations
 
-import math
+from collections.abc import Iterator
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, ValidationError, field_validator, model_validator
 
-from trainer.recipe import Dispersion, Frozen, Recipe, Scalar, Seed, TauUnits, Variant
+from sweeper import controls as control_arms
+from sweeper import space as settings
+from sweeper.controls import Control, Name
+from sweeper.misfit import Misfit
+from sweeper.space import AsWritten, Axis, Block, ExtraCell, Positive, Range, Space, block_indices
+from trainer.recipe import Frozen, Recipe, Seed
 
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
-Depth = Annotated[float, Field(ge=0, le=1, strict=True)]
-Index = Annotated[int, Field(ge=0, strict=True)]
-Block = Index | Depth | Literal["all"] | Annotated[tuple[Index | Depth, ...], Field(min_length=1)]
+__all__ = [
+    "AsWritten",
+    "Axis",
+    "Block",
+    "Confirm",
+    "Control",
+    "ExtraCell",
+    "Name",
+    "Positive",
+    "Range",
+    "Resources",
+    "Screen",
+    "Space",
+    "Study",
+    "block_indices",
+]
 
-
-class Range(Frozen):
-    """An interval of a knob: `count` points for a grid, a continuous interval for random and tpe."""
-
-    low: float = Field(gt=0)
-    high: float = Field(gt=0)
-    count: int = Field(ge=2, le=1_000_000)
-    scale: Literal["linear", "log"] = "log"
-
-    @model_validator(mode="after")
-    def _low_below_high(self) -> Self:
-        if self.low >= self.high:
-            raise ValueError(f"low must be below high, not {self.low:g} and {self.high:g}")
-        return self
-
-    def points(self) -> tuple[float, ...]:
-        """The grid's points, both ends included, rounded to 6 significant digits."""
-        forward, back = (math.log, math.exp) if self.scale == "log" else (float, float)
-        low, high = forward(self.low), forward(self.high)
-        step = (high - low) / (self.count - 1)
-        return tuple(float(f"{back(low + step * i):.6g}") for i in range(self.count))
+MAX_SEEDS = 1000
 
 
-Positive = Annotated[float, Field(gt=0)]
-Axis = Range | Annotated[tuple[Positive, ...], Field(min_length=1)]
+def _seeds_from(first: int) -> BeforeValidator:
+    """Let seeds be written as their number: `seeds: 3` is `first`, `first + 1`, `first + 2`."""
 
+    def expand(given: object) -> object:
+        if isinstance(given, (list, tuple)):
+            return given
+        if not isinstance(given, int) or isinstance(given, bool) or not 1 <= given <= MAX_SEEDS:
+            raise ValueError(f"must be a number of seeds from 1 to {MAX_SEEDS}, or a list of seeds")
+        return tuple(range(first, first + given))
 
-def block_indices(block: int | float | str | tuple[int | float, ...], depth: int) -> tuple[int, ...]:
-    """Resolve a block as written to 0-based indices in a model of `depth` blocks.
-
-    An int is an index; a float is a fraction of the depth, floor(fraction * depth), with 1.0 the last block, so
-    the paper's depth/4 is 0.25; 'all' is every block; a list is several. Raises ValueError outside the depth.
-    """
-    if block == "all":
-        return tuple(range(depth))
-    if isinstance(block, tuple):
-        return tuple(sorted({index for one in block for index in block_indices(one, depth)}))
-    if isinstance(block, float):
-        return (min(int(block * depth), depth - 1),)
-    if not isinstance(block, int) or not 0 <= block < depth:
-        raise ValueError(f"block {block} is outside this model's depth {depth}: 0 to {depth - 1}")
-    return (block,)
-
-
-class Space(Frozen):
-    """The knobs a study turns. The baseline, lambda 0, is always included and not written here."""
-
-    block: Annotated[tuple[Block, ...], Field(min_length=1)]
-    lam: Axis = Field(alias="lambda")
-    tau: Axis = (1.0,)
-    variant: Annotated[tuple[Variant, ...], Field(min_length=1)] = ("l2",)
-    tau_units: TauUnits = "absolute"
-
-
-class ExtraCell(Frozen):
-    """A setting of its own, marked in the guide; one that the grid already has is marked there."""
-
-    label: str = Field(min_length=1, max_length=80)
-    block: Block
-    lam: Positive = Field(alias="lambda")
-    tau: Positive
-    variant: Variant = "l2"
-    tau_units: TauUnits = "absolute"
-
-
-class Control(Frozen):
-    """A plain alternative to dispersion: lambda 0 with fields of the recipe changed."""
-
-    name: Name
-    set: dict[str, Scalar] = Field(min_length=1, description="dotted recipe fields, e.g. {train.weight_decay: 0.5}")
+    return BeforeValidator(expand, json_schema_input_type=int | tuple[Seed, ...])
 
 
 class Screen(Frozen):
     """Few seeds, every cell, early stopping: finds candidates, claims nothing."""
 
-    seeds: Annotated[tuple[Seed, ...], Field(min_length=1)] = (0, 1, 2)
+    seeds: Annotated[tuple[Seed, ...], Field(min_length=1), _seeds_from(0)] = (0, 1, 2)
     rungs: Annotated[tuple[Annotated[float, Field(gt=0, le=1)], ...], Field(min_length=1)] = Field(
         (0.5, 1.0), description="where trials are measured, as fractions of train.steps; the last is 1"
     )
@@ -97,19 +58,16 @@ class Screen(Frozen):
     trials: int | None = Field(None, ge=1, description="trial budget of random and tpe, baseline included")
     pruner: Literal["race", "none", "median", "halving", "hyperband", "wilcoxon"] = "race"
 
-    @field_validator("seeds", mode="before")
-    @classmethod
-    def _count_of_seeds(cls, given: object) -> object:
-        return tuple(range(given)) if isinstance(given, int) and not isinstance(given, bool) else given
-
     @model_validator(mode="after")
     def _rungs_rise_and_budget_fits(self) -> Self:
         if list(self.rungs) != sorted(set(self.rungs)) or self.rungs[-1] != 1:
             raise ValueError(f"rungs must rise and end at 1, not {list(self.rungs)}")
         if len(set(self.seeds)) != len(self.seeds):
             raise ValueError(f"seeds must differ, not {list(self.seeds)}")
-        if (self.sampler == "grid") != (self.trials is None):
+        if self.sampler == "grid" and self.trials is not None:
             raise ValueError("trials is the budget of sampler random and tpe; a grid runs every cell")
+        if self.sampler != "grid" and self.trials is None:
+            raise ValueError(f"trials is missing: sampler {self.sampler} needs a trial budget")
         return self
 
 
@@ -117,13 +75,14 @@ class Confirm(Frozen):
     """The best few and the baseline again, on fresh seeds and without pruning."""
 
     top: int = Field(3, ge=1, le=100)
-    seeds: Annotated[tuple[Seed, ...], Field(min_length=2)] = (100, 101, 102, 103, 104)
+    seeds: Annotated[tuple[Seed, ...], Field(min_length=2), _seeds_from(100)] = (100, 101, 102, 103, 104)
     margin: float = Field(0.05, gt=0, lt=1, description="relative change of the objective that matters")
 
-    @field_validator("seeds", mode="before")
-    @classmethod
-    def _count_of_seeds(cls, given: object) -> object:
-        return tuple(range(100, 100 + given)) if isinstance(given, int) and not isinstance(given, bool) else given
+    @model_validator(mode="after")
+    def _seeds_differ(self) -> Self:
+        if len(set(self.seeds)) != len(self.seeds):
+            raise ValueError(f"seeds must differ, not {list(self.seeds)}")
+        return self
 
 
 class Resources(Frozen):
@@ -136,11 +95,12 @@ class Resources(Frozen):
     checkpoint_seconds: float = Field(30.0, gt=0, description="longest time between checkpoints of a cohort")
     retries: int = Field(3, ge=0, description="how often a cohort whose worker died is started again")
 
-    @field_validator("cohort")
+    @field_validator("cohort", mode="before")
     @classmethod
-    def _at_least_one_lane(cls, given: int | str) -> int | str:
-        if isinstance(given, int) and given < 1:
-            raise ValueError(f"cohort must be 'auto' or at least 1, not {given}")
+    def _auto_or_lanes(cls, given: object) -> object:
+        is_count = isinstance(given, int) and not isinstance(given, bool) and given >= 1
+        if not is_count and given != "auto":
+            raise ValueError("must be 'auto' or a number of trials from 1")
         return given
 
 
@@ -160,18 +120,30 @@ class Study(Frozen):
 
     @model_validator(mode="after")
     def _parts_fit_together(self) -> Self:
-        depth = self.recipe.model.depth
-        for block in (*self.space.block, *(cell.block for cell in self.cells)):
-            block_indices(block, depth)
-        if self.space.tau_units == "relative" and self.space.variant != ("l2",):
-            raise ValueError(f"tau_units 'relative' is defined for variant l2 only, not {list(self.space.variant)}")
-        for cell in self.cells:
-            Dispersion(blocks=(0,), lam=cell.lam, tau=cell.tau, variant=cell.variant, tau_units=cell.tau_units)
-        for control in self.controls:
-            self.recipe.override(control.set)
-        if self.confirm and set(self.confirm.seeds) & set(self.screen.seeds):
-            raise ValueError("confirm.seeds must be fresh: none of them may be a screen seed")
+        wrong = [
+            *settings.misfits(self.space, self.cells, self.recipe.model.depth),
+            *control_arms.misfits(self.controls, self.recipe),
+            *(misfit.details() for misfit in self._misfits()),
+        ]
+        if wrong:
+            # pydantic merges a ValidationError raised here into its own and keeps the places (pydantic-core 2).
+            raise ValidationError.from_exception_data("Study", wrong)
         return self
+
+    def _misfits(self) -> Iterator[Misfit]:
+        if self.recipe.train.batch == 1:
+            yield Misfit(("recipe", "train", "batch"), "must be at least 2: Dispersive Loss is 0 at batch 1", 1)
+        for place, seed in enumerate(self.confirm.seeds if self.confirm else ()):
+            if seed in self.screen.seeds:
+                yield Misfit(("confirm", "seeds", place), "must be fresh: no seed of the screen", seed)
+        fixed = 1 + len(self.cells) + len(self.controls)
+        least = (fixed + 1) * len(self.screen.seeds)
+        if self.screen.trials is not None and self.screen.trials < least:
+            says = (
+                f"must be at least {least}: {len(self.screen.seeds)} seeds of the baseline, "
+                f"{fixed - 1} extra cells and controls, and one configuration to search"
+            )
+            yield Misfit(("screen", "trials"), says, self.screen.trials)
 
     @property
     def objective(self) -> str:

@@ -1,0 +1,242 @@
+"""The one process that owns search and ledger: it hands out cohorts, records what workers report, and judges."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter, deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from sweeper.cohorts import CohortFolder, StoredCohort
+from sweeper.errors import StaleAttemptError
+from sweeper.ledger import Ledger
+from sweeper.plan import confirm_trials, lane_count, rung_steps, screen_trials
+from sweeper.records import (
+    Assignment,
+    Facts,
+    LaneReport,
+    Progress,
+    Provenance,
+    Stage,
+    TrialSpec,
+    TrialState,
+)
+from sweeper.search import Search
+from sweeper.study import Study
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where a desk keeps what it owns; plain values, so that they travel to its process."""
+
+    store_url: str
+    tracking_uri: str
+    artifacts: Path | None
+    folder: Path
+    cache: Path
+
+
+@dataclass
+class _Running:
+    # A cohort in work: its trials, the keys still wanted, and the attempt that may report.
+    stage: Stage
+    trials: tuple[TrialSpec, ...]
+    living: set[str]
+    attempt: int = 0
+    specs: dict[str, TrialSpec] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.specs = {trial.key: trial for trial in self.trials}
+
+
+class Desk:
+    """Decides which cohort runs next and which trials survive; every decision is on disk before it is told."""
+
+    def __init__(self, study: Study, stages: Sequence[Stage], places: Places, provenance: Provenance) -> None:
+        """Open or continue the study; trials that were running when it was last left are handed out first."""
+        self._study, self._stages, self._places, self._provenance = study, deque(stages), places, provenance
+        self._started = time.time()
+        self._ledger = Ledger(places.tracking_uri, places.artifacts, places.folder / "outbox.jsonl", study.name)
+        self._ledger.study_opened(study, provenance)
+        self._cohorts = CohortFolder(places.folder / "cohorts")
+        self._running: dict[str, _Running] = {}
+        self._left: deque[StoredCohort] = deque()
+        self._searches: dict[Stage, Search] = {}
+        self._lanes = lane_count(study, "cuda" if study.resources.gpus else "cpu")
+        self._fid_difference = provenance.torch_fidelity_difference
+        self._fid_checked_by: str | None = None
+        self._first_step_at: float | None = None
+        self._stage: Stage = stages[0]
+        self._open_stage()
+
+    def claim(self) -> str | None:
+        """Return the name of the next cohort to train, or None if none can be given now (see `done`)."""
+        while not self._left:
+            trials = self._search.claim(self._lanes)
+            if trials:
+                self._left.append(self._cohorts.store(trials))
+            elif self._search_done() and len(self._stages) > 1:
+                self._stages.popleft()
+                self._open_stage()
+            else:
+                return None
+        cohort = self._left.popleft()
+        states = self._search.states()
+        living = {trial.key for trial in cohort.trials if states[trial.key] == "running"}
+        self._running[cohort.name] = _Running(self._stage, cohort.trials, living)
+        return cohort.name
+
+    def done(self) -> bool:
+        """Whether every trial of every stage is decided."""
+        return not self._left and len(self._stages) == 1 and self._search_done()
+
+    def begin(self, cohort: str) -> Assignment:
+        """Start an attempt at a cohort; attempts before it may no longer report."""
+        running = self._running[cohort]
+        running.attempt += 1
+        recipe = running.trials[0].cell.recipe(self._study.recipe)
+        resources = self._study.resources
+        return Assignment(
+            cohort=cohort,
+            attempt=running.attempt,
+            recipe=recipe,
+            trials=running.trials,
+            living=frozenset(running.living),
+            rungs=rung_steps(self._study, recipe),
+            checkpoint=str(self._cohorts.checkpoint(cohort)),
+            checkpoint_seconds=resources.checkpoint_seconds,
+            cache=str(self._places.cache),
+            cpus=resources.cpus,
+            gpu=resources.gpus > 0,
+            check_fid=self._takes_fid_check(cohort, running),
+        )
+
+    def started(self, cohort: str, attempt: int) -> None:
+        """Record that an attempt's training begins."""
+        running = self._current(cohort, attempt)
+        self._first_step_at = self._first_step_at or time.time()
+        for key in sorted(running.living):
+            self._ledger.trial_started(running.specs[key], attempt)
+
+    def report(
+        self, cohort: str, attempt: int, reports: Sequence[LaneReport], facts: Facts, last: bool
+    ) -> frozenset[str]:
+        """Record a rung of all living lanes, then judge them together; return the keys that go on.
+
+        Idempotent: a rung reported again changes nothing. The ledger is told before the search decides, so that a
+        crash in between repeats the report instead of losing it.
+        """
+        running = self._current(cohort, attempt)
+        for report in reports:
+            spec = running.specs[report.key]
+            self._ledger.rung(spec, report.rung, facts)
+            if report.grid_png is not None:
+                self._ledger.grid(spec, report.grid_png, report.rung.step)
+            self._fid_difference = report.rung.metrics.get("torch_fidelity_difference", self._fid_difference)
+            if not report.diverged:
+                self._search_report(running, report)
+        for report in reports:
+            if report.diverged:
+                self._finish(running, report.key, "diverged", "loss or weights not finite")
+            elif last:
+                self._finish(running, report.key, "complete", "", report.rung.metrics[self._study.objective])
+        self._judge(running)
+        if not running.living:
+            self._close(cohort)
+        return frozenset(running.living)
+
+    def failed(self, cohort: str, reason: str, attempt: int | None = None) -> None:
+        """Record that a cohort cannot be trained: an error in its worker, or more deaths than retries."""
+        running = self._running.get(cohort)
+        if running is None or (attempt is not None and attempt != running.attempt):
+            return
+        for key in sorted(running.living):
+            self._finish(running, key, "failed", reason)
+        self._close(cohort)
+
+    def progress(self) -> Progress:
+        """Return how far the study is."""
+        counts: Counter[TrialState] = Counter()
+        for search in self._searches.values():
+            counts.update(search.states().values())
+        best = self._search.best()
+        trouble = self._ledger.trouble
+        return Progress(
+            stage=self._stage,
+            counts=dict(counts),
+            best=f"{best[0].cell.label}: {self._study.objective} {best[1]:.1f}" if best else "",
+            total_trials=sum(counts.values()),
+            messages=(f"recording is delayed: {trouble}",) if trouble else (),
+            first_step_at=self._first_step_at,
+        )
+
+    def close(self, interrupted: bool, timeout: float) -> bool:
+        """Write the study's end and deliver what is undelivered; return whether everything arrived."""
+        failed = any(search.counts().get("failed", 0) for search in self._searches.values())
+        provenance = self._provenance.model_copy(
+            update={
+                "wall_s": self._provenance.wall_s + time.time() - self._started,
+                "torch_fidelity_difference": self._fid_difference,
+            }
+        )
+        if interrupted:
+            self._ledger.interrupted(provenance)
+        else:
+            self._ledger.study_finished(provenance, failed)
+        return self._ledger.close(timeout)
+
+    @property
+    def _search(self) -> Search:
+        return self._searches[self._stage]
+
+    def _search_done(self) -> bool:
+        counts = self._search.counts()
+        return not counts.get("waiting", 0) and not counts.get("running", 0)
+
+    def _open_stage(self) -> None:
+        self._stage = self._stages[0]
+        trials = screen_trials(self._study)
+        if self._stage == "confirm":
+            screened = self._searches.get("screen") or Search(self._places.store_url, self._study, "screen", trials)
+            trials = confirm_trials(self._study, screened.candidates())
+        search = Search(self._places.store_url, self._study, self._stage, trials)
+        self._searches[self._stage] = search
+        running = {spec.key: spec for spec in search.running()}
+        self._left.extend(self._cohorts.unfinished(running.keys()))
+        stored = {trial.key for cohort in self._left for trial in cohort.trials}
+        # Claimed, but the crash came before the cohort was stored.
+        self._left.extend(self._cohorts.store([spec]) for key, spec in running.items() if key not in stored)
+
+    def _takes_fid_check(self, cohort: str, running: _Running) -> bool:
+        # Once a study, by the first cohort with a baseline.
+        if self._fid_difference is None and any(trial.cell.role == "baseline" for trial in running.trials):
+            self._fid_checked_by = self._fid_checked_by or cohort
+        return self._fid_checked_by == cohort
+
+    def _current(self, cohort: str, attempt: int) -> _Running:
+        running = self._running.get(cohort)
+        if running is None or running.attempt != attempt:
+            raise StaleAttemptError(f"attempt {attempt} at cohort {cohort} was replaced")
+        return running
+
+    def _search_report(self, running: _Running, report: LaneReport) -> None:
+        steps = rung_steps(self._study, running.trials[0].cell.recipe(self._study.recipe))
+        self._search.report(
+            report.key, report.rung.step, steps.index(report.rung.step), report.rung.metrics[self._study.objective]
+        )
+
+    def _judge(self, running: _Running) -> None:
+        for key in sorted(self._search.judge(sorted(running.living))):
+            self._finish(running, key, "pruned", "stopped: clearly behind")
+        for spec in self._search.take_dropped():
+            self._ledger.trial_finished(spec, "pruned", "never started: its configuration is out of the race")
+
+    def _finish(self, running: _Running, key: str, state: TrialState, note: str, value: float | None = None) -> None:
+        self._ledger.trial_finished(running.specs[key], state, note)
+        self._search.finish(key, state, value)
+        running.living.discard(key)
+
+    def _close(self, cohort: str) -> None:
+        self._cohorts.remove(cohort)
+        del self._running[cohort]

@@ -1,0 +1,94 @@
+"""What the desk tells the ledger, as it lies in the outbox: each event is complete in itself and carries its time."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, TypeAdapter
+
+from sweeper.records import Facts, Provenance, Rung, TrialSpec, TrialState
+from sweeper.study import Study
+from trainer.recipe import Frozen
+
+StudyEnd = Literal["finished", "failed", "interrupted"]
+
+
+class Event(Frozen):
+    """Something that happened at `at_ms`, milliseconds since 1970."""
+
+    at_ms: int
+
+
+class StudyOpened(Event):
+    """A study begins or is continued."""
+
+    kind: Literal["study_opened"] = "study_opened"
+    study: Study
+    provenance: Provenance
+
+
+class TrialStarted(Event):
+    """A worker begins or continues a trial; `attempt` counts from 1."""
+
+    kind: Literal["trial_started"] = "trial_started"
+    spec: TrialSpec
+    attempt: int = Field(ge=1)
+
+
+class RungReached(Event):
+    """A trial was measured."""
+
+    kind: Literal["rung_reached"] = "rung_reached"
+    spec: TrialSpec
+    rung: Rung
+    facts: Facts
+
+
+class GridDrawn(Event):
+    """A trial's sample grid lies in `file`, relative to the outbox's folder, until it is delivered."""
+
+    kind: Literal["grid_drawn"] = "grid_drawn"
+    spec: TrialSpec
+    step: int
+    file: str
+
+
+class TrialFinished(Event):
+    """A trial's fate is decided; it need not have started."""
+
+    kind: Literal["trial_finished"] = "trial_finished"
+    spec: TrialSpec
+    state: TrialState
+    note: str
+
+
+class StudyEnded(Event):
+    """The driver stops working on the study."""
+
+    kind: Literal["study_ended"] = "study_ended"
+    end: StudyEnd
+    provenance: Provenance
+
+
+class ArtifactMade(Event):
+    """A file or folder belongs to the study: its guide."""
+
+    kind: Literal["artifact_made"] = "artifact_made"
+    path: str
+
+
+AnyEvent = Annotated[
+    StudyOpened | TrialStarted | RungReached | GridDrawn | TrialFinished | StudyEnded | ArtifactMade,
+    Field(discriminator="kind"),
+]
+_EVENT: TypeAdapter[AnyEvent] = TypeAdapter(AnyEvent)
+
+
+def to_line(event: AnyEvent) -> str:
+    """Write an event as one line of JSON."""
+    return event.model_dump_json(by_alias=True)
+
+
+def from_line(line: bytes) -> AnyEvent:
+    """Read an event; raises ValueError for anything else."""
+    return _EVENT.validate_json(line)

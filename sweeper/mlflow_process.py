@@ -1,0 +1,42 @@
+"""How MLflow is run: the environment of a process that imports it, and the server behind `sweeper ui`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+# Read by MLflow 3.17 when it is imported (telemetry, logging) or at every call (HTTP). Retrying is the ledger's
+# own business: at MLflow's default of 7 retries a call to a server that is down blocks for 246 s.
+ENVIRONMENT = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_LOGGING_LEVEL": "CRITICAL",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "MLFLOW_ENABLE_ASYNC_LOGGING": "false",
+    "MLFLOW_TRUNCATE_LONG_VALUES": "false",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "15",
+    "GIT_PYTHON_REFRESH": "quiet",
+}
+
+
+def prepare_environment() -> None:
+    """Make MLflow quiet and quick to give up, as far as the user's own environment does not say otherwise.
+
+    Must run before mlflow is imported; the ledger and the readers do so themselves.
+    """
+    for name, value in ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+
+
+def ui_command(uri: str, artifacts: Path, port: int) -> tuple[list[str], dict[str, str]]:
+    """Return arguments and environment of MLflow's own server over a database, on this machine only.
+
+    It takes about 16 s to answer on http://127.0.0.1:<port>/health (16 s instead of 25 s and 0.4 GB instead of
+    1.2 GB, as its job execution is off).
+    """
+    argv = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    argv += ["--backend-store-uri", uri, "--default-artifact-root", artifacts.absolute().as_uri()]
+    server = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_LOGGING_LEVEL": "WARNING"}
+    return argv, {**ENVIRONMENT, **os.environ, **server}

@@ -1,0 +1,152 @@
+"""A durable log of lines waiting to be delivered: appended before anyone tries, forgotten by nobody.
+
+Three files lie side by side: `<path>` holds every line ever appended, `<path>.mark` the byte up to which they were
+delivered, `<path>.rejected` the lines that were refused, with the reason. One process at a time owns them.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import threading
+from pathlib import Path
+from types import TracebackType
+from typing import NamedTuple, Self
+
+
+class Entry(NamedTuple):
+    """A line of the outbox, without its newline, and the byte after it."""
+
+    line: bytes
+    end: int
+
+
+class Outbox:
+    """Append lines from any thread; one thread takes them from the front, in order."""
+
+    def __init__(self, path: Path) -> None:
+        """Open or create the log; a last line torn by a crash is cut off.
+
+        Raises OSError where the folder cannot be written.
+        """
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.path = path
+        self._mark_path = path.with_name(path.name + ".mark")
+        self._rejected_path = path.with_name(path.name + ".rejected")
+        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+        self._size = _cut_torn_tail(self._file)
+        self._mark = self._read_mark()
+        self._changed = threading.Condition()
+
+    def append(self, line: str) -> None:
+        """Hand a line, which may not contain a newline, to the operating system.
+
+        When the call returns the line survives a crash of this process (of the machine: as soon as the kernel has
+        written it back). Raises OSError when the disk is full; the log is then as it was before.
+        """
+        data = line.encode() + b"\n"
+        assert data.count(b"\n") == 1, "a line has no newline inside"
+        with self._changed:
+            if os.write(self._file, data) != len(data):
+                os.ftruncate(self._file, self._size)
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
+            self._size += len(data)
+            self._changed.notify_all()
+
+    def first(self, timeout: float) -> Entry | None:
+        """Return the oldest undelivered line, waiting up to `timeout` seconds for one."""
+        with self._changed:
+            if not self._changed.wait_for(lambda: self._mark < self._size, timeout):
+                return None
+            return self._read_entry()
+
+    def delivered(self, entry: Entry) -> None:
+        """Move the mark behind `entry`."""
+        self._move_mark(entry.end)
+
+    def set_aside(self, entry: Entry, reason: str) -> None:
+        """Move `entry` to the rejected lines, with the reason, and go on behind it."""
+        note = {"reason": reason, "line": entry.line.decode(errors="replace")}
+        with self._rejected_path.open("a") as rejected:
+            rejected.write(json.dumps(note) + "\n")
+        self._move_mark(entry.end)
+
+    def rewind(self) -> None:
+        """Put the mark at the beginning: every line will be delivered again."""
+        self._move_mark(0)
+
+    def wake(self) -> None:
+        """Let a thread that waits in `first` look up, as if its time were over."""
+        with self._changed:
+            self._changed.notify_all()
+
+    def wait_until_empty(self, timeout: float) -> bool:
+        """Wait until everything is delivered; return whether it is."""
+        with self._changed:
+            return self._changed.wait_for(lambda: self._mark >= self._size, timeout)
+
+    @property
+    def has_history(self) -> bool:
+        """Whether some line was delivered before."""
+        return self._mark > 0
+
+    @property
+    def rejected(self) -> int:
+        """How many lines were ever set aside."""
+        return self._rejected_path.read_bytes().count(b"\n") if self._rejected_path.exists() else 0
+
+    def close(self) -> None:
+        """Close the log; what is undelivered is found again by the next one to open it."""
+        with self._changed:
+            if self._file >= 0:
+                os.close(self._file)
+            self._file = -1
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def _read_entry(self) -> Entry:
+        data = b""
+        while b"\n" not in data:
+            piece = os.pread(self._file, 1 << 16, self._mark + len(data))
+            assert piece, "the log ends with a newline"
+            data += piece
+        line = data[: data.index(b"\n")]
+        return Entry(line, self._mark + len(line) + 1)
+
+    def _read_mark(self) -> int:
+        """Return the mark, or 0 (deliver everything again) where it does not fit this log."""
+        try:
+            mark = int(self._mark_path.read_text())
+        except (FileNotFoundError, ValueError):
+            return 0
+        fits = 0 < mark <= self._size and os.pread(self._file, 1, mark - 1) == b"\n"
+        return mark if fits else 0
+
+    def _move_mark(self, mark: int) -> None:
+        written = self._mark_path.with_name(self._mark_path.name + ".new")
+        written.write_text(str(mark))
+        written.replace(self._mark_path)
+        with self._changed:
+            self._mark = mark
+            self._changed.notify_all()
+
+
+def _cut_torn_tail(file: int) -> int:
+    """Truncate a log behind its last newline and return its size in bytes."""
+    size = os.lseek(file, 0, os.SEEK_END)
+    end, step = size, 1 << 16
+    while end > 0:
+        start = max(0, end - step)
+        newline = os.pread(file, end - start, start).rfind(b"\n")
+        if newline >= 0:
+            end = start + newline + 1
+            break
+        end = start
+    if end < size:
+        os.ftruncate(file, end)
+    return end

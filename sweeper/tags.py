@@ -1,0 +1,103 @@
+"""How records lie in MLflow's tags and parameters, and how they are read from there.
+
+What is read back lies in tags, because MLflow's `search_runs` returns the tags of thousands of runs at once, where
+metric histories cost a call each.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import TypeVar
+
+from sweeper.records import Facts, Provenance, Rung, TrialSpec
+from sweeper.study import Study
+from trainer.recipe import Frozen
+
+KEY, STATE, SPEC, STUDY, PROVENANCE, FACTS, NOTE, ATTEMPT = (
+    f"sweeper.{name}" for name in ("key", "state", "spec", "study", "provenance", "facts", "note", "attempt")
+)
+STUDY_KEY = "study"
+RUNG = "sweeper.rung."
+LENGTH = 5000  # characters of a tag: MLflow 3.17 allows 8000, some servers only 5000
+
+Record = TypeVar("Record", bound=Frozen)
+
+
+def record_tags(name: str, record: Frozen) -> dict[str, str]:
+    """Write a record as JSON over as many tags as it needs: name, name:1, name:2, ..."""
+    text = record.model_dump_json(by_alias=True)
+    starts = range(0, len(text), LENGTH)
+    return {name if i == 0 else f"{name}:{i}": text[at : at + LENGTH] for i, at in enumerate(starts)}
+
+
+def record_from(tags: Mapping[str, str], name: str, kind: type[Record]) -> Record | None:
+    """Read what `record_tags` wrote, or None where there is nothing.
+
+    JSON ends where it ends, so tags left over from a longer record do no harm. Raises ValueError for anything else.
+    """
+    if name not in tags:
+        return None
+    text, part = tags[name], 1
+    while (more := tags.get(f"{name}:{part}")) is not None:
+        text, part = text + more, part + 1
+    _, end = json.JSONDecoder().raw_decode(text)
+    return kind.model_validate_json(text[:end])
+
+
+def study_tags(study: Study, provenance: Provenance) -> dict[str, str]:
+    """A study's run: the study, what it asks, and where it runs."""
+    told = "\n\n".join(part for part in (study.question, study.tuning) if part)
+    return {STATE: "running", "mlflow.note.content": told, **record_tags(STUDY, study), **provenance_tags(provenance)}
+
+
+def provenance_tags(provenance: Provenance) -> dict[str, str]:
+    """Provenance, as a record and for people."""
+    return {
+        **record_tags(PROVENANCE, provenance),
+        "mlflow.source.name": provenance.command[:LENGTH],
+        "mlflow.source.type": "LOCAL",
+        "mlflow.source.git.commit": provenance.commit,
+        "git.dirty": str(provenance.dirty).lower(),
+        "cores": str(provenance.cores),
+        **{f"version.{name}": version for name, version in provenance.versions.items()},
+    }
+
+
+def trial_tags(spec: TrialSpec, parent: str) -> dict[str, str]:
+    """A trial's run when it is created, a child of the run `parent`."""
+    mark = {"mark": spec.cell.mark} if spec.cell.mark else {}
+    return {"mlflow.parentRunId": parent, KEY: spec.key, STATE: "running", **record_tags(SPEC, spec), **mark}
+
+
+def rung_tags(rung: Rung, facts: Facts) -> dict[str, str]:
+    """A rung, and what the worker read and where it ran."""
+    people = {name: str(value)[:LENGTH] for name, value in facts.model_dump().items()}
+    return {**record_tags(FACTS, facts), **people, **record_tags(f"{RUNG}{rung.step}", rung)}
+
+
+def rung_steps(tags: Mapping[str, str]) -> list[int]:
+    """The steps a trial was measured at, ascending."""
+    return sorted(int(name.removeprefix(RUNG)) for name in tags if name.startswith(RUNG) and ":" not in name)
+
+
+def trial_params(spec: TrialSpec) -> dict[str, str]:
+    """What a user filters and plots trials by, under the names of the YAML file."""
+    loss = spec.cell.dispersion
+    block = ",".join(str(index) for index in loss.blocks)
+    turned = {"block": block, "lambda": loss.lam, "tau": loss.tau, "variant": loss.variant, "tau_units": loss.tau_units}
+    place = {"seed": spec.seed, "stage": spec.stage, "role": spec.cell.role, "label": spec.cell.label}
+    return {name: str(value) for name, value in {**turned, **place, **dict(spec.cell.overrides)}.items()}
+
+
+def study_params(study: Study) -> dict[str, str]:
+    """The recipe all trials share, under dotted names, and the objective."""
+    return {"objective": study.objective, **_flat(study.recipe)}
+
+
+def _flat(tree: Frozen, prefix: str = "") -> dict[str, str]:
+    flat: dict[str, str] = {}
+    for name in type(tree).model_fields:
+        value = getattr(tree, name)
+        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, Frozen) else {f"{prefix}{name}": str(value)}
+    return flat

@@ -1,0 +1,163 @@
+"""One cohort's life in a worker process: train to a rung, save, measure, report, go on with the survivors."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Protocol
+
+import torch
+
+from sweeper.records import Assignment, Facts, LaneReport, Rung
+from trainer import checkpoint
+from trainer.cohort import Cohort, Measurement
+from trainer.data import Dataset, load
+from trainer.evaluate import Evaluator
+from trainer.grid import encode_png
+from trainer.recipe import DataRecipe, EvalRecipe, Lane
+
+log = logging.getLogger(__name__)
+
+CHUNK = 25  # optimiser steps between looks at the clock
+FID_CHECK_SAMPLES = 2000
+
+
+class DeskClient(Protocol):
+    """What a worker knows of the desk. Every call raises StaleAttemptError once a newer attempt has begun."""
+
+    def started(self, cohort: str, attempt: int) -> None:
+        """Say that training has begun."""
+
+    def report(
+        self, cohort: str, attempt: int, reports: Sequence[LaneReport], facts: Facts, last: bool
+    ) -> frozenset[str]:
+        """Record a rung of all living lanes and return the keys of those that go on."""
+
+
+def prepare_process(cpus: int) -> None:
+    """Set threads and denormals of this worker process, the one place where that is done."""
+    torch.set_num_threads(cpus)
+    torch.set_flush_denormal(True)
+
+
+def run(desk: DeskClient, assignment: Assignment) -> None:
+    """Train, measure and report a cohort until no lane is left."""
+    worker = _Worker(assignment)
+    desk.started(assignment.cohort, assignment.attempt)
+    for step in assignment.rungs:
+        if not worker.advance(step):
+            continue
+        survivors = desk.report(
+            assignment.cohort, assignment.attempt, worker.measure(), worker.facts, step == assignment.rungs[-1]
+        )
+        if not survivors:
+            return
+        worker.keep(survivors)
+
+
+class _Worker:
+    # A cohort with its clock and its checkpoint.
+
+    def __init__(self, assignment: Assignment) -> None:
+        self._assignment = assignment
+        self._keys = [trial.key for trial in assignment.trials]
+        device = torch.device("cuda" if assignment.gpu else "cpu")
+        recipe = assignment.recipe
+        data = _dataset(recipe.data)
+        self._evaluator = _evaluator(recipe.eval, recipe.data, assignment.cache, device)
+        lanes = [Lane(trial.cell.dispersion, trial.seed) for trial in assignment.trials]
+        self._cohort = Cohort(recipe, lanes, data, device, self._evaluator)
+        self._data, self._device = data, device
+        self._train_s, self._eval_s, self._cpu_s = 0.0, 0.0, 0.0
+        self._checkpoint = Path(assignment.checkpoint)
+        self._restore()
+
+    @property
+    def facts(self) -> Facts:
+        """What was read and where this runs."""
+        name = torch.cuda.get_device_name() if self._device.type == "cuda" else "cpu"
+        return Facts(
+            data_hash=self._data.hash,
+            extractor=self._evaluator.extractor_name,
+            extractor_sha256=self._evaluator.extractor_sha256,
+            device=name,
+        )
+
+    def advance(self, step: int) -> bool:
+        """Train to `step` and save there; return False if the checkpoint was already past it."""
+        if self._cohort.step > step:
+            return False
+        saved = time.monotonic()
+        while self._cohort.step < step:
+            wall, cpu = time.perf_counter(), time.process_time()
+            self._cohort.advance(min(step, self._cohort.step + CHUNK))
+            self._train_s += time.perf_counter() - wall
+            self._cpu_s += time.process_time() - cpu
+            if time.monotonic() - saved > self._assignment.checkpoint_seconds:
+                self._save()
+                saved = time.monotonic()
+        self._save()
+        return True
+
+    def measure(self) -> list[LaneReport]:
+        """Measure every living lane; the seconds so far are shared out over lanes."""
+        wall, cpu = time.perf_counter(), time.process_time()
+        measured = self._cohort.measure()
+        extra = self._fid_check(measured)
+        self._eval_s += time.perf_counter() - wall
+        self._cpu_s += time.process_time() - cpu
+        lanes = max(1, len(self._cohort.living))
+        cost = {"train_s": self._train_s / lanes, "eval_s": self._eval_s / lanes, "cpu_s": self._cpu_s / lanes}
+        return [self._report(one, cost | extra.get(one.lane, {})) for one in measured]
+
+    def keep(self, survivors: frozenset[str]) -> None:
+        """Drop the lanes the desk has stopped."""
+        self._cohort.keep([lane for lane in self._cohort.living if self._keys[lane] in survivors])
+
+    def _report(self, one: Measurement, cost: dict[str, float]) -> LaneReport:
+        rung = Rung(step=self._cohort.step, metrics=one.metrics | cost)
+        columns = self._data.classes if self._data.classes <= 10 else 10
+        grid = None if one.grid is None else encode_png(one.grid, columns)
+        return LaneReport(key=self._keys[one.lane], diverged=one.diverged, rung=rung, grid_png=grid)
+
+    def _fid_check(self, measured: list[Measurement]) -> dict[int, dict[str, float]]:
+        if not self._assignment.check_fid or self._cohort.step < self._assignment.rungs[-1]:
+            return {}
+        lane = next((one.lane for one in measured if not one.diverged), None)
+        if lane is None:
+            return {}
+        images = self._cohort.draw(lane, FID_CHECK_SAMPLES)
+        return {lane: {"torch_fidelity_difference": self._evaluator.check_against_torch_fidelity(images)}}
+
+    def _owner(self) -> str:
+        return f"{self._assignment.recipe.hash}:{','.join(self._keys)}"
+
+    def _save(self) -> None:
+        spent = torch.tensor([self._train_s, self._eval_s, self._cpu_s], dtype=torch.float64)
+        checkpoint.save(self._checkpoint, self._cohort.state_dict() | {"spent": spent}, self._owner())
+
+    def _restore(self) -> None:
+        if self._checkpoint.exists():
+            try:
+                state = checkpoint.load(self._checkpoint, self._owner())
+            except checkpoint.CheckpointError as error:
+                # Nothing is lost but time: the run is a pure function of its seed.
+                log.warning("%s; training starts again from step 0", error)
+            else:
+                self._train_s, self._eval_s, self._cpu_s = state.pop("spent").tolist()
+                self._cohort.load_state_dict(state)
+        self.keep(self._assignment.living)
+
+
+@lru_cache(maxsize=4)
+def _dataset(recipe: DataRecipe) -> Dataset:
+    return load(recipe)
+
+
+@lru_cache(maxsize=4)
+def _evaluator(recipe: EvalRecipe, data: DataRecipe, cache: str, device: torch.device) -> Evaluator:
+    return Evaluator(recipe, _dataset(data), Path(cache), device)
+

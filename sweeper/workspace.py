@@ -1,0 +1,80 @@
+"""The folder a user's studies live in: where each thing lies, and who may write."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from sweeper.errors import ConflictError, SetupError
+from sweeper.fingerprint import changed_fields
+from sweeper.study import Study
+
+
+class Workspace:
+    """Paths and store addresses under one root; `tracking` and `store` move MLflow and Optuna elsewhere by URL."""
+
+    def __init__(self, root: Path, tracking: str | None = None, store: str | None = None) -> None:
+        self.root = root.expanduser().resolve()
+        self.tracking_uri = tracking or f"sqlite:///{self.root / 'mlflow.db'}"
+        self.store_url = store or f"sqlite:///{self.root / 'optuna.db'}"
+        self.artifacts = None if tracking else self.root / "artifacts"
+        self.cache = self.root / "cache"
+        self.ray = self.root / "ray"
+
+    def folder(self, study: str) -> Path:
+        """Where one study keeps its lock, outbox and checkpoints."""
+        return self.root / "studies" / study
+
+    def prepare(self, study: str) -> None:
+        """Create the folders; raise SetupError where that is not possible."""
+        try:
+            for folder in (self.folder(study), self.cache, self.ray):
+                folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise SetupError(
+                f"the workspace {self.root} cannot be written: {error.strerror}", "choose another with --workspace"
+            ) from error
+
+    @contextmanager
+    def lock(self, study: str) -> Iterator[None]:
+        """Hold the study for this process; raise ConflictError if another one has it.
+
+        The operating system releases the lock when the process ends, however it ends.
+        """
+        path = self.folder(study) / "lock"
+        lock = FileLock(path)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            holder = (self.folder(study) / "holder").read_text().strip()
+            raise ConflictError(
+                f"study {study!r} is being run by process {holder}", "wait for it, or stop it and run again"
+            ) from None
+        try:
+            (self.folder(study) / "holder").write_text(str(os.getpid()))
+            yield
+        finally:
+            lock.release()
+
+    def remember(self, study: Study, confirming: bool) -> None:
+        """Note what this study is; raise ConflictError if the workspace holds another one of its name."""
+        path = self.folder(study.name) / "study.json"
+        if path.exists():
+            known = json.loads(path.read_text())
+            before = Study.model_validate(known["study"])
+            changed = changed_fields(before, study, confirming=known["confirming"])
+            if changed:
+                listed = "\n".join(f"  {change}" for change in changed)
+                raise ConflictError(
+                    f"study {study.name!r} was started with other settings:\n{listed}",
+                    "give the changed study another name, or run it in another --workspace",
+                )
+            confirming = confirming or known["confirming"]
+        part = path.with_suffix(".part")
+        part.write_text(json.dumps({"confirming": confirming, "study": study.model_dump(mode="json", by_alias=True)}))
+        part.replace(path)

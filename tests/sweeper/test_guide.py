@@ -1,0 +1,271 @@
+from __future__ import annotations
+
+import math
+import random
+import time
+import tracemalloc
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from scipy.stats import spearmanr, t, ttest_rel
+from statsmodels.stats.power import TTestPower
+from study_records import (
+    BASELINE,
+    control,
+    grid_cells,
+    grid_png,
+    harmful,
+    make_record,
+    make_study,
+    setting,
+    simulate,
+    trial,
+    typical,
+)
+
+from sweeper.contrast import detectable, needed_seeds, power
+from sweeper.guidance import CellResult, Guidance
+from sweeper.guide import guidance
+from sweeper.numerals import figure, signed, spread
+from sweeper.records import Rung, StudyRecord, TrialRecord
+from sweeper.render import render_markdown, write_guide
+
+FIDS = {BASELINE: [12.0, 13.0, 11.5], setting((1,), 0.01, 0.5): [11.0, 13.5, 11.0]}
+
+
+def one_cell() -> StudyRecord:
+    rows = [trial(cell, seed, fid) for cell, fids in FIDS.items() for seed, fid in enumerate(fids)]
+    return make_record(make_study(), rows)
+
+
+def cell_of(guide: Guidance, label: str) -> CellResult:
+    return next(one for one in guide.main.cells if one.cell.label == label)
+
+
+def test_a_change_equals_scipys_paired_t_interval_of_the_log_objective() -> None:
+    result = guidance(one_cell()).main.cells[0]
+    base, mine = (np.log(fids) for fids in FIDS.values())
+    interval = ttest_rel(mine, base).confidence_interval(0.95)
+    assert result.change is not None
+    assert result.change.mean == pytest.approx(math.expm1((mine - base).mean()))
+    assert result.change.low == pytest.approx(math.expm1(interval.low))
+    assert result.change.high == pytest.approx(math.expm1(interval.high))
+
+
+def test_only_seeds_shared_with_the_baseline_are_compared() -> None:
+    cell = setting((1,), 0.01, 0.5)
+    rows = [trial(BASELINE, 0, 12.0), trial(BASELINE, 1, 10.0), trial(cell, 1, 11.0), trial(cell, 2, 99.0)]
+    result = guidance(make_record(make_study(), rows)).main.cells[0]
+    assert result.n == 2
+    assert result.change is not None
+    assert (result.change.n, result.change.low) == (1, None)
+    assert result.change.mean == pytest.approx(0.1)
+
+
+def test_a_stopped_trial_never_enters_a_mean() -> None:
+    cell = setting((1,), 0.01, 0.5)
+    rows = [trial(BASELINE, seed, 12.0) for seed in (0, 1)]
+    rows += [trial(cell, 0, 11.0), trial(cell, 1, 500.0, state="pruned")]
+    result = guidance(make_record(make_study(), rows)).main.cells[0]
+    assert (result.mean, result.sd, result.n, result.stopped_at) == (11.0, None, 1, 400)
+
+
+@pytest.mark.parametrize(("margin", "sd", "top"), [(0.05, 0.1, 3), (0.05, 0.5, 1), (0.1, 0.05, 5)])
+def test_needed_seeds_agree_with_statsmodels(margin: float, sd: float, top: int) -> None:
+    effect = -math.log1p(-margin) / sd
+    wanted = TTestPower().solve_power(effect, alpha=0.05 / top, power=0.8, alternative="larger")
+    assert needed_seeds(margin, sd, top) == math.ceil(wanted)
+
+
+def test_power_agrees_with_a_simulation_of_the_paired_test() -> None:
+    draws = np.random.default_rng(0).normal(0.1, 0.08, (20_000, 5))
+    scores = draws.mean(axis=1) / draws.std(axis=1, ddof=1) * math.sqrt(5)
+    assert power(0.1, 0.08, 5, 3) == pytest.approx((scores > t.ppf(1 - 0.05 / 3, 4)).mean(), abs=0.015)
+
+
+def test_a_detectable_gain_has_just_that_power() -> None:
+    gain = detectable(5, 0.06, 3)
+    assert gain is not None
+    assert power(-math.log1p(-gain), 0.06, 5, 3) == pytest.approx(0.8, abs=1e-6)
+    assert detectable(2, 3.0, 3) is None
+    assert needed_seeds(0.001, 1.0, 3) is None
+
+
+def test_the_seed_audit_recovers_the_true_noise_and_correlation() -> None:
+    study = make_study()
+    rows = simulate(study, grid_cells(study), lambda _: 0.0, seeds=range(40), noise=0.05, shared=0.1)
+    audit = guidance(make_record(study, rows)).seeds
+    assert audit.difference_sd == pytest.approx(0.05 * math.sqrt(2), rel=0.25)
+    assert audit.pairing == pytest.approx(0.8, abs=0.1)
+    assert audit.width_ratio == pytest.approx(math.sqrt(0.2), rel=0.25)
+
+
+def test_without_any_effect_about_one_interval_in_twenty_misses_the_baseline() -> None:
+    study, missed, total = make_study(), 0, 0
+    for study_seed in range(40):
+        rows = simulate(study, grid_cells(study)[:6], lambda _: 0.0, random=study_seed)
+        main = guidance(make_record(study, rows)).main
+        missed, total = missed + main.count("above") + main.count("below"), total + len(main.cells)
+    assert 0.01 < missed / total < 0.10
+
+
+def test_health_is_relative_to_the_baseline_at_the_same_block_and_step() -> None:
+    found = {one.key: one for one in guidance(typical()).health}
+    whole, stopped = setting((1,), 0.25, 0.5), setting((1,), 0.25, 0.25)
+    assert found[whole.key].norm_ratio == pytest.approx(4.0)
+    assert (found[stopped.key].step, found[stopped.key].norm_ratio) == (400, pytest.approx(7.0))
+    assert found[whole.key].rank_ratio == pytest.approx(31 / 25)
+
+
+def test_rank_correlations_equal_scipys_over_finished_cells() -> None:
+    guide = guidance(typical())
+    health = {one.key: one for one in guide.health}
+    done = [one for one in guide.main.cells if one.mean is not None]
+    wanted = spearmanr([health[one.key].norm_ratio for one in done], [one.mean for one in done]).statistic
+    found = next(one for one in guide.correlations if one.name.startswith("feature norm"))
+    assert (found.rho, found.n) == (pytest.approx(wanted), len(done))
+
+
+def test_a_cell_at_the_floor_on_more_than_a_tenth_of_steps_is_saturated() -> None:
+    main = guidance(typical()).main
+    assert {one.saturated for one in main.cells if one.cell.dispersion.lam == 0.25} == {True}
+    assert {one.saturated for one in main.cells if one.cell.dispersion.lam == 0.01} == {False}
+
+
+def test_a_screen_makes_no_claim_however_large_the_gain() -> None:
+    study = make_study()
+    rows = simulate(study, grid_cells(study), lambda _: -2.0, noise=0.001)
+    guide = guidance(make_record(study, rows))
+    assert guide.verdict.kind == "screening"
+    assert guide.verdict.headline.startswith("Screening, no claim")
+    assert {rule.grade for rule in guide.rules} <= {"screening", "none"}
+
+
+def test_a_grid_that_only_harms_leaves_nothing_to_confirm_and_suggests_a_smaller_lambda() -> None:
+    study = make_study()
+    guide = guidance(make_record(study, simulate(study, grid_cells(study), lambda _: 1.0, noise=0.01)))
+    assert any("Confirm nothing" in rule.rule for rule in guide.rules)
+    assert not any("--stage confirm" in step for step in guide.next_steps)
+    assert any("space.lambda" in step for step in guide.next_steps)
+
+
+def test_fresh_seeds_are_kept_apart_from_screening_seeds() -> None:
+    guide = guidance(typical())
+    assert guide.fresh is not None
+    assert guide.fresh.seeds == tuple(range(100, 105))
+    assert {one.n for one in guide.fresh.rows} == {5}
+    assert guide.verdict.kind == "fresh seeds"
+
+
+def test_prior_art_is_set_beside_the_same_setting_only() -> None:
+    study, paper = make_study(), setting((1,), 0.5, 0.5)
+    rows = simulate(study, [paper, setting((2,), 0.5, 0.5)], lambda _: 0.5, noise=0.01)
+    here = guidance(make_record(study, rows)).prior_art
+    assert here[0].here.startswith("+")
+    assert here[1].here == "not run"
+    assert here[2].here.startswith("2 settings measured, 0 with a mean below")
+
+
+def test_control_arms_are_compared_but_never_counted_as_settings() -> None:
+    study = make_study()
+    guide = guidance(make_record(study, simulate(study, [control(), setting((0,), 0.01, 0.5)], harmful)))
+    assert [one.cell.label for one in guide.main.controls] == ["weight-decay"]
+    assert len(guide.main.cells) == 1
+
+
+def test_a_trial_recorded_twice_counts_once() -> None:
+    record = one_cell()
+    twice = record.model_copy(update={"trials": (*record.trials, *record.trials)})
+    assert guidance(twice).main == guidance(record).main
+
+
+def test_the_order_of_records_does_not_matter() -> None:
+    record = typical()
+    shuffled = list(record.trials)
+    random.Random(0).shuffle(shuffled)
+    assert guidance(record.model_copy(update={"trials": tuple(shuffled)})) == guidance(record)
+
+
+def test_a_guidance_survives_json() -> None:
+    guide = guidance(typical())
+    assert Guidance.model_validate_json(guide.model_dump_json()) == guide
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (None, "-"),
+        (0.0, "0"),
+        (12.04, "12.0"),
+        (0.01234, "0.0123"),
+        (999.7, "1,000"),
+        (123.4, "123"),
+        (3e-8, "3.00e-08"),
+    ],
+)
+def test_figures_have_three_digits(value: float | None, text: str) -> None:
+    assert figure(value) == text
+
+
+def test_small_changes_and_spreads_are_not_rounded_into_certainty() -> None:
+    assert spread(12.0, 0.004) == "12.0 ± 0.004"
+    assert (signed(-0.0001), signed(0.041), signed(99.0)) == ("0.0", "+4.1", ">+1000")
+
+
+def test_ten_thousand_trials_take_under_thirty_seconds_and_a_gigabyte(tmp_path_factory: pytest.TempPathFactory) -> None:
+    study = make_study(
+        space={
+            "block": ["all", 0],
+            "lambda": {"low": 1e-4, "high": 1, "count": 50},
+            "tau": {"low": 0.1, "high": 2, "count": 34},
+        },
+        screen={"sampler": "random", "trials": 10_000},
+    )
+    draw = random.Random(0)
+    cells = [setting((draw.randrange(4),), draw.uniform(1e-4, 1), draw.uniform(0.1, 2)) for _ in range(3333)]
+    record = make_record(study, simulate(study, cells, harmful))
+    assert len(record.trials) > 10_000 - 5
+    start = time.perf_counter()
+    write_guide(record, tmp_path_factory.mktemp("many"), lambda _: None)
+    assert time.perf_counter() - start < 30
+
+
+finite = st.floats(-1e3, 1e308, allow_nan=False, allow_infinity=False)
+cells_drawn = st.one_of(
+    st.just(BASELINE),
+    st.just(control()),
+    st.builds(setting, st.sampled_from([(0,), (3,), (0, 2), (0, 1, 2, 3)]), st.sampled_from([0.01, 0.25, 0.4]),
+              st.sampled_from([0.25, 1.0]), st.sampled_from([None, "paper's | <default>"])),
+)  # fmt: skip
+names = st.sampled_from(["fid_10k", "floor_share", "floor_distance", "feature_norm.block_0", "effective_rank.block_2",
+                         "val_loss", "recall_10k", "nearest_train_ratio", "train_s", "strange.block_x"])  # fmt: skip
+rungs_drawn = st.lists(st.builds(Rung, step=st.integers(1, 900), metrics=st.dictionaries(names, finite)), max_size=3)
+states = st.sampled_from(["waiting", "running", "complete", "pruned", "diverged", "failed"])
+
+
+@st.composite
+def trials_drawn(draw: st.DrawFn) -> TrialRecord:
+    stage = draw(st.sampled_from(["screen", "confirm"]))
+    made = trial(draw(cells_drawn), draw(st.integers(0, 3)), None, stage=stage)  # type: ignore[arg-type]
+    return made.model_copy(update={"state": draw(states), "rungs": tuple(draw(rungs_drawn))})
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.lists(trials_drawn(), max_size=14))
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_no_record_is_too_strange_for_a_guide(trials: list[TrialRecord]) -> None:
+    text = render_markdown(guidance(make_record(make_study(), trials)), {})
+    words = text.lower().replace("|", " ").split()
+    assert not {"nan", "inf", "none)", "nan)"} & set(words)
+
+
+def test_one_gigabyte_is_far_away() -> None:
+    record = typical()
+    tracemalloc.start()
+    guidance(record)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 50_000_000
+    assert grid_png("x")

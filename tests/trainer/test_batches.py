@@ -1,0 +1,53 @@
+import torch
+
+from trainer.batches import draw, order
+
+IMAGES = torch.arange(10.0).reshape(10, 1, 1, 1).expand(10, 1, 2, 2)
+LABELS = torch.arange(10) % 3
+
+
+def test_an_epoch_meets_every_image_once_and_the_next_is_in_another_order():
+    first, second = order(5, 0, 10, 10), order(5, 10, 10, 10)
+    assert sorted(first.tolist()) == sorted(second.tolist()) == list(range(10))
+    assert first.tolist() != second.tolist()
+
+
+def test_order_does_not_depend_on_how_it_is_cut():
+    whole = order(1, 0, 35, 10)
+    assert torch.equal(whole, torch.cat([order(1, start, 7, 10) for start in range(0, 35, 7)]))
+
+
+def test_batch_is_a_pure_function_of_seed_and_step():
+    one, again = (draw(IMAGES, LABELS, 3, [4], 17, 6, 0.1) for _ in range(2))
+    assert all(torch.equal(a, b) for a, b in zip(one, again, strict=True))
+    other = draw(IMAGES, LABELS, 3, [4], 18, 6, 0.1)
+    assert not torch.equal(one.noise, other.noise)
+
+
+def test_each_seed_draws_what_it_would_draw_alone():
+    both = draw(IMAGES, LABELS, 3, [4, 9], 2, 6, 0.5)
+    for row, seed in enumerate((4, 9)):
+        alone = draw(IMAGES, LABELS, 3, [seed], 2, 6, 0.5)
+        assert all(torch.equal(a[row], b[0]) for a, b in zip(both, alone, strict=True))
+
+
+def test_lanes_of_one_seed_share_the_batch():
+    lanes = draw(IMAGES, LABELS, 3, [4, 9], 2, 6, 0.5).for_lanes(torch.tensor([1, 0, 1]))
+    assert torch.equal(lanes.noise[0], lanes.noise[2])
+    assert not torch.equal(lanes.noise[0], lanes.noise[1])
+
+
+def test_labels_are_dropped_at_the_given_rate_and_belong_to_their_images():
+    batch = draw(IMAGES, LABELS, 3, [0], 0, 4000, 0.1)
+    dropped = batch.labels[0] == 3
+    assert 0.08 < float(dropped.float().mean()) < 0.12
+    values = batch.images[0, :, 0, 0, 0].long()
+    assert torch.equal(batch.labels[0][~dropped], (values % 3)[~dropped])
+
+
+def test_times_are_uniform_and_noise_is_standard_normal():
+    batch = draw(IMAGES, LABELS, 3, [0], 3, 5000, 0.0)
+    times = batch.times[0].sort().values
+    assert float((times - torch.linspace(0, 1, 5000)).abs().max()) < 0.03
+    assert abs(float(batch.noise.mean())) < 0.03
+    assert abs(float(batch.noise.std()) - 1) < 0.03

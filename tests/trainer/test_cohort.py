@@ -1,0 +1,256 @@
+"""Cohorts on digits, small enough to train in a second or two."""
+
+import math
+
+import pytest
+import torch
+
+from trainer.cohort import Cohort, Measurement, learning_rate
+from trainer.data import load
+from trainer.evaluate import Evaluator
+from trainer.recipe import DataRecipe, Dispersion, EvalRecipe, Lane, ModelRecipe, Recipe, TrainRecipe
+
+CPU = torch.device("cpu")
+RECIPE = Recipe(
+    model=ModelRecipe(width=16, depth=2, heads=2),
+    train=TrainRecipe(steps=60, batch=8, warmup=5, lr=4e-3),
+    eval=EvalRecipe(samples=100, batch=50, nfe=2, probe=16),
+)
+BASELINE = Lane(Dispersion(), 0)
+LANES = (
+    BASELINE,
+    Lane(Dispersion(blocks=(1,), lam=0.25, tau=0.5), 0),
+    Lane(Dispersion(blocks=(0, 1), lam=0.1, tau=1.0, variant="hinge"), 1),
+    Lane(Dispersion(blocks=(0,), lam=0.05, tau=0.5, tau_units="relative"), 1),
+)
+
+
+@pytest.fixture(scope="module")
+def data():
+    return load(DataRecipe())
+
+
+@pytest.fixture(scope="module")
+def evaluator(data, tmp_path_factory):
+    return Evaluator(RECIPE.eval, data, tmp_path_factory.mktemp("cache"), CPU)
+
+
+@pytest.fixture
+def build(data, evaluator):
+    return lambda lanes=LANES, recipe=RECIPE: Cohort(recipe, lanes, data, CPU, evaluator)
+
+
+def states_equal(one: Cohort, other: Cohort) -> bool:
+    a, b = one.state_dict(), other.state_dict()
+    return a.keys() == b.keys() and all(torch.equal(a[name].nan_to_num(-1), b[name].nan_to_num(-1)) for name in a)
+
+
+def test_training_learns(build):
+    cohort = build([BASELINE])
+    cohort.advance(5)
+    early = cohort.measure()[0].metrics["train_loss"]
+    cohort.advance(60)
+    assert cohort.measure()[0].metrics["train_loss"] < 0.8 * early
+
+
+def test_every_lane_equals_its_solo_run(build):
+    together = build()
+    together.advance(50)
+    for lane, one in enumerate(LANES):
+        alone = build([one])
+        alone.advance(50)
+        a, b = together.state_dict()["weights"][lane], alone.state_dict()["weights"][0]
+        assert float((a - b).norm() / b.norm()) < 1e-3
+        solo, joint = alone.measure()[0].metrics, together.measure()[lane].metrics
+        assert solo.keys() == joint.keys()
+        assert joint["train_loss"] == pytest.approx(solo["train_loss"], rel=1e-3)
+        assert joint["fid_100"] == pytest.approx(solo["fid_100"], rel=1e-2)
+
+
+def test_every_lane_equals_its_solo_run_to_the_last_digits_in_float64(data, evaluator):
+    torch.set_default_dtype(torch.float64)
+    try:
+        wide = data.__class__(**{**data.__dict__, "train_images": data.train_images.double()})
+        together = Cohort(RECIPE, LANES, wide, CPU, evaluator)
+        together.advance(20)
+        for lane, one in enumerate(LANES):
+            alone = Cohort(RECIPE, [one], wide, CPU, evaluator)
+            alone.advance(20)
+            torch.testing.assert_close(
+                together.state_dict()["weights"][lane], alone.state_dict()["weights"][0], rtol=1e-9, atol=1e-11
+            )
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
+def test_resumed_equals_uninterrupted_bit_for_bit(build):
+    whole, first, second = build(), build(), build()
+    whole.advance(40)
+    first.advance(23)
+    first.measure()
+    second.load_state_dict({name: part.clone() for name, part in first.state_dict().items()})
+    second.advance(40)
+    assert states_equal(whole, second)
+    assert measured(whole) == measured(second)
+
+
+def measured(cohort: Cohort) -> list[dict[str, float]]:
+    return [one.metrics for one in cohort.measure()]
+
+
+def test_measuring_changes_nothing(build):
+    looked, blind = build(), build()
+    for cohort in (looked, blind):
+        cohort.advance(20)
+    assert measured(looked) == measured(looked)
+    looked.advance(30)
+    blind.advance(30)
+    assert states_equal(looked, blind)
+
+
+def test_survivors_train_on_as_if_nothing_happened(build):
+    kept, whole = build(), build()
+    for cohort in (kept, whole):
+        cohort.advance(20)
+    kept.keep([3, 1])
+    assert kept.living == (1, 3)
+    for cohort in (kept, whole):
+        cohort.advance(40)
+    torch.testing.assert_close(
+        kept.state_dict()["weights"], whole.state_dict()["weights"][[1, 3]], rtol=1e-3, atol=1e-4
+    )
+    assert [one.lane for one in kept.measure()] == [1, 3]
+
+
+def test_a_dropped_lane_stays_dropped_through_a_checkpoint(build):
+    cohort, resumed = build(), build()
+    cohort.advance(10)
+    cohort.keep([2])
+    resumed.load_state_dict(cohort.state_dict())
+    assert resumed.living == (2,)
+    resumed.advance(15)
+    cohort.advance(15)
+    assert states_equal(cohort, resumed)
+
+
+def test_keeping_a_dead_lane_is_refused(build):
+    cohort = build()
+    cohort.keep([0])
+    with pytest.raises(ValueError, match=r"lanes \[1\] are not alive"):
+        cohort.keep([0, 1])
+
+
+def test_a_diverged_lane_is_an_outcome_and_spares_the_others(build):
+    wild = Lane(Dispersion(blocks=(0,), lam=1e38, tau=1e-3, variant="covariance"), 0)
+    cohort, alone = build([BASELINE, wild]), build([BASELINE])
+    for each in (cohort, alone):
+        each.advance(15)
+    calm, burnt = cohort.measure()
+    assert burnt.diverged
+    assert "fid_100" not in burnt.metrics
+    assert all(math.isfinite(value) for value in burnt.metrics.values())
+    assert not calm.diverged
+    assert calm.metrics["train_loss"] == pytest.approx(alone.measure()[0].metrics["train_loss"], rel=1e-3)
+
+
+def test_lanes_of_one_seed_start_equal_and_seeds_differ(build):
+    weights = build().state_dict()["weights"]
+    assert torch.equal(weights[0], weights[1])
+    assert torch.equal(weights[2], weights[3])
+    assert not torch.equal(weights[0], weights[2])
+
+
+def test_dispersion_metrics_belong_to_lanes_with_lambda(build):
+    cohort = build()
+    cohort.advance(10)
+    baseline, dispersed = cohort.measure()[:2]
+    assert not {"dispersive_loss", "floor_distance", "floor_share"} & baseline.metrics.keys()
+    assert dispersed.metrics["floor_distance"] >= 0
+    assert 0 <= dispersed.metrics["floor_share"] <= 1
+    for one in (baseline, dispersed):
+        assert one.metrics["effective_rank.block_1"] > 1
+        assert one.metrics["feature_norm.block_0"] > 0
+
+
+def test_strong_dispersion_reaches_the_floor_and_grows_the_norm(build):
+    cohort = build([BASELINE, Lane(Dispersion(blocks=(1,), lam=1.0, tau=0.5), 0)])
+    cohort.advance(60)
+    baseline, dispersed = (one.metrics for one in cohort.measure())
+    assert dispersed["floor_share"] > 0.3
+    assert dispersed["dispersive_loss"] < -0.85 * math.log(8)
+    assert dispersed["feature_norm.block_1"] > 2 * baseline["feature_norm.block_1"]
+
+
+def test_last_rung_adds_the_slow_metrics_and_a_grid(build):
+    cohort = build([BASELINE])
+    cohort.advance(59)
+    early = cohort.measure()[0]
+    cohort.advance(60)
+    last: Measurement = cohort.measure()[0]
+    slow = {"val_loss", "kid_100", "precision_100", "recall_100", "nearest_train", "nearest_train_ratio"}
+    assert slow <= last.metrics.keys()
+    assert not slow & early.metrics.keys()
+    assert early.grid is None
+    assert last.grid is not None
+    assert last.grid.shape == (40, 1, 8, 8)
+
+
+def test_draw_repeats_the_samples_that_were_scored(build):
+    cohort = build()
+    cohort.advance(60)
+    torch.testing.assert_close(cohort.draw(1, 40), cohort.measure()[1].grid, rtol=1e-4, atol=1e-5)
+
+
+def test_bf16_trains_close_to_fp32(build):
+    low = RECIPE.override({"train.precision": "bf16"})
+    losses = []
+    for recipe in (RECIPE, low):
+        cohort = build([BASELINE], recipe)
+        cohort.advance(60)
+        losses.append(cohort.measure()[0].metrics["train_loss"])
+    assert losses[1] == pytest.approx(losses[0], rel=0.05)
+    assert losses[1] != losses[0]
+
+
+def test_learning_rate_equals_torch_schedulers():
+    train = TrainRecipe(steps=100, warmup=10, lr=0.5)
+    optimiser = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.5)
+    warm = torch.optim.lr_scheduler.LinearLR(optimiser, 1 / 10, 1.0, total_iters=9)
+    cosine = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, T_max=90)
+    schedule = torch.optim.lr_scheduler.SequentialLR(optimiser, [warm, cosine], milestones=[10])
+    for step in range(100):
+        assert learning_rate(train, step) == pytest.approx(optimiser.param_groups[0]["lr"], abs=1e-6), step
+        optimiser.step()
+        schedule.step()
+
+
+def test_adamw_and_ema_equal_a_plain_training_loop(build, data):
+    """The same numbers from torch's own AdamW on separate parameters and an average written out."""
+    from trainer.batches import draw
+    from trainer.ema import ema_decay
+    from trainer.interpolant import interpolate
+    from trainer.model import SiT
+    from trainer.parameters import flatten, views
+    from trainer.randomness import Stream, generator
+
+    recipe = RECIPE.override({"train.weight_decay": 0.3})
+    model = SiT(recipe.model, data.shape, data.classes, recipe.train.time_scale, CPU)
+    flat = model.initial_weights(generator(0, Stream.INIT))[None]
+    named = {name: part.clone().requires_grad_() for name, part in views(flat, model.layout).items()}
+    average = {name: part.detach().clone() for name, part in named.items()}
+    train = recipe.train
+    optimiser = torch.optim.AdamW(named.values(), betas=(train.beta1, train.beta2), weight_decay=train.weight_decay)
+    for step in range(12):
+        batch = draw(data.train_images, data.train_labels, data.classes, [0], step, train.batch, train.label_drop)
+        x_t, target = interpolate(batch.images, batch.noise, batch.times)
+        optimiser.zero_grad()
+        torch.nn.functional.mse_loss(model(named, x_t, batch.times, batch.labels).velocity, target).backward()
+        optimiser.param_groups[0]["lr"] = learning_rate(train, step)
+        optimiser.step()
+        decay = ema_decay(step + 1, train.ema)
+        for name in average:
+            average[name] = decay * average[name] + (1 - decay) * named[name].detach()
+    cohort = build([BASELINE], recipe)
+    cohort.advance(12)
+    expected = flatten({name: part[0] for name, part in average.items()}, model.layout)
+    torch.testing.assert_close(cohort.state_dict()["ema"][0], expected, rtol=1e-3, atol=1e-5)

@@ -1,0 +1,169 @@
+import math
+
+import pytest
+import torch
+from torch.nn import functional as F  # noqa: N812
+
+from trainer.dispersion import at_floor, dispersive_loss, effective_rank, feature_norm, squared_distances
+
+B, E = 9, 14
+
+
+def random_z(seed: int = 0, lanes: int = 2) -> torch.Tensor:
+    return torch.randn(lanes, B, E, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def naive(z_BE: torch.Tensor, tau: float, variant: str) -> float:
+    """The formulas of the paper and its public code, written out pair by pair."""
+    if variant == "covariance":
+        cov = torch.cov(z_BE.T)
+        return float(sum(cov[i, j] ** 2 for i in range(E) for j in range(E) if i != j))
+    total = 0.0
+    for a in z_BE:
+        for b in z_BE:
+            squared = float(((a - b) ** 2).sum()) / E
+            if variant == "l2":
+                total += math.exp(-squared / tau)
+            elif variant == "cosine":
+                total += math.exp(float(F.cosine_similarity(a, b, dim=0)) / tau)
+            else:
+                total += max(0.0, tau - squared) ** 2
+    mean = total / B**2
+    return mean if variant == "hinge" else math.log(mean)
+
+
+@pytest.mark.parametrize("variant", ["l2", "cosine", "hinge", "covariance"])
+def test_loss_equals_the_formula_written_out_pair_by_pair(variant):
+    z, tau = random_z(), torch.tensor([0.5, 2.0])
+    loss = dispersive_loss(z, tau, variant).loss
+    expected = [naive(z[k], float(tau[k]), variant) for k in range(2)]
+    torch.testing.assert_close(loss, torch.tensor(expected, dtype=torch.float64), rtol=1e-10, atol=1e-12)
+
+
+def test_l2_equals_the_public_code_with_pdist():
+    z = random_z(1, lanes=1)
+    pairs = F.pdist(z[0]).pow(2) / E
+    full = torch.cat([pairs, pairs, torch.zeros(B, dtype=torch.float64)])
+    expected = torch.log(torch.exp(-full / 0.5).mean())
+    torch.testing.assert_close(dispersive_loss(z, torch.tensor([0.5]), "l2").loss[0], expected)
+
+
+@pytest.mark.parametrize("variant", ["l2", "cosine", "hinge", "covariance"])
+def test_gradient_agrees_with_finite_differences(variant):
+    z = random_z(2, lanes=1).requires_grad_(True)
+    tau = torch.tensor([1.5], dtype=torch.float64)
+    assert torch.autograd.gradcheck(lambda x: dispersive_loss(x, tau, variant).loss, (z,))
+
+
+def test_relative_gradient_agrees_with_finite_differences():
+    z = random_z(3, lanes=1).requires_grad_(True)
+    tau = torch.tensor([0.5], dtype=torch.float64)
+    assert torch.autograd.gradcheck(lambda x: dispersive_loss(x, tau, "l2", "relative").loss, (z,))
+
+
+def test_relative_tau_cannot_be_gamed_by_growing_the_norm():
+    z, tau = random_z(4), torch.tensor([0.5, 0.5])
+    small, large = (dispersive_loss(z * scale, tau, "l2", "relative").loss for scale in (1.0, 100.0))
+    torch.testing.assert_close(small, large)
+    absolute = [dispersive_loss(z * scale, tau, "l2").loss[0] for scale in (1.0, 100.0)]
+    assert absolute[1] < absolute[0] - 0.1
+
+
+def test_relative_tau_is_absolute_tau_times_the_mean_distance():
+    z = random_z(5, lanes=1)
+    mean = squared_distances(z).sum() / (B * (B - 1))
+    relative = dispersive_loss(z, torch.tensor([0.7]), "l2", "relative").loss
+    absolute = dispersive_loss(z, 0.7 * mean[None], "l2").loss
+    torch.testing.assert_close(relative, absolute)
+
+
+def simplex(scale: float) -> torch.Tensor:
+    """B points at equal distances and equal angles: the least the InfoNCE losses can be."""
+    corners = torch.eye(B, E, dtype=torch.float64)
+    return scale * (corners - corners.mean(0))[None]
+
+
+@pytest.mark.parametrize(
+    ("variant", "units", "z"),
+    [
+        ("l2", "absolute", simplex(1e4)),
+        ("l2", "relative", simplex(1.0)),
+        ("cosine", "absolute", simplex(1.0)),
+        ("hinge", "absolute", simplex(1e4)),
+        ("covariance", "absolute", torch.zeros(1, B, E, dtype=torch.float64)),
+    ],
+)
+def test_floor_is_attained_and_never_undercut(variant, units, z):
+    tau = torch.tensor([0.8])
+    assert float(dispersive_loss(z, tau, variant, units).above_floor) == pytest.approx(0, abs=1e-9)
+    for seed in range(20):
+        assert float(dispersive_loss(random_z(seed, 1), tau, variant, units).above_floor) > -1e-12
+
+
+def test_floor_of_absolute_l2_is_minus_log_batch():
+    loss = dispersive_loss(simplex(1e4), torch.tensor([0.5]), "l2").loss
+    assert float(loss) == pytest.approx(-math.log(B))
+    assert bool(at_floor(torch.zeros(1), B))
+    assert not bool(at_floor(torch.tensor([0.1]), B))
+
+
+def test_one_image_has_loss_and_gradient_zero():
+    z = torch.randn(1, 1, E, requires_grad=True)
+    loss = dispersive_loss(z, torch.tensor([0.5]), "l2").loss
+    loss.sum().backward()
+    assert float(loss.detach()) == 0
+    assert float(z.grad.abs().max()) == 0
+
+
+def test_float32_stays_accurate_far_from_the_origin():
+    far = 30 + 0.01 * torch.randn(1, 16, 64, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    tau = torch.tensor([1e-4])
+    exact = dispersive_loss(far, tau, "l2").loss
+    rounded = far.float()
+    expected = dispersive_loss(rounded.double(), tau, "l2").loss
+    torch.testing.assert_close(dispersive_loss(rounded, tau, "l2").loss.double(), expected, rtol=1e-4, atol=1e-5)
+    assert exact.isfinite().all()
+
+
+def test_huge_distances_over_a_tiny_tau_give_the_floor_not_nan():
+    z = (1e15 * random_z(6, 1)).float().requires_grad_(True)
+    loss = dispersive_loss(z, torch.tensor([1e-6]), "l2").loss
+    loss.sum().backward()
+    assert float(loss) == pytest.approx(-math.log(B))
+    assert z.grad.isfinite().all()
+
+
+def test_bfloat16_features_are_handled_in_float32():
+    z = random_z(7, 1).bfloat16()
+    with torch.autocast("cpu", torch.bfloat16):
+        loss = dispersive_loss(z, torch.tensor([0.5]), "l2").loss
+    assert loss.dtype == torch.float32
+    torch.testing.assert_close(loss, dispersive_loss(z.float(), torch.tensor([0.5]), "l2").loss)
+
+
+def test_lanes_do_not_touch_each_other():
+    z, tau = random_z(8, 3), torch.tensor([0.1, 1.0, 3.0])
+    together = dispersive_loss(z, tau, "l2").loss
+    alone = torch.cat([dispersive_loss(z[k : k + 1], tau[k : k + 1], "l2").loss for k in range(3)])
+    torch.testing.assert_close(together, alone)
+
+
+def test_effective_rank_counts_equal_directions():
+    basis = torch.linalg.qr(torch.randn(E, E, generator=torch.Generator().manual_seed(0)))[0]
+    points = torch.cat([basis[:3], -basis[:3]])[None]  # centred, three directions of equal strength
+    assert float(effective_rank(points)) == pytest.approx(3, rel=1e-4)
+    singular = torch.linalg.svdvals(random_z(9, 1)[0] - random_z(9, 1)[0].mean(0))
+    share = singular / singular.sum()
+    assert float(effective_rank(random_z(9, 1))) == pytest.approx(float((-share * share.log()).sum().exp()), rel=1e-5)
+
+
+def test_effective_rank_of_a_diverged_lane_is_nan_and_spares_the_others():
+    z = random_z(10, 2)
+    z[0, 0, 0] = torch.inf
+    ranks = effective_rank(z)
+    assert math.isnan(float(ranks[0]))
+    assert float(ranks[1]) > 1
+
+
+def test_feature_norm_is_the_root_mean_square():
+    assert float(feature_norm(torch.full((1, 4, 5), -3.0))) == pytest.approx(3.0)

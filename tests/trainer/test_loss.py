@@ -1,0 +1,55 @@
+import math
+
+import pytest
+import torch
+
+from trainer.dispersion import dispersive_loss
+from trainer.loss import TrainingLoss
+from trainer.model import Output
+from trainer.recipe import Dispersion
+
+CPU = torch.device("cpu")
+TOKENS = [torch.randn(3, 6, 4, 8, generator=torch.Generator().manual_seed(b)) for b in range(3)]
+VELOCITY, TARGET = (torch.randn(3, 6, 1, 4, 4, generator=torch.Generator().manual_seed(s)) for s in (7, 8))
+OUTPUT = Output(VELOCITY, TOKENS)
+
+
+def losses(*dispersions: Dispersion):
+    return TrainingLoss(dispersions, CPU)(OUTPUT, TARGET)
+
+
+def single(lane: int, block: int, tau: float, variant="l2") -> float:
+    return float(dispersive_loss(TOKENS[block][lane : lane + 1].flatten(2), torch.tensor([tau]), variant).loss)
+
+
+def test_total_is_regression_plus_lambda_times_dispersion_of_the_lanes_own_block():
+    got = losses(
+        Dispersion(),
+        Dispersion(blocks=(2,), lam=0.25, tau=0.5),
+        Dispersion(blocks=(0,), lam=0.5, tau=2.0, variant="cosine"),
+    )
+    for lane, extra in enumerate((0.0, 0.25 * single(1, 2, 0.5), 0.5 * single(2, 0, 2.0, "cosine"))):
+        regression = float(torch.nn.functional.mse_loss(VELOCITY[lane], TARGET[lane]))
+        assert float(got.velocity[lane]) == pytest.approx(regression, rel=1e-5)
+        assert float(got.total[lane]) == pytest.approx(regression + extra, rel=1e-5)
+
+
+def test_several_blocks_count_by_their_mean():
+    got = losses(Dispersion(blocks=(0, 1, 2), lam=1.0, tau=0.5), Dispersion(), Dispersion())
+    expected = sum(single(0, block, 0.5) for block in range(3)) / 3
+    assert float(got.dispersive[0]) == pytest.approx(expected, rel=1e-5)
+
+
+def test_lanes_without_dispersion_have_none_reported():
+    got = losses(Dispersion(), Dispersion(lam=0.1), Dispersion())
+    assert math.isnan(float(got.dispersive[0]))
+    assert math.isnan(float(got.above_floor[2]))
+    assert math.isfinite(float(got.dispersive[1]))
+    assert torch.equal(losses(Dispersion(), Dispersion(), Dispersion()).total, got.velocity)
+
+
+def test_reported_parts_carry_no_gradient():
+    tokens = [part.clone().requires_grad_() for part in TOKENS]
+    got = TrainingLoss([Dispersion(lam=0.1)] * 3, CPU)(Output(VELOCITY, tokens), TARGET)
+    assert got.total.requires_grad
+    assert not (got.dispersive.requires_grad or got.above_floor.requires_grad or got.velocity.requires_grad)

@@ -1,0 +1,48 @@
+import pytest
+import torch
+
+from trainer.data import load
+from trainer.model import SiT
+from trainer.parameters import views
+from trainer.probe import Probe
+from trainer.randomness import Stream, generator
+from trainer.recipe import DataRecipe, ModelRecipe
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def data():
+    return load(DataRecipe())
+
+
+@pytest.fixture(scope="module")
+def model(data):
+    return SiT(ModelRecipe(width=16, depth=2, heads=2), data.shape, data.classes, 1000.0, CPU)
+
+
+def test_validation_loss_of_the_zero_velocity_is_the_mean_square_of_data_minus_noise(data, model):
+    zero = views(model.initial_weights(generator(0, Stream.INIT))[None], model.layout)
+    with torch.no_grad():
+        loss = float(Probe(data, 32, CPU).validation_loss(model, zero))
+    expected = float(data.held_images.square().mean()) + 1  # data and unit noise are independent
+    assert loss == pytest.approx(expected, rel=0.03)
+
+
+def test_two_probes_measure_the_same_and_lanes_are_independent(data, model):
+    flat = torch.stack([model.initial_weights(generator(seed, Stream.INIT)) for seed in (0, 1)])
+    flat += 0.05 * torch.randn(flat.shape, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        both = Probe(data, 32, CPU).health(model, views(flat, model.layout))
+        second = Probe(data, 32, CPU).health(model, views(flat[1:], model.layout))
+    assert set(both) == {f"{name}.block_{i}" for name in ("feature_norm", "effective_rank") for i in range(2)}
+    for name, value in both.items():
+        torch.testing.assert_close(value[1:], second[name], rtol=1e-3, atol=1e-4)
+
+
+def test_health_is_that_of_the_tokens_themselves(data, model):
+    flat = model.initial_weights(generator(0, Stream.INIT))[None]
+    with torch.no_grad():
+        health = Probe(data, 64, CPU).health(model, views(flat, model.layout))
+    assert 1 < float(health["effective_rank.block_0"]) <= 63
+    assert 0.1 < float(health["feature_norm.block_0"]) < 10

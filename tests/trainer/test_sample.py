@@ -1,0 +1,56 @@
+import torch
+
+from trainer.model import SiT
+from trainer.parameters import views
+from trainer.randomness import Stream, generator
+from trainer.recipe import EvalRecipe, ModelRecipe
+from trainer.sample import samples
+
+CPU = torch.device("cpu")
+MODEL = SiT(ModelRecipe(width=16, depth=1, heads=2), (1, 4, 4), 3, 1000.0, CPU)
+
+
+def weights(lanes: int) -> dict[str, torch.Tensor]:
+    flat = torch.stack([MODEL.initial_weights(generator(lane, Stream.INIT)) for lane in range(lanes)])
+    flat += 0.1 * torch.randn(flat.shape, generator=torch.Generator().manual_seed(0))
+    return views(flat, MODEL.layout)
+
+
+def drawn(recipe: EvalRecipe, seeds: list[int], named=None) -> torch.Tensor:
+    named = named or weights(len(seeds))
+    with torch.no_grad():
+        return torch.cat([images for _, images in samples(MODEL, named, recipe, seeds)], dim=1)
+
+
+def test_exactly_n_samples_are_drawn_also_when_the_batch_does_not_divide_n():
+    starts = [start for start, _ in samples(MODEL, weights(1), EvalRecipe(samples=25, batch=10, nfe=2), [0])]
+    assert starts == [0, 10, 20]
+    assert drawn(EvalRecipe(samples=25, batch=10, nfe=2), [0]).shape == (1, 25, 1, 4, 4)
+
+
+def test_one_euler_step_is_noise_plus_velocity_with_labels_in_turn():
+    named = weights(1)
+    got = drawn(EvalRecipe(samples=7, batch=7, nfe=1), [5], named)
+    noise = torch.randn((7, 1, 4, 4), generator=generator(5, Stream.SAMPLE, 0))[None]
+    labels = torch.tensor([[0, 1, 2, 0, 1, 2, 0]])
+    with torch.no_grad():
+        expected = noise + MODEL(named, noise, torch.zeros(1, 7), labels).velocity
+    torch.testing.assert_close(got, expected)
+
+
+def test_lanes_of_one_seed_share_their_noise():
+    same = {name: part[:1].expand(2, *part.shape[1:]) for name, part in weights(1).items()}
+    recipe = EvalRecipe(samples=10, batch=5, nfe=2)
+    pair = drawn(recipe, [4, 4], same)
+    torch.testing.assert_close(pair[0], pair[1])
+    assert not torch.allclose(*drawn(recipe, [4, 6], same))
+
+
+def test_guidance_mixes_conditional_and_unconditional_velocities():
+    named, labels = weights(1), torch.tensor([[0, 1, 2]])
+    noise = torch.randn((3, 1, 4, 4), generator=generator(0, Stream.SAMPLE, 0))[None]
+    with torch.no_grad():
+        with_label = MODEL(named, noise, torch.zeros(1, 3), labels).velocity
+        without = MODEL(named, noise, torch.zeros(1, 3), torch.full((1, 3), 3)).velocity
+    got = drawn(EvalRecipe(samples=3, batch=3, nfe=1, cfg=2.5), [0], named)
+    torch.testing.assert_close(got, noise + without + 2.5 * (with_label - without), rtol=1e-4, atol=1e-5)

@@ -1,0 +1,63 @@
+"""Checkpoints: one safetensors file, written atomically, that carries a hash of its own content. No pickle."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save as serialise
+from torch import Tensor
+
+HASH = "sha256"
+
+
+class CheckpointError(ValueError):
+    """A checkpoint is damaged, or belongs to another cohort."""
+
+
+def save(path: Path, state: Mapping[str, Tensor], owner: str) -> None:
+    """Write `state` so that `path` holds either the old or the new checkpoint, whole, whenever the machine stops.
+
+    `owner` says whose state it is; `load` refuses another's. Raises OSError (disk full, no permission).
+    """
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
+    content = serialise(tensors, {"owner": owner, HASH: _digest(tensors, owner)})
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # The process id keeps a worker that outlived its driver from writing into its successor's file.
+    unfinished = path.with_name(f"{path.name}.{os.getpid()}.part")
+    try:
+        with unfinished.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def load(path: Path, owner: str) -> dict[str, Tensor]:
+    """Read a checkpoint back; raise CheckpointError if a bit changed or it is another owner's."""
+    try:
+        with safe_open(path, "pt") as file:
+            metadata = file.metadata() or {}
+            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{path}: not a readable checkpoint ({error})") from error
+    if metadata.get(HASH) != _digest(state, metadata.get("owner", "")):
+        raise CheckpointError(f"{path}: content does not match its SHA-256; the file is damaged")
+    if metadata["owner"] != owner:
+        raise CheckpointError(f"{path}: belongs to {metadata['owner']}, not to {owner}")
+    return state
+
+
+def _digest(tensors: Mapping[str, Tensor], owner: str) -> str:
+    digest = hashlib.sha256(owner.encode())
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        digest.update(json.dumps([name, str(tensor.dtype), list(tensor.shape)]).encode())
+        digest.update(tensor.contiguous().reshape(-1).numpy().tobytes())
+    return digest.hexdigest()

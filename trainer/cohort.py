@@ -1,0 +1,189 @@
+"""A cohort: K trials of one recipe trained together as one program. One lane is the same code as many."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from trainer.batches import draw
+from trainer.data import Dataset
+from trainer.ema import ema_decay, update_ema
+from trainer.evaluate import Evaluator
+from trainer.interpolant import interpolate
+from trainer.model import SiT
+from trainer.loss import TrainingLoss
+from trainer.parameters import leaves, views
+from trainer.probe import Probe
+from trainer.randomness import Stream, generator
+from trainer.recipe import Lane, Recipe, TrainRecipe
+from trainer.sample import GRID_IMAGES, samples
+from trainer.tallies import Tallies
+
+
+class Measurement(NamedTuple):
+    """One lane at one rung. `lane` is its index in the cohort as built; a diverged lane has no objective.
+
+    `grid` holds the first samples [n, C, H, W] at the last step, else None.
+    """
+
+    lane: int
+    diverged: bool
+    metrics: dict[str, float]
+    grid: Tensor | None
+
+
+def learning_rate(train: TrainRecipe, step: int) -> float:
+    """Return the rate of optimiser step `step` (0-based): linear warm-up, then a cosine to 0 at the last step."""
+    if step < train.warmup:
+        return train.lr * (step + 1) / train.warmup
+    progress = (step - train.warmup) / max(1, train.steps - train.warmup)
+    return train.lr * 0.5 * (1 + math.cos(math.pi * min(progress, 1.0)))
+
+
+class Cohort:
+    """Trains, measures, drops and saves its lanes; the caller owns the loop and decides who survives."""
+
+    def __init__(
+        self, recipe: Recipe, lanes: Sequence[Lane], data: Dataset, device: torch.device, evaluator: Evaluator
+    ) -> None:
+        """Raise ValueError if the recipe does not fit the data (patch against image size)."""
+        self.recipe, self.lanes, self.step = recipe, tuple(lanes), 0
+        self._data, self._device, self._evaluator = data, device, evaluator
+        self._images, self._labels = data.train_images.to(device), data.train_labels.to(device)
+        self._model = SiT(recipe.model, data.shape, data.classes, recipe.train.time_scale, device)
+        initial = {seed: self._model.initial_weights(generator(seed, Stream.INIT)) for seed in {s for _, s in lanes}}
+        flat = torch.stack([initial[seed] for _, seed in lanes]).to(device)
+        self._install(tuple(range(len(lanes))), flat, flat.clone(), torch.zeros_like(flat), torch.zeros_like(flat))
+        self._tallies = Tallies.zeros(len(lanes), device)
+        self._probe: Probe | None = None
+
+    @property
+    def living(self) -> tuple[int, ...]:
+        """The lanes still trained, as indices into `lanes`."""
+        return self._living
+
+    def advance(self, until: int) -> None:
+        """Train to optimiser step `until`; does nothing if already there."""
+        while self.step < until:
+            self._train_step()
+
+    def measure(self) -> list[Measurement]:
+        """Return every living lane's metrics at this step, from its averaged weights.
+
+        Changes nothing, so it can be called again. At the recipe's last step the slower metrics are added.
+        """
+        final = self.step >= self.recipe.train.steps
+        with torch.no_grad():
+            weights = views(self._ema, self._model.layout)
+            diverged = ~(self._ema.isfinite().all(1) & self._tallies.finite()).cpu()
+            per_lane = self._tallies.read() | self._probe_metrics(weights, final)
+            scored, grids = self._score(weights, diverged, final)
+        measured = []
+        for row, lane in enumerate(self._living):
+            metrics = {name: float(value[row]) for name, value in per_lane.items()} | scored[row]
+            if self.lanes[lane].dispersion.lam == 0:
+                metrics = {name: value for name, value in metrics.items() if name not in TrainingLoss.DISPERSED}
+            finite = {name: value for name, value in metrics.items() if math.isfinite(value)}
+            bad = bool(diverged[row]) or self.recipe.eval.objective not in finite
+            measured.append(Measurement(lane, bad, finite, grids[row]))
+        return measured
+
+    def draw(self, lane: int, count: int) -> Tensor:
+        """Return the first `count` samples [count, C, H, W] of a living lane: those `measure` scores."""
+        row = self._living.index(lane)
+        weights = views(self._ema[row : row + 1], self._model.layout)
+        recipe = self.recipe.eval.model_copy(update={"samples": min(count, self.recipe.eval.samples)})
+        with torch.no_grad():
+            return torch.cat([x[0] for _, x in samples(self._model, weights, recipe, [self.lanes[lane].seed])])
+
+    def keep(self, lanes: Collection[int]) -> None:
+        """Go on with these lanes only; the others' weights are dropped. Raises ValueError for a lane not living."""
+        if not set(lanes) <= set(self._living):
+            raise ValueError(f"lanes {sorted(set(lanes) - set(self._living))} are not alive; alive: {self._living}")
+        living = tuple(lane for lane in self._living if lane in lanes)
+        if living == self._living:
+            return
+        rows = torch.tensor([self._living.index(lane) for lane in living], dtype=torch.long, device=self._device)
+        moments = self._optimiser.state[self._parameter]
+        parts = (self._flat, self._ema, moments["exp_avg"], moments["exp_avg_sq"])
+        self._install(living, *(part.index_select(0, rows) for part in parts))
+        self._tallies = self._tallies.select(rows)
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Return everything that is not a pure function of (recipe, lanes, step)."""
+        moments = self._optimiser.state[self._parameter]
+        state = {"weights": self._flat, "ema": self._ema, "step": torch.tensor(self.step)}
+        state |= {name: moments[name] for name in ("exp_avg", "exp_avg_sq")}
+        state |= {"living": torch.tensor(self._living, dtype=torch.long)}
+        return state | {f"tally.{name}": tally for name, tally in self._tallies.state().items()}
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Continue from `state`, saved by a cohort of the same recipe and lanes; bit for bit the same run."""
+        self.step = int(state["step"])
+        parts = (state[name].to(self._device) for name in ("weights", "ema", "exp_avg", "exp_avg_sq"))
+        self._install(tuple(int(lane) for lane in state["living"]), *parts)
+        tallies = {name.removeprefix("tally."): part for name, part in state.items() if name.startswith("tally.")}
+        self._tallies = Tallies.load(tallies, self._device)
+
+    def _install(self, living: tuple[int, ...], flat: Tensor, ema: Tensor, avg: Tensor, avg_sq: Tensor) -> None:
+        # The optimiser is made anew around the surviving rows: PyTorch's cannot drop rows of a parameter.
+        train = self.recipe.train
+        self._living, self._flat, self._ema = living, flat, ema
+        self._parameter = torch.nn.Parameter(flat)
+        self._grad = torch.zeros_like(flat)
+        self._parameter.grad = self._grad
+        self._grads = list(views(self._grad, self._model.layout).values())
+        self._weights = leaves(flat, self._model.layout)
+        self._optimiser = torch.optim.AdamW(
+            [self._parameter], betas=(train.beta1, train.beta2), weight_decay=train.weight_decay, fused=True
+        )
+        step = torch.tensor(float(self.step), device=self._device)
+        self._optimiser.state[self._parameter] = {"step": step, "exp_avg": avg, "exp_avg_sq": avg_sq}
+        seeds = [self.lanes[lane].seed for lane in living]
+        self._seeds = sorted(set(seeds))
+        rows = [self._seeds.index(seed) for seed in seeds]
+        self._rows = torch.tensor(rows, dtype=torch.long, device=self._device)
+        self._loss = TrainingLoss([self.lanes[lane].dispersion for lane in living], self._device)
+
+    def _train_step(self) -> None:
+        train, classes = self.recipe.train, self._data.classes
+        batch = draw(self._images, self._labels, classes, self._seeds, self.step, train.batch, train.label_drop)
+        images, noise, times, labels = batch.for_lanes(self._rows)
+        x_t, target = interpolate(images, noise, times)
+        with torch.autocast(self._device.type, torch.bfloat16, enabled=train.precision == "bf16"):
+            output = self._model(self._weights, x_t, times, labels)
+        losses = self._loss(output, target)
+        torch._foreach_copy_(self._grads, torch.autograd.grad(losses.total.sum(), list(self._weights.values())))
+        for group in self._optimiser.param_groups:
+            group["lr"] = learning_rate(train, self.step)
+        self._optimiser.step()
+        self.step += 1
+        update_ema(self._ema, self._flat, ema_decay(self.step, train.ema))
+        self._tallies.add(losses, train.batch)
+
+    def _probe_metrics(self, weights: Mapping[str, Tensor], final: bool) -> dict[str, Tensor]:
+        if self._probe is None:
+            self._probe = Probe(self._data, self.recipe.eval.probe, self._device)
+        metrics = self._probe.health(self._model, weights)
+        if final:
+            metrics["val_loss"] = self._probe.validation_loss(self._model, weights)
+        return {name: value.cpu() for name, value in metrics.items()}
+
+    def _score(
+        self, weights: Mapping[str, Tensor], diverged: Tensor, final: bool
+    ) -> tuple[list[dict[str, float]], list[Tensor | None]]:
+        tallies = [self._evaluator.tally(final) for _ in self._living]
+        grids: list[Tensor | None] = [None for _ in self._living]
+        if not bool(diverged.all()):
+            seeds = [self.lanes[lane].seed for lane in self._living]
+            for start, images_KBCHW in samples(self._model, weights, self.recipe.eval, seeds):
+                for row, (tally, images) in enumerate(zip(tallies, images_KBCHW, strict=True)):
+                    tally.add(images)
+                    if final and start == 0:
+                        grids[row] = images[:GRID_IMAGES].cpu()
+        return [{} if bad else tally.metrics() for tally, bad in zip(tallies, diverged, strict=True)], grids
+

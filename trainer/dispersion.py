@@ -1,0 +1,133 @@
+"""Dispersive Loss (Wang & He 2025, arXiv:2506.09027) for K lanes at once, and its health.
+
+L2 InfoNCE: log mean_ij exp(-D_ij / tau) over the full B x B matrix, diagonal included, with
+D_ij = |z_i - z_j|^2 / d. The public code divides by d, the number of elements of z_i; the printed algorithm does not,
+and without it the loss is at its floor, -log B, from the start. At the floor there is no gradient left: block and tau
+mean nothing there, so the distance to the floor is reported with every loss.
+
+Shapes: K lanes, B batch, E elements of one representation (tokens x width).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from trainer.recipe import TauUnits, Variant
+
+FLOOR_SHARE = 0.01  # of log B: closer than this to the floor counts as being at it
+
+
+class Dispersed(NamedTuple):
+    """The loss and how far it is above the least it can be, both [K]."""
+
+    loss: Tensor
+    above_floor: Tensor
+
+
+def dispersive_loss(z_KBE: Tensor, tau_K: Tensor, variant: Variant, tau_units: TauUnits = "absolute") -> Dispersed:
+    """Return the loss of each lane in float32, whatever the precision of z (float64 is kept).
+
+    tau: the temperature of 'l2' and 'cosine', the margin epsilon of 'hinge', unused by 'covariance'; with
+    `tau_units` 'relative' ('l2' only) distances are divided by the batch's mean off-diagonal distance, gradient
+    included, so that growing the norm does not pay. At B = 1 the loss is 0.
+    """
+    with torch.autocast(z_KBE.device.type, enabled=False):
+        z_KBE = z_KBE if z_KBE.dtype == torch.float64 else z_KBE.float()
+        if z_KBE.shape[1] == 1:
+            zero = z_KBE.sum((1, 2)) * 0
+            return Dispersed(zero, zero.detach())
+        tau_K = tau_K.to(z_KBE.dtype)
+        loss, floor = _VARIANTS[variant](z_KBE, tau_K, tau_units == "relative")
+        return Dispersed(loss, (loss - floor).detach())
+
+
+def at_floor(above_floor: Tensor, batch: int) -> Tensor:
+    """Return whether a loss is saturated: nearer to its floor than 1 % of log B."""
+    return above_floor < FLOOR_SHARE * math.log(max(batch, 2))
+
+
+def squared_distances(z_KBE: Tensor) -> Tensor:
+    """Return D_ij = |z_i - z_j|^2 / E as [K, B, B], zero on the diagonal.
+
+    From the Gram matrix of the centred batch: uncentred, float32 loses every digit when the mean is large.
+    """
+    gram_KBB = _centred_gram(z_KBE)
+    squares_KB = gram_KBB.diagonal(dim1=1, dim2=2)
+    distances = (squares_KB[:, :, None] + squares_KB[:, None, :] - 2 * gram_KBB).clamp_min(0)
+    return distances * (1 - torch.eye(z_KBE.shape[1], dtype=z_KBE.dtype, device=z_KBE.device))
+
+
+def feature_norm(z_KBE: Tensor) -> Tensor:
+    """Return the root mean square of the elements, [K]."""
+    return z_KBE.float().square().mean((1, 2)).sqrt()
+
+
+def effective_rank(z_KBE: Tensor) -> Tensor:
+    """Return the effective rank of the centred batch, [K], from 1 to B - 1 (Roy & Vetterli 2007, eq. 4).
+
+    The exponential of the entropy of the normalised singular values; NaN where z is not finite.
+    """
+    gram = _centred_gram(z_KBE.double())
+    finite = gram.isfinite().all(-1).all(-1)
+    eigenvalues = torch.linalg.eigvalsh(torch.where(finite[:, None, None], gram, torch.zeros_like(gram)))
+    singular = eigenvalues.clamp_min(0).sqrt()
+    share = singular / singular.sum(-1, keepdim=True).clamp_min(torch.finfo(singular.dtype).tiny)
+    rank = torch.special.entr(share).sum(-1).exp()
+    return torch.where(finite, rank, torch.nan).float()
+
+
+def _centred_gram(z_KBE: Tensor) -> Tensor:
+    centred = z_KBE - z_KBE.mean(1, keepdim=True)
+    return centred @ centred.mT / z_KBE.shape[2]
+
+
+def _log_mean_exp(exponent_KBB: Tensor) -> Tensor:
+    return exponent_KBB.flatten(1).logsumexp(1) - 2 * math.log(exponent_KBB.shape[1])
+
+
+def _l2(z_KBE: Tensor, tau_K: Tensor, relative: bool) -> tuple[Tensor, Tensor]:
+    batch = z_KBE.shape[1]
+    distances = squared_distances(z_KBE)
+    others = torch.full_like(tau_K, -math.inf)
+    if relative:
+        # The gradient must pass through the mean: with a stop-gradient the norm explodes.
+        mean = distances.sum((1, 2)) / (batch * (batch - 1))
+        distances = distances / mean.clamp_min(torch.finfo(distances.dtype).tiny)[:, None, None]
+        # By Jensen the loss is least when all distances are equal, i.e. 1 in these units.
+        others = -1 / tau_K
+    return _log_mean_exp(-distances / tau_K[:, None, None]), _mixture(torch.zeros_like(tau_K), others, batch)
+
+
+def _cosine(z_KBE: Tensor, tau_K: Tensor, _relative: bool) -> tuple[Tensor, Tensor]:
+    batch = z_KBE.shape[1]
+    unit = torch.nn.functional.normalize(z_KBE, dim=2)
+    # Least when all angles are equal: a simplex, where every cosine is -1 / (B - 1).
+    floor = _mixture(1 / tau_K, -1 / ((batch - 1) * tau_K), batch)
+    return _log_mean_exp(unit @ unit.mT / tau_K[:, None, None]), floor
+
+
+def _hinge(z_KBE: Tensor, tau_K: Tensor, _relative: bool) -> tuple[Tensor, Tensor]:
+    shortfall = (tau_K[:, None, None] - squared_distances(z_KBE)).clamp_min(0)
+    return shortfall.square().mean((1, 2)), tau_K.square() / z_KBE.shape[1]
+
+
+def _covariance(z_KBE: Tensor, tau_K: Tensor, _relative: bool) -> tuple[Tensor, Tensor]:
+    # |Cov|_F^2 from the B x B Gram matrix: the E x E covariance is never built.
+    batch, elements = z_KBE.shape[1:]
+    gram = _centred_gram(z_KBE) * (elements / (batch - 1))
+    variances = z_KBE.var(1, unbiased=True)
+    return gram.square().sum((1, 2)) - variances.square().sum(1), torch.zeros_like(tau_K)
+
+
+def _mixture(diagonal: Tensor, others: Tensor, batch: int) -> Tensor:
+    # log of the mean of exp over one diagonal element and B - 1 others.
+    return torch.logaddexp(diagonal, others + math.log(batch - 1)) - math.log(batch)
+
+
+_VARIANTS: dict[Variant, Callable[[Tensor, Tensor, bool], tuple[Tensor, Tensor]]] = {
+    "l2": _l2, "cosine": _cosine, "hinge": _hinge, "covariance": _covariance}

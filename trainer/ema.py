@@ -1,0 +1,15 @@
+"""Exponential moving average of weights, ramped so that early averages are not dominated by the initial weights."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+
+def ema_decay(step: int, final: float) -> float:
+    """Return the decay after optimiser step `step` (1-based): min(final, (1 + step) / (10 + step))."""
+    return min(final, (1 + step) / (10 + step))
+
+
+def update_ema(average: Tensor, weights: Tensor, decay: float) -> None:
+    """Move `average` towards `weights` in place: average = decay * average + (1 - decay) * weights."""
+    average.lerp_(weights, 1 - decay)

@@ -1,0 +1,93 @@
+"""Feature extractors: what FID looks through. The data set's own (domain), or torch-fidelity's with given weights."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from trainer.data import DataError, Dataset
+from trainer.domain import DIM, domain_extractor
+from trainer.fidelity import pretrained
+from trainer.recipe import EvalRecipe
+
+BATCH = 250
+
+
+@dataclass(frozen=True, eq=False)
+class Extractor:
+    """A frozen map from images [B, C, H, W] to features [B, `dim`], float32 on `device`.
+
+    `sha256` is that of its weights: figures of two hashes cannot be compared. `accuracy` is the domain
+    extractor's on held-out images.
+    """
+
+    name: str
+    sha256: str
+    dim: int
+    pixels: bool
+    device: torch.device
+    net: Callable[[Tensor], Tensor]
+    accuracy: float | None = None
+
+    @torch.no_grad()
+    def __call__(self, images_BCHW: Tensor) -> Tensor:
+        """Return features; pixels are first rounded to 8 bits, as they would be in an image file."""
+        images = images_BCHW.to(self.device)
+        return self.net(quantise(images) if self.pixels else images).float()
+
+    def all(self, images_NCHW: Tensor) -> Tensor:
+        """Return the features of many images, in batches."""
+        return torch.cat([self(images_NCHW[i : i + BATCH]) for i in range(0, len(images_NCHW), BATCH)])
+
+
+def quantise(images: Tensor) -> Tensor:
+    """Round images in [-1, 1] to uint8, clipping what lies outside."""
+    return ((images.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
+
+
+def dequantise(images: Tensor) -> Tensor:
+    """Map uint8 images back to [-1, 1]."""
+    return images.float() / 127.5 - 1
+
+
+def load_extractor(recipe: EvalRecipe, data: Dataset, cache: Path, device: torch.device) -> Extractor:
+    """Return the extractor a recipe names, training the domain extractor if `cache` does not have it yet.
+
+    Raises DataError for a weight file that is missing or does not fit, or a pixel extractor on latents.
+    """
+    if recipe.extractor != "domain":
+        return _pretrained(recipe.extractor, Path(recipe.weights or "").expanduser(), data, device)
+    made = domain_extractor(data, cache)
+    net = made.net.to(device)
+
+    def from_pixels(images: Tensor) -> Tensor:
+        features: Tensor = net(dequantise(images))
+        return features
+
+    extract = from_pixels if data.pixels else net
+    return Extractor("domain", made.sha256, DIM, data.pixels, device, extract, made.accuracy)
+
+
+def _pretrained(name: str, weights: Path, data: Dataset, device: torch.device) -> Extractor:
+    if not data.pixels:
+        raise DataError(f"extractor {name!r} looks at pixels and {data.name!r} holds latents; use extractor 'domain'")
+    if not weights.is_file():
+        raise DataError(f"{weights}: no such file; give eval.weights the weight file of {name!r}, or use 'domain'")
+    with weights.open("rb") as file:
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    try:
+        net = pretrained(name, str(weights))
+        dim = net(torch.zeros(1, 3, 32, 32, dtype=torch.uint8)).shape[1]
+    except Exception as error:  # zip, pickle, TorchScript and shape errors have no type in common
+        reason = str(error).strip().partition("\n")[0]
+        raise DataError(f"{weights}: not a weight file of {name!r} ({reason})") from error
+    return Extractor(name, sha256, dim, True, device, lambda images: net(_rgb(images)))
+
+
+def _rgb(images: Tensor) -> Tensor:
+    return images.expand(-1, 3, -1, -1) if images.shape[1] == 1 else images

@@ -1,0 +1,201 @@
+"""The one door to torch-fidelity, the reference for every metric here; imported when first used, never before."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset as TorchDataset
+
+# Operators that torchvision 0.28 decorates while it is imported. Its PyPI build is linked against CUDA's torch, so
+# beside a CPU-only torch its compiled half does not load and these are missing. Nothing here ever calls them.
+_SCHEMAS = {
+    "nms": "nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
+    "qnms": "qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
+}
+# A Library takes its definitions with it when it is collected, so the module keeps those it makes.
+_libraries: list[torch.library.Library] = []
+
+KID_SUBSETS = 25
+NEIGHBOURS = 3
+_DISTANCES = 16_000_000  # distances of a batch of precision and recall: 64 MB
+
+
+def torch_fidelity() -> Any:
+    """Import torch-fidelity, first lending torchvision the operator schemas it lacks if the plain import fails."""
+    try:
+        return importlib.import_module("torch_fidelity")
+    # AttributeError is what a second import of torchvision meets after an earlier one failed half-way.
+    except (RuntimeError, AttributeError):
+        missing = [schema for name, schema in _SCHEMAS.items() if not hasattr(torch.ops.torchvision, name)]
+        if not missing:
+            raise
+    _forget("torchvision")
+    _forget("torch_fidelity")
+    _lend(missing)
+    return importlib.import_module("torch_fidelity")
+
+
+def _forget(package: str) -> None:
+    """Drop what a failed import left behind; otherwise the next one builds on half-made modules."""
+    for name in [name for name in sys.modules if name == package or name.startswith(f"{package}.")]:
+        del sys.modules[name]
+
+
+def _lend(schemas: list[str]) -> None:
+    library = torch.library.Library("torchvision", "FRAGMENT")  # type: ignore[no-untyped-call]
+    for schema in schemas:
+        library.define(schema)  # type: ignore[no-untyped-call]
+    _libraries.append(library)
+
+
+def _part(module: str) -> Any:
+    torch_fidelity()
+    return importlib.import_module(f"torch_fidelity.{module}")
+
+
+def kid(features_ND: Tensor, reference_MD: Tensor) -> float:
+    """Kernel distance of features to the reference's (Binkowski et al. 2018), torch-fidelity's cubic kernel.
+
+    The mean over 25 subsets of 1000 (or of all, where there are fewer); torch-fidelity's default of 100 subsets
+    takes four times as long. The subsets are the same at every call.
+    """
+    size = min(1000, len(features_ND), len(reference_MD))
+    settings = {"kid_subsets": KID_SUBSETS, "kid_subset_size": size, "verbose": False}
+    scores = _part("metric_kid").kid_features_to_metric(features_ND.cpu(), reference_MD.cpu(), **settings)
+    return float(scores["kernel_inception_distance_mean"])
+
+
+class PrecisionRecall(NamedTuple):
+    """Share of samples within the reference's manifold, and of the reference within the samples'."""
+
+    precision: float
+    recall: float
+
+
+def precision_recall(features_ND: Tensor, reference_MD: Tensor) -> PrecisionRecall:
+    """Precision and recall with 3 nearest neighbours (Kynkaanniemi et al. 2019); time grows as (N + M)^2."""
+    neighbours = min(NEIGHBOURS, len(features_ND) - 1, len(reference_MD) - 1)
+    rows = max(1, _DISTANCES // max(len(features_ND), len(reference_MD)))
+    score = _part("metric_prc").calculate_precision_recall_part
+    return PrecisionRecall(*score(features_ND.cpu(), reference_MD.cpu(), neighbours, rows))
+
+
+def reference_metrics(
+    samples: Tensor, reference: Tensor, name: str, extract: Callable[[Tensor], Tensor]
+) -> dict[str, float]:
+    """Score samples with `torch_fidelity.calculate_metrics` from images to figures; takes seconds, for checks.
+
+    `extract` gives the features [B, D] of images [B, C, H, W]; `name` must be its alone (carry its hash).
+    Returns torch-fidelity's names for FID, KID, precision and recall. No cache is read or written.
+    """
+    _register(name, extract)
+    size = min(1000, len(samples), len(reference))
+    scores: dict[str, float] = torch_fidelity().calculate_metrics(
+        input1=_Images(samples),
+        input2=_Images(reference),
+        feature_extractor=name,
+        fid=True,
+        kid=True,
+        prc=True,
+        kid_subsets=KID_SUBSETS,
+        kid_subset_size=size,
+        prc_neighborhood=min(NEIGHBOURS, len(samples) - 1, len(reference) - 1),
+        prc_batch_size=1000,
+        batch_size=250,
+        cuda=False,
+        save_cpu_ram=True,
+        cache=False,
+        verbose=False,
+    )
+    return {metric: float(score) for metric, score in scores.items()}
+
+
+class _Images(TorchDataset[Tensor]):
+    """Images as torch-fidelity takes them: one tensor at a time."""
+
+    def __init__(self, images: Tensor) -> None:
+        self._images = images
+
+    def __len__(self) -> int:
+        return len(self._images)
+
+    def __getitem__(self, index: int) -> Tensor:
+        return self._images[index]
+
+
+def _register(name: str, extract: Callable[[Tensor], Tensor]) -> None:
+    """Make `extract` known to torch-fidelity as `name`, once."""
+    registry = _part("registry")
+    if name in registry.FEATURE_EXTRACTORS_REGISTRY:
+        return
+    base = _part("feature_extractor_base").FeatureExtractorBase
+
+    class Registered(base):  # type: ignore[misc, valid-type]
+        def __init__(self, name: str, features_list: list[str], **_: object) -> None:
+            super().__init__(name, features_list)
+
+        # In float64: torch-fidelity takes means in the features' own type, off by 1e-4 of FID in float32.
+        def forward(self, images: Tensor) -> tuple[Tensor]:
+            return (extract(images).cpu().double(),)
+
+        @staticmethod
+        def get_provided_features_list() -> tuple[str]:
+            return ("features",)
+
+        @staticmethod
+        def get_default_feature_layer_for_metric(metric: str) -> str:  # noqa: ARG004 (torch-fidelity's signature)
+            return "features"
+
+        @staticmethod
+        def can_be_compiled() -> bool:
+            return False
+
+    registry.register_feature_extractor(name, Registered)
+
+
+def pretrained(kind: str, weights: str) -> Callable[[Tensor], Tensor]:
+    """Return torch-fidelity's inception, clip or dinov2 with weights from a file: uint8 RGB [B, 3, H, W] -> [B, D].
+
+    inception takes torch-fidelity's converted TensorFlow weights, clip OpenAI's TorchScript archive, dinov2
+    Meta's pretraining state dict. Raises whatever torch raises for a file that does not fit.
+    """
+    if kind == "clip":
+        # The name only chooses a download; sizes follow from the file.
+        clip = _part("feature_extractor_clip").FeatureExtractorCLIP
+        return _first(clip("clip-vit-b-32", ["clip"], feature_extractor_weights_path=weights))
+    # torch-fidelity 0.4.0 unpickles its weight file unguarded; this load refuses anything but tensors.
+    state = torch.load(weights, map_location="cpu", weights_only=True)
+    if kind == "dinov2":
+        return _first(_dinov2(state))
+    inception = _part("feature_extractor_inceptionv3").FeatureExtractorInceptionV3
+    return _first(inception("inception-v3-compat", ["2048"], feature_extractor_weights_path=weights))
+
+
+def _first(module: Any) -> Callable[[Tensor], Tensor]:
+    def extract(images: Tensor) -> Tensor:
+        features: Tensor = module.to(images.device)(images)[0]
+        return features
+
+    return extract
+
+
+def _dinov2(state: dict[str, Tensor]) -> Any:
+    """torch-fidelity's extractor around our network: its own comes from torch.hub, and it refuses a weight file."""
+    from trainer.dinov2 import DinoV2
+
+    module = _part("feature_extractor_dinov2")
+
+    class Offline(module.FeatureExtractorDinoV2):  # type: ignore[misc, name-defined]
+        def __init__(self) -> None:
+            _part("feature_extractor_base").FeatureExtractorBase.__init__(self, "dinov2-vit-b-14", ["dinov2"])
+            self.feature_extractor_internal_dtype = torch.float32
+            self.model = DinoV2.load(state)
+            self.requires_grad_(False)
+            self.eval()
+
+    return Offline()

@@ -1,0 +1,164 @@
+"""A compact SiT (Ma et al. 2024, arXiv:2401.08740): a diffusion transformer with adaLN-Zero, for K lanes at once.
+
+Every tensor carries a leading lane axis; one lane is the same code as many. Shape suffixes:
+
+K lanes, B batch, C channels, H height, W width, N tokens, D width, M modulations, P weights of a lane
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor
+
+from trainer.parameters import flatten
+from trainer.recipe import ModelRecipe
+
+FREQUENCIES = 256  # of the timestep embedding, as in DiT
+SMALL_ATTENTION = 64  # tokens up to which plain softmax beats the fused kernel on a CPU
+
+
+class Output(NamedTuple):
+    """The velocity [K, B, C, H, W] and the tokens [K, B, N, D] after every block."""
+
+    velocity: Tensor
+    tokens: list[Tensor]
+
+
+class SiT:
+    """The network as a pure function of its weights; holds sizes and fixed embeddings only."""
+
+    def __init__(
+        self, model: ModelRecipe, shape: tuple[int, int, int], classes: int, time_scale: float, device: torch.device
+    ) -> None:
+        """Raise ValueError if the patch does not divide the image; `shape` is (C, H, W)."""
+        channels, height, width = shape
+        if height % model.patch or width % model.patch:
+            raise ValueError(f"patch {model.patch} does not divide images of {height}x{width}")
+        self.recipe, self.shape, self.classes = model, shape, classes
+        self.rows, self.columns = height // model.patch, width // model.patch
+        self.time_scale = time_scale
+        self.positions_ND = sincos_positions(self.rows, self.columns, model.width).to(device)
+        exponent = torch.arange(FREQUENCIES // 2) / (FREQUENCIES // 2)
+        self.frequencies = torch.exp(-math.log(10_000) * exponent).to(device)
+        self.layout = self._layout(channels)
+
+    def _layout(self, channels: int) -> dict[str, tuple[int, ...]]:
+        width, depth = self.recipe.width, self.recipe.depth
+        hidden, pixels = round(width * self.recipe.mlp_ratio), channels * self.recipe.patch**2
+        layout: dict[str, tuple[int, ...]] = {
+            **_linear("patch", pixels, width),
+            **_linear("time1", FREQUENCIES, width),
+            **_linear("time2", width, width),
+            "labels": (self.classes + 1, width),
+            # One product for the modulations of all blocks and the final layer: they share their input.
+            **_linear("modulation", width, (6 * depth + 2) * width),
+        }
+        for block in range(depth):
+            layout |= _linear(f"{block}.qkv", width, 3 * width)
+            layout |= _linear(f"{block}.out", width, width)
+            layout |= _linear(f"{block}.up", width, hidden)
+            layout |= _linear(f"{block}.down", hidden, width)
+        return layout | _linear("final", width, pixels)
+
+    def initial_weights(self, generator: torch.Generator) -> Tensor:
+        """Return one lane's weights [P]: Xavier-uniform products, zero modulations and final layer (adaLN-Zero)."""
+        named = {}
+        for name, shape in self.layout.items():
+            weight = torch.zeros(shape)
+            if name in ("labels", "time1.weight", "time2.weight"):
+                weight.normal_(0, 0.02, generator=generator)
+            elif name.endswith("weight") and not name.startswith(("modulation", "final")):
+                bound = math.sqrt(6 / (shape[0] + shape[1]))
+                weight.uniform_(-bound, bound, generator=generator)
+            named[name] = weight
+        return flatten(named, self.layout)
+
+    def __call__(self, weights: Mapping[str, Tensor], x_KBCHW: Tensor, t_KB: Tensor, y_KB: Tensor) -> Output:
+        """Return the velocity at time t in [0, 1] for labels y in [0, classes], where `classes` means no label."""
+        x_KBND = _product(weights, "patch", self._patchify(x_KBCHW)) + self.positions_ND
+        modulations = self._modulations(weights, t_KB, y_KB)
+        tokens = []
+        for block in range(self.recipe.depth):
+            x_KBND = self._block(weights, block, x_KBND, modulations[6 * block : 6 * block + 6])
+            tokens.append(x_KBND)
+        shift, scale = modulations[-2:]
+        out = _product(weights, "final", _modulate(_normalise(x_KBND), shift, scale))
+        return Output(self._unpatchify(out), tokens)
+
+    def _modulations(self, weights: Mapping[str, Tensor], t_KB: Tensor, y_KB: Tensor) -> tuple[Tensor, ...]:
+        # Each [K, B, 1, D], in the order of use.
+        angles = (t_KB * self.time_scale)[..., None] * self.frequencies
+        waves = torch.cat([angles.cos(), angles.sin()], dim=-1)
+        time_KBD = _product(weights, "time2", F.silu(_product(weights, "time1", waves)))
+        width = self.recipe.width
+        label_KBD = weights["labels"].gather(1, y_KB[..., None].expand(-1, -1, width))
+        mixed = _product(weights, "modulation", F.silu(time_KBD + label_KBD))
+        return torch.split(mixed.unsqueeze(2), width, dim=-1)
+
+    def _block(self, weights: Mapping[str, Tensor], block: int, x_KBND: Tensor, m: tuple[Tensor, ...]) -> Tensor:
+        shift1, scale1, gate1, shift2, scale2, gate2 = m
+        qkv = _product(weights, f"{block}.qkv", _modulate(_normalise(x_KBND), shift1, scale1))
+        attended = _product(weights, f"{block}.out", _attend(qkv, self.recipe.heads))
+        x_KBND = torch.addcmul(x_KBND, gate1, attended)
+        hidden = F.gelu(
+            _product(weights, f"{block}.up", _modulate(_normalise(x_KBND), shift2, scale2)), approximate="tanh"
+        )
+        return torch.addcmul(x_KBND, gate2, _product(weights, f"{block}.down", hidden))
+
+    def _patchify(self, x_KBCHW: Tensor) -> Tensor:
+        lanes, batch, channels, _, _ = x_KBCHW.shape
+        side = self.recipe.patch
+        x = x_KBCHW.reshape(lanes, batch, channels, self.rows, side, self.columns, side)
+        return x.permute(0, 1, 3, 5, 2, 4, 6).reshape(lanes, batch, self.rows * self.columns, -1)
+
+    def _unpatchify(self, x_KBND: Tensor) -> Tensor:
+        lanes, batch = x_KBND.shape[:2]
+        side = self.recipe.patch
+        x = x_KBND.reshape(lanes, batch, self.rows, self.columns, self.shape[0], side, side)
+        return x.permute(0, 1, 4, 2, 5, 3, 6).reshape(lanes, batch, *self.shape)
+
+
+def _linear(name: str, inputs: int, outputs: int) -> dict[str, tuple[int, ...]]:
+    return {f"{name}.weight": (inputs, outputs), f"{name}.bias": (outputs,)}
+
+
+def _product(weights: Mapping[str, Tensor], name: str, x: Tensor) -> Tensor:
+    # x: [K, ..., inputs]; one batched product over lanes.
+    weight, bias = weights[f"{name}.weight"], weights[f"{name}.bias"]
+    flat = torch.baddbmm(bias.unsqueeze(1), x.flatten(1, -2), weight)
+    return flat.view(*x.shape[:-1], weight.shape[-1])
+
+
+def _normalise(x: Tensor) -> Tensor:
+    return F.layer_norm(x, x.shape[-1:], eps=1e-6)
+
+
+def _modulate(x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
+    return torch.addcmul(shift, x, 1 + scale)
+
+
+def _attend(qkv_KBNE: Tensor, heads: int) -> Tensor:
+    # Lanes are folded into the batch, so attention runs as for one model.
+    lanes, batch, tokens, extent = qkv_KBNE.shape
+    q, k, v = qkv_KBNE.view(lanes * batch, tokens, 3, heads, -1).permute(2, 0, 3, 1, 4).unbind(0)
+    if tokens <= SMALL_ATTENTION and qkv_KBNE.device.type == "cpu":
+        scores = (q * q.shape[-1] ** -0.5) @ k.transpose(-2, -1)
+        mixed = scores.softmax(-1) @ v
+    else:
+        mixed = F.scaled_dot_product_attention(q, k, v)
+    return mixed.transpose(1, 2).reshape(lanes, batch, tokens, extent // 3)
+
+
+def sincos_positions(rows: int, columns: int, width: int) -> Tensor:
+    """Return fixed 2-D sine-cosine positions [rows * columns, width] (MAE, DiT): half for rows, half for columns."""
+    quarter = width // 4
+    frequencies = 1 / 10_000 ** (torch.arange(quarter, dtype=torch.float64) / quarter)
+    down, across = torch.meshgrid(torch.arange(rows), torch.arange(columns), indexing="ij")
+    angles = [axis.reshape(-1, 1).double() * frequencies for axis in (across, down)]
+    waves = torch.cat([wave for angle in angles for wave in (angle.sin(), angle.cos())], dim=1)
+    return waves.to(torch.get_default_dtype())

