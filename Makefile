@@ -28,7 +28,7 @@ check: setup
 	$(BIN)/lint-imports
 
 bench: setup
-	$(BIN)/python -m tests.benchmarks.bench
+	$(BIN)/python -m tests.benchmarks.bench --study $(STUDY)
 
 clean:
 	rm -rf $(VENV) .sweeper

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated
 
@@ -12,7 +13,16 @@ from sweeper.misfit import Loc, Misfit, details_of
 from trainer.recipe import Frozen, Recipe, Scalar
 
 # A name becomes a folder: one that is only dots would be the folder itself or its parent.
-Name = Annotated[str, Field(max_length=64, pattern=r"^\.*[A-Za-z0-9_-][A-Za-z0-9._-]*$")]
+NAME = r"^\.*[A-Za-z0-9_-][A-Za-z0-9._-]*$"
+
+
+def _name(given: object) -> object:
+    if not isinstance(given, str) or len(given) > 64 or not re.fullmatch(NAME.strip("^$"), given):
+        raise ValueError("must be a text of 1 to 64 letters, digits, '.', '_' and '-', and not only dots")
+    return given
+
+
+Name = Annotated[str, Field(min_length=1, max_length=64, pattern=NAME), BeforeValidator(_name)]
 
 
 def _plain_value(given: object) -> object:

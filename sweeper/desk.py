@@ -11,7 +11,7 @@ from pathlib import Path
 from sweeper.cohorts import CohortFolder, StoredCohort
 from sweeper.errors import StaleAttemptError
 from sweeper.ledger import Ledger
-from sweeper.plan import confirm_trials, lane_count, rung_steps, screen_trials
+from sweeper.plan import cells, confirm_trials, lane_count, rung_steps, screen_trials
 from sweeper.records import (
     Assignment,
     Facts,
@@ -76,7 +76,7 @@ class Desk:
             trials = self._search.claim(self._lanes)
             if trials:
                 self._left.append(self._cohorts.store(trials))
-            elif self._search_done() and len(self._stages) > 1:
+            elif self._search.done() and len(self._stages) > 1:
                 self._stages.popleft()
                 self._open_stage()
             else:
@@ -89,7 +89,7 @@ class Desk:
 
     def done(self) -> bool:
         """Whether every trial of every stage is decided."""
-        return not self._left and len(self._stages) == 1 and self._search_done()
+        return not self._left and len(self._stages) == 1 and self._search.done()
 
     def begin(self, cohort: str) -> Assignment:
         """Start an attempt at a cohort; attempts before it may no longer report."""
@@ -190,16 +190,13 @@ class Desk:
     def _search(self) -> Search:
         return self._searches[self._stage]
 
-    def _search_done(self) -> bool:
-        counts = self._search.counts()
-        return not counts.get("waiting", 0) and not counts.get("running", 0)
-
     def _open_stage(self) -> None:
         self._stage = self._stages[0]
         trials = screen_trials(self._study)
         if self._stage == "confirm":
             screened = self._searches.get("screen") or Search(self._places.store_url, self._study, "screen", trials)
-            trials = confirm_trials(self._study, screened.candidates())
+            marked = [cell for cell in cells(self._study) if cell.mark]
+            trials = confirm_trials(self._study, [*screened.candidates(), *marked])
         search = Search(self._places.store_url, self._study, self._stage, trials)
         self._searches[self._stage] = search
         running = {spec.key: spec for spec in search.running()}

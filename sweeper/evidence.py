@@ -38,7 +38,9 @@ class Evidence:
 
 def evidence(record: StudyRecord) -> Evidence:
     """Lay a record out as tables; a trial recorded twice counts once, as last recorded."""
-    latest = {trial.spec.key: (trial.spec.cell.key, trial) for trial in record.trials}
+    recorded = {trial.spec.key: (trial.spec.cell.key, trial) for trial in record.trials}
+    # In one order whatever the record's: floating-point sums depend on it.
+    latest = dict(sorted(recorded.items()))
     objective = record.study.objective
     return Evidence(
         objective=objective,

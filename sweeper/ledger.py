@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-TRIES_BEFORE_ASIDE = 3
-FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.2, 30.0
+REFUSALS_BEFORE_ASIDE = 5
+FAILURES_BEFORE_WARNING = 3
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 30.0
 
 
 class Ledger:
@@ -111,13 +112,11 @@ class Ledger:
 
         What was not is delivered by the next ledger that opens the outbox.
         """
-        empty = self.flush(timeout)
+        empty = self.flush(0 if self._closing.is_set() else timeout)
         self._closing.set()
-        self._outbox.wake()
+        self._outbox.stop_waiting()
         # A call to MLflow cannot be cut short; the thread is a daemon and its event is replayed if need be.
         self._thread.join(timeout=1.0)
-        if not self._thread.is_alive():
-            self._outbox.close()
         return empty
 
     def __enter__(self) -> Self:
@@ -140,20 +139,22 @@ class Ledger:
         self._tell(events.StudyEnded(at_ms=self._now(), end=end, provenance=provenance))
 
     def _deliver_all(self) -> None:
-        tries = 0
+        failures = refusals = 0
         while not self._closing.is_set():
-            entry = self._outbox.first(timeout=1.0)
-            if entry is None:
-                continue
             try:
-                self._deliver(entry)
-                self._trouble, tries = None, 0
+                entry = self._outbox.first(timeout=60.0)
+                if entry is None:
+                    continue
+                if refusals < REFUSALS_BEFORE_ASIDE:
+                    self._deliver(entry)
+                else:
+                    self._set_aside(entry)
+                self._trouble, failures, refusals = None, 0, 0
             except Exception as error:  # whatever a store or its transport raises, training goes on
-                tries += 1
-                self._trouble = f"{type(error).__name__}: {error}"
-                if self._tracker is not None:
-                    self._tracker.forget()
-                tries = self._give_up_or_wait(entry, tries)
+                failures += 1
+                refusals = refusals + 1 if self._is_refused(error, failures) else 0
+                self._closing.wait(min(FIRST_PAUSE_S * 2 ** min(failures, 16), LONGEST_PAUSE_S))
+        self._outbox.close()
 
     def _deliver(self, entry: Entry) -> None:
         """Deliver one entry and move the mark; raises whatever goes wrong."""
@@ -165,7 +166,8 @@ class Ledger:
             self._deliver_grid(self._tracker, event)
         else:
             self._tracker.deliver(event)
-        self._outbox.delivered(entry)
+        if not self._closing.is_set():  # else the outbox may have its next owner already; the event is replayed
+            self._outbox.delivered(entry)
 
     def _deliver_grid(self, tracker: Tracker, event: events.GridDrawn) -> None:
         file = self._folder / event.file
@@ -186,15 +188,17 @@ class Ledger:
             self._outbox.rewind()
         return tracker
 
-    def _give_up_or_wait(self, entry: Entry, tries: int) -> int:
-        """Set a poisonous entry aside, or pause before it is tried again; return the failures to count from."""
-        if tries >= TRIES_BEFORE_ASIDE and self._tracker is not None and self._tracker.accepts_writes():
-            reason = self._trouble or ""
-            _log.error("an event could not be recorded and was set aside in %s.rejected: %s", self._outbox.path, reason)
-            self._outbox.set_aside(entry, reason)
-            self._trouble = None
-            return 0
-        if tries == TRIES_BEFORE_ASIDE:
+    def _is_refused(self, error: Exception, failures: int) -> bool:
+        """Note a failure; return whether it is the event's own, as the store accepts other writes right after."""
+        self._trouble = f"{type(error).__name__}: {error}"
+        if failures == FAILURES_BEFORE_WARNING:
             _log.warning("recording is delayed, training goes on: %s", self._trouble)
-        self._closing.wait(min(FIRST_PAUSE_S * 2 ** min(tries, 16), LONGEST_PAUSE_S))
-        return tries
+        if self._tracker is None:
+            return False
+        self._tracker.forget()
+        return self._tracker.accepts_writes()
+
+    def _set_aside(self, entry: Entry) -> None:
+        reason = self._trouble or ""
+        _log.error("an event could not be recorded and was set aside in %s.rejected: %s", self._outbox.path, reason)
+        self._outbox.set_aside(entry, reason)

@@ -47,6 +47,8 @@ def share(fraction: float | None) -> str:
         return MISSING
     if 0 < fraction < 0.005:
         return "<1 %"
+    if fraction > 10:
+        return ">1000 %"
     return ">99 %" if 0.995 <= fraction < 1 else f"{100 * fraction:.0f} %"
 
 

@@ -38,6 +38,7 @@ class Outbox:
         self._size = _cut_torn_tail(self._file)
         self._mark = self._read_mark()
         self._changed = threading.Condition()
+        self._impatient = False
 
     def append(self, line: str) -> None:
         """Hand a line, which may not contain a newline, to the operating system.
@@ -57,9 +58,8 @@ class Outbox:
     def first(self, timeout: float) -> Entry | None:
         """Return the oldest undelivered line, waiting up to `timeout` seconds for one."""
         with self._changed:
-            if not self._changed.wait_for(lambda: self._mark < self._size, timeout):
-                return None
-            return self._read_entry()
+            self._changed.wait_for(lambda: self._mark < self._size or self._impatient, timeout)
+            return self._read_entry() if self._mark < self._size else None
 
     def delivered(self, entry: Entry) -> None:
         """Move the mark behind `entry`."""
@@ -76,9 +76,10 @@ class Outbox:
         """Put the mark at the beginning: every line will be delivered again."""
         self._move_mark(0)
 
-    def wake(self) -> None:
-        """Let a thread that waits in `first` look up, as if its time were over."""
+    def stop_waiting(self) -> None:
+        """Let `first` return at once from now on, also where it waits already."""
         with self._changed:
+            self._impatient = True
             self._changed.notify_all()
 
     def wait_until_empty(self, timeout: float) -> bool:

@@ -172,17 +172,14 @@ def _by_block(axes: Axes, one: Highlight, points: list[tuple[int, float | None]]
 def _floors(axes: Axes, guide: Guidance) -> None:
     lams = sorted({one.cell.dispersion.lam for one in guide.main.cells})
     norm = log_norm(lams[0], lams[-1])
-    for one in guide.main.cells:
-        if one.floor_share is not None:
-            blocks = one.cell.dispersion.blocks
-            axes.scatter(
-                blocks,
-                [100 * one.floor_share] * len(blocks),
-                color=matplotlib.colormaps["viridis"](norm(one.cell.dispersion.lam)),
-                s=22,
-                edgecolors="#444444",
-                linewidths=0.4,
-            )
+    points = [
+        (block, 100 * one.floor_share, one.cell.dispersion.lam)
+        for one in guide.main.cells
+        if one.floor_share is not None
+        for block in one.cell.dispersion.blocks
+    ]
+    blocks, shares, colours = zip(*points, strict=True)
+    axes.scatter(blocks, shares, c=colours, cmap="viridis", norm=norm, s=22, edgecolors="#444444", linewidths=0.4)
     axes.axhline(10, color="#777777", linestyle=":", linewidth=1)
     axes.set(title="steps at the floor, %", ylim=(-4, 104))
     if len(lams) > 1:

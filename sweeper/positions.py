@@ -8,7 +8,7 @@ from itertools import count
 from typing import NamedTuple
 
 from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml import error as ruamel_error
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from ruamel.yaml.reader import ReaderError
 
@@ -26,7 +26,7 @@ class Position(NamedTuple):
     column: int
 
 
-class YamlMistake(Exception):
+class YamlError(Exception):
     """What is not YAML, or not what a study may use of it, and where."""
 
     def __init__(self, says: str, position: Position) -> None:
@@ -45,7 +45,7 @@ class Document:
 
 
 def parse(text: str) -> Document:
-    """Read one YAML 1.2 document of mappings, lists and plain values; raise YamlMistake for anything else.
+    """Read one YAML 1.2 document of mappings, lists and plain values; raise YamlError for anything else.
 
     Aliases and merge keys are resolved into copies. Duplicate keys, tags, loops and floods of aliases are refused.
     """
@@ -55,17 +55,17 @@ def parse(text: str) -> Document:
         reading = _Reading(yaml)
         value = None if root is None else reading.read(root, ())
     except RecursionError:
-        raise YamlMistake("nested too deeply", Position(0, 0)) from None
-    except MarkedYAMLError as error:
+        raise YamlError("nested too deeply", Position(0, 0)) from None
+    except ruamel_error.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         says = " ".join(filter(None, (error.problem, error.context))).replace("\t", "\\t")
-        raise YamlMistake(f"not YAML: {says}", Position(mark.line, mark.column) if mark else Position(0, 0)) from None
+        raise YamlError(f"not YAML: {says}", Position(mark.line, mark.column) if mark else Position(0, 0)) from None
     except ReaderError as error:
         before = text[: error.position]
         position = Position(before.count("\n"), len(before) - before.rfind("\n") - 1)
-        raise YamlMistake(f"not YAML: character {error.character!r} is not allowed", position) from None
-    except YAMLError as error:
-        raise YamlMistake(f"not YAML: {error}", Position(0, 0)) from None
+        raise YamlError(f"not YAML: character {error.character!r} is not allowed", position) from None
+    except ruamel_error.YAMLError as error:
+        raise YamlError(f"not YAML: {error}", Position(0, 0)) from None
     return Document(value, reading.values, reading.keys)
 
 
@@ -81,11 +81,11 @@ class _Reading:
 
     def read(self, node: Node, loc: Loc) -> object:
         if next(self.count) >= MAX_VALUES:
-            raise YamlMistake(f"more than {MAX_VALUES} values, aliases counted as often as used", _position(node))
+            raise YamlError(f"more than {MAX_VALUES} values, aliases counted as often as used", _position(node))
         if id(node) in self.open:
-            raise YamlMistake("an alias contains itself", _position(node))
+            raise YamlError("an alias contains itself", _position(node))
         if node.tag not in KNOWN:
-            raise YamlMistake(f"tag {node.tag} is not allowed", _position(node))
+            raise YamlError(f"tag {node.tag} is not allowed", _position(node))
         self.values[loc] = _position(node)
         self.open.add(id(node))
         try:
@@ -109,7 +109,7 @@ class _Reading:
             place = (*loc, key)
             if key in own:
                 first = self.keys[place].line + 1
-                raise YamlMistake(f"duplicate key {key!r}, first on line {first}", _position(key_node))
+                raise YamlError(f"duplicate key {key!r}, first on line {first}", _position(key_node))
             self.keys[place] = _position(key_node)
             own[key] = self.read(value_node, place)
         for other in merged:
@@ -119,20 +119,19 @@ class _Reading:
     def _merge(self, other: Node, into: dict[str, object], loc: Loc) -> None:
         """Add the keys of a merged mapping that are not there yet, with their places."""
         if not isinstance(other, MappingNode):
-            raise YamlMistake("'<<' merges mappings only", _position(other))
+            raise YamlError("'<<' merges mappings only", _position(other))
         aside = _Reading(self.yaml, open=self.open, count=self.count)
         found = aside.read(other, loc)
         assert isinstance(found, dict)
         fresh = {key: value for key, value in found.items() if key not in into}
         into.update(fresh)
+        taken = {(*loc, key) for key in fresh}
         for ours, theirs in ((self.values, aside.values), (self.keys, aside.keys)):
-            ours.update(
-                {place: at for place, at in theirs.items() if len(place) > len(loc) and place[len(loc)] in fresh}
-            )
+            ours.update({place: at for place, at in theirs.items() if place[: len(loc) + 1] in taken})
 
     def _key(self, node: Node) -> str:
         if not isinstance(node, ScalarNode) or not isinstance(key := self._scalar(node), str):
-            raise YamlMistake("a key must be a word", _position(node))
+            raise YamlError("a key must be a word", _position(node))
         return key
 
     def _scalar(self, node: ScalarNode) -> object:
@@ -141,7 +140,7 @@ class _Reading:
         try:
             return self.yaml.constructor.construct_object(node)
         except (ValueError, KeyError, OverflowError):
-            raise YamlMistake(f"cannot be read as a plain value: {node.value[:40]!r}", _position(node)) from None
+            raise YamlError(f"cannot be read as a plain value: {node.value[:40]!r}", _position(node)) from None
 
 
 def _position(node: Node) -> Position:

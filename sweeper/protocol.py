@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import pandas as pd
 
-from sweeper.evidence import Evidence
+from sweeper.evidence import Evidence, number
 from sweeper.guidance import Cost, Item
 from sweeper.numerals import counted, figure
 from sweeper.records import FINAL_STATES, Facts, StudyRecord, TrialState
@@ -93,7 +93,7 @@ def cost(record: StudyRecord, evidence: Evidence) -> Cost:
     states = {state: int((trials["state"] == state).sum()) for state in ORDER}
     train_s, eval_s = (_total(trials, column) for column in ("train_s", "eval_s"))
     slots, wall_s = _slots(record), record.provenance.wall_s
-    other_s = slots * wall_s - train_s - eval_s if slots else None
+    other_s = number(slots * wall_s - train_s - eval_s) if slots else None
     return Cost(
         wall_s=wall_s,
         states={state: count for state, count in states.items() if count},
@@ -106,7 +106,7 @@ def cost(record: StudyRecord, evidence: Evidence) -> Cost:
 
 
 def _total(trials: pd.DataFrame, column: str) -> float:
-    return float(trials[column].sum()) if column in trials else 0.0
+    return (number(trials[column].sum()) or 0.0) if column in trials else 0.0
 
 
 def _slots(record: StudyRecord) -> int | None:

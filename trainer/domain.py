@@ -21,6 +21,7 @@ VERSION = 1
 DIM = 64
 SEED = 2506
 BATCH = 128
+STEPS = (800, 4000)  # at least and at most; ten epochs in between
 LR = 3e-3
 WEIGHT_DECAY = 0.05
 
@@ -78,7 +79,7 @@ def weights_sha256(state: Mapping[str, Tensor]) -> str:
 def _train(data: Dataset) -> dict[str, Tensor]:
     """Train on the reference images on the CPU; return the weights and their accuracy on held-out images."""
     images, labels = data.reference_images.cpu(), data.reference_labels.cpu()
-    steps = min(max(10 * len(images) // BATCH, 800), 4000)
+    steps = min(max(10 * len(images) // BATCH, STEPS[0]), STEPS[1])
     random = torch.Generator().manual_seed(SEED)
     with _one_thread(), torch.enable_grad():
         net = _fresh_net(data)

@@ -72,7 +72,7 @@ class Evaluator:
         return References(Reference(made["mean"], made["covariance"]), made["features"])
 
     def _reference_tensors(self) -> dict[str, Tensor]:
-        features = self.extractor.all(self.data.reference_images).cpu()
+        features = self.extractor.many(self.data.reference_images).cpu()
         moments = Moments(self.extractor.dim)
         moments.add(features)
         stride = math.ceil(len(features) / MANIFOLD)
@@ -102,7 +102,7 @@ class Evaluator:
     def check_against_torch_fidelity(self, images_NCHW: Tensor) -> float:
         """Return the relative difference between our FID of images and torch-fidelity's, from images on."""
         moments = Moments(self.extractor.dim)
-        moments.add(self.extractor.all(images_NCHW))
+        moments.add(self.extractor.many(images_NCHW))
         ours = self.references.gaussian.frechet_distance(moments)
         name = f"{self.extractor_name}-{self.extractor_sha256[:16]}"
         scores = reference_metrics(images_NCHW.cpu(), self.data.reference_images.cpu(), name, self.extractor)

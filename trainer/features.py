@@ -40,7 +40,7 @@ class Extractor:
         images = images_BCHW.to(self.device)
         return self.net(quantise(images) if self.pixels else images).float()
 
-    def all(self, images_NCHW: Tensor) -> Tensor:
+    def many(self, images_NCHW: Tensor) -> Tensor:
         """Return the features of many images, in batches."""
         return torch.cat([self(images_NCHW[i : i + BATCH]) for i in range(0, len(images_NCHW), BATCH)])
 

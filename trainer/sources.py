@@ -75,7 +75,10 @@ def _read_image(file: Path, size: int, channels: int) -> npt.NDArray[np.uint8]:
     except (OSError, SyntaxError, Image.DecompressionBombError) as error:
         reason = " ".join(str(error).split())
         raise DataError(f"{file}: cannot be read as an image ({reason}); replace or remove it") from error
-    square = ImageOps.fit(upright, (size, size), method=Image.Resampling.LANCZOS)
+    side = min(upright.size)
+    left, top = (upright.width - side) // 2, (upright.height - side) // 2
+    # Cropped before, for a resize limited to a box still lets the filter look over its edge.
+    square = upright.crop((left, top, left + side, top + side)).resize((size, size), Image.Resampling.LANCZOS)
     return np.asarray(square, dtype=np.uint8).reshape(size, size, channels).transpose(2, 0, 1)
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
-import resource
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -145,6 +145,16 @@ def test_a_waiting_thread_is_told_at_once_of_a_new_line(path: Path) -> None:
         timer.join()
 
 
+def test_a_waiting_thread_can_be_sent_home(path: Path) -> None:
+    with Outbox(path) as outbox:
+        timer = threading.Timer(0.05, outbox.stop_waiting)
+        timer.start()
+        began = time.monotonic()
+        assert outbox.first(timeout=30) is None
+        assert time.monotonic() - began < 10
+        timer.join()
+
+
 def test_waiting_for_delivery_ends_at_its_time(path: Path) -> None:
     with Outbox(path) as outbox:
         outbox.append("one")
@@ -152,25 +162,20 @@ def test_waiting_for_delivery_ends_at_its_time(path: Path) -> None:
 
 
 def test_a_full_disk_leaves_the_log_as_it_was(path: Path) -> None:
-    """A child process with a file size limit stands for the full disk: its write is cut short."""
-    path.parent.mkdir(parents=True)
-    child = os.fork()
-    if child == 0:
-        os._exit(_append_beyond_a_limit(path))
-    _, status = os.waitpid(child, 0)
-    assert os.waitstatus_to_exitcode(status) == 0
+    """A process with a file size limit stands for the full disk: its write is cut short."""
+    program = (
+        "import pathlib, resource, sys\n"
+        "from sweeper.outbox import Outbox\n"
+        "outbox = Outbox(pathlib.Path(sys.argv[1]))\n"
+        "outbox.append('one')\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (100, resource.RLIM_INFINITY))\n"
+        "try:\n"
+        "    outbox.append('x' * 1000)\n"
+        "except OSError:\n"
+        "    outbox.append('two')\n"
+        "else:\n"
+        "    sys.exit('a line that does not fit was accepted')\n"
+    )
+    subprocess.run([sys.executable, "-c", program, str(path)], check=True)
     with Outbox(path) as outbox:
         assert drain(outbox) == ["one", "two"]
-
-
-def _append_beyond_a_limit(path: Path) -> int:
-    """Return 0 if a line that does not fit is refused with OSError and a short one still fits."""
-    outbox = Outbox(path)
-    outbox.append("one")
-    resource.setrlimit(resource.RLIMIT_FSIZE, (100, resource.RLIM_INFINITY))
-    try:
-        outbox.append("x" * 1000)
-    except OSError:
-        outbox.append("two")
-        return 0
-    return 1

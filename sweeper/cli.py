@@ -1,0 +1,251 @@
+"""The command line: arguments in, exit codes out. The one module that imports typer; the rest is imported when used."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from sweeper.errors import SweeperError
+
+if TYPE_CHECKING:
+    from sweeper.study import Study
+    from sweeper.workspace import Workspace
+
+app = typer.Typer(
+    name="sweeper",
+    help="Which Dispersive-Loss settings help your diffusion transformer on your data, if any, and how sure can you be?",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+class StageName(StrEnum):
+    """The stages `run` can be limited to."""
+
+    screen = "screen"
+    confirm = "confirm"
+
+
+class TableFormat(StrEnum):
+    """What `export` writes."""
+
+    csv = "csv"
+    parquet = "parquet"
+
+
+class TemplateName(StrEnum):
+    """What `init` starts from."""
+
+    default = "default"
+    folder = "folder"
+    gpu = "gpu"
+
+
+File = Annotated[Path, typer.Argument(metavar="FILE", help="The study, a YAML file.", show_default=False)]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="A.B=C", help="Override a field of the study; may be repeated.", show_default=False),
+]
+Root = Annotated[
+    Path,
+    typer.Option("--workspace", envvar="SWEEPER_WORKSPACE", help="Folder for records, checkpoints and caches."),
+]
+Tracking = Annotated[
+    str | None,
+    typer.Option("--tracking", envvar="SWEEPER_TRACKING", help="MLflow server by URL; default: the workspace's own."),
+]
+Store = Annotated[
+    str | None,
+    typer.Option("--store", envvar="SWEEPER_STORE", help="Optuna's database by URL; default: the workspace's own."),
+]
+Reports = Annotated[Path, typer.Option("--reports", help="Folder guides are written to, one sub-folder a study.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@app.command()
+def init(
+    path: Annotated[Path, typer.Argument(metavar="FILE", help="Where to write the study.")] = Path("study.yaml"),
+    template: Annotated[TemplateName, typer.Option("--template", help="What to start from.")] = TemplateName.default,
+) -> None:
+    """Write a study that runs as it is, to be changed."""
+    from sweeper.starting import write_template
+
+    write_template(path, template.value)
+    _say(f"{path} written; next: sweeper check {path}, sweeper run {path}")
+
+
+@app.command()
+def check(file: File, set_: Set = None) -> None:
+    """Read a study and say what is wrong with it, or that nothing is."""
+    study = _study(file, set_)
+    from sweeper.plan import size
+
+    planned = size(study)
+    typer.echo(f"{file}: ok, {planned.cells} cells on {planned.seeds} seeds, {planned.trials} trials")
+
+
+@app.command()
+def plan(file: File, set_: Set = None, as_json: AsJson = False) -> None:
+    """Say what a study will run, and how long it will take on this machine, from a short calibration."""
+    study = _study(file, set_)
+    from sweeper.forecast import describe, forecast
+
+    made = forecast(study)
+    typer.echo(json.dumps(made._asdict(), indent=2) if as_json else describe(study, made))
+
+
+@app.command()
+def run(
+    file: File,
+    set_: Set = None,
+    stage: Annotated[StageName | None, typer.Option("--stage", help="Run one stage only.")] = None,
+    address: Annotated[
+        str | None, typer.Option("--address", help="Address of a Ray cluster; default: this machine.")
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before starting.")] = False,
+    workspace: Root = Path(".sweeper"),
+    tracking: Tracking = None,
+    store: Store = None,
+    reports: Reports = Path("reports"),
+) -> None:
+    """Run a study to its guide; the same command continues one that was stopped."""
+    study = _study(file, set_)
+    from sweeper.run import run as run_study
+
+    if not yes and sys.stdin.isatty() and sys.stderr.isatty():
+        _ask(study)
+    place = _workspace(workspace, tracking, store)
+    only = stage.value if stage else None
+    result = run_study(study, place, reports, _console(), only, address)  # type: ignore[arg-type]
+    _say(result.summary(file))
+    if result.guide:
+        typer.echo(str(result.guide))
+    raise typer.Exit(result.exit_code)
+
+
+@app.command()
+def status(
+    file: File,
+    as_json: AsJson = False,
+    workspace: Root = Path(".sweeper"),
+    tracking: Tracking = None,
+    store: Store = None,
+) -> None:
+    """Count a study's trials by state, as planned, as Optuna has them and as MLflow has them."""
+    study = _study(file, None)
+    from sweeper.counting import status_of
+
+    found = status_of(study, _workspace(workspace, tracking, store))
+    typer.echo(json.dumps(found.as_json(), indent=2) if as_json else found.describe())
+
+
+@app.command()
+def report(
+    file: File,
+    workspace: Root = Path(".sweeper"),
+    tracking: Tracking = None,
+    reports: Reports = Path("reports"),
+) -> None:
+    """Write a study's guide again, from its record alone."""
+    study = _study(file, None)
+    from sweeper.run import write
+
+    typer.echo(str(write(study.name, _workspace(workspace, tracking, None), reports)))
+
+
+@app.command()
+def export(
+    file: File,
+    format_: Annotated[TableFormat, typer.Option("--format", help="What to write.")] = TableFormat.csv,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="File to write; default: CSV to stdout.", show_default=False)
+    ] = None,
+    workspace: Root = Path(".sweeper"),
+    tracking: Tracking = None,
+) -> None:
+    """Write one row a trial and rung, with every parameter and metric."""
+    study = _study(file, None)
+    from sweeper.export import export as export_table
+
+    place = _workspace(workspace, tracking, None)
+    export_table(place.tracking_uri, study.name, format_.value, output, sys.stdout)
+
+
+@app.command()
+def ui(
+    port: Annotated[int, typer.Option("--port", min=1, max=65535)] = 5000,
+    workspace: Root = Path(".sweeper"),
+) -> None:
+    """Open MLflow over the workspace on 127.0.0.1; Ctrl-C ends it."""
+    from sweeper.ui import serve
+
+    raise typer.Exit(serve(_workspace(workspace, None, None), port, _say))
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON schema of a study, for editors."""
+    from sweeper.studyfile import study_schema
+
+    typer.echo(json.dumps(study_schema(), indent=2))
+
+
+def main() -> None:
+    """Run the command line; a user's mistake ends in one message and its exit code, never in a traceback."""
+    with _clean_errors():
+        app()
+
+
+@contextmanager
+def _clean_errors() -> Iterator[None]:
+    try:
+        yield
+    except SweeperError as error:
+        _say(f"error: {error.message}")
+        if error.remedy:
+            _say(f"  {error.remedy}")
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        _say("interrupted; the same command continues")
+        sys.exit(130)
+
+
+def _study(file: Path, changes: list[str] | None) -> Study:
+    from sweeper.studyfile import read_study
+
+    return read_study(file, changes or ())
+
+
+def _workspace(root: Path, tracking: str | None, store: str | None) -> Workspace:
+    from sweeper.workspace import Workspace
+
+    return Workspace(root, tracking, store)
+
+
+def _ask(study: Study) -> None:
+    from sweeper.plan import size
+
+    planned = size(study)
+    again = f", then {planned.confirm_trials} to confirm" if planned.confirm_trials else ""
+    _say(f"{study.name}: {planned.cells} cells on {planned.seeds} seeds, {planned.trials} trials{again}")
+    if not typer.confirm("Start?", default=True, err=True):
+        raise typer.Exit(0)
+
+
+def _console() -> Any:
+    from rich.console import Console
+
+    return Console(stderr=True)
+
+
+def _say(text: str) -> None:
+    typer.echo(text, err=True)

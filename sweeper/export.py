@@ -1,0 +1,53 @@
+"""`sweeper export`: a study's record as a table, one row a trial and rung."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TextIO
+
+import pandas as pd
+
+from sweeper.errors import DataError, StudyError
+from sweeper.readback import read_study
+from sweeper.records import StudyRecord, TrialRecord
+
+
+def export(uri: str, study_name: str, format_: str, output: Path | None, stdout: TextIO) -> None:
+    """Write the table to `output`, or as CSV to `stdout`. Parquet needs a file."""
+    if format_ == "parquet" and output is None:
+        raise StudyError("parquet is no text", "give a file with --output")
+    table = to_table(read_study(uri, study_name))
+    try:
+        if format_ == "parquet":
+            table.to_parquet(output, index=False)
+        else:
+            table.to_csv(output or stdout, index=False)
+    except OSError as error:
+        raise DataError(f"{output} cannot be written: {error.strerror}", "give a path in a folder that exists") from error
+
+
+def to_table(record: StudyRecord) -> pd.DataFrame:
+    """Return one row a trial and rung; a trial without a rung has one row without metrics."""
+    return pd.DataFrame([row for trial in record.trials for row in _rows(trial)])
+
+
+def _rows(trial: TrialRecord) -> list[dict[str, object]]:
+    cell, setting = trial.spec.cell, trial.spec.cell.dispersion
+    about: dict[str, object] = {
+        "trial": trial.spec.key,
+        "stage": trial.spec.stage,
+        "state": trial.state,
+        "role": cell.role,
+        "cell": cell.label,
+        "mark": cell.mark,
+        "seed": trial.spec.seed,
+        "block": "+".join(map(str, setting.blocks)) if setting.lam else None,
+        "lambda": setting.lam,
+        "tau": setting.tau if setting.lam else None,
+        "variant": setting.variant if setting.lam else None,
+        "tau_units": setting.tau_units if setting.lam else None,
+        "overrides": ", ".join(f"{name}={value}" for name, value in cell.overrides) or None,
+        "note": trial.note or None,
+    }
+    facts = trial.facts.model_dump() if trial.facts else {}
+    return [about | facts | {"step": rung.step, **rung.metrics} for rung in trial.rungs] or [about | facts]

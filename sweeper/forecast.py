@@ -1,0 +1,65 @@
+"""What a study will run and how long that takes here, before it is run."""
+
+from __future__ import annotations
+
+import os
+from typing import NamedTuple
+
+from sweeper.calibrate import calibrate
+from sweeper.fit import check_fit
+from sweeper.plan import estimate, rung_steps, size
+from sweeper.progress import duration
+from sweeper.study import Study
+
+
+class Forecast(NamedTuple):
+    """Counts of the plan, what a trial costs on this machine, and the longest a study takes."""
+
+    study: str
+    cells: int
+    seeds: int
+    trials: int
+    confirm_trials: int
+    lanes: int
+    cohorts: int
+    slots: int
+    seconds_per_step: float
+    seconds_per_evaluation: float
+    seconds: float
+
+
+def forecast(study: Study) -> Forecast:
+    """Plan and calibrate a study on this machine. Raises DataError or StudyError where data and model do not fit."""
+    check_fit(study)
+    planned = size(study)
+    cost = calibrate(study.recipe, study.resources.cpus)
+    slots = study.resources.slots or max(1, (os.cpu_count() or 1) // study.resources.cpus)
+    return Forecast(
+        study=study.name,
+        cells=planned.cells,
+        seeds=planned.seeds,
+        trials=planned.trials,
+        confirm_trials=planned.confirm_trials,
+        lanes=planned.lanes,
+        cohorts=planned.cohorts,
+        slots=slots,
+        seconds_per_step=round(cost.per_step, 5),
+        seconds_per_evaluation=round(cost.per_evaluation, 2),
+        seconds=round(estimate(study, cost.per_step, cost.per_evaluation, slots), 1),
+    )
+
+
+def describe(study: Study, made: Forecast) -> str:
+    """Say a forecast in a few lines."""
+    steps = ", ".join(map(str, rung_steps(study, study.recipe)))
+    lanes = "1 trial" if made.lanes == 1 else f"{made.lanes} trials"
+    lines = [
+        f"{made.study}: {made.cells} cells on {made.seeds} seeds = {made.trials} trials in {made.cohorts} cohorts"
+        f" of {lanes}, {made.slots} at once",
+        f"measured at steps {steps}; a step takes {1000 * made.seconds_per_step:.3g} ms,"
+        f" an evaluation {made.seconds_per_evaluation:.3g} s",
+        f"at most {duration(made.seconds)} (less what the pruner saves)",
+    ]
+    if made.confirm_trials:
+        lines.insert(1, f"then {made.confirm_trials} trials on fresh seeds to confirm")
+    return "\n".join(lines)

@@ -1,0 +1,85 @@
+"""Telling people how a study goes: a live line on a terminal, plain lines elsewhere. Always on stderr."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
+
+from sweeper.records import FINAL_STATES, Progress
+
+PLAIN_EVERY_S = 15.0
+
+
+class Show(Protocol):
+    """Whoever is shown progress."""
+
+    def __call__(self, progress: Progress) -> None:
+        """Show it."""
+
+
+class Clock:
+    """Estimates how long a study still takes from the trials that finished since it was started."""
+
+    def __init__(self) -> None:
+        self._started = time.monotonic()
+        self._before: int | None = None
+
+    def line(self, progress: Progress) -> str:
+        """Say in one line: trials done, pruned, running, the lowest mean so far, time left."""
+        counts = progress.counts
+        finished = sum(counts.get(state, 0) for state in FINAL_STATES)
+        if self._before is None:
+            self._before = finished
+        parts = [f"{progress.stage}: {finished}/{sum(counts.values())} trials"]
+        parts += [f"{counts[state]} {state}" for state in ("pruned", "diverged", "failed", "running") if state in counts]
+        if progress.best:
+            parts.append(f"lowest so far {progress.best}")
+        return " · ".join([*parts, *self._left(finished, sum(counts.values()) - finished)])
+
+    def _left(self, finished: int, waiting: int) -> list[str]:
+        done = finished - (self._before or 0)
+        if not done or not waiting:
+            return []
+        return [f"about {duration((time.monotonic() - self._started) / done * waiting)} left"]
+
+
+def duration(seconds: float) -> str:
+    """Say a time as people do: '40 s', '12 min', '3 h 05 min'."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+@contextmanager
+def display(console: Console) -> Iterator[Show]:
+    """Give a function that shows progress on `console` in the way that suits it."""
+    clock = Clock()
+    if not console.is_terminal:
+        yield _plain(console, clock)
+        return
+    with Live(console=console, refresh_per_second=4, transient=True) as live:
+
+        def show(progress: Progress) -> None:
+            live.update(Text("\n".join([clock.line(progress), *progress.messages])))
+
+        yield show
+
+
+def _plain(console: Console, clock: Clock) -> Show:
+    last_line, last_time = "", -PLAIN_EVERY_S
+
+    def show(progress: Progress) -> None:
+        nonlocal last_line, last_time
+        line, now = clock.line(progress), time.monotonic()
+        if line != last_line and now - last_time >= PLAIN_EVERY_S:
+            console.print(line, *progress.messages, sep="\n", soft_wrap=True, highlight=False)
+            last_line, last_time = line, now
+
+    return show

@@ -1,0 +1,10 @@
+"""The search: which trials run and which stop, decided on an Optuna study that one process owns.
+
+The only package that imports optuna; nothing above the desk imports it while a command starts.
+"""
+
+from sweeper.search.ranking import Best
+from sweeper.search.search import Search
+from sweeper.search.store import state_counts
+
+__all__ = ["Best", "Search", "state_counts"]

@@ -1,0 +1,52 @@
+"""Who stops at a rung: whole configurations under race and wilcoxon, single trials under Optuna's other pruners."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from sweeper.race import Point, hopeless
+from sweeper.search.pruners import StockPruner, wilcoxon_hopeless
+from sweeper.search.store import DROPPED, Entry
+
+ConfigurationJudge = Callable[[Mapping[Point, float], Sequence[float]], frozenset[str]]
+CONFIGURATION_JUDGES: dict[str, ConfigurationJudge] = {"race": hopeless, "wilcoxon": wilcoxon_hopeless}
+
+
+class Jury:
+    """Hears every report and end of a trial, in any order, and says who must stop.
+
+    `condemned` are the configurations that are out; once out they stay out, whatever later seeds show.
+    """
+
+    def __init__(self, pruner: str, rungs: Sequence[float], study_name: str) -> None:
+        """`pruner` is as in a study's screen; `rungs` are fractions of the budget."""
+        self.condemned: set[str] = set()
+        self._rungs = rungs
+        self._points: dict[Point, float] = {}
+        self._judge_cells = CONFIGURATION_JUDGES.get(pruner)
+        stock = pruner != "none" and self._judge_cells is None
+        self._stock = StockPruner(pruner, len(rungs), study_name) if stock else None
+
+    def hear(self, entry: Entry, rung: int, value: float) -> None:
+        """Take a trial's objective at a rung."""
+        self._points[Point(entry.spec.cell.key, entry.spec.seed, rung)] = value
+        if self._stock:
+            self._stock.observe(entry.number, rung, value)
+
+    def dismiss(self, entry: Entry) -> None:
+        """Take a trial's end; one that was pruned for its configuration condemns it, also after a restart."""
+        if self._stock:
+            self._stock.finish(entry.number, entry.state, entry.value)
+        elif self._judge_cells and (entry.state == "pruned" or entry.outcome == DROPPED):
+            self.condemned.add(entry.spec.cell.key)
+
+    def deliberate(self) -> None:
+        """Judge configurations by all that was heard."""
+        if self._judge_cells:
+            self.condemned |= self._judge_cells(self._points, self._rungs)
+
+    def stops(self, entry: Entry) -> bool:
+        """Whether this trial, running and not at its last rung, must stop; never one of the baseline."""
+        if entry.spec.cell.role == "baseline":
+            return False
+        return entry.spec.cell.key in self.condemned or (self._stock is not None and self._stock.dooms(entry.number))

@@ -1,0 +1,127 @@
+"""New configurations under sampler random or tpe, drawn by Optuna from what is known of those before."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Iterable, Sequence
+from itertools import product
+from random import Random
+from typing import Any, NamedTuple
+
+import optuna
+from optuna.distributions import CategoricalDistribution
+from optuna.samplers import BaseSampler, RandomSampler, TPESampler
+from optuna.trial import FrozenTrial, create_trial
+from optuna.trial import TrialState as OptunaState
+
+from sweeper.plan import block_choices, dispersion, setting_cell
+from sweeper.records import Cell
+from sweeper.search.knobs import block_text, space
+from sweeper.search.store import Entry
+from sweeper.space import Axis, Range
+from sweeper.study import Study
+from trainer.recipe import Dispersion
+
+# A draw that repeats a configuration is drawn again; only lists can repeat, and those can be listed.
+DRAWS = 10
+
+
+class Proposer:
+    """Draws configurations that a study does not have yet.
+
+    Every draw starts a fresh sampler whose seed follows from the study and from how many configurations were drawn
+    before, so that a study continued in another process draws as it would have. The sampler sees an in-memory
+    study with one observation a configuration, in log FID averaged over its seeds: later seeds of a configuration
+    are not news about the space, and baseline, controls and cells outside the space are not part of it.
+    """
+
+    def __init__(self, study: Study, expected: int) -> None:
+        """`expected` is how many configurations the budget allows; tpe draws the first third of them at random."""
+        self._study, self._startup = study, min(10, max(3, expected // 3))
+        self._space = space(study)
+        depth = study.recipe.model.depth
+        self._blocks = {block_text(blocks, depth): blocks for blocks in block_choices(study)}
+
+    def propose(self, drawn: int, entries: Iterable[Entry]) -> Cell | None:
+        """Return the next configuration after `drawn` others, or None when the space holds no new one."""
+        known: dict[Dispersion, list[Entry]] = {}
+        for entry in entries:
+            if entry.spec.cell.role == "grid":
+                known.setdefault(entry.spec.cell.dispersion, []).append(entry)
+        seen = [trial for setting, seeds in known.items() if (trial := self._observation(setting, seeds))]
+        for attempt in range(DRAWS):
+            study = optuna.create_study(sampler=self._sampler(drawn, attempt))
+            study.add_trials(seen)
+            setting = self._setting(study.ask(self._space).params)
+            if setting not in known:
+                return setting_cell(setting, self._study.recipe.model.depth)
+        return self._any_but(known.keys(), drawn)
+
+    def _sampler(self, drawn: int, attempt: int) -> BaseSampler:
+        seed = self._seed(f"{drawn}.{attempt}")
+        if self._study.screen.sampler == "random":
+            return RandomSampler(seed)
+        return TPESampler(seed=seed, n_startup_trials=self._startup)
+
+    def _seed(self, purpose: str) -> int:
+        return int(hashlib.sha256(f"{self._study.name}.{purpose}".encode()).hexdigest()[:8], 16)
+
+    def _setting(self, params: dict[str, Any]) -> Dispersion:
+        knobs, units = self._study.space, self._study.space.tau_units
+        lam, tau = (_short(params[name], axis) for name, axis in (("lambda", knobs.lam), ("tau", knobs.tau)))
+        return dispersion(self._blocks[params["block"]], lam, tau, params["variant"], units)
+
+    def _any_but(self, known: Iterable[Dispersion], drawn: int) -> Cell | None:
+        """Pick from a space of lists what is left of it."""
+        axes = [axis.choices for axis in self._space.values() if isinstance(axis, CategoricalDistribution)]
+        if len(axes) < len(self._space):
+            return None
+        every = dict.fromkeys(self._setting(dict(zip(self._space, chosen, strict=True))) for chosen in product(*axes))
+        left = [setting for setting in every if setting not in set(known)]
+        if not left:
+            return None
+        return setting_cell(Random(self._seed(f"{drawn}.left")).choice(left), self._study.recipe.model.depth)
+
+    def _observation(self, setting: Dispersion, seeds: Sequence[Entry]) -> FrozenTrial | None:
+        depth = self._study.recipe.model.depth
+        taus = self._study.space.tau
+        idle = taus.low if isinstance(taus, Range) else taus[0]  # 'covariance' has none, but samplers need one.
+        params = {
+            "block": block_text(setting.blocks, depth),
+            "lambda": setting.lam,
+            "tau": idle if setting.variant == "covariance" else setting.tau,
+            "variant": setting.variant,
+        }
+        state, value, values = _news(seeds)
+        try:
+            return create_trial(
+                state=state, value=value, params=params, distributions=self._space, intermediate_values=values
+            )
+        except ValueError:
+            return None  # A marked cell outside the space.
+
+
+class _News(NamedTuple):
+    state: OptunaState
+    value: float | None = None
+    values: dict[int, float] | None = None
+
+
+def _news(seeds: Sequence[Entry]) -> _News:
+    """Say what the seeds of a configuration tell a sampler: its value, that it was stopped, or that it runs.
+
+    A configuration that diverged is told as stopped without a value, which tpe ranks last.
+    """
+    complete = [math.log(seed.value) for seed in seeds if seed.state == "complete" and seed.value and seed.value > 0]
+    if complete:
+        return _News(OptunaState.COMPLETE, sum(complete) / len(complete))
+    stopped = [seed for seed in seeds if seed.state in ("pruned", "diverged")]
+    if stopped:
+        return _News(OptunaState.PRUNED, values=stopped[0].values if stopped[0].state == "pruned" else None)
+    return _News(OptunaState.RUNNING)
+
+
+def _short(value: float, axis: Axis) -> float:
+    """Round a drawn value to the 6 digits people read, without leaving its range; a listed value stays."""
+    return min(max(float(f"{value:.6g}"), axis.low), axis.high) if isinstance(axis, Range) else value

@@ -1,0 +1,44 @@
+"""Which trial is best so far, and which cells the confirm stage takes over."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterable
+from typing import NamedTuple
+
+from sweeper.records import Cell, TrialSpec
+from sweeper.search.store import Entry
+
+
+class Best(NamedTuple):
+    """The complete trial with the lowest objective."""
+
+    trial: TrialSpec
+    value: float
+
+
+def best(entries: Iterable[Entry]) -> Best | None:
+    """Return the complete trial with the lowest objective, if any is complete."""
+    complete = (Best(entry.spec, entry.value) for entry in entries if entry.value is not None and _is_complete(entry))
+    return min(complete, key=lambda found: found.value, default=None)
+
+
+def candidates(entries: Iterable[Entry], condemned: Collection[str], top: int) -> tuple[Cell, ...]:
+    """Return the `top` cells, best first: by mean log objective over their complete seeds, the baseline aside.
+
+    Cells complete on more seeds come before those on fewer, and none that is condemned is among them.
+    """
+    cells: dict[str, Cell] = {}
+    logs: dict[str, list[float]] = {}
+    for entry in entries:
+        cell, value = entry.spec.cell, entry.value
+        eligible = cell.role != "baseline" and cell.key not in condemned and _is_complete(entry)
+        if eligible and value is not None and value > 0:
+            cells[cell.key] = cell
+            logs.setdefault(cell.key, []).append(math.log(value))
+    ranked = sorted(logs, key=lambda key: (-len(logs[key]), sum(logs[key]) / len(logs[key]), key))
+    return tuple(cells[key] for key in ranked[:top])
+
+
+def _is_complete(entry: Entry) -> bool:
+    return entry.state == "complete"

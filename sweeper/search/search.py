@@ -1,0 +1,221 @@
+"""Which trials of a stage run next, and which survive a rung."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
+
+from sweeper.errors import ConflictError, StudyError
+from sweeper.plan import rung_steps, searched_count
+from sweeper.records import Cell, Stage, TrialSpec, TrialState
+from sweeper.search import ranking
+from sweeper.search.jury import Jury
+from sweeper.search.knobs import Knobs
+from sweeper.search.proposals import Proposer
+from sweeper.search.store import DROPPED, Entry, Store
+from sweeper.study import Study
+from trainer.recipe import Recipe
+
+
+class Search:
+    """One stage of a study in an Optuna store; a single process may hold it, since it reads the store only once.
+
+    A grid and the confirm stage run the given trials in their order. Random and tpe run them too, and propose
+    configurations up to `screen.trials` trials in all: first every configuration on the first seed, then seed after
+    seed. Opening the store again continues it: known trials stay, trials given since then are appended.
+    """
+
+    def __init__(self, url: str, study: Study, stage: Stage, trials: Sequence[TrialSpec]) -> None:
+        """Open or create `<study>.<stage>`. Raises SetupError, StudyError (budget), ConflictError (other choices)."""
+        self._study, self._seeds = study, study.screen.seeds
+        self._proposer = _proposer(study, stage, len(trials))
+        self._store = Store(url, f"{study.name}.{stage}")
+        self._given = {trial.cell.key for trial in trials}
+        self._recipes: dict[str, Recipe] = {}
+        self._entries: dict[str, Entry] = {}
+        self._exhausted = False
+        self._dropped: list[TrialSpec] = []
+        self._jury = Jury(study.screen.pruner if stage == "screen" else "none", study.screen.rungs, study.name)
+        self._open(stage, trials)
+
+    def claim(self, count: int) -> list[TrialSpec]:
+        """Start up to `count` trials of one recipe and one seed; [] when nothing waits. Never waits itself."""
+        batch = self._batch(count)
+        while len(batch) < count and self._could_grow(batch) and self._propose():
+            batch = self._batch(count)
+        for entry in batch:
+            self._store.move(entry, "running")
+        return [entry.spec for entry in batch]
+
+    def report(self, key: str, step: int, rung_index: int, value: float) -> None:
+        """Take the objective at a rung; a rung reported before keeps its first value."""
+        entry = self._entries[key]
+        if step not in entry.values:
+            self._store.observe(entry, step, value)
+            self._jury.hear(entry, rung_index, value)
+
+    def judge(self, keys: Iterable[str]) -> frozenset[str]:
+        """Return which of these running trials must stop. Call it when all lanes of a rung have reported.
+
+        Never the baseline, nor a trial that reached the last rung. Where whole configurations are judged, waiting
+        trials of one that is out are dropped too: see `take_dropped`.
+        """
+        self._jury.deliberate()
+        self._drop()
+        judged = (entry for key in keys if not ((entry := self._entries[key]).final or self._at_last_rung(entry)))
+        return frozenset(entry.spec.key for entry in judged if self._jury.stops(entry))
+
+    def take_dropped(self) -> tuple[TrialSpec, ...]:
+        """Return, once, the trials dropped before they started; the first call after opening returns all ever."""
+        dropped, self._dropped = tuple(self._dropped), []
+        return dropped
+
+    def finish(self, key: str, state: TrialState, value: float | None = None) -> None:
+        """End a trial; complete needs a finite `value`. The same end again is a no-op, another a ValueError."""
+        entry = self._entries[key]
+        if entry.final:
+            if entry.state != state:
+                raise ValueError(f"trial {key} ended {entry.state} and cannot end {state}")
+            return
+        if state == "complete" and (value is None or not math.isfinite(value)):
+            raise ValueError(f"trial {key} cannot be complete without a finite value, but was given {value}")
+        if state == "pruned":
+            value = next(reversed(entry.values.values()), None)  # As Optuna's Study.tell does.
+        self._end(entry, state, value if state in ("complete", "pruned") else None, "diverged" * (state == "diverged"))
+
+    def requeue(self, keys: Collection[str]) -> None:
+        """Let running trials wait again, with the Optuna number and the values they have."""
+        for entry in map(self._entries.__getitem__, keys):
+            if entry.state == "running":
+                self._store.move(entry, "waiting")
+
+    def running(self) -> tuple[TrialSpec, ...]:
+        """Return the trials in work; after opening, those that a crash or an interrupt left so."""
+        return tuple(entry.spec for entry in self._entries.values() if entry.state == "running")
+
+    def states(self) -> dict[str, TrialState]:
+        """Return every trial's state by key, in order of creation."""
+        return {key: entry.state for key, entry in self._entries.items()}
+
+    def counts(self) -> dict[TrialState, int]:
+        """Count trials by state; states that no trial is in are left out."""
+        return dict(Counter(entry.state for entry in self._entries.values()))
+
+    def done(self) -> bool:
+        """Whether nothing waits, runs or is left to propose."""
+        return not self.counts().keys() & {"waiting", "running"} and not self._affords_more()
+
+    def best(self) -> ranking.Best | None:
+        """Return the complete trial with the lowest objective, if any is complete."""
+        return ranking.best(self._entries.values())
+
+    def candidates(self) -> tuple[Cell, ...]:
+        """Return the cells for the confirm stage, best first; at most `confirm.top`, and without the baseline."""
+        top = self._study.confirm.top if self._study.confirm else 0
+        return ranking.candidates(self._entries.values(), self._jury.condemned, top)
+
+    def close(self) -> None:
+        """Let go of the store."""
+        self._store.close()
+
+    def _open(self, stage: Stage, trials: Sequence[TrialSpec]) -> None:
+        known, distributions = self._store.load()
+        self._knobs = Knobs(self._study, trials, distributions)
+        for entry in known:
+            self._entries[entry.spec.key] = entry
+            steps = rung_steps(self._study, self._recipe(entry.spec.cell))
+            for step, value in entry.values.items():
+                self._jury.hear(entry, steps.index(step), value)
+        for entry in filter(lambda entry: entry.final, known):
+            self._jury.dismiss(entry)
+            if entry.outcome == DROPPED:
+                self._dropped.append(entry.spec)
+        # A crash may have left the later seeds of a proposed configuration unwritten, or waiting trials undropped.
+        proposed = [TrialSpec(stage=stage, cell=cell, seed=seed) for cell in self._proposed() for seed in self._seeds]
+        for trial in (*trials, *proposed):
+            self._add(trial)
+        self._drop()
+
+    def _add(self, trial: TrialSpec) -> None:
+        if trial.key in self._entries:
+            return
+        params, distributions = self._knobs.of(trial)
+        try:
+            self._entries[trial.key] = self._store.add(trial, params, distributions, len(self._entries))
+        except ValueError as error:
+            raise ConflictError(
+                f"{trial.cell.label!r} does not fit the search that {self._study.name} began: {error}",
+                "give the changed study a new name",
+            ) from error
+
+    def _batch(self, count: int) -> list[Entry]:
+        """Return the first waiting trial and those after it that may train with it."""
+        waiting = [entry for entry in self._entries.values() if entry.state == "waiting"]
+        if self._proposer:
+            waiting.sort(key=lambda entry: self._seeds.index(entry.spec.seed))
+        return [entry for entry in waiting if self._trains_with(entry, waiting[0])][:count]
+
+    def _trains_with(self, one: Entry, other: Entry) -> bool:
+        if one.spec.seed != other.spec.seed:
+            return False
+        mine, theirs = self._recipe(one.spec.cell), self._recipe(other.spec.cell)
+        return mine is theirs or mine == theirs
+
+    def _recipe(self, cell: Cell) -> Recipe:
+        if cell.key not in self._recipes:
+            self._recipes[cell.key] = cell.recipe(self._study.recipe)
+        return self._recipes[cell.key]
+
+    def _could_grow(self, batch: Sequence[Entry]) -> bool:
+        """Whether a new configuration, on the first seed, would go with this batch or before it."""
+        if not batch or batch[0].spec.seed != self._seeds[0]:
+            return True
+        return self._recipe(batch[0].spec.cell) == self._study.recipe
+
+    def _propose(self) -> bool:
+        """Add a new configuration on every seed; say whether budget and space had room for it."""
+        if not self._proposer or not self._affords_more():
+            return False
+        cell = self._proposer.propose(len(self._proposed()), self._entries.values())
+        self._exhausted = cell is None
+        for seed in self._seeds if cell else ():
+            self._add(TrialSpec(stage="screen", cell=cell, seed=seed))
+        return cell is not None
+
+    def _proposed(self) -> tuple[Cell, ...]:
+        if not self._proposer:
+            return ()
+        cells = {entry.spec.cell.key: entry.spec.cell for entry in self._entries.values()}
+        return tuple(cell for key, cell in cells.items() if key not in self._given)
+
+    def _affords_more(self) -> bool:
+        budget = self._study.screen.trials or 0
+        room = len(self._entries) + len(self._seeds) <= budget
+        return self._proposer is not None and not self._exhausted and room
+
+    def _at_last_rung(self, entry: Entry) -> bool:
+        return rung_steps(self._study, self._recipe(entry.spec.cell))[-1] in entry.values
+
+    def _drop(self) -> None:
+        """End the waiting trials of condemned configurations."""
+        for entry in self._entries.values():
+            if entry.state == "waiting" and entry.spec.cell.key in self._jury.condemned:
+                self._end(entry, "pruned", None, DROPPED)
+                self._dropped.append(entry.spec)
+
+    def _end(self, entry: Entry, state: TrialState, value: float | None, outcome: str) -> None:
+        self._store.finish(entry, state, value, outcome)
+        self._jury.dismiss(entry)
+
+
+def _proposer(study: Study, stage: Stage, given: int) -> Proposer | None:
+    if stage == "confirm" or study.screen.trials is None:
+        return None
+    if given > study.screen.trials:
+        needed = given + len(study.screen.seeds)
+        raise StudyError(
+            f"screen.trials is {study.screen.trials}, but baseline, controls and cells alone are {given} trials",
+            f"give screen.trials at least {needed}, or the study fewer seeds, cells or controls",
+        )
+    return Proposer(study, searched_count(study))

@@ -1,0 +1,202 @@
+"""The Optuna store: one study a stage, one Optuna trial a trial, written by the desk alone."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import sqlite3
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import optuna
+from optuna.distributions import BaseDistribution, CategoricalChoiceType
+from optuna.exceptions import StorageInternalError
+from optuna.storages import RDBStorage
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial, create_trial
+from optuna.trial import TrialState as OptunaState
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import SQLAlchemyError
+
+from sweeper.errors import SetupError
+from sweeper.records import FINAL_STATES, Stage, TrialSpec, TrialState
+
+STAGES: tuple[Stage, ...] = ("screen", "confirm")
+DROPPED = "dropped by the race"
+
+_TO_OPTUNA: dict[TrialState, OptunaState] = {
+    "waiting": OptunaState.WAITING,
+    "running": OptunaState.RUNNING,
+    "complete": OptunaState.COMPLETE,
+    "pruned": OptunaState.PRUNED,
+    "diverged": OptunaState.PRUNED,
+    "failed": OptunaState.FAIL,
+}
+_FROM_OPTUNA: dict[OptunaState, TrialState] = {
+    theirs: ours for ours, theirs in _TO_OPTUNA.items() if ours != "diverged"
+}
+
+
+@dataclass(slots=True)
+class Entry:
+    """One trial as the store holds it; `values` are intermediate values by step, `outcome` says why it ended."""
+
+    spec: TrialSpec
+    trial_id: int
+    number: int
+    state: TrialState = "waiting"
+    outcome: str = ""
+    value: float | None = None
+    values: dict[int, float] = field(default_factory=dict)
+
+    @property
+    def final(self) -> bool:
+        """Whether the trial has ended, so that nothing about it can change."""
+        return self.state in FINAL_STATES
+
+
+class _WalConnection(sqlite3.Connection):
+    """A SQLite connection that a reader never blocks and a commit never waits on the disk for (12 ms against 118)."""
+
+    def __init__(self, *args: object, **kwargs: object) -> None:
+        super().__init__(*args, **kwargs)  # type: ignore[arg-type]
+        self.execute("PRAGMA journal_mode=WAL")
+        self.execute("PRAGMA synchronous=NORMAL")
+
+
+class _ReadConnection(sqlite3.Connection):
+    """A SQLite connection that cannot write."""
+
+    def __init__(self, *args: object, **kwargs: object) -> None:
+        super().__init__(*args, **kwargs)  # type: ignore[arg-type]
+        self.execute("PRAGMA query_only=ON")
+
+
+class Store:
+    """Writes trials of one Optuna study, created where it does not exist; never reads them again after `load`."""
+
+    def __init__(self, url: str, name: str) -> None:
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
+        self._storage = _storage(url, _WalConnection)
+        try:
+            self._study_id = self._storage.get_study_id_from_name(name)
+        except KeyError:
+            self._study_id = self._storage.create_new_study([StudyDirection.MINIMIZE], name)
+
+    def load(self) -> tuple[list[Entry], dict[str, BaseDistribution]]:
+        """Read every trial in order of creation, and the distributions their parameters were given."""
+        trials = [trial for trial in self._storage.get_all_trials(self._study_id, deepcopy=False) if _is_ours(trial)]
+        distributions = {name: found for trial in reversed(trials) for name, found in trial.distributions.items()}
+        return [_entry(trial) for trial in trials], distributions
+
+    def add(
+        self,
+        spec: TrialSpec,
+        params: Mapping[str, CategoricalChoiceType],
+        distributions: Mapping[str, BaseDistribution],
+        number: int,
+    ) -> Entry:
+        """Append a waiting trial, its `number` being how many there are. Raises ValueError for a changed choice."""
+        attributes = {
+            "key": spec.key,
+            "cell": spec.cell.key,
+            "label": spec.cell.label,
+            "seed": spec.seed,
+            "spec": spec.model_dump_json(),
+        }
+        template = create_trial(
+            state=OptunaState.WAITING,
+            params=dict(params),
+            distributions=dict(distributions),
+            user_attrs=attributes,
+        )
+        return Entry(spec, self._storage.create_new_trial(self._study_id, template), number)
+
+    def move(self, entry: Entry, state: TrialState) -> None:
+        """Set a trial that has not ended to waiting or running; its number and values stay."""
+        self._storage.set_trial_state_values(entry.trial_id, _TO_OPTUNA[state])
+        entry.state = state
+
+    def observe(self, entry: Entry, step: int, value: float) -> None:
+        """Keep an intermediate value."""
+        self._storage.set_trial_intermediate_value(entry.trial_id, step, value)
+        entry.values[step] = value
+
+    def finish(self, entry: Entry, state: TrialState, value: float | None, outcome: str) -> None:
+        """End a trial. Attributes come first: Optuna refuses them once the state is final."""
+        if outcome:
+            self._storage.set_trial_user_attr(entry.trial_id, "outcome", outcome)
+        values = None if value is None or not math.isfinite(value) else [value]
+        self._storage.set_trial_state_values(entry.trial_id, _TO_OPTUNA[state], values)
+        entry.state, entry.outcome, entry.value = state, outcome, value
+
+    def close(self) -> None:
+        """Let go of every connection."""
+        self._storage.remove_session()
+        self._storage.engine.dispose()
+
+
+def state_counts(url: str, study_name: str) -> dict[Stage, dict[TrialState, int]]:
+    """Count a study's trials by stage and state as its store has them; a stage never opened is left out.
+
+    Optuna's PRUNED is told apart: 'diverged' where the trial says so, else 'pruned'. Nothing is created or changed,
+    and a desk may be writing meanwhile. Raises SetupError where the store cannot be read.
+    """
+    path = make_url(url).database
+    if url.startswith("sqlite") and not (path and Path(path).exists()):
+        return {}
+    with _reading(url) as storage:
+        studies = {found.study_name: found._study_id for found in storage.get_all_studies()}
+        return {
+            stage: dict(Counter(_state(trial) for trial in storage.get_all_trials(studies[name], deepcopy=False)))
+            for stage in STAGES
+            if (name := f"{study_name}.{stage}") in studies
+        }
+
+
+@contextlib.contextmanager
+def _reading(url: str) -> Iterator[RDBStorage]:
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    storage = _storage(url, _ReadConnection, read_only=True)
+    try:
+        yield storage
+    except StorageInternalError as error:
+        raise SetupError(f"the search store {_shown(url)} cannot be read: {error.__cause__}") from error
+    finally:
+        storage.remove_session()
+        storage.engine.dispose()
+
+
+def _storage(url: str, connection: type[sqlite3.Connection], read_only: bool = False) -> RDBStorage:
+    arguments = {"connect_args": {"factory": connection, "timeout": 60}} if url.startswith("sqlite") else {}
+    try:
+        return RDBStorage(
+            url, engine_kwargs=arguments, skip_table_creation=read_only, skip_compatibility_check=read_only
+        )
+    except (SQLAlchemyError, ImportError, RuntimeError) as error:
+        raise SetupError(
+            f"the search store {_shown(url)} cannot be opened: {error}",
+            "give a SQLite path in a directory that exists, or the URL of a PostgreSQL data base with its driver",
+        ) from error
+
+
+def _shown(url: str) -> str:
+    return make_url(url).render_as_string(hide_password=True)
+
+
+def _is_ours(trial: FrozenTrial) -> bool:
+    return "spec" in trial.user_attrs
+
+
+def _state(trial: FrozenTrial) -> TrialState:
+    return "diverged" if trial.user_attrs.get("outcome") == "diverged" else _FROM_OPTUNA[trial.state]
+
+
+def _entry(trial: FrozenTrial) -> Entry:
+    spec = TrialSpec.model_validate(json.loads(trial.user_attrs["spec"]))
+    outcome = trial.user_attrs.get("outcome", "")
+    state, value, values = _state(trial), trial.value, dict(sorted(trial.intermediate_values.items()))
+    return Entry(spec, trial._trial_id, trial.number, state, outcome, value, values)

@@ -1,0 +1,233 @@
+"""The ledger against the real MLflow: what was told is what is read and what MLflow shows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from ledger_life import BASELINE, CONTROL, FACTS, GRID, LIFE, PNG, PROVENANCE, STUDY, Home, rung, snapshot, trial
+from mlflow import MlflowClient
+from pydantic import ValidationError
+
+from sweeper import events, tracking
+from sweeper.errors import DataError, StudyError
+from sweeper.readback import counts, read_grid, read_study
+from sweeper.records import Rung, TrialState
+
+
+def test_a_whole_study_reads_back_as_it_was_told(home: Home, tmp_path: Path) -> None:
+    guide = tmp_path / "report"
+    guide.mkdir()
+    (guide / "guide.md").write_text("# A guide")
+    ended = PROVENANCE.model_copy(update={"wall_s": 12.5, "torch_fidelity_difference": 1e-9})
+    with home.ledger() as ledger:
+        ledger.study_opened(STUDY, PROVENANCE)
+        for cell in (BASELINE, GRID, CONTROL):
+            ledger.trial_started(trial(cell), attempt=1)
+            ledger.rung(trial(cell), rung(400), FACTS)
+            ledger.rung(trial(cell), rung(800, 15.0), FACTS)
+            ledger.grid(trial(cell), PNG, step=800)
+            ledger.trial_finished(trial(cell), "complete")
+        ledger.trial_finished(trial(GRID, seed=1), "pruned", "dropped: its seed 0 was clearly behind")
+        ledger.artifact(guide)
+        ledger.study_finished(ended)
+        assert ledger.flush(30), ledger.trouble
+    record = read_study(home.uri, STUDY.name)
+    assert record.study == STUDY
+    assert record.provenance == ended
+    assert [t.spec for t in record.trials] == [trial(BASELINE), trial(GRID), trial(CONTROL), trial(GRID, 1)]
+    for told in record.trials[:3]:
+        assert (told.state, told.rungs, told.facts) == ("complete", (rung(400), rung(800, 15.0)), FACTS)
+        assert read_grid(home.uri, STUDY.name, told.spec.key) == PNG
+    dropped = record.trials[3]
+    assert (dropped.state, dropped.rungs, dropped.facts) == ("pruned", (), None)
+    assert dropped.note == "dropped: its seed 0 was clearly behind"
+    assert read_grid(home.uri, STUDY.name, dropped.spec.key) is None
+    assert read_grid(home.uri, STUDY.name, "screen.nothing.0") is None
+    files = list(home.artifacts.rglob("guide/guide.md"))
+    assert [file.read_text() for file in files] == ["# A guide"]
+    assert not list(home.outbox.parent.glob("grids/*")), "grids are gone once they are delivered"
+    assert (ledger.rejected, ledger.trouble) == (0, None)
+
+
+def test_mlflow_shows_parameters_metrics_and_origin(home: Home) -> None:
+    tracker = home.tracker()
+    for event in LIFE:
+        tracker.deliver(event)
+    runs = snapshot(home)
+    info, params, tags, _, files = runs["study"]
+    assert info == ("block_temp", "FINISHED", 1000, 6000)
+    assert (params["train.lr"], params["model.depth"], params["objective"]) == ("0.008", "4", "fid_10k")
+    assert (tags["mlflow.source.git.commit"], tags["git.dirty"], tags["version.torch"]) == ("0123abc", "true", "2.13.0")
+    assert tags["mlflow.note.content"].startswith("Which block and which temperature?")
+    assert files == ["study.json"]
+    info, params, tags, history, _ = runs[trial(GRID).key]
+    assert info == ("block 1, lambda 0.25, seed 0", "KILLED", 3500, 4100)
+    shown = {"block": "1,3", "lambda": "0.25", "tau": "1.0", "variant": "l2", "tau_units": "absolute"}
+    assert params == {**shown, "seed": "0", "stage": "screen", "role": "grid", "label": "block 1, lambda 0.25"}
+    assert history["fid_10k"] == [(90.0, 400, 4000)]
+    assert (tags["sweeper.state"], tags["mark"], tags["device"]) == ("pruned", "paper's default", "cpu")
+    assert runs[trial(BASELINE).key][2]["sweeper.attempt"] == "2"
+
+
+def test_a_control_shows_the_recipe_fields_it_changes(home: Home) -> None:
+    tracker = home.tracker()
+    tracker.deliver(LIFE[0])
+    tracker.deliver(events.TrialStarted(at_ms=1, spec=trial(CONTROL), attempt=1))
+    params = snapshot(home)[trial(CONTROL).key][1]
+    assert (params["train.weight_decay"], params["data.limit"], params["lambda"]) == ("0.5", "100", "0.0")
+
+
+def test_trials_are_children_of_the_study(home: Home) -> None:
+    tracker = home.tracker()
+    for event in LIFE:
+        tracker.deliver(event)
+    rows = list(tracking.Reader(home.uri, STUDY.name).rows())
+    parent = next(row.run_id for row in rows if row.key == "study")
+    assert {row.tags.get("mlflow.parentRunId") for row in rows if row.key != "study"} == {parent}
+
+
+def test_reopening_continues_the_same_run_and_ending_closes_it(home: Home) -> None:
+    with home.ledger() as ledger:
+        ledger.study_opened(STUDY, PROVENANCE)
+        ledger.trial_started(trial(BASELINE), attempt=1)
+        ledger.interrupted(PROVENANCE)
+        assert ledger.flush(30), ledger.trouble
+    runs = snapshot(home)
+    assert (runs["study"][0][1], runs["study"][2]["sweeper.state"]) == ("KILLED", "interrupted")
+    assert runs[trial(BASELINE).key][0][1] == "RUNNING"
+    assert counts(home.uri, STUDY.name) == {"running": 1}
+    with home.ledger() as ledger:
+        ledger.study_opened(STUDY.model_copy(update={"question": "Again?"}), PROVENANCE)
+        assert ledger.flush(30), ledger.trouble
+        assert snapshot(home)["study"][0][1] == "RUNNING"
+        ledger.study_finished(PROVENANCE, failed=True)
+    assert snapshot(home)["study"][0][1] == "FAILED"
+    assert read_study(home.uri, STUDY.name).study.question == "Again?"
+
+
+def test_counts_are_mlflows_own(home: Home) -> None:
+    ends: list[TrialState] = ["complete", "complete", "pruned", "diverged", "failed", "failed", "failed"]
+    with home.ledger() as ledger:
+        ledger.study_opened(STUDY, PROVENANCE)
+        for seed, state in enumerate(ends):
+            ledger.trial_started(trial(GRID, seed), attempt=1)
+            ledger.trial_finished(trial(GRID, seed), state)
+        ledger.trial_started(trial(BASELINE), attempt=1)
+        ledger.trial_finished(trial(BASELINE, 1), "pruned", "never started")
+        assert ledger.flush(30), ledger.trouble
+    assert counts(home.uri, STUDY.name) == {"complete": 2, "pruned": 2, "diverged": 1, "failed": 3, "running": 1}
+    states = [row.status for row in tracking.Reader(home.uri, STUDY.name).rows() if row.key != "study"]
+    assert sorted(states) == sorted(["FINISHED"] * 2 + ["KILLED"] * 3 + ["FAILED"] * 3 + ["RUNNING"])
+
+
+def test_a_state_is_final_until_the_trial_is_started_again(home: Home) -> None:
+    with home.ledger() as ledger:
+        ledger.study_opened(STUDY, PROVENANCE)
+        ledger.trial_finished(trial(GRID), "failed", "worker died")
+        ledger.trial_started(trial(GRID), attempt=2)
+        assert ledger.flush(30), ledger.trouble
+    assert counts(home.uri, STUDY.name) == {"running": 1}
+
+
+def test_the_first_report_of_a_step_counts(home: Home) -> None:
+    with home.ledger() as ledger:
+        ledger.study_opened(STUDY, PROVENANCE)
+        ledger.rung(trial(GRID), rung(400, 20.0), FACTS)
+        ledger.rung(trial(GRID), rung(400, 99.0), FACTS)
+        assert ledger.flush(30), ledger.trouble
+    assert read_study(home.uri, STUDY.name).trials[0].rungs == (rung(400, 20.0),)
+    assert [value for value, _, _ in snapshot(home)[trial(GRID).key][3]["fid_10k"]] == [20.0]
+
+
+def test_rungs_come_back_in_the_order_of_their_steps(home: Home) -> None:
+    with home.ledger() as ledger:
+        ledger.study_opened(STUDY, PROVENANCE)
+        for step in (1000, 800, 90):
+            ledger.rung(trial(GRID), rung(step), FACTS)
+        assert ledger.flush(30), ledger.trouble
+    assert [r.step for r in read_study(home.uri, STUDY.name).trials[0].rungs] == [90, 800, 1000]
+
+
+def test_extreme_and_many_figures_survive_exactly(home: Home) -> None:
+    """XL has 28 blocks; 256 blocks need several tags."""
+    extremes = {"huge": 1.7976931348623157e308, "tiny": 5e-324, "minus_zero": -0.0, "third": 1 / 3, "big": 2.0**53 + 2}
+    wide = {f"{kind}.block_{i}": i / 7 for kind in ("feature_norm", "effective_rank") for i in range(256)}
+    told = Rung(step=1, metrics={**extremes, **wide})
+    with home.ledger() as ledger:
+        ledger.study_opened(STUDY, PROVENANCE)
+        ledger.rung(trial(GRID), told, FACTS)
+        assert ledger.flush(30), ledger.trouble
+    (read,) = read_study(home.uri, STUDY.name).trials[0].rungs
+    assert read == told
+    assert str(read.metrics["minus_zero"]) == "-0.0"
+    history = snapshot(home)[trial(GRID).key][3]
+    assert {name: history[name][0][0] for name in extremes} == extremes
+    assert len(history) == len(told.metrics)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_figure_that_is_not_finite_never_reaches_the_ledger(value: float) -> None:
+    with pytest.raises(ValidationError, match="finite"):
+        Rung(step=1, metrics={"fid_10k": value})
+
+
+def test_a_shorter_provenance_replaces_a_longer_one(home: Home) -> None:
+    long = PROVENANCE.model_copy(update={"versions": {f"package{i}": "1.2.3" * 20 for i in range(60)}})
+    with home.ledger() as ledger:
+        ledger.study_opened(STUDY, long)
+        assert ledger.flush(30), ledger.trouble
+        assert read_study(home.uri, STUDY.name).provenance == long
+        ledger.study_finished(PROVENANCE)
+    assert read_study(home.uri, STUDY.name).provenance == PROVENANCE
+
+
+def test_a_study_is_read_page_by_page(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tracking, "PAGE", 2)
+    specs = [trial(GRID, seed) for seed in range(6)]
+    with home.ledger() as ledger:
+        ledger.study_opened(STUDY, PROVENANCE)
+        for spec in specs:
+            ledger.trial_started(spec, attempt=1)
+        assert ledger.flush(30), ledger.trouble
+    assert [t.spec for t in read_study(home.uri, STUDY.name).trials] == specs
+
+
+def test_other_peoples_runs_in_the_experiment_are_left_alone(home: Home) -> None:
+    with home.ledger() as ledger:
+        ledger.study_opened(STUDY, PROVENANCE)
+        assert ledger.flush(30), ledger.trouble
+    client = MlflowClient(tracking_uri=home.uri)
+    experiment = client.get_experiment_by_name(STUDY.name)
+    assert experiment is not None
+    client.create_run(experiment.experiment_id)
+    assert read_study(home.uri, STUDY.name).trials == ()
+    assert counts(home.uri, STUDY.name) == {}
+
+
+def test_an_unknown_study_is_the_users_mistake(home: Home) -> None:
+    with pytest.raises(StudyError, match="no_such_study") as caught:
+        read_study(home.uri, "no_such_study")
+    assert "sweeper run" in caught.value.remedy
+
+
+def test_reading_where_nothing_was_recorded_creates_nothing(tmp_path: Path) -> None:
+    with pytest.raises(StudyError):
+        counts(f"sqlite:///{tmp_path}/mlflow.db", STUDY.name)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_experiment_without_a_study_is_not_recorded_yet(home: Home) -> None:
+    home.tracker()
+    with pytest.raises(StudyError, match="not recorded yet"):
+        read_study(home.uri, STUDY.name)
+
+
+def test_a_record_changed_by_hand_is_refused(home: Home) -> None:
+    tracker = home.tracker()
+    for event in LIFE:
+        tracker.deliver(event)
+    run_id = tracker._trial(trial(GRID), 0).run_id
+    tracker._client.set_tag(run_id, "sweeper.rung.400", '{"step": "many"}')
+    with pytest.raises(DataError, match="cannot be read"):
+        read_study(home.uri, STUDY.name)

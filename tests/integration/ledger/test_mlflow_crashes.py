@@ -1,0 +1,80 @@
+"""Whatever moment a process dies at, telling MLflow the rest again gives the record of an undisturbed study."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ledger_life import LIFE, Home, snapshot
+
+from sweeper import events
+
+
+class Dying:
+    """MLflow's client in a process that dies before its n-th call."""
+
+    def __init__(self, client: object, calls: int) -> None:
+        self._client, self.left = client, calls
+
+    def __getattr__(self, name: str) -> Any:
+        if self.left == 0:
+            raise ProcessLookupError
+        self.left -= 1
+        return getattr(self._client, name)
+
+
+def test_replaying_any_suffix_changes_nothing(home: Home) -> None:
+    tracker = home.tracker()
+    for event in LIFE:
+        tracker.deliver(event)
+    once = snapshot(home)
+    for start in range(len(LIFE)):
+        tracker = home.tracker()
+        for event in LIFE[start:]:
+            tracker.deliver(event)
+        assert snapshot(home) == once, f"replayed from event {start}"
+
+
+def test_dying_before_any_call_to_mlflow_and_replaying_gives_the_same_record(home: Home) -> None:
+    undisturbed = home.room("undisturbed")
+    expected, calls = deliver_until_death(undisturbed, calls=10_000)
+    assert calls > 2 * len(LIFE)
+    for survived in range(calls):
+        room = home.room(f"died-{survived}")
+        deliver_until_death(room, survived)
+        successor = room.tracker()
+        for event in LIFE:
+            successor.deliver(event)
+        assert snapshot(room) == expected, f"died before call {survived}"
+
+
+def deliver_until_death(home: Home, calls: int) -> tuple[dict[str, Any], int]:
+    """Deliver a life by a process that survives so many calls; return what MLflow knows and the calls made."""
+    tracker = home.tracker()
+    dying = Dying(tracker._client, calls)
+    tracker._client = dying  # type: ignore[assignment]
+    try:
+        for event in LIFE:
+            tracker.deliver(event)
+    except ProcessLookupError:
+        assert dying.left == 0
+    return snapshot(home), calls - dying.left
+
+
+def test_a_ledger_that_died_at_any_event_leaves_the_rest_to_the_next(home: Home) -> None:
+    lines = [events.to_line(event) + "\n" for event in LIFE]
+    expected: dict[str, Any] = {}
+    for delivered in (len(lines), *range(len(lines))):
+        room = home.room(f"died-{delivered}")
+        tracker = room.tracker()
+        for event in LIFE[:delivered]:
+            tracker.deliver(event)
+        room.outbox.parent.mkdir(exist_ok=True)
+        room.outbox.write_text("".join(lines) + '{"kind": "trial_sta')  # torn by the crash
+        # One event less is marked than was delivered: the crash came between the two.
+        mark = sum(len(line.encode()) for line in lines[: max(0, delivered - 1)])
+        room.outbox.with_name(room.outbox.name + ".mark").write_text(str(mark))
+        with room.ledger() as ledger:
+            assert ledger.flush(30), ledger.trouble
+        assert room.rejected() == []
+        expected = expected or snapshot(room)
+        assert snapshot(room) == expected, f"died after event {delivered}"

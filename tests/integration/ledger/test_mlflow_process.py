@@ -1,0 +1,118 @@
+"""What MLflow costs and says: nothing until it is needed, nothing at all, and a server on this machine only."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from ledger_life import FACTS, GRID, LIFE, PNG, PROVENANCE, STUDY, Home, closed_port, rung, trial
+
+from sweeper import events, tracking
+from sweeper.ledger import Ledger
+from sweeper.mlflow_process import ENVIRONMENT, ui_command
+from sweeper.readback import counts, read_grid, read_study
+from sweeper.records import TrialRecord
+
+
+def test_importing_and_opening_the_ledger_does_not_import_mlflow(tmp_path: Path) -> None:
+    program = (
+        "import sys, pathlib, sweeper.readback\n"
+        "from sweeper.ledger import Ledger\n"
+        f"Ledger('sqlite:///{tmp_path}/mlflow.db', None, pathlib.Path('{tmp_path}/outbox'), 'x').close(timeout=0)\n"
+        "assert not [name for name in sys.modules if name.split('.')[0] in ('mlflow', 'sqlalchemy')]\n"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_a_first_run_prints_nothing(tmp_path: Path) -> None:
+    """Tables are created, an event is set aside, and neither MLflow nor alembic says a word."""
+    program = (
+        "import pathlib, sys, logging\n"
+        "from sweeper import events\n"
+        "from sweeper import ledger as module\n"
+        "from sweeper.ledger import Ledger\n"
+        "module.FIRST_PAUSE_S = 0.01\n"
+        "logging.getLogger('sweeper').addHandler(logging.NullHandler())\n"
+        "opened = events.from_line(sys.stdin.buffer.read())\n"
+        f"ledger = Ledger('sqlite:///{tmp_path}/mlflow.db', None, pathlib.Path('{tmp_path}/outbox'), 'block_temp')\n"
+        "ledger.study_opened(opened.study, opened.provenance)\n"
+        "ledger._outbox.append('poison')\n"
+        "assert ledger.close(timeout=120), ledger.trouble\n"
+        "assert ledger.rejected == 1\n"
+    )
+    said = subprocess.run(
+        [sys.executable, "-c", program],
+        input=events.to_line(LIFE[0]).encode(),
+        check=True,
+        capture_output=True,
+        cwd=tmp_path,
+        env={name: value for name, value in os.environ.items() if name not in ENVIRONMENT},
+    )
+    assert (said.stdout, said.stderr) == (b"", b"")
+
+
+@pytest.fixture(scope="module")
+def served(tables: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Home, int]]:
+    """A workspace behind `sweeper ui`, and the port it is served on."""
+    home = Home.over(tables, tmp_path_factory.mktemp("served"))
+    port = closed_port()
+    argv, env = ui_command(home.uri, home.artifacts, port)
+    silence = subprocess.DEVNULL
+    server = subprocess.Popen(argv, env=env, start_new_session=True, stdout=silence, stderr=silence)
+    try:
+        assert get(port, "/health", patience_s=120) == b"OK"
+        yield home, port
+    finally:
+        os.killpg(server.pid, signal.SIGTERM)
+        server.wait(timeout=30)
+
+
+def get(port: int, path: str, patience_s: float = 0) -> bytes:
+    deadline = time.monotonic() + patience_s
+    while True:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=30) as answer:
+                return bytes(answer.read())
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.2)
+
+
+def test_the_ui_serves_the_workspace_on_this_machine(served: tuple[Home, int]) -> None:
+    home, port = served
+    with home.ledger() as ledger:
+        ledger.study_opened(STUDY, PROVENANCE)
+        ledger.trial_started(trial(GRID), attempt=1)
+        ledger.grid(trial(GRID), PNG, step=800)
+        assert ledger.flush(30), ledger.trouble
+    row = tracking.Reader(home.uri, STUDY.name).find(trial(GRID).key)
+    assert row is not None
+    found = json.loads(get(port, f"/api/2.0/mlflow/experiments/get-by-name?experiment_name={STUDY.name}"))
+    assert found["experiment"]["name"] == STUDY.name
+    assert get(port, f"/get-artifact?path=samples.png&run_uuid={row.run_id}") == PNG
+
+
+def test_a_study_is_recorded_on_a_server_and_read_from_it(served: tuple[Home, int]) -> None:
+    home, port = served
+    room, url = home.room("by_url"), f"http://127.0.0.1:{port}"
+    with Ledger(url, None, room.outbox, room.experiment, room.clock) as ledger:
+        ledger.study_opened(STUDY, PROVENANCE)
+        ledger.rung(trial(GRID), rung(800), FACTS)
+        ledger.grid(trial(GRID), PNG, step=800)
+        ledger.trial_finished(trial(GRID), "diverged", "loss 1e9 at step 900")
+        assert ledger.flush(60), ledger.trouble
+        assert ledger.rejected == 0
+    record = read_study(url, "by_url")
+    told = TrialRecord(spec=trial(GRID), state="diverged", rungs=(rung(800),), facts=FACTS, note="loss 1e9 at step 900")
+    assert (record.study, record.provenance, record.trials) == (STUDY, PROVENANCE, (told,))
+    assert read_grid(url, "by_url", trial(GRID).key) == PNG
+    assert counts(url, "by_url") == {"diverged": 1}

@@ -1,0 +1,159 @@
+"""For any study: the grid is covered exactly, in order, and its size is known without building it."""
+
+from __future__ import annotations
+
+from itertools import product
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sweeper.fingerprint import changed_fields
+from sweeper.plan import cells, cohorts, confirm_trials, rung_steps, screen_trials, size
+from sweeper.study import Study, block_indices
+
+DEPTH = 4
+NUMBERS = (0.25, 0.5, 1.0)
+VARIANTS = ("l2", "cosine", "hinge", "covariance")
+
+index = st.integers(0, DEPTH - 1)
+fraction = st.sampled_from([0.0, 0.25, 0.6, 1.0])
+block = st.one_of(index, fraction, st.just("all"), st.lists(st.one_of(index, fraction), min_size=1, max_size=3))
+knob = st.one_of(
+    st.lists(st.sampled_from(NUMBERS), min_size=1, max_size=4),
+    st.builds(
+        lambda count, scale: {"low": 0.25, "high": 1.0, "count": count, "scale": scale},
+        st.integers(2, 4),
+        st.sampled_from(["linear", "log"]),
+    ),
+)
+extra = st.fixed_dictionaries(
+    {
+        "block": block,
+        "lambda": st.sampled_from(NUMBERS),
+        "tau": st.sampled_from(NUMBERS),
+        "variant": st.sampled_from(VARIANTS),
+    }
+)
+
+
+def _setting(cell: dict[str, Any]) -> tuple[object, ...]:
+    written = tuple(cell["block"]) if isinstance(cell["block"], list) else cell["block"]
+    tau = None if cell["variant"] == "covariance" else cell["tau"]
+    return block_indices(written, DEPTH), cell["lambda"], tau, cell["variant"]
+
+
+@st.composite
+def studies(draw: st.DrawFn) -> Study:
+    decays = draw(st.lists(st.sampled_from([0.1, 0.2, 0.3]), unique=True, max_size=3))
+    extras = draw(st.lists(extra, max_size=3, unique_by=_setting))
+    relative = draw(st.booleans())
+    variants = ["l2"] if relative else draw(st.lists(st.sampled_from(VARIANTS), min_size=1, max_size=4))
+    return Study.model_validate(
+        {
+            "name": "s",
+            "question": "q?",
+            "recipe": {"train": {"steps": draw(st.integers(1, 40))}},
+            "space": {
+                "block": draw(st.lists(block, min_size=1, max_size=4)),
+                "lambda": draw(knob),
+                "tau": draw(knob),
+                "variant": variants,
+                "tau_units": "relative" if relative else "absolute",
+            },
+            "cells": [{"label": f"cell {place}", **cell} for place, cell in enumerate(extras)],
+            "controls": [{"name": f"decay-{value}", "set": {"train.weight_decay": value}} for value in decays],
+            "screen": {
+                "seeds": draw(st.lists(st.integers(0, 9), min_size=1, max_size=3, unique=True)),
+                "rungs": [*draw(st.sets(st.sampled_from([0.1, 0.3, 0.5, 0.9]), max_size=4).map(sorted)), 1.0],
+            },
+            "confirm": draw(st.one_of(st.none(), st.just({"top": 3, "seeds": 5}))),
+            "resources": {"cohort": draw(st.integers(1, 5))},
+        }
+    )
+
+
+def _wanted(study: Study) -> set[tuple[object, ...]]:
+    """What the grid and the extra cells ask for, worked out anew from the words of the study."""
+    axes = [axis if isinstance(axis, tuple) else axis.points() for axis in (study.space.lam, study.space.tau)]
+    blocks = [block_indices(written, DEPTH) for written in study.space.block]
+    units = study.space.tau_units
+    grid = {
+        (where, lam, None if variant == "covariance" else tau, variant, units if variant != "covariance" else None)
+        for where, lam, tau, variant in product(blocks, *axes, study.space.variant)
+    }
+    extras = {
+        (block_indices(c.block, DEPTH), c.lam, None, c.variant, None)
+        if c.variant == "covariance"
+        else (block_indices(c.block, DEPTH), c.lam, c.tau, c.variant, c.tau_units)
+        for c in study.cells
+    }
+    return grid | extras
+
+
+@settings(max_examples=150, deadline=None)
+@given(studies())
+def test_cells_are_exactly_baseline_grid_extras_and_controls(study: Study) -> None:
+    planned = cells(study)
+    grid = [cell.dispersion for cell in planned if cell.role == "grid"]
+    found = [
+        (d.blocks, d.lam, None, d.variant, None)
+        if d.variant == "covariance"
+        else (d.blocks, d.lam, d.tau, d.variant, d.tau_units)
+        for d in grid
+    ]
+    assert len(found) == len(set(found))
+    assert set(found) == _wanted(study)
+    assert [cell.role for cell in planned].count("baseline") == 1
+    assert [cell.label for cell in planned if cell.role == "control"] == [arm.name for arm in study.controls]
+    assert {cell.mark for cell in planned if cell.mark} == {cell.label for cell in study.cells}
+
+
+@settings(max_examples=100, deadline=None)
+@given(studies())
+def test_the_screen_covers_cells_times_seeds_seed_by_seed(study: Study) -> None:
+    trials, planned = screen_trials(study), cells(study)
+    assert [(trial.seed, trial.cell) for trial in trials] == list(product(study.screen.seeds, planned))
+    keys = [trial.key for trial in trials]
+    assert len(set(keys)) == len(keys)
+    assert len({cell.label for cell in planned}) == len(planned)
+
+
+@settings(max_examples=150, deadline=None)
+@given(studies())
+def test_the_size_is_that_of_the_built_plan(study: Study) -> None:
+    planned, trials, counted = cells(study), screen_trials(study), size(study)
+    assert (counted.cells, counted.trials, counted.seeds) == (len(planned), len(trials), len(study.screen.seeds))
+    assert counted.cohorts == len(cohorts(trials, counted.lanes))
+    assert study.confirm is None or counted.confirm_trials == len(confirm_trials(study, planned[1:4]))
+
+
+@settings(max_examples=100, deadline=None)
+@given(studies(), st.integers(1, 6))
+def test_cohorts_hold_every_trial_once_and_never_mix_seeds_or_recipes(study: Study, lanes: int) -> None:
+    trials = screen_trials(study)
+    grouped = cohorts(trials, lanes)
+    assert sorted(trial.key for group in grouped for trial in group) == sorted(trial.key for trial in trials)
+    assert all(len(group) <= lanes for group in grouped)
+    assert all(len({(trial.seed, trial.cell.overrides) for trial in group}) == 1 for group in grouped)
+    seeds = [group[0].seed for group in grouped]
+    assert list(dict.fromkeys(seeds)) == list(study.screen.seeds)
+    assert seeds == sorted(seeds, key=study.screen.seeds.index)
+
+
+@settings(max_examples=100, deadline=None)
+@given(studies())
+def test_rungs_rise_from_one_to_the_last_step(study: Study) -> None:
+    steps = rung_steps(study, study.recipe)
+    assert list(steps) == sorted(set(steps))
+    assert steps[0] >= 1
+    assert steps[-1] == study.recipe.train.steps
+    assert len(steps) == min(len(study.screen.rungs), study.recipe.train.steps)
+
+
+@settings(max_examples=50, deadline=None)
+@given(studies())
+def test_a_study_and_its_plan_survive_json(study: Study) -> None:
+    again = Study.model_validate_json(study.model_dump_json())
+    assert changed_fields(study, again) == []
+    assert [trial.key for trial in screen_trials(again)] == [trial.key for trial in screen_trials(study)]

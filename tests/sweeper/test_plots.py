@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from study_records import (
+    BASELINE,
+    grid_cells,
+    grid_png,
+    harmful,
+    make_record,
+    make_study,
+    setting,
+    simulate,
+    trial,
+    typical,
+)
+
+from sweeper.guide import guidance
+from sweeper.plots import draw
+from sweeper.records import StudyRecord
+
+
+def drawn(record: StudyRecord, folder: Path) -> set[str]:
+    return set(draw(guidance(record), folder, lambda _: None))
+
+
+def photo(key: str) -> bytes:
+    pixels = np.random.default_rng(len(key)).integers(0, 256, (1024, 1024, 3), dtype=np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("grids", [grid_png, photo])
+def test_pictures_stay_under_a_hundred_kilobytes_on_white(tmp_path: Path, grids: object) -> None:
+    draw(guidance(typical()), tmp_path, grids)  # type: ignore[arg-type]
+    files = list(tmp_path.glob("*.png"))
+    assert len(files) == 5
+    for file in files:
+        assert file.stat().st_size < 100_000
+        assert Image.open(file).convert("RGB").getpixel((1, 1)) == (255, 255, 255)
+
+
+def test_samples_are_shown_for_one_seed_that_both_cells_have(tmp_path: Path) -> None:
+    asked: list[str] = []
+
+    def grids(key: str) -> bytes | None:
+        asked.append(key)
+        return None if key.endswith(".0") else grid_png(key)
+
+    plots = draw(guidance(typical()), tmp_path, grids)
+    assert "seed 1" in plots["samples"].note
+    assert not any(key.endswith(".2") for key in asked)
+
+
+@pytest.mark.parametrize("png", [None, b"", b"not a picture"])
+def test_without_readable_grids_there_are_no_samples(tmp_path: Path, png: bytes | None) -> None:
+    assert "samples" not in draw(guidance(typical()), tmp_path, lambda _: png)
+
+
+def test_continuous_knobs_are_drawn_as_points(tmp_path: Path) -> None:
+    study = make_study(
+        space={"block": [0], "lambda": {"low": 1e-3, "high": 1, "count": 5}, "tau": [0.5, 1.0]},
+        screen={"sampler": "tpe", "trials": 9},
+    )
+    rows = simulate(study, [setting((0,), lam, tau) for lam in (0.0017, 0.3) for tau in (0.5, 1.0)], harmful)
+    plots = draw(guidance(make_record(study, rows)), tmp_path, lambda _: None)
+    assert plots["overview"].title == "FID-10K by lambda and tau"
+
+
+def test_a_grid_of_hundreds_of_cells_is_drawn(tmp_path: Path) -> None:
+    taus = [round(0.1 * i, 1) for i in range(1, 41)]
+    study = make_study(
+        space={"block": [0, 1, 2, 3], "lambda": [0.01] * 1 + [0.02 * i for i in range(1, 11)], "tau": taus}
+    )
+    rows = simulate(study, grid_cells(study)[:1200], harmful, seeds=[0])
+    assert "overview" in drawn(make_record(study, rows), tmp_path)
+
+
+def test_a_lone_baseline_needs_no_overview(tmp_path: Path) -> None:
+    assert drawn(make_record(make_study(), [trial(BASELINE, 0, 12.0)]), tmp_path) == {"curves", "health"}
+
+
+def test_figures_that_cannot_be_on_a_log_axis_are_left_out(tmp_path: Path) -> None:
+    rows = [trial(BASELINE, 0, 0.0), trial(setting((1,), 0.01, 0.5), 0, -1.0)]
+    assert "overview" not in drawn(make_record(make_study(), rows), tmp_path)
+
+
+def test_a_dollar_in_a_label_is_not_a_formula(tmp_path: Path) -> None:
+    odd = setting((1,), 0.01, 0.5).model_copy(update={"label": r"$\frac{ $"})
+    rows = simulate(make_study(), [odd], harmful)
+    assert "curves" in drawn(make_record(make_study(), rows), tmp_path)

@@ -1,0 +1,150 @@
+from __future__ import annotations
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+
+from sweeper import race
+from sweeper.race import BASELINE, Point, hopeless
+
+RUNGS = (0.5, 1.0)
+
+
+def even(fids: dict[str, float], seeds: int = 3, rung: int = 0) -> dict[Point, float]:
+    """The same FID on every seed."""
+    return {Point(cell, seed, rung): fid for cell, fid in fids.items() for seed in range(seeds)}
+
+
+def test_a_configuration_clearly_behind_is_hopeless_and_a_close_one_is_not():
+    values = even({"best": 20.0, "close": 24.0, "far": 60.0, BASELINE: 21.0})
+    assert hopeless(values, RUNGS) == {"far"}
+
+
+def test_the_baseline_is_spared_and_still_a_rival():
+    assert hopeless(even({"a": 20.0, BASELINE: 90.0}), RUNGS) == frozenset()
+    assert hopeless(even({"a": 90.0, BASELINE: 20.0}), RUNGS) == {"a"}
+
+
+def test_nothing_is_judged_before_half_of_the_budget():
+    values = even({"best": 20.0, "far": 200.0})
+    assert hopeless(values, (0.25, 1.0)) == frozenset()
+    assert hopeless(values, (0.5, 1.0)) == {"far"}
+
+
+def test_values_of_different_rungs_are_never_compared():
+    values = {**even({"early": 90.0}, rung=0), **even({"late": 20.0}, rung=1)}
+    assert hopeless(values, RUNGS) == frozenset()
+
+
+def test_only_seeds_that_both_have_are_compared():
+    values = {Point("best", 0, 0): 20.0, Point("best", 1, 0): 20.0, Point("other", 2, 0): 500.0}
+    assert hopeless(values, RUNGS) == frozenset()
+
+
+@pytest.mark.parametrize(("seeds", "ratio"), [(1, 6.6), (2, 2.7), (3, 1.9)])
+def test_fewer_seeds_demand_a_wider_gap(seeds: int, ratio: float):
+    """With two configurations: nearly the prior alone, whose quantile narrows as residuals come in."""
+    limit = _limit(seeds)
+    assert limit == pytest.approx(ratio, rel=0.05)
+    assert hopeless(even({"a": 20.0, "b": 20.0 * limit * 1.001}, seeds), RUNGS) == {"b"}
+    assert hopeless(even({"a": 20.0, "b": 20.0 * limit * 0.999}, seeds), RUNGS) == frozenset()
+
+
+def _limit(seeds: int) -> float:
+    from scipy.stats import norm, t
+
+    df = race.PRIOR_DF + seeds - 1
+    sd = race.PRIOR_SD * (race.PRIOR_DF / df) ** 0.5
+    return math.exp(t.ppf(norm.cdf(3), df) * sd * (2 / seeds) ** 0.5)
+
+
+def test_the_spread_never_falls_below_its_floor():
+    cells = {f"c{i}": 20.0 for i in range(200)}
+    _, spread = race._additive_fit(np.log(np.array([[fid] * 3 for fid in cells.values()])))
+    assert spread.sd == race.FLOOR_SD
+    assert spread.quantile == pytest.approx(3.0, abs=0.05)
+
+
+def test_the_fit_equals_least_squares_with_dummies_where_trials_are_missing():
+    rng = np.random.default_rng(0)
+    y_CS = rng.normal(size=(6, 4))
+    y_CS[rng.random((6, 4)) < 0.3] = np.nan
+    y_CS[:, 0] = rng.normal(size=6)
+    rows = [(c, s) for c, s in itertools.product(range(6), range(4)) if np.isfinite(y_CS[c, s])]
+    design = np.array([[*(c == i for i in range(6)), *(s == j for j in range(4))] for c, s in rows], dtype=float)
+    y = np.array([y_CS[at] for at in rows])
+    solution, _, rank, _ = np.linalg.lstsq(design, y, rcond=None)
+    rss = float(((y - design @ solution) ** 2).sum())
+
+    effect_C, spread = race._additive_fit(y_CS)
+
+    df = len(rows) - rank
+    assert spread.df == race.PRIOR_DF + df
+    prior = race.PRIOR_DF * race.PRIOR_SD**2
+    assert spread.sd == pytest.approx(((prior + rss) / (race.PRIOR_DF + df)) ** 0.5)
+    assert np.ptp(effect_C - solution[:6]) == pytest.approx(0, abs=1e-9)
+
+
+def test_a_configuration_whose_own_seeds_disagree_is_given_more_room():
+    calm = even({f"c{i}": 20.0 for i in range(12)})
+    steady = {Point("far", seed, 0): 34.0 for seed in range(3)}
+    erratic = {Point("far", seed, 0): fid for seed, fid in enumerate((20.0, 34.0, 57.8))}
+    assert hopeless(calm | steady, RUNGS) == {"far"}
+    assert hopeless(calm | erratic, RUNGS) == frozenset()
+
+
+def test_a_late_bloomer_that_has_caught_up_is_not_hopeless():
+    early = even({"best": 20.0, "late": 60.0})
+    assert hopeless(early, RUNGS) == {"late"}
+    assert hopeless({**early, **even({"best": 10.0, "late": 9.0}, seeds=1, rung=1)}, RUNGS) == frozenset()
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, 0.0, -1e-9])
+def test_values_without_a_logarithm_count_as_not_measured(value: float):
+    values = even({"best": 20.0, "close": 21.0})
+    assert hopeless({**values, Point("broken", 0, 0): value}, RUNGS) == frozenset()
+
+
+def race_through(effects: np.ndarray, sd: float, rng: np.random.Generator) -> frozenset[str]:
+    """Run a study cell by cell, seed block by seed block, judging after every report; return who was stopped.
+
+    Values of the two rungs of a trial share 60 % of their variance; seeds have effects of their own.
+    """
+    values: dict[Point, float] = {}
+    stopped: frozenset[str] = frozenset()
+    for seed in range(3):
+        shift = rng.normal(0, 0.1)
+        for index, effect in enumerate(effects):
+            shared = rng.normal(0, sd * 0.6**0.5)
+            for rung in range(2):
+                if f"c{index}" not in stopped:
+                    noise = shared + rng.normal(0, sd * 0.4**0.5)
+                    values[Point(f"c{index}", seed, rung)] = 20 * math.exp(effect + shift + noise - 0.5 * rung)
+                    stopped |= hopeless(values, RUNGS)
+    return stopped
+
+
+def kill_rate(effects: list[float], sd: float, studies: int = 200) -> float:
+    """How often the best configuration, which is the first, is stopped."""
+    deaths = ["c0" in race_through(np.array(effects), sd, np.random.default_rng(seed)) for seed in range(studies)]
+    return sum(deaths) / studies
+
+
+@pytest.mark.parametrize(
+    ("effects", "sd"),
+    [([0.0] * 13, 0.12), ([0.0, *(0.05 * i for i in range(1, 13))], 0.12), ([0.0] + [math.log(2)] * 6, 0.2)],
+    ids=["no differences", "small differences", "noisy"],
+)
+def test_the_truly_best_configuration_is_stopped_in_at_most_3_percent_of_studies(effects: list[float], sd: float):
+    assert kill_rate(effects, sd) <= 0.03
+
+
+def test_a_configuration_twice_worse_is_mostly_stopped():
+    effects = np.array([0.0] * 7 + [math.log(2)] * 6)
+    stopped = [race_through(effects, 0.12, np.random.default_rng(seed)) for seed in range(60)]
+    worse = sum(f"c{index}" in one for one in stopped for index in range(7, 13)) / (6 * len(stopped))
+    good = sum(f"c{index}" in one for one in stopped for index in range(7)) / (7 * len(stopped))
+    assert worse >= 0.9
+    assert good <= 0.02

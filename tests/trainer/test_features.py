@@ -1,0 +1,150 @@
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from pathlib import Path
+
+import pytest
+import torch
+
+from trainer.data import DataError, Dataset
+from trainer.evaluate import Evaluator
+from trainer.features import dequantise, load_extractor, quantise
+from trainer.fidelity import torch_fidelity
+from trainer.recipe import EvalRecipe
+
+CPU = torch.device("cpu")
+
+
+def weights_recipe(extractor: str, weights: Path) -> EvalRecipe:
+    return EvalRecipe(extractor=extractor, weights=str(weights))
+
+
+@pytest.fixture(scope="module")
+def inception_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Random weights in the shape of torch-fidelity's Inception."""
+    torch_fidelity()
+    from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
+
+    path = tmp_path_factory.mktemp("weights") / "inception.pth"
+    with pytest.MonkeyPatch.context() as patch, torch.random.fork_rng():
+        torch.manual_seed(0)
+        # The constructor insists on loading weights; here it keeps those it was initialised with.
+        patch.setattr(FeatureExtractorInceptionV3, "load_state_dict", lambda *_: None)
+        patch.setattr("torch_fidelity.feature_extractor_inceptionv3.load_state_dict_from_url", lambda *_, **__: {})
+        fresh = FeatureExtractorInceptionV3("inception-v3-compat", ["2048"])
+    torch.save(fresh.state_dict(), path)
+    return path
+
+
+def clip_file(path: Path) -> Path:
+    """A TorchScript archive in the shape of OpenAI's CLIP, tiny and random: 16 x 16 pixels, one block."""
+    torch_fidelity()
+    from torch_fidelity.feature_extractor_clip import CLIPVisual
+
+    class Archive(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            visual = CLIPVisual(32, 16, 1, 64, 8).visual
+            self.visual = torch.nn.Module()
+            for name, weight in visual.state_dict().items():
+                *parents, leaf = name.split(".")
+                module = self.visual
+                for parent in parents:
+                    if not hasattr(module, parent):
+                        module.add_module(parent, torch.nn.Module())
+                    module = getattr(module, parent)
+                module.register_parameter(leaf, torch.nn.Parameter(torch.randn_like(weight) * 0.1))
+            self.text_projection = torch.nn.Parameter(torch.zeros(8, 32))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x
+
+    torch.jit.trace(Archive(), torch.zeros(1)).save(str(path))
+    return path
+
+
+def dinov2_file(path: Path) -> Path:
+    from trainer.dinov2 import DinoV2
+
+    net = DinoV2(width=64, depth=1, patch=14, positions=1 + 9, hidden=128, gated=False)
+    torch.save({name: torch.randn_like(weight) * 0.1 for name, weight in net.state_dict().items()}, path)
+    return path
+
+
+def test_pixels_are_rounded_to_the_nearest_of_256_levels_and_clipped() -> None:
+    x = torch.tensor([-3.0, -1.0, -0.9999, 0.0, 1 / 255 - 1e-4, 1.0, 5.0])
+    assert quantise(x).tolist() == [0, 0, 0, 128, 128, 255, 255]
+    levels = torch.arange(256, dtype=torch.uint8)
+    assert quantise(dequantise(levels)).equal(levels)
+
+
+def test_the_domain_extractor_sees_pixels_as_an_image_file_would_hold_them(evaluator: Evaluator) -> None:
+    images = dequantise(quantise(evaluator.data.held_images[:20]))
+    nudged = (images * 1.0001 + 1e-4).clone()
+    assert evaluator.extractor(nudged).equal(evaluator.extractor(images))
+
+
+def test_features_do_not_depend_on_the_batch(evaluator: Evaluator) -> None:
+    images = evaluator.data.held_images
+    one_by_one = torch.cat([evaluator.extractor(image[None]) for image in images[:8]])
+    torch.testing.assert_close(one_by_one, evaluator.extractor(images)[:8], rtol=1e-5, atol=1e-5)
+    assert evaluator.extractor.many(images).shape == (359, 64)
+
+
+def test_inception_scores_grey_digits_with_the_users_weights(
+    digits: Dataset, inception_file: Path, tmp_path: Path
+) -> None:
+    extractor = load_extractor(weights_recipe("inception", inception_file), digits, tmp_path, CPU)
+    assert (extractor.name, extractor.dim) == ("inception", 2048)
+    assert extractor.sha256 == hashlib.sha256(inception_file.read_bytes()).hexdigest()
+    images = digits.held_images[:2]
+    features = extractor(images)
+    assert features.shape == (2, 2048)
+    assert features.dtype == torch.float32
+    assert not features[0].equal(features[1])
+    from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
+
+    theirs = FeatureExtractorInceptionV3("inception-v3-compat", ["2048"], str(inception_file))
+    torch.testing.assert_close(features, theirs(quantise(images).repeat(1, 3, 1, 1))[0])
+
+
+@pytest.mark.parametrize(("name", "make", "dim"), [("clip", clip_file, 32), ("dinov2", dinov2_file, 64)])
+def test_clip_and_dinov2_take_their_size_from_the_weight_file(
+    name: str, make, dim: int, digits: Dataset, tmp_path: Path
+) -> None:
+    extractor = load_extractor(weights_recipe(name, make(tmp_path / "weights")), digits, tmp_path, CPU)
+    features = extractor(digits.held_images[:3])
+    assert extractor.dim == dim
+    assert features.shape == (3, dim)
+    assert features.isfinite().all()
+    assert not features[0].equal(features[1])
+
+
+@pytest.mark.parametrize("name", ["inception", "clip", "dinov2"])
+def test_a_weight_file_that_is_missing_or_another_models_is_told_in_one_line(
+    name: str, digits: Dataset, tmp_path: Path
+) -> None:
+    with pytest.raises(DataError, match=rf"absent\.pth: no such file; give eval\.weights the weight file of '{name}'"):
+        load_extractor(weights_recipe(name, tmp_path / "absent.pth"), digits, tmp_path, CPU)
+    torch.save({"layer.weight": torch.zeros(3)}, tmp_path / "other.pth")
+    with pytest.raises(DataError, match=rf"other\.pth: not a weight file of '{name}'") as caught:
+        load_extractor(weights_recipe(name, tmp_path / "other.pth"), digits, tmp_path, CPU)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_weight_file_that_would_run_code_is_refused_unread(digits: Dataset, tmp_path: Path) -> None:
+    class Trap:
+        def __reduce__(self) -> tuple[object, tuple[str]]:
+            return (open, (str(tmp_path / "sprung"), "w"))
+
+    torch.save({"layer.weight": Trap()}, tmp_path / "trap.pth")
+    with pytest.raises(DataError, match="not a weight file of 'inception'"):
+        load_extractor(weights_recipe("inception", tmp_path / "trap.pth"), digits, tmp_path, CPU)
+    assert not (tmp_path / "sprung").exists()
+
+
+def test_pixel_extractors_refuse_latents(digits: Dataset, tmp_path: Path) -> None:
+    latents = dataclasses.replace(digits, pixels=False)
+    with pytest.raises(DataError, match="'inception' looks at pixels and 'digits' holds latents; use extractor"):
+        load_extractor(weights_recipe("inception", tmp_path / "any.pth"), latents, tmp_path, CPU)
