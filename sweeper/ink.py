@@ -7,7 +7,7 @@ from typing import NamedTuple
 from matplotlib.axis import Axis
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullFormatter, ScalarFormatter
+from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from sweeper.guidance import Highlight, Ink
 
@@ -49,5 +49,9 @@ def log_norm(low: float, high: float) -> LogNorm:
 def plain_log(axis: Axis) -> None:
     """Write a log axis in plain numbers, minor ticks too when it spans less than a decade."""
     low, high = sorted(axis.get_view_interval())
-    axis.set_major_formatter(ScalarFormatter())
-    axis.set_minor_formatter(NullFormatter() if low > 0 and high / low > 10 else ScalarFormatter())
+    axis.set_major_formatter(FuncFormatter(_plain))
+    axis.set_minor_formatter(NullFormatter() if low > 0 and high / low > 10 else FuncFormatter(_plain))
+
+
+def _plain(value: float, _place: int | None) -> str:
+    return f"{value:g}"

@@ -19,7 +19,10 @@ BASELINE = Cell(role="baseline", label="baseline", dispersion=Dispersion())
 
 
 class PlanSize(NamedTuple):
-    """How much a study asks for: `trials` and `cohorts` are the screen's; `confirm_trials` come after it."""
+    """How much a study asks for: `trials` and `cohorts` are the screen's; `confirm_trials` come after it.
+
+    The confirm stage runs the baseline, the best few and every marked cell; where some are both, it runs fewer.
+    """
 
     cells: int
     seeds: int
@@ -195,7 +198,7 @@ def size(study: Study, device: str = "cpu") -> PlanSize:
         settings = searched_count(study) + len(study.cells)
     shared, seeds, lanes = 1 + settings, len(study.screen.seeds), lane_count(study, device)
     count = shared + len(study.controls)
-    again = 1 + min(study.confirm.top, count - 1) if study.confirm else 0
+    again = 1 + min(study.confirm.top + len(study.cells), count - 1) if study.confirm else 0
     return PlanSize(
         cells=count,
         seeds=seeds,

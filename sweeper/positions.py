@@ -139,7 +139,7 @@ class _Reading:
             return node.value  # a study has no dates; 2026-01-01 is a text
         try:
             return self.yaml.constructor.construct_object(node)
-        except (ValueError, KeyError, OverflowError):
+        except (ValueError, LookupError, OverflowError):
             raise YamlError(f"cannot be read as a plain value: {node.value[:40]!r}", _position(node)) from None
 
 

@@ -34,7 +34,7 @@ def _image(png: bytes | None) -> Image.Image | None:
 
 
 def _side_by_side(pictures: list[tuple[Highlight, Image.Image]], seed: int) -> Painted:
-    canvas = Figure(figsize=(3.3 * len(pictures), 4.1), layout="constrained")
+    canvas = Figure(figsize=(3.3 * len(pictures), 3.9), layout="constrained")
     for panel, (one, image) in zip(canvas.subplots(1, len(pictures)), pictures, strict=True):
         panel.imshow(image, interpolation="nearest")
         panel.set_axis_off()

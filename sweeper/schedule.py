@@ -7,6 +7,7 @@ what the desk knows.
 from __future__ import annotations
 
 import contextlib
+import io
 import logging
 import os
 import shutil
@@ -19,7 +20,6 @@ from typing import Any, NamedTuple
 # Read by ray when it is imported.
 QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_AIR_NEW_OUTPUT": "0",
     "RAY_DEDUP_LOGS": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
@@ -32,17 +32,18 @@ os.environ.update({name: os.environ.get(name, value) for name, value in QUIET.it
 
 import ray  # noqa: E402
 from ray import tune  # noqa: E402
-from ray.actor import ActorHandle  # noqa: E402
 from ray.exceptions import RayActorError, RayTaskError  # noqa: E402
 from ray.tune.search import Searcher  # noqa: E402
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy  # noqa: E402
 
 from sweeper.desk import Desk, Places  # noqa: E402
-from sweeper.errors import SetupError, StaleAttemptError  # noqa: E402
+from sweeper.errors import SetupError, StaleAttemptError, SweeperError  # noqa: E402
 from sweeper.records import Assignment, Facts, LaneReport, Progress, Provenance, Stage  # noqa: E402
 from sweeper.study import Resources, Study  # noqa: E402
 
 log = logging.getLogger(__name__)
+
+DeskActor = Any  # Ray makes an actor's methods at run time
 
 CLOSE_TIMEOUT_S = 60.0
 POLL_S = 1.0
@@ -80,15 +81,15 @@ def run_study(
             interrupted = False
         except KeyboardInterrupt:
             log.info("interrupted")
-        delivered = ray.get(desk.close.remote(interrupted, CLOSE_TIMEOUT_S))
-        progress = ray.get(desk.progress.remote())
+        delivered: bool = _call(desk.close.remote(interrupted, CLOSE_TIMEOUT_S))
+        progress: Progress = _call(desk.progress.remote())
         show(progress)
         return Outcome(progress, interrupted, delivered)
 
 
 def slot_count(resources: Resources) -> int:
     """Return how many cohorts run at once on what the connected Ray has; raise SetupError if not even one can."""
-    have = ray.cluster_resources()
+    have: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
     fit = int(have.get("CPU", 0) // resources.cpus)
     if resources.gpus:
         fit = min(fit, int(have.get("GPU", 0) / resources.gpus + 1e-6))
@@ -113,6 +114,7 @@ def _ray(resources: Resources, address: str | None, folder: Path) -> Iterator[No
     else:
         options |= {"address": address}
     shutil.rmtree(folder, ignore_errors=True)
+    logging.getLogger("ray").setLevel(logging.ERROR)
     try:
         ray.init(**options)
     except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
@@ -126,28 +128,27 @@ def _ray(resources: Resources, address: str | None, folder: Path) -> Iterator[No
             shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _open_desk(study: Study, stages: Sequence[Stage], places: Places, provenance: Provenance) -> ActorHandle:
+def _open_desk(study: Study, stages: Sequence[Stage], places: Places, provenance: Provenance) -> DeskActor:
     # Beside the driver, where the stores are; one call at a time, so a rung is judged as a whole.
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-    actor = ray.remote(num_cpus=0, max_concurrency=1, scheduling_strategy=here)(Desk)
-    desk = actor.remote(study, list(stages), places, provenance)
+    actor: Any = ray.remote(Desk)
+    options = {"num_cpus": 0, "max_concurrency": 1, "scheduling_strategy": here}
+    desk = actor.options(**options).remote(study, list(stages), places, provenance)
     try:
-        ray.get(desk.progress.remote())
-    except RayTaskError as error:
-        raise error.cause if isinstance(error.cause, Exception) else error from None
+        _call(desk.progress.remote())
     except RayActorError as error:
         raise SetupError(f"the desk could not start: {error}", "see the message above") from error
     return desk
 
 
 @contextlib.contextmanager
-def _watching(desk: ActorHandle, show: Callable[[Progress], None]) -> Iterator[None]:
+def _watching(desk: DeskActor, show: Callable[[Progress], None]) -> Iterator[None]:
     stop = threading.Event()
 
     def watch() -> None:
         while not stop.wait(POLL_S):
             with contextlib.suppress(Exception):  # display only: a missed look is no failure
-                show(ray.get(desk.progress.remote(), timeout=10))
+                show(_call(desk.progress.remote()))
 
     watcher = threading.Thread(target=watch, name="progress", daemon=True)
     watcher.start()
@@ -158,7 +159,7 @@ def _watching(desk: ActorHandle, show: Callable[[Progress], None]) -> Iterator[N
         watcher.join(timeout=10)
 
 
-def _fit(resources: Resources, slots: int, desk: ActorHandle, folder: Path) -> None:
+def _fit(resources: Resources, slots: int, desk: DeskActor, folder: Path) -> None:
     trainable = tune.with_parameters(_train_cohort, desk=desk)
     tuner = tune.Tuner(
         tune.with_resources(trainable, {"cpu": resources.cpus, "gpu": resources.gpus}),
@@ -177,21 +178,22 @@ def _fit(resources: Resources, slots: int, desk: ActorHandle, folder: Path) -> N
             callbacks=[_Deaths(desk, resources.retries)],
         ),
     )
-    tuner.fit()
+    with contextlib.redirect_stdout(io.StringIO()):  # Tune 2.60 prints its settings at every verbosity
+        tuner.fit()
 
 
 class _NextCohort(Searcher):
     """Tune's source of trials: the desk. A cohort's name is its whole configuration."""
 
-    def __init__(self, desk: ActorHandle) -> None:
+    def __init__(self, desk: DeskActor) -> None:
         super().__init__()
         self._desk = desk
 
     def suggest(self, trial_id: str) -> Any:  # noqa: ARG002
-        cohort = ray.get(self._desk.claim.remote())
+        cohort: str | None = _call(self._desk.claim.remote())
         if cohort is not None:
             return {"cohort": cohort}
-        return Searcher.FINISHED if ray.get(self._desk.done.remote()) else None
+        return Searcher.FINISHED if _call(self._desk.done.remote()) else None
 
     def on_trial_complete(self, trial_id: str, result: Any = None, error: bool = False) -> None:
         """Ignore it: the desk knows from the worker, or from `_Deaths`."""
@@ -206,22 +208,23 @@ class _NextCohort(Searcher):
 class _Deaths(tune.Callback):
     """Tell the desk of cohorts whose workers died more often than they are retried."""
 
-    def __init__(self, desk: ActorHandle, retries: int) -> None:
+    def __init__(self, desk: DeskActor, retries: int) -> None:
         self._desk, self._retries = desk, retries
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:  # noqa: ARG002
         reason = f"its worker process died {self._retries + 1} times"
-        ray.get(self._desk.failed.remote(trial.config["cohort"], reason))
+        _call(self._desk.failed.remote(trial.config["cohort"], reason))
 
 
 class _RayDesk:
     """The desk as a worker sees it."""
 
-    def __init__(self, desk: ActorHandle) -> None:
+    def __init__(self, desk: DeskActor) -> None:
         self._desk = desk
 
     def begin(self, cohort: str) -> Assignment:
-        return _call(self._desk.begin.remote(cohort))
+        assignment: Assignment = _call(self._desk.begin.remote(cohort))
+        return assignment
 
     def started(self, cohort: str, attempt: int) -> None:
         _call(self._desk.started.remote(cohort, attempt))
@@ -229,17 +232,19 @@ class _RayDesk:
     def report(
         self, cohort: str, attempt: int, reports: Sequence[LaneReport], facts: Facts, last: bool
     ) -> frozenset[str]:
-        return _call(self._desk.report.remote(cohort, attempt, list(reports), facts, last))
+        survivors: frozenset[str] = _call(self._desk.report.remote(cohort, attempt, list(reports), facts, last))
+        return survivors
 
 
 def _call(reference: Any) -> Any:
+    # Our own errors come back as they were raised; anything else keeps Ray's account of where it happened.
     try:
         return ray.get(reference)
     except RayTaskError as error:
-        raise error.cause if isinstance(error.cause, StaleAttemptError) else error from None
+        raise error.cause if isinstance(error.cause, (StaleAttemptError, SweeperError)) else error from None
 
 
-def _train_cohort(config: dict[str, str], desk: ActorHandle) -> None:
+def _train_cohort(config: dict[str, str], desk: DeskActor) -> None:
     from sweeper import worker
 
     client = _RayDesk(desk)

@@ -63,9 +63,9 @@ def _screened(found: Findings) -> tuple[str, ...]:
     lines = []
     if total:
         lines.append(
-            f"Screen: of {counted(total, 'setting')}, {above} have a 95 % interval wholly above the baseline (worse), "
-            f"{below} wholly below, {around} around it; "
-            f"with no effect at all about {CHANCE * total:.2g} would miss it by chance."
+            f"Screen: of {counted(total, 'setting')}, {above:,} have a 95 % interval wholly above the "
+            f"baseline (worse), {below:,} wholly below, {around:,} around it; "
+            f"with no effect at all about {_expected(total)} would miss it by chance."
         )
     if lowest and baseline:
         below_it = lowest.change is None or lowest.change.mean < 0
@@ -74,6 +74,11 @@ def _screened(found: Findings) -> tuple[str, ...]:
         luck = "; the lowest of many looks lower than it is" if len(main.cells) > 1 and below_it else ""
         lines.append(f"{seen}: {lowest.cell.label}, {against}{luck}.")
     return tuple(lines)
+
+
+def _expected(comparisons: int) -> str:
+    count = CHANCE * comparisons
+    return f"{count:,.0f}" if count >= 10 else f"{count:.2g}"
 
 
 def _fresh(found: Findings, fresh: StageResult) -> tuple[str, ...]:

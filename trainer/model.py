@@ -148,7 +148,7 @@ def _attend(qkv_KBNE: Tensor, heads: int) -> Tensor:
     q, k, v = qkv_KBNE.view(lanes * batch, tokens, 3, heads, -1).permute(2, 0, 3, 1, 4).unbind(0)
     if tokens <= SMALL_ATTENTION and qkv_KBNE.device.type == "cpu":
         scores = (q * q.shape[-1] ** -0.5) @ k.transpose(-2, -1)
-        mixed = scores.softmax(-1) @ v
+        mixed: Tensor = scores.softmax(-1) @ v
     else:
         mixed = F.scaled_dot_product_attention(q, k, v)
     return mixed.transpose(1, 2).reshape(lanes, batch, tokens, extent // 3)

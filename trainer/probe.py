@@ -49,7 +49,7 @@ class Probe:
         """Return the mean squared velocity error over held-out images, [K]."""
         lanes = weights["labels"].shape[0]
         total = torch.zeros(lanes, device=self._parts[0].device)
-        for images, noise, times, labels in zip(*(part.split(CHUNK) for part in self._parts), strict=True):
+        for images, noise, times, labels in zip(*(torch.split(part, CHUNK) for part in self._parts), strict=True):
             x_t, target = interpolate(images, noise, times)
             predicted = model(weights, _repeat(x_t, lanes), _repeat(times, lanes), _repeat(labels, lanes)).velocity
             total += (predicted - target).square().mean((2, 3, 4)).sum(1)

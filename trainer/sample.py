@@ -47,6 +47,7 @@ def _solve(model: SiT, weights: Mapping[str, Tensor], recipe: EvalRecipe, noise:
         both = model(
             weights, torch.cat([x, x], 1), torch.cat([times_KB, times_KB], 1), torch.cat([labels_KB, nothing_KB], 1)
         ).velocity
-        return guide(*both.chunk(2, dim=1), scale=recipe.cfg)
+        conditional, unconditional = both.chunk(2, dim=1)
+        return guide(conditional, unconditional, recipe.cfg)
 
     return solve(velocity, noise, recipe.nfe, recipe.solver)

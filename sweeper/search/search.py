@@ -42,7 +42,7 @@ class Search:
     def claim(self, count: int) -> list[TrialSpec]:
         """Start up to `count` trials of one recipe and one seed; [] when nothing waits. Never waits itself."""
         batch = self._batch(count)
-        while len(batch) < count and self._could_grow(batch) and self._propose():
+        while self._has_place(batch, count) and self._propose():
             batch = self._batch(count)
         for entry in batch:
             self._store.move(entry, "running")
@@ -167,11 +167,11 @@ class Search:
             self._recipes[cell.key] = cell.recipe(self._study.recipe)
         return self._recipes[cell.key]
 
-    def _could_grow(self, batch: Sequence[Entry]) -> bool:
-        """Whether a new configuration, on the first seed, would go with this batch or before it."""
+    def _has_place(self, batch: Sequence[Entry], count: int) -> bool:
+        """Whether a new configuration, on the first seed, would go before this batch or with it."""
         if not batch or batch[0].spec.seed != self._seeds[0]:
             return True
-        return self._recipe(batch[0].spec.cell) == self._study.recipe
+        return len(batch) < count and self._recipe(batch[0].spec.cell) == self._study.recipe
 
     def _propose(self) -> bool:
         """Add a new configuration on every seed; say whether budget and space had room for it."""

@@ -125,7 +125,10 @@ def test_the_size_is_that_of_the_built_plan(study: Study) -> None:
     planned, trials, counted = cells(study), screen_trials(study), size(study)
     assert (counted.cells, counted.trials, counted.seeds) == (len(planned), len(trials), len(study.screen.seeds))
     assert counted.cohorts == len(cohorts(trials, counted.lanes))
-    assert study.confirm is None or counted.confirm_trials == len(confirm_trials(study, planned[1:4]))
+    if study.confirm:
+        best = [cell for cell in planned[1:] if not cell.mark][: study.confirm.top]
+        marked = [cell for cell in planned if cell.mark]
+        assert counted.confirm_trials == len(confirm_trials(study, [*best, *marked]))
 
 
 @settings(max_examples=100, deadline=None)

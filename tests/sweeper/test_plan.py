@@ -162,6 +162,7 @@ def test_the_size_of_a_million_cells_takes_under_a_second() -> None:
 def test_the_size_counts_the_confirm_stage_by_its_top_or_by_what_there_is() -> None:
     assert size(study(block=[0, 1, 2, 3], confirm={"top": 2, "seeds": 5})).confirm_trials == 15
     assert size(study(block=[0], confirm={"top": 9, "seeds": 5})).confirm_trials == 10
+    assert size(study(block=[0, 1, 2, 3], cells=[PAPER], confirm={"top": 2, "seeds": 5})).confirm_trials == 20
 
 
 SEARCH = {"sampler": "tpe", "seeds": 2, "trials": 21}

@@ -90,6 +90,7 @@ def refusal(path: Path, *overrides: str) -> StudyError:
         ("train.weight_decay: 0.5", "train.lr: [1]", "11:21", "must be a plain value"),
         ("name: s", "name: s\nname: t", "2:1", "duplicate key 'name', first on line 1"),
         ("name: s", "name: !!python/name:os s", "1:7", "tag"),
+        ("name: s", "name: !!int ''", "1:7", "cannot be read as a plain value"),
         ("name: s", "name: *nothing", "1:7", "undefined alias"),
         ("name: s", "name: &x [*x]", "1:7", "an alias contains itself"),
         ("name: s", "name: s\n? [a]\n: b", "2:3", "a key must be a word"),

@@ -1,0 +1,199 @@
+"""From YAML to guide with the command a user types; then the same study again, disturbed in every way that can happen."""
+
+import json
+import os
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from sweeper.readback import read_study
+from sweeper.records import StudyRecord
+
+STUDY = Path(__file__).parents[2] / "studies" / "smoke.yaml"
+SWEEPER = [sys.executable, "-c", "from sweeper.cli import main; main()"]
+TRIALS = 6
+PATIENCE_S = 180
+
+
+class Workplace:
+    """A workspace, and the commands run on it."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.reports = root / "reports"
+
+    def run(self, *extra: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(self._command(*extra), capture_output=True, text=True, timeout=PATIENCE_S, check=False)
+
+    def start(self) -> subprocess.Popen[bytes]:
+        # A session of its own, so that what is sent reaches this run alone.
+        return subprocess.Popen(
+            self._command(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+        )
+
+    def _command(self, *extra: str) -> list[str]:
+        where = ["--workspace", str(self.root), "--reports", str(self.reports)]
+        return [*SWEEPER, "run", str(STUDY), "--yes", *where, *extra]
+
+    def status(self) -> dict[str, object]:
+        done = subprocess.run(
+            [*SWEEPER, "status", str(STUDY), "--json", "--workspace", str(self.root)],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        return json.loads(done.stdout)
+
+    def record(self) -> StudyRecord:
+        return read_study(f"sqlite:///{self.root / 'mlflow.db'}", "smoke")
+
+    def finished(self) -> int:
+        """How many trials the search has finished."""
+        return self._count("state in ('COMPLETE', 'PRUNED', 'FAIL')")
+
+    def rungs(self) -> int:
+        """How many rungs were reported."""
+        return self._count("trial_id in (select trial_id from trials)", table="trial_intermediate_values")
+
+    def _count(self, where: str, table: str = "trials") -> int:
+        database = self.root / "optuna.db"
+        if not database.exists():
+            return 0
+        try:
+            with sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=30) as connection:
+                return int(connection.execute(f"select count(*) from {table} where {where}").fetchone()[0])
+        except sqlite3.OperationalError:  # the tables are not there yet
+            return 0
+
+
+def until(reached: Callable[[], bool], process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while not reached():
+        assert process.poll() is None, "the run ended before it could be disturbed"
+        assert time.monotonic() < deadline, "the run did not get on"
+        time.sleep(0.2)
+
+
+def children(pid: int) -> Iterator[tuple[int, str]]:
+    """Yield (pid, title) of all descendants of a process."""
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                parent = int(entry.joinpath("stat").read_text().rsplit(")", 1)[1].split()[1])
+                title = entry.joinpath("cmdline").read_bytes().replace(b"\0", b" ").decode()
+            except (OSError, IndexError):
+                continue
+            if parent == pid:
+                yield int(entry.name), title
+                yield from children(int(entry.name))
+
+
+def trial_figures(record: StudyRecord) -> dict[str, object]:
+    """Every trial's state and metrics, but for the seconds it took."""
+    seconds = {"train_s", "eval_s", "cpu_s", "torch_fidelity_difference"}
+    return {
+        trial.spec.key: (
+            trial.state,
+            [
+                (rung.step, {name: value for name, value in rung.metrics.items() if name not in seconds})
+                for rung in trial.rungs
+            ],
+        )
+        for trial in record.trials
+    }
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Workplace, subprocess.CompletedProcess[str]]:
+    place = Workplace(tmp_path_factory.mktemp("undisturbed"))
+    return place, place.run()
+
+
+def test_a_study_ends_with_a_guide_its_path_on_stdout_and_exit_0(undisturbed):
+    place, done = undisturbed
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == str(place.reports / "smoke" / "guide.md")
+    guide = Path(done.stdout.strip()).read_text()
+    assert "Screening, no claim" in guide.splitlines()[2]
+    for picture in ("overview.png", "curves.png", "health.png", "samples.png"):
+        assert f"({picture})" in guide
+        assert (place.reports / "smoke" / picture).stat().st_size > 1000
+
+
+def test_stderr_carries_progress_and_nothing_of_the_libraries(undisturbed):
+    lines = undisturbed[1].stderr.splitlines()
+    strange = [line for line in lines if not line.startswith(("screen: ", "all is done: "))]
+    assert strange == []
+
+
+def test_optuna_and_mlflow_count_what_status_counts(undisturbed):
+    found = undisturbed[0].status()
+    assert found["states"] == found["optuna"] == found["mlflow"] == {"complete": TRIALS}
+    assert found["done"] is True
+    assert found["agree"] is True
+
+
+def test_our_fid_equals_torch_fidelitys(undisturbed):
+    difference = undisturbed[0].record().provenance.torch_fidelity_difference
+    assert difference is not None
+    assert difference <= 1e-6
+
+
+def test_running_again_does_nothing_and_says_so(undisturbed):
+    place, _ = undisturbed
+    before = place.record()
+    again = place.run()
+    assert again.returncode == 0
+    assert again.stderr.startswith("all is done: 6 complete")
+    assert place.record() == before
+
+
+def test_a_changed_study_is_refused_as_a_conflict(undisturbed):
+    refused = undisturbed[0].run("--set", "recipe.train.lr=0.001")
+    assert refused.returncode == 5
+    assert "recipe.train.lr: 0.008 -> 0.001" in refused.stderr
+    assert "Traceback" not in refused.stderr
+
+
+def test_killed_workers_an_interrupt_and_a_killed_driver_change_no_figure(undisturbed, tmp_path):
+    place = Workplace(tmp_path)
+    shutil.copytree(undisturbed[0].root / "cache", tmp_path / "cache")  # the extractor is not what is tested
+    run = place.start()
+    until(lambda: place.rungs() >= 1, run)
+    workers = [pid for pid, title in children(run.pid) if title.startswith("ray::") and "IDLE" not in title]
+    workers = [pid for pid in workers if "Desk" not in Path(f"/proc/{pid}/cmdline").read_text()]
+    assert workers
+    os.kill(workers[0], signal.SIGKILL)
+    until(lambda: place.finished() >= 2, run)
+    run.send_signal(signal.SIGINT)
+    assert run.wait(PATIENCE_S) == 130
+    assert place.status()["done"] is False
+
+    before = place.rungs()
+    run = place.start()
+    until(lambda: place.rungs() > before, run)
+    family = [pid for pid, _ in children(run.pid)]
+    run.kill()
+    run.wait()
+    assert place.status()["done"] is False
+
+    last = place.run()
+    assert last.returncode == 0, last.stderr
+    assert trial_figures(place.record()) == trial_figures(undisturbed[0].record())
+    assert place.status()["agree"] is True
+    for pid in family:  # what a killed driver leaves behind ends by itself
+        until_gone(pid)
+
+
+def until_gone(pid: int) -> None:
+    deadline = time.monotonic() + 60
+    while Path(f"/proc/{pid}").exists() and time.monotonic() < deadline:
+        time.sleep(0.5)
+    assert not Path(f"/proc/{pid}").exists()

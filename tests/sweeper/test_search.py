@@ -1,0 +1,311 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+from search_specs import BASELINE, CONTROL, GRID, cell, study, trials
+
+from sweeper.errors import ConflictError, SetupError, StudyError
+from sweeper.records import Cell, TrialSpec
+from sweeper.search import Search, state_counts
+from sweeper.study import Study
+
+STEPS = (50, 100)
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path}/search.db"
+
+
+@pytest.fixture
+def opened(url: str) -> Iterator[Search]:
+    search = Search(url, study(), "screen", trials())
+    yield search
+    search.close()
+
+
+def measure(search: Search, spec: TrialSpec, *values: float) -> None:
+    """Report values at the rungs, first rung first."""
+    for rung, value in enumerate(values):
+        search.report(spec.key, STEPS[rung], rung, value)
+
+
+def complete(search: Search, spec: TrialSpec, value: float) -> None:
+    measure(search, spec, value, value)
+    search.finish(spec.key, "complete", value)
+
+
+def run_seed(search: Search, fids: dict[Cell, float], seed: int) -> None:
+    """Train every cell to its end on one seed, as far as the search hands it out."""
+    while batch := search.claim(1):
+        if batch[0].seed != seed:
+            search.requeue([batch[0].key])
+            return
+        complete(search, batch[0], fids[batch[0].cell])
+
+
+def test_a_grid_hands_out_every_trial_once_in_the_given_order(opened: Search):
+    given = [trial.key for trial in trials() if trial.cell != CONTROL]
+    claimed: list[str] = []
+    while batch := opened.claim(1):
+        claimed += [trial.key for trial in batch]
+    assert [key for key in claimed if ".baseline." in key or key in given] == given
+    assert sorted(claimed) == sorted(trial.key for trial in trials())
+    assert opened.counts() == {"running": 18}
+
+
+def test_a_claim_is_of_one_recipe_and_one_seed(opened: Search):
+    sizes = []
+    while batch := opened.claim(4):
+        sizes.append(len(batch))
+        assert len({trial.seed for trial in batch}) == 1
+        assert len({trial.cell.overrides for trial in batch}) == 1
+    assert sizes == [4, 1, 1] * 3
+
+
+def test_reopening_duplicates_nothing_and_appends_what_is_new(url: str, opened: Search):
+    complete(opened, opened.claim(1)[0], 20.0)
+    reopened = Search(url, study(), "screen", [*trials(), *trials((cell(0, 0.1),), seeds=(9,))])
+    assert reopened.counts() == {"complete": 1, "waiting": 18}
+    assert list(reopened.states())[:-1] == [trial.key for trial in trials()]
+    assert list(reopened.states())[-1].endswith(".9")
+
+
+def test_a_setting_outside_the_choices_a_search_began_with_is_a_conflict(url: str, opened: Search):
+    with pytest.raises(ConflictError, match=r"lambda 0\.7.*does not fit the search that tiny began"):
+        Search(url, study(), "screen", trials((cell(0, 0.7),)))
+    assert sum(opened.counts().values()) == len(trials())
+
+
+def test_a_trial_left_running_is_told_and_claimed_again_with_its_values(url: str, opened: Search):
+    first = opened.claim(1)[0]
+    measure(opened, first, 40.0)
+    reopened = Search(url, study(), "screen", trials())
+    assert reopened.running() == (first,)
+    reopened.requeue([first.key])
+    assert reopened.running() == ()
+    assert reopened.claim(1) == [first]
+    measure(reopened, first, 99.0)
+    reopened.finish(first.key, "pruned")
+    assert Search(url, study(), "screen", trials())._entries[first.key].values == {50: 40.0}
+
+
+def test_the_same_end_twice_is_a_no_op_and_another_end_is_refused(opened: Search):
+    trial = opened.claim(1)[0]
+    opened.finish(trial.key, "complete", 20.0)
+    opened.finish(trial.key, "complete", 20.0)
+    assert opened.counts()["complete"] == 1
+    with pytest.raises(ValueError, match="ended complete and cannot end pruned"):
+        opened.finish(trial.key, "pruned")
+
+
+@pytest.mark.parametrize("value", [None, float("nan"), float("inf")])
+def test_a_trial_is_not_complete_without_a_finite_value(opened: Search, value: float | None):
+    trial = opened.claim(1)[0]
+    with pytest.raises(ValueError, match="without a finite value"):
+        opened.finish(trial.key, "complete", value)
+    assert opened.states()[trial.key] == "running"
+
+
+def test_every_end_survives_reopening(url: str, opened: Search):
+    ends = ("complete", "pruned", "diverged", "failed")
+    for end in ends:
+        trial = opened.claim(1)[0]
+        measure(opened, trial, 30.0)
+        opened.finish(trial.key, end, 20.0 if end == "complete" else None)
+    states = Search(url, study(screen={"pruner": "none"}), "screen", trials()).states()
+    assert tuple(states.values())[:4] == ends
+    assert set(tuple(states.values())[4:]) == {"waiting"}
+
+
+FAR = {BASELINE: 20.0, GRID[0]: 20.5, GRID[1]: 190.0, GRID[2]: 21.0, GRID[3]: 20.0, CONTROL: 20.2}
+
+
+def test_the_race_drops_the_waiting_seeds_of_a_hopeless_configuration_and_tells_once(url: str, opened: Search):
+    run_seed(opened, FAR, seed=0)
+    assert opened.judge([]) == frozenset()
+    dropped = opened.take_dropped()
+    assert [(trial.cell, trial.seed) for trial in dropped] == [(GRID[1], 1), (GRID[1], 2)]
+    assert opened.take_dropped() == ()
+    assert {opened.states()[trial.key] for trial in dropped} == {"pruned"}
+    assert Search(url, study(), "screen", trials()).take_dropped() == dropped
+
+
+def test_a_running_trial_of_a_hopeless_configuration_stops_unless_it_reached_the_last_rung(opened: Search):
+    run_seed(opened, FAR, seed=0)
+    second = {trial.cell: trial for trial in opened.claim(5)}[GRID[1]]
+    measure(opened, second, 190.0)
+    assert opened.judge([second.key]) == {second.key}
+    measure(opened, second, 190.0, 190.0)
+    assert opened.judge([second.key]) == frozenset()
+
+
+def test_a_condemned_configuration_stays_out_after_reopening(url: str, opened: Search):
+    run_seed(opened, FAR, seed=0)
+    running = opened.claim(5)
+    opened.judge([])
+    reopened = Search(url, study(), "screen", trials())
+    lucky = next(trial for trial in running if trial.cell == GRID[1])
+    measure(reopened, lucky, 5.0)
+    assert reopened.judge([lucky.key]) == {lucky.key}
+
+
+@pytest.mark.parametrize("pruner", ["race", "none", "median", "halving", "hyperband", "wilcoxon"])
+def test_no_pruner_stops_the_baseline_or_a_trial_at_its_last_rung(url: str, pruner: str):
+    search = Search(url, study(screen={"seeds": 4, "pruner": pruner}), "screen", trials(seeds=range(4)))
+    while batch := search.claim(8):
+        for trial in batch:
+            measure(search, trial, 500.0 if trial.cell == BASELINE else 20.0)
+        stopped = search.judge([trial.key for trial in batch])
+        assert not any(".baseline." in key for key in stopped)
+        for trial in batch:
+            measure(search, trial, 500.0, 500.0)
+        assert search.judge([trial.key for trial in batch]) == frozenset()
+        for trial in batch:
+            search.finish(trial.key, "complete", 500.0)
+    assert search.counts() == {"complete": 24}
+
+
+def test_the_confirm_stage_prunes_nothing(url: str):
+    given = [trial.model_copy(update={"stage": "confirm"}) for trial in trials(seeds=(100, 101, 102, 103))]
+    search = Search(url, study(confirm={"top": 2}), "confirm", given)
+    while batch := search.claim(1):
+        measure(search, batch[0], FAR[batch[0].cell])
+        assert search.judge([batch[0].key]) == frozenset()
+        search.finish(batch[0].key, "complete", FAR[batch[0].cell])
+    assert search.counts() == {"complete": 24}
+
+
+def test_candidates_are_the_best_cells_by_mean_log_objective_without_baseline_and_condemned(url: str):
+    search = Search(url, study(confirm={"top": 3}), "screen", trials())
+    fids = {BASELINE: 10.0, GRID[0]: 22.0, GRID[1]: 190.0, GRID[2]: 21.0, GRID[3]: 24.0, CONTROL: 23.0}
+    run_seed(search, fids, seed=0)
+    search.judge([])
+    for seed in (1, 2):
+        run_seed(search, fids, seed)
+    assert search.candidates() == (GRID[2], GRID[0], CONTROL)
+
+
+def test_a_cell_complete_on_fewer_seeds_is_a_candidate_after_the_others(url: str):
+    search = Search(url, study(confirm={"top": 2}), "screen", trials((GRID[0], GRID[2]), seeds=(0, 1)))
+    for trial, fid in zip(search.claim(2) + search.claim(2), (20.0, 15.0, 20.0, None), strict=True):
+        search.finish(trial.key, "complete" if fid else "failed", fid)
+    assert search.candidates() == (GRID[0], GRID[2])
+
+
+def test_best_is_the_complete_trial_with_the_lowest_objective(opened: Search):
+    assert opened.best() is None
+    for trial, fid in zip(opened.claim(3), (30.0, 20.0, 25.0), strict=True):
+        complete(opened, trial, fid)
+    found = opened.best()
+    assert found is not None
+    assert found == (trials()[1], 20.0)
+
+
+def searched(sampler: str, budget: int, **space: object) -> Study:
+    axes = {"block": [0, 1], "lambda": {"low": 0.001, "high": 1.0, "count": 5}, "tau": [0.5, 1.0], **space}
+    return study(space=axes, screen={"seeds": 3, "sampler": sampler, "trials": budget}, controls=[])
+
+
+def settings(search: Search) -> list[str]:
+    """Labels of the configurations, in order of creation."""
+    return list(dict.fromkeys(entry.spec.cell.label for entry in search._entries.values()))
+
+
+def run_out(search: Search, lanes: int = 1, fid: float = 20.0) -> list[TrialSpec]:
+    """Run everything a search has to give, and return it in the order claimed."""
+    claimed: list[TrialSpec] = []
+    while batch := search.claim(lanes):
+        claimed += batch
+        for trial in batch:
+            complete(search, trial, fid * (1 + trial.cell.dispersion.lam))
+    return claimed
+
+
+@pytest.mark.parametrize("sampler", ["random", "tpe"])
+def test_proposals_fill_the_budget_with_whole_configurations_first_seeds_first(url: str, sampler: str):
+    search = Search(url, searched(sampler, 20), "screen", trials((BASELINE,)))
+    assert not search.done()
+    claimed = run_out(search, lanes=2)
+    assert [trial.seed for trial in claimed] == [0] * 6 + [1] * 6 + [2] * 6
+    assert len({trial.key for trial in claimed}) == 18
+    assert len({trial.cell.key for trial in claimed}) == 6
+    assert search.done()
+    assert search.counts() == {"complete": 18}
+
+
+@pytest.mark.parametrize("sampler", ["random", "tpe"])
+def test_proposals_lie_in_the_space_and_are_drawn_alike_again(tmp_path: Path, sampler: str):
+    runs = []
+    for name in ("one", "two"):
+        search = Search(f"sqlite:///{tmp_path}/{name}.db", searched(sampler, 45), "screen", trials((BASELINE,)))
+        run_out(search)
+        runs.append(settings(search))
+        for entry in search._entries.values():
+            setting = entry.spec.cell.dispersion
+            if entry.spec.cell.role == "grid":
+                assert 0.001 <= setting.lam <= 1
+                assert setting.blocks in {(0,), (1,)}
+                assert setting.tau in {0.5, 1.0}
+    assert runs[0] == runs[1]
+    assert len(set(runs[0])) == 15
+
+
+def test_tpe_learns_where_random_does_not(tmp_path: Path):
+    """With the objective rising in lambda, the later half of tpe's proposals lies lower than random's."""
+    late = {}
+    for sampler in ("random", "tpe"):
+        given = searched(sampler, 90).model_copy(update={"name": sampler})
+        search = Search(f"sqlite:///{tmp_path}/{sampler}.db", given, "screen", trials((BASELINE,)))
+        run_out(search)
+        lams = [e.spec.cell.dispersion.lam for e in search._entries.values() if e.spec.seed == 0]
+        late[sampler] = sorted(lams[-12:])[6]
+    assert late["tpe"] < late["random"] / 2
+
+
+@pytest.mark.parametrize("sampler", ["random", "tpe"])
+def test_a_space_of_lists_gives_each_of_its_configurations_once_and_then_no_more(url: str, sampler: str):
+    lists = searched(sampler, 99, **{"lambda": [0.1, 0.2], "variant": ["l2", "covariance"]})
+    search = Search(url, lists, "screen", trials((BASELINE,)))
+    run_out(search, lanes=3)
+    # covariance has no tau: 2 blocks x 2 lambdas x (2 taus + 1).
+    assert len(settings(search)) == 1 + 12
+    assert search.done()
+
+
+def test_marked_cells_of_a_search_are_given_trials_and_not_proposals(url: str):
+    outside = cell(3, 5.0, tau=2.0)
+    marked = {"label": "odd", "block": 3, "lambda": 5.0, "tau": 2.0}
+    given = searched("tpe", 18).model_copy(update={"cells": study(cells=[marked]).cells})
+    search = Search(url, given, "screen", trials((BASELINE, outside)))
+    run_out(search)
+    assert search.counts() == {"complete": 18}
+    assert settings(search)[:2] == ["baseline", outside.label]
+
+
+def test_given_trials_beyond_the_budget_are_refused(url: str):
+    with pytest.raises(StudyError, match=r"screen\.trials is 12") as caught:
+        Search(url, searched("random", 12), "screen", trials((BASELINE, *GRID)))
+    assert "at least 18" in caught.value.remedy
+
+
+def test_a_store_that_cannot_be_opened_is_a_fault_of_the_environment(tmp_path: Path):
+    with pytest.raises(SetupError, match="cannot be opened"):
+        Search(f"sqlite:///{tmp_path}/missing/search.db", study(), "screen", trials())
+    with pytest.raises(SetupError, match=r"postgresql.*user:\*\*\*@"):
+        Search("postgresql+psycopg2://user:secret@127.0.0.1:1/none", study(), "screen", trials())
+
+
+def test_counting_creates_nothing(tmp_path: Path):
+    assert state_counts(f"sqlite:///{tmp_path}/none.db", "tiny") == {}
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_importing_the_command_line_parts_leaves_optuna_out():
+    parts: Sequence[str] = ("sweeper.study", "sweeper.plan", "sweeper.records", "sweeper.race")
+    script = f"import sys, {', '.join(parts)}; assert 'optuna' not in sys.modules"
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=120)
