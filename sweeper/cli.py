@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     name="sweeper",
-    help="Which Dispersive-Loss settings help your diffusion transformer on your data, if any, and how sure can you be?",
+    help="Which Dispersive-Loss settings help your diffusion transformer on your data, and how sure can you be?",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -194,7 +194,7 @@ def ui(
 @app.command()
 def schema() -> None:
     """Print the JSON schema of a study, for editors."""
-    from sweeper.studyfile import study_schema
+    from sweeper.study.file import study_schema
 
     typer.echo(json.dumps(study_schema(), indent=2))
 
@@ -220,7 +220,7 @@ def _clean_errors() -> Iterator[None]:
 
 
 def _study(file: Path, changes: list[str] | None) -> Study:
-    from sweeper.studyfile import read_study
+    from sweeper.study.file import read_study
 
     return read_study(file, changes or ())
 

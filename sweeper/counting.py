@@ -65,14 +65,16 @@ class Status(NamedTuple):
         listed = ", ".join(f"{number} {state}" for state, number in self.states.items())
         lines = [f"{self.study}: {'done' if self.done else 'not done'}: {listed}"]
         if not self.agree:
-            lines.append(f"Optuna has {dict(self.optuna)}, MLflow {dict(self.mlflow)}: run again to bring them together")
+            lines.append(
+                f"Optuna has {dict(self.optuna)}, MLflow {dict(self.mlflow)}: run again to bring them together"
+            )
         return "\n".join(lines)
 
 
 def status_of(study: Study, workspace: Workspace) -> Status:
     """Count a study's trials in both stores; one that was never run has none in either."""
     from sweeper.errors import StudyError
-    from sweeper.readback import counts as ledger_counts
+    from sweeper.ledger import counts as ledger_counts
     from sweeper.search import state_counts
 
     stages: list[Stage] = ["screen", "confirm"] if study.confirm else ["screen"]

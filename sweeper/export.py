@@ -8,7 +8,7 @@ from typing import TextIO
 import pandas as pd
 
 from sweeper.errors import DataError, StudyError
-from sweeper.readback import read_study
+from sweeper.ledger import read_study
 from sweeper.records import StudyRecord, TrialRecord
 
 
@@ -23,7 +23,7 @@ def export(uri: str, study_name: str, format_: str, output: Path | None, stdout:
         else:
             table.to_csv(output or stdout, index=False)
     except OSError as error:
-        raise DataError(f"{output} cannot be written: {error.strerror}", "give a path in a folder that exists") from error
+        raise DataError(f"{output} cannot be written: {error.strerror}", "give a file in an existing folder") from error
 
 
 def to_table(record: StudyRecord) -> pd.DataFrame:

@@ -8,8 +8,7 @@ from itertools import product
 from typing import NamedTuple
 
 from sweeper.records import Cell, Stage, TrialSpec
-from sweeper.space import Range, block_indices, values
-from sweeper.study import ExtraCell, Study
+from sweeper.study import ExtraCell, Range, Study, block_indices, values
 from trainer.recipe import Dispersion, Recipe, TauUnits, Variant
 
 # Lanes of one batched program on a GPU. A first guess at compact scale; the benchmark of a GPU note replaces it.

@@ -11,9 +11,10 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from sweeper.records import FINAL_STATES, Progress
+from sweeper.records import FINAL_STATES, Progress, TrialState
 
 PLAIN_EVERY_S = 15.0
+TOLD: tuple[TrialState, ...] = ("pruned", "diverged", "failed", "running")
 
 
 class Show(Protocol):
@@ -37,7 +38,9 @@ class Clock:
         if self._before is None:
             self._before = finished
         parts = [f"{progress.stage}: {finished}/{sum(counts.values())} trials"]
-        parts += [f"{counts[state]} {state}" for state in ("pruned", "diverged", "failed", "running") if state in counts]
+        parts += [
+            f"{counts[state]} {state}" for state in ("pruned", "diverged", "failed", "running") if state in counts
+        ]
         if progress.best:
             parts.append(f"lowest so far {progress.best}")
         return " · ".join([*parts, *self._left(finished, sum(counts.values()) - finished)])

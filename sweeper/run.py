@@ -77,8 +77,7 @@ def run(
 
 def write(study_name: str, workspace: Workspace, reports: Path) -> Path:
     """Write the guide from the ledger alone and attach it to the study's record; return the guide's path."""
-    from sweeper.ledger import Ledger
-    from sweeper.readback import read_grid, read_study
+    from sweeper.ledger import Ledger, read_grid, read_study
     from sweeper.render import write_guide
 
     record = read_study(workspace.tracking_uri, study_name)

@@ -17,4 +17,4 @@ def write_template(path: Path, template: str) -> None:
     except FileExistsError:
         raise StudyError(f"{path} exists already", "give another name, or remove it first") from None
     except OSError as error:
-        raise StudyError(f"{path} cannot be written: {error.strerror}", "give a path in a folder that exists") from error
+        raise StudyError(f"{path} cannot be written: {error.strerror}", "give a file in an existing folder") from error

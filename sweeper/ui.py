@@ -9,7 +9,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from sweeper.errors import SetupError
-from sweeper.mlflow_process import ui_command
+from sweeper.ledger.mlflow_process import ui_command
 from sweeper.workspace import Workspace
 
 STOP_TIMEOUT_S = 10

@@ -160,4 +160,3 @@ def _dataset(recipe: DataRecipe) -> Dataset:
 @lru_cache(maxsize=4)
 def _evaluator(recipe: EvalRecipe, data: DataRecipe, cache: str, device: torch.device) -> Evaluator:
     return Evaluator(recipe, _dataset(data), Path(cache), device)
-

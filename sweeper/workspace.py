@@ -11,8 +11,8 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from sweeper.errors import ConflictError, SetupError
-from sweeper.fingerprint import changed_fields
 from sweeper.study import Study
+from sweeper.study.fingerprint import changed_fields
 
 
 class Workspace:

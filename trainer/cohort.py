@@ -14,8 +14,8 @@ from trainer.data import Dataset
 from trainer.ema import ema_decay, update_ema
 from trainer.evaluate import Evaluator
 from trainer.interpolant import interpolate
-from trainer.model import SiT
 from trainer.loss import TrainingLoss
+from trainer.model import SiT
 from trainer.parameters import leaves, views
 from trainer.probe import Probe
 from trainer.randomness import Stream, generator
@@ -186,4 +186,3 @@ class Cohort:
                     if final and start == 0:
                         grids[row] = images[:GRID_IMAGES].cpu()
         return [{} if bad else tally.metrics() for tally, bad in zip(tallies, diverged, strict=True)], grids
-

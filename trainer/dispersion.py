@@ -130,4 +130,8 @@ def _mixture(diagonal: Tensor, others: Tensor, batch: int) -> Tensor:
 
 
 _VARIANTS: dict[Variant, Callable[[Tensor, Tensor, bool], tuple[Tensor, Tensor]]] = {
-    "l2": _l2, "cosine": _cosine, "hinge": _hinge, "covariance": _covariance}
+    "l2": _l2,
+    "cosine": _cosine,
+    "hinge": _hinge,
+    "covariance": _covariance,
+}

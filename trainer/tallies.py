@@ -12,7 +12,6 @@ from torch import Tensor
 from trainer.dispersion import at_floor
 from trainer.loss import Losses
 
-
 MEMORY = 0.98  # decay of the running means: about the last 50 steps
 
 

@@ -14,8 +14,7 @@ from optuna.distributions import (
 
 from sweeper.plan import block_choices, cells
 from sweeper.records import Cell, TrialSpec
-from sweeper.space import Axis, Range, values
-from sweeper.study import Study
+from sweeper.study import Axis, Range, Study, values
 from trainer.recipe import Variant
 
 Params = dict[str, CategoricalChoiceType]

@@ -19,8 +19,7 @@ from sweeper.plan import block_choices, dispersion, setting_cell
 from sweeper.records import Cell
 from sweeper.search.knobs import block_text, space
 from sweeper.search.store import Entry
-from sweeper.space import Axis, Range
-from sweeper.study import Study
+from sweeper.study import Axis, Range, Study
 from trainer.recipe import Dispersion
 
 # A draw that repeats a configuration is drawn again; only lists can repeat, and those can be listed.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import warnings
 from collections.abc import Collection, Mapping, Sequence
@@ -17,6 +18,7 @@ from sweeper.race import BASELINE, HALF, Point
 from sweeper.records import TrialState
 
 FACTOR = 2
+LEAST_SEEDS = 3
 
 
 def stock_pruner(name: str, rungs: int) -> BasePruner:
@@ -87,17 +89,15 @@ def wilcoxon_hopeless(
     """Name the configurations that Optuna's WilcoxonPruner gives up against the best on the same seeds.
 
     Its problem instances are the seeds at one rung, half of the budget or later, in log FID; its trials are whole
-    configurations. The threshold .13 instead of Optuna's .1 lets three seeds out of three decide (p = 1/8); fewer
-    never do.
+    configurations. The threshold .13 instead of Optuna's .1 lets three seeds of three decide (p = 1/8); fewer
+    cannot.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ExperimentalWarning)
-        pruner = WilcoxonPruner(p_threshold=0.13)
     hopeless: set[str] = set()
     for rung in (index for index, share in enumerate(rungs) if share >= HALF):
         seen = _log_values(values, rung)
-        hopeless |= {cell for cell in seen if cell not in spared and _gives_up(pruner, cell, seen)}
-    return frozenset(hopeless)
+        for seeds in {frozenset(mine) for mine in seen.values() if len(mine) >= LEAST_SEEDS}:
+            hopeless |= _given_up(seen, sorted(seeds))
+    return frozenset(hopeless - set(spared))
 
 
 def _log_values(values: Mapping[Point, float], rung: int) -> dict[str, dict[int, float]]:
@@ -108,19 +108,20 @@ def _log_values(values: Mapping[Point, float], rung: int) -> dict[str, dict[int,
     return seen
 
 
-def _gives_up(pruner: WilcoxonPruner, cell: str, seen: Mapping[str, Mapping[int, float]]) -> bool:
-    mine = seen[cell]
-    means = {
-        rival: sum(theirs[seed] for seed in mine) / len(mine)
-        for rival, theirs in seen.items()
-        if rival != cell and mine.keys() <= theirs.keys()
-    }
-    if not means:
-        return False
-    best = min(means, key=lambda rival: (means[rival], rival))
-    if means[best] >= sum(mine.values()) / len(mine):
-        return False
+def _given_up(seen: Mapping[str, Mapping[int, float]], seeds: Sequence[int]) -> set[str]:
+    """Compare the cells measured on exactly these seeds with the best of all that have them."""
+    on_seeds = {cell: tuple(mine[seed] for seed in seeds) for cell, mine in seen.items() if mine.keys() >= set(seeds)}
+    best = min(on_seeds, key=lambda cell: (sum(on_seeds[cell]), cell))
+    judged = [cell for cell in on_seeds if cell != best and len(seen[cell]) == len(seeds)]
+    return {cell for cell in judged if _prunes(on_seeds[cell], on_seeds[best])}
+
+
+@functools.lru_cache(maxsize=4096)
+def _prunes(mine: tuple[float, ...], best: tuple[float, ...]) -> bool:
+    """Ask Optuna about log FID on the same seeds; remembered, since few configurations change between two calls."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        pruner = WilcoxonPruner(p_threshold=0.13)
     study = optuna.create_study()
-    on_my_seeds = {seed: seen[best][seed] for seed in mine}
-    study.add_trial(create_trial(value=means[best], intermediate_values=on_my_seeds))
-    return pruner.prune(study, create_trial(state=OptunaState.RUNNING, intermediate_values=dict(mine)))
+    study.add_trial(create_trial(value=sum(best) / len(best), intermediate_values=dict(enumerate(best))))
+    return pruner.prune(study, create_trial(state=OptunaState.RUNNING, intermediate_values=dict(enumerate(mine))))

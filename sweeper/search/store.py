@@ -18,6 +18,7 @@ from optuna.storages import RDBStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, create_trial
 from optuna.trial import TrialState as OptunaState
+from sqlalchemy import create_engine, inspect
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -145,10 +146,9 @@ def state_counts(url: str, study_name: str) -> dict[Stage, dict[TrialState, int]
     Optuna's PRUNED is told apart: 'diverged' where the trial says so, else 'pruned'. Nothing is created or changed,
     and a desk may be writing meanwhile. Raises SetupError where the store cannot be read.
     """
-    path = make_url(url).database
-    if url.startswith("sqlite") and not (path and Path(path).exists()):
-        return {}
     with _reading(url) as storage:
+        if storage is None:
+            return {}
         studies = {found.study_name: found._study_id for found in storage.get_all_studies()}
         return {
             stage: dict(Counter(_state(trial) for trial in storage.get_all_trials(studies[name], deepcopy=False)))
@@ -158,27 +158,53 @@ def state_counts(url: str, study_name: str) -> dict[Stage, dict[TrialState, int]
 
 
 @contextlib.contextmanager
-def _reading(url: str) -> Iterator[RDBStorage]:
+def _reading(url: str) -> Iterator[RDBStorage | None]:
+    """Open a store without writing; None where there is none."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
+    if not _exists(url):
+        yield None
+        return
     storage = _storage(url, _ReadConnection, read_only=True)
     try:
         yield storage
-    except StorageInternalError as error:
-        raise SetupError(f"the search store {_shown(url)} cannot be read: {error.__cause__}") from error
     finally:
         storage.remove_session()
         storage.engine.dispose()
 
 
+def _exists(url: str) -> bool:
+    path = make_url(url).database
+    if url.startswith("sqlite") and not (path and Path(path).exists()):
+        return False
+    with _told(url):
+        engine = create_engine(url, **_arguments(url, _ReadConnection))
+        try:
+            return inspect(engine).has_table("version_info")
+        finally:
+            engine.dispose()
+
+
 def _storage(url: str, connection: type[sqlite3.Connection], read_only: bool = False) -> RDBStorage:
-    arguments = {"connect_args": {"factory": connection, "timeout": 60}} if url.startswith("sqlite") else {}
-    try:
+    with _told(url):
         return RDBStorage(
-            url, engine_kwargs=arguments, skip_table_creation=read_only, skip_compatibility_check=read_only
+            url,
+            engine_kwargs=_arguments(url, connection),
+            skip_table_creation=read_only,
+            skip_compatibility_check=read_only,
         )
-    except (SQLAlchemyError, ImportError, RuntimeError) as error:
+
+
+def _arguments(url: str, connection: type[sqlite3.Connection]) -> dict[str, dict[str, object]]:
+    return {"connect_args": {"factory": connection, "timeout": 60}} if url.startswith("sqlite") else {}
+
+
+@contextlib.contextmanager
+def _told(url: str) -> Iterator[None]:
+    try:
+        yield
+    except (SQLAlchemyError, StorageInternalError, ImportError, RuntimeError) as error:
         raise SetupError(
-            f"the search store {_shown(url)} cannot be opened: {error}",
+            f"the search store {_shown(url)} cannot be opened: {error.__cause__ or error}",
             "give a SQLite path in a directory that exists, or the URL of a PostgreSQL data base with its driver",
         ) from error
 

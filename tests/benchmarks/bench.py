@@ -22,9 +22,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
-from sweeper.readback import read_study
+from sweeper.ledger import read_study
 from sweeper.records import StudyRecord
-from sweeper.studyfile import read_study as read_study_file
+from sweeper.study.file import read_study as read_study_file
 
 SAMPLE_EVERY_S = 0.5
 
@@ -124,8 +124,8 @@ were trained, {slots} slots.
 |---|---|---|
 {table}
 
-The last row holds everything that is not a trial's own training or evaluation: process and Ray start-up, MLflow, Optuna,
-loading data, training the feature extractor, writing the guide, and a slot that waits for the other at the end.
+The last row holds everything that is not a trial's own training or evaluation: process and Ray start-up, MLflow,
+Optuna, loading data, writing the guide, and a slot that waits for the other at the end.
 """
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from sweeper.records import StudyRecord
-from sweeper.render import write_guide
+from sweeper.render.markdown import write_guide
 
 HERE = Path(__file__).parent
 RECORD = HERE / "study_record.json"

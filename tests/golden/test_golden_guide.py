@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from regenerate import GUIDE, written
+from tests.golden.regenerate import GUIDE, written
 
 
 def test_the_recorded_study_gives_the_golden_guide() -> None:

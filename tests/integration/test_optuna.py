@@ -12,13 +12,14 @@ import optuna
 import pytest
 from optuna.trial import TrialState as OptunaState
 
+from sweeper.errors import SetupError
 from sweeper.plan import screen_trials
 from sweeper.race import Point
 from sweeper.records import TrialSpec
 from sweeper.search import Search, state_counts
 from sweeper.search.pruners import StockPruner, wilcoxon_hopeless
 from sweeper.search.store import Store
-from sweeper.study import Study
+from sweeper.study.model import Study
 
 
 def make(**changes: object) -> Study:
@@ -83,7 +84,10 @@ def test_optuna_shows_readable_parameters_values_and_states(url: str):
 def test_optunas_importances_cover_every_knob(url: str):
     run_all(start(url, make()))
     seen = optuna.load_study(study_name="seen.screen", storage=url)
-    assert optuna.importance.get_param_importances(seen).keys() == {"block", "lambda", "tau", "variant", "seed"}
+    everywhere = {"block", "lambda", "tau", "variant", "seed"}
+    assert optuna.importance.get_param_importances(seen).keys() == {*everywhere, "control"}
+    fanova = optuna.importance.FanovaImportanceEvaluator(seed=0, n_trees=8)
+    assert optuna.importance.get_param_importances(seen, evaluator=fanova).keys() == everywhere
 
 
 def test_a_drawn_knob_is_continuous_on_its_own_scale_and_absent_from_the_baseline(url: str):
@@ -130,11 +134,11 @@ def test_counting_works_from_another_process_while_a_write_is_open_and_changes_n
 
 
 def test_counting_a_data_base_that_is_not_a_store_finds_nothing_or_says_so(tmp_path: Path):
-    from sweeper.errors import SetupError
-
     (tmp_path / "text.db").write_text("this is no data base, but long enough to look at" * 50)
-    with pytest.raises(SetupError, match="cannot be read"):
+    with pytest.raises(SetupError, match=r"cannot be opened: .*not a database"):
         state_counts(f"sqlite:///{tmp_path}/text.db", "seen")
+    sqlite3.connect(tmp_path / "other.db").execute("CREATE TABLE other (x)")
+    assert state_counts(f"sqlite:///{tmp_path}/other.db", "seen") == {}
 
 
 def test_other_studies_in_the_same_store_are_left_alone(url: str):

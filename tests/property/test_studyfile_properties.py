@@ -8,8 +8,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sweeper.errors import StudyError
-from sweeper.study import Study
-from sweeper.studyfile import read_study, templates, to_yaml
+from sweeper.study.file import read_study, templates, to_yaml
+from sweeper.study.model import Study
 from trainer.recipe import PRESETS
 
 KEEP = [HealthCheck.function_scoped_fixture]

@@ -9,7 +9,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scipy.stats import spearmanr, t, ttest_rel
-from study_records import (
+
+from sweeper.guide.assemble import guidance
+from sweeper.guide.contrast import detectable, needed_seeds, power
+from sweeper.guide.guidance import CellResult, Guidance
+from sweeper.guide.numerals import figure, signed, spread
+from sweeper.records import Rung, StudyRecord, TrialRecord
+from sweeper.render.markdown import render_markdown, write_guide
+from tests.sweeper.study_records import (
     BASELINE,
     control,
     grid_cells,
@@ -21,13 +28,6 @@ from study_records import (
     trial,
     typical,
 )
-
-from sweeper.contrast import detectable, needed_seeds, power
-from sweeper.guidance import CellResult, Guidance
-from sweeper.guide import guidance
-from sweeper.numerals import figure, signed, spread
-from sweeper.records import Rung, StudyRecord, TrialRecord
-from sweeper.render import render_markdown, write_guide
 
 FIDS = {BASELINE: [12.0, 13.0, 11.5], setting((1,), 0.01, 0.5): [11.0, 13.5, 11.0]}
 

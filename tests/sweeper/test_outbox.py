@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from sweeper.outbox import Outbox
+from sweeper.ledger.outbox import Outbox
 
 
 def drain(outbox: Outbox) -> list[str]:
@@ -165,7 +165,7 @@ def test_a_full_disk_leaves_the_log_as_it_was(path: Path) -> None:
     """A process with a file size limit stands for the full disk: its write is cut short."""
     program = (
         "import pathlib, resource, sys\n"
-        "from sweeper.outbox import Outbox\n"
+        "from sweeper.ledger.outbox import Outbox\n"
         "outbox = Outbox(pathlib.Path(sys.argv[1]))\n"
         "outbox.append('one')\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (100, resource.RLIM_INFINITY))\n"

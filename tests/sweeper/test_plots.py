@@ -6,7 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from study_records import (
+
+from sweeper.guide.assemble import guidance
+from sweeper.records import StudyRecord
+from sweeper.render.plots import draw
+from tests.sweeper.study_records import (
     BASELINE,
     grid_cells,
     grid_png,
@@ -18,10 +22,6 @@ from study_records import (
     trial,
     typical,
 )
-
-from sweeper.guide import guidance
-from sweeper.plots import draw
-from sweeper.records import StudyRecord
 
 
 def drawn(record: StudyRecord, folder: Path) -> set[str]:

@@ -5,7 +5,13 @@ import re
 from pathlib import Path
 
 import pytest
-from study_records import (
+
+from sweeper.guide.assemble import guidance
+from sweeper.guide.guidance import Guidance
+from sweeper.records import StudyRecord
+from sweeper.render.markdown import render_markdown, write_guide
+from sweeper.render.tables import MOST_ROWS, prose, table
+from tests.sweeper.study_records import (
     BASELINE,
     FACTS,
     grid_cells,
@@ -18,12 +24,6 @@ from study_records import (
     trial,
     typical,
 )
-
-from sweeper.guidance import Guidance
-from sweeper.guide import guidance
-from sweeper.records import StudyRecord
-from sweeper.render import render_markdown, write_guide
-from sweeper.tables import MOST_ROWS, prose, table
 
 
 def markdown(record: StudyRecord) -> str:

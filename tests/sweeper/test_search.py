@@ -6,12 +6,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
-from search_specs import BASELINE, CONTROL, GRID, cell, study, trials
 
 from sweeper.errors import ConflictError, SetupError, StudyError
 from sweeper.records import Cell, TrialSpec
 from sweeper.search import Search, state_counts
-from sweeper.study import Study
+from sweeper.study.model import Study
+from tests.sweeper.search_specs import BASELINE, CONTROL, GRID, cell, study, trials
 
 STEPS = (50, 100)
 
@@ -306,6 +306,6 @@ def test_counting_creates_nothing(tmp_path: Path):
 
 
 def test_importing_the_command_line_parts_leaves_optuna_out():
-    parts: Sequence[str] = ("sweeper.study", "sweeper.plan", "sweeper.records", "sweeper.race")
+    parts: Sequence[str] = ("sweeper.study.model", "sweeper.plan", "sweeper.records", "sweeper.race")
     script = f"import sys, {', '.join(parts)}; assert 'optuna' not in sys.modules"
     subprocess.run([sys.executable, "-c", script], check=True, timeout=120)

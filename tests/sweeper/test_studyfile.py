@@ -12,8 +12,8 @@ import pytest
 
 from sweeper.errors import StudyError
 from sweeper.plan import screen_trials
-from sweeper.study import Study
-from sweeper.studyfile import read_study, study_schema, templates, to_yaml
+from sweeper.study.file import read_study, study_schema, templates, to_yaml
+from sweeper.study.model import Study
 
 ROOT = Path(__file__).parents[2]
 GOOD = """\
@@ -277,6 +277,6 @@ def test_the_schema_uses_the_words_of_the_yaml_and_closes_every_mapping() -> Non
 
 def test_reading_a_study_imports_no_heavy_library() -> None:
     heavy = "{'torch', 'ray', 'optuna', 'mlflow', 'pandas', 'matplotlib'}"
-    code = f"import sweeper.studyfile, sweeper.plan, sys; print(sorted({heavy} & sys.modules.keys()))"
+    code = f"import sweeper.study.file, sweeper.plan, sys; print(sorted({heavy} & sys.modules.keys()))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     assert done.stdout.strip() == "[]"

@@ -52,4 +52,4 @@ def test_reported_parts_carry_no_gradient():
     tokens = [part.clone().requires_grad_() for part in TOKENS]
     got = TrainingLoss([Dispersion(lam=0.1)] * 3, CPU)(Output(VELOCITY, tokens), TARGET)
     assert got.total.requires_grad
-    assert not (got.dispersive.requires_grad or got.above_floor.requires_grad or got.velocity.requires_grad)
+    assert not any(part.requires_grad for part in (got.dispersive, got.above_floor, got.velocity))

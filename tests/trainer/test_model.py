@@ -24,7 +24,11 @@ def random_weights(model: SiT, lanes: int, scale: float = 0.2) -> dict[str, torc
 def inputs(lanes: int, batch: int = 3) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     random = torch.Generator().manual_seed(1)
     x = torch.randn(lanes, batch, *SHAPE, generator=random)
-    return x, torch.rand(lanes, batch, generator=random), torch.randint(0, CLASSES + 1, (lanes, batch), generator=random)
+    return (
+        x,
+        torch.rand(lanes, batch, generator=random),
+        torch.randint(0, CLASSES + 1, (lanes, batch), generator=random),
+    )
 
 
 def reference(model: SiT, w: dict[str, torch.Tensor], x: torch.Tensor, t: torch.Tensor, y: torch.Tensor):

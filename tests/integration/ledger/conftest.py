@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from ledger_life import Home, NewHome
 
-from sweeper import tracking
-from sweeper.mlflow_process import prepare_environment
+from sweeper.ledger import tracking
+from sweeper.ledger.mlflow_process import prepare_environment
+from tests.integration.ledger.ledger_life import Home, NewHome
 
 
 @pytest.fixture(scope="session")

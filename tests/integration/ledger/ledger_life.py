@@ -9,11 +9,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from sweeper import events, tracking
-from sweeper.events import AnyEvent
-from sweeper.ledger import Ledger
+from sweeper.ledger import events, tracking
+from sweeper.ledger.events import AnyEvent
+from sweeper.ledger.writer import Ledger
 from sweeper.records import Cell, Facts, Provenance, Rung, TrialSpec
-from sweeper.study import Study
+from sweeper.study.model import Study
 from trainer.recipe import Dispersion
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256))

@@ -5,14 +5,27 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from ledger_life import BASELINE, CONTROL, FACTS, GRID, LIFE, PNG, PROVENANCE, STUDY, Home, rung, snapshot, trial
 from mlflow import MlflowClient
 from pydantic import ValidationError
 
-from sweeper import events, tracking
 from sweeper.errors import DataError, StudyError
-from sweeper.readback import counts, read_grid, read_study
+from sweeper.ledger import events, tracking
+from sweeper.ledger.readback import counts, read_grid, read_study
 from sweeper.records import Rung, TrialState
+from tests.integration.ledger.ledger_life import (
+    BASELINE,
+    CONTROL,
+    FACTS,
+    GRID,
+    LIFE,
+    PNG,
+    PROVENANCE,
+    STUDY,
+    Home,
+    rung,
+    snapshot,
+    trial,
+)
 
 
 def test_a_whole_study_reads_back_as_it_was_told(home: Home, tmp_path: Path) -> None:
@@ -97,13 +110,15 @@ def test_reopening_continues_the_same_run_and_ending_closes_it(home: Home) -> No
     assert (runs["study"][0][1], runs["study"][2]["sweeper.state"]) == ("KILLED", "interrupted")
     assert runs[trial(BASELINE).key][0][1] == "RUNNING"
     assert counts(home.uri, STUDY.name) == {"running": 1}
+    longer = STUDY.model_copy(update={"recipe": STUDY.recipe.override({"train.steps": 900}), "question": "Again?"})
     with home.ledger() as ledger:
-        ledger.study_opened(STUDY.model_copy(update={"question": "Again?"}), PROVENANCE)
+        ledger.study_opened(longer, PROVENANCE)
         assert ledger.flush(30), ledger.trouble
         assert snapshot(home)["study"][0][1] == "RUNNING"
         ledger.study_finished(PROVENANCE, failed=True)
     assert snapshot(home)["study"][0][1] == "FAILED"
-    assert read_study(home.uri, STUDY.name).study.question == "Again?"
+    assert read_study(home.uri, STUDY.name).study == longer
+    assert home.rejected() == []
 
 
 def test_counts_are_mlflows_own(home: Home) -> None:

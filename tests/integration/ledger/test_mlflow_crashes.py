@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from ledger_life import LIFE, Home, snapshot
-
-from sweeper import events
+from sweeper.ledger import events
+from sweeper.ledger.readback import read_grid
+from tests.integration.ledger.ledger_life import GRID, LIFE, PNG, PROVENANCE, STUDY, Home, snapshot, trial
 
 
 class Dying:
@@ -78,3 +78,16 @@ def test_a_ledger_that_died_at_any_event_leaves_the_rest_to_the_next(home: Home)
         assert room.rejected() == []
         expected = expected or snapshot(room)
         assert snapshot(room) == expected, f"died after event {delivered}"
+
+
+def test_dying_between_a_grid_and_its_mark_loses_nothing(home: Home) -> None:
+    with home.ledger() as ledger:
+        ledger.study_opened(STUDY, PROVENANCE)
+        ledger.grid(trial(GRID), PNG, step=800)
+        assert ledger.flush(30), ledger.trouble
+    opened = len(home.outbox.read_bytes().splitlines(keepends=True)[0])
+    home.outbox.with_name(home.outbox.name + ".mark").write_text(str(opened))
+    with home.ledger() as ledger:
+        assert ledger.flush(30), ledger.trouble
+    assert home.rejected() == []
+    assert read_grid(home.uri, STUDY.name, trial(GRID).key) == PNG

@@ -10,15 +10,26 @@ from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
-from ledger_life import BASELINE, FACTS, GRID, PROVENANCE, STUDY, Home, NewHome, closed_port, rung, trial
 from mlflow import MlflowClient
 
-from sweeper import events, tracking
-from sweeper import ledger as ledger_module
 from sweeper.errors import SetupError
-from sweeper.ledger import Ledger
-from sweeper.readback import read_study
+from sweeper.ledger import events, tracking
+from sweeper.ledger import writer as ledger_module
+from sweeper.ledger.readback import read_study
+from sweeper.ledger.writer import Ledger
 from sweeper.records import Rung
+from tests.integration.ledger.ledger_life import (
+    BASELINE,
+    FACTS,
+    GRID,
+    PROVENANCE,
+    STUDY,
+    Home,
+    NewHome,
+    closed_port,
+    rung,
+    trial,
+)
 
 
 def test_an_event_mlflow_refuses_is_set_aside_and_the_rest_goes_on(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,19 +13,30 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from ledger_life import FACTS, GRID, LIFE, PNG, PROVENANCE, STUDY, Home, closed_port, rung, trial
 
-from sweeper import events, tracking
-from sweeper.ledger import Ledger
-from sweeper.mlflow_process import ENVIRONMENT, ui_command
-from sweeper.readback import counts, read_grid, read_study
+from sweeper.ledger import events, tracking
+from sweeper.ledger.mlflow_process import ENVIRONMENT, ui_command
+from sweeper.ledger.readback import counts, read_grid, read_study
+from sweeper.ledger.writer import Ledger
 from sweeper.records import TrialRecord
+from tests.integration.ledger.ledger_life import (
+    FACTS,
+    GRID,
+    LIFE,
+    PNG,
+    PROVENANCE,
+    STUDY,
+    Home,
+    closed_port,
+    rung,
+    trial,
+)
 
 
 def test_importing_and_opening_the_ledger_does_not_import_mlflow(tmp_path: Path) -> None:
     program = (
-        "import sys, pathlib, sweeper.readback\n"
-        "from sweeper.ledger import Ledger\n"
+        "import sys, pathlib, sweeper.ledger.readback\n"
+        "from sweeper.ledger.writer import Ledger\n"
         f"Ledger('sqlite:///{tmp_path}/mlflow.db', None, pathlib.Path('{tmp_path}/outbox'), 'x').close(timeout=0)\n"
         "assert not [name for name in sys.modules if name.split('.')[0] in ('mlflow', 'sqlalchemy')]\n"
     )
@@ -36,9 +47,9 @@ def test_a_first_run_prints_nothing(tmp_path: Path) -> None:
     """Tables are created, an event is set aside, and neither MLflow nor alembic says a word."""
     program = (
         "import pathlib, sys, logging\n"
-        "from sweeper import events\n"
-        "from sweeper import ledger as module\n"
-        "from sweeper.ledger import Ledger\n"
+        "from sweeper.ledger import events\n"
+        "from sweeper.ledger import writer as module\n"
+        "from sweeper.ledger.writer import Ledger\n"
         "module.FIRST_PAUSE_S = 0.01\n"
         "logging.getLogger('sweeper').addHandler(logging.NullHandler())\n"
         "opened = events.from_line(sys.stdin.buffer.read())\n"

@@ -1,0 +1,144 @@
+"""What it takes to compare or repeat a study: recipe, protocol, cost and provenance, as named facts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import pandas as pd
+
+from sweeper.guide.evidence import Evidence, number
+from sweeper.guide.guidance import Cost, Item
+from sweeper.guide.numerals import counted, figure
+from sweeper.records import FINAL_STATES, Facts, StudyRecord, TrialState
+from sweeper.study import Screen, Study
+
+ORDER: tuple[TrialState, ...] = ("complete", "pruned", "diverged", "failed", "running", "waiting")
+PRUNERS = {
+    "none": "none: every trial runs to its end",
+    "race": "race: whole settings, over all seeds together, never the baseline, only after half of the steps and only "
+    "when clearly behind",
+    "median": "Optuna's MedianPruner, trial by trial: stopped when worse than the median at its rung",
+    "halving": "Optuna's SuccessiveHalvingPruner, trial by trial: the better share of each rung goes on",
+    "hyperband": "Optuna's HyperbandPruner, trial by trial: several halvings side by side",
+    "wilcoxon": "Optuna's WilcoxonPruner: stopped when worse than the lowest seen, by a signed-rank test over rungs",
+}
+
+
+def recipe_items(study: Study) -> tuple[Item, ...]:
+    """Name what every trial shares."""
+    data, model, train = study.recipe.data, study.recipe.model, study.recipe.train
+    limit = f", {counted(data.limit, 'training image')}" if data.limit else ""
+    return (
+        Item(name="data", value=f"{data.name}{limit}, {100 * data.holdout:g} % held out"),
+        Item(
+            name="model",
+            value=f"SiT, width {model.width}, depth {model.depth}, {model.heads} heads, patch {model.patch}",
+        ),
+        Item(
+            name="training",
+            value=f"{counted(train.steps, 'step')}, batch {train.batch}, AdamW lr {train.lr:g} "
+            f"(beta {train.beta1:g}, {train.beta2:g}; weight decay {train.weight_decay:g}), "
+            f"warm-up {train.warmup}, cosine decay, {train.precision}",
+        ),
+        Item(name="average and labels", value=f"EMA {train.ema:g}, label drop {train.label_drop:g}"),
+    )
+
+
+def protocol_items(study: Study, facts: Iterable[Facts]) -> tuple[Item, ...]:
+    """Name everything a figure depends on: how samples were drawn, scored and compared."""
+    evaluation, screen = study.recipe.eval, study.screen
+    guidance = "none" if evaluation.cfg == 1 else f"scale {evaluation.cfg:g}"
+    return (
+        Item(name="samples", value=f"{evaluation.samples:,}, classes balanced, rounded to uint8, the EMA weights"),
+        Item(name="features", value=_extractor(study, list(facts))),
+        Item(name="reference", value=f"the real images of {study.recipe.data.name}, same features"),
+        Item(name="solver", value=f"{evaluation.solver}, {evaluation.nfe} NFE"),
+        Item(name="guidance (CFG)", value=guidance),
+        Item(
+            name="randomness", value="a function of (seed, step): cells of one seed share weights, data, noise, labels"
+        ),
+        Item(name="health", value=f"on {evaluation.probe} held-out images; loss and its floor on training batches"),
+        Item(name="screen", value=_screen(screen)),
+        Item(name="rungs", value=_rungs(study)),
+        Item(name="pruner", value=PRUNERS[screen.pruner]),
+        Item(name="confirm", value=_confirm(study)),
+    )
+
+
+def _extractor(study: Study, facts: list[Facts]) -> str:
+    named = dict.fromkeys(f"{one.extractor}, SHA-256 {one.extractor_sha256}" for one in facts)
+    return "; ".join(named) or study.recipe.eval.extractor
+
+
+def _screen(screen: Screen) -> str:
+    budget = f", {counted(screen.trials, 'trial')}" if screen.trials else ""
+    return f"{screen.sampler}{budget}, seeds {', '.join(map(str, screen.seeds))}"
+
+
+def _rungs(study: Study) -> str:
+    steps = ", ".join(f"{max(1, round(part * study.recipe.train.steps)):,}" for part in study.screen.rungs)
+    return f"measured at step {steps}"
+
+
+def _confirm(study: Study) -> str:
+    if study.confirm is None:
+        return "not planned"
+    seeds = ", ".join(map(str, study.confirm.seeds))
+    return f"top {study.confirm.top} and the baseline, fresh seeds {seeds}, no pruning"
+
+
+def cost(record: StudyRecord, evidence: Evidence) -> Cost:
+    """Add up what the study took; the remainder is known only when the number of slots is."""
+    trials = evidence.trials
+    states = {state: int((trials["state"] == state).sum()) for state in ORDER}
+    train_s, eval_s = (_total(trials, column) for column in ("train_s", "eval_s"))
+    slots, wall_s = _slots(record), record.provenance.wall_s
+    other_s = number(slots * wall_s - train_s - eval_s) if slots else None
+    return Cost(
+        wall_s=wall_s,
+        states={state: count for state, count in states.items() if count},
+        train_s=train_s,
+        eval_s=eval_s,
+        slots=slots,
+        # Lanes of one cohort report the same seconds, so fused cohorts add up to more than there was.
+        other_s=other_s if other_s is not None and other_s >= 0 else None,
+    )
+
+
+def _total(trials: pd.DataFrame, column: str) -> float:
+    return (number(trials[column].sum()) or 0.0) if column in trials else 0.0
+
+
+def _slots(record: StudyRecord) -> int | None:
+    resources = record.study.resources
+    if resources.slots or resources.gpus:
+        return resources.slots
+    return max(1, record.provenance.cores // resources.cpus)
+
+
+def provenance_items(record: StudyRecord, facts: Iterable[Facts]) -> tuple[Item, ...]:
+    """Name where the figures come from."""
+    source, known = record.provenance, list(facts)
+    difference = source.torch_fidelity_difference
+    return (
+        Item(name="command", value=source.command),
+        Item(name="commit", value=source.commit + (" (with uncommitted changes)" if source.dirty else "")),
+        Item(name="started", value=source.started),
+        Item(name="machine", value=f"{counted(source.cores, 'core')}; {_distinct(one.device for one in known)}"),
+        Item(name="data hash", value=_distinct(one.data_hash for one in known)),
+        Item(name="recipe hash", value=record.study.recipe.hash),
+        Item(name="versions", value=", ".join(f"{name} {version}" for name, version in source.versions.items())),
+        Item(
+            name="against torch-fidelity",
+            value="not checked" if difference is None else f"relative difference {figure(difference)}, same features",
+        ),
+    )
+
+
+def _distinct(values: Iterable[str]) -> str:
+    return "; ".join(dict.fromkeys(values)) or "not recorded"
+
+
+def finished(states: dict[TrialState, int]) -> int:
+    """How many trials reached an end."""
+    return sum(count for state, count in states.items() if state in FINAL_STATES)

@@ -1,0 +1,243 @@
+"""MLflow, which nothing else of the product imports: events into runs, and runs out again.
+
+An experiment is a study; its run with key 'study' is the parent of one run a trial. Runs are found by their key, so
+delivering an event twice has one effect (MLflow itself drops a metric equal in name, step, time and value).
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import MappingProxyType
+from typing import NamedTuple
+
+from mlflow import MlflowClient
+from mlflow.entities import Metric, Param, Run, RunTag
+from mlflow.exceptions import MlflowException
+
+from sweeper.errors import SetupError, StudyError
+from sweeper.ledger import events, tags
+from sweeper.records import TrialSpec, TrialState
+
+TRIAL_STATUS: dict[TrialState, str] = {
+    "running": "RUNNING",
+    "complete": "FINISHED",
+    "pruned": "KILLED",
+    "diverged": "KILLED",
+    "failed": "FAILED",
+}
+STUDY_STATUS: dict[events.StudyEnd, str] = {"finished": "FINISHED", "failed": "FAILED", "interrupted": "KILLED"}
+SQLITE = "sqlite:///"
+PAGE = 1000
+
+
+class _Trial(NamedTuple):
+    """A trial's run, and the steps recorded in it."""
+
+    run_id: str
+    steps: set[int]
+
+
+class Tracker:
+    """Deliver a study's events, each of them any number of times with one effect."""
+
+    def __init__(self, uri: str, artifacts: Path | None, study_name: str) -> None:
+        """Connect, and create the database's tables (seconds) and the experiment where they are missing."""
+        if uri.startswith(SQLITE):
+            _use_write_ahead_log(Path(uri.removeprefix(SQLITE)))
+        self._client = MlflowClient(tracking_uri=uri)
+        self._experiment = self._open_experiment(study_name, artifacts)
+        self._parent: str | None = None
+        self._trials: dict[str, _Trial] = {}
+
+    def knows_study(self) -> bool:
+        """Whether the study was ever delivered to this store."""
+        return self._find(tags.STUDY_KEY) is not None
+
+    def forget(self) -> None:
+        """Look every run up again: after a failure it is unknown what the store did."""
+        self._parent = None
+        self._trials.clear()
+
+    def accepts_writes(self) -> bool:
+        """Whether a harmless write succeeds at this moment."""
+        try:
+            self._client.set_experiment_tag(self._experiment, "sweeper.probe", "written to test the store")
+        except Exception:  # of any kind: the answer is no
+            return False
+        return True
+
+    def deliver(self, event: events.AnyEvent) -> None:
+        """Bring an event into MLflow; raises whatever the store raises."""
+        match event:
+            case events.StudyOpened():
+                self._open_study(event)
+            case events.TrialStarted():
+                run_id = self._trial(event.spec, event.at_ms).run_id
+                self._log(run_id, {tags.STATE: "running", tags.ATTEMPT: str(event.attempt)})
+                self._client.update_run(run_id, status="RUNNING")
+            case events.RungReached():
+                self._log_rung(event)
+            case events.TrialFinished():
+                run_id = self._trial(event.spec, event.at_ms).run_id
+                self._log(run_id, {tags.STATE: event.state, tags.NOTE: event.note[: tags.LENGTH]})
+                self._client.set_terminated(run_id, TRIAL_STATUS[event.state], event.at_ms)
+            case events.StudyEnded():
+                self._log(self._study(), {tags.STATE: event.end, **tags.provenance_tags(event.provenance)})
+                self._client.set_terminated(self._study(), STUDY_STATUS[event.end], event.at_ms)
+            case events.ArtifactMade():
+                self._log_artifact(Path(event.path))
+            case events.GridDrawn():
+                raise AssertionError("a grid is delivered with its file")
+
+    def deliver_grid(self, event: events.GridDrawn, file: Path) -> None:
+        """Attach a sample grid to its trial, under the file's own name."""
+        self._client.log_artifact(self._trial(event.spec, event.at_ms).run_id, str(file))
+
+    def _open_experiment(self, name: str, artifacts: Path | None) -> str:
+        found = self._client.get_experiment_by_name(name)
+        if found is None:
+            return str(self._client.create_experiment(name, artifacts.absolute().as_uri() if artifacts else None))
+        if found.lifecycle_stage == "deleted":
+            self._client.restore_experiment(found.experiment_id)
+        return str(found.experiment_id)
+
+    def _open_study(self, event: events.StudyOpened) -> None:
+        study = event.study
+        run = self._find(tags.STUDY_KEY) or self._create(tags.STUDY_KEY, study.name, event.at_ms, {})
+        run_id = str(run.info.run_id)
+        # MLflow refuses to change a parameter; what a continued study may change is in the record, a tag.
+        params = {name: value for name, value in tags.study_params(study).items() if name not in run.data.params}
+        self._log(run_id, tags.study_tags(study, event.provenance), params)
+        self._client.log_text(run_id, study.model_dump_json(by_alias=True, indent=2), "study.json")
+        self._client.update_run(run_id, status="RUNNING")
+
+    def _log_rung(self, event: events.RungReached) -> None:
+        run_id, steps = self._trial(event.spec, event.at_ms)
+        rung = event.rung
+        if rung.step not in steps:
+            metrics = [Metric(name, value, event.at_ms, rung.step) for name, value in rung.metrics.items()]
+            self._log(run_id, tags.rung_tags(rung, event.facts), metrics=metrics)
+            steps.add(rung.step)
+
+    def _log_artifact(self, path: Path) -> None:
+        log = self._client.log_artifacts if path.is_dir() else self._client.log_artifact
+        log(self._study(), str(path), "guide")
+
+    def _log(
+        self,
+        run_id: str,
+        tagged: Mapping[str, str],
+        params: Mapping[str, str] = MappingProxyType({}),
+        metrics: Sequence[Metric] = (),
+    ) -> None:
+        logged = [Param(name, value) for name, value in params.items()]
+        self._client.log_batch(run_id, metrics, logged, [RunTag(name, value) for name, value in tagged.items()])
+
+    def _study(self) -> str:
+        """Return the parent's run id; raises LookupError while no study was opened."""
+        if self._parent is None:
+            run = self._find(tags.STUDY_KEY)
+            if run is None:
+                raise LookupError("the study's own run does not exist")
+            self._parent = str(run.info.run_id)
+        return self._parent
+
+    def _trial(self, spec: TrialSpec, at_ms: int) -> _Trial:
+        """Find a trial's run, or create it."""
+        known = self._trials.get(spec.key)
+        if known is None:
+            run = self._find(spec.key)
+            if run is None:
+                name = f"{spec.cell.label}, seed {spec.seed}"
+                run = self._create(spec.key, name, at_ms, tags.trial_tags(spec, self._study()))
+            self._log(run.info.run_id, {}, tags.trial_params(spec))
+            known = self._trials[spec.key] = _Trial(str(run.info.run_id), set(tags.rung_steps(run.data.tags)))
+        return known
+
+    def _create(self, key: str, name: str, at_ms: int, tagged: Mapping[str, str]) -> Run:
+        return self._client.create_run(self._experiment, at_ms, {tags.KEY: key, **tagged}, name)
+
+    def _find(self, key: str) -> Run | None:
+        return _find(self._client, self._experiment, key)
+
+
+class Row(NamedTuple):
+    """A run as it is read back."""
+
+    key: str
+    run_id: str
+    status: str
+    tags: dict[str, str]
+
+
+class Reader:
+    """Read a study's runs; writes nothing, and leaves a database that does not exist uncreated."""
+
+    def __init__(self, uri: str, study_name: str) -> None:
+        """Connect; raises StudyError where there is no such study and SetupError where the store does not answer."""
+        remedy = "'sweeper run' records a study; name the workspace it was run in with --workspace"
+        missing = StudyError(f"nothing is recorded of a study named '{study_name}'", remedy)
+        if uri.startswith(SQLITE) and not Path(uri.removeprefix(SQLITE)).exists():
+            raise missing
+        self._uri = uri
+        with self._answering():
+            self._client = MlflowClient(tracking_uri=uri)
+            experiment = self._client.get_experiment_by_name(study_name)
+        if experiment is None:
+            raise missing
+        self._experiment = str(experiment.experiment_id)
+
+    def rows(self) -> Iterator[Row]:
+        """Yield the runs this product wrote, in the order in which they started."""
+        token: str | None = ""
+        while token is not None:
+            with self._answering():
+                page = self._client.search_runs(
+                    [self._experiment], max_results=PAGE, order_by=["attributes.start_time ASC"], page_token=token
+                )
+            yield from (_row(run) for run in page if tags.KEY in run.data.tags)
+            token = page.token or None
+
+    def find(self, key: str) -> Row | None:
+        """Return the run with a key."""
+        with self._answering():
+            run = _find(self._client, self._experiment, key)
+        return _row(run) if run else None
+
+    def artifact(self, run_id: str, name: str) -> bytes | None:
+        """Return an artifact's bytes, or None where the run has none of that name."""
+        with self._answering(), tempfile.TemporaryDirectory() as folder:
+            if name not in {file.path for file in self._client.list_artifacts(run_id)}:
+                return None
+            return Path(self._client.download_artifacts(run_id, name, folder)).read_bytes()
+
+    @contextmanager
+    def _answering(self) -> Iterator[None]:
+        try:
+            yield
+        except MlflowException as error:
+            remedy = "check that the server runs; 'mlflow db upgrade <uri>' brings an older database up to date"
+            raise SetupError(f"the tracking store {self._uri} does not answer: {error}", remedy) from error
+
+
+def _find(client: MlflowClient, experiment: str, key: str) -> Run | None:
+    found = client.search_runs([experiment], f"tags.`{tags.KEY}` = '{key}'", max_results=1)
+    return found[0] if found else None
+
+
+def _row(run: Run) -> Row:
+    return Row(run.data.tags[tags.KEY], run.info.run_id, run.info.status, run.data.tags)
+
+
+def _use_write_ahead_log(database: Path) -> None:
+    """Let readers and the writer of a SQLite database not wait for one another; the setting stays in the file."""
+    database.parent.mkdir(parents=True, exist_ok=True)
+    connection = sqlite3.connect(database, timeout=20)
+    try:
+        connection.execute("PRAGMA journal_mode=WAL")
+    finally:
+        connection.close()

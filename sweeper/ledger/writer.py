@@ -1,0 +1,204 @@
+"""The study's memory, written: every event goes to the outbox at once and to MLflow when MLflow is ready for it."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from sweeper.ledger import events
+from sweeper.ledger.mlflow_process import prepare_environment
+from sweeper.ledger.outbox import Entry, Outbox
+from sweeper.records import Facts, Provenance, Rung, TrialSpec, TrialState
+from sweeper.study import Study
+
+if TYPE_CHECKING:
+    from sweeper.ledger.tracking import Tracker
+
+_log = logging.getLogger(__name__)
+
+REFUSALS_BEFORE_ASIDE = 5
+FAILURES_BEFORE_WARNING = 3
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 30.0
+
+
+class Ledger:
+    """Record a study; no method waits for MLflow or fails because of it.
+
+    A background thread imports mlflow, creates the database's tables on first use and delivers events in order. A
+    failure is tried again with growing pauses, for ever, and across restarts. Only an event that keeps failing
+    while other writes to the same store succeed is set aside (`<outbox>.rejected`), so that it cannot hold up the
+    rest. Delivery is idempotent; a store that lost the study (or another one) gets everything from the beginning.
+    """
+
+    def __init__(
+        self, uri: str, artifacts: Path | None, outbox: Path, study_name: str, clock: Callable[[], float] = time.time
+    ) -> None:
+        """Open the outbox and start delivering what an earlier process left in it.
+
+        `uri` is a database URL (sqlite:///...) or a tracking server's (http://...); `artifacts` is the folder of
+        images and guides, None where the server chooses.
+        """
+        self._place = (uri, artifacts, study_name)
+        self._outbox = Outbox(outbox)
+        self._clock = clock
+        self._trouble: str | None = None
+        self._tracker: Tracker | None = None
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._deliver_all, name="ledger", daemon=True)
+        self._thread.start()
+
+    def study_opened(self, study: Study, provenance: Provenance) -> None:
+        """Begin a study, or continue it: the same parent run goes back to RUNNING."""
+        self._tell(events.StudyOpened(at_ms=self._now(), study=study, provenance=provenance))
+
+    def trial_started(self, spec: TrialSpec, attempt: int) -> None:
+        """Record that a worker begins or continues a trial; `attempt` counts from 1."""
+        self._tell(events.TrialStarted(at_ms=self._now(), spec=spec, attempt=attempt))
+
+    def rung(self, spec: TrialSpec, rung: Rung, facts: Facts) -> None:
+        """Record a trial's metrics; the first report of a step is the one that counts."""
+        self._tell(events.RungReached(at_ms=self._now(), spec=spec, rung=rung, facts=facts))
+
+    def grid(self, spec: TrialSpec, png: bytes, step: int) -> None:
+        """Record a trial's sample grid, shown by MLflow as the run's artifact samples.png."""
+        file = Path("grids", spec.key, "samples.png")
+        path = self._folder / file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        written = path.with_suffix(".new")
+        written.write_bytes(png)
+        written.replace(path)
+        self._tell(events.GridDrawn(at_ms=self._now(), spec=spec, step=step, file=str(file)))
+
+    def trial_finished(self, spec: TrialSpec, state: TrialState, note: str = "") -> None:
+        """Record a trial's final state, also of one that was dropped before it started."""
+        self._tell(events.TrialFinished(at_ms=self._now(), spec=spec, state=state, note=note))
+
+    def study_finished(self, provenance: Provenance, failed: bool = False) -> None:
+        """Close the study with the provenance as it is now; `failed` where trials failed."""
+        self._end("failed" if failed else "finished", provenance)
+
+    def interrupted(self, provenance: Provenance) -> None:
+        """Mark the study as stopped: its run is KILLED until it is opened again.
+
+        Its unfinished trials stay RUNNING, as in the search: begun and undecided.
+        """
+        self._end("interrupted", provenance)
+
+    def artifact(self, path: Path) -> None:
+        """Attach a file, or a folder's content, to the study under `guide/`, as it is when it is delivered."""
+        self._tell(events.ArtifactMade(at_ms=self._now(), path=str(path.absolute())))
+
+    @property
+    def trouble(self) -> str | None:
+        """Why delivery stands still at the moment; None while it goes on."""
+        return self._trouble
+
+    @property
+    def rejected(self) -> int:
+        """How many events were set aside in `<outbox>.rejected`, ever."""
+        return self._outbox.rejected
+
+    def flush(self, timeout: float) -> bool:
+        """Wait up to `timeout` seconds for everything to be delivered; return whether it is."""
+        return self._outbox.wait_until_empty(timeout)
+
+    def close(self, timeout: float = 10.0) -> bool:
+        """Flush for up to `timeout` seconds and stop; return whether everything was delivered.
+
+        What was not is delivered by the next ledger that opens the outbox.
+        """
+        empty = self.flush(0 if self._closing.is_set() else timeout)
+        self._closing.set()
+        self._outbox.stop_waiting()
+        # A call to MLflow cannot be cut short; the thread is a daemon and its event is replayed if need be.
+        self._thread.join(timeout=1.0)
+        return empty
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    @property
+    def _folder(self) -> Path:
+        return self._outbox.path.parent
+
+    def _now(self) -> int:
+        return int(self._clock() * 1000)
+
+    def _tell(self, event: events.AnyEvent) -> None:
+        self._outbox.append(events.to_line(event))
+
+    def _end(self, end: events.StudyEnd, provenance: Provenance) -> None:
+        self._tell(events.StudyEnded(at_ms=self._now(), end=end, provenance=provenance))
+
+    def _deliver_all(self) -> None:
+        failures = refusals = 0
+        while not self._closing.is_set():
+            try:
+                entry = self._outbox.first(timeout=60.0)
+                if entry is None:
+                    continue
+                if refusals < REFUSALS_BEFORE_ASIDE:
+                    self._deliver(entry)
+                else:
+                    self._set_aside(entry)
+                self._trouble, failures, refusals = None, 0, 0
+            except Exception as error:  # whatever a store or its transport raises, training goes on
+                failures += 1
+                refusals = refusals + 1 if self._is_refused(error, failures) else 0
+                self._closing.wait(min(FIRST_PAUSE_S * 2 ** min(failures, 16), LONGEST_PAUSE_S))
+        self._outbox.close()
+
+    def _deliver(self, entry: Entry) -> None:
+        """Deliver one entry and move the mark; raises whatever goes wrong."""
+        if self._tracker is None:
+            self._tracker = self._connect()
+            return
+        event = events.from_line(entry.line)
+        if isinstance(event, events.GridDrawn):
+            self._deliver_grid(self._tracker, event)
+        else:
+            self._tracker.deliver(event)
+        if not self._closing.is_set():  # else the outbox may have its next owner already; the event is replayed
+            self._outbox.delivered(entry)
+
+    def _deliver_grid(self, tracker: Tracker, event: events.GridDrawn) -> None:
+        file = self._folder / event.file
+        if not file.exists():
+            return  # a crash came between the delivery and the mark
+        tracker.deliver_grid(event, file)
+        file.unlink()
+        file.parent.rmdir()
+
+    def _connect(self) -> Tracker:
+        """Import mlflow and open the store, creating what is missing; takes seconds."""
+        prepare_environment()
+        from sweeper.ledger.tracking import Tracker
+
+        tracker = Tracker(*self._place)
+        if self._outbox.has_history and not tracker.knows_study():
+            _log.warning("the tracking store does not know this study: everything is delivered again")
+            self._outbox.rewind()
+        return tracker
+
+    def _is_refused(self, error: Exception, failures: int) -> bool:
+        """Note a failure; return whether it is the event's own, as the store accepts other writes right after."""
+        self._trouble = f"{type(error).__name__}: {error}"
+        if failures == FAILURES_BEFORE_WARNING:
+            _log.warning("recording is delayed, training goes on: %s", self._trouble)
+        if self._tracker is None:
+            return False
+        self._tracker.forget()
+        return self._tracker.accepts_writes()
+
+    def _set_aside(self, entry: Entry) -> None:
+        reason = self._trouble or ""
+        _log.error("an event could not be recorded and was set aside in %s.rejected: %s", self._outbox.path, reason)
+        self._outbox.set_aside(entry, reason)

@@ -1,0 +1,57 @@
+"""What all pictures share: colours that everybody can tell apart, and how axes and curves are labelled."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from matplotlib.axis import Axis
+from matplotlib.colors import LogNorm
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, NullFormatter
+
+from sweeper.guide.guidance import Highlight, Ink
+
+# Okabe & Ito's palette: told apart by every kind of colour vision.
+INKS: dict[Ink, str] = {"baseline": "#000000", "lowest": "#0072B2", "marked": "#E69F00", "highest": "#D55E00"}
+WHY: dict[Ink, str] = {
+    "baseline": "baseline",
+    "lowest": "lowest mean seen",
+    "marked": "marked cell",
+    "highest": "highest mean seen",
+}
+LONGEST = 48
+
+
+class Painted(NamedTuple):
+    """A picture not yet saved, with its title and what a reader must know about it."""
+
+    canvas: Figure
+    title: str
+    note: str
+
+
+def shortened(label: str) -> str:
+    """Cut a label that would crowd a picture."""
+    return label if len(label) <= LONGEST else label[: LONGEST - 1] + "…"
+
+
+def legend_label(one: Highlight) -> str:
+    """Say which cell a curve is, and why it was picked."""
+    label = shortened(one.label)
+    return label if one.ink == "baseline" else f"{WHY[one.ink]}: {label}"
+
+
+def log_norm(low: float, high: float) -> LogNorm:
+    """Map positive values to colours on a log scale; a single value is allowed."""
+    return LogNorm(low, high if high > low * 1.01 else low * 1.01)
+
+
+def plain_log(axis: Axis) -> None:
+    """Write a log axis in plain numbers, minor ticks too when it spans less than a decade."""
+    low, high = sorted(axis.get_view_interval())
+    axis.set_major_formatter(FuncFormatter(_plain))
+    axis.set_minor_formatter(NullFormatter() if low > 0 and high / low > 10 else FuncFormatter(_plain))
+
+
+def _plain(value: float, _place: int | None) -> str:
+    return f"{value:g}"

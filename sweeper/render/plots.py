@@ -1,0 +1,186 @@
+"""A guide's pictures, drawn from its guidance and saved small: they are committed with it."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.cm import ScalarMappable
+from matplotlib.figure import Figure
+from PIL import Image
+
+from sweeper.guide.guidance import CellResult, Guidance, Highlight
+from sweeper.guide.numerals import metric_name
+from sweeper.render.ink import INKS, Painted, legend_label, log_norm, plain_log, shortened
+from sweeper.render.overview import overview
+from sweeper.render.samples import samples
+
+LARGEST_FILE = 95_000  # bytes
+MOST_INTERVALS = 40
+
+
+class Plot(NamedTuple):
+    """A picture beside the guide: the file's name, and what it shows."""
+
+    file: str
+    title: str
+    note: str
+
+
+def draw(guide: Guidance, folder: Path, grids: Callable[[str], bytes | None]) -> dict[str, Plot]:
+    """Draw into `folder` every picture there is data for, by name; earlier ones of the same names are replaced."""
+    folder.mkdir(parents=True, exist_ok=True)
+    drawn: dict[str, Plot] = {}
+    # A study's words may hold a '$', which is not a formula here.
+    with matplotlib.rc_context({"font.size": 9.0, "axes.titlesize": 10.0, "text.parse_math": False}):
+        painted = {
+            "overview": overview(guide),
+            "intervals": _intervals(guide),
+            "curves": _curves(guide),
+            "health": _health(guide),
+            "samples": samples(guide, grids),
+        }
+        for name, picture in painted.items():
+            path = folder / f"{name}.png"
+            path.unlink(missing_ok=True)
+            if picture:
+                path.write_bytes(_png(picture.canvas))
+                drawn[name] = Plot(path.name, picture.title, picture.note)
+    return drawn
+
+
+def _png(canvas: Figure) -> bytes:
+    FigureCanvasAgg(canvas)
+    buffer = io.BytesIO()
+    canvas.savefig(buffer, format="png", dpi=110, facecolor="white", metadata={"Software": None})
+    return _small(buffer.getvalue())
+
+
+def _small(png: bytes) -> bytes:
+    image = Image.open(io.BytesIO(png)).convert("RGB")
+    for colours, scale in ((256, 1.0), (128, 1.0), (64, 1.0), (64, 0.8), (64, 0.6), (32, 0.45)):
+        size = (round(image.width * scale), round(image.height * scale))
+        smaller = image if scale == 1 else image.resize(size, Image.Resampling.LANCZOS)
+        buffer = io.BytesIO()
+        smaller.quantize(colours, dither=Image.Dither.NONE).save(buffer, "PNG", optimize=True)
+        if buffer.tell() <= LARGEST_FILE:
+            break
+    return buffer.getvalue()
+
+
+def _intervals(guide: Guidance) -> Painted | None:
+    stage = guide.fresh or guide.main
+    rows = [one for one in stage.rows if one.change and one.change.low is not None and one.change.high is not None]
+    if not rows or len(rows) > MOST_INTERVALS:
+        return None
+    canvas = Figure(figsize=(7.0, 0.9 + 0.27 * len(rows)), layout="constrained")
+    axes = canvas.subplots()
+    widest = 1.5 * max(abs(one.change.mean) for one in rows if one.change) + 0.1
+    for place, one in enumerate(reversed(rows)):
+        assert one.change is not None
+        low, high = max(one.change.low or 0.0, -1.0), min(one.change.high or 0.0, 2 * widest)
+        axes.plot([100 * low, 100 * high], [place, place], color="#0072B2", linewidth=2)
+        axes.plot(
+            100 * one.change.mean, place, "o", color="white" if one.saturated else "#0072B2", markeredgecolor="#0072B2"
+        )
+    axes.axvline(0, color="black", linewidth=1)
+    axes.set_ylim(-0.6, len(rows) - 0.4)
+    axes.set_xlim(100 * max(-1.0, -widest), 100 * widest)
+    axes.set_yticks(range(len(rows)), [_row_label(one) for one in reversed(rows)])
+    axes.set_xlabel(f"change of {metric_name(guide.objective)} to the baseline, % (lower is better)")
+    note = "geometric mean and 95 % t-interval over shared seeds, one comparison each; hollow: at the floor of the loss"
+    return Painted(
+        canvas, f"Change to the baseline, {'fresh' if stage.stage == 'confirm' else 'screening'} seeds", note
+    )
+
+
+def _row_label(one: CellResult) -> str:
+    return shortened(one.cell.label) + (" †" if one.cell.mark else "")
+
+
+def _curves(guide: Guidance) -> Painted | None:
+    drawn = [one for one in guide.highlights if one.curve and all(point.low > 0 for point in one.curve)]
+    if not drawn:
+        return None
+    canvas = Figure(figsize=(6.4, 3.6), layout="constrained")
+    axes = canvas.subplots()
+    for one in drawn:
+        steps = [point.step for point in one.curve]
+        axes.plot(
+            steps,
+            [point.mean for point in one.curve],
+            "o--" if one.ink == "baseline" else "o-",
+            zorder=3 if one.ink == "baseline" else 2,
+            color=INKS[one.ink],
+            markersize=4,
+            label=legend_label(one),
+        )
+        axes.fill_between(
+            steps, [p.low for p in one.curve], [p.high for p in one.curve], color=INKS[one.ink], alpha=0.15
+        )
+    axes.set(yscale="log", xlabel="step", ylabel=metric_name(guide.objective))
+    axes.set_xticks(sorted({point.step for one in drawn for point in one.curve})[:12])
+    plain_log(axes.yaxis)
+    axes.legend(frameon=False, fontsize=8)
+    note = "line: mean; band: lowest to highest seed; picked by its mean on these very seeds, so not evidence"
+    return Painted(canvas, f"{metric_name(guide.objective)} by step", note)
+
+
+def _health(guide: Guidance) -> Painted | None:
+    drawn = [one for one in guide.highlights if one.blocks]
+    if not drawn:
+        return None
+    floors = any(one.floor_share is not None for one in guide.main.cells)
+    canvas = Figure(figsize=(10.0 if floors else 7.0, 3.3), layout="constrained")
+    panels = canvas.subplots(1, 3 if floors else 2, squeeze=False)[0]
+    for one in drawn:
+        _by_block(panels[0], one, [(b.block, b.feature_norm) for b in one.blocks])
+        _by_block(panels[1], one, [(b.block, b.effective_rank) for b in one.blocks])
+    panels[0].set(title="feature norm", yscale="log")
+    plain_log(panels[0].yaxis)
+    panels[1].set(title="effective rank")
+    if floors:
+        _floors(panels[2], guide)
+    for panel in panels:
+        panel.set_xlabel("block")
+        panel.xaxis.get_major_locator().set_params(integer=True)
+    canvas.legend(
+        *panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=2, frameon=False, fontsize=8
+    )
+    note = "mean over seeds at the last rung; right: every setting at its dispersed blocks"
+    return Painted(canvas, "Health of the representation by block", note)
+
+
+def _by_block(axes: Axes, one: Highlight, points: list[tuple[int, float | None]]) -> None:
+    known = [(block, value) for block, value in points if value is not None and value > 0]
+    if known:
+        axes.plot(
+            *zip(*known, strict=True),
+            "o--" if one.ink == "baseline" else "o-",
+            zorder=3 if one.ink == "baseline" else 2,
+            color=INKS[one.ink],
+            markersize=4,
+            label=legend_label(one),
+        )
+
+
+def _floors(axes: Axes, guide: Guidance) -> None:
+    lams = sorted({one.cell.dispersion.lam for one in guide.main.cells})
+    norm = log_norm(lams[0], lams[-1])
+    points = [
+        (block, 100 * one.floor_share, one.cell.dispersion.lam)
+        for one in guide.main.cells
+        if one.floor_share is not None
+        for block in one.cell.dispersion.blocks
+    ]
+    blocks, shares, colours = zip(*points, strict=True)
+    axes.scatter(blocks, shares, c=colours, cmap="viridis", norm=norm, s=22, edgecolors="#444444", linewidths=0.4)
+    axes.axhline(10, color="#777777", linestyle=":", linewidth=1)
+    axes.set(title="steps at the floor, %", ylim=(-4, 104))
+    if len(lams) > 1:
+        plain_log(axes.figure.colorbar(ScalarMappable(norm, "viridis"), ax=axes, label="lambda").ax.yaxis)

@@ -1,0 +1,54 @@
+"""Sample grids without and with dispersion, from one seed, side by side."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator
+
+from matplotlib.figure import Figure
+from PIL import Image
+
+from sweeper.guide.guidance import Guidance, Highlight, Ink
+from sweeper.render.ink import Painted, legend_label
+
+
+def samples(guide: Guidance, grids: Callable[[str], bytes | None]) -> Painted | None:
+    """Draw the grids of one seed beside each other; None when no seed has the baseline's and another's."""
+    stage = guide.main
+    order: tuple[Ink, ...] = ("baseline", "lowest", "marked")
+    shown = [one for ink in order for one in guide.highlights if one.ink == ink]
+    if not shown or shown[0].ink != "baseline":
+        return None
+    for seed in stage.seeds:
+        pictures = [(one, image) for one in shown if (image := _image(grids(f"{stage.stage}.{one.key}.{seed}")))]
+        if len(pictures) > 1 and pictures[0][0].ink == "baseline":
+            return _side_by_side(pictures, seed)
+    return None
+
+
+def _image(png: bytes | None) -> Image.Image | None:
+    try:
+        return Image.open(io.BytesIO(png)).convert("RGB") if png else None
+    except (OSError, ValueError):
+        return None
+
+
+def _side_by_side(pictures: list[tuple[Highlight, Image.Image]], seed: int) -> Painted:
+    canvas = Figure(figsize=(3.3 * len(pictures), 3.9), layout="constrained")
+    for panel, (one, image) in zip(canvas.subplots(1, len(pictures)), pictures, strict=True):
+        panel.imshow(image, interpolation="nearest")
+        panel.set_axis_off()
+        panel.set_title("\n".join(_wrapped(legend_label(one))), fontsize=8)
+    note = f"seed {seed}: the same initial weights, data order, sampling noise and labels; only the loss differs"
+    return Painted(canvas, "Samples without and with dispersion", note)
+
+
+def _wrapped(text: str, width: int = 34) -> Iterator[str]:
+    line = ""
+    for word in text.split():
+        if line and len(line) + len(word) >= width:
+            yield line
+            line = word
+        else:
+            line = f"{line} {word}".strip()
+    yield line

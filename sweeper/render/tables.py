@@ -1,0 +1,191 @@
+"""A guide's markdown tables, padded so that they read well raw in a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from sweeper.guide import numerals
+from sweeper.guide.guidance import CellResult, GridPage, Guidance, Item, StageResult
+from sweeper.guide.layout import WIDEST
+
+MOST_ROWS = 40
+MOST_GRID_ROWS = 60
+DAGGERS = "†‡§¶"
+
+
+def prose(text: str) -> str:
+    """One line of text that markdown shows as it was written."""
+    line = " ".join(text.split()).replace("<", "&lt;")
+    return line.replace("](", "]\\(")
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Pad a markdown table so that its columns stand under each other; '' without rows."""
+    cells = [[prose(cell).replace("|", "\\|") for cell in row] for row in (header, *rows)]
+    if len(cells) == 1:
+        return ""
+    widths = [max(3, *(len(row[place]) for row in cells)) for place in range(len(header))]
+    lines = ["| " + " | ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)) + " |" for row in cells]
+    lines.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")
+    return "\n".join(lines)
+
+
+def item_table(name: str, items: Iterable[Item]) -> str:
+    """Tabulate named facts."""
+    return table((name, ""), [(one.name, one.value) for one in items])
+
+
+def shown_pages(guide: Guidance) -> tuple[GridPage, ...]:
+    """The grid's pages, when a reader can take them in; else none."""
+    narrow = all(len(page.columns) <= WIDEST for page in guide.pages)
+    return guide.pages if narrow and sum(len(page.rows) for page in guide.pages) <= MOST_GRID_ROWS else ()
+
+
+def grid_table(guide: Guidance, page: GridPage) -> str:
+    """Tabulate one page of the grid."""
+    results = {one.key: one for one in guide.main.cells}
+    marks = marks_of(guide.main)
+    rows = [
+        (label, *(cell_text(results[k], marks) if k else "" for k in keys))
+        for label, keys in zip(page.rows, page.keys, strict=True)
+    ]
+    return table((page.title, *page.columns), rows)
+
+
+def marks_of(stage: StageResult) -> dict[str, str]:
+    """A dagger for each name of a marked cell."""
+    names = dict.fromkeys(one.cell.mark for one in stage.rows if one.cell.mark)
+    return {name: DAGGERS[min(place, len(DAGGERS) - 1)] for place, name in enumerate(names)}
+
+
+def cell_text(result: CellResult, marks: Mapping[str, str]) -> str:
+    """Write a cell: mean ± spread (seeds), what became of the other trials, and its marks."""
+    parts = [f"{numerals.spread(result.mean, result.sd)} ({result.n})"] if result.mean is not None else []
+    stopped, told = result.states.get("pruned", 0), len(result.states) > 1
+    if stopped:
+        parts.append(f"{stopped} stopped at {result.stopped_at:,}" if told else f"stopped at {result.stopped_at:,}")
+    parts += [
+        f"{result.states[state]} {word}"
+        for state, word in (("diverged", "diverged"), ("failed", "failed"), ("running", "running"), ("waiting", "open"))
+        if state in result.states
+    ]
+    flags = (" ◦" if result.saturated else "") + (f" {marks[result.cell.mark]}" if result.cell.mark else "")
+    return (", ".join(parts) or "no figure") + flags
+
+
+def legend(stage: StageResult) -> str:
+    """Explain the marks that occur."""
+    told = ["mean ± standard deviation over seeds (number of seeds)"]
+    if any(one.saturated for one in stage.cells):
+        told.append("◦ more than 10 % of steps at the floor of the loss: block and tau mean nothing there")
+    if any("pruned" in one.states for one in stage.rows):
+        told.append("stopped at N: ended early at step N by the pruner, no claim")
+    told += [f"{dagger} {prose(name)}" for name, dagger in marks_of(stage).items()]
+    return " · ".join(told)
+
+
+def arms_table(stage: StageResult, metric: str) -> str:
+    """Tabulate the baseline and the control arms."""
+    marks, arms = marks_of(stage), [one for one in (stage.baseline, *stage.controls) if one]
+    rows = [(_arm(one), cell_text(one, marks), changed(one)) for one in arms]
+    return table(("without dispersion", metric, "change to the baseline [95 %]"), rows)
+
+
+def _arm(one: CellResult) -> str:
+    return "baseline, lambda 0" if one.cell.role == "baseline" else f"control: {one.cell.label}"
+
+
+def changed(result: CellResult) -> str:
+    """Write a change to the baseline, or that there is none."""
+    if result.change is None:
+        return numerals.MISSING
+    return numerals.change(result.change.mean, result.change.low, result.change.high)
+
+
+def selection(guide: Guidance, keys: Iterable[str]) -> list[CellResult]:
+    """The settings a list shows: all, or when they are too many the lowest means and the marked ones."""
+    wanted = set(keys)
+    cells = [one for one in guide.main.cells if one.key in wanted]
+    if len(cells) <= MOST_ROWS:
+        return cells
+    ranked = sorted(cells, key=lambda one: (one.mean is None, one.mean or 0.0, one.key))
+    return ranked[:MOST_ROWS] + [one for one in ranked[MOST_ROWS:] if one.cell.mark]
+
+
+def list_table(guide: Guidance) -> str:
+    """Tabulate the settings that no page of the grid shows."""
+    keys = guide.off_grid if shown_pages(guide) else [one.key for one in guide.main.cells]
+    marks = marks_of(guide.main)
+    rows = [(one.cell.label, cell_text(one, marks), changed(one)) for one in selection(guide, keys)]
+    return table(("setting", numerals.metric_name(guide.objective), "change to the baseline [95 %]"), rows)
+
+
+def compared_table(stage: StageResult, metric: str) -> str:
+    """Tabulate paired changes; the lowest means only when there are too many."""
+    measured = [one for one in stage.rows if one.change]
+    if len(measured) > MOST_ROWS:
+        return ""
+    marks, base = marks_of(stage), stage.baseline
+    rows = [
+        (one.cell.label, cell_text(one, marks), str(one.change.n if one.change else 0), changed(one))
+        for one in measured
+    ]
+    if base and rows:
+        rows.insert(0, (_arm(base), cell_text(base, marks), "", ""))
+    return table(("cell", metric, "shared seeds", "change to the baseline [95 %]"), rows)
+
+
+def health_table(guide: Guidance) -> str:
+    """Tabulate the loss's health for each cell."""
+    shown = {one.key: one for one in selection(guide, [one.key for one in guide.main.cells])}
+    rows = [
+        (
+            shown[one.key].cell.label + (" ◦" if shown[one.key].saturated else ""),
+            f"{one.step:,}",
+            numerals.share(one.floor_share),
+            numerals.figure(one.floor_distance),
+            numerals.figure(one.norm_ratio),
+            numerals.figure(one.effective_rank),
+            numerals.figure(one.rank_ratio),
+        )
+        for one in guide.health
+        if one.key in shown
+    ]
+    head = (
+        "cell",
+        "at step",
+        "steps at the floor",
+        "distance to floor",
+        "norm / baseline",
+        "effective rank",
+        "rank / baseline",
+    )
+    return table(head, rows)
+
+
+def block_table(guide: Guidance) -> str:
+    """Tabulate the highlighted cells' norm and rank by block."""
+    shown = [one for one in guide.highlights if one.blocks]
+    by_block = [{at.block: at for at in one.blocks} for one in shown]
+    rows = []
+    for block in sorted({at for one in by_block for at in one}):
+        found = [one.get(block) for one in by_block]
+        texts = (
+            f"{numerals.figure(at.feature_norm)} / {numerals.figure(at.effective_rank)}" if at else "-" for at in found
+        )
+        rows.append((f"block {block}", *texts))
+    return table(("norm / effective rank", *(one.label for one in shown)), rows)
+
+
+def outcome_table(guide: Guidance) -> str:
+    """Tabulate the other outcomes."""
+    metrics = list(dict.fromkeys(found.metric for row in guide.outcomes for found in row.outcomes))
+    shown = {one.key for one in selection(guide, [one.key for one in guide.main.cells])}
+    arms = {one.key for one in (guide.main.baseline, *guide.main.controls) if one}
+    rows = []
+    for row in guide.outcomes:
+        found = {one.metric: one for one in row.outcomes}
+        texts = (numerals.spread(found[m].mean, found[m].sd) if m in found else numerals.MISSING for m in metrics)
+        if row.key in shown | arms:
+            rows.append((row.label, *texts))
+    return table(("cell", *map(numerals.metric_name, metrics)), rows)

@@ -1,0 +1,83 @@
+"""Studies as YAML files: read with every mistake told at its place, described, and written."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap, CommentedSeq
+
+from sweeper.study.diagnose import study_error
+from sweeper.study.model import Study
+from sweeper.study.source import Source
+from trainer.recipe import ModelRecipe
+
+
+def read_study(path: Path, overrides: Sequence[str] = ()) -> Study:
+    """Read a study file, with `overrides` such as 'recipe.train.steps=100' applied in order.
+
+    Raises StudyError, which tells every mistake as 'file:line:column: what' (or '--set a.b=c: what') with the line.
+    """
+    source = Source.read(path)
+    for option in overrides:
+        source.override(option)
+    try:
+        # Strict: a study says what it means, so true is not 1 and '5' is not 5.
+        return Study.model_validate(source.document.value, strict=True)
+    except ValidationError as error:
+        raise study_error(error, source) from None
+
+
+def templates() -> dict[str, str]:
+    """Return the studies `sweeper init` offers, by name, as commented YAML."""
+    folder = files("sweeper") / "templates"
+    found = {item.name.removesuffix(".yaml"): item for item in folder.iterdir() if item.name.endswith(".yaml")}
+    return {name: found[name].read_text(encoding="utf-8") for name in sorted(found)}
+
+
+def study_schema() -> dict[str, Any]:
+    """Return the JSON schema of a study file, with the names that YAML uses."""
+    schema = Study.model_json_schema(by_alias=True)
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+
+
+def to_yaml(study: Study) -> str:
+    """Write a study as YAML that `read_study` reads back as the same study; defaults are left out."""
+    tree = study.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+    model = _beyond_preset(study.recipe.model)
+    if model:
+        tree.setdefault("recipe", {})["model"] = model
+    else:
+        tree.get("recipe", {}).pop("model", None)
+    order = [name for name in Study.model_fields if tree.get(name) not in (None, [])]
+    yaml = YAML()
+    yaml.width = 120
+    yaml.indent(mapping=2, sequence=4, offset=2)
+    text = io.StringIO()
+    yaml.dump(_styled({name: tree[name] for name in order}), text)
+    return text.getvalue()
+
+
+def _beyond_preset(model: ModelRecipe) -> dict[str, object]:
+    """Return the preset and what differs from it: a field left out is filled from the preset, not the default."""
+    filled = ModelRecipe(preset=model.preset).model_dump()
+    own = {name: value for name, value in model.model_dump().items() if value != filled[name]}
+    named = {"preset": model.preset} if model.preset != "compact" else {}
+    return {**named, **own}
+
+
+def _styled(value: object) -> object:
+    """Give lists of plain values one line, and everything else a block."""
+    if isinstance(value, dict):
+        return CommentedMap((name, _styled(item)) for name, item in value.items())
+    if isinstance(value, list):
+        items = CommentedSeq(_styled(item) for item in value)
+        if not any(isinstance(item, dict) for item in value):
+            items.fa.set_flow_style()
+        return items
+    return value

@@ -1,0 +1,151 @@
+"""A study as its author writes it: recipe, space, stages and resources. Frozen, and the only source of defaults."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, Literal, Self
+
+from pydantic import BeforeValidator, Field, ValidationError, field_validator, model_validator
+
+from sweeper.study import controls as control_arms
+from sweeper.study import space as settings
+from sweeper.study.controls import Control, Name
+from sweeper.study.misfit import Misfit
+from sweeper.study.space import AsWritten, Axis, Block, ExtraCell, Positive, Range, Space, block_indices
+from trainer.recipe import Frozen, Recipe, Seed
+
+__all__ = [
+    "AsWritten",
+    "Axis",
+    "Block",
+    "Confirm",
+    "Control",
+    "ExtraCell",
+    "Name",
+    "Positive",
+    "Range",
+    "Resources",
+    "Screen",
+    "Space",
+    "Study",
+    "block_indices",
+]
+
+MAX_SEEDS = 1000
+
+
+def _seeds_from(first: int) -> BeforeValidator:
+    """Let seeds be written as their number: `seeds: 3` is `first`, `first + 1`, `first + 2`."""
+
+    def expand(given: object) -> object:
+        if isinstance(given, (list, tuple)):
+            return given
+        if not isinstance(given, int) or isinstance(given, bool) or not 1 <= given <= MAX_SEEDS:
+            raise ValueError(f"must be a number of seeds from 1 to {MAX_SEEDS}, or a list of seeds")
+        return tuple(range(first, first + given))
+
+    return BeforeValidator(expand, json_schema_input_type=int | tuple[Seed, ...])
+
+
+class Screen(Frozen):
+    """Few seeds, every cell, early stopping: finds candidates, claims nothing."""
+
+    seeds: Annotated[tuple[Seed, ...], Field(min_length=1), _seeds_from(0)] = (0, 1, 2)
+    rungs: Annotated[tuple[Annotated[float, Field(gt=0, le=1)], ...], Field(min_length=1)] = Field(
+        (0.5, 1.0), description="where trials are measured, as fractions of train.steps; the last is 1"
+    )
+    sampler: Literal["grid", "random", "tpe"] = "grid"
+    trials: int | None = Field(None, ge=1, description="trial budget of random and tpe, baseline included")
+    pruner: Literal["race", "none", "median", "halving", "hyperband", "wilcoxon"] = "race"
+
+    @model_validator(mode="after")
+    def _rungs_rise_and_budget_fits(self) -> Self:
+        if list(self.rungs) != sorted(set(self.rungs)) or self.rungs[-1] != 1:
+            raise ValueError(f"rungs must rise and end at 1, not {list(self.rungs)}")
+        if len(set(self.seeds)) != len(self.seeds):
+            raise ValueError(f"seeds must differ, not {list(self.seeds)}")
+        if self.sampler == "grid" and self.trials is not None:
+            raise ValueError("trials is the budget of sampler random and tpe; a grid runs every cell")
+        if self.sampler != "grid" and self.trials is None:
+            raise ValueError(f"trials is missing: sampler {self.sampler} needs a trial budget")
+        return self
+
+
+class Confirm(Frozen):
+    """The best few and the baseline again, on fresh seeds and without pruning."""
+
+    top: int = Field(3, ge=1, le=100)
+    seeds: Annotated[tuple[Seed, ...], Field(min_length=2), _seeds_from(100)] = (100, 101, 102, 103, 104)
+    margin: float = Field(0.05, gt=0, lt=1, description="relative change of the objective that matters")
+
+    @model_validator(mode="after")
+    def _seeds_differ(self) -> Self:
+        if len(set(self.seeds)) != len(self.seeds):
+            raise ValueError(f"seeds must differ, not {list(self.seeds)}")
+        return self
+
+
+class Resources(Frozen):
+    """What a cohort may use; how many run at once follows from what there is."""
+
+    cpus: int = Field(1, ge=1, description="cores (threads) of one cohort")
+    gpus: float = Field(0.0, ge=0, description="GPUs of one cohort; may be a fraction")
+    slots: int | None = Field(None, ge=1, description="cohorts at once; default: as many as fit")
+    cohort: int | Literal["auto"] = Field("auto", description="trials trained as one program; auto: 1 on a CPU")
+    checkpoint_seconds: float = Field(30.0, gt=0, description="longest time between checkpoints of a cohort")
+    retries: int = Field(3, ge=0, description="how often a cohort whose worker died is started again")
+
+    @field_validator("cohort", mode="before")
+    @classmethod
+    def _auto_or_lanes(cls, given: object) -> object:
+        is_count = isinstance(given, int) and not isinstance(given, bool) and given >= 1
+        if not is_count and given != "auto":
+            raise ValueError("must be 'auto' or a number of trials from 1")
+        return given
+
+
+class Study(Frozen):
+    """One question about Dispersive Loss, and everything needed to answer it."""
+
+    name: Name
+    question: str = Field(min_length=1, max_length=200)
+    tuning: str = Field("", description="how the baseline was tuned, told in the guide")
+    recipe: Recipe = Recipe()
+    space: Space
+    cells: tuple[ExtraCell, ...] = ()
+    controls: tuple[Control, ...] = ()
+    screen: Screen = Screen()
+    confirm: Confirm | None = None
+    resources: Resources = Resources()
+
+    @model_validator(mode="after")
+    def _parts_fit_together(self) -> Self:
+        wrong = [
+            *settings.misfits(self.space, self.cells, self.recipe.model.depth),
+            *control_arms.misfits(self.controls, self.recipe),
+            *(misfit.details() for misfit in self._misfits()),
+        ]
+        if wrong:
+            # pydantic merges a ValidationError raised here into its own and keeps the places (pydantic-core 2).
+            raise ValidationError.from_exception_data("Study", wrong)
+        return self
+
+    def _misfits(self) -> Iterator[Misfit]:
+        if self.recipe.train.batch == 1:
+            yield Misfit(("recipe", "train", "batch"), "must be at least 2: Dispersive Loss is 0 at batch 1", 1)
+        for place, seed in enumerate(self.confirm.seeds if self.confirm else ()):
+            if seed in self.screen.seeds:
+                yield Misfit(("confirm", "seeds", place), "must be fresh: no seed of the screen", seed)
+        fixed = 1 + len(self.cells) + len(self.controls)
+        least = (fixed + 1) * len(self.screen.seeds)
+        if self.screen.trials is not None and self.screen.trials < least:
+            says = (
+                f"must be at least {least}: {len(self.screen.seeds)} seeds of the baseline, "
+                f"{fixed - 1} extra cells and controls, and one configuration to search"
+            )
+            yield Misfit(("screen", "trials"), says, self.screen.trials)
+
+    @property
+    def objective(self) -> str:
+        """The metric the study minimises, e.g. 'fid_10k'."""
+        return self.recipe.eval.objective

@@ -1,0 +1,162 @@
+"""The knobs of Dispersive Loss as a study writes them: which blocks, and lists or ranges of lambda and tau."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Annotated, Literal, Self
+
+from pydantic import BeforeValidator, ConfigDict, Discriminator, Field, Tag, model_validator
+from pydantic_core import InitErrorDetails
+
+from sweeper.study.misfit import Loc, Misfit
+from trainer.recipe import Frozen, TauUnits, Variant
+
+AsWritten = int | float | str | tuple[int | float, ...]
+
+
+def _one_block(given: object) -> object:
+    """Refuse in one sentence what pydantic would refuse once for every member of the union."""
+    is_index = isinstance(given, int) and not isinstance(given, bool) and given >= 0
+    is_fraction = isinstance(given, float) and 0 <= given <= 1
+    if not (is_index or is_fraction or given == "all"):
+        raise ValueError("must be an index from 0, a fraction of the depth such as 0.25, 'all', or a list of these")
+    return given
+
+
+def _one_of_several(given: object) -> object:
+    if given == "all":
+        raise ValueError("must be an index or a fraction of the depth; 'all' stands alone, not in a list")
+    return _one_block(given)
+
+
+def _block_shape(given: object) -> str:
+    """Choose the one member of the union that a value is meant for, so that only its mistakes are told."""
+    return "<list>" if isinstance(given, (list, tuple)) else "<one>"
+
+
+def _axis_shape(given: object) -> str:
+    return "<list>" if isinstance(given, (list, tuple)) else "<range>"
+
+
+def _list_or_range(given: object) -> object:
+    if not isinstance(given, (list, tuple, dict, Range)):
+        raise ValueError("must be a list such as [0.25, 0.5] or a range such as {low: 0.001, high: 0.1, count: 5}")
+    return given
+
+
+class Range(Frozen):
+    """An interval of a knob: `count` points for a grid, a continuous interval for random and tpe."""
+
+    low: float = Field(gt=0)
+    high: float = Field(gt=0)
+    count: int = Field(ge=2, le=100_000)
+    scale: Literal["linear", "log"] = "log"
+
+    @model_validator(mode="after")
+    def _low_below_high(self) -> Self:
+        if self.low >= self.high:
+            raise ValueError(f"low must be below high, not {self.low:g} and {self.high:g}")
+        return self
+
+    def points(self) -> tuple[float, ...]:
+        """The grid's points, both ends included, rounded to 6 significant digits."""
+        forward, back = (math.log, math.exp) if self.scale == "log" else (float, float)
+        low, high = forward(self.low), forward(self.high)
+        step = (high - low) / (self.count - 1)
+        return tuple(float(f"{back(low + step * i):.6g}") for i in range(self.count))
+
+
+Index = Annotated[int, Field(ge=0, strict=True)]
+Depth = Annotated[float, Field(ge=0, le=1, strict=True)]
+OneBlock = Annotated[Index | Depth | Literal["all"], BeforeValidator(_one_block)]
+BlockList = Annotated[tuple[Annotated[Index | Depth, BeforeValidator(_one_of_several)], ...], Field(min_length=1)]
+Block = Annotated[Annotated[OneBlock, Tag("<one>")] | Annotated[BlockList, Tag("<list>")], Discriminator(_block_shape)]
+
+Positive = Annotated[float, Field(gt=0)]
+Points = Annotated[tuple[Positive, ...], Field(min_length=1)]
+Axis = Annotated[
+    Annotated[Range, Tag("<range>")] | Annotated[Points, Tag("<list>")],
+    Discriminator(_axis_shape),
+    BeforeValidator(_list_or_range),
+]
+
+
+def block_indices(block: AsWritten, depth: int) -> tuple[int, ...]:
+    """Resolve a block as written to 0-based indices in a model of `depth` blocks.
+
+    An int is an index; a float is a fraction of the depth, floor(fraction * depth), with 1.0 the last block, so
+    the paper's depth/4 is 0.25; 'all' is every block; a list is several. Raises ValueError outside the depth.
+    """
+    if block == "all":
+        return tuple(range(depth))
+    if isinstance(block, tuple):
+        return tuple(sorted({index for one in block for index in block_indices(one, depth)}))
+    if isinstance(block, float):
+        return (min(int(block * depth), depth - 1),)
+    if not isinstance(block, int) or not 0 <= block < depth:
+        raise ValueError(f"must be within this model's depth {depth}, 0 to {depth - 1}")
+    return (block,)
+
+
+class Space(Frozen):
+    """The knobs a study turns. The baseline, lambda 0, is always included and not written here."""
+
+    # A dump must be readable by the model that wrote it, and only YAML's word `lambda` is.
+    model_config = ConfigDict(serialize_by_alias=True)
+
+    block: Annotated[tuple[Block, ...], Field(min_length=1)]
+    lam: Axis = Field(alias="lambda")
+    tau: Axis = (1.0,)
+    variant: Annotated[tuple[Variant, ...], Field(min_length=1)] = ("l2",)
+    tau_units: TauUnits = "absolute"
+
+
+class ExtraCell(Frozen):
+    """A setting of its own, marked in the guide; one that the grid already has is marked there."""
+
+    model_config = ConfigDict(serialize_by_alias=True)
+
+    label: str = Field(min_length=1, max_length=80)
+    block: Block
+    lam: Positive = Field(alias="lambda")
+    tau: Positive = 1.0
+    variant: Variant = "l2"
+    tau_units: TauUnits = "absolute"
+
+
+def values(axis: Iterable[float] | Range) -> tuple[float, ...]:
+    """Return the points of an axis, each once, in the order written."""
+    return tuple(dict.fromkeys(axis.points() if isinstance(axis, Range) else axis))
+
+
+def misfits(space: Space, cells: Sequence[ExtraCell], depth: int) -> Iterator[InitErrorDetails]:
+    """Yield what is wrong with the settings of a study whose model has `depth` blocks."""
+    for place, variant in enumerate(space.variant):
+        if space.tau_units == "relative" and variant != "l2":
+            yield Misfit(("space", "variant", place), "must be l2 where tau_units is relative", variant).details()
+    for place, block in enumerate(space.block):
+        yield from _outside(block, depth, ("space", "block", place))
+    seen: dict[tuple[object, ...], int] = {}
+    for place, cell in enumerate(cells):
+        if cell.tau_units == "relative" and cell.variant != "l2":
+            says = "must be l2 where tau_units is relative"
+            yield Misfit(("cells", place, "variant"), says, cell.variant).details()
+        outside = list(_outside(cell.block, depth, ("cells", place, "block")))
+        yield from outside
+        if not outside:
+            tau = None if cell.variant == "covariance" else cell.tau
+            setting = (block_indices(cell.block, depth), cell.lam, tau, cell.variant, cell.tau_units)
+            first = seen.setdefault(setting, place)
+            if first != place:
+                says = f"must be a setting of its own, but repeats cells.{first}"
+                yield Misfit(("cells", place), says, cell.label).details()
+
+
+def _outside(block: AsWritten, depth: int, loc: Loc) -> Iterator[InitErrorDetails]:
+    parts = [((*loc, place), one) for place, one in enumerate(block)] if isinstance(block, tuple) else [(loc, block)]
+    for where, one in parts:
+        try:
+            block_indices(one, depth)
+        except ValueError as error:
+            yield Misfit(where, str(error), one).details()
