@@ -15,6 +15,7 @@ import typer
 from sweeper.errors import SweeperError
 
 if TYPE_CHECKING:
+    from sweeper.records import Stage
     from sweeper.study import Study
     from sweeper.workspace import Workspace
 
@@ -119,13 +120,15 @@ def run(
 ) -> None:
     """Run a study to its guide; the same command continues one that was stopped."""
     study = _study(file, set_)
+    from sweeper.provenance import command_line
     from sweeper.run import run as run_study
 
     if not yes and sys.stdin.isatty() and sys.stderr.isatty():
         _ask(study)
     place = _workspace(workspace, tracking, store)
-    only = stage.value if stage else None
-    result = run_study(study, place, reports, _console(), only, address)  # type: ignore[arg-type]
+    only: Stage | None = stage.value if stage else None
+    command = command_line(file, set_ or (), only)
+    result = run_study(study, place, reports, _console(), command, only, address)
     _say(result.summary(file))
     if result.guide:
         typer.echo(str(result.guide))
@@ -135,13 +138,14 @@ def run(
 @app.command()
 def status(
     file: File,
+    set_: Set = None,
     as_json: AsJson = False,
     workspace: Root = Path(".sweeper"),
     tracking: Tracking = None,
     store: Store = None,
 ) -> None:
     """Count a study's trials by state, as planned, as Optuna has them and as MLflow has them."""
-    study = _study(file, None)
+    study = _study(file, set_)
     from sweeper.counting import status_of
 
     found = status_of(study, _workspace(workspace, tracking, store))
@@ -151,20 +155,22 @@ def status(
 @app.command()
 def report(
     file: File,
+    set_: Set = None,
     workspace: Root = Path(".sweeper"),
     tracking: Tracking = None,
     reports: Reports = Path("reports"),
 ) -> None:
     """Write a study's guide again, from its record alone."""
-    study = _study(file, None)
+    study = _study(file, set_)
     from sweeper.run import write
 
-    typer.echo(str(write(study.name, _workspace(workspace, tracking, None), reports)))
+    typer.echo(str(write(study.name, _workspace(workspace, tracking, None), reports).guide))
 
 
 @app.command()
 def export(
     file: File,
+    set_: Set = None,
     format_: Annotated[TableFormat, typer.Option("--format", help="What to write.")] = TableFormat.csv,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="File to write; default: CSV to stdout.", show_default=False)
@@ -173,7 +179,7 @@ def export(
     tracking: Tracking = None,
 ) -> None:
     """Write one row a trial and rung, with every parameter and metric."""
-    study = _study(file, None)
+    study = _study(file, set_)
     from sweeper.export import export as export_table
 
     place = _workspace(workspace, tracking, None)
@@ -202,7 +208,7 @@ def schema() -> None:
 def main() -> None:
     """Run the command line; a user's mistake ends in one message and its exit code, never in a traceback."""
     with _clean_errors():
-        app()
+        app(prog_name="sweeper")
 
 
 @contextmanager

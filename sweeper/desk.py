@@ -57,7 +57,8 @@ class Desk:
         """Open or continue the study; trials that were running when it was last left are handed out first."""
         self._study, self._stages, self._places, self._provenance = study, deque(stages), places, provenance
         self._started = time.time()
-        self._ledger = Ledger(places.tracking_uri, places.artifacts, places.folder / "outbox.jsonl", study.name)
+        self._outbox = places.folder / "outbox.jsonl"
+        self._ledger = Ledger(places.tracking_uri, places.artifacts, self._outbox, study.name)
         self._ledger.study_opened(study, provenance)
         self._cohorts = CohortFolder(places.folder / "cohorts")
         self._running: dict[str, _Running] = {}
@@ -66,7 +67,6 @@ class Desk:
         self._lanes = lane_count(study, "cuda" if study.resources.gpus else "cpu")
         self._fid_difference = provenance.torch_fidelity_difference
         self._fid_checked_by: str | None = None
-        self._first_step_at: float | None = None
         self._stage: Stage = stages[0]
         self._open_stage()
 
@@ -115,7 +115,6 @@ class Desk:
     def started(self, cohort: str, attempt: int) -> None:
         """Record that an attempt's training begins."""
         running = self._current(cohort, attempt)
-        self._first_step_at = self._first_step_at or time.time()
         for key in sorted(running.living):
             self._ledger.trial_started(running.specs[key], attempt)
 
@@ -160,15 +159,15 @@ class Desk:
         counts: Counter[TrialState] = Counter()
         for search in self._searches.values():
             counts.update(search.states().values())
-        best = self._search.best()
-        trouble = self._ledger.trouble
+        best, trouble, rejected = self._search.best(), self._ledger.trouble, self._ledger.rejected
+        messages = [f"recording is delayed: {trouble}"] if trouble else []
+        if rejected:
+            messages.append(f"{rejected} events could not be recorded and lie in {self._outbox}.rejected")
         return Progress(
             stage=self._stage,
             counts=dict(counts),
-            best=f"{best[0].cell.label}: {self._study.objective} {best[1]:.1f}" if best else "",
-            total_trials=sum(counts.values()),
-            messages=(f"recording is delayed: {trouble}",) if trouble else (),
-            first_step_at=self._first_step_at,
+            lowest=f"{best.trial.cell.label}: {self._study.objective} {best.value:.3g}" if best else "",
+            messages=tuple(messages),
         )
 
     def close(self, interrupted: bool, timeout: float) -> bool:
@@ -204,6 +203,8 @@ class Desk:
         stored = {trial.key for cohort in self._left for trial in cohort.trials}
         # Claimed, but the crash came before the cohort was stored.
         self._left.extend(self._cohorts.store([spec]) for key, spec in running.items() if key not in stored)
+        # A crash may have come between a drop and its record.
+        self._record_dropped()
 
     def _takes_fid_check(self, cohort: str, running: _Running) -> bool:
         # Once a study, by the first cohort with a baseline.
@@ -226,6 +227,9 @@ class Desk:
     def _judge(self, running: _Running) -> None:
         for key in sorted(self._search.judge(sorted(running.living))):
             self._finish(running, key, "pruned", "stopped: clearly behind")
+        self._record_dropped()
+
+    def _record_dropped(self) -> None:
         for spec in self._search.take_dropped():
             self._ledger.trial_finished(spec, "pruned", "never started: its configuration is out of the race")
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import torch
 
 from sweeper.errors import DataError, StudyError
-from sweeper.plan import cells
 from sweeper.study import Study
 from trainer import data as trainer_data
 from trainer.model import SiT
@@ -13,11 +14,11 @@ from trainer.recipe import Recipe
 
 
 def check_fit(study: Study) -> None:
-    """Load the data of every recipe and lay out its model.
+    """Load the data of every recipe, lay out its model and look for the extractor's weights.
 
     Raises DataError for data that cannot be read, StudyError for a model that does not fit it.
     """
-    for recipe in {cell.overrides: cell.recipe(study.recipe) for cell in cells(study)}.values():
+    for recipe in (study.recipe, *(study.recipe.override(arm.set) for arm in study.controls)):
         _check(recipe)
 
 
@@ -26,6 +27,8 @@ def _check(recipe: Recipe) -> None:
         data = trainer_data.load(recipe.data)
     except trainer_data.DataError as error:
         raise DataError(str(error), "correct recipe.data in the study") from error
+    if recipe.eval.weights is not None and not Path(recipe.eval.weights).is_file():
+        raise DataError(f"{recipe.eval.weights}: no such weight file", "correct recipe.eval.weights in the study")
     try:
         SiT(recipe.model, data.shape, data.classes, recipe.train.time_scale, torch.device("cpu"))
     except ValueError as error:

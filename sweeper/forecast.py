@@ -31,7 +31,7 @@ class Forecast(NamedTuple):
 def forecast(study: Study) -> Forecast:
     """Plan and calibrate a study on this machine. Raises DataError or StudyError where data and model do not fit."""
     check_fit(study)
-    planned = size(study)
+    planned = size(study, "cuda" if study.resources.gpus else "cpu")
     cost = calibrate(study.recipe, study.resources.cpus)
     slots = study.resources.slots or max(1, (os.cpu_count() or 1) // study.resources.cpus)
     return Forecast(

@@ -41,8 +41,8 @@ class Clock:
         parts += [
             f"{counts[state]} {state}" for state in ("pruned", "diverged", "failed", "running") if state in counts
         ]
-        if progress.best:
-            parts.append(f"lowest so far {progress.best}")
+        if progress.lowest:
+            parts.append(f"lowest so far {progress.lowest}")
         return " · ".join([*parts, *self._left(finished, sum(counts.values()) - finished)])
 
     def _left(self, finished: int, waiting: int) -> list[str]:

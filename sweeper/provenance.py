@@ -6,7 +6,7 @@ import os
 import platform
 import shlex
 import subprocess
-import sys
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -16,11 +16,11 @@ from sweeper.records import Provenance
 PACKAGES = ("sweeper", "torch", "torch-fidelity", "ray", "optuna", "mlflow", "numpy", "scikit-learn")
 
 
-def gather() -> Provenance:
-    """Describe this run; a machine without git, or code outside a checkout, has no commit."""
+def gather(command: str) -> Provenance:
+    """Describe a run of `command`; a machine without git, or code outside a checkout, has no commit."""
     commit = _git("rev-parse", "HEAD")
     return Provenance(
-        command=shlex.join(["sweeper", *sys.argv[1:]]),
+        command=command,
         commit=commit or "unknown",
         dirty=bool(commit and _git("status", "--porcelain", "--untracked-files=no")),
         versions={"python": platform.python_version()} | {name: _version(name) for name in PACKAGES},
@@ -28,6 +28,13 @@ def gather() -> Provenance:
         started=datetime.now(UTC).isoformat(timespec="seconds"),
         wall_s=0.0,
     )
+
+
+def command_line(file: Path, overrides: Sequence[str], stage: str | None) -> str:
+    """Return the command that repeats a run anywhere: without workspaces and URLs, which are this machine's own."""
+    shown = file.name if file.is_absolute() else str(file)
+    changes = [part for override in overrides for part in ("--set", override)]
+    return shlex.join(["sweeper", "run", shown, *changes, *(["--stage", stage] if stage else [])])
 
 
 def _version(package: str) -> str:

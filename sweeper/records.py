@@ -144,8 +144,5 @@ class Progress(Frozen):
 
     stage: Stage
     counts: dict[TrialState, int]
-    best: str = ""
-    finished_trials: int = 0
-    total_trials: int = 0
+    lowest: str = ""
     messages: tuple[str, ...] = ()
-    first_step_at: float | None = None

@@ -51,9 +51,10 @@ class Workspace:
         try:
             lock.acquire(timeout=0)
         except Timeout:
-            holder = (self.folder(study) / "holder").read_text().strip()
+            holder = self.folder(study) / "holder"
+            process = holder.read_text() if holder.exists() else "unknown"
             raise ConflictError(
-                f"study {study!r} is being run by process {holder}", "wait for it, or stop it and run again"
+                f"study {study!r} is being run by process {process}", "wait for it, or stop it and run again"
             ) from None
         try:
             (self.folder(study) / "holder").write_text(str(os.getpid()))

@@ -1,8 +1,8 @@
 """`make bench`: what a study costs end to end, written as a dated note under reports/.
 
-Runs a shipped study with the command a user types, in a fresh workspace, and measures from outside: wall time, time to
-the first training step, memory of the whole process tree, and the share of the slots' time not spent in training or
-evaluation (Ray, Optuna, MLflow, start-up and idle slots together).
+Runs a shipped study with the command a user types, in a fresh workspace (its guide is written, too), and measures from
+outside: wall time, time to the first training step, memory of the whole process tree, and the share of the slots' time
+not spent in training or evaluation (Ray, Optuna, MLflow, start-up and idle slots together).
 """
 
 from __future__ import annotations
@@ -64,11 +64,11 @@ def _proportional(pid: int) -> int:
     return int(found[1]) * 1024 if found else 0
 
 
-def measure(study: Path, workspace: Path) -> Measured:
-    """Run `sweeper run` on a study in `workspace` and watch it."""
+def measure(study: Path, workspace: Path, reports: Path) -> Measured:
+    """Run `sweeper run` on a study in `workspace` and watch it; the guide goes to `reports`."""
     name = read_study_file(study).name
     command = [sys.executable, "-c", "from sweeper.cli import main; main()", "run", str(study), "--yes"]
-    command += ["--workspace", str(workspace), "--reports", str(workspace / "reports")]
+    command += ["--workspace", str(workspace), "--reports", str(reports)]
     peaks: list[int] = []
     launched, begun = time.time(), time.perf_counter()
     with subprocess.Popen(command, stdin=subprocess.DEVNULL) as process:
@@ -139,7 +139,7 @@ def main() -> None:
     runs = []
     for _ in range(given.repeat):
         with tempfile.TemporaryDirectory() as folder:
-            runs.append(measure(given.study, Path(folder)))
+            runs.append(measure(given.study, Path(folder), given.reports))
     study = read_study_file(given.study)
     slots = study.resources.slots or max(1, (os.cpu_count() or 1) // study.resources.cpus)
     name = f"bench_{study.name}_{os.cpu_count()}cores_{datetime.now(UTC):%Y-%m-%d}.md"

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from sweeper.errors import ConflictError, SetupError, StudyError
+from sweeper.errors import ConflictError, SetupError
 from sweeper.records import Cell, TrialSpec
 from sweeper.search import Search, state_counts
-from sweeper.study.model import Study
+from sweeper.search.store import Store
 from tests.sweeper.search_specs import BASELINE, CONTROL, GRID, cell, study, trials
 
 STEPS = (50, 100)
@@ -135,6 +135,28 @@ def test_the_race_drops_the_waiting_seeds_of_a_hopeless_configuration_and_tells_
     assert Search(url, study(), "screen", trials()).take_dropped() == dropped
 
 
+def test_a_drop_that_a_crash_cut_short_is_completed_by_opening(
+    url: str, opened: Search, monkeypatch: pytest.MonkeyPatch
+):
+    run_seed(opened, FAR, seed=0)
+    finish, writes = Store.finish, []
+
+    def once(*args: object) -> None:
+        writes.append(args)
+        if len(writes) > 1:
+            raise KeyboardInterrupt
+        finish(*args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Store, "finish", once)
+    with pytest.raises(KeyboardInterrupt):
+        opened.judge([])
+    monkeypatch.undo()
+    assert opened.counts()["pruned"] == 1
+    reopened = Search(url, study(), "screen", trials())
+    assert reopened.counts() == {"complete": 6, "pruned": 2, "waiting": 10}
+    assert [(trial.cell, trial.seed) for trial in reopened.take_dropped()] == [(GRID[1], 1), (GRID[1], 2)]
+
+
 def test_a_running_trial_of_a_hopeless_configuration_stops_unless_it_reached_the_last_rung(opened: Search):
     run_seed(opened, FAR, seed=0)
     second = {trial.cell: trial for trial in opened.claim(5)}[GRID[1]]
@@ -204,93 +226,6 @@ def test_best_is_the_complete_trial_with_the_lowest_objective(opened: Search):
     found = opened.best()
     assert found is not None
     assert found == (trials()[1], 20.0)
-
-
-def searched(sampler: str, budget: int, **space: object) -> Study:
-    axes = {"block": [0, 1], "lambda": {"low": 0.001, "high": 1.0, "count": 5}, "tau": [0.5, 1.0], **space}
-    return study(space=axes, screen={"seeds": 3, "sampler": sampler, "trials": budget}, controls=[])
-
-
-def settings(search: Search) -> list[str]:
-    """Labels of the configurations, in order of creation."""
-    return list(dict.fromkeys(entry.spec.cell.label for entry in search._entries.values()))
-
-
-def run_out(search: Search, lanes: int = 1, fid: float = 20.0) -> list[TrialSpec]:
-    """Run everything a search has to give, and return it in the order claimed."""
-    claimed: list[TrialSpec] = []
-    while batch := search.claim(lanes):
-        claimed += batch
-        for trial in batch:
-            complete(search, trial, fid * (1 + trial.cell.dispersion.lam))
-    return claimed
-
-
-@pytest.mark.parametrize("sampler", ["random", "tpe"])
-def test_proposals_fill_the_budget_with_whole_configurations_first_seeds_first(url: str, sampler: str):
-    search = Search(url, searched(sampler, 20), "screen", trials((BASELINE,)))
-    assert not search.done()
-    claimed = run_out(search, lanes=2)
-    assert [trial.seed for trial in claimed] == [0] * 6 + [1] * 6 + [2] * 6
-    assert len({trial.key for trial in claimed}) == 18
-    assert len({trial.cell.key for trial in claimed}) == 6
-    assert search.done()
-    assert search.counts() == {"complete": 18}
-
-
-@pytest.mark.parametrize("sampler", ["random", "tpe"])
-def test_proposals_lie_in_the_space_and_are_drawn_alike_again(tmp_path: Path, sampler: str):
-    runs = []
-    for name in ("one", "two"):
-        search = Search(f"sqlite:///{tmp_path}/{name}.db", searched(sampler, 45), "screen", trials((BASELINE,)))
-        run_out(search)
-        runs.append(settings(search))
-        for entry in search._entries.values():
-            setting = entry.spec.cell.dispersion
-            if entry.spec.cell.role == "grid":
-                assert 0.001 <= setting.lam <= 1
-                assert setting.blocks in {(0,), (1,)}
-                assert setting.tau in {0.5, 1.0}
-    assert runs[0] == runs[1]
-    assert len(set(runs[0])) == 15
-
-
-def test_tpe_learns_where_random_does_not(tmp_path: Path):
-    """With the objective rising in lambda, the later half of tpe's proposals lies lower than random's."""
-    late = {}
-    for sampler in ("random", "tpe"):
-        given = searched(sampler, 90).model_copy(update={"name": sampler})
-        search = Search(f"sqlite:///{tmp_path}/{sampler}.db", given, "screen", trials((BASELINE,)))
-        run_out(search)
-        lams = [e.spec.cell.dispersion.lam for e in search._entries.values() if e.spec.seed == 0]
-        late[sampler] = sorted(lams[-12:])[6]
-    assert late["tpe"] < late["random"] / 2
-
-
-@pytest.mark.parametrize("sampler", ["random", "tpe"])
-def test_a_space_of_lists_gives_each_of_its_configurations_once_and_then_no_more(url: str, sampler: str):
-    lists = searched(sampler, 99, **{"lambda": [0.1, 0.2], "variant": ["l2", "covariance"]})
-    search = Search(url, lists, "screen", trials((BASELINE,)))
-    run_out(search, lanes=3)
-    # covariance has no tau: 2 blocks x 2 lambdas x (2 taus + 1).
-    assert len(settings(search)) == 1 + 12
-    assert search.done()
-
-
-def test_marked_cells_of_a_search_are_given_trials_and_not_proposals(url: str):
-    outside = cell(3, 5.0, tau=2.0)
-    marked = {"label": "odd", "block": 3, "lambda": 5.0, "tau": 2.0}
-    given = searched("tpe", 18).model_copy(update={"cells": study(cells=[marked]).cells})
-    search = Search(url, given, "screen", trials((BASELINE, outside)))
-    run_out(search)
-    assert search.counts() == {"complete": 18}
-    assert settings(search)[:2] == ["baseline", outside.label]
-
-
-def test_given_trials_beyond_the_budget_are_refused(url: str):
-    with pytest.raises(StudyError, match=r"screen\.trials is 12") as caught:
-        Search(url, searched("random", 12), "screen", trials((BASELINE, *GRID)))
-    assert "at least 18" in caught.value.remedy
 
 
 def test_a_store_that_cannot_be_opened_is_a_fault_of_the_environment(tmp_path: Path):

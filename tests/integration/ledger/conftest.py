@@ -1,4 +1,4 @@
-"""Databases whose tables are created once a session, by the code under test."""
+"""Workspaces for ledger tests."""
 
 from __future__ import annotations
 
@@ -6,18 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from sweeper.ledger import tracking
-from sweeper.ledger.mlflow_process import prepare_environment
 from tests.integration.ledger.ledger_life import Home, NewHome
-
-
-@pytest.fixture(scope="session")
-def tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A database created as a first run creates it."""
-    prepare_environment()
-    file = tmp_path_factory.mktemp("tables") / "mlflow.db"
-    tracking.Tracker(f"sqlite:///{file}", None, "another_study")
-    return file
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import socket
-import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from sweeper.ledger.events import AnyEvent
 from sweeper.ledger.writer import Ledger
 from sweeper.records import Cell, Facts, Provenance, Rung, TrialSpec
 from sweeper.study.model import Study
+from tests.conftest import copy_database
 from trainer.recipe import Dispersion
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256))
@@ -83,10 +83,7 @@ class Home:
     @classmethod
     def over(cls, tables: Path, folder: Path) -> Home:
         """A workspace in an empty folder, with a copy of a database."""
-        source, copy = sqlite3.connect(tables), sqlite3.connect(folder / "mlflow.db")
-        source.backup(copy)
-        source.close()
-        copy.close()
+        copy_database(tables, folder / "mlflow.db")
         return cls(folder)
 
     def room(self, name: str) -> Home:

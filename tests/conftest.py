@@ -1,0 +1,28 @@
+"""What tests of several packages share."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+
+def copy_database(source: Path, target: Path) -> None:
+    """Copy a SQLite database whole: what was written last may still lie in its write-ahead log."""
+    with closing(sqlite3.connect(source)) as read, closing(sqlite3.connect(target)) as written:
+        read.backup(written)
+
+
+@pytest.fixture(scope="session")
+def tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An MLflow database created as a first run creates it, once a session: it takes seconds."""
+    from sweeper.ledger.mlflow_process import prepare_environment
+
+    prepare_environment()
+    from sweeper.ledger import tracking
+
+    file = tmp_path_factory.mktemp("tables") / "mlflow.db"
+    tracking.Tracker(f"sqlite:///{file}", None, "another_study")
+    return file

@@ -1,0 +1,68 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from sweeper.errors import ConflictError
+from sweeper.study import Study
+from sweeper.workspace import Workspace
+
+
+def study(**changes: object) -> Study:
+    return Study.model_validate(
+        {"name": "one", "question": "?", "space": {"block": [1], "lambda": [0.1]}, "confirm": {"top": 1}} | changes
+    )
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    place = Workspace(tmp_path / "ws")
+    place.prepare("one")
+    return place
+
+
+def test_everything_lies_under_the_root_unless_a_url_says_otherwise(tmp_path):
+    own = Workspace(tmp_path)
+    assert own.tracking_uri == f"sqlite:///{tmp_path}/mlflow.db"
+    assert own.store_url == f"sqlite:///{tmp_path}/optuna.db"
+    other = Workspace(tmp_path, tracking="http://host:5000", store="postgresql://host/db")
+    assert (other.tracking_uri, other.store_url) == ("http://host:5000", "postgresql://host/db")
+    assert other.artifacts is None
+
+
+def test_a_study_is_held_by_one_process_and_freed_when_that_dies(workspace):
+    code = (
+        "import sys, pathlib; from sweeper.workspace import Workspace\n"
+        "with Workspace(pathlib.Path(sys.argv[1])).lock('one'):\n"
+        "    print('held', flush=True); sys.stdin.read()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(workspace.root)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as holder:
+        assert holder.stdout is not None
+        holder.stdout.readline()
+        with pytest.raises(ConflictError, match=f"being run by process {holder.pid}"), workspace.lock("one"):
+            pass
+        holder.kill()
+        holder.wait()
+    with workspace.lock("one"):
+        pass
+
+
+def test_the_same_study_may_come_back_with_other_words_and_resources(workspace):
+    workspace.remember(study(), confirming=False)
+    workspace.remember(study(question="Really?", resources={"slots": 1}), confirming=False)
+
+
+def test_another_recipe_under_the_same_name_is_a_conflict(workspace):
+    workspace.remember(study(), confirming=False)
+    with pytest.raises(ConflictError, match=r"recipe\.train\.steps: 800 -> 5"):
+        workspace.remember(study(recipe={"train": {"steps": 5}}), confirming=False)
+
+
+def test_confirm_may_change_until_that_stage_has_begun(workspace):
+    workspace.remember(study(), confirming=False)
+    workspace.remember(study(confirm={"top": 2}), confirming=True)
+    with pytest.raises(ConflictError, match=r"confirm\.top: 2 -> 3"):
+        workspace.remember(study(confirm={"top": 3}), confirming=False)
