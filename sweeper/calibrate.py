@@ -23,12 +23,12 @@ class Cost(NamedTuple):
     per_evaluation: float
 
 
-def calibrate(recipe: Recipe, cpus: int) -> Cost:
-    """Time the baseline's steps and sampling on this machine's CPU, or GPU if there is one; takes seconds.
+def calibrate(recipe: Recipe, cpus: int, gpu: bool) -> Cost:
+    """Time the baseline's steps and sampling on this machine, on its GPU if the study uses one; takes seconds.
 
     Feature extraction and FID are not timed: at compact scale they add about a tenth to an evaluation.
     """
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = torch.device("cuda" if gpu else "cpu")
     torch.set_num_threads(cpus)
     data: Dataset = load(recipe.data)
     evaluator = Evaluator(recipe.eval, data, Path(), device)

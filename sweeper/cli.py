@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sweeper.errors import SweeperError
+from sweeper.errors import SetupError, SweeperError
 
 if TYPE_CHECKING:
     from sweeper.records import Stage
@@ -162,9 +162,9 @@ def report(
 ) -> None:
     """Write a study's guide again, from its record alone."""
     study = _study(file, set_)
-    from sweeper.run import write
+    from sweeper.publish import publish
 
-    typer.echo(str(write(study.name, _workspace(workspace, tracking, None), reports).guide))
+    typer.echo(str(publish(study.name, _workspace(workspace, tracking, None), reports).guide))
 
 
 @app.command()
@@ -220,9 +220,9 @@ def _clean_errors() -> Iterator[None]:
         if error.remedy:
             _say(f"  {error.remedy}")
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        _say("interrupted; the same command continues")
-        sys.exit(130)
+    except OSError as error:
+        _say(f"error: {error.filename or 'input or output'}: {error.strerror or error}")
+        sys.exit(SetupError.exit_code)
 
 
 def _study(file: Path, changes: list[str] | None) -> Study:

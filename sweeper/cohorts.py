@@ -9,7 +9,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from sweeper.records import TrialSpec
+from sweeper.records import Stage, TrialSpec
 
 LANES = "lanes.json"
 
@@ -41,19 +41,27 @@ class CohortFolder:
         part.replace(folder / LANES)
         return StoredCohort(name, tuple(trials))
 
-    def unfinished(self, running: Collection[str]) -> list[StoredCohort]:
-        """Return the stored cohorts with a trial among `running` (keys); the others' folders are removed."""
+    def unfinished(self, running: Collection[str], stage: Stage) -> list[StoredCohort]:
+        """Return a stage's stored cohorts with a trial among `running` (keys); its other folders are removed.
+
+        A folder whose lanes cannot be read counts as finished: its trials are handed out again one by one.
+        """
         found = []
         for folder in sorted(self._root.glob("*/")):
-            lanes = folder / LANES
-            listed = json.loads(lanes.read_text()) if lanes.exists() else []
-            trials = tuple(TrialSpec.model_validate(each) for each in listed)
+            trials = _lanes(folder / LANES)
             if any(trial.key in running for trial in trials):
                 found.append(StoredCohort(folder.name, trials))
-            else:
+            elif all(trial.stage == stage for trial in trials):
                 self.remove(folder.name)
         return found
 
     def remove(self, name: str) -> None:
         """Forget a finished cohort and its checkpoint."""
         shutil.rmtree(self._root / name, ignore_errors=True)
+
+
+def _lanes(path: Path) -> tuple[TrialSpec, ...]:
+    try:
+        return tuple(TrialSpec.model_validate(each) for each in json.loads(path.read_text()))
+    except (OSError, ValueError):
+        return ()

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from sweeper.cohorts import CohortFolder, StoredCohort
-from sweeper.errors import StaleAttemptError
+from sweeper.errors import StaleAttemptError, StudyError
 from sweeper.ledger import Ledger
 from sweeper.plan import cells, confirm_trials, lane_count, rung_steps, screen_trials
 from sweeper.records import (
@@ -23,24 +22,25 @@ from sweeper.records import (
     TrialState,
 )
 from sweeper.search import Search
+from sweeper.spent import Spent
 from sweeper.study import Study
 
 
 @dataclass(frozen=True)
 class Places:
-    """Where a desk keeps what it owns; plain values, so that they travel to its process."""
+    """Where a desk keeps what it owns, and the folder relative paths start from; plain values that can travel."""
 
     store_url: str
     tracking_uri: str
     artifacts: Path | None
     folder: Path
     cache: Path
+    base: Path
 
 
 @dataclass
 class _Running:
     # A cohort in work: its trials, the keys still wanted, and the attempt that may report.
-    stage: Stage
     trials: tuple[TrialSpec, ...]
     living: set[str]
     attempt: int = 0
@@ -54,46 +54,64 @@ class Desk:
     """Decides which cohort runs next and which trials survive; every decision is on disk before it is told."""
 
     def __init__(self, study: Study, stages: Sequence[Stage], places: Places, provenance: Provenance) -> None:
-        """Open or continue the study; trials that were running when it was last left are handed out first."""
-        self._study, self._stages, self._places, self._provenance = study, deque(stages), places, provenance
-        self._started = time.time()
-        self._outbox = places.folder / "outbox.jsonl"
-        self._ledger = Ledger(places.tracking_uri, places.artifacts, self._outbox, study.name)
-        self._ledger.study_opened(study, provenance)
+        self._study, self._stages, self._places = study, deque(stages), places
+        self._stage: Stage = stages[0]
+        self._spent = Spent(places.folder, provenance)
         self._cohorts = CohortFolder(places.folder / "cohorts")
         self._running: dict[str, _Running] = {}
         self._left: deque[StoredCohort] = deque()
         self._searches: dict[Stage, Search] = {}
         self._lanes = lane_count(study, "cuda" if study.resources.gpus else "cpu")
-        self._fid_difference = provenance.torch_fidelity_difference
         self._fid_checked_by: str | None = None
-        self._stage: Stage = stages[0]
-        self._open_stage()
+        self._halted = ""
+
+    def open(self) -> None:
+        """Open or continue the study; trials that were running when it was last left are handed out first.
+
+        Raises StudyError, SetupError or ConflictError as the search and the ledger do.
+        """
+        self._outbox = self._places.folder / "outbox.jsonl"
+        self._ledger = Ledger(self._places.tracking_uri, self._places.artifacts, self._outbox, self._study.name)
+        try:
+            self._open_stage()
+        except BaseException:
+            self._ledger.close(timeout=0)
+            raise
+        self._ledger.study_opened(self._study, self._spent.provenance())
+        self._record_dropped()
 
     def claim(self) -> str | None:
         """Return the name of the next cohort to train, or None if none can be given now (see `done`)."""
-        while not self._left:
+        while not self._left and not self._halted:
             trials = self._search.claim(self._lanes)
             if trials:
                 self._left.append(self._cohorts.store(trials))
-            elif self._search.done() and len(self._stages) > 1:
+            elif self._search.done() and not self._running and len(self._stages) > 1:
                 self._stages.popleft()
                 self._open_stage()
+                self._record_dropped()
             else:
                 return None
+        if self._halted:
+            return None
         cohort = self._left.popleft()
-        states = self._search.states()
-        living = {trial.key for trial in cohort.trials if states[trial.key] == "running"}
-        self._running[cohort.name] = _Running(self._stage, cohort.trials, living)
+        living = {spec.key for spec in self._search.running()} & {trial.key for trial in cohort.trials}
+        self._running[cohort.name] = running = _Running(cohort.trials, living)
+        for key in sorted(living):
+            self._ledger.trial_started(running.specs[key], attempt=1)
         return cohort.name
 
     def done(self) -> bool:
-        """Whether every trial of every stage is decided."""
-        return not self._left and len(self._stages) == 1 and self._search.done()
+        """Whether there is nothing left to hand out: every trial of every stage is decided, or the study halted."""
+        if self._halted:
+            return True
+        return not self._left and not self._running and len(self._stages) == 1 and self._search.done()
 
-    def begin(self, cohort: str) -> Assignment:
-        """Start an attempt at a cohort; attempts before it may no longer report."""
-        running = self._running[cohort]
+    def begin(self, cohort: str) -> Assignment | None:
+        """Start an attempt at a cohort, after which earlier ones may no longer report; None if it is finished."""
+        running = self._running.get(cohort)
+        if running is None:
+            return None
         running.attempt += 1
         recipe = running.trials[0].cell.recipe(self._study.recipe)
         resources = self._study.resources
@@ -107,6 +125,7 @@ class Desk:
             checkpoint=str(self._cohorts.checkpoint(cohort)),
             checkpoint_seconds=resources.checkpoint_seconds,
             cache=str(self._places.cache),
+            base=str(self._places.base),
             cpus=resources.cpus,
             gpu=resources.gpus > 0,
             check_fid=self._takes_fid_check(cohort, running),
@@ -132,7 +151,7 @@ class Desk:
             self._ledger.rung(spec, report.rung, facts)
             if report.grid_png is not None:
                 self._ledger.grid(spec, report.grid_png, report.rung.step)
-            self._fid_difference = report.rung.metrics.get("torch_fidelity_difference", self._fid_difference)
+            self._spent.fid_checked(report.rung.metrics.get("torch_fidelity_difference"))
             if not report.diverged:
                 self._search_report(running, report)
         for report in reports:
@@ -141,18 +160,34 @@ class Desk:
             elif last:
                 self._finish(running, report.key, "complete", "", report.rung.metrics[self._study.objective])
         self._judge(running)
+        self._spent.keep()
         if not running.living:
             self._close(cohort)
         return frozenset(running.living)
 
-    def failed(self, cohort: str, reason: str, attempt: int | None = None) -> None:
-        """Record that a cohort cannot be trained: an error in its worker, or more deaths than retries."""
+    def failed(self, cohort: str, reason: str, attempt: int | None = None, trace: str = "") -> None:
+        """Record that a cohort cannot be trained: an error in its worker, or more deaths than retries.
+
+        `trace` goes to failures.log in the study's folder.
+        """
         running = self._running.get(cohort)
         if running is None or (attempt is not None and attempt != running.attempt):
             return
+        with (self._places.folder / "failures.log").open("a", encoding="utf-8") as log:
+            log.write(f"{', '.join(sorted(running.living))}: {reason}\n{trace}\n")
         for key in sorted(running.living):
             self._finish(running, key, "failed", reason)
         self._close(cohort)
+
+    def halt(self, cohort: str, reason: str, attempt: int) -> None:
+        """Hand out nothing more, since this machine cannot go on; the trials stay undecided and can be continued."""
+        running = self._running.get(cohort)
+        if running is not None and attempt == running.attempt:
+            self._halted = self._halted or reason
+
+    def halted(self) -> str:
+        """Return why the study was halted; empty if it was not."""
+        return self._halted
 
     def progress(self) -> Progress:
         """Return how far the study is."""
@@ -171,18 +206,19 @@ class Desk:
         )
 
     def close(self, interrupted: bool, timeout: float) -> bool:
-        """Write the study's end and deliver what is undelivered; return whether everything arrived."""
+        """Write the study's end and deliver what is undelivered; return whether everything arrived.
+
+        Workers that still run are turned away from now on.
+        """
+        self._running.clear()
+        self._spent.keep()
         failed = any(search.counts().get("failed", 0) for search in self._searches.values())
-        provenance = self._provenance.model_copy(
-            update={
-                "wall_s": self._provenance.wall_s + time.time() - self._started,
-                "torch_fidelity_difference": self._fid_difference,
-            }
-        )
         if interrupted:
-            self._ledger.interrupted(provenance)
+            self._ledger.interrupted(self._spent.provenance())
         else:
-            self._ledger.study_finished(provenance, failed)
+            self._ledger.study_finished(self._spent.provenance(), failed)
+        for search in self._searches.values():
+            search.close()
         return self._ledger.close(timeout)
 
     @property
@@ -193,22 +229,25 @@ class Desk:
         self._stage = self._stages[0]
         trials = screen_trials(self._study)
         if self._stage == "confirm":
-            screened = self._searches.get("screen") or Search(self._places.store_url, self._study, "screen", trials)
+            if "screen" not in self._searches:
+                self._searches["screen"] = Search(self._places.store_url, self._study, "screen", trials)
+            screened = self._searches["screen"]
+            if not screened.done():
+                raise StudyError("the screen is not finished, so nothing can be confirmed", "run without --stage first")
             marked = [cell for cell in cells(self._study) if cell.mark]
             trials = confirm_trials(self._study, [*screened.candidates(), *marked])
         search = Search(self._places.store_url, self._study, self._stage, trials)
         self._searches[self._stage] = search
         running = {spec.key: spec for spec in search.running()}
-        self._left.extend(self._cohorts.unfinished(running.keys()))
+        # A finished cohort's folder may be left by a crash; those of the other stage are none of this one's business.
+        self._left.extend(self._cohorts.unfinished(running.keys(), self._stage))
         stored = {trial.key for cohort in self._left for trial in cohort.trials}
         # Claimed, but the crash came before the cohort was stored.
         self._left.extend(self._cohorts.store([spec]) for key, spec in running.items() if key not in stored)
-        # A crash may have come between a drop and its record.
-        self._record_dropped()
 
     def _takes_fid_check(self, cohort: str, running: _Running) -> bool:
         # Once a study, by the first cohort with a baseline.
-        if self._fid_difference is None and any(trial.cell.role == "baseline" for trial in running.trials):
+        if self._spent.fid_difference is None and any(trial.cell.role == "baseline" for trial in running.trials):
             self._fid_checked_by = self._fid_checked_by or cohort
         return self._fid_checked_by == cohort
 
@@ -239,5 +278,7 @@ class Desk:
         running.living.discard(key)
 
     def _close(self, cohort: str) -> None:
+        if self._fid_checked_by == cohort and self._spent.fid_difference is None:
+            self._fid_checked_by = None  # it ended without a figure: the next baseline is asked
         self._cohorts.remove(cohort)
         del self._running[cohort]

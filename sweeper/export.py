@@ -22,8 +22,12 @@ def export(uri: str, study_name: str, format_: str, output: Path | None, stdout:
             table.to_parquet(output, index=False)
         else:
             table.to_csv(output or stdout, index=False)
+    except BrokenPipeError:
+        raise
     except OSError as error:
-        raise DataError(f"{output} cannot be written: {error.strerror}", "give a file in an existing folder") from error
+        raise DataError(
+            f"{output} cannot be written: {error.strerror or error}", "give a file in an existing folder"
+        ) from error
 
 
 def to_table(record: StudyRecord) -> pd.DataFrame:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from typing import NamedTuple
+
+import torch
 
 from sweeper.calibrate import calibrate
 from sweeper.fit import check_fit
 from sweeper.plan import estimate, rung_steps, size
 from sweeper.progress import duration
+from sweeper.provenance import usable_cores
 from sweeper.study import Study
 
 
@@ -32,8 +34,8 @@ def forecast(study: Study) -> Forecast:
     """Plan and calibrate a study on this machine. Raises DataError or StudyError where data and model do not fit."""
     check_fit(study)
     planned = size(study, "cuda" if study.resources.gpus else "cpu")
-    cost = calibrate(study.recipe, study.resources.cpus)
-    slots = study.resources.slots or max(1, (os.cpu_count() or 1) // study.resources.cpus)
+    cost = calibrate(study.recipe, study.resources.cpus, gpu=study.resources.gpus > 0)
+    slots = study.resources.slots or _slots(study)
     return Forecast(
         study=study.name,
         cells=planned.cells,
@@ -47,6 +49,11 @@ def forecast(study: Study) -> Forecast:
         seconds_per_evaluation=round(cost.per_evaluation, 2),
         seconds=round(estimate(study, cost.per_step, cost.per_evaluation, slots), 1),
     )
+
+
+def _slots(study: Study) -> int:
+    fit = max(1, usable_cores() // study.resources.cpus)
+    return min(fit, max(1, int(torch.cuda.device_count() / study.resources.gpus))) if study.resources.gpus else fit
 
 
 def describe(study: Study, made: Forecast) -> str:

@@ -38,9 +38,7 @@ class Clock:
         if self._before is None:
             self._before = finished
         parts = [f"{progress.stage}: {finished}/{sum(counts.values())} trials"]
-        parts += [
-            f"{counts[state]} {state}" for state in ("pruned", "diverged", "failed", "running") if state in counts
-        ]
+        parts += [f"{counts[state]} {state}" for state in TOLD if state in counts]
         if progress.lowest:
             parts.append(f"lowest so far {progress.lowest}")
         return " · ".join([*parts, *self._left(finished, sum(counts.values()) - finished)])
@@ -82,7 +80,7 @@ def _plain(console: Console, clock: Clock) -> Show:
         nonlocal last_line, last_time
         line, now = clock.line(progress), time.monotonic()
         if line != last_line and now - last_time >= PLAIN_EVERY_S:
-            console.print(line, *progress.messages, sep="\n", soft_wrap=True, highlight=False)
+            console.print(line, *progress.messages, sep="\n", soft_wrap=True, highlight=False, markup=False)
             last_line, last_time = line, now
 
     return show

@@ -24,10 +24,15 @@ def gather(command: str) -> Provenance:
         commit=commit or "unknown",
         dirty=bool(commit and _git("status", "--porcelain", "--untracked-files=no")),
         versions={"python": platform.python_version()} | {name: _version(name) for name in PACKAGES},
-        cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+        cores=usable_cores(),
         started=datetime.now(UTC).isoformat(timespec="seconds"),
         wall_s=0.0,
     )
+
+
+def usable_cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def command_line(file: Path, overrides: Sequence[str], stage: str | None) -> str:

@@ -121,8 +121,8 @@ class StudyRecord(Frozen):
 class Assignment(Frozen):
     """A cohort as a worker gets it: one attempt at training some trials that share a recipe.
 
-    `living` are the keys still wanted (all of them at first); `rungs` are optimiser steps. With `check_fid` the worker
-    compares its FID with torch-fidelity's on the same features once.
+    `living` are the keys still wanted (all of them at first); `rungs` are optimiser steps; relative paths of the recipe
+    start from `base`. With `check_fid` the worker compares its FID with torch-fidelity's on the same features once.
     """
 
     cohort: str
@@ -134,13 +134,14 @@ class Assignment(Frozen):
     checkpoint: str
     checkpoint_seconds: float
     cache: str
+    base: str
     cpus: int
     gpu: bool
     check_fid: bool
 
 
 class Progress(Frozen):
-    """How far a study is, for people who wait for it."""
+    """How far a study is, for people who wait for it; `lowest` is the complete trial with the lowest objective."""
 
     stage: Stage
     counts: dict[TrialState, int]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -10,16 +9,17 @@ from typing import NamedTuple
 from rich.console import Console
 
 from sweeper.counting import Counts, count
-from sweeper.errors import StudyError
+from sweeper.errors import SetupError, StudyError
 from sweeper.progress import display
 from sweeper.provenance import gather
+from sweeper.publish import forget, prepare, publish, published
 from sweeper.records import Provenance, Stage
 from sweeper.study import Study
 from sweeper.workspace import Workspace
 
 
 class Result(NamedTuple):
-    """How a run ended: trials by state, and the guide if one could be written."""
+    """How a run ended: trials by state, the guide if one was written, and what is missing."""
 
     counts: Counts
     guide: Path | None = None
@@ -29,18 +29,18 @@ class Result(NamedTuple):
 
     @property
     def exit_code(self) -> int:
-        """0 when everything is done, 1 with failed trials, 130 when interrupted."""
+        """0 when everything is done, 1 with failed or undecided trials, 130 when interrupted."""
         if self.interrupted:
             return 130
-        return 1 if self.counts.states.get("failed") else 0
+        return 0 if self.counts.done and not self.counts.states.get("failed") else 1
 
     def summary(self, file: Path) -> str:
         """Say it in a line or two."""
         listed = ", ".join(f"{number} {state}" for state, number in self.counts.states.items())
-        lines = [f"{'interrupted' if self.interrupted else 'all is done'}: {listed}"]
-        if self.interrupted:
+        word = "interrupted" if self.interrupted else "all is done" if self.counts.done else "not all is done"
+        lines = [f"{word}: {listed}", *self.failures]
+        if not self.counts.done:
             lines.append(f"the same command continues: sweeper run {file}")
-        lines += self.failures
         if not self.delivered:
             lines.append("the record is not complete in MLflow yet; the same command delivers the rest")
         return "\n".join(lines)
@@ -65,45 +65,24 @@ def run(
 ) -> Result:
     """Run what is not decided yet and write the guide; the same call again continues a study that was stopped.
 
-    `command` is what the record says to repeat it with.
+    `command` is what the record says to repeat it with. Raises the SweeperError of whatever stands in the way.
     """
     stages = stages_of(study, only)
     workspace.prepare(study.name)
+    prepare(study.name, reports)
     with workspace.lock(study.name):
-        workspace.remember(study, confirming="confirm" in stages)
-        interrupted, delivered = False, True
+        workspace.remember(study)
         counts = count(study, workspace, stages)
+        guide = published(study.name, workspace, reports)
+        if counts.done and guide:
+            return Result(counts, guide)
         if not counts.done:
-            interrupted, delivered = _train(study, workspace, stages, console, gather(command), address)
+            interrupted = _train(study, workspace, stages, console, gather(command), address)
             counts = count(study, workspace, stages)
-        elif (reports / study.name / "guide.md").exists():
-            return Result(counts, reports / study.name / "guide.md")
-        if interrupted:
-            return Result(counts, interrupted=True, delivered=delivered)
-        written = write(study.name, workspace, reports)
-        return Result(counts, written.guide, delivered=delivered, failures=written.failures)
-
-
-class Written(NamedTuple):
-    """A guide's path, and why trials failed, each reason once."""
-
-    guide: Path
-    failures: tuple[str, ...]
-
-
-def write(study_name: str, workspace: Workspace, reports: Path) -> Written:
-    """Write the guide from the ledger alone and attach it to the study's record."""
-    from sweeper.ledger import Ledger, read_grid, read_study
-    from sweeper.render import write_guide
-
-    record = read_study(workspace.tracking_uri, study_name)
-    uri = workspace.tracking_uri
-    path = write_guide(record, reports / study_name, lambda key: read_grid(uri, study_name, key))
-    outbox = workspace.folder(study_name) / "outbox.jsonl"
-    with Ledger(uri, workspace.artifacts, outbox, study_name) as ledger:
-        ledger.artifact(path.parent)
-    reasons = Counter(trial.note for trial in record.trials if trial.state == "failed")
-    return Written(path, tuple(f"{number} failed: {reason}" for reason, number in reasons.most_common()))
+            if interrupted and not counts.done:
+                return Result(counts, interrupted=True)
+        made = publish(study.name, workspace, reports)
+        return Result(counts, made.guide, delivered=made.delivered, failures=made.failures)
 
 
 def _train(
@@ -113,20 +92,24 @@ def _train(
     console: Console,
     provenance: Provenance,
     address: str | None,
-) -> tuple[bool, bool]:
+) -> bool:
     # Ray and torch are imported here: a study that is done needs neither.
     from sweeper.desk import Places
     from sweeper.fit import check_fit
     from sweeper.schedule import run_study
 
-    check_fit(study)
+    check_fit(study, elsewhere=address is not None)
+    forget(study.name, workspace)
     places = Places(
         store_url=workspace.store_url,
         tracking_uri=workspace.tracking_uri,
         artifacts=workspace.artifacts,
         folder=workspace.folder(study.name),
         cache=workspace.cache,
+        base=Path.cwd(),
     )
     with display(console) as show:
-        outcome = run_study(study, stages, places, provenance, workspace.ray, address, show)
-    return outcome.interrupted, outcome.delivered
+        outcome = run_study(study, stages, places, provenance, address, show)
+    if outcome.halted:
+        raise SetupError(f"the study was stopped: {outcome.halted}", "repair that; the same command continues")
+    return outcome.interrupted

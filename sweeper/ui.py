@@ -29,7 +29,8 @@ def serve(workspace: Workspace, port: int, say: Callable[[str], None]) -> int:
     say(f"MLflow on http://127.0.0.1:{port} (takes some seconds to start; Ctrl-C ends it)")
     server = subprocess.Popen(arguments, env=environment)
     try:
-        return server.wait()
+        code = server.wait()
+        raise SetupError(f"MLflow's server ended with code {code}", "see its message above")
     except KeyboardInterrupt:
         server.send_signal(signal.SIGINT)
         with suppress(subprocess.TimeoutExpired):

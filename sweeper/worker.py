@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import os
 import time
 from collections.abc import Sequence
 from functools import lru_cache
@@ -11,16 +13,19 @@ from typing import Protocol
 
 import torch
 
+from sweeper.errors import SweeperError
 from sweeper.records import Assignment, Facts, LaneReport, Rung
 from trainer import checkpoint
 from trainer.cohort import Cohort, Measurement
-from trainer.data import Dataset, load
+from trainer.data import DataError, Dataset, load
 from trainer.evaluate import Evaluator
 from trainer.grid import encode_png
 from trainer.recipe import DataRecipe, EvalRecipe, Lane
 
 log = logging.getLogger(__name__)
 
+# What says nothing about a trial: full disks, missing files, exhausted memory. The study stops and can be continued.
+MACHINE_ERRORS = (OSError, MemoryError, torch.OutOfMemoryError, DataError, SweeperError)
 CHUNK = 25  # optimiser steps between looks at the clock
 FID_CHECK_SAMPLES = 2000
 
@@ -37,10 +42,12 @@ class DeskClient(Protocol):
         """Record a rung of all living lanes and return the keys of those that go on."""
 
 
-def prepare_process(cpus: int) -> None:
-    """Set threads and denormals of this worker process, the one place where that is done."""
-    torch.set_num_threads(cpus)
+def prepare_process(assignment: Assignment) -> None:
+    """Set threads, denormals and the folder that relative paths start from; the one place where that is done."""
+    torch.set_num_threads(assignment.cpus)
     torch.set_flush_denormal(True)
+    with contextlib.suppress(OSError):  # on a cluster's node it need not exist
+        os.chdir(assignment.base)
 
 
 def run(desk: DeskClient, assignment: Assignment) -> None:
@@ -68,12 +75,15 @@ class _Worker:
         recipe = assignment.recipe
         data = _dataset(recipe.data)
         self._evaluator = _evaluator(recipe.eval, recipe.data, assignment.cache, device)
-        lanes = [Lane(trial.cell.dispersion, trial.seed) for trial in assignment.trials]
-        self._cohort = Cohort(recipe, lanes, data, device, self._evaluator)
         self._data, self._device = data, device
+        self._cohort = self._fresh()
         self._train_s, self._eval_s, self._cpu_s = 0.0, 0.0, 0.0
         self._checkpoint = Path(assignment.checkpoint)
         self._restore()
+
+    def _fresh(self) -> Cohort:
+        lanes = [Lane(trial.cell.dispersion, trial.seed) for trial in self._assignment.trials]
+        return Cohort(self._assignment.recipe, lanes, self._data, self._device, self._evaluator)
 
     @property
     def facts(self) -> Facts:
@@ -129,11 +139,15 @@ class _Worker:
         lane = next((one.lane for one in measured if not one.diverged), None)
         if lane is None:
             return {}
-        images = self._cohort.draw(lane, FID_CHECK_SAMPLES)
-        return {lane: {"torch_fidelity_difference": self._evaluator.check_against_torch_fidelity(images)}}
+        try:
+            difference = self._evaluator.check_against_torch_fidelity(self._cohort.draw(lane, FID_CHECK_SAMPLES))
+        except Exception:  # a figure less in the guide, which says "not checked"; never a failed trial
+            log.exception("FID could not be checked against torch-fidelity")
+            return {}
+        return {lane: {"torch_fidelity_difference": difference}}
 
     def _owner(self) -> str:
-        return f"{self._assignment.recipe.hash}:{','.join(self._keys)}"
+        return f"{self._assignment.recipe.hash}:{self._data.hash}:{','.join(self._keys)}"
 
     def _save(self) -> None:
         spent = torch.tensor([self._train_s, self._eval_s, self._cpu_s], dtype=torch.float64)
@@ -143,12 +157,12 @@ class _Worker:
         if self._checkpoint.exists():
             try:
                 state = checkpoint.load(self._checkpoint, self._owner())
-            except checkpoint.CheckpointError as error:
-                # Nothing is lost but time: the run is a pure function of its seed.
-                log.warning("%s; training starts again from step 0", error)
-            else:
                 self._train_s, self._eval_s, self._cpu_s = state.pop("spent").tolist()
                 self._cohort.load_state_dict(state)
+            except (checkpoint.CheckpointError, KeyError, RuntimeError) as error:
+                # Damaged, or written by another version. Only time is lost: the run is a pure function of its seed.
+                log.warning("%s; training starts again from step 0", error)
+                self._cohort = self._fresh()
         self.keep(self._assignment.living)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,11 +19,12 @@ class Workspace:
 
     def __init__(self, root: Path, tracking: str | None = None, store: str | None = None) -> None:
         self.root = root.expanduser().resolve()
+        if set("?#") & set(str(self.root)):
+            raise SetupError(f"a workspace cannot have ? or # in its path: {self.root}", "choose another --workspace")
         self.tracking_uri = tracking or f"sqlite:///{self.root / 'mlflow.db'}"
         self.store_url = store or f"sqlite:///{self.root / 'optuna.db'}"
         self.artifacts = None if tracking else self.root / "artifacts"
         self.cache = self.root / "cache"
-        self.ray = self.root / "ray"
 
     def folder(self, study: str) -> Path:
         """Where one study keeps its lock, outbox and checkpoints."""
@@ -33,7 +33,7 @@ class Workspace:
     def prepare(self, study: str) -> None:
         """Create the folders; raise SetupError where that is not possible."""
         try:
-            for folder in (self.folder(study), self.cache, self.ray):
+            for folder in (self.folder(study), self.cache):
                 folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise SetupError(
@@ -56,26 +56,36 @@ class Workspace:
             raise ConflictError(
                 f"study {study!r} is being run by process {process}", "wait for it, or stop it and run again"
             ) from None
+        except OSError as error:
+            raise SetupError(f"{path} cannot be locked: {error}", "choose another with --workspace") from error
         try:
             (self.folder(study) / "holder").write_text(str(os.getpid()))
             yield
         finally:
             lock.release()
 
-    def remember(self, study: Study, confirming: bool) -> None:
+    def remember(self, study: Study) -> None:
         """Note what this study is; raise ConflictError if the workspace holds another one of its name."""
         path = self.folder(study.name) / "study.json"
         if path.exists():
-            known = json.loads(path.read_text())
-            before = Study.model_validate(known["study"])
-            changed = changed_fields(before, study, confirming=known["confirming"])
+            try:
+                before = Study.model_validate_json(path.read_text())
+            except ValueError as error:
+                raise ConflictError(
+                    f"{path} was written by another version, or is damaged", "use another --workspace, or remove it"
+                ) from error
+            changed = changed_fields(before, study, confirming=self._confirming(study.name))
             if changed:
                 listed = "\n".join(f"  {change}" for change in changed)
                 raise ConflictError(
                     f"study {study.name!r} was started with other settings:\n{listed}",
                     "give the changed study another name, or run it in another --workspace",
                 )
-            confirming = confirming or known["confirming"]
         part = path.with_suffix(".part")
-        part.write_text(json.dumps({"confirming": confirming, "study": study.model_dump(mode="json", by_alias=True)}))
+        part.write_text(study.model_dump_json(by_alias=True))
         part.replace(path)
+
+    def _confirming(self, study: str) -> bool:
+        from sweeper.search import state_counts
+
+        return "confirm" in state_counts(self.store_url, study)

@@ -37,10 +37,14 @@ class Measurement(NamedTuple):
 
 
 def learning_rate(train: TrainRecipe, step: int) -> float:
-    """Return the rate of optimiser step `step` (0-based): linear warm-up, then a cosine to 0 at the last step."""
-    if step < train.warmup:
-        return train.lr * (step + 1) / train.warmup
-    progress = (step - train.warmup) / max(1, train.steps - train.warmup)
+    """Return the rate of optimiser step `step` (0-based): linear warm-up, then a cosine that would be 0 at `steps`.
+
+    Warm-up takes half of the steps at most, so that a short run still decays. The last step moves a little.
+    """
+    warmup = min(train.warmup, train.steps // 2)
+    if step < warmup:
+        return train.lr * (step + 1) / warmup
+    progress = (step - warmup) / (train.steps - warmup)
     return train.lr * 0.5 * (1 + math.cos(math.pi * min(progress, 1.0)))
 
 
@@ -50,8 +54,11 @@ class Cohort:
     def __init__(
         self, recipe: Recipe, lanes: Sequence[Lane], data: Dataset, device: torch.device, evaluator: Evaluator
     ) -> None:
-        """Raise ValueError if the recipe does not fit the data (patch against image size)."""
+        """Raise ValueError if the recipe does not fit the data (patch), or a lane the model (blocks)."""
         self.recipe, self.lanes, self.step = recipe, tuple(lanes), 0
+        for lane in self.lanes:
+            if max(lane.dispersion.blocks) >= recipe.model.depth:
+                raise ValueError(f"blocks {lane.dispersion.blocks}: the model has blocks 0 to {recipe.model.depth - 1}")
         self._data, self._device, self._evaluator = data, device, evaluator
         self._images, self._labels = data.train_images.to(device), data.train_labels.to(device)
         self._model = SiT(recipe.model, data.shape, data.classes, recipe.train.time_scale, device)
@@ -67,8 +74,8 @@ class Cohort:
         return self._living
 
     def advance(self, until: int) -> None:
-        """Train to optimiser step `until`; does nothing if already there."""
-        while self.step < until:
+        """Train to optimiser step `until`; does nothing if already there, or if no lane is living."""
+        while self._living and self.step < until:
             self._train_step()
 
     def measure(self) -> list[Measurement]:
@@ -76,6 +83,8 @@ class Cohort:
 
         Changes nothing, so it can be called again. At the recipe's last step the slower metrics are added.
         """
+        if not self._living:
+            return []
         final = self.step >= self.recipe.train.steps
         with torch.no_grad():
             weights = views(self._ema, self._model.layout)
@@ -122,9 +131,12 @@ class Cohort:
         return state | {f"tally.{name}": tally for name, tally in self._tallies.state().items()}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Continue from `state`, saved by a cohort of the same recipe and lanes; bit for bit the same run."""
+        """Continue from a copy of `state`, saved by a cohort of the same recipe and lanes.
+
+        On the CPU it is the same run bit for bit; on CUDA some kernels add in no fixed order, resumed or not.
+        """
         self.step = int(state["step"])
-        parts = (state[name].to(self._device) for name in ("weights", "ema", "exp_avg", "exp_avg_sq"))
+        parts = (state[name].to(self._device, copy=True) for name in ("weights", "ema", "exp_avg", "exp_avg_sq"))
         self._install(tuple(int(lane) for lane in state["living"]), *parts)
         tallies = {name.removeprefix("tally."): part for name, part in state.items() if name.startswith("tally.")}
         self._tallies = Tallies.load(tallies, self._device)
@@ -155,7 +167,7 @@ class Cohort:
         images, noise, times, labels = batch.for_lanes(self._rows)
         x_t, target = interpolate(images, noise, times)
         with torch.autocast(self._device.type, torch.bfloat16, enabled=train.precision == "bf16"):
-            output = self._model(self._weights, x_t, times, labels)
+            output = self._model(self._weights, x_t, times, labels, self._loss.blocks)
         losses = self._loss(output, target)
         torch._foreach_copy_(self._grads, torch.autograd.grad(losses.total.sum(), list(self._weights.values())))
         for group in self._optimiser.param_groups:
@@ -163,7 +175,7 @@ class Cohort:
         self._optimiser.step()
         self.step += 1
         update_ema(self._ema, self._flat, ema_decay(self.step, train.ema))
-        self._tallies.add(losses, train.batch)
+        self._tallies.add(losses)
 
     def _probe_metrics(self, weights: Mapping[str, Tensor], final: bool) -> dict[str, Tensor]:
         if self._probe is None:
@@ -177,12 +189,13 @@ class Cohort:
         self, weights: Mapping[str, Tensor], diverged: Tensor, final: bool
     ) -> tuple[list[dict[str, float]], list[Tensor | None]]:
         tallies = [self._evaluator.tally(final) for _ in self._living]
-        grids: list[Tensor | None] = [None for _ in self._living]
+        grids: list[list[Tensor]] = [[] for _ in self._living]
         if not bool(diverged.all()):
             seeds = [self.lanes[lane].seed for lane in self._living]
             for start, images_KBCHW in samples(self._model, weights, self.recipe.eval, seeds):
                 for row, (tally, images) in enumerate(zip(tallies, images_KBCHW, strict=True)):
                     tally.add(images)
-                    if final and start == 0:
-                        grids[row] = images[:GRID_IMAGES].cpu()
-        return [{} if bad else tally.metrics() for tally, bad in zip(tallies, diverged, strict=True)], grids
+                    if final and start < GRID_IMAGES:
+                        grids[row].append(images[: GRID_IMAGES - start].cpu())
+        metrics = [{} if bad else tally.metrics() for tally, bad in zip(tallies, diverged, strict=True)]
+        return metrics, [torch.cat(parts) if parts else None for parts in grids]

@@ -131,7 +131,8 @@ def _scale(raw: Raw, reference: Indices) -> Tensor:
 
 def _hash(raw: Raw, holdout: float) -> str:
     digest = hashlib.sha256()
-    split = {"shape": raw.images.shape, "dtype": str(raw.images.dtype), "holdout": holdout, "seed": SPLIT_SEED}
+    read = {"shape": raw.images.shape, "dtype": str(raw.images.dtype), "white": raw.white}
+    split = {**read, "holdout": holdout, "seed": SPLIT_SEED}
     digest.update(json.dumps(split, sort_keys=True).encode())
     digest.update(np.ascontiguousarray(raw.images).data)
     digest.update(raw.labels.data)

@@ -19,14 +19,25 @@ from torch import Tensor
 
 from trainer.recipe import TauUnits, Variant
 
-FLOOR_SHARE = 0.01  # of log B: closer than this to the floor counts as being at it
+FLOOR_SHARE = 0.01  # of the span: closer than this to the floor counts as being at it
 
 
 class Dispersed(NamedTuple):
-    """The loss and how far it is above the least it can be, both [K]."""
+    """The loss, how far it is above the least it can be, and how far a collapsed batch would be; each [K].
+
+    `span` is NaN for 'covariance', which is least where the batch has collapsed.
+    """
 
     loss: Tensor
     above_floor: Tensor
+    span: Tensor
+
+
+class _Terms(NamedTuple):
+    # The loss, the least it can be, and what it is above that when all representations are equal.
+    loss: Tensor
+    floor: Tensor
+    span: Tensor
 
 
 def dispersive_loss(z_KBE: Tensor, tau_K: Tensor, variant: Variant, tau_units: TauUnits = "absolute") -> Dispersed:
@@ -40,15 +51,15 @@ def dispersive_loss(z_KBE: Tensor, tau_K: Tensor, variant: Variant, tau_units: T
         z_KBE = z_KBE if z_KBE.dtype == torch.float64 else z_KBE.float()
         if z_KBE.shape[1] == 1:
             zero = z_KBE.sum((1, 2)) * 0
-            return Dispersed(zero, zero.detach())
+            return Dispersed(zero, zero.detach(), zero.detach())
         tau_K = tau_K.to(z_KBE.dtype)
-        loss, floor = _VARIANTS[variant](z_KBE, tau_K, tau_units == "relative")
-        return Dispersed(loss, (loss - floor).detach())
+        terms = _VARIANTS[variant](z_KBE, tau_K, tau_units == "relative")
+        return Dispersed(terms.loss, (terms.loss - terms.floor).detach(), terms.span)
 
 
-def at_floor(above_floor: Tensor, batch: int) -> Tensor:
-    """Return whether a loss is saturated: nearer to its floor than 1 % of log B."""
-    return above_floor < FLOOR_SHARE * math.log(max(batch, 2))
+def at_floor(above_floor: Tensor, span: Tensor) -> Tensor:
+    """Return whether a loss is saturated: nearer to its floor than 1 % of its span; never where that is NaN."""
+    return above_floor <= FLOOR_SHARE * span
 
 
 def squared_distances(z_KBE: Tensor) -> Tensor:
@@ -90,7 +101,7 @@ def _log_mean_exp(exponent_KBB: Tensor) -> Tensor:
     return exponent_KBB.flatten(1).logsumexp(1) - 2 * math.log(exponent_KBB.shape[1])
 
 
-def _l2(z_KBE: Tensor, tau_K: Tensor, relative: bool) -> tuple[Tensor, Tensor]:
+def _l2(z_KBE: Tensor, tau_K: Tensor, relative: bool) -> _Terms:
     batch = z_KBE.shape[1]
     distances = squared_distances(z_KBE)
     others = torch.full_like(tau_K, -math.inf)
@@ -100,28 +111,31 @@ def _l2(z_KBE: Tensor, tau_K: Tensor, relative: bool) -> tuple[Tensor, Tensor]:
         distances = distances / mean.clamp_min(torch.finfo(distances.dtype).tiny)[:, None, None]
         # By Jensen the loss is least when all distances are equal, i.e. 1 in these units.
         others = -1 / tau_K
-    return _log_mean_exp(-distances / tau_K[:, None, None]), _mixture(torch.zeros_like(tau_K), others, batch)
+    floor = _mixture(torch.zeros_like(tau_K), others, batch)
+    return _Terms(_log_mean_exp(-distances / tau_K[:, None, None]), floor, -floor)
 
 
-def _cosine(z_KBE: Tensor, tau_K: Tensor, _relative: bool) -> tuple[Tensor, Tensor]:
+def _cosine(z_KBE: Tensor, tau_K: Tensor, _relative: bool) -> _Terms:
     batch = z_KBE.shape[1]
     unit = torch.nn.functional.normalize(z_KBE, dim=2)
     # Least when all angles are equal: a simplex, where every cosine is -1 / (B - 1).
     floor = _mixture(1 / tau_K, -1 / ((batch - 1) * tau_K), batch)
-    return _log_mean_exp(unit @ unit.mT / tau_K[:, None, None]), floor
+    return _Terms(_log_mean_exp(unit @ unit.mT / tau_K[:, None, None]), floor, 1 / tau_K - floor)
 
 
-def _hinge(z_KBE: Tensor, tau_K: Tensor, _relative: bool) -> tuple[Tensor, Tensor]:
+def _hinge(z_KBE: Tensor, tau_K: Tensor, _relative: bool) -> _Terms:
     shortfall = (tau_K[:, None, None] - squared_distances(z_KBE)).clamp_min(0)
-    return shortfall.square().mean((1, 2)), tau_K.square() / z_KBE.shape[1]
+    floor = tau_K.square() / z_KBE.shape[1]
+    return _Terms(shortfall.square().mean((1, 2)), floor, tau_K.square() - floor)
 
 
-def _covariance(z_KBE: Tensor, tau_K: Tensor, _relative: bool) -> tuple[Tensor, Tensor]:
+def _covariance(z_KBE: Tensor, tau_K: Tensor, _relative: bool) -> _Terms:
     # |Cov|_F^2 from the B x B Gram matrix: the E x E covariance is never built.
     batch, elements = z_KBE.shape[1:]
     gram = _centred_gram(z_KBE) * (elements / (batch - 1))
     variances = z_KBE.var(1, unbiased=True)
-    return gram.square().sum((1, 2)) - variances.square().sum(1), torch.zeros_like(tau_K)
+    loss = gram.square().sum((1, 2)) - variances.square().sum(1)
+    return _Terms(loss, torch.zeros_like(tau_K), torch.full_like(tau_K, torch.nan))
 
 
 def _mixture(diagonal: Tensor, others: Tensor, batch: int) -> Tensor:
@@ -129,7 +143,7 @@ def _mixture(diagonal: Tensor, others: Tensor, batch: int) -> Tensor:
     return torch.logaddexp(diagonal, others + math.log(batch - 1)) - math.log(batch)
 
 
-_VARIANTS: dict[Variant, Callable[[Tensor, Tensor, bool], tuple[Tensor, Tensor]]] = {
+_VARIANTS: dict[Variant, Callable[[Tensor, Tensor, bool], _Terms]] = {
     "l2": _l2,
     "cosine": _cosine,
     "hinge": _hinge,

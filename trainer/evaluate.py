@@ -22,7 +22,9 @@ from trainer.recipe import EvalRecipe
 logger = logging.getLogger(__name__)
 
 COMPARED = 1000  # samples, and held-out images, whose distance to all training images is measured
-MANIFOLD = 10_000  # reference images that KID, precision and recall see
+MANIFOLD = 10_000  # samples, and reference images, that KID, precision and recall see
+# Raise it with every change to how the reference is made: it names the cached file.
+VERSION = 1
 
 
 class References(NamedTuple):
@@ -67,13 +69,13 @@ class Evaluator:
     def references(self) -> References:
         """What samples are compared with: the whole training split, whatever data.limit is."""
         names = self.data.reference_hash, self.extractor.sha256
-        path = self._cache / f"reference-{names[0][:16]}-{names[1][:16]}.safetensors"
-        made = made_once(path, "reference {} through {}".format(*names), self._reference_tensors)
+        path = self._cache / f"reference-v{VERSION}-{names[0][:16]}-{names[1][:16]}.safetensors"
+        made = made_once(path, f"reference {VERSION} of {names[0]} through {names[1]}", self._reference_tensors)
         return References(Reference(made["mean"], made["covariance"]), made["features"])
 
     def _reference_tensors(self) -> dict[str, Tensor]:
         features = self.extractor.many(self.data.reference_images).cpu()
-        moments = Moments(self.extractor.dim)
+        moments = Moments(self.extractor.dim, features.device)
         moments.add(features)
         stride = math.ceil(len(features) / MANIFOLD)
         return {"mean": moments.mean, "covariance": moments.covariance, "features": features[::stride].clone()}
@@ -101,11 +103,12 @@ class Evaluator:
 
     def check_against_torch_fidelity(self, images_NCHW: Tensor) -> float:
         """Return the relative difference between our FID of images and torch-fidelity's, from images on."""
-        moments = Moments(self.extractor.dim)
+        moments = Moments(self.extractor.dim, self.device)
         moments.add(self.extractor.many(images_NCHW))
         ours = self.references.gaussian.frechet_distance(moments)
         name = f"{self.extractor_name}-{self.extractor_sha256[:16]}"
-        scores = reference_metrics(images_NCHW.cpu(), self.data.reference_images.cpu(), name, self.extractor)
+        reference = self.data.reference_images.cpu()
+        scores = reference_metrics(images_NCHW.cpu(), reference, name, self.extractor, ["fid"])
         theirs = scores["frechet_inception_distance"]
         return abs(ours - theirs) / max(abs(theirs), 1e-12)
 
@@ -123,15 +126,18 @@ class Tally:
     @torch.no_grad()
     def add(self, images_BCHW: Tensor) -> None:
         """Add samples in the order they were numbered; one that is not finite makes every metric NaN."""
+        self._finite = self._finite and bool(images_BCHW.isfinite().all())
+        if not self._finite:
+            return
         features = self._evaluator.extractor(images_BCHW)
-        self._finite = self._finite and bool(images_BCHW.isfinite().all()) and bool(features.isfinite().all())
+        self._finite = bool(features.isfinite().all())
         if not self._finite:
             return
         if self._final:
             chosen = self._evaluator.compared - self._moments.count
             chosen = chosen[(chosen >= 0) & (chosen < len(images_BCHW))]
             self._compared.append(images_BCHW[chosen.to(images_BCHW.device)])
-            self._features.append(features.cpu())
+            self._features.append(features[: max(0, MANIFOLD - self._moments.count)].cpu())
         self._moments.add(features)
 
     def metrics(self) -> dict[str, float]:

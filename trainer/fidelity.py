@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from collections.abc import Callable, Collection
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -66,7 +66,9 @@ def kid(features_ND: Tensor, reference_MD: Tensor) -> float:
     """
     size = min(1000, len(features_ND), len(reference_MD))
     settings = {"kid_subsets": KID_SUBSETS, "kid_subset_size": size, "verbose": False}
-    scores = _part("metric_kid").kid_features_to_metric(features_ND.cpu(), reference_MD.cpu(), **settings)
+    # In float64: the unbiased estimate is a difference of sums far larger than itself.
+    features, reference = features_ND.cpu().double(), reference_MD.cpu().double()
+    scores = _part("metric_kid").kid_features_to_metric(features, reference, **settings)
     return float(scores["kernel_inception_distance_mean"])
 
 
@@ -85,13 +87,17 @@ def precision_recall(features_ND: Tensor, reference_MD: Tensor) -> PrecisionReca
     return PrecisionRecall(*score(features_ND.cpu(), reference_MD.cpu(), neighbours, rows))
 
 
+Metric = Literal["fid", "kid", "prc"]
+
+
 def reference_metrics(
-    samples: Tensor, reference: Tensor, name: str, extract: Callable[[Tensor], Tensor]
+    samples: Tensor, reference: Tensor, name: str, extract: Callable[[Tensor], Tensor], wanted: Collection[Metric]
 ) -> dict[str, float]:
     """Score samples with `torch_fidelity.calculate_metrics` from images to figures; takes seconds, for checks.
 
     `extract` gives the features [B, D] of images [B, C, H, W]; `name` must be its alone (carry its hash).
-    Returns torch-fidelity's names for FID, KID, precision and recall. No cache is read or written.
+    Returns those of FID, KID, and precision with recall that are wanted, by torch-fidelity's names. KID and
+    precision see the whole reference, whose pairs cost its size squared. No cache is read or written.
     """
     _register(name, extract)
     size = min(1000, len(samples), len(reference))
@@ -99,9 +105,9 @@ def reference_metrics(
         input1=_Images(samples),
         input2=_Images(reference),
         feature_extractor=name,
-        fid=True,
-        kid=True,
-        prc=True,
+        fid="fid" in wanted,
+        kid="kid" in wanted,
+        prc="prc" in wanted,
         kid_subsets=KID_SUBSETS,
         kid_subset_size=size,
         prc_neighborhood=min(NEIGHBOURS, len(samples) - 1, len(reference) - 1),

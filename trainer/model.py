@@ -8,7 +8,7 @@ K lanes, B batch, C channels, H height, W width, N tokens, D width, M modulation
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import NamedTuple
 
 import torch
@@ -23,10 +23,10 @@ SMALL_ATTENTION = 64  # tokens up to which plain softmax beats the fused kernel 
 
 
 class Output(NamedTuple):
-    """The velocity [K, B, C, H, W] and the tokens [K, B, N, D] after every block."""
+    """The velocity [K, B, C, H, W] and the tokens [K, B, N, D] after each block that was asked for."""
 
     velocity: Tensor
-    tokens: list[Tensor]
+    tokens: dict[int, Tensor]
 
 
 class SiT:
@@ -49,7 +49,7 @@ class SiT:
 
     def _layout(self, channels: int) -> dict[str, tuple[int, ...]]:
         width, depth = self.recipe.width, self.recipe.depth
-        hidden, pixels = round(width * self.recipe.mlp_ratio), channels * self.recipe.patch**2
+        hidden, pixels = self.recipe.hidden, channels * self.recipe.patch**2
         layout: dict[str, tuple[int, ...]] = {
             **_linear("patch", pixels, width),
             **_linear("time1", FREQUENCIES, width),
@@ -78,17 +78,35 @@ class SiT:
             named[name] = weight
         return flatten(named, self.layout)
 
-    def __call__(self, weights: Mapping[str, Tensor], x_KBCHW: Tensor, t_KB: Tensor, y_KB: Tensor) -> Output:
-        """Return the velocity at time t in [0, 1] for labels y in [0, classes], where `classes` means no label."""
-        x_KBND = _product(weights, "patch", self._patchify(x_KBCHW)) + self.positions_ND
+    def __call__(
+        self, weights: Mapping[str, Tensor], x_KBCHW: Tensor, t_KB: Tensor, y_KB: Tensor, blocks: Collection[int] = ()
+    ) -> Output:
+        """Return the velocity at time t in [0, 1] for labels y in [0, classes], where `classes` means no label.
+
+        `blocks` are those whose tokens are kept; without gradients all others' are freed on the way.
+        """
         modulations = self._modulations(weights, t_KB, y_KB)
-        tokens = []
+        tokens, last = {}, x_KBCHW
+        for block, last in enumerate(self._trunk(weights, x_KBCHW, modulations)):
+            if block in blocks:
+                tokens[block] = last
+        shift, scale = modulations[-2:]
+        out = _product(weights, "final", _modulate(_normalise(last), shift, scale))
+        return Output(self._unpatchify(out), tokens)
+
+    def after_blocks(
+        self, weights: Mapping[str, Tensor], x_KBCHW: Tensor, t_KB: Tensor, y_KB: Tensor
+    ) -> Iterator[Tensor]:
+        """Give the tokens [K, B, N, D] after each block in turn, so that one block's need be held at a time."""
+        return self._trunk(weights, x_KBCHW, self._modulations(weights, t_KB, y_KB))
+
+    def _trunk(
+        self, weights: Mapping[str, Tensor], x_KBCHW: Tensor, modulations: tuple[Tensor, ...]
+    ) -> Iterator[Tensor]:
+        x_KBND = _product(weights, "patch", self._patchify(x_KBCHW)) + self.positions_ND
         for block in range(self.recipe.depth):
             x_KBND = self._block(weights, block, x_KBND, modulations[6 * block : 6 * block + 6])
-            tokens.append(x_KBND)
-        shift, scale = modulations[-2:]
-        out = _product(weights, "final", _modulate(_normalise(x_KBND), shift, scale))
-        return Output(self._unpatchify(out), tokens)
+            yield x_KBND
 
     def _modulations(self, weights: Mapping[str, Tensor], t_KB: Tensor, y_KB: Tensor) -> tuple[Tensor, ...]:
         # Each [K, B, 1, D], in the order of use.

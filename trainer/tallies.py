@@ -37,7 +37,8 @@ class Tallies:
     @classmethod
     def load(cls, state: Mapping[str, Tensor], device: torch.device) -> Self:
         """Return what `state` gave."""
-        return cls(*(state[field.name].to(device) for field in fields(cls)))
+        # Copied: counting goes on in place, and the caller's tensors are the caller's.
+        return cls(*(state[field.name].to(device, copy=True) for field in fields(cls)))
 
     def state(self) -> dict[str, Tensor]:
         """Return means and counts by name."""
@@ -47,13 +48,13 @@ class Tallies:
         """Return those of some lanes."""
         return Tallies(*(part.index_select(0, rows) for part in self.state().values()))
 
-    def add(self, losses: Losses, batch: int) -> None:
+    def add(self, losses: Losses) -> None:
         """Count one optimiser step."""
         self.velocity.lerp_(losses.velocity, 1 - MEMORY)
         self.dispersive.lerp_(losses.dispersive, 1 - MEMORY)
         self.above_floor.lerp_(losses.above_floor, 1 - MEMORY)
         self.weight.mul_(MEMORY).add_(1 - MEMORY)
-        self.floor_steps += at_floor(losses.above_floor, batch)
+        self.floor_steps += at_floor(losses.above_floor, losses.span)
         self.steps += 1
 
     def finite(self) -> Tensor:

@@ -149,9 +149,9 @@ def _edge(found: Findings) -> str | None:
         f"{name} {value:g} (the {'lowest' if value == min(values) else 'highest'} tried)"
         for name, value, values in (
             ("lambda", here.lam, {one.lam for one in others}),
-            ("tau", here.tau, {one.tau for one in others}),
+            ("tau", here.tau, {one.tau for one in others if one.variant != "covariance"}),
         )
-        if len(values) > 1 and value in (min(values), max(values))
+        if len(values) > 1 and value in (min(values), max(values)) and (name, here.variant) != ("tau", "covariance")
     ]
     return (
         f"The lowest mean seen lies at the edge of the space: {' and '.join(ends)}; widen it there." if ends else None

@@ -100,7 +100,8 @@ def _cell_result(
     key: str, cell: Cell, trials: pd.DataFrame, moments: pd.DataFrame, change: Change | None
 ) -> CellResult:
     floor, states = average(trials, "floor_share"), trials["state"].value_counts()
-    stopped = trials.loc[trials["state"].eq("pruned"), "step"]
+    pruned = trials.loc[trials["state"].eq("pruned"), "step"]
+    stopped = pruned[pruned > 0]
     return CellResult(
         key=key,
         cell=cell,
@@ -109,6 +110,7 @@ def _cell_result(
         mean=number(moments["mean"].get(key)),
         sd=number(moments["sd"].get(key)),
         stopped_at=int(stopped.max()) if len(stopped) else None,
+        not_started=len(pruned) - len(stopped),
         floor_share=floor,
         saturated=floor is not None and floor > SATURATED,
         change=change,

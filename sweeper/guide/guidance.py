@@ -43,8 +43,9 @@ class Change(Frozen):
 class CellResult(Frozen):
     """One cell in one stage: the objective of its complete trials, and what became of the others.
 
-    `mean` and `sd` are arithmetic, over seeds; `stopped_at` is the last step a stopped trial reached;
-    `floor_share` the mean share of steps at the loss's floor, None without a Dispersive Loss.
+    `mean` and `sd` are arithmetic, over seeds; `stopped_at` is the last step a stopped trial reached; `not_started`
+    counts the pruned trials that were dropped before their first step; `floor_share` is the mean share of steps at
+    the loss's floor, None without a Dispersive Loss.
     """
 
     key: str
@@ -54,6 +55,7 @@ class CellResult(Frozen):
     mean: float | None = None
     sd: float | None = None
     stopped_at: int | None = None
+    not_started: int = 0
     floor_share: float | None = None
     saturated: bool = False
     change: Change | None = None

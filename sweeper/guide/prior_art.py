@@ -78,4 +78,6 @@ def _matches(published: Published, here: Dispersion, depth: int) -> bool:
 def _outcome(result: CellResult) -> str:
     if result.change:
         return change(result.change.mean, result.change.low, result.change.high)
-    return f"stopped at {result.stopped_at}" if result.stopped_at else "no figure"
+    if result.stopped_at:
+        return f"stopped at {result.stopped_at}"
+    return "not started" if result.not_started else "no figure"

@@ -105,7 +105,9 @@ def _fate(result: CellResult) -> str:
         return f"{changed(result)}{floor}"
     if result.stopped_at:
         return f"stopped early, at step {result.stopped_at:,}{floor}"
-    return f"diverged{floor}" if "diverged" in result.states else f"not finished{floor}"
+    if "diverged" in result.states:
+        return f"diverged{floor}"
+    return f"{'not started' if result.not_started else 'not finished'}{floor}"
 
 
 def _use() -> str:

@@ -1,18 +1,24 @@
 """A durable log of lines waiting to be delivered: appended before anyone tries, forgotten by nobody.
 
 Three files lie side by side: `<path>` holds every line ever appended, `<path>.mark` the byte up to which they were
-delivered, `<path>.rejected` the lines that were refused, with the reason. One process at a time owns them.
+delivered, `<path>.rejected` the lines that were refused, with the reason. Whoever holds the lock on `<path>` owns them.
 """
 
 from __future__ import annotations
 
 import errno
+import fcntl
 import json
 import os
 import threading
+import time
 from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Self
+
+from sweeper.errors import ConflictError
+
+LOCK_POLL_S = 0.05
 
 
 class Entry(NamedTuple):
@@ -25,26 +31,28 @@ class Entry(NamedTuple):
 class Outbox:
     """Append lines from any thread; one thread takes them from the front, in order."""
 
-    def __init__(self, path: Path) -> None:
-        """Open or create the log; a last line torn by a crash is cut off.
+    def __init__(self, path: Path, wait_s: float = 0.0) -> None:
+        """Open or create the log, own it until `close` or the process's death, and cut off a line torn by a crash.
 
-        Raises OSError where the folder cannot be written.
+        Raises ConflictError when another owner keeps it for `wait_s` seconds, OSError where the folder cannot be
+        written.
         """
         path.parent.mkdir(parents=True, exist_ok=True)
         self.path = path
         self._mark_path = path.with_name(path.name + ".mark")
         self._rejected_path = path.with_name(path.name + ".rejected")
-        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+        self._file = _own(path, wait_s)
         self._size = _cut_torn_tail(self._file)
         self._mark = self._read_mark()
         self._changed = threading.Condition()
         self._impatient = False
 
-    def append(self, line: str) -> None:
+    def append(self, line: str, durable: bool = False) -> None:
         """Hand a line, which may not contain a newline, to the operating system.
 
-        When the call returns the line survives a crash of this process (of the machine: as soon as the kernel has
-        written it back). Raises OSError when the disk is full; the log is then as it was before.
+        When the call returns the line survives a crash of this process, and where it is `durable` of the machine
+        (others: as soon as the kernel has written them back). Raises OSError when the disk is full; the log is then
+        as it was before.
         """
         data = line.encode() + b"\n"
         assert data.count(b"\n") == 1, "a line has no newline inside"
@@ -54,6 +62,8 @@ class Outbox:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
             self._size += len(data)
             self._changed.notify_all()
+        if durable:
+            os.fdatasync(self._file)
 
     def first(self, timeout: float) -> Entry | None:
         """Return the oldest undelivered line, waiting up to `timeout` seconds for one."""
@@ -135,6 +145,25 @@ class Outbox:
         with self._changed:
             self._mark = mark
             self._changed.notify_all()
+
+
+def _own(path: Path, wait_s: float) -> int:
+    """Open a log and lock it for this owner alone, waiting up to `wait_s` seconds for the one before to let go."""
+    file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+    deadline = time.monotonic() + wait_s
+    try:
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return file
+            except BlockingIOError as error:
+                if time.monotonic() >= deadline:
+                    message = f"{path} is still being written by another process"
+                    raise ConflictError(message, "wait some seconds, then run the same command again") from error
+            time.sleep(LOCK_POLL_S)
+    except BaseException:
+        os.close(file)
+        raise
 
 
 def _cut_torn_tail(file: int) -> int:

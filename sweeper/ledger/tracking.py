@@ -9,14 +9,16 @@ from __future__ import annotations
 import sqlite3
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
+from urllib.parse import quote
 
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, Run, RunTag
 from mlflow.exceptions import MlflowException
+from sqlalchemy.exc import SQLAlchemyError
 
 from sweeper.errors import SetupError, StudyError
 from sweeper.ledger import events, tags
@@ -82,9 +84,7 @@ class Tracker:
             case events.RungReached():
                 self._log_rung(event)
             case events.TrialFinished():
-                run_id = self._trial(event.spec, event.at_ms).run_id
-                self._log(run_id, {tags.STATE: event.state, tags.NOTE: event.note[: tags.LENGTH]})
-                self._client.set_terminated(run_id, TRIAL_STATUS[event.state], event.at_ms)
+                self._end_trial(event)
             case events.StudyEnded():
                 self._log(self._study(), {tags.STATE: event.end, **tags.provenance_tags(event.provenance)})
                 self._client.set_terminated(self._study(), STUDY_STATUS[event.end], event.at_ms)
@@ -122,6 +122,15 @@ class Tracker:
             metrics = [Metric(name, value, event.at_ms, rung.step) for name, value in rung.metrics.items()]
             self._log(run_id, tags.rung_tags(rung, event.facts), metrics=metrics)
             steps.add(rung.step)
+
+    def _end_trial(self, event: events.TrialFinished) -> None:
+        """End a trial's run; one that ended so before keeps its time, since a reopened desk tells its drops again."""
+        run_id, status = self._trial(event.spec, event.at_ms).run_id, TRIAL_STATUS[event.state]
+        known = self._client.get_run(run_id)
+        if (known.info.status, known.data.tags.get(tags.STATE)) == (status, event.state):
+            return
+        self._log(run_id, {tags.STATE: event.state, tags.NOTE: event.note[: tags.LENGTH]})
+        self._client.set_terminated(run_id, status, event.at_ms)
 
     def _log_artifact(self, path: Path) -> None:
         log = self._client.log_artifacts if path.is_dir() else self._client.log_artifact
@@ -175,16 +184,16 @@ class Row(NamedTuple):
 
 
 class Reader:
-    """Read a study's runs; writes nothing, and leaves a database that does not exist uncreated."""
+    """Read a study's runs; writes nothing, and leaves a database that does not exist or has no tables as it is."""
 
     def __init__(self, uri: str, study_name: str) -> None:
         """Connect; raises StudyError where there is no such study and SetupError where the store does not answer."""
         remedy = "'sweeper run' records a study; name the workspace it was run in with --workspace"
         missing = StudyError(f"nothing is recorded of a study named '{study_name}'", remedy)
-        if uri.startswith(SQLITE) and not Path(uri.removeprefix(SQLITE)).exists():
-            raise missing
         self._uri = uri
         with self._answering():
+            if uri.startswith(SQLITE) and not _has_tables(Path(uri.removeprefix(SQLITE))):
+                raise missing
             self._client = MlflowClient(tracking_uri=uri)
             experiment = self._client.get_experiment_by_name(study_name)
         if experiment is None:
@@ -219,9 +228,13 @@ class Reader:
     def _answering(self) -> Iterator[None]:
         try:
             yield
-        except MlflowException as error:
+        except (MlflowException, SQLAlchemyError) as error:
             remedy = "check that the server runs; 'mlflow db upgrade <uri>' brings an older database up to date"
-            raise SetupError(f"the tracking store {self._uri} does not answer: {error}", remedy) from error
+            reason = next(iter(str(error).splitlines()), type(error).__name__)
+            raise SetupError(f"the tracking store {self._uri} does not answer: {reason}", remedy) from error
+        except sqlite3.Error as error:
+            remedy = "restore the file from a copy, or run the study in a new workspace"
+            raise SetupError(f"the tracking store {self._uri} cannot be read: {error}", remedy) from error
 
 
 def _find(client: MlflowClient, experiment: str, key: str) -> Run | None:
@@ -231,6 +244,22 @@ def _find(client: MlflowClient, experiment: str, key: str) -> Run | None:
 
 def _row(run: Run) -> Row:
     return Row(run.data.tags[tags.KEY], run.info.run_id, run.info.status, run.data.tags)
+
+
+def _has_tables(database: Path) -> bool:
+    """Whether a SQLite database has all of MLflow's tables, without which MLflow itself would create them.
+
+    Raises sqlite3.Error for a file that is no database; MLflow would try to open that for 100 s.
+    """
+    if not database.exists():
+        return False
+    # Only with this module imported does the list of tables hold those of every part of MLflow.
+    import mlflow.store.db.utils  # noqa: F401
+    from mlflow.store.db.base_sql_model import Base
+
+    with closing(sqlite3.connect(f"file:{quote(str(database))}?mode=ro", uri=True, timeout=20)) as connection:
+        found = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    return {"alembic_version", *Base.metadata.tables} <= found
 
 
 def _use_write_ahead_log(database: Path) -> None:

@@ -36,15 +36,22 @@ class Ledger:
     """
 
     def __init__(
-        self, uri: str, artifacts: Path | None, outbox: Path, study_name: str, clock: Callable[[], float] = time.time
+        self,
+        uri: str,
+        artifacts: Path | None,
+        outbox: Path,
+        study_name: str,
+        clock: Callable[[], float] = time.time,
+        wait_s: float = 60.0,
     ) -> None:
-        """Open the outbox and start delivering what an earlier process left in it.
+        """Own the outbox and start delivering what an earlier process left in it.
 
         `uri` is a database URL (sqlite:///...) or a tracking server's (http://...); `artifacts` is the folder of
-        images and guides, None where the server chooses.
+        images and guides, None where the server chooses. Raises ConflictError when another ledger, in whatever
+        process, still holds the outbox after `wait_s` seconds, OSError where it cannot be written.
         """
         self._place = (uri, artifacts, study_name)
-        self._outbox = Outbox(outbox)
+        self._outbox = Outbox(outbox, wait_s)
         self._clock = clock
         self._trouble: str | None = None
         self._tracker: Tracker | None = None
@@ -76,7 +83,7 @@ class Ledger:
 
     def trial_finished(self, spec: TrialSpec, state: TrialState, note: str = "") -> None:
         """Record a trial's final state, also of one that was dropped before it started."""
-        self._tell(events.TrialFinished(at_ms=self._now(), spec=spec, state=state, note=note))
+        self._tell(events.TrialFinished(at_ms=self._now(), spec=spec, state=state, note=note), durable=True)
 
     def study_finished(self, provenance: Provenance, failed: bool = False) -> None:
         """Close the study with the provenance as it is now; `failed` where trials failed."""
@@ -110,7 +117,8 @@ class Ledger:
     def close(self, timeout: float = 10.0) -> bool:
         """Flush for up to `timeout` seconds and stop; return whether everything was delivered.
 
-        What was not is delivered by the next ledger that opens the outbox.
+        What was not is delivered by the next ledger that opens the outbox, which can once a call to MLflow that is
+        under way has ended.
         """
         empty = self.flush(0 if self._closing.is_set() else timeout)
         self._closing.set()
@@ -132,11 +140,11 @@ class Ledger:
     def _now(self) -> int:
         return int(self._clock() * 1000)
 
-    def _tell(self, event: events.AnyEvent) -> None:
-        self._outbox.append(events.to_line(event))
+    def _tell(self, event: events.AnyEvent, durable: bool = False) -> None:
+        self._outbox.append(events.to_line(event), durable)
 
     def _end(self, end: events.StudyEnd, provenance: Provenance) -> None:
-        self._tell(events.StudyEnded(at_ms=self._now(), end=end, provenance=provenance))
+        self._tell(events.StudyEnded(at_ms=self._now(), end=end, provenance=provenance), durable=True)
 
     def _deliver_all(self) -> None:
         failures = refusals = 0

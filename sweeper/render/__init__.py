@@ -1,5 +1,5 @@
 """Guidance to something people read: markdown, JSON and pictures."""
 
-from sweeper.render.markdown import render_markdown, write_guide
+from sweeper.render.markdown import write_guide
 
-__all__ = ["render_markdown", "write_guide"]
+__all__ = ["write_guide"]

@@ -100,7 +100,11 @@ def _cell_text(result: CellResult) -> str:
         return f"{figure(result.mean)}{marks}\nn = {result.n}"
     if result.stopped_at is not None:
         return f"stopped\nat {result.stopped_at}{marks}"
-    return ("diverged" if "diverged" in result.states else "failed" if "failed" in result.states else "open") + marks
+    if "diverged" in result.states:
+        return f"diverged{marks}"
+    if "failed" in result.states:
+        return f"failed{marks}"
+    return ("not\nstarted" if result.not_started else "open") + marks
 
 
 def _scatter(guide: Guidance) -> Painted | None:

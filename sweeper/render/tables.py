@@ -61,9 +61,7 @@ def marks_of(stage: StageResult) -> dict[str, str]:
 def cell_text(result: CellResult, marks: Mapping[str, str]) -> str:
     """Write a cell: mean ± spread (seeds), what became of the other trials, and its marks."""
     parts = [f"{numerals.spread(result.mean, result.sd)} ({result.n})"] if result.mean is not None else []
-    stopped, told = result.states.get("pruned", 0), len(result.states) > 1
-    if stopped:
-        parts.append(f"{stopped} stopped at {result.stopped_at:,}" if told else f"stopped at {result.stopped_at:,}")
+    parts += _unfinished(result)
     parts += [
         f"{result.states[state]} {word}"
         for state, word in (("diverged", "diverged"), ("failed", "failed"), ("running", "running"), ("waiting", "open"))
@@ -73,13 +71,24 @@ def cell_text(result: CellResult, marks: Mapping[str, str]) -> str:
     return (", ".join(parts) or "no figure") + flags
 
 
+def _unfinished(result: CellResult) -> list[str]:
+    """Say which trials were pruned: stopped on their way, or out before they started; numbered unless all alike."""
+    stopped = result.states.get("pruned", 0) - result.not_started
+    told = len(result.states) > 1 or (stopped > 0 and result.not_started > 0)
+    at = f"stopped at {result.stopped_at:,}" if stopped else ""
+    fates = [(stopped, at), (result.not_started, "not started")]
+    return [f"{count} {fate}" if told else fate for count, fate in fates if count]
+
+
 def legend(stage: StageResult) -> str:
     """Explain the marks that occur."""
     told = ["mean ± standard deviation over seeds (number of seeds)"]
     if any(one.saturated for one in stage.cells):
         told.append("◦ more than 10 % of steps at the floor of the loss: block and tau mean nothing there")
-    if any("pruned" in one.states for one in stage.rows):
+    if any(one.stopped_at for one in stage.rows):
         told.append("stopped at N: ended early at step N by the pruner, no claim")
+    if any(one.not_started for one in stage.rows):
+        told.append("not started: its configuration was out of the race by then, no claim")
     told += [f"{dagger} {prose(name)}" for name, dagger in marks_of(stage).items()]
     return " · ".join(told)
 

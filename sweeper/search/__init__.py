@@ -3,8 +3,7 @@
 The only package that imports optuna; nothing above the desk imports it while a command starts.
 """
 
-from sweeper.search.ranking import Best
 from sweeper.search.search import Search
 from sweeper.search.store import state_counts
 
-__all__ = ["Best", "Search", "state_counts"]
+__all__ = ["Search", "state_counts"]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from sweeper.race import Point, hopeless
 from sweeper.search.pruners import StockPruner, wilcoxon_hopeless
+from sweeper.search.race import Point, hopeless
 from sweeper.search.store import DROPPED, Entry
 
 ConfigurationJudge = Callable[[Mapping[Point, float], Sequence[float]], frozenset[str]]

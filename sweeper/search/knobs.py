@@ -71,14 +71,24 @@ class Knobs:
 
 
 def space(study: Study) -> Distributions:
-    """Return what random and tpe draw from: the study's own lists and ranges, nothing around them."""
+    """Return what random and tpe draw from: the study's own lists and ranges, nothing around them.
+
+    Without a variant that has a tau, tau is drawn from one value.
+    """
     depth = study.recipe.model.depth
+    has_tau = set(study.space.variant) != {"covariance"}
     return {
         "block": _choices(block_text(chosen, depth) for chosen in block_choices(study)),
         "lambda": _drawn(study.space.lam),
-        "tau": _drawn(study.space.tau),
+        "tau": _drawn(study.space.tau) if has_tau else _choices([idle_tau(study)]),
         "variant": _choices(study.space.variant),
     }
+
+
+def idle_tau(study: Study) -> float:
+    """Return the tau that stands for none: 'covariance' has none, but samplers need one."""
+    taus = study.space.tau
+    return taus.low if isinstance(taus, Range) else taus[0]
 
 
 def _drawn(axis: Axis) -> BaseDistribution:

@@ -17,7 +17,7 @@ from optuna.trial import TrialState as OptunaState
 
 from sweeper.plan import block_choices, dispersion, setting_cell
 from sweeper.records import Cell
-from sweeper.search.knobs import block_text, space
+from sweeper.search.knobs import block_text, idle_tau, space
 from sweeper.search.store import Entry
 from sweeper.study import Axis, Range, Study
 from trainer.recipe import Dispersion
@@ -84,12 +84,10 @@ class Proposer:
 
     def _observation(self, setting: Dispersion, seeds: Sequence[Entry]) -> FrozenTrial | None:
         depth = self._study.recipe.model.depth
-        taus = self._study.space.tau
-        idle = taus.low if isinstance(taus, Range) else taus[0]  # 'covariance' has none, but samplers need one.
         params = {
             "block": block_text(setting.blocks, depth),
             "lambda": setting.lam,
-            "tau": idle if setting.variant == "covariance" else setting.tau,
+            "tau": idle_tau(self._study) if setting.variant == "covariance" else setting.tau,
             "variant": setting.variant,
         }
         state, value, values = _news(seeds)

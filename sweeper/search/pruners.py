@@ -1,4 +1,4 @@
-"""Optuna's own pruners, made to judge lanes that reach a rung together. The default, the race, is in sweeper.race."""
+"""Optuna's own pruners, made to judge lanes that reach a rung together; the default is in `race`."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from optuna.storages import InMemoryStorage
 from optuna.trial import FrozenTrial, create_trial
 from optuna.trial import TrialState as OptunaState
 
-from sweeper.race import BASELINE, HALF, Point
 from sweeper.records import TrialState
+from sweeper.search.race import BASELINE, HALF, Point
 
 FACTOR = 2
 LEAST_SEEDS = 3

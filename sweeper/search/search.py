@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
 from sweeper.errors import ConflictError, StudyError
 from sweeper.plan import rung_steps, searched_count
@@ -45,7 +45,7 @@ class Search:
         while self._has_place(batch, count) and self._propose():
             batch = self._batch(count)
         for entry in batch:
-            self._store.move(entry, "running")
+            self._store.start(entry)
         return [entry.spec for entry in batch]
 
     def report(self, key: str, step: int, rung_index: int, value: float) -> None:
@@ -83,12 +83,6 @@ class Search:
         if state == "pruned":
             value = next(reversed(entry.values.values()), None)  # As Optuna's Study.tell does.
         self._end(entry, state, value if state in ("complete", "pruned") else None, "diverged" * (state == "diverged"))
-
-    def requeue(self, keys: Collection[str]) -> None:
-        """Let running trials wait again, with the Optuna number and the values they have."""
-        for entry in map(self._entries.__getitem__, keys):
-            if entry.state == "running":
-                self._store.move(entry, "waiting")
 
     def running(self) -> tuple[TrialSpec, ...]:
         """Return the trials in work; after opening, those that a crash or an interrupt left so."""

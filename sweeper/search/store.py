@@ -80,18 +80,25 @@ class Store:
     """Writes trials of one Optuna study, created where it does not exist; never reads them again after `load`."""
 
     def __init__(self, url: str, name: str) -> None:
+        """Open or create. Raises SetupError where the store cannot be opened or read."""
         optuna.logging.set_verbosity(optuna.logging.ERROR)
-        self._storage = _storage(url, _WalConnection)
-        try:
-            self._study_id = self._storage.get_study_id_from_name(name)
-        except KeyError:
-            self._study_id = self._storage.create_new_study([StudyDirection.MINIMIZE], name)
+        self._url, self._storage = url, _storage(url, _WalConnection)
+        with _readable(url):
+            try:
+                self._study_id = self._storage.get_study_id_from_name(name)
+            except KeyError:
+                self._study_id = self._storage.create_new_study([StudyDirection.MINIMIZE], name)
 
     def load(self) -> tuple[list[Entry], dict[str, BaseDistribution]]:
-        """Read every trial in order of creation, and the distributions their parameters were given."""
-        trials = [trial for trial in self._storage.get_all_trials(self._study_id, deepcopy=False) if _is_ours(trial)]
-        distributions = {name: found for trial in reversed(trials) for name, found in trial.distributions.items()}
-        return [_entry(trial) for trial in trials], distributions
+        """Read every trial in order of creation, and the distributions their parameters were given.
+
+        Raises SetupError where the store is damaged.
+        """
+        with _readable(self._url):
+            known = self._storage.get_all_trials(self._study_id, deepcopy=False)
+            trials = [trial for trial in known if _is_ours(trial)]
+            distributions = {name: found for trial in reversed(trials) for name, found in trial.distributions.items()}
+            return [_entry(trial) for trial in trials], distributions
 
     def add(
         self,
@@ -116,10 +123,10 @@ class Store:
         )
         return Entry(spec, self._storage.create_new_trial(self._study_id, template), number)
 
-    def move(self, entry: Entry, state: TrialState) -> None:
-        """Set a trial that has not ended to waiting or running; its number and values stay."""
-        self._storage.set_trial_state_values(entry.trial_id, _TO_OPTUNA[state])
-        entry.state = state
+    def start(self, entry: Entry) -> None:
+        """Set a waiting trial running."""
+        self._storage.set_trial_state_values(entry.trial_id, OptunaState.RUNNING)
+        entry.state = "running"
 
     def observe(self, entry: Entry, step: int, value: float) -> None:
         """Keep an intermediate value."""
@@ -149,12 +156,13 @@ def state_counts(url: str, study_name: str) -> dict[Stage, dict[TrialState, int]
     with _reading(url) as storage:
         if storage is None:
             return {}
-        studies = {found.study_name: found._study_id for found in storage.get_all_studies()}
-        return {
-            stage: dict(Counter(_state(trial) for trial in storage.get_all_trials(studies[name], deepcopy=False)))
-            for stage in STAGES
-            if (name := f"{study_name}.{stage}") in studies
-        }
+        with _readable(url):
+            studies = {found.study_name: found._study_id for found in storage.get_all_studies()}
+            return {
+                stage: dict(Counter(_state(trial) for trial in storage.get_all_trials(studies[name], deepcopy=False)))
+                for stage in STAGES
+                if (name := f"{study_name}.{stage}") in studies
+            }
 
 
 @contextlib.contextmanager
@@ -206,6 +214,19 @@ def _told(url: str) -> Iterator[None]:
         raise SetupError(
             f"the search store {_shown(url)} cannot be opened: {error.__cause__ or error}",
             "give a SQLite path in a directory that exists, or the URL of a PostgreSQL data base with its driver",
+        ) from error
+
+
+@contextlib.contextmanager
+def _readable(url: str) -> Iterator[None]:
+    # ValueError and LookupError: rows that are no trials of ours or of this Optuna.
+    try:
+        yield
+    except (SQLAlchemyError, StorageInternalError, sqlite3.Error, ValueError, LookupError) as error:
+        reason = next(iter(str(error.__cause__ or error).splitlines()), type(error).__name__)
+        raise SetupError(
+            f"the search store {_shown(url)} cannot be read: {reason}",
+            "restore it from a copy, or run the study in a new workspace",
         ) from error
 
 

@@ -48,8 +48,8 @@ def _list_or_range(given: object) -> object:
 class Range(Frozen):
     """An interval of a knob: `count` points for a grid, a continuous interval for random and tpe."""
 
-    low: float = Field(gt=0)
-    high: float = Field(gt=0)
+    low: float = Field(ge=1e-6)
+    high: float = Field(le=1e6)
     count: int = Field(ge=2, le=100_000)
     scale: Literal["linear", "log"] = "log"
 
@@ -73,7 +73,7 @@ OneBlock = Annotated[Index | Depth | Literal["all"], BeforeValidator(_one_block)
 BlockList = Annotated[tuple[Annotated[Index | Depth, BeforeValidator(_one_of_several)], ...], Field(min_length=1)]
 Block = Annotated[Annotated[OneBlock, Tag("<one>")] | Annotated[BlockList, Tag("<list>")], Discriminator(_block_shape)]
 
-Positive = Annotated[float, Field(gt=0)]
+Positive = Annotated[float, Field(ge=1e-6, le=1e6)]  # as in the trainer's Dispersion
 Points = Annotated[tuple[Positive, ...], Field(min_length=1)]
 Axis = Annotated[
     Annotated[Range, Tag("<range>")] | Annotated[Points, Tag("<list>")],

@@ -8,10 +8,10 @@ not spent in training or evaluation (Ray, Optuna, MLflow, start-up and idle slot
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import platform
 import re
-import sqlite3
 import statistics
 import subprocess
 import sys
@@ -85,14 +85,9 @@ def measure(study: Path, workspace: Path, reports: Path) -> Measured:
         stop.set()
         watcher.join()
     record = read_study(f"sqlite:///{workspace / 'mlflow.db'}", name)
-    first = _first_start(workspace / "mlflow.db") / 1000 - launched
+    spent = json.loads((workspace / "studies" / name / "spent.json").read_text())
+    first = spent["first_step_at"] - launched
     return Measured(wall, first, max(peaks) / 2**30, code, record)
-
-
-def _first_start(database: Path) -> int:
-    with sqlite3.connect(database) as connection:
-        query = "select min(start_time) from runs join tags using (run_uuid) where tags.key = 'mlflow.parentRunId'"
-        return int(connection.execute(query).fetchone()[0])
 
 
 def note(study: Path, runs: list[Measured], slots: int) -> str:

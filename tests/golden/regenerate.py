@@ -1,4 +1,4 @@
-"""Write the golden guide anew from its record: `python tests/golden/regenerate.py`. Read the diff before committing."""
+"""Write the golden guide anew from its record: `python -m tests.golden.regenerate`. Read the diff before committing."""
 
 from __future__ import annotations
 

@@ -4,4 +4,4 @@ from tests.golden.regenerate import GUIDE, written
 
 
 def test_the_recorded_study_gives_the_golden_guide() -> None:
-    assert written() == GUIDE.read_text(encoding="utf-8"), "run `python tests/golden/regenerate.py` and read the diff"
+    assert written() == GUIDE.read_text(encoding="utf-8"), "run `python -m tests.golden.regenerate` and read the diff"

@@ -14,12 +14,13 @@ from optuna.trial import TrialState as OptunaState
 
 from sweeper.errors import SetupError
 from sweeper.plan import screen_trials
-from sweeper.race import Point
 from sweeper.records import TrialSpec
 from sweeper.search import Search, state_counts
 from sweeper.search.pruners import StockPruner, wilcoxon_hopeless
+from sweeper.search.race import Point
 from sweeper.search.store import Store
 from sweeper.study.model import Study
+from tests.integration.damage import damage
 
 
 def make(**changes: object) -> Study:
@@ -139,6 +140,28 @@ def test_counting_a_data_base_that_is_not_a_store_finds_nothing_or_says_so(tmp_p
         state_counts(f"sqlite:///{tmp_path}/text.db", "seen")
     sqlite3.connect(tmp_path / "other.db").execute("CREATE TABLE other (x)")
     assert state_counts(f"sqlite:///{tmp_path}/other.db", "seen") == {}
+
+
+@pytest.mark.parametrize("table", ["studies", "trials"])
+def test_a_damaged_store_is_a_fault_of_the_environment_told_in_one_line(url: str, tmp_path: Path, table: str):
+    run_all(search := start(url, make()))
+    search.close()
+    damage(tmp_path / "search.db", table)
+    with pytest.raises(SetupError, match=r"cannot be read: .*malformed") as counting:
+        state_counts(url, "seen")
+    with pytest.raises(SetupError, match=r"cannot be read: .*malformed") as opening:
+        start(url, make())
+    assert "\n" not in counting.value.message + opening.value.message
+
+
+def test_a_trial_that_someone_else_changed_is_a_fault_of_the_environment(url: str, tmp_path: Path):
+    start(url, make()).close()
+    connection = sqlite3.connect(tmp_path / "search.db")
+    connection.execute("UPDATE trial_user_attributes SET value_json = '\"{}\"' WHERE key = 'spec'")
+    connection.commit()
+    connection.close()
+    with pytest.raises(SetupError, match="cannot be read"):
+        start(url, make())
 
 
 def test_other_studies_in_the_same_store_are_left_alone(url: str):

@@ -13,10 +13,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sweeper.plan import screen_trials
-from sweeper.race import Point, hopeless
 from sweeper.records import TrialSpec, TrialState
 from sweeper.search import Search
 from sweeper.search.jury import Jury
+from sweeper.search.race import Point, hopeless
 from sweeper.search.store import Entry, Store
 from sweeper.study.model import Study
 
@@ -124,8 +124,8 @@ def fid_of(spec: TrialSpec, rung: int) -> float:
 
 def run(search: Search, lanes: int) -> None:
     """Continue a search to its end, as a desk does after a crash: trials left running go first."""
-    search.requeue([trial.key for trial in search.running()])
-    while batch := search.claim(lanes):
+    left = [[trial] for trial in search.running()]
+    while batch := left.pop() if left else search.claim(lanes):
         living = {trial.key: trial for trial in batch}
         for rung, step in enumerate((25, 50, 100)):
             for trial in living.values():
@@ -145,7 +145,7 @@ class Crash(Exception):  # noqa: N818
 def crash_after(writes: int) -> Iterator[None]:
     """Let the store fail for good before one more write than `writes`, whatever the write is."""
     left = itertools.count(writes, -1)
-    real = {name: getattr(Store, name) for name in ("add", "move", "observe", "finish")}
+    real = {name: getattr(Store, name) for name in ("add", "start", "observe", "finish")}
 
     def failing(name: str):
         def write(*args: object) -> object:

@@ -53,7 +53,7 @@ def studies(draw: st.DrawFn) -> Study:
         {
             "name": "s",
             "question": "q?",
-            "recipe": {"train": {"steps": draw(st.integers(1, 40))}},
+            "recipe": {"train": {"steps": draw(st.integers(1, 40)), "warmup": 0}},
             "space": {
                 "block": draw(st.lists(block, min_size=1, max_size=4)),
                 "lambda": draw(knob),

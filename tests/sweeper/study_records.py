@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import itertools
 import math
+import random as rng
 from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
@@ -145,6 +146,21 @@ def typical() -> StudyRecord:
     chosen = [setting((2,), 0.01, 1.0), setting((0,), 0.01, 0.5), setting((3,), 0.01, 1.0)]
     confirmed = simulate(study, chosen, harmful, "confirm", range(100, 105), random=1)
     return make_record(study, [*screened, *confirmed])
+
+
+def large_search(trials: int) -> StudyRecord:
+    """A random search of about so many trials over continuous knobs, three seeds each."""
+    study = make_study(
+        space={
+            "block": ["all", 0],
+            "lambda": {"low": 1e-4, "high": 1, "count": 50},
+            "tau": {"low": 0.1, "high": 2, "count": 34},
+        },
+        screen={"sampler": "random", "trials": trials},
+    )
+    draw = rng.Random(0)
+    cells = [setting((draw.randrange(4),), draw.uniform(1e-4, 1), draw.uniform(0.1, 2)) for _ in range(trials // 3)]
+    return make_record(study, simulate(study, cells, harmful))
 
 
 def grid_png(key: str) -> bytes:

@@ -117,7 +117,7 @@ def test_data_that_does_not_fit_is_refused_before_anything_starts(run, tmp_path)
     assert ran.code == 4
     assert "gone.npz" in ran.err
     patch = run("run", STUDY, "--yes", "--set", "recipe.model.patch=3", "--workspace", "other")
-    assert patch.code == 2
+    assert patch.code == 2, patch.err
     assert "patch 3 does not divide images of 8x8" in patch.err
     assert not (tmp_path / ".sweeper" / "optuna.db").exists()
 
@@ -199,3 +199,26 @@ def test_help_imports_no_heavy_library():
     code = f"import sweeper.cli, sys; print([name for name in {heavy} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_gpu_that_is_not_there_is_an_environment_error(run):
+    ran = run("run", STUDY, "--yes", "--set", "resources.gpus=1")
+    assert ran.code == 3
+    assert "PyTorch sees none" in ran.err
+
+
+def test_a_full_or_closed_output_is_told_in_one_line(run, monkeypatch):
+    def fails(_path: object, _overrides: object = ()) -> None:
+        raise OSError(28, "No space left on device", "somewhere")
+
+    monkeypatch.setattr("sweeper.study.file.read_study", fails)
+    ran = run("check", STUDY)
+    assert ran.code == 3
+    assert ran.err == "error: somewhere: No space left on device\n"
+
+
+def test_reports_that_cannot_be_written_are_refused_before_training(run, tmp_path):
+    (tmp_path / "file").write_text("")
+    ran = run("run", STUDY, "--yes", "--reports", tmp_path / "file")
+    assert ran.code == 3
+    assert "--reports" in ran.err

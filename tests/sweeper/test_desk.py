@@ -7,7 +7,7 @@ import pytest
 
 from sweeper import worker
 from sweeper.desk import Desk, Places
-from sweeper.errors import StaleAttemptError
+from sweeper.errors import StaleAttemptError, StudyError
 from sweeper.ledger import counts, read_study
 from sweeper.provenance import gather
 from sweeper.records import Assignment, Facts, LaneReport, Rung, Stage
@@ -42,6 +42,7 @@ def places(root: Path) -> Places:
         artifacts=root / "artifacts",
         folder=root / "study",
         cache=root / "cache",
+        base=root,
     )
 
 
@@ -53,7 +54,9 @@ def ready_tables(tables: Path, tmp_path: Path) -> None:
 
 
 def open_desk(root: Path, of: Study, stages: Sequence[Stage] = ("screen",)) -> Desk:
-    return Desk(of, stages, places(root), gather("sweeper run tiny.yaml"))
+    desk = Desk(of, stages, places(root), gather("sweeper run tiny.yaml"))
+    desk.open()
+    return desk
 
 
 def reported(assignment: Assignment, value: float, step: int = 0, **changes: object) -> list[LaneReport]:
@@ -67,13 +70,19 @@ def reported(assignment: Assignment, value: float, step: int = 0, **changes: obj
 def claimed(desk: Desk) -> Assignment:
     cohort = desk.claim()
     assert cohort is not None
-    return desk.begin(cohort)
+    return begun(desk, cohort)
+
+
+def begun(desk: Desk, cohort: str) -> Assignment:
+    assignment = desk.begin(cohort)
+    assert assignment is not None
+    return assignment
 
 
 def test_a_study_of_two_lane_cohorts_runs_to_its_end_with_real_training(tmp_path):
     desk = open_desk(tmp_path, study())
     while (cohort := desk.claim()) is not None:
-        assignment = desk.begin(cohort)
+        assignment = begun(desk, cohort)
         assert len({trial.seed for trial in assignment.trials}) == 1
         worker.run(desk, assignment)
     assert desk.done()
@@ -147,7 +156,7 @@ def test_a_damaged_checkpoint_costs_time_but_no_figure(tmp_path, caplog):
 def test_a_stale_attempt_is_turned_away(tmp_path):
     desk = open_desk(tmp_path, study())
     first = claimed(desk)
-    second = desk.begin(first.cohort)
+    second = begun(desk, first.cohort)
     assert (first.attempt, second.attempt) == (1, 2)
     with pytest.raises(StaleAttemptError):
         desk.report(first.cohort, first.attempt, reported(first, 1.0), FACTS, last=False)
@@ -207,7 +216,7 @@ def test_the_race_stops_running_lanes_and_records_those_it_drops(tmp_path):
     desk = open_desk(tmp_path, racing)
     hopeless = None
     while (cohort := desk.claim()) is not None:
-        assignment = desk.begin(cohort)
+        assignment = begun(desk, cohort)
         desk.started(cohort, assignment.attempt)
         behind = assignment.trials[0].cell.dispersion.blocks == (1,)
         survivors = desk.report(cohort, 1, reported(assignment, 100.0 if behind else 10.0), FACTS, last=False)
@@ -234,7 +243,7 @@ def test_the_confirm_stage_follows_with_the_best_the_marked_and_the_baseline_on_
     desk = open_desk(tmp_path, of, ["screen", "confirm"])
     confirmed = []
     while (cohort := desk.claim()) is not None:
-        assignment = desk.begin(cohort)
+        assignment = begun(desk, cohort)
         if assignment.trials[0].stage == "confirm":
             confirmed += [(trial.cell.label, trial.seed) for trial in assignment.trials]
         for step in assignment.rungs:
@@ -263,3 +272,56 @@ def test_an_interrupted_study_stays_open_in_both_stores(tmp_path):
     while again.claim() is not None:
         pass
     assert not again.done()
+
+
+def test_a_cohort_that_is_finished_is_not_begun_again(tmp_path):
+    desk = open_desk(tmp_path, study())
+    assignment = claimed(desk)
+    desk.report(assignment.cohort, 1, reported(assignment, 1.0, assignment.rungs[-1]), FACTS, last=True)
+    assert desk.begin(assignment.cohort) is None
+
+
+def test_a_sick_machine_halts_the_study_and_no_trial_is_judged(tmp_path):
+    desk = open_desk(tmp_path, study())
+    assignment = claimed(desk)
+    desk.halt(assignment.cohort, "OSError: disk full", assignment.attempt)
+    assert desk.halted() == "OSError: disk full"
+    assert desk.claim() is None
+    assert desk.done()
+    assert desk.progress().counts == {"running": 2, "waiting": 4}
+    desk.close(interrupted=True, timeout=60)
+    assert claimed(open_desk(tmp_path, study())).cohort == assignment.cohort
+
+
+def test_a_closed_desk_turns_workers_away(tmp_path):
+    desk = open_desk(tmp_path, study())
+    assignment = claimed(desk)
+    desk.close(interrupted=True, timeout=60)
+    with pytest.raises(StaleAttemptError):
+        desk.report(assignment.cohort, 1, reported(assignment, 1.0), FACTS, last=False)
+
+
+def test_confirming_needs_a_finished_screen_and_spares_its_checkpoints(tmp_path):
+    of = study(confirm={"top": 1, "seeds": [7, 8]})
+    desk = open_desk(tmp_path, of, ["screen", "confirm"])
+    claimed(desk)
+    desk.close(interrupted=True, timeout=60)
+    with pytest.raises(StudyError, match="screen is not finished"):
+        open_desk(tmp_path, of, ["confirm"])
+    assert len(list((tmp_path / "study" / "cohorts").iterdir())) == 1
+
+
+def test_wall_time_and_the_fid_check_add_up_over_runs(tmp_path):
+    desk = open_desk(tmp_path, study())
+    assignment = claimed(desk)
+    rung = Rung(step=assignment.rungs[0], metrics={"fid_40": 1.0, "torch_fidelity_difference": 1e-9})
+    desk.report(assignment.cohort, 1, reported(assignment, 1.0, rung=rung), FACTS, last=False)
+    desk.close(interrupted=True, timeout=60)
+    first = read_study(f"sqlite:///{tmp_path}/mlflow.db", "tiny").provenance
+    again = open_desk(tmp_path, study())
+    assert not claimed(again).check_fid
+    again.close(interrupted=True, timeout=60)
+    second = read_study(f"sqlite:///{tmp_path}/mlflow.db", "tiny").provenance
+    assert second.wall_s > first.wall_s > 0
+    assert second.torch_fidelity_difference == 1e-9
+    assert second.started == first.started

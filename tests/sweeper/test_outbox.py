@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from sweeper.errors import ConflictError
 from sweeper.ledger.outbox import Outbox
 
 
@@ -179,3 +181,60 @@ def test_a_full_disk_leaves_the_log_as_it_was(path: Path) -> None:
     subprocess.run([sys.executable, "-c", program, str(path)], check=True)
     with Outbox(path) as outbox:
         assert drain(outbox) == ["one", "two"]
+
+
+def test_a_second_owner_is_refused_and_leaves_the_first_ones_log_alone(path: Path) -> None:
+    with Outbox(path) as outbox:
+        outbox.append("one")
+        with path.open("ab") as torn:
+            torn.write(b"half a li")  # what an append under way looks like
+        with pytest.raises(ConflictError, match="still being written by another process") as caught:
+            Outbox(path, wait_s=0.1)
+        assert "run the same command again" in caught.value.remedy
+        assert path.read_bytes() == b"one\nhalf a li"
+
+
+def test_a_second_owner_waits_for_the_first_to_close(path: Path) -> None:
+    first = Outbox(path)
+    first.append("one")
+    timer = threading.Timer(0.2, first.close)
+    timer.start()
+    with Outbox(path, wait_s=60) as second:
+        assert not timer.is_alive() or timer.finished.is_set()
+        assert drain(second) == ["one"]
+    timer.join()
+
+
+def test_a_killed_owner_owns_nothing(path: Path) -> None:
+    program = (
+        "import pathlib, sys, time\n"
+        "from sweeper.ledger.outbox import Outbox\n"
+        "outbox = Outbox(pathlib.Path(sys.argv[1]))\n"
+        "outbox.append('one')\n"
+        "print('owned', flush=True)\n"
+        "time.sleep(600)\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", program, str(path)], stdout=subprocess.PIPE, text=True) as owner:
+        assert owner.stdout is not None
+        assert owner.stdout.readline() == "owned\n"
+        with pytest.raises(ConflictError):
+            Outbox(path)
+        owner.kill()
+    with Outbox(path) as outbox:
+        assert drain(outbox) == ["one"]
+
+
+def test_a_durable_line_is_on_the_disk_when_append_returns(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[bytes] = []
+    sync = os.fdatasync
+
+    def watched(file: int) -> None:
+        sync(file)
+        synced.append(path.read_bytes())
+
+    monkeypatch.setattr(os, "fdatasync", watched)
+    with Outbox(path) as outbox:
+        outbox.append("one")
+        assert synced == []
+        outbox.append("two", durable=True)
+        assert synced == [b"one\ntwo\n"]

@@ -9,6 +9,7 @@ from PIL import Image
 
 from sweeper.guide.assemble import guidance
 from sweeper.records import StudyRecord
+from sweeper.render.overview import overview
 from sweeper.render.plots import draw
 from tests.sweeper.study_records import (
     BASELINE,
@@ -94,3 +95,13 @@ def test_a_dollar_in_a_label_is_not_a_formula(tmp_path: Path) -> None:
     odd = setting((1,), 0.01, 0.5).model_copy(update={"label": r"$\frac{ $"})
     rows = simulate(make_study(), [odd], harmful)
     assert "curves" in drawn(make_record(make_study(), rows), tmp_path)
+
+
+def test_a_heatmap_tells_settings_that_never_started_from_stopped_ones() -> None:
+    never, stopped = setting((1,), 0.01, 0.5), setting((2,), 0.01, 0.25)
+    rows = [trial(BASELINE, 0, 12.0), trial(setting((0,), 0.01, 0.5), 0, 11.0)]
+    rows += [trial(never, 0, None, state="pruned"), trial(stopped, 0, 40.0, state="pruned")]
+    painted = overview(guidance(make_record(make_study(), rows)))
+    assert painted is not None
+    written = {text.get_text() for axes in painted.canvas.axes for text in axes.texts}
+    assert {"not\nstarted", "stopped\nat 400"} <= written

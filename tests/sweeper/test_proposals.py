@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from sweeper.errors import StudyError
+from sweeper.plan import searched_count
 from sweeper.records import TrialSpec
 from sweeper.search import Search
 from sweeper.study import Study
@@ -86,6 +87,17 @@ def test_a_space_of_lists_gives_each_of_its_configurations_once_and_then_no_more
     run_out(search, lanes=3)
     # covariance has no tau: 2 blocks x 2 lambdas x (2 taus + 1).
     assert len(settings(search)) == 1 + 12
+    assert search.done()
+
+
+@pytest.mark.parametrize("sampler", ["random", "tpe"])
+def test_covariance_alone_has_a_finite_space_whatever_its_tau(url: str, sampler: str):
+    lams, tau = [round(0.01 * place, 2) for place in range(1, 11)], {"low": 0.1, "high": 1.0, "count": 5}
+    given = searched(sampler, 99, **{"lambda": lams, "tau": tau, "variant": ["covariance"]})
+    search = Search(url, given, "screen", trials((BASELINE,)))
+    run_out(search, lanes=3)
+    assert searched_count(given) == 2 * 10
+    assert len(settings(search)) == 1 + 2 * 10
     assert search.done()
 
 

@@ -6,8 +6,8 @@ import math
 import numpy as np
 import pytest
 
-from sweeper import race
-from sweeper.race import BASELINE, Point, hopeless
+from sweeper.search import race
+from sweeper.search.race import BASELINE, Point, hopeless
 
 RUNGS = (0.5, 1.0)
 

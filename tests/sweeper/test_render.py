@@ -68,6 +68,19 @@ def test_a_cell_tells_mean_spread_seeds_and_what_was_stopped() -> None:
     assert "11.0 ± 1.4 (2), 1 stopped at 400" in markdown(make_record(make_study(), rows))
 
 
+def test_a_trial_dropped_before_it_started_is_not_said_to_have_stopped() -> None:
+    cell, marked = setting((1,), 0.01, 0.5), setting((2,), 0.01, 0.5, mark="the marked one")
+    rows = [trial(BASELINE, s, 12.0) for s in range(3)]
+    rows += [trial(cell, 0, 10.0), trial(cell, 1, 40.0, state="pruned"), trial(cell, 2, None, state="pruned")]
+    rows += [trial(marked, s, None, state="pruned") for s in range(3)]
+    text = markdown(make_record(make_study(), rows))
+    assert "10.0 (1), 1 stopped at 400, 1 not started" in text
+    assert re.search(r"\| not started † +\|", text)
+    assert "The marked one (block 2, lambda 0.01, tau 0.5): not started." in text
+    assert "not started: its configuration was out of the race by then, no claim" in text
+    assert "stopped at 0" not in text
+
+
 def test_saturated_and_marked_cells_carry_a_sign_that_is_explained() -> None:
     text = markdown(typical())
     assert re.search(r"\(3\) ◦ †", text)

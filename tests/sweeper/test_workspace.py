@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from sweeper.errors import ConflictError
+from sweeper.errors import ConflictError, SetupError
+from sweeper.search import Search
 from sweeper.study import Study
 from sweeper.workspace import Workspace
 
@@ -51,18 +52,37 @@ def test_a_study_is_held_by_one_process_and_freed_when_that_dies(workspace):
 
 
 def test_the_same_study_may_come_back_with_other_words_and_resources(workspace):
-    workspace.remember(study(), confirming=False)
-    workspace.remember(study(question="Really?", resources={"slots": 1}), confirming=False)
+    workspace.remember(study())
+    workspace.remember(study(question="Really?", resources={"slots": 1}))
 
 
 def test_another_recipe_under_the_same_name_is_a_conflict(workspace):
-    workspace.remember(study(), confirming=False)
-    with pytest.raises(ConflictError, match=r"recipe\.train\.steps: 800 -> 5"):
-        workspace.remember(study(recipe={"train": {"steps": 5}}), confirming=False)
+    workspace.remember(study())
+    with pytest.raises(ConflictError, match=r"recipe\.train\.steps: 800 -> 500"):
+        workspace.remember(study(recipe={"train": {"steps": 500}}))
 
 
 def test_confirm_may_change_until_that_stage_has_begun(workspace):
-    workspace.remember(study(), confirming=False)
-    workspace.remember(study(confirm={"top": 2}), confirming=True)
+    workspace.remember(study())
+    workspace.remember(study(confirm={"top": 2}))
+    Search(workspace.store_url, study(confirm={"top": 2}), "confirm", [])
     with pytest.raises(ConflictError, match=r"confirm\.top: 2 -> 3"):
-        workspace.remember(study(confirm={"top": 3}), confirming=False)
+        workspace.remember(study(confirm={"top": 3}))
+
+
+def test_a_damaged_note_of_the_study_is_told_and_not_a_traceback(workspace):
+    workspace.remember(study())
+    (workspace.folder("one") / "study.json").write_text('{"name": ')
+    with pytest.raises(ConflictError, match="is damaged"):
+        workspace.remember(study())
+
+
+def test_a_path_that_no_database_url_can_carry_is_refused(tmp_path):
+    with pytest.raises(SetupError, match=r"cannot have \? or #"):
+        Workspace(tmp_path / "what?")
+
+
+def test_a_folder_that_cannot_be_made_is_told(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(SetupError, match="cannot be written"):
+        Workspace(tmp_path / "file" / "ws").prepare("one")

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ from PIL import Image
 
 from trainer.data import DataError, Dataset, load
 from trainer.recipe import DataRecipe
+from trainer.sources import read_digits
 
 
 def write_folder(root: Path, size: tuple[int, int] = (6, 6), each: int = 6) -> None:
@@ -84,6 +86,9 @@ def test_a_folder_names_classes_in_order_and_ignores_what_is_no_image(tmp_path: 
     write_folder(tmp_path)
     (tmp_path / "a-dogs" / "notes.txt").write_text("no image")
     (tmp_path / "a-dogs" / "._0.png").write_text("a file manager's leftover")
+    for hidden in (tmp_path / ".thumbnails", tmp_path / "a-dogs" / ".thumbnails"):
+        hidden.mkdir()
+        Image.new("RGB", (6, 6)).save(hidden / "small.png")
     (tmp_path / "empty").mkdir()
     data = folder(tmp_path)
     assert (data.shape, data.classes, len(data.reference_labels)) == ((3, 6, 6), 2, 10)
@@ -103,6 +108,27 @@ def test_a_folder_of_wide_colour_images_is_cropped_resized_and_made_grey(tmp_pat
     data = folder(tmp_path, size=5, channels=1)
     assert data.shape == (1, 5, 5)
     assert data.reference_images.eq(1).all()
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA"])
+def test_transparent_pixels_are_white_whatever_colour_lies_below_them(tmp_path: Path, mode: str) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        for i in range(3):
+            image = Image.new(mode, (4, 4))  # black, wholly transparent
+            image.paste(Image.new(mode, (2, 4), "black"), (0, 0))
+            image.save(tmp_path / name / f"{i}.png")
+    images = folder(tmp_path, size=4).reference_images
+    assert images[..., :2].eq(-1).all()
+    assert images[..., 2:].eq(1).all()
+
+
+def test_what_counts_as_white_is_part_of_the_hash(monkeypatch: pytest.MonkeyPatch, digits: Dataset) -> None:
+    raw = read_digits()
+    monkeypatch.setattr("trainer.data.read_digits", lambda: raw._replace(white=255.0))
+    darker = load(DataRecipe())
+    assert not darker.reference_images.equal(digits.reference_images)
+    assert darker.reference_hash != digits.reference_hash
 
 
 def test_one_changed_pixel_changes_the_hash(tmp_path: Path) -> None:
@@ -162,6 +188,19 @@ def test_a_folder_that_cannot_be_read_is_told_in_one_line_with_its_path(tmp_path
     with pytest.raises(DataError, match=message) as caught:
         folder(make(tmp_path))
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("error", [struct.error("unpack requires"), IndexError("list index"), ZeroDivisionError()])
+def test_any_error_of_an_image_reader_names_the_image(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def broken(_path: Path) -> None:
+        raise error
+
+    write_folder(tmp_path)
+    monkeypatch.setattr(Image, "open", broken)
+    with pytest.raises(DataError, match=r"a-dogs/0\.png: cannot be read as an image"):
+        folder(tmp_path)
 
 
 def test_a_truncated_image_is_an_error_and_not_half_an_image(tmp_path: Path) -> None:

@@ -103,8 +103,27 @@ def test_floor_is_attained_and_never_undercut(variant, units, z):
 def test_floor_of_absolute_l2_is_minus_log_batch():
     loss = dispersive_loss(simplex(1e4), torch.tensor([0.5]), "l2").loss
     assert float(loss) == pytest.approx(-math.log(B))
-    assert bool(at_floor(torch.zeros(1), B))
-    assert not bool(at_floor(torch.tensor([0.1]), B))
+    for above in (0.0, 0.009, 0.011, 0.1):
+        dispersed = dispersive_loss(simplex(1e4), torch.tensor([0.5]), "l2")
+        assert bool(at_floor(torch.tensor([above * math.log(B)]), dispersed.span)) == (above < 0.01)
+
+
+@pytest.mark.parametrize(
+    ("variant", "units"), [("l2", "absolute"), ("l2", "relative"), ("cosine", "absolute"), ("hinge", "absolute")]
+)
+def test_span_is_what_a_collapsed_batch_has_above_the_floor_and_one_percent_of_it_is_the_floor(variant, units):
+    tau = torch.tensor([0.05, 30.0])
+    collapsed = dispersive_loss(torch.ones(2, B, E, dtype=torch.float64), tau, variant, units)
+    torch.testing.assert_close(collapsed.above_floor, collapsed.span.double(), rtol=1e-6, atol=1e-9)
+    assert not at_floor(collapsed.above_floor, collapsed.span).any()
+    assert at_floor(0.009 * collapsed.span, collapsed.span).all()
+    assert not at_floor(0.011 * collapsed.span, collapsed.span).any()
+
+
+def test_covariance_is_never_at_the_floor_for_it_is_least_where_the_batch_collapsed():
+    got = dispersive_loss(torch.ones(1, B, E), torch.tensor([1.0]), "covariance")
+    assert float(got.above_floor) == 0
+    assert not bool(at_floor(got.above_floor, got.span))
 
 
 def test_one_image_has_loss_and_gradient_zero():
@@ -118,11 +137,9 @@ def test_one_image_has_loss_and_gradient_zero():
 def test_float32_stays_accurate_far_from_the_origin():
     far = 30 + 0.01 * torch.randn(1, 16, 64, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     tau = torch.tensor([1e-4])
-    exact = dispersive_loss(far, tau, "l2").loss
     rounded = far.float()
     expected = dispersive_loss(rounded.double(), tau, "l2").loss
     torch.testing.assert_close(dispersive_loss(rounded, tau, "l2").loss.double(), expected, rtol=1e-4, atol=1e-5)
-    assert exact.isfinite().all()
 
 
 def test_huge_distances_over_a_tiny_tau_give_the_floor_not_nan():
@@ -141,11 +158,30 @@ def test_bfloat16_features_are_handled_in_float32():
     torch.testing.assert_close(loss, dispersive_loss(z.float(), torch.tensor([0.5]), "l2").loss)
 
 
-def test_lanes_do_not_touch_each_other():
-    z, tau = random_z(8, 3), torch.tensor([0.1, 1.0, 3.0])
-    together = dispersive_loss(z, tau, "l2").loss
-    alone = torch.cat([dispersive_loss(z[k : k + 1], tau[k : k + 1], "l2").loss for k in range(3)])
-    torch.testing.assert_close(together, alone)
+@pytest.mark.parametrize(
+    ("variant", "units"),
+    [
+        ("l2", "absolute"),
+        ("l2", "relative"),
+        ("cosine", "absolute"),
+        ("hinge", "absolute"),
+        ("covariance", "absolute"),
+    ],
+)
+def test_lanes_do_not_touch_each_other_even_where_one_is_nan(variant, units):
+    z, tau = random_z(8, 4), torch.tensor([0.9, 1.5, 0.5, 3.0], dtype=torch.float64)
+    z[2, 4, 1] = torch.nan
+    z.requires_grad_()
+    together = dispersive_loss(z, tau, variant, units)
+    (gradient,) = torch.autograd.grad(together.loss.sum(), z)
+    assert together.loss[2].isnan()
+    for k in (0, 1, 3):
+        alone = z[k : k + 1].detach().clone().requires_grad_()
+        got = dispersive_loss(alone, tau[k : k + 1], variant, units)
+        torch.testing.assert_close(together.loss[k], got.loss[0])
+        torch.testing.assert_close(together.above_floor[k], got.above_floor[0])
+        torch.testing.assert_close(gradient[k], torch.autograd.grad(got.loss.sum(), alone)[0][0])
+        assert gradient[k].abs().max() > 0
 
 
 def test_effective_rank_counts_equal_directions():

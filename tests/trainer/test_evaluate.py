@@ -12,7 +12,8 @@ from torch.nn import functional
 
 from trainer import features
 from trainer.data import Dataset, load
-from trainer.evaluate import Evaluator
+from trainer.evaluate import VERSION, Evaluator
+from trainer.fidelity import kid, precision_recall, torch_fidelity
 from trainer.recipe import DataRecipe, EvalRecipe
 
 CPU = torch.device("cpu")
@@ -62,7 +63,14 @@ def test_fid_grows_with_noise_with_blur_and_with_every_class_that_is_missing(
     assert fewer[1] > 3 * fewer[0]
 
 
-def test_fid_equals_torch_fidelitys_to_one_in_a_million(digits: Dataset, evaluator: Evaluator) -> None:
+def test_fid_equals_torch_fidelitys_to_one_in_a_million_and_no_costlier_metric_is_computed(
+    digits: Dataset, evaluator: Evaluator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch_fidelity()
+    from torch_fidelity import metrics
+
+    for costly in ("kid_featuresdict_to_metric", "prc_featuresdict_to_metric"):
+        monkeypatch.setattr(metrics, costly, None)
     images = drawn(digits, 0.3)
     assert evaluator.check_against_torch_fidelity(images) < 1e-6
 
@@ -98,10 +106,49 @@ def test_copies_of_training_images_have_a_better_fid_but_no_distance(digits: Dat
 
 def test_held_out_images_are_as_far_from_training_images_as_the_ratio_says(held: Evaluator) -> None:
     metrics = score(held, held.data.held_images, final=True)
+    pairs = (held.data.held_images[:, None] - held.data.train_images[None]).flatten(2).norm(dim=2)
+    assert metrics["nearest_train"] == pytest.approx(float(pairs.min(1).values.median()), rel=1e-5)
     assert metrics["nearest_train_ratio"] == pytest.approx(1)
     assert metrics["nearest_train"] == pytest.approx(held.held_distance)
     assert metrics["precision_359"] > 0.5
     assert metrics["recall_359"] > 0.5
+
+
+def test_the_ratio_is_of_median_distances_found_by_brute_force(digits: Dataset, evaluator: Evaluator) -> None:
+    def median(images: Tensor) -> float:
+        distances = (images.clamp(-1, 1)[:, None] - digits.train_images[None]).flatten(2).norm(dim=2)
+        return float(distances.min(1).values.median())
+
+    images = drawn(digits, 0.4)
+    metrics = score(evaluator, images, final=True)
+    assert metrics["nearest_train"] == pytest.approx(median(images), rel=1e-5)
+    assert metrics["nearest_train_ratio"] == pytest.approx(median(images) / median(digits.held_images), rel=1e-5)
+    assert metrics["nearest_train_ratio"] > 1.2
+
+
+def test_kid_and_precision_see_no_more_samples_than_the_reference_may_have(
+    digits: Dataset, evaluator: Evaluator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images = drawn(digits, 0.2)
+    whole = score(evaluator, images, final=True)
+    monkeypatch.setattr("trainer.evaluate.MANIFOLD", 250)
+    capped = score(evaluator, images, final=True, batch=77)
+    first = evaluator.extractor(images[:250])
+    reference = evaluator.references.features
+    assert capped["kid_600"] == pytest.approx(kid(first, reference), rel=1e-4)
+    assert (capped["precision_600"], capped["recall_600"]) == pytest.approx(precision_recall(first, reference))
+    assert capped["fid_600"] == pytest.approx(whole["fid_600"])
+
+
+def test_samples_of_a_diverged_model_are_no_longer_looked_at(
+    digits: Dataset, evaluator: Evaluator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tally, images = evaluator.tally(final=True), drawn(digits, 0.1)
+    tally.add(images[:100])
+    monkeypatch.setattr(features.Extractor, "__call__", None)
+    tally.add(images[100:200] * math.nan)
+    tally.add(images[200:300])
+    assert math.isnan(tally.metrics()["fid_600"])
 
 
 def test_nearness_is_to_what_was_trained_on_and_fid_to_the_whole_split(
@@ -139,7 +186,7 @@ def test_the_reference_is_computed_once_and_kept_in_the_cache_by_its_hashes(
 ) -> None:
     expected = score(evaluator, drawn(digits, 0.1))
     (file,) = extractor_cache.glob("reference-*.safetensors")
-    assert digits.reference_hash[:16] in file.name
+    assert file.name.startswith(f"reference-v{VERSION}-{digits.reference_hash[:16]}")
     assert evaluator.extractor_sha256[:16] in file.name
     again = Evaluator(EvalRecipe(samples=600), digits, extractor_cache, CPU)
     assert again.extractor

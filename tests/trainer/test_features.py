@@ -9,7 +9,7 @@ import torch
 
 from trainer.data import DataError, Dataset
 from trainer.evaluate import Evaluator
-from trainer.features import dequantise, load_extractor, quantise
+from trainer.features import Extractor, dequantise, load_extractor, quantise
 from trainer.fidelity import torch_fidelity
 from trainer.recipe import EvalRecipe
 
@@ -83,6 +83,20 @@ def test_the_domain_extractor_sees_pixels_as_an_image_file_would_hold_them(evalu
     images = dequantise(quantise(evaluator.data.held_images[:20]))
     nudged = (images * 1.0001 + 1e-4).clone()
     assert evaluator.extractor(nudged).equal(evaluator.extractor(images))
+
+
+def test_features_are_computed_without_tf32_and_its_switch_is_put_back() -> None:
+    seen = []
+
+    def net(images: torch.Tensor) -> torch.Tensor:
+        seen.append((torch.backends.cudnn.enabled, torch.backends.cudnn.allow_tf32, torch.backends.cudnn.benchmark))
+        return images.flatten(1)
+
+    before = torch.backends.cudnn.allow_tf32, torch.backends.cudnn.benchmark
+    assert before[0]  # cuDNN's default, without which this test says nothing
+    Extractor("any", "0", 16, False, CPU, net)(torch.zeros(2, 1, 4, 4))
+    assert seen == [(True, False, False)]
+    assert (torch.backends.cudnn.allow_tf32, torch.backends.cudnn.benchmark) == before
 
 
 def test_features_do_not_depend_on_the_batch(evaluator: Evaluator) -> None:

@@ -11,7 +11,7 @@ from trainer.recipe import Dispersion
 CPU = torch.device("cpu")
 TOKENS = [torch.randn(3, 6, 4, 8, generator=torch.Generator().manual_seed(b)) for b in range(3)]
 VELOCITY, TARGET = (torch.randn(3, 6, 1, 4, 4, generator=torch.Generator().manual_seed(s)) for s in (7, 8))
-OUTPUT = Output(VELOCITY, TOKENS)
+OUTPUT = Output(VELOCITY, dict(enumerate(TOKENS)))
 
 
 def losses(*dispersions: Dispersion):
@@ -48,8 +48,23 @@ def test_lanes_without_dispersion_have_none_reported():
     assert torch.equal(losses(Dispersion(), Dispersion(), Dispersion()).total, got.velocity)
 
 
+def test_blocks_are_those_of_lanes_that_disperse():
+    dispersions = [Dispersion(blocks=(5,)), Dispersion(blocks=(0, 2), lam=0.1), Dispersion(blocks=(2,), lam=0.5)]
+    assert TrainingLoss(dispersions, CPU).blocks == {0, 2}
+    assert TrainingLoss(dispersions[:1], CPU).blocks == set()
+
+
+def test_span_of_each_lane_is_that_of_its_own_variant_whatever_its_number_of_blocks():
+    got = losses(
+        Dispersion(blocks=(0, 1), lam=1.0, tau=0.5), Dispersion(lam=1.0, tau=2.0, variant="hinge"), Dispersion()
+    )
+    assert float(got.span[0]) == pytest.approx(math.log(6), rel=1e-6)
+    assert float(got.span[1]) == pytest.approx(4 * (1 - 1 / 6), rel=1e-6)
+    assert math.isnan(float(got.span[2]))
+
+
 def test_reported_parts_carry_no_gradient():
-    tokens = [part.clone().requires_grad_() for part in TOKENS]
+    tokens = {block: part.clone().requires_grad_() for block, part in enumerate(TOKENS)}
     got = TrainingLoss([Dispersion(lam=0.1)] * 3, CPU)(Output(VELOCITY, tokens), TARGET)
     assert got.total.requires_grad
-    assert not any(part.requires_grad for part in (got.dispersive, got.above_floor, got.velocity))
+    assert not any(part.requires_grad for part in got[1:])

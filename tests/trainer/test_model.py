@@ -1,11 +1,13 @@
 import math
+from math import prod
 
+import numpy as np
 import pytest
 import torch
 from torch.nn import functional as F  # noqa: N812
 
 from trainer.model import SiT, sincos_positions
-from trainer.parameters import count, views
+from trainer.parameters import views
 from trainer.recipe import ModelRecipe
 
 CPU = torch.device("cpu")
@@ -17,7 +19,8 @@ def build(**size: int) -> SiT:
 
 
 def random_weights(model: SiT, lanes: int, scale: float = 0.2) -> dict[str, torch.Tensor]:
-    flat = scale * torch.randn(lanes, count(model.layout), generator=torch.Generator().manual_seed(0))
+    size = sum(prod(shape) for shape in model.layout.values())
+    flat = scale * torch.randn(lanes, size, generator=torch.Generator().manual_seed(0))
     return views(flat, model.layout)
 
 
@@ -31,6 +34,19 @@ def inputs(lanes: int, batch: int = 3) -> tuple[torch.Tensor, torch.Tensor, torc
     )
 
 
+def mae_positions(rows: int, columns: int, width: int) -> torch.Tensor:
+    """MAE's get_2d_sincos_pos_embed, as DiT and SiT copy it: meshgrid(w, h), so columns come first."""
+
+    def one_axis(dim, positions):
+        omega = 1.0 / 10000 ** (np.arange(dim // 2, dtype=np.float64) / (dim / 2.0))
+        out = np.einsum("m,d->md", positions.reshape(-1), omega)
+        return np.concatenate([np.sin(out), np.cos(out)], axis=1)
+
+    grid = np.stack(np.meshgrid(np.arange(columns, dtype=np.float32), np.arange(rows, dtype=np.float32)), axis=0)
+    halves = [one_axis(width // 2, axis) for axis in grid]
+    return torch.from_numpy(np.concatenate(halves, axis=1)).float()
+
+
 def reference(model: SiT, w: dict[str, torch.Tensor], x: torch.Tensor, t: torch.Tensor, y: torch.Tensor):
     """SiT as its paper and public code describe it, for one model: convolution, modules, fused attention."""
     width, heads, side = model.recipe.width, model.recipe.heads, model.recipe.patch
@@ -40,7 +56,7 @@ def reference(model: SiT, w: dict[str, torch.Tensor], x: torch.Tensor, t: torch.
 
     kernel = w["patch.weight"].T.reshape(width, SHAPE[0], side, side)
     tokens = F.conv2d(x, kernel, w["patch.bias"], stride=side).flatten(2).transpose(1, 2)
-    tokens = tokens + model.positions_ND
+    tokens = tokens + mae_positions(SHAPE[1] // side, SHAPE[2] // side, width)
     half = torch.exp(-math.log(10_000) * torch.arange(128) / 128)
     args = (t * SCALE)[:, None] * half
     c = linear("time2", F.silu(linear("time1", torch.cat([torch.cos(args), torch.sin(args)], -1))))
@@ -68,7 +84,7 @@ def reference(model: SiT, w: dict[str, torch.Tensor], x: torch.Tensor, t: torch.
 def test_every_lane_equals_the_published_architecture():
     model = build()
     weights, (x, t, y) = random_weights(model, 3), inputs(3)
-    output = model(weights, x, t, y)
+    output = model(weights, x, t, y, range(2))
     for lane in range(3):
         velocity, after = reference(model, {name: w[lane] for name, w in weights.items()}, x[lane], t[lane], y[lane])
         torch.testing.assert_close(output.velocity[lane], velocity, rtol=1e-4, atol=1e-4)
@@ -91,10 +107,23 @@ def test_long_sequences_use_the_fused_kernel_and_give_the_same():
 def test_initial_network_is_adaln_zero_velocity_zero_and_blocks_identity():
     model = build()
     flat = model.initial_weights(torch.Generator().manual_seed(0))
-    output = model(views(flat[None], model.layout), *inputs(1))
+    output = model(views(flat[None], model.layout), *inputs(1), blocks=(0, 1))
     assert float(output.velocity.abs().max()) == 0
     torch.testing.assert_close(output.tokens[0], output.tokens[1])
     assert float(output.tokens[0].std()) > 0.1
+
+
+def test_only_the_tokens_asked_for_are_kept_and_they_are_those_after_their_block():
+    model = build(depth=3)
+    weights, given = random_weights(model, 2), inputs(2)
+    assert model(weights, *given).tokens == {}
+    kept = model(weights, *given, blocks=[2, 0])
+    assert set(kept.tokens) == {0, 2}
+    after = list(model.after_blocks(weights, *given))
+    assert len(after) == 3
+    assert kept.tokens[0].equal(after[0])
+    assert kept.tokens[2].equal(after[2])
+    assert kept.velocity.equal(model(weights, *given).velocity)
 
 
 def test_initial_weights_follow_the_seed_alone():
@@ -114,6 +143,10 @@ def test_xavier_bound_of_products():
 def test_patch_must_divide_the_image():
     with pytest.raises(ValueError, match="patch 3 does not divide images of 8x4"):
         build(patch=3)
+
+
+def test_positions_are_those_of_mae():
+    torch.testing.assert_close(sincos_positions(3, 4, 16), mae_positions(3, 4, 16))
 
 
 def test_positions_differ_everywhere_and_have_unit_waves():

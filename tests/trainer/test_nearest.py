@@ -7,9 +7,9 @@ from trainer import nearest
 from trainer.nearest import nearest_distances
 
 
-@pytest.mark.parametrize("rows", [7, 4096])
-def test_distances_are_those_to_the_nearest_of_all_images(rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(nearest, "_ROWS", rows)
+@pytest.mark.parametrize("numbers", [1, 126, 16_000_000])
+def test_distances_are_those_to_the_nearest_of_all_images(numbers: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(nearest, "_NUMBERS", numbers)
     random = torch.Generator().manual_seed(0)
     queries, images = torch.randn(11, 2, 3, 3, generator=random), torch.randn(40, 2, 3, 3, generator=random)
     expected = (queries[:, None] - images[None]).flatten(2).norm(dim=2).min(1).values

@@ -21,6 +21,31 @@ def model(data):
     return SiT(ModelRecipe(width=16, depth=2, heads=2), data.shape, data.classes, 1000.0, CPU)
 
 
+@pytest.mark.parametrize("name", ["digits", "mnist5k"])
+def test_the_first_probe_images_are_of_all_classes_alike(name):
+    probe = Probe(load(DataRecipe(name=name)), 256, CPU)
+    share = torch.bincount(probe.labels[:256], minlength=10) / 25.6
+    assert float(share.min()) > 0.5
+    assert float(share.max()) < 1.6
+
+
+def test_each_image_keeps_its_own_label(data):
+    probe = Probe(data, 256, CPU)
+    pairs = {(image.numpy().tobytes(), int(label)) for image, label in zip(probe.images, probe.labels, strict=True)}
+    assert pairs == {
+        (image.numpy().tobytes(), int(label)) for image, label in zip(data.held_images, data.held_labels, strict=True)
+    }
+
+
+def test_health_of_more_images_than_a_chunk_is_that_of_all_of_them(data, model):
+    flat = model.initial_weights(generator(0, Stream.INIT))[None]
+    named = views(flat, model.layout)
+    with torch.no_grad():
+        few, many = (Probe(data, size, CPU).health(model, named)["effective_rank.block_0"] for size in (17, 300))
+    assert 1 < float(few) <= 16
+    assert float(many) > 2 * float(few)
+
+
 def test_validation_loss_of_the_zero_velocity_is_the_mean_square_of_data_minus_noise(data, model):
     zero = views(model.initial_weights(generator(0, Stream.INIT))[None], model.layout)
     with torch.no_grad():

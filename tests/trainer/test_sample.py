@@ -1,3 +1,4 @@
+import pytest
 import torch
 
 from trainer.model import SiT
@@ -36,6 +37,18 @@ def test_one_euler_step_is_noise_plus_velocity_with_labels_in_turn():
     with torch.no_grad():
         expected = noise + MODEL(named, noise, torch.zeros(1, 7), labels).velocity
     torch.testing.assert_close(got, expected)
+
+
+@pytest.mark.parametrize("count", [1, 3, 8, 11, 16, 29])
+def test_the_first_samples_do_not_depend_on_how_many_are_drawn(count):
+    model = SiT(ModelRecipe(width=16, depth=1, heads=2, patch=1), (1, 3, 5), 3, 1000.0, CPU)
+    flat = torch.stack([model.initial_weights(generator(0, Stream.INIT))])
+    named = views(flat, model.layout)
+    few, all_ = (
+        torch.cat([images for _, images in samples(model, named, EvalRecipe(samples=n, batch=8, nfe=1), [3])], dim=1)
+        for n in (max(count, 2), 40)
+    )
+    torch.testing.assert_close(few, all_[:, : max(count, 2)])
 
 
 def test_lanes_of_one_seed_share_their_noise():

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import os
+import sqlite3
+import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
 from pydantic import ValidationError
 
-from sweeper.errors import DataError, StudyError
+from sweeper.errors import ConflictError, DataError, SetupError, StudyError
 from sweeper.ledger import events, tracking
 from sweeper.ledger.readback import counts, read_grid, read_study
+from sweeper.ledger.writer import Ledger
 from sweeper.records import Rung, TrialState
+from tests.conftest import copy_database
+from tests.integration.damage import damage
 from tests.integration.ledger.ledger_life import (
     BASELINE,
     CONTROL,
@@ -145,6 +152,46 @@ def test_a_state_is_final_until_the_trial_is_started_again(home: Home) -> None:
     assert counts(home.uri, STUDY.name) == {"running": 1}
 
 
+def test_an_end_told_again_keeps_its_first_time_and_another_end_does_not(home: Home) -> None:
+    for state in ("pruned", "pruned", "failed"):
+        with home.ledger() as ledger:
+            ledger.study_opened(STUDY, PROVENANCE)
+            ledger.trial_finished(trial(GRID, 1), state, "never started")
+            assert ledger.flush(30), ledger.trouble
+        if state == "pruned":
+            assert snapshot(home)[trial(GRID, 1).key][0][1:] == ("KILLED", 1_700_000_002_000, 1_700_000_002_000)
+    assert snapshot(home)[trial(GRID, 1).key][0][1:] == ("FAILED", 1_700_000_002_000, 1_700_000_006_000)
+
+
+def test_a_study_has_one_ledger_at_a_time(home: Home) -> None:
+    with home.ledger() as ledger:
+        ledger.study_opened(STUDY, PROVENANCE)
+        told = home.outbox.read_bytes()
+        with pytest.raises(ConflictError, match="still being written"):
+            Ledger(home.uri, home.artifacts, home.outbox, home.experiment, home.clock, wait_s=0.1)
+        assert home.outbox.read_bytes() == told
+    with home.ledger() as ledger:
+        assert ledger.flush(30), ledger.trouble
+
+
+def test_what_ends_a_trial_or_a_study_survives_a_loss_of_power(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[int] = []
+    sync = os.fdatasync
+    monkeypatch.setattr(os, "fdatasync", lambda file: (sync(file), synced.append(file)))
+    with home.ledger() as ledger:
+        ledger.study_opened(STUDY, PROVENANCE)
+        ledger.trial_started(trial(GRID), attempt=1)
+        ledger.rung(trial(GRID), rung(400), FACTS)
+        assert len(synced) == 0
+        ledger.trial_finished(trial(GRID), "complete")
+        assert len(synced) == 1
+        ledger.interrupted(PROVENANCE)
+        assert len(synced) == 2
+        ledger.study_finished(PROVENANCE)
+        assert len(synced) == 3
+        assert ledger.flush(30), ledger.trouble
+
+
 def test_the_first_report_of_a_step_counts(home: Home) -> None:
     with home.ledger() as ledger:
         ledger.study_opened(STUDY, PROVENANCE)
@@ -246,3 +293,40 @@ def test_a_record_changed_by_hand_is_refused(home: Home) -> None:
     tracker._client.set_tag(run_id, "sweeper.rung.400", '{"step": "many"}')
     with pytest.raises(DataError, match="cannot be read"):
         read_study(home.uri, STUDY.name)
+
+
+@pytest.mark.parametrize("tables", [(), ("other",), ("experiments", "alembic_version")], ids=str)
+def test_reading_a_database_without_all_tables_creates_none(tmp_path: Path, tables: tuple[str, ...]) -> None:
+    """A writer may be creating them at this moment."""
+    file = tmp_path / "mlflow.db"
+    with closing(sqlite3.connect(file)) as connection:
+        connection.execute("PRAGMA journal_mode=WAL")
+        for name in tables:
+            connection.execute(f"CREATE TABLE {name} (x)")
+    with pytest.raises(StudyError, match="nothing is recorded"):
+        counts(f"sqlite:///{file}", STUDY.name)
+    with closing(sqlite3.connect(file)) as connection:
+        assert sorted(connection.execute("SELECT name FROM sqlite_master")) == sorted((name,) for name in tables)
+
+
+def test_reading_a_file_that_is_no_database_says_so_at_once_in_one_line(tmp_path: Path) -> None:
+    file = tmp_path / "mlflow.db"
+    file.write_text("this is no data base, but long enough to look at" * 50)
+    began = time.monotonic()
+    with pytest.raises(SetupError, match="not a database") as caught:
+        counts(f"sqlite:///{file}", STUDY.name)
+    assert time.monotonic() - began < 20
+    assert "\n" not in caught.value.message
+
+
+@pytest.mark.parametrize("table", ["alembic_version", "experiments", "runs"])
+def test_reading_a_damaged_database_says_so_in_one_line(home: Home, tmp_path: Path, table: str) -> None:
+    with home.ledger() as ledger:
+        ledger.study_opened(STUDY, PROVENANCE)
+        assert ledger.flush(30), ledger.trouble
+    damaged = tmp_path / "damaged.db"  # at its own path, since MLflow remembers the stores it has opened
+    copy_database(Path(home.uri.removeprefix("sqlite:///")), damaged)
+    damage(damaged, table)
+    with pytest.raises(SetupError, match="malformed") as caught:
+        counts(f"sqlite:///{damaged}", STUDY.name)
+    assert "\n" not in caught.value.message

@@ -1,0 +1,55 @@
+"""The line to the desk's process: calls come back as values, and our own errors as they were raised."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import ray
+from ray.exceptions import RayError, RayTaskError
+
+from sweeper.errors import SetupError, StaleAttemptError, SweeperError
+from sweeper.records import Assignment, Facts, LaneReport
+
+DeskActor = Any  # Ray makes an actor's methods at run time
+
+
+def call(reference: Any) -> Any:
+    """Wait for an answer; raise SetupError when the desk's process is gone."""
+    try:
+        return ray.get(reference)
+    except RayTaskError as error:
+        raise error.cause if isinstance(error.cause, (StaleAttemptError, SweeperError, OSError)) else error from None
+    except RayError as error:
+        raise SetupError(f"the process that keeps the study's records stopped: {error}", "run it again") from error
+
+
+class DeskLine:
+    """The desk as a worker sees it."""
+
+    def __init__(self, desk: DeskActor) -> None:
+        self._desk = desk
+
+    def begin(self, cohort: str) -> Assignment | None:
+        """Begin an attempt; None if the cohort is finished."""
+        assignment: Assignment | None = call(self._desk.begin.remote(cohort))
+        return assignment
+
+    def started(self, cohort: str, attempt: int) -> None:
+        """Say that training has begun."""
+        call(self._desk.started.remote(cohort, attempt))
+
+    def report(
+        self, cohort: str, attempt: int, reports: Sequence[LaneReport], facts: Facts, last: bool
+    ) -> frozenset[str]:
+        """Record a rung and return the survivors' keys."""
+        survivors: frozenset[str] = call(self._desk.report.remote(cohort, attempt, list(reports), facts, last))
+        return survivors
+
+    def failed(self, cohort: str, reason: str, attempt: int, trace: str) -> None:
+        """Say that the cohort's training raised an error of its own."""
+        call(self._desk.failed.remote(cohort, reason, attempt, trace))
+
+    def halt(self, cohort: str, reason: str, attempt: int) -> None:
+        """Say that this machine cannot go on, through no fault of the trials."""
+        call(self._desk.halt.remote(cohort, reason, attempt))

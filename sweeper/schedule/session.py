@@ -1,0 +1,84 @@
+"""A Ray to work on: this machine's own for the length of a run, or a cluster that is there already."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import shutil
+import signal
+import tempfile
+from collections.abc import Iterator
+from typing import Any
+
+import ray
+from ray.exceptions import RayError
+
+from sweeper.errors import SetupError
+from sweeper.study import Resources
+
+# Ray's sockets lie 60 characters below its folder, and the system allows 107 in all.
+LONGEST_SCRATCH = 40
+
+
+@contextlib.contextmanager
+def session(resources: Resources, address: str | None) -> Iterator[None]:
+    """Start Ray on this machine, or connect to the cluster at `address`; leave nothing of it behind.
+
+    Raises SetupError if that is not possible.
+    """
+    with _scratch() as folder:
+        options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR, "configure_logging": False}
+        if address is None:
+            cpus = resources.slots * resources.cpus if resources.slots else None
+            options |= {"include_dashboard": False, "_temp_dir": folder, "num_cpus": cpus, "address": "local"}
+        else:
+            options |= {"address": address}
+        logging.getLogger("ray").setLevel(logging.ERROR)
+        try:
+            ray.init(**options)
+            # Ray's own handler would end the process with the signal's number; ours stops the study cleanly.
+            signal.signal(signal.SIGTERM, signal.default_int_handler)
+            yield
+        except (OSError, RuntimeError, ValueError, RayError) as error:
+            if ray.is_initialized():
+                raise
+            raise _unreachable(address, error) from error
+        finally:
+            ray.shutdown()
+
+
+def _unreachable(address: str | None, error: Exception) -> SetupError:
+    where = f"reach Ray at {address}" if address else "start Ray"
+    return SetupError(f"cannot {where}: {error}", "see `ray status`, or run without --address")
+
+
+@contextlib.contextmanager
+def _scratch() -> Iterator[str]:
+    short = None if len(tempfile.gettempdir()) <= LONGEST_SCRATCH else "/tmp"
+    try:
+        folder = tempfile.mkdtemp(prefix="sweeper-", dir=short)
+    except OSError as error:
+        raise SetupError(f"no temporary folder can be made: {error.strerror}", "set TMPDIR to one") from error
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def slot_count(resources: Resources) -> int:
+    """Return how many cohorts run at once on the connected Ray; raise SetupError if no node can hold even one."""
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
+    fit = sum(_fitting(resources, have) for have in nodes)
+    if fit < 1:
+        largest = max(have.get("CPU", 0) for have in nodes), max(have.get("GPU", 0) for have in nodes)
+        raise SetupError(
+            f"a cohort asks for {resources.cpus} CPUs and {resources.gpus:g} GPUs on one node; "
+            f"the largest has {largest[0]:g} CPUs and {largest[1]:g} GPUs",
+            "lower resources.cpus or resources.gpus, or give --address of a larger cluster",
+        )
+    return min(fit, resources.slots or fit)
+
+
+def _fitting(resources: Resources, have: dict[str, float]) -> int:
+    by_cpu = int(have.get("CPU", 0) // resources.cpus)
+    return min(by_cpu, int(have.get("GPU", 0) / resources.gpus + 1e-6)) if resources.gpus else by_cpu

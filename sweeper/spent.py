@@ -1,0 +1,56 @@
+"""What a study has cost and shown over all its runs, kept in its folder so that a resumed run adds to it."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+from sweeper.records import Provenance
+
+
+class Spent:
+    """A study's wall time over all runs, its first start, and the difference to torch-fidelity once it is known."""
+
+    def __init__(self, folder: Path, provenance: Provenance) -> None:
+        """Take up what earlier runs left; a file that cannot be read counts as none."""
+        self._path = folder / "spent.json"
+        self._provenance = provenance
+        self._begun = time.time()
+        try:
+            kept = json.loads(self._path.read_text())
+            self._before_s = float(kept["wall_s"])
+            self.fid_difference: float | None = kept["fid_difference"]
+            self._started, self._first_step_at = str(kept["started"]), kept["first_step_at"]
+        except (OSError, ValueError, KeyError, TypeError):
+            self._before_s, self.fid_difference = 0.0, None
+            self._started, self._first_step_at = provenance.started, None
+
+    def fid_checked(self, difference: float | None) -> None:
+        """Note the relative difference of our FID to torch-fidelity's, where it was measured."""
+        self.fid_difference = self.fid_difference if difference is None else difference
+
+    def training_began(self) -> None:
+        """Note, once a study, when training began."""
+        if self._first_step_at is None:
+            self._first_step_at = time.time()
+            self.keep()
+
+    def provenance(self) -> Provenance:
+        """Return the provenance as it is now."""
+        wall_s = self._before_s + time.time() - self._begun
+        found = {"wall_s": wall_s, "torch_fidelity_difference": self.fid_difference, "started": self._started}
+        return self._provenance.model_copy(update=found)
+
+    def keep(self) -> None:
+        """Write it down; a crash loses what came after the last call."""
+        now = self.provenance()
+        kept = {
+            "wall_s": now.wall_s,
+            "fid_difference": self.fid_difference,
+            "started": self._started,
+            "first_step_at": self._first_step_at,
+        }
+        part = self._path.with_suffix(".part")
+        part.write_text(json.dumps(kept))
+        part.replace(self._path)
