@@ -71,7 +71,8 @@ class Rung(Frozen):
     'feature_norm.block_<i>' and 'effective_rank.block_<i>' (on the probe); 'train_s', 'eval_s', 'cpu_s' (seconds
     so far). At the last rung also 'kid_<n>', 'precision_<n>', 'recall_<n>', 'val_loss', 'nearest_train' (median
     pixel distance of samples to their nearest training image) and 'nearest_train_ratio' (the same divided by the
-    held-out images' median; below 1 the model copies).
+    held-out images' median; below 1 the model copies); in one trial a study also 'torch_fidelity_difference', the
+    relative difference of our FID to torch-fidelity's on the same features.
     """
 
     step: int

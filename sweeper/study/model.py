@@ -11,25 +11,8 @@ from sweeper.study import controls as control_arms
 from sweeper.study import space as settings
 from sweeper.study.controls import Control, Name
 from sweeper.study.misfit import Misfit
-from sweeper.study.space import AsWritten, Axis, Block, ExtraCell, Positive, Range, Space, block_indices
+from sweeper.study.space import ExtraCell, Space
 from trainer.recipe import Frozen, Recipe, Seed
-
-__all__ = [
-    "AsWritten",
-    "Axis",
-    "Block",
-    "Confirm",
-    "Control",
-    "ExtraCell",
-    "Name",
-    "Positive",
-    "Range",
-    "Resources",
-    "Screen",
-    "Space",
-    "Study",
-    "block_indices",
-]
 
 MAX_SEEDS = 1000
 

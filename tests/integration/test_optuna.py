@@ -19,7 +19,7 @@ from sweeper.search import Search, state_counts
 from sweeper.search.pruners import StockPruner, wilcoxon_hopeless
 from sweeper.search.race import Point
 from sweeper.search.store import Store
-from sweeper.study.model import Study
+from sweeper.study import Study
 from tests.integration.damage import damage
 
 

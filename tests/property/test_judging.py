@@ -18,7 +18,7 @@ from sweeper.search import Search
 from sweeper.search.jury import Jury
 from sweeper.search.race import Point, hopeless
 from sweeper.search.store import Entry, Store
-from sweeper.study.model import Study
+from sweeper.study import Study
 
 RUNGS = (0.25, 0.5, 1.0)
 PRUNERS = ("race", "none", "median", "halving", "hyperband", "wilcoxon")

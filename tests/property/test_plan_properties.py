@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sweeper.plan import cells, cohorts, confirm_trials, rung_steps, screen_trials, size
+from sweeper.study import Study, block_indices
 from sweeper.study.fingerprint import changed_fields
-from sweeper.study.model import Study, block_indices
 
 DEPTH = 4
 NUMBERS = (0.25, 0.5, 1.0)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from sweeper.plan import setting_cell
 from sweeper.records import Cell, TrialSpec
-from sweeper.study.model import Study
+from sweeper.study import Study
 from trainer.recipe import Dispersion
 
 BASELINE = Cell(role="baseline", label="baseline", dispersion=Dispersion())

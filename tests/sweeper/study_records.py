@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from sweeper.records import Cell, Facts, Provenance, Rung, Stage, StudyRecord, TrialRecord, TrialSpec, TrialState
-from sweeper.study.model import Study, block_indices
+from sweeper.study import Study, block_indices
 from trainer.recipe import Dispersion
 
 FACTS = Facts(data_hash="1f" * 32, extractor="domain", extractor_sha256="3f9c01ab" * 8, device="cpu (synthetic)")

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from sweeper.study import Study
 from sweeper.study.fingerprint import changed_fields, fingerprint
-from sweeper.study.model import Study
 
 GIVEN: dict[str, Any] = {
     "name": "s",

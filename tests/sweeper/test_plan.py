@@ -20,7 +20,7 @@ from sweeper.plan import (
     searched_count,
     size,
 )
-from sweeper.study.model import Study
+from sweeper.study import Study
 from trainer.recipe import Recipe
 
 PAPER = {"label": "paper's default", "block": 0.25, "lambda": 0.5, "tau": 0.5}

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from sweeper.study.model import Range, Study, block_indices
+from sweeper.study import Range, Study, block_indices
 
 
 def study(**parts: Any) -> Study:

@@ -12,8 +12,8 @@ import pytest
 
 from sweeper.errors import StudyError
 from sweeper.plan import screen_trials
+from sweeper.study import Study
 from sweeper.study.file import read_study, study_schema, templates, to_yaml
-from sweeper.study.model import Study
 
 ROOT = Path(__file__).parents[2]
 GOOD = """\
@@ -86,7 +86,7 @@ def refusal(path: Path, *overrides: str) -> StudyError:
         ("name: s", "name: a/b", "1:7", "letters, digits, '.', '_' and '-'"),
         ("train.weight_decay", "train.wieght_decay", "11:11", "did you mean 'train.weight_decay'?"),
         ("train.weight_decay", "weight_decay", "11:11", "did you mean 'train.weight_decay'?"),
-        ("train.weight_decay: 0.5", "train.lr: -1", "11:21", "controls.0.set.train.lr must be at least 1e-06; got -1"),
+        ("train.weight_decay: 0.5", "train.lr: -1", "11:21", "controls.0.set.train.lr must be above 0; got -1"),
         ("train.weight_decay: 0.5", "train.lr: [1]", "11:21", "must be a plain value"),
         ("name: s", "name: s\nname: t", "2:1", "duplicate key 'name', first on line 1"),
         ("name: s", "name: !!python/name:os s", "1:7", "tag"),

@@ -12,7 +12,7 @@ from sweeper.ledger import events, tracking
 from sweeper.ledger.events import AnyEvent
 from sweeper.ledger.writer import Ledger
 from sweeper.records import Cell, Facts, Provenance, Rung, TrialSpec
-from sweeper.study.model import Study
+from sweeper.study import Study
 from tests.conftest import copy_database
 from trainer.recipe import Dispersion
 

@@ -1,0 +1,85 @@
+"""The schedule against a real Ray on this machine: what it refuses, what halts a study, where relative paths start."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sweeper.desk import Places
+from sweeper.errors import SetupError
+from sweeper.ledger import read_study
+from sweeper.provenance import gather
+from sweeper.records import Progress
+from sweeper.schedule import Outcome, run_study
+from sweeper.study import Study
+from tests.conftest import copy_database
+
+
+def study(**resources: object) -> Study:
+    return Study.model_validate(
+        {
+            "name": "own_data",
+            "question": "Are my images found?",
+            "recipe": {
+                "data": {"name": "npz", "path": "mine.npz"},
+                "model": {"width": 16, "depth": 1, "heads": 2},
+                "train": {"steps": 4, "batch": 8},
+                "eval": {"samples": 40, "batch": 20, "nfe": 2, "probe": 8},
+            },
+            "space": {"block": [0], "lambda": [0.1]},
+            "screen": {"seeds": [0], "pruner": "none"},
+            "resources": {"slots": 1, **resources},
+        }
+    )
+
+
+@pytest.fixture
+def places(tmp_path: Path, tables: Path) -> Places:
+    """A workspace, and beside it a folder with a data set that the study names by a relative path."""
+    for name in ("study", "cache", "base"):
+        (tmp_path / name).mkdir()
+    copy_database(tables, tmp_path / "mlflow.db")
+    random = np.random.default_rng(0)
+    images = random.integers(0, 256, (60, 8, 8), dtype=np.uint8)
+    np.savez(tmp_path / "base" / "mine.npz", x=images, y=np.arange(60) % 3)
+    return Places(
+        store_url=f"sqlite:///{tmp_path}/optuna.db",
+        tracking_uri=f"sqlite:///{tmp_path}/mlflow.db",
+        artifacts=tmp_path / "artifacts",
+        folder=tmp_path / "study",
+        cache=tmp_path / "cache",
+        base=tmp_path / "base",
+    )
+
+
+def run(of: Study, places: Places, address: str | None = None) -> tuple[Outcome, list[Progress]]:
+    shown: list[Progress] = []
+    outcome = run_study(of, ["screen"], places, gather("sweeper run own.yaml"), address, shown.append)
+    return outcome, shown
+
+
+def test_more_cores_than_any_node_has_are_refused_with_what_there_is(places):
+    with pytest.raises(SetupError, match="asks for 1000 CPUs and 0 GPUs on one node; the largest has"):
+        run(study(cpus=1000, slots=None), places)
+
+
+def test_a_cluster_that_is_not_there_is_told(places):
+    with pytest.raises(SetupError, match=r"cannot reach Ray at 127\.0\.0\.1:1"):
+        run(study(), places, address="127.0.0.1:1")
+
+
+def test_a_sick_machine_halts_the_study_and_a_repaired_one_continues_it(places):
+    hidden = places.base / "hidden.npz"
+    (places.base / "mine.npz").rename(hidden)
+    outcome, _ = run(study(), places)
+    assert "mine.npz" in outcome.halted
+    assert not outcome.interrupted
+
+    hidden.rename(places.base / "mine.npz")
+    outcome, shown = run(study(), places)
+    assert outcome == Outcome(interrupted=False, delivered=True, halted="")
+    record = read_study(places.tracking_uri, "own_data")
+    assert [trial.state for trial in record.trials] == ["complete", "complete"]
+    assert record.study.recipe.data.path == "mine.npz"
+    assert not (places.folder / "ray").exists()
+    assert all(progress.stage == "screen" for progress in shown)
