@@ -134,7 +134,8 @@ class Desk:
     def started(self, cohort: str, attempt: int) -> None:
         """Record that an attempt's training begins."""
         running = self._current(cohort, attempt)
-        for key in sorted(running.living):
+        self._spent.training_began()
+        for key in sorted(running.living) if attempt > 1 else ():  # the first was recorded when it was claimed
             self._ledger.trial_started(running.specs[key], attempt)
 
     def report(

@@ -1,5 +1,6 @@
 """The desk and a worker in one process: a whole study without Ray, against the real search and ledger."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -315,8 +316,10 @@ def test_wall_time_and_the_fid_check_add_up_over_runs(tmp_path):
     desk = open_desk(tmp_path, study())
     assignment = claimed(desk)
     rung = Rung(step=assignment.rungs[0], metrics={"fid_40": 1.0, "torch_fidelity_difference": 1e-9})
+    desk.started(assignment.cohort, 1)
     desk.report(assignment.cohort, 1, reported(assignment, 1.0, rung=rung), FACTS, last=False)
     desk.close(interrupted=True, timeout=60)
+    assert json.loads((tmp_path / "study" / "spent.json").read_text())["first_step_at"] is not None
     first = read_study(f"sqlite:///{tmp_path}/mlflow.db", "tiny").provenance
     again = open_desk(tmp_path, study())
     assert not claimed(again).check_fid
