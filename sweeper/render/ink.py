@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 from matplotlib.axis import Axis
@@ -47,11 +48,17 @@ def log_norm(low: float, high: float) -> LogNorm:
 
 
 def plain_log(axis: Axis) -> None:
-    """Write a log axis in plain numbers, minor ticks too when it spans less than a decade."""
+    """Write a log axis in plain numbers: every minor tick within a decade, 2 and 5 of each up to two decades."""
     low, high = sorted(axis.get_view_interval())
+    span = high / low if low > 0 else math.inf
+    minor = FuncFormatter(_plain) if span <= 10 else FuncFormatter(_two_and_five) if span <= 100 else NullFormatter()
     axis.set_major_formatter(FuncFormatter(_plain))
-    axis.set_minor_formatter(NullFormatter() if low > 0 and high / low > 10 else FuncFormatter(_plain))
+    axis.set_minor_formatter(minor)
 
 
 def _plain(value: float, _place: int | None) -> str:
     return f"{value:g}"
+
+
+def _two_and_five(value: float, place: int | None) -> str:
+    return _plain(value, place) if f"{value:e}"[0] in "25" else ""

@@ -34,7 +34,9 @@ def _image(png: bytes | None) -> Image.Image | None:
 
 
 def _side_by_side(pictures: list[tuple[Highlight, Image.Image]], seed: int) -> Painted:
-    canvas = Figure(figsize=(3.3 * len(pictures), 3.9), layout="constrained")
+    wide, high = pictures[0][1].size
+    # As high as the grids are at a third of the width each, and a title of three lines above them.
+    canvas = Figure(figsize=(3.3 * len(pictures), 3.3 * high / wide + 0.7), layout="constrained")
     for panel, (one, image) in zip(canvas.subplots(1, len(pictures)), pictures, strict=True):
         panel.imshow(image, interpolation="nearest")
         panel.set_axis_off()
