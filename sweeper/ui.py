@@ -27,6 +27,7 @@ def serve(workspace: Workspace, port: int, say: Callable[[str], None]) -> int:
             raise SetupError(f"port {port} is not free: {error.strerror}", "give another with --port") from error
     arguments, environment = ui_command(workspace.tracking_uri, workspace.root / "artifacts", port)
     say(f"MLflow on http://127.0.0.1:{port} (takes some seconds to start; Ctrl-C ends it)")
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a stopped `sweeper ui` takes its server with it
     server = subprocess.Popen(arguments, env=environment)
     try:
         code = server.wait()

@@ -4,12 +4,14 @@ import json
 import os
 import shutil
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from urllib.request import urlopen
 
 import pytest
 
@@ -153,6 +155,29 @@ def test_running_again_does_nothing_and_says_so(undisturbed):
     assert again.returncode == 0
     assert again.stderr.startswith("all is done: 6 complete")
     assert place.record() == before
+
+
+def test_ui_shows_the_study_and_ends_with_its_server(undisturbed):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [*SWEEPER, "ui", "--port", str(port), "--workspace", str(undisturbed[0].root)]
+    shown = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+
+    def experiments() -> str:
+        query = f"http://127.0.0.1:{port}/api/2.0/mlflow/experiments/get-by-name?experiment_name=smoke"
+        try:
+            with urlopen(query, timeout=5) as answer:
+                return answer.read().decode()
+        except OSError:
+            return ""
+
+    until(lambda: "smoke" in experiments(), shown)
+    family = [pid for pid, _ in children(shown.pid)]
+    shown.terminate()
+    assert shown.wait(PATIENCE_S) == 0
+    for pid in family:
+        until_gone(pid)
 
 
 def test_a_changed_study_is_refused_as_a_conflict(undisturbed):
