@@ -6,6 +6,7 @@ import contextlib
 import logging
 import shutil
 import signal
+import socket
 import tempfile
 from collections.abc import Iterator
 from typing import Any
@@ -18,6 +19,7 @@ from sweeper.study import Resources
 
 # Ray's sockets lie 60 characters below its folder, and the system allows 107 in all.
 LONGEST_SCRATCH = 40
+KNOCK_S = 10.0
 
 
 @contextlib.contextmanager
@@ -32,6 +34,7 @@ def session(resources: Resources, address: str | None) -> Iterator[None]:
             cpus = resources.slots * resources.cpus if resources.slots else None
             options |= {"include_dashboard": False, "_temp_dir": folder, "num_cpus": cpus, "address": "local"}
         else:
+            _knock(address)
             options |= {"address": address}
         logging.getLogger("ray").setLevel(logging.ERROR)
         try:
@@ -45,6 +48,17 @@ def session(resources: Resources, address: str | None) -> Iterator[None]:
             raise _unreachable(address, error) from error
         finally:
             ray.shutdown()
+
+
+def _knock(address: str) -> None:
+    # Ray 2.60 tries an address where nobody listens for over ten minutes.
+    host, found, port = address.removeprefix("ray://").rpartition(":")
+    if not found or not port.isdigit():
+        return  # 'auto': Ray looks for a cluster on this machine and answers at once
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=KNOCK_S).close()
+    except OSError as error:
+        raise _unreachable(address, error) from error
 
 
 def _unreachable(address: str | None, error: Exception) -> SetupError:
