@@ -115,16 +115,6 @@ def _seed_blocks(stage: Stage, seeds: Sequence[int], chosen: Sequence[Cell]) -> 
     return tuple(TrialSpec(stage=stage, cell=cell, seed=seed) for seed in seeds for cell in chosen)
 
 
-def cohorts(trials: Iterable[TrialSpec], lanes: int) -> tuple[tuple[TrialSpec, ...], ...]:
-    """Group trials that may train as one program: same stage, seed and recipe, at most `lanes` each, in order."""
-    groups: dict[object, list[TrialSpec]] = {}
-    for trial in trials:
-        groups.setdefault((trial.stage, trial.seed, trial.cell.overrides), []).append(trial)
-    return tuple(
-        tuple(group[start : start + lanes]) for group in groups.values() for start in range(0, len(group), lanes)
-    )
-
-
 def rung_steps(study: Study, recipe: Recipe) -> tuple[int, ...]:
     """Return the steps at which trials of `recipe` are measured: rising, the last one `recipe.train.steps`.
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from itertools import product
 from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sweeper.plan import cells, cohorts, confirm_trials, rung_steps, screen_trials, size
+from sweeper.plan import cells, confirm_trials, rung_steps, screen_trials, size
 from sweeper.study import Study, block_indices
 from sweeper.study.fingerprint import changed_fields
 
@@ -124,24 +126,12 @@ def test_the_screen_covers_cells_times_seeds_seed_by_seed(study: Study) -> None:
 def test_the_size_is_that_of_the_built_plan(study: Study) -> None:
     planned, trials, counted = cells(study), screen_trials(study), size(study)
     assert (counted.cells, counted.trials, counted.seeds) == (len(planned), len(trials), len(study.screen.seeds))
-    assert counted.cohorts == len(cohorts(trials, counted.lanes))
+    together = Counter((trial.seed, trial.cell.overrides) for trial in trials)
+    assert counted.cohorts == sum(math.ceil(number / counted.lanes) for number in together.values())
     if study.confirm:
         best = [cell for cell in planned[1:] if not cell.mark][: study.confirm.top]
         marked = [cell for cell in planned if cell.mark]
         assert counted.confirm_trials == len(confirm_trials(study, [*best, *marked]))
-
-
-@settings(max_examples=100, deadline=None)
-@given(studies(), st.integers(1, 6))
-def test_cohorts_hold_every_trial_once_and_never_mix_seeds_or_recipes(study: Study, lanes: int) -> None:
-    trials = screen_trials(study)
-    grouped = cohorts(trials, lanes)
-    assert sorted(trial.key for group in grouped for trial in group) == sorted(trial.key for trial in trials)
-    assert all(len(group) <= lanes for group in grouped)
-    assert all(len({(trial.seed, trial.cell.overrides) for trial in group}) == 1 for group in grouped)
-    seeds = [group[0].seed for group in grouped]
-    assert list(dict.fromkeys(seeds)) == list(study.screen.seeds)
-    assert seeds == sorted(seeds, key=study.screen.seeds.index)
 
 
 @settings(max_examples=100, deadline=None)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import pytest
@@ -11,7 +10,6 @@ from sweeper.plan import (
     BASELINE,
     GPU_LANES,
     cells,
-    cohorts,
     confirm_trials,
     estimate,
     lane_count,
@@ -142,20 +140,12 @@ def test_a_cohort_has_one_lane_on_a_cpu_unless_the_study_says_otherwise(cohort: 
     assert lane_count(study(resources={"cohort": cohort}), device) == lanes
 
 
-def test_cohorts_share_stage_seed_and_recipe() -> None:
-    planned = study(block=[0, 1, 2, 3], controls=[DECAY], screen={"seeds": [0, 1]})
-    grouped = cohorts(screen_trials(planned), lanes=3)
-    assert [len(cohort) for cohort in grouped] == [3, 2, 1, 3, 2, 1]
-    assert [cohort[0].seed for cohort in grouped] == [0, 0, 0, 1, 1, 1]
-    assert all(len({trial.cell.overrides for trial in cohort}) == 1 for cohort in grouped)
-
-
-def test_the_size_of_a_million_cells_takes_under_a_second() -> None:
+def test_a_million_cells_are_counted_without_building_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sweeper.plan.Cell", None)
+    monkeypatch.setattr("sweeper.plan.Dispersion", None)
     knob = {"low": 0.001, "high": 10, "count": 1000}
     planned = study(block=[0, 1, 2, 3], lam=knob, tau={**knob, "count": 250}, screen={"seeds": 1000})
-    start = time.perf_counter()
     counted = size(planned)
-    assert time.perf_counter() - start < 1
     assert (counted.cells, counted.trials) == (1_000_001, 1_000_001_000)
 
 

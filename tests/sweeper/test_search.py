@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from sweeper.errors import ConflictError, SetupError
+from sweeper.plan import screen_trials, size
 from sweeper.records import Cell, TrialSpec
 from sweeper.search import Search, state_counts
 from sweeper.search.store import Store
@@ -54,6 +55,17 @@ def test_a_grid_hands_out_every_trial_once_in_the_given_order(opened: Search):
     assert [key for key in claimed if ".baseline." in key or key in given] == given
     assert sorted(claimed) == sorted(trial.key for trial in trials())
     assert opened.counts() == {"running": 18}
+
+
+@pytest.mark.parametrize("lanes", [1, 2, 4, 9])
+def test_a_grid_is_handed_out_in_as_many_cohorts_as_the_plan_says(url: str, lanes: int):
+    planned = study(resources={"cohort": lanes})
+    search = Search(url, planned, "screen", screen_trials(planned))
+    claims = 0
+    while search.claim(lanes):
+        claims += 1
+    search.close()
+    assert claims == size(planned).cohorts
 
 
 def test_a_claim_is_of_one_recipe_and_one_seed(opened: Search):
