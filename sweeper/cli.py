@@ -36,6 +36,14 @@ class StageName(StrEnum):
     confirm = "confirm"
 
 
+class GuideFormat(StrEnum):
+    """What `report` writes."""
+
+    markdown = "markdown"
+    html = "html"
+    latex = "latex"
+
+
 class TableFormat(StrEnum):
     """What `export` writes."""
 
@@ -156,6 +164,9 @@ def status(
 def report(
     file: File,
     set_: Set = None,
+    format_: Annotated[
+        GuideFormat, typer.Option("--format", help="What to write; guide.md and guide.json always are.")
+    ] = GuideFormat.markdown,
     workspace: Root = Path(".sweeper"),
     tracking: Tracking = None,
     reports: Reports = Path("reports"),
@@ -164,7 +175,8 @@ def report(
     study = _study(file, set_)
     from sweeper.publish import publish
 
-    typer.echo(str(publish(study.name, _workspace(workspace, tracking, None), reports).guide))
+    place = _workspace(workspace, tracking, None)
+    typer.echo(str(publish(study.name, place, reports, format_.value).guide))
 
 
 @app.command()

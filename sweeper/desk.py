@@ -10,7 +10,7 @@ from pathlib import Path
 from sweeper.cohorts import CohortFolder, StoredCohort
 from sweeper.errors import StaleAttemptError, StudyError
 from sweeper.ledger import Ledger
-from sweeper.plan import cells, confirm_trials, lane_count, rung_steps, screen_trials
+from sweeper.plan import confirm_trials, lane_count, rung_steps, screen_trials
 from sweeper.records import (
     Assignment,
     Facts,
@@ -121,7 +121,7 @@ class Desk:
             recipe=recipe,
             trials=running.trials,
             living=frozenset(running.living),
-            rungs=rung_steps(self._study, recipe),
+            rungs=rung_steps(self._study, recipe, running.trials[0].stage),
             checkpoint=str(self._cohorts.checkpoint(cohort)),
             checkpoint_seconds=resources.checkpoint_seconds,
             cache=str(self._places.cache),
@@ -129,6 +129,7 @@ class Desk:
             cpus=resources.cpus,
             gpu=resources.gpus > 0,
             check_fid=self._takes_fid_check(cohort, running),
+            full=running.trials[0].stage == "confirm",
         )
 
     def started(self, cohort: str, attempt: int) -> None:
@@ -235,8 +236,7 @@ class Desk:
             screened = self._searches["screen"]
             if not screened.done():
                 raise StudyError("the screen is not finished, so nothing can be confirmed", "run without --stage first")
-            marked = [cell for cell in cells(self._study) if cell.mark]
-            trials = confirm_trials(self._study, [*screened.candidates(), *marked])
+            trials = confirm_trials(self._study, screened.candidates(), screened.fresh_seeds())
         search = Search(self._places.store_url, self._study, self._stage, trials)
         self._searches[self._stage] = search
         running = {spec.key: spec for spec in search.running()}
@@ -259,7 +259,8 @@ class Desk:
         return running
 
     def _search_report(self, running: _Running, report: LaneReport) -> None:
-        steps = rung_steps(self._study, running.trials[0].cell.recipe(self._study.recipe))
+        first = running.trials[0]
+        steps = rung_steps(self._study, first.cell.recipe(self._study.recipe), first.stage)
         self._search.report(
             report.key, report.rung.step, steps.index(report.rung.step), report.rung.metrics[self._study.objective]
         )
@@ -274,7 +275,7 @@ class Desk:
             self._ledger.trial_finished(spec, "pruned", "never started: its configuration is out of the race")
 
     def _finish(self, running: _Running, key: str, state: TrialState, note: str, value: float | None = None) -> None:
-        self._ledger.trial_finished(running.specs[key], state, note)
+        self._ledger.trial_finished(running.specs[key], state, note, self._search.audited(key))
         self._search.finish(key, state, value)
         running.living.discard(key)
 

@@ -36,6 +36,7 @@ def forecast(study: Study) -> Forecast:
     planned = size(study, "cuda" if study.resources.gpus else "cpu")
     cost = calibrate(study.recipe, study.resources.cpus, gpu=study.resources.gpus > 0)
     slots = study.resources.slots or _slots(study)
+    full = study.recipe.eval.full_count("cuda" if study.resources.gpus else "cpu")
     return Forecast(
         study=study.name,
         cells=planned.cells,
@@ -47,7 +48,7 @@ def forecast(study: Study) -> Forecast:
         slots=slots,
         seconds_per_step=round(cost.per_step, 5),
         seconds_per_evaluation=round(cost.per_evaluation, 2),
-        seconds=round(estimate(study, cost.per_step, cost.per_evaluation, slots), 1),
+        seconds=round(estimate(study, cost.per_step, cost.per_evaluation, slots, full), 1),
     )
 
 

@@ -20,7 +20,8 @@ BASELINE = Cell(role="baseline", label="baseline", dispersion=Dispersion())
 class PlanSize(NamedTuple):
     """How much a study asks for: `trials` and `cohorts` are the screen's; `confirm_trials` come after it.
 
-    The confirm stage runs the baseline, the best few and every marked cell; where some are both, it runs fewer.
+    The confirm stage runs the baseline, the best few, every marked cell and every control; where some are both, it
+    runs fewer, as it does where its number of seeds is found only after the screen (`seeds: auto`).
     """
 
     cells: int
@@ -105,23 +106,30 @@ def screen_trials(study: Study) -> tuple[TrialSpec, ...]:
     return _seed_blocks("screen", study.screen.seeds, cells(study))
 
 
-def confirm_trials(study: Study, candidates: Iterable[Cell]) -> tuple[TrialSpec, ...]:
-    """Return the baseline and `candidates` on the fresh seeds, seed block by seed block; none without a stage."""
-    chosen = {cell.key: cell for cell in (BASELINE, *candidates)}
-    return _seed_blocks("confirm", study.confirm.seeds if study.confirm else (), tuple(chosen.values()))
+def confirm_trials(study: Study, candidates: Iterable[Cell], seeds: Sequence[int]) -> tuple[TrialSpec, ...]:
+    """Return the baseline, control arms, `candidates` and marked cells on fresh `seeds`, seed block by seed block.
+
+    Controls are there to tell whether a plain change does what dispersion does, on the same seeds.
+    """
+    given = cells(study)
+    always = [cell for cell in given if cell.role == "control" or cell.mark]
+    chosen = {cell.key: cell for cell in (BASELINE, *candidates, *always)}
+    return _seed_blocks("confirm", seeds, tuple(chosen.values()))
 
 
 def _seed_blocks(stage: Stage, seeds: Sequence[int], chosen: Sequence[Cell]) -> tuple[TrialSpec, ...]:
     return tuple(TrialSpec(stage=stage, cell=cell, seed=seed) for seed in seeds for cell in chosen)
 
 
-def rung_steps(study: Study, recipe: Recipe) -> tuple[int, ...]:
+def rung_steps(study: Study, recipe: Recipe, stage: Stage = "screen") -> tuple[int, ...]:
     """Return the steps at which trials of `recipe` are measured: rising, the last one `recipe.train.steps`.
 
     As many as the study has rungs, moved apart where rounding would join them; fewer only where there are fewer
-    steps than rungs, and then the last ones.
+    steps than rungs, and then the last ones. The confirm stage stops nothing, so it measures at the end alone.
     """
     total = recipe.train.steps
+    if stage == "confirm":
+        return (total,)
     rungs = study.screen.rungs[-total:]
     steps: list[int] = []
     for place, fraction in enumerate(rungs):
@@ -187,28 +195,40 @@ def size(study: Study, device: str = "cpu") -> PlanSize:
         settings = searched_count(study) + len(study.cells)
     shared, seeds, lanes = 1 + settings, len(study.screen.seeds), lane_count(study, device)
     count = shared + len(study.controls)
-    again = 1 + min(study.confirm.top + len(study.cells), count - 1) if study.confirm else 0
+    controls, confirm = len(study.controls), study.confirm
+    again = 1 + controls + min(confirm.top + len(study.cells), settings) if confirm else 0
+    fresh = len(confirm.fresh_seeds(study.screen.seeds)) if confirm else 0
     return PlanSize(
         cells=count,
         seeds=seeds,
         trials=count * seeds,
         lanes=lanes,
         cohorts=seeds * (math.ceil(shared / lanes) + len(study.controls)),
-        confirm_trials=again * len(study.confirm.seeds) if study.confirm else 0,
+        confirm_trials=again * fresh,
     )
 
 
-def estimate(study: Study, seconds_per_step: float, seconds_per_rung_evaluation: float, slots: int) -> float:
+def estimate(
+    study: Study,
+    seconds_per_step: float,
+    seconds_per_rung_evaluation: float,
+    slots: int,
+    full_samples: int | None = None,
+) -> float:
     """Return the seconds both stages take at most, pruning and start-up aside, with `slots` trials at once.
 
-    Both costs are those of one trial: of a cohort's step and evaluation, divided by its lanes.
+    Both costs are those of one trial: of a cohort's step and evaluation, divided by its lanes. `full_samples` are
+    those of the confirm stage's full metric, if it is measured.
     """
 
-    def cost(recipe: Recipe) -> float:
-        rungs = len(rung_steps(study, recipe))
-        return recipe.train.steps * seconds_per_step + rungs * seconds_per_rung_evaluation
+    def cost(recipe: Recipe, stage: Stage) -> float:
+        evaluations: float = len(rung_steps(study, recipe, stage))
+        if stage == "confirm" and full_samples:
+            evaluations *= full_samples / recipe.eval.samples
+        return recipe.train.steps * seconds_per_step + evaluations * seconds_per_rung_evaluation
 
-    planned, shared = size(study), cost(study.recipe)
-    arms = [cost(study.recipe.override(arm.set)) for arm in study.controls]
-    mean = (shared * (planned.cells - len(arms)) + sum(arms)) / planned.cells
-    return math.ceil(planned.trials / slots) * mean + math.ceil(planned.confirm_trials / slots) * shared
+    planned = size(study)
+    arms = [cost(study.recipe.override(arm.set), "screen") for arm in study.controls]
+    mean = (cost(study.recipe, "screen") * (planned.cells - len(arms)) + sum(arms)) / planned.cells
+    again = math.ceil(planned.confirm_trials / slots) * cost(study.recipe, "confirm")
+    return math.ceil(planned.trials / slots) * mean + again

@@ -6,24 +6,27 @@ import hashlib
 import json
 from collections import Counter
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from sweeper.errors import ConflictError, SetupError
 from sweeper.workspace import Workspace
+
+if TYPE_CHECKING:
+    from sweeper.render import Format
 
 DELIVERY_S = 60.0
 
 
 class Published(NamedTuple):
-    """A guide's path, whether MLflow has everything, and why trials failed, each reason once."""
+    """A guide's path in the form asked for, whether MLflow has everything, and why trials failed, each reason once."""
 
     guide: Path
     delivered: bool = True
     failures: tuple[str, ...] = ()
 
 
-def publish(study_name: str, workspace: Workspace, reports: Path) -> Published:
-    """Write a study's guide into `reports`/<name> and attach it to its record.
+def publish(study_name: str, workspace: Workspace, reports: Path, form: Format = "markdown") -> Published:
+    """Write a study's guide into `reports`/<name>, always also as markdown, and attach it to its record.
 
     A record that another process is writing, or whose store is elsewhere, is read as it is. Raises StudyError where
     nothing is recorded, SetupError where the store does not answer or the folder cannot be written.
@@ -32,23 +35,23 @@ def publish(study_name: str, workspace: Workspace, reports: Path) -> Published:
 
     outbox = workspace.folder(study_name) / "outbox.jsonl"
     if not outbox.exists():
-        return _write(study_name, workspace, reports)
+        return _write(study_name, workspace, reports, form)
     try:
         ledger = Ledger(workspace.tracking_uri, workspace.artifacts, outbox, study_name, wait_s=0.0)
     except ConflictError:
-        return _write(study_name, workspace, reports)._replace(delivered=False)
+        return _write(study_name, workspace, reports, form)._replace(delivered=False)
     with ledger:
         ledger.flush(DELIVERY_S)
-        written = _write(study_name, workspace, reports)
+        written = _write(study_name, workspace, reports, form)
         ledger.artifact(written.guide.parent)
         delivered = ledger.flush(DELIVERY_S)
-    _remember(workspace, study_name, written.guide)
+    _remember(workspace, study_name, _markdown(study_name, reports))
     return written._replace(delivered=delivered)
 
 
 def published(study_name: str, workspace: Workspace, reports: Path) -> Path | None:
-    """Return the guide this workspace wrote last, if it still lies there unchanged."""
-    guide = reports / study_name / "guide.md"
+    """Return the guide (markdown) this workspace wrote last, if it still lies there unchanged."""
+    guide = _markdown(study_name, reports)
     try:
         known = json.loads(_memory(workspace, study_name).read_text())
         return guide if known == _identity(guide) else None
@@ -61,13 +64,14 @@ def forget(study_name: str, workspace: Workspace) -> None:
     _memory(workspace, study_name).unlink(missing_ok=True)
 
 
-def _write(study_name: str, workspace: Workspace, reports: Path) -> Published:
+def _write(study_name: str, workspace: Workspace, reports: Path, form: Format) -> Published:
     from sweeper.ledger import read_grid, read_study
     from sweeper.render import write_guide
 
     record = read_study(workspace.tracking_uri, study_name)
     prepare(study_name, reports)
-    guide = write_guide(record, reports / study_name, lambda key: read_grid(workspace.tracking_uri, study_name, key))
+    folder = reports / study_name
+    guide = write_guide(record, folder, lambda key: read_grid(workspace.tracking_uri, study_name, key), form)
     reasons = Counter(trial.note for trial in record.trials if trial.state == "failed")
     return Published(guide, failures=tuple(f"{count} failed: {reason}" for reason, count in reasons.most_common()))
 
@@ -78,6 +82,10 @@ def prepare(study_name: str, reports: Path) -> None:
         (reports / study_name).mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise SetupError(f"{reports / study_name} cannot be written: {error.strerror}", "give --reports") from error
+
+
+def _markdown(study_name: str, reports: Path) -> Path:
+    return reports / study_name / "guide.md"
 
 
 def _memory(workspace: Workspace, study_name: str) -> Path:

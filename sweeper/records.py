@@ -68,10 +68,11 @@ class Rung(Frozen):
 
     Names: the objective ('fid_10k'); 'train_loss' and, with lambda > 0, 'dispersive_loss' and 'floor_distance'
     (means over about the last 50 steps); 'floor_share' (share of all steps so far at the loss's floor);
-    'feature_norm.block_<i>' and 'effective_rank.block_<i>' (on the probe); 'train_s', 'eval_s', 'cpu_s' (seconds
-    so far). At the last rung also 'kid_<n>', 'precision_<n>', 'recall_<n>', 'val_loss', 'nearest_train' (median
+    'feature_norm.block_<i>', 'effective_rank.block_<i>' and 'pairwise_distance.block_<i>' (the median, in tau's
+    units; all on the probe); 'train_s', 'eval_s', 'cpu_s' (seconds so far). At the last rung also 'kid_<n>', 'precision_<n>', 'recall_<n>', 'val_loss', 'nearest_train' (median
     pixel distance of samples to their nearest training image) and 'nearest_train_ratio' (the same divided by the
-    held-out images' median; below 1 the model copies); in one trial a study also 'torch_fidelity_difference', the
+    held-out images' median; below 1 the model copies), and in the confirm stage, where the recipe has a full metric,
+    'fid_<full>' and 'fid_<n>_second' (a second sampling of the same weights); in one trial a study also 'torch_fidelity_difference', the
     relative difference of our FID to torch-fidelity's on the same features.
     """
 
@@ -89,13 +90,18 @@ class LaneReport(Frozen):
 
 
 class TrialRecord(Frozen):
-    """All that is known of one trial; `note` says why it failed or was stopped."""
+    """All that is known of one trial; `note` says why it failed or was stopped.
+
+    `audited`: the pruner would have stopped it; it ran on so that the pruner can be checked, and counts for nothing
+    else.
+    """
 
     spec: TrialSpec
     state: TrialState
     rungs: tuple[Rung, ...] = ()
     facts: Facts | None = None
     note: str = ""
+    audited: bool = False
 
 
 class Provenance(Frozen):
@@ -123,7 +129,8 @@ class Assignment(Frozen):
     """A cohort as a worker gets it: one attempt at training some trials that share a recipe.
 
     `living` are the keys still wanted (all of them at first); `rungs` are optimiser steps; relative paths of the recipe
-    start from `base`. With `check_fid` the worker compares its FID with torch-fidelity's on the same features once.
+    start from `base`. With `check_fid` the worker compares its FID with torch-fidelity's on the same features once;
+    with `full` it adds the full metric at the last rung.
     """
 
     cohort: str
@@ -139,6 +146,7 @@ class Assignment(Frozen):
     cpus: int
     gpu: bool
     check_fid: bool
+    full: bool
 
 
 class Progress(Frozen):

@@ -115,7 +115,7 @@ class _Worker:
     def measure(self) -> list[LaneReport]:
         """Measure every living lane; the seconds so far are shared out over lanes."""
         wall, cpu = time.perf_counter(), time.process_time()
-        measured = self._cohort.measure()
+        measured = self._cohort.measure(full=self._assignment.full)
         extra = self._fid_check(measured)
         self._eval_s += time.perf_counter() - wall
         self._cpu_s += time.process_time() - cpu

@@ -12,7 +12,8 @@ from torch import Tensor
 from trainer.batches import draw
 from trainer.data import Dataset
 from trainer.ema import ema_decay, update_ema
-from trainer.evaluate import Evaluator
+from trainer.evaluate import Evaluator, Tally
+from trainer.full import FullTally
 from trainer.interpolant import interpolate
 from trainer.loss import TrainingLoss
 from trainer.model import SiT
@@ -78,19 +79,21 @@ class Cohort:
         while self._living and self.step < until:
             self._train_step()
 
-    def measure(self) -> list[Measurement]:
+    def measure(self, full: bool = False) -> list[Measurement]:
         """Return every living lane's metrics at this step, from its averaged weights.
 
-        Changes nothing, so it can be called again. At the recipe's last step the slower metrics are added.
+        Changes nothing, so it can be called again. At the recipe's last step the slower metrics are added and, if
+        `full`, the full metric where the recipe has one on this device; the others are the same bit for bit.
         """
         if not self._living:
             return []
         final = self.step >= self.recipe.train.steps
+        count = self.recipe.eval.full_count(self._device.type) if full and final else None
         with torch.no_grad():
             weights = views(self._ema, self._model.layout)
             diverged = ~(self._ema.isfinite().all(1) & self._tallies.finite()).cpu()
             per_lane = self._tallies.read() | self._probe_metrics(weights, final)
-            scored, grids = self._score(weights, diverged, final)
+            scored, grids = self._score(weights, diverged, final, count)
         measured = []
         for row, lane in enumerate(self._living):
             metrics = {name: float(value[row]) for name, value in per_lane.items()} | scored[row]
@@ -105,9 +108,10 @@ class Cohort:
         """Return the first `count` samples [count, C, H, W] of a living lane: those `measure` scores."""
         row = self._living.index(lane)
         weights = views(self._ema[row : row + 1], self._model.layout)
-        recipe = self.recipe.eval.model_copy(update={"samples": min(count, self.recipe.eval.samples)})
+        recipe, seeds = self.recipe.eval, [self.lanes[lane].seed]
+        until = min(count, recipe.samples)
         with torch.no_grad():
-            return torch.cat([x[0] for _, x in samples(self._model, weights, recipe, [self.lanes[lane].seed])])
+            return torch.cat([x[0] for _, x in samples(self._model, weights, recipe, seeds, until=until)])
 
     def keep(self, lanes: Collection[int]) -> None:
         """Go on with these lanes only; the others' weights are dropped. Raises ValueError for a lane not living."""
@@ -186,7 +190,7 @@ class Cohort:
         return {name: value.cpu() for name, value in metrics.items()}
 
     def _score(
-        self, weights: Mapping[str, Tensor], diverged: Tensor, final: bool
+        self, weights: Mapping[str, Tensor], diverged: Tensor, final: bool, count: int | None
     ) -> tuple[list[dict[str, float]], list[Tensor | None]]:
         tallies = [self._evaluator.tally(final) for _ in self._living]
         grids: list[list[Tensor]] = [[] for _ in self._living]
@@ -197,5 +201,22 @@ class Cohort:
                     tally.add(images)
                     if final and start < GRID_IMAGES:
                         grids[row].append(images[: GRID_IMAGES - start].cpu())
-        metrics = [{} if bad else tally.metrics() for tally, bad in zip(tallies, diverged, strict=True)]
-        return metrics, [torch.cat(parts) if parts else None for parts in grids]
+        scores = [{} if bad else tally.metrics() for tally, bad in zip(tallies, diverged, strict=True)]
+        if count is not None:
+            scores = self._with_full(scores, tallies, count)
+        return scores, [torch.cat(parts) if parts else None for parts in grids]
+
+    def _with_full(
+        self, scores: Sequence[dict[str, float]], proxies: Sequence[Tally], count: int
+    ) -> list[dict[str, float]]:
+        recipe = self.recipe.eval
+        rows = [row for row, score in enumerate(scores) if math.isfinite(score.get(recipe.objective, math.nan))]
+        tallies = {row: FullTally(self._evaluator, proxies[row].moments, count) for row in rows}
+        if rows:
+            weights = views(self._ema[rows], self._model.layout)
+            seeds = [self.lanes[self._living[row]].seed for row in rows]
+            # Begins anew at the proxy's end, within a batch if need be: the proxy's own samples stay bit for bit.
+            for _, images_KBCHW in samples(self._model, weights, recipe, seeds, first=recipe.samples, until=count):
+                for tally, images in zip(tallies.values(), images_KBCHW, strict=True):
+                    tally.add(images)
+        return [score | (tallies[row].metrics() if row in tallies else {}) for row, score in enumerate(scores)]

@@ -73,6 +73,15 @@ def squared_distances(z_KBE: Tensor) -> Tensor:
     return distances * (1 - torch.eye(z_KBE.shape[1], dtype=z_KBE.dtype, device=z_KBE.device))
 
 
+def median_distance(z_KBE: Tensor) -> Tensor:
+    """Return the median of D_ij over pairs i < j, [K], in the units of tau; B >= 2.
+
+    Of an even number of pairs it is the lower middle one; NaN where z is not finite.
+    """
+    i, j = torch.triu_indices(z_KBE.shape[1], z_KBE.shape[1], 1, device=z_KBE.device)
+    return squared_distances(z_KBE.float())[:, i, j].median(1).values
+
+
 def feature_norm(z_KBE: Tensor) -> Tensor:
     """Return the root mean square of the elements, [K]."""
     return z_KBE.float().square().mean((1, 2)).sqrt()

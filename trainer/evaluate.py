@@ -17,7 +17,7 @@ from trainer.fid import Moments, Reference
 from trainer.fidelity import kid, precision_recall, reference_metrics
 from trainer.made_once import made_once
 from trainer.nearest import nearest_distances
-from trainer.recipe import EvalRecipe
+from trainer.recipe import EvalRecipe, fid_name
 
 logger = logging.getLogger(__name__)
 
@@ -97,6 +97,19 @@ class Evaluator:
         images = images_NCHW.clamp(-1, 1) if self.data.pixels else images_NCHW
         return float(nearest_distances(images.to(self.device), self.data.train_images).median())
 
+    def features(self, images_BCHW: Tensor) -> Tensor | None:
+        """Return the features [B, D] of samples, or None where an image or a feature is not finite."""
+        if not bool(images_BCHW.isfinite().all()):
+            return None
+        features = self.extractor(images_BCHW)
+        return features if bool(features.isfinite().all()) else None
+
+    def fid(self, moments: Moments, count: int) -> float:
+        """Return the FID of `count` samples; raises ValueError for moments of another number, for names carry it."""
+        if moments.count != count:
+            raise ValueError(f"{fid_name(count)} is of {count} samples, not {moments.count}")
+        return self.references.gaussian.frechet_distance(moments)
+
     def tally(self, final: bool) -> Tally:
         """Start scoring one model's samples; `final` adds what is measured at the last rung alone."""
         return Tally(self, final)
@@ -114,11 +127,11 @@ class Evaluator:
 
 
 class Tally:
-    """The score of one model's samples so far."""
+    """The score of one model's samples so far; `moments` are their features'."""
 
     def __init__(self, evaluator: Evaluator, final: bool) -> None:
         self._evaluator, self._final = evaluator, final
-        self._moments = Moments(evaluator.extractor.dim, evaluator.device)
+        self.moments = Moments(evaluator.extractor.dim, evaluator.device)
         self._features: list[Tensor] = []
         self._compared: list[Tensor] = []
         self._finite = True
@@ -126,19 +139,16 @@ class Tally:
     @torch.no_grad()
     def add(self, images_BCHW: Tensor) -> None:
         """Add samples in the order they were numbered; one that is not finite makes every metric NaN."""
-        self._finite = self._finite and bool(images_BCHW.isfinite().all())
-        if not self._finite:
-            return
-        features = self._evaluator.extractor(images_BCHW)
-        self._finite = bool(features.isfinite().all())
-        if not self._finite:
+        features = self._evaluator.features(images_BCHW) if self._finite else None
+        if features is None:
+            self._finite = False
             return
         if self._final:
-            chosen = self._evaluator.compared - self._moments.count
+            chosen = self._evaluator.compared - self.moments.count
             chosen = chosen[(chosen >= 0) & (chosen < len(images_BCHW))]
             self._compared.append(images_BCHW[chosen.to(images_BCHW.device)])
-            self._features.append(features[: max(0, MANIFOLD - self._moments.count)].cpu())
-        self._moments.add(features)
+            self._features.append(features[: max(0, MANIFOLD - self.moments.count)].cpu())
+        self.moments.add(features)
 
     def metrics(self) -> dict[str, float]:
         """Return the objective and, of a final tally, also KID, precision, recall and nearest training images.
@@ -152,9 +162,7 @@ class Tally:
             names += ["nearest_train", "nearest_train_ratio"]
         if not self._finite:
             return dict.fromkeys(names, math.nan)
-        if self._moments.count != recipe.samples:
-            raise ValueError(f"{recipe.objective} is of {recipe.samples} samples, not {self._moments.count}")
-        scores = [self._evaluator.references.gaussian.frechet_distance(self._moments)]
+        scores = [self._evaluator.fid(self.moments, recipe.samples)]
         return dict(zip(names, scores + self._final_scores() if self._final else scores, strict=True))
 
     def _final_scores(self) -> list[float]:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from trainer.data import Dataset
-from trainer.dispersion import effective_rank, feature_norm
+from trainer.dispersion import effective_rank, feature_norm, median_distance
 from trainer.interpolant import interpolate
 from trainer.model import SiT
 from trainer.randomness import Stream, generator
@@ -47,7 +47,10 @@ class Probe:
         self._size = min(size, len(chosen))
 
     def health(self, model: SiT, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Return 'feature_norm.block_<i>' and 'effective_rank.block_<i>', each [K], on the first probe images."""
+        """Return the health of every block's output on the first probe images, each [K].
+
+        'feature_norm.block_<i>', 'effective_rank.block_<i>' and 'pairwise_distance.block_<i>' (in the units of tau).
+        """
         parts = zip(*self._inputs(self._size), strict=True)
         inputs = _Inputs(*(torch.cat(part) for part in parts))
         health = {}
@@ -55,6 +58,7 @@ class Probe:
             z_KBE = z_KBND.flatten(2)
             health[f"feature_norm.block_{block}"] = feature_norm(z_KBE)
             health[f"effective_rank.block_{block}"] = effective_rank(z_KBE)
+            health[f"pairwise_distance.block_{block}"] = median_distance(z_KBE)
         return health
 
     def validation_loss(self, model: SiT, weights: Mapping[str, Tensor]) -> Tensor:

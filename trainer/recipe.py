@@ -113,10 +113,26 @@ class TrainRecipe(Frozen):
     precision: Literal["fp32", "bf16"] = Field("fp32", description="matmul precision; master weights stay fp32")
 
 
+MAX_SAMPLES = 1_000_000
+FULL_SAMPLES = 50_000  # what published FIDs are of
+
+
+def fid_name(samples: int) -> str:
+    """Return the name of the FID of so many samples: 10000 -> 'fid_10k'."""
+    return f"fid_{_counted(samples)}"
+
+
+def _counted(samples: int) -> str:
+    return f"{samples // 1000}k" if samples % 1000 == 0 else str(samples)
+
+
 class EvalRecipe(Frozen):
     """How samples are drawn and scored at every rung."""
 
-    samples: int = Field(10_000, ge=2, le=1_000_000, description="N of the proxy FID; figures carry it in their name")
+    samples: int = Field(10_000, ge=2, le=MAX_SAMPLES, description="N of the proxy FID; figures carry it in their name")
+    full_samples: int | Literal["auto", "none"] = Field(
+        "auto", description="samples of a finalist's full FID, above samples; auto: 50000 on a GPU, none on a CPU"
+    )
     batch: int = Field(250, ge=1, le=65536, description="images drawn at a time")
     solver: Literal["euler", "heun"] = "euler"
     nfe: int = Field(10, ge=1, le=1000, description="velocity evaluations a sample (CFG doubles their cost)")
@@ -124,6 +140,20 @@ class EvalRecipe(Frozen):
     extractor: Literal["domain", "inception", "clip", "dinov2"] = "domain"
     weights: str | None = Field(None, min_length=1, description="weight file of inception, clip or dinov2")
     probe: int = Field(256, ge=2, le=65536, description="held-out images on which health is measured")
+
+    @field_validator("full_samples", mode="before")
+    @classmethod
+    def _auto_none_or_samples(cls, given: object) -> object:
+        is_count = isinstance(given, int) and not isinstance(given, bool) and 2 < given <= MAX_SAMPLES
+        if not is_count and given not in ("auto", "none"):
+            raise ValueError(f"must be 'auto', 'none' or a number of samples from 3 to {MAX_SAMPLES}")
+        return given
+
+    @model_validator(mode="after")
+    def _full_is_more(self) -> Self:
+        if isinstance(self.full_samples, int) and self.full_samples <= self.samples:
+            raise ValueError(f"full_samples {self.full_samples} must be above samples {self.samples}")
+        return self
 
     @model_validator(mode="after")
     def _solver_and_weights(self) -> Self:
@@ -136,12 +166,31 @@ class EvalRecipe(Frozen):
     @property
     def count(self) -> str:
         """The sample count as figures carry it: 10000 -> '10k'."""
-        return f"{self.samples // 1000}k" if self.samples % 1000 == 0 else str(self.samples)
+        return _counted(self.samples)
 
     @property
     def objective(self) -> str:
         """Name of the metric a study minimises, e.g. 'fid_10k'."""
-        return f"fid_{self.count}"
+        return fid_name(self.samples)
+
+    @property
+    def second_objective(self) -> str:
+        """Name of the objective on a second, independent sampling of the same weights, e.g. 'fid_10k_second'."""
+        return f"{self.objective}_second"
+
+    def full_count(self, device_type: str) -> int | None:
+        """Return the samples of the full metric on a kind of device ('cuda', 'cpu'), or None for never.
+
+        'auto' is none on a CPU, where it would cost more than the training, and where the proxy is no smaller.
+        """
+        if self.full_samples == "auto":
+            return FULL_SAMPLES if device_type == "cuda" and self.samples < FULL_SAMPLES else None
+        return None if self.full_samples == "none" else self.full_samples
+
+    def full_objective(self, device_type: str) -> str | None:
+        """Return the full metric's name on a kind of device, e.g. 'fid_50k', or None where there is none."""
+        count = self.full_count(device_type)
+        return None if count is None else fid_name(count)
 
 
 class Recipe(Frozen):

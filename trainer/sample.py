@@ -16,21 +16,30 @@ GRID_IMAGES = 40  # samples kept for a picture
 
 
 def samples(
-    model: SiT, weights: Mapping[str, Tensor], recipe: EvalRecipe, seeds: Sequence[int]
+    model: SiT,
+    weights: Mapping[str, Tensor],
+    recipe: EvalRecipe,
+    seeds: Sequence[int],
+    *,
+    first: int = 0,
+    until: int | None = None,
 ) -> Iterator[tuple[int, Tensor]]:
-    """Yield (start, images [K, b, C, H, W]) until recipe.samples images a lane are drawn.
+    """Yield (start, images [K, b, C, H, W]): the samples number `first` to `until` - 1, or to recipe.samples - 1.
 
     Labels run 0, 1, .., classes - 1, 0, ..; the noise of a sample is a function of (seed, recipe.batch, its number)
     alone, so lanes of one seed, and every trial on that seed, are drawn from the same noise however many they draw.
     """
     device = weights["labels"].device
-    for chunk, start in enumerate(range(0, recipe.samples, recipe.batch)):
-        count = min(recipe.batch, recipe.samples - start)
+    until = recipe.samples if until is None else until
+    while first < until:
+        chunk, skipped = divmod(first, recipe.batch)
+        count = min(recipe.batch - skipped, until - first)
         # Always of a whole batch: torch draws other numbers for another shape.
         drawn = {s: _noise(s, chunk, (recipe.batch, *model.shape), device) for s in set(seeds)}
-        noise = torch.stack([drawn[seed][:count] for seed in seeds])
-        labels = torch.arange(start, start + count, device=device) % model.classes
-        yield start, _solve(model, weights, recipe, noise, labels.expand(len(seeds), -1))
+        noise = torch.stack([drawn[seed][skipped : skipped + count] for seed in seeds])
+        labels = torch.arange(first, first + count, device=device) % model.classes
+        yield first, _solve(model, weights, recipe, noise, labels.expand(len(seeds), -1))
+        first += count
 
 
 def _noise(seed: int, chunk: int, shape: tuple[int, ...], device: torch.device) -> Tensor:

@@ -60,6 +60,7 @@ class TrialFinished(Event):
     spec: TrialSpec
     state: TrialState
     note: str
+    audited: bool = False
 
 
 class StudyEnded(Event):

@@ -76,5 +76,6 @@ def _trial(row: Row) -> TrialRecord:
         "rungs": tuple(tags.record_from(row.tags, f"{tags.RUNG}{step}", Rung) for step in steps),
         "facts": tags.record_from(row.tags, tags.FACTS, Facts),
         "note": row.tags.get(tags.NOTE, ""),
+        "audited": tags.AUDITED in row.tags,
     }
     return TrialRecord.model_validate(given)

@@ -14,8 +14,8 @@ from sweeper.records import Facts, Provenance, Rung, TrialSpec
 from sweeper.study import Study
 from trainer.recipe import Frozen
 
-KEY, STATE, SPEC, STUDY, PROVENANCE, FACTS, NOTE, ATTEMPT = (
-    f"sweeper.{name}" for name in ("key", "state", "spec", "study", "provenance", "facts", "note", "attempt")
+KEY, STATE, SPEC, STUDY, PROVENANCE, FACTS, NOTE, ATTEMPT, AUDITED = (
+    f"sweeper.{name}" for name in ("key", "state", "spec", "study", "provenance", "facts", "note", "attempt", "audited")
 )
 STUDY_KEY = "study"
 RUNG = "sweeper.rung."

@@ -129,7 +129,8 @@ class Tracker:
         known = self._client.get_run(run_id)
         if (known.info.status, known.data.tags.get(tags.STATE)) == (status, event.state):
             return
-        self._log(run_id, {tags.STATE: event.state, tags.NOTE: event.note[: tags.LENGTH]})
+        audited = {tags.AUDITED: "true"} if event.audited else {}
+        self._log(run_id, {tags.STATE: event.state, tags.NOTE: event.note[: tags.LENGTH], **audited})
         self._client.set_terminated(run_id, status, event.at_ms)
 
     def _log_artifact(self, path: Path) -> None:

@@ -81,9 +81,13 @@ class Ledger:
         written.replace(path)
         self._tell(events.GridDrawn(at_ms=self._now(), spec=spec, step=step, file=str(file)))
 
-    def trial_finished(self, spec: TrialSpec, state: TrialState, note: str = "") -> None:
-        """Record a trial's final state, also of one that was dropped before it started."""
-        self._tell(events.TrialFinished(at_ms=self._now(), spec=spec, state=state, note=note), durable=True)
+    def trial_finished(self, spec: TrialSpec, state: TrialState, note: str = "", audited: bool = False) -> None:
+        """Record a trial's final state, also of one that was dropped before it started.
+
+        `audited`: the pruner would have stopped it, but it ran on so that the pruner can be checked.
+        """
+        end = events.TrialFinished(at_ms=self._now(), spec=spec, state=state, note=note, audited=audited)
+        self._tell(end, durable=True)
 
     def study_finished(self, provenance: Provenance, failed: bool = False) -> None:
         """Close the study with the provenance as it is now; `failed` where trials failed."""

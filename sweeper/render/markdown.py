@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Literal
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -13,34 +14,36 @@ from sweeper.guide.assemble import guidance
 from sweeper.guide.guidance import Guidance
 from sweeper.guide.prior_art import SOURCE
 from sweeper.records import StudyRecord
+from sweeper.render.html import render_html
+from sweeper.render.latex import render_latex
 from sweeper.render.plots import Plot, draw
-from sweeper.render.tables import (
-    arms_table,
-    block_table,
-    compared_table,
-    grid_table,
-    health_table,
-    item_table,
-    legend,
-    list_table,
-    outcome_table,
-    prose,
-    shown_pages,
-    table,
-)
+from sweeper.render.sections import guide_tables, is_grid
+from sweeper.render.table import prose, to_markdown
+from sweeper.render.tables import legend
+
+Format = Literal["markdown", "html", "latex"]
+FILES: dict[Format, str] = {"markdown": "guide.md", "html": "guide.html", "latex": "guide.tex"}
 
 
-def write_guide(record: StudyRecord, folder: Path, grids: Callable[[str], bytes | None]) -> Path:
-    """Write guide.md, guide.json and their pictures into `folder`; return guide.md's path.
+def write_guide(
+    record: StudyRecord, folder: Path, grids: Callable[[str], bytes | None], form: Format = "markdown"
+) -> Path:
+    """Write guide.md, guide.json and their pictures into `folder`, and the form asked for; return that one's path.
 
-    `grids` gives a trial's sample grid (PNG) by the trial's key, or None.
+    `grids` gives a trial's sample grid (PNG) by the trial's key, or None. A form that lies there from an earlier call
+    is written anew, so that no two of them disagree.
     """
     guide = guidance(record)
     plots = draw(guide, folder, grids)
     (folder / "guide.json").write_text(guide.model_dump_json(indent=1) + "\n", encoding="utf-8")
-    path = folder / "guide.md"
-    path.write_text(render_markdown(guide, plots), encoding="utf-8")
-    return path
+    text = render_markdown(guide, plots)
+    (folder / FILES["markdown"]).write_text(text, encoding="utf-8")
+    if form == "html" or (folder / FILES["html"]).exists():
+        page = render_html(text, folder, f"{guide.name}: {guide.question}")
+        (folder / FILES["html"]).write_text(page, encoding="utf-8")
+    if form == "latex" or (folder / FILES["latex"]).exists():
+        (folder / FILES["latex"]).write_text(render_latex(guide), encoding="utf-8")
+    return folder / FILES[form]
 
 
 def render_markdown(guide: Guidance, plots: Mapping[str, Plot]) -> str:
@@ -53,34 +56,18 @@ def render_markdown(guide: Guidance, plots: Mapping[str, Plot]) -> str:
         lstrip_blocks=True,
         autoescape=False,
     )
-    environment.filters.update(prose=prose, figure=numerals.figure, share=numerals.share, duration=numerals.duration)
-    metric = numerals.metric_name(guide.objective)
+    environment.filters.update(
+        prose=prose, md=to_markdown, figure=numerals.figure, share=numerals.share, duration=numerals.duration
+    )
+    tables = {name: one.table for name, one in guide_tables(guide).items()}
     text = environment.get_template("guide.md.j2").render(
         guide=guide,
         plots=plots,
         source=SOURCE,
-        metric=metric,
-        grids=[grid_table(guide, page) for page in shown_pages(guide)],
+        metric=numerals.metric_name(guide.objective),
+        tables=tables,
+        grids=[found for name, found in tables.items() if is_grid(name)],
         legend=legend(guide.main),
-        arms=arms_table(guide.main, metric),
-        listed=list_table(guide),
-        compared=compared_table(guide.main, metric),
-        fresh=compared_table(guide.fresh, metric) if guide.fresh else "",
-        rules=table(("what", "evidence", "grade"), [(one.rule, one.evidence, one.grade) for one in guide.rules]),
-        health=health_table(guide),
-        blocks=block_table(guide),
-        correlations=table(
-            (f"over cells, against mean {metric}", "Spearman's rho", "cells"),
-            [(one.name, f"{one.rho:+.2f}", str(one.n)) for one in guide.correlations],
-        ),
-        outcomes=outcome_table(guide),
-        prior=table(
-            ("setting", "published FID", "source", "here: change to the baseline"),
-            [(one.what, one.published, one.grade, one.here) for one in guide.prior_art],
-        ),
-        recipe=item_table("recipe", guide.recipe),
-        protocol=item_table("protocol", guide.protocol),
-        provenance=item_table("provenance", guide.provenance),
     )
     lines = "\n".join(line.rstrip() for line in text.splitlines())
     return re.sub(r"\n{3,}", "\n\n", lines).strip() + "\n"

@@ -1,4 +1,4 @@
-"""A guide's markdown tables, padded so that they read well raw in a terminal."""
+"""A guide's tables: which rows and columns, and what stands in a cell; no format yet."""
 
 from __future__ import annotations
 
@@ -7,30 +7,36 @@ from collections.abc import Iterable, Mapping, Sequence
 from sweeper.guide import numerals
 from sweeper.guide.guidance import CellResult, GridPage, Guidance, Item, StageResult
 from sweeper.guide.layout import WIDEST
+from sweeper.render.table import Table
 
 MOST_ROWS = 40
 MOST_GRID_ROWS = 60
 DAGGERS = "†‡§¶"
 
 
-def prose(text: str) -> str:
-    """One line of text that markdown shows as it was written."""
-    line = " ".join(text.split()).replace("<", "&lt;")
-    return line.replace("](", "]\\(")
+def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
+    """Freeze rows under their header."""
+    return Table(tuple(header), tuple(tuple(row) for row in rows))
 
 
-def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Pad a markdown table so that its columns stand under each other; '' without rows."""
-    cells = [[prose(cell).replace("|", "\\|") for cell in row] for row in (header, *rows)]
-    if len(cells) == 1:
-        return ""
-    widths = [max(3, *(len(row[place]) for row in cells)) for place in range(len(header))]
-    lines = ["| " + " | ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)) + " |" for row in cells]
-    lines.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")
-    return "\n".join(lines)
+def rule_table(guide: Guidance) -> Table:
+    """Tabulate the advice."""
+    return table(("what", "evidence", "grade"), [(one.rule, one.evidence, one.grade) for one in guide.rules])
 
 
-def item_table(name: str, items: Iterable[Item]) -> str:
+def correlation_table(guide: Guidance) -> Table:
+    """Tabulate which health figures go with the objective."""
+    head = (f"over cells, against mean {numerals.metric_name(guide.objective)}", "Spearman's rho", "cells")
+    return table(head, [(one.name, f"{one.rho:+.2f}", str(one.n)) for one in guide.correlations])
+
+
+def prior_table(guide: Guidance) -> Table:
+    """Tabulate what others published beside what was seen here."""
+    head = ("setting", "published FID", "source", "here: change to the baseline")
+    return table(head, [(one.what, one.published, one.grade, one.here) for one in guide.prior_art])
+
+
+def item_table(name: str, items: Iterable[Item]) -> Table:
     """Tabulate named facts."""
     return table((name, ""), [(one.name, one.value) for one in items])
 
@@ -41,7 +47,7 @@ def shown_pages(guide: Guidance) -> tuple[GridPage, ...]:
     return guide.pages if narrow and sum(len(page.rows) for page in guide.pages) <= MOST_GRID_ROWS else ()
 
 
-def grid_table(guide: Guidance, page: GridPage) -> str:
+def grid_table(guide: Guidance, page: GridPage) -> Table:
     """Tabulate one page of the grid."""
     results = {one.key: one for one in guide.main.cells}
     marks = marks_of(guide.main)
@@ -89,11 +95,11 @@ def legend(stage: StageResult) -> str:
         told.append("stopped at N: ended early at step N by the pruner, no claim")
     if any(one.not_started for one in stage.rows):
         told.append("not started: its configuration was out of the race by then, no claim")
-    told += [f"{dagger} {prose(name)}" for name, dagger in marks_of(stage).items()]
+    told += [f"{dagger} {name}" for name, dagger in marks_of(stage).items()]
     return " · ".join(told)
 
 
-def arms_table(stage: StageResult, metric: str) -> str:
+def arms_table(stage: StageResult, metric: str) -> Table:
     """Tabulate the baseline and the control arms."""
     marks, arms = marks_of(stage), [one for one in (stage.baseline, *stage.controls) if one]
     rows = [(_arm(one), cell_text(one, marks), changed(one)) for one in arms]
@@ -121,7 +127,7 @@ def selection(guide: Guidance, keys: Iterable[str]) -> list[CellResult]:
     return ranked[:MOST_ROWS] + [one for one in ranked[MOST_ROWS:] if one.cell.mark]
 
 
-def list_table(guide: Guidance) -> str:
+def list_table(guide: Guidance) -> Table:
     """Tabulate the settings that no page of the grid shows."""
     keys = guide.off_grid if shown_pages(guide) else [one.key for one in guide.main.cells]
     marks = marks_of(guide.main)
@@ -129,11 +135,11 @@ def list_table(guide: Guidance) -> str:
     return table(("setting", numerals.metric_name(guide.objective), "change to the baseline [95 %]"), rows)
 
 
-def compared_table(stage: StageResult, metric: str) -> str:
-    """Tabulate paired changes; the lowest means only when there are too many."""
+def compared_table(stage: StageResult, metric: str) -> Table:
+    """Tabulate paired changes; none when there are too many."""
     measured = [one for one in stage.rows if one.change]
     if len(measured) > MOST_ROWS:
-        return ""
+        measured = []
     marks, base = marks_of(stage), stage.baseline
     rows = [
         (one.cell.label, cell_text(one, marks), str(one.change.n if one.change else 0), changed(one))
@@ -144,7 +150,7 @@ def compared_table(stage: StageResult, metric: str) -> str:
     return table(("cell", metric, "shared seeds", "change to the baseline [95 %]"), rows)
 
 
-def health_table(guide: Guidance) -> str:
+def health_table(guide: Guidance) -> Table:
     """Tabulate the loss's health for each cell."""
     shown = {one.key: one for one in selection(guide, [one.key for one in guide.main.cells])}
     rows = [
@@ -172,7 +178,7 @@ def health_table(guide: Guidance) -> str:
     return table(head, rows)
 
 
-def block_table(guide: Guidance) -> str:
+def block_table(guide: Guidance) -> Table:
     """Tabulate the highlighted cells' norm and rank by block."""
     shown = [one for one in guide.highlights if one.blocks]
     by_block = [{at.block: at for at in one.blocks} for one in shown]
@@ -186,7 +192,7 @@ def block_table(guide: Guidance) -> str:
     return table(("norm / effective rank", *(one.label for one in shown)), rows)
 
 
-def outcome_table(guide: Guidance) -> str:
+def outcome_table(guide: Guidance) -> Table:
     """Tabulate the other outcomes."""
     metrics = list(dict.fromkeys(found.metric for row in guide.outcomes for found in row.outcomes))
     shown = {one.key for one in selection(guide, [one.key for one in guide.main.cells])}

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from sweeper.search.pruners import StockPruner, wilcoxon_hopeless
 from sweeper.search.race import Point, hopeless
-from sweeper.search.store import DROPPED, Entry
+from sweeper.search.store import AUDITED, DROPPED, Entry
 
 ConfigurationJudge = Callable[[Mapping[Point, float], Sequence[float]], frozenset[str]]
 CONFIGURATION_JUDGES: dict[str, ConfigurationJudge] = {"race": hopeless, "wilcoxon": wilcoxon_hopeless}
@@ -37,7 +37,7 @@ class Jury:
         """Take a trial's end; one that was pruned for its configuration condemns it, also after a restart."""
         if self._stock:
             self._stock.finish(entry.number, entry.state, entry.value)
-        elif self._judge_cells and (entry.state == "pruned" or entry.outcome == DROPPED):
+        elif self._judge_cells and (entry.state == "pruned" or entry.outcome in (DROPPED, AUDITED)):
             self.condemned.add(entry.spec.cell.key)
 
     def deliberate(self) -> None:

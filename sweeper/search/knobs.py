@@ -40,7 +40,8 @@ class Knobs:
     def __init__(self, study: Study, trials: Sequence[TrialSpec], stored: Mapping[str, BaseDistribution]) -> None:
         self._depth = study.recipe.model.depth
         shown = list({cell.key: cell for cell in (*cells(study), *(trial.cell for trial in trials))}.values())
-        seeds = {*study.screen.seeds, *(study.confirm.seeds if study.confirm else ()), *(t.seed for t in trials)}
+        fresh = study.confirm.fresh_seeds(study.screen.seeds) if study.confirm else ()
+        seeds = {*study.screen.seeds, *fresh, *(t.seed for t in trials)}
         blocks = [*block_choices(study), *(cell.dispersion.blocks for cell in shown if cell.role == "grid")]
         continuous = study.screen.sampler != "grid"
         wanted: Distributions = {

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Collection, Iterable
 from typing import NamedTuple
 
 from sweeper.records import Cell, TrialSpec
 from sweeper.search.store import Entry
+from sweeper.study import Study
 
 
 class Best(NamedTuple):
@@ -24,20 +26,26 @@ def best(entries: Iterable[Entry]) -> Best | None:
 
 
 def candidates(entries: Iterable[Entry], condemned: Collection[str], top: int) -> tuple[Cell, ...]:
-    """Return the `top` cells, best first: by mean log objective over their complete seeds, the baseline aside.
+    """Return the `top` settings of the loss, best first: by mean log objective over their complete seeds.
 
-    Cells complete on more seeds come before those on fewer, and none that is condemned is among them.
+    Those complete on more seeds come before those on fewer, and none that is condemned is among them.
     """
     cells: dict[str, Cell] = {}
     logs: dict[str, list[float]] = {}
     for entry in entries:
         cell, value = entry.spec.cell, entry.value
-        eligible = cell.role != "baseline" and cell.key not in condemned and _is_complete(entry)
+        eligible = cell.role == "grid" and cell.key not in condemned and _is_complete(entry)
         if eligible and value is not None and value > 0:
             cells[cell.key] = cell
             logs.setdefault(cell.key, []).append(math.log(value))
     ranked = sorted(logs, key=lambda key: (-len(logs[key]), sum(logs[key]) / len(logs[key]), key))
     return tuple(cells[key] for key in ranked[:top])
+
+
+def is_audited(study: Study, cell: Cell) -> bool:
+    """Whether a configuration runs on when the pruner would stop it: a random share, the same at every start."""
+    digest = hashlib.sha256(f"{study.name}.audit.{cell.key}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") < study.screen.audit_fraction * 2**64
 
 
 def _is_complete(entry: Entry) -> bool:

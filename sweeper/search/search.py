@@ -10,10 +10,11 @@ from sweeper.errors import ConflictError, StudyError
 from sweeper.plan import rung_steps, searched_count
 from sweeper.records import Cell, Stage, TrialSpec, TrialState
 from sweeper.search import ranking
+from sweeper.search.fresh import fresh_seeds
 from sweeper.search.jury import Jury
 from sweeper.search.knobs import Knobs
 from sweeper.search.proposals import Proposer
-from sweeper.search.store import DROPPED, Entry, Store
+from sweeper.search.store import AUDITED, DROPPED, Entry, Store
 from sweeper.study import Study
 from trainer.recipe import Recipe
 
@@ -59,12 +60,17 @@ class Search:
         """Return which of these running trials must stop. Call it when all lanes of a rung have reported.
 
         Never the baseline, nor a trial that reached the last rung. Where whole configurations are judged, waiting
-        trials of one that is out are dropped too: see `take_dropped`.
+        trials of one that is out are dropped too: see `take_dropped`. A share of the configurations, `audit_fraction`,
+        is never stopped but marked: see `audited`.
         """
         self._jury.deliberate()
         self._drop()
         judged = (entry for key in keys if not ((entry := self._entries[key]).final or self._at_last_rung(entry)))
-        return frozenset(entry.spec.key for entry in judged if self._jury.stops(entry))
+        return frozenset(entry.spec.key for entry in judged if self._jury.stops(entry) and not self._audits(entry))
+
+    def audited(self, key: str) -> bool:
+        """Whether the pruner would have stopped this trial, which runs on so that the pruner can be checked."""
+        return self._entries[key].outcome == AUDITED
 
     def take_dropped(self) -> tuple[TrialSpec, ...]:
         """Return, once, the trials dropped before they started; the first call after opening returns all ever."""
@@ -105,9 +111,13 @@ class Search:
         return ranking.best(self._entries.values())
 
     def candidates(self) -> tuple[Cell, ...]:
-        """Return the cells for the confirm stage, best first; at most `confirm.top`, and without the baseline."""
+        """Return the settings for the confirm stage, best first; at most `confirm.top`."""
         top = self._study.confirm.top if self._study.confirm else 0
         return ranking.candidates(self._entries.values(), self._jury.condemned, top)
+
+    def fresh_seeds(self) -> tuple[int, ...]:
+        """Return the confirm stage's seeds; where the study says auto, by the noise and candidates of this screen."""
+        return fresh_seeds(self._study, self._entries.values(), self.candidates())
 
     def close(self) -> None:
         """Let go of the store."""
@@ -118,10 +128,10 @@ class Search:
         self._knobs = Knobs(self._study, trials, distributions)
         for entry in known:
             self._entries[entry.spec.key] = entry
-            steps = rung_steps(self._study, self._recipe(entry.spec.cell))
+            steps = rung_steps(self._study, self._recipe(entry.spec.cell), stage)
             for step, value in entry.values.items():
                 self._jury.hear(entry, steps.index(step), value)
-        for entry in filter(lambda entry: entry.final, known):
+        for entry in filter(lambda entry: entry.final or entry.outcome == AUDITED, known):
             self._jury.dismiss(entry)
             if entry.outcome == DROPPED:
                 self._dropped.append(entry.spec)
@@ -189,12 +199,20 @@ class Search:
         return self._proposer is not None and not self._exhausted and room
 
     def _at_last_rung(self, entry: Entry) -> bool:
-        return rung_steps(self._study, self._recipe(entry.spec.cell))[-1] in entry.values
+        return self._recipe(entry.spec.cell).train.steps in entry.values
+
+    def _audits(self, entry: Entry) -> bool:
+        """Mark a trial that would be stopped, if its configuration is one of those that run on for the audit."""
+        if entry.outcome != AUDITED and ranking.is_audited(self._study, entry.spec.cell):
+            self._store.mark(entry, AUDITED)
+        return entry.outcome == AUDITED
 
     def _drop(self) -> None:
         """End the waiting trials of condemned configurations."""
         for entry in self._entries.values():
-            if entry.state == "waiting" and entry.spec.cell.key in self._jury.condemned:
+            if entry.state != "waiting" or entry.spec.cell.key not in self._jury.condemned:
+                continue
+            if not self._audits(entry):
                 self._end(entry, "pruned", None, DROPPED)
                 self._dropped.append(entry.spec)
 

@@ -27,6 +27,7 @@ from sweeper.records import FINAL_STATES, Stage, TrialSpec, TrialState
 
 STAGES: tuple[Stage, ...] = ("screen", "confirm")
 DROPPED = "dropped by the race"
+AUDITED = "audited: the pruner would have stopped it"
 
 _TO_OPTUNA: dict[TrialState, OptunaState] = {
     "waiting": OptunaState.WAITING,
@@ -133,13 +134,18 @@ class Store:
         self._storage.set_trial_intermediate_value(entry.trial_id, step, value)
         entry.values[step] = value
 
+    def mark(self, entry: Entry, outcome: str) -> None:
+        """Note an outcome of a trial that has not ended."""
+        self._storage.set_trial_user_attr(entry.trial_id, "outcome", outcome)
+        entry.outcome = outcome
+
     def finish(self, entry: Entry, state: TrialState, value: float | None, outcome: str) -> None:
         """End a trial. Attributes come first: Optuna refuses them once the state is final."""
         if outcome:
             self._storage.set_trial_user_attr(entry.trial_id, "outcome", outcome)
         values = None if value is None or not math.isfinite(value) else [value]
         self._storage.set_trial_state_values(entry.trial_id, _TO_OPTUNA[state], values)
-        entry.state, entry.outcome, entry.value = state, outcome, value
+        entry.state, entry.outcome, entry.value = state, outcome or entry.outcome, value
 
     def close(self) -> None:
         """Let go of every connection."""

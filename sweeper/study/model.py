@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import itertools
+from collections.abc import Collection, Iterator
 from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BeforeValidator,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from sweeper.study import controls as control_arms
 from sweeper.study import space as settings
@@ -15,19 +24,23 @@ from sweeper.study.space import ExtraCell, Space
 from trainer.recipe import Frozen, Recipe, Seed
 
 MAX_SEEDS = 1000
+FIRST_FRESH = 100
 
 
-def _seeds_from(first: int) -> BeforeValidator:
+def _seeds_from(first: int, or_else: str = "") -> BeforeValidator:
     """Let seeds be written as their number: `seeds: 3` is `first`, `first + 1`, `first + 2`."""
 
     def expand(given: object) -> object:
         if isinstance(given, (list, tuple)):
             return given
         if not isinstance(given, int) or isinstance(given, bool) or not 1 <= given <= MAX_SEEDS:
-            raise ValueError(f"must be a number of seeds from 1 to {MAX_SEEDS}, or a list of seeds")
+            raise ValueError(f"must be {or_else}a number of seeds from 1 to {MAX_SEEDS}, or a list of seeds")
         return tuple(range(first, first + given))
 
     return BeforeValidator(expand, json_schema_input_type=int | tuple[Seed, ...])
+
+
+FreshSeeds = Annotated[tuple[Seed, ...], Field(min_length=2), _seeds_from(FIRST_FRESH, "'auto', ")]
 
 
 class Screen(Frozen):
@@ -40,6 +53,9 @@ class Screen(Frozen):
     sampler: Literal["grid", "random", "tpe"] = "grid"
     trials: int | None = Field(None, ge=1, description="trial budget of random and tpe, baseline included")
     pruner: Literal["race", "none", "median", "halving", "hyperband", "wilcoxon"] = "race"
+    audit_fraction: float = Field(
+        0.1, ge=0, le=1, description="share of the pruned configurations that run to their end, to check the pruner"
+    )
 
     @model_validator(mode="after")
     def _rungs_rise_and_budget_fits(self) -> Self:
@@ -55,17 +71,36 @@ class Screen(Frozen):
 
 
 class Confirm(Frozen):
-    """The best few and the baseline again, on fresh seeds and without pruning."""
+    """The best few, marked cells, controls and the baseline again, on fresh seeds and without pruning.
+
+    `seeds: auto` takes as many as show a gain of `margin` with the wished-for power, given the spread the screen
+    measured: at least 3, at most `limit`. They are chosen before anything is seen on them.
+    """
 
     top: int = Field(3, ge=1, le=100)
-    seeds: Annotated[tuple[Seed, ...], Field(min_length=2), _seeds_from(100)] = (100, 101, 102, 103, 104)
+    seeds: Annotated[
+        Annotated[Literal["auto"], Tag("<auto>")] | Annotated[FreshSeeds, Tag("<list>")],
+        Discriminator(lambda given: "<auto>" if given == "auto" else "<list>"),
+    ] = (100, 101, 102, 103, 104)
     margin: float = Field(0.05, gt=0, lt=1, description="relative change of the objective that matters")
+    power: float = Field(0.8, gt=0, lt=1, description="wished-for chance to see a gain of `margin`, for seeds: auto")
+    limit: int = Field(12, ge=3, le=MAX_SEEDS, description="most seeds that auto may choose")
 
     @model_validator(mode="after")
     def _seeds_differ(self) -> Self:
-        if len(set(self.seeds)) != len(self.seeds):
+        if len(set(self.seeds)) != len(self.seeds) and self.seeds != "auto":
             raise ValueError(f"seeds must differ, not {list(self.seeds)}")
         return self
+
+    def fresh_seeds(self, used: Collection[int], count: int | None = None) -> tuple[int, ...]:
+        """Return the seeds of the stage: those written or, for auto, `count` (default: the limit) from 100 on.
+
+        Seeds in `used`, the screen's, are never fresh.
+        """
+        if self.seeds != "auto":
+            return self.seeds
+        fresh = (seed for seed in itertools.count(FIRST_FRESH) if seed not in used)
+        return tuple(itertools.islice(fresh, self.limit if count is None else min(count, self.limit)))
 
 
 class Resources(Frozen):
@@ -116,7 +151,8 @@ class Study(Frozen):
     def _misfits(self) -> Iterator[Misfit]:
         if self.recipe.train.batch == 1:
             yield Misfit(("recipe", "train", "batch"), "must be at least 2: Dispersive Loss is 0 at batch 1", 1)
-        for place, seed in enumerate(self.confirm.seeds if self.confirm else ()):
+        written = self.confirm.seeds if self.confirm and self.confirm.seeds != "auto" else ()
+        for place, seed in enumerate(written):
             if seed in self.screen.seeds:
                 yield Misfit(("confirm", "seeds", place), "must be fresh: no seed of the screen", seed)
         fixed = 1 + len(self.cells) + len(self.controls)

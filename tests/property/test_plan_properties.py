@@ -129,9 +129,10 @@ def test_the_size_is_that_of_the_built_plan(study: Study) -> None:
     together = Counter((trial.seed, trial.cell.overrides) for trial in trials)
     assert counted.cohorts == sum(math.ceil(number / counted.lanes) for number in together.values())
     if study.confirm:
-        best = [cell for cell in planned[1:] if not cell.mark][: study.confirm.top]
-        marked = [cell for cell in planned if cell.mark]
-        assert counted.confirm_trials == len(confirm_trials(study, [*best, *marked]))
+        settings = [cell for cell in planned if cell.role == "grid"]
+        best = sorted(settings, key=lambda cell: cell.mark is not None)[: study.confirm.top]
+        seeds = study.confirm.fresh_seeds(study.screen.seeds)
+        assert counted.confirm_trials == len(confirm_trials(study, best, seeds))
 
 
 @settings(max_examples=100, deadline=None)

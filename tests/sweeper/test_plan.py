@@ -99,15 +99,30 @@ def test_the_screen_runs_all_cells_on_a_seed_before_the_next_seed() -> None:
 
 def test_confirming_runs_the_baseline_once_and_the_candidates_on_fresh_seeds() -> None:
     planned = study(confirm={"seeds": [7, 8]})
-    candidates = cells(planned)[:2]
-    trials = confirm_trials(planned, candidates)
+    trials = confirm_trials(planned, cells(planned)[:2], (7, 8))
     assert [(trial.stage, trial.cell.label, trial.seed) for trial in trials] == [
         ("confirm", label, seed) for seed in (7, 8) for label in ("baseline", "block 0, lambda 0.25, tau 0.5")
     ]
 
 
-def test_a_study_without_a_confirm_stage_confirms_nothing() -> None:
-    assert confirm_trials(study(), cells(study())) == ()
+def test_confirming_runs_marked_cells_and_controls_too() -> None:
+    planned = study(block=[0, 1], cells=[PAPER], controls=[DECAY], confirm={"top": 1})
+    trials = confirm_trials(planned, cells(planned)[1:2], (100,))
+    shown = [trial.cell.label for trial in trials]
+    assert shown == ["baseline", "block 0, lambda 0.25, tau 0.5", "block 1, lambda 0.5, tau 0.5", "weight-decay"]
+
+
+def test_seeds_chosen_later_are_planned_at_their_limit_and_never_those_of_the_screen() -> None:
+    planned = study(block=[0], screen={"seeds": [0, 101]}, confirm={"top": 1, "seeds": "auto", "limit": 4})
+    assert planned.confirm is not None
+    assert planned.confirm.fresh_seeds(planned.screen.seeds) == (100, 102, 103, 104)
+    assert planned.confirm.fresh_seeds(planned.screen.seeds, 2) == (100, 102)
+    assert size(planned).confirm_trials == 2 * 4
+
+
+def test_the_confirm_stage_measures_at_the_end_alone() -> None:
+    planned = study(screen={"rungs": [0.25, 0.5, 1]}, recipe={"train": {"steps": 100}})
+    assert rung_steps(planned, planned.recipe, "confirm") == (100,)
 
 
 @pytest.mark.parametrize(
@@ -186,7 +201,8 @@ def test_the_estimate_knows_that_a_short_control_is_cheap_and_that_confirming_co
     planned = study(block=[0], controls=[short], screen={"seeds": 1, "rungs": [1]}, recipe={"train": {"steps": 100}})
     assert estimate(planned, 1, 0, slots=1) == pytest.approx(250)
     confirming = planned.model_copy(update={"confirm": study(confirm={"top": 1, "seeds": 2}).confirm})
-    assert estimate(confirming, 1, 0, slots=1) == pytest.approx(250 + 400)
+    assert estimate(confirming, 1, 0, slots=1) == pytest.approx(250 + 600)
+    assert estimate(confirming, 0, 1, slots=1, full_samples=50_000) == pytest.approx(3 + 6 * 5)
 
 
 def test_the_baseline_is_the_same_cell_in_every_study() -> None:

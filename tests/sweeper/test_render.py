@@ -10,7 +10,8 @@ from sweeper.guide.assemble import guidance
 from sweeper.guide.guidance import Guidance
 from sweeper.records import StudyRecord
 from sweeper.render.markdown import render_markdown, write_guide
-from sweeper.render.tables import MOST_ROWS, prose, table
+from sweeper.render.table import prose, to_markdown
+from sweeper.render.tables import MOST_ROWS, table
 from tests.sweeper.study_records import (
     BASELINE,
     FACTS,
@@ -171,7 +172,7 @@ def test_a_studys_words_cannot_break_the_page(text: str) -> None:
     written = markdown(make_record(study, [trial(BASELINE, 0, 12.0)]))
     assert "<script" not in written
     assert "](http" not in written
-    assert len(table(("x",), [(text,)]).splitlines()) == 3
+    assert len(to_markdown(table(("x",), [(text,)])).splitlines()) == 3
     assert "\n" not in prose(text)
 
 

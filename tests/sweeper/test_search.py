@@ -210,14 +210,14 @@ def test_the_confirm_stage_prunes_nothing(url: str):
     assert search.counts() == {"complete": 24}
 
 
-def test_candidates_are_the_best_cells_by_mean_log_objective_without_baseline_and_condemned(url: str):
+def test_candidates_are_the_best_settings_by_mean_log_objective_without_arms_and_condemned(url: str):
     search = Search(url, study(confirm={"top": 3}), "screen", trials())
     fids = {BASELINE: 10.0, GRID[0]: 22.0, GRID[1]: 190.0, GRID[2]: 21.0, GRID[3]: 24.0, CONTROL: 23.0}
     run_seed(search, fids, seed=0)
     search.judge([])
     for seed in (1, 2):
         run_seed(search, fids, seed)
-    assert search.candidates() == (GRID[2], GRID[0], CONTROL)
+    assert search.candidates() == (GRID[2], GRID[0], GRID[3])
 
 
 def test_a_cell_complete_on_fewer_seeds_is_a_candidate_after_the_others(url: str):

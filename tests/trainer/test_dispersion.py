@@ -4,7 +4,14 @@ import pytest
 import torch
 from torch.nn import functional as F  # noqa: N812
 
-from trainer.dispersion import at_floor, dispersive_loss, effective_rank, feature_norm, squared_distances
+from trainer.dispersion import (
+    at_floor,
+    dispersive_loss,
+    effective_rank,
+    feature_norm,
+    median_distance,
+    squared_distances,
+)
 
 B, E = 9, 14
 
@@ -199,6 +206,23 @@ def test_effective_rank_of_a_diverged_lane_is_nan_and_spares_the_others():
     ranks = effective_rank(z)
     assert math.isnan(float(ranks[0]))
     assert float(ranks[1]) > 1
+
+
+@pytest.mark.parametrize("offset", [0.0, 30.0])
+@pytest.mark.parametrize("count", [2, 5, B])
+def test_median_distance_is_that_of_pdist(count, offset):
+    z = random_z(11)[:, :count] + offset
+    expected = torch.stack([(torch.pdist(one).square() / E).median() for one in z]).float()
+    torch.testing.assert_close(median_distance(z), expected, rtol=1e-4, atol=0)
+
+
+@pytest.mark.parametrize("value", [torch.nan, torch.inf])
+def test_median_distance_of_a_diverged_lane_is_nan_and_spares_the_others(value):
+    z = random_z(12)
+    z[0, 3, 2] = value
+    medians = median_distance(z)
+    assert math.isnan(float(medians[0]))
+    torch.testing.assert_close(medians[1:], median_distance(z[1:]))
 
 
 def test_feature_norm_is_the_root_mean_square():

@@ -60,7 +60,8 @@ def test_two_probes_measure_the_same_and_lanes_are_independent(data, model):
     with torch.no_grad():
         both = Probe(data, 32, CPU).health(model, views(flat, model.layout))
         second = Probe(data, 32, CPU).health(model, views(flat[1:], model.layout))
-    assert set(both) == {f"{name}.block_{i}" for name in ("feature_norm", "effective_rank") for i in range(2)}
+    names = "feature_norm", "effective_rank", "pairwise_distance"
+    assert set(both) == {f"{name}.block_{i}" for name in names for i in range(2)}
     for name, value in both.items():
         torch.testing.assert_close(value[1:], second[name], rtol=1e-3, atol=1e-4)
 
@@ -71,3 +72,27 @@ def test_health_is_that_of_the_tokens_themselves(data, model):
         health = Probe(data, 64, CPU).health(model, views(flat, model.layout))
     assert 1 < float(health["effective_rank.block_0"]) <= 63
     assert 0.1 < float(health["feature_norm.block_0"]) < 10
+
+
+def test_pairwise_distance_is_in_the_units_of_tau(data, model):
+    named, probe = views(model.initial_weights(generator(0, Stream.INIT))[None], model.layout), Probe(data, 64, CPU)
+    seen = []
+    after_blocks = model.after_blocks
+    model.after_blocks = lambda *given: [seen.append(z) or z for z in after_blocks(*given)]
+    try:
+        with torch.no_grad():
+            health = probe.health(model, named)
+    finally:
+        del model.after_blocks
+    for block, z in enumerate(seen):
+        pairs = torch.pdist(z[0].flatten(1).double()).square() / z[0].flatten(1).shape[1]
+        assert float(health[f"pairwise_distance.block_{block}"]) == pytest.approx(float(pairs.median()), rel=1e-4)
+
+
+def test_health_of_weights_that_are_not_finite_is_nan_and_spares_the_other_lane(data, model):
+    flat = torch.stack([model.initial_weights(generator(0, Stream.INIT))] * 2)
+    flat[0] = torch.nan
+    with torch.no_grad():
+        health = Probe(data, 16, CPU).health(model, views(flat, model.layout))
+    for value in health.values():
+        assert value.isfinite().tolist() == [False, True]

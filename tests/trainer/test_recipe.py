@@ -1,4 +1,5 @@
 import pytest
+from pydantic import ValidationError
 
 from trainer.recipe import DataRecipe, Dispersion, EvalRecipe, ModelRecipe, Recipe, TrainRecipe
 
@@ -12,6 +13,8 @@ from trainer.recipe import DataRecipe, Dispersion, EvalRecipe, ModelRecipe, Reci
         (DataRecipe, {"name": "npz", "path": ""}),
         (DataRecipe, {"name": "folder", "path": "x", "image_size": 8, "channels": True}),
         (EvalRecipe, {"extractor": "inception", "weights": ""}),
+        (EvalRecipe, {"samples": 100, "full_samples": 100}),
+        (EvalRecipe, {"samples": 2, "full_samples": 2}),
         (Dispersion, {"tau": 1e-7}),
         (Dispersion, {"tau": 2e6}),
         (Dispersion, {"lam": 2e6}),
@@ -38,6 +41,46 @@ def test_channels_are_one_or_three():
     assert [DataRecipe(**folder, channels=channels).channels for channels in (1, 3)] == [1, 3]
     with pytest.raises(ValueError, match="channels must be 1 or 3, not a boolean"):
         DataRecipe(**folder, channels=True)
+
+
+@pytest.mark.parametrize("given", [20_000, 10_001, 1_000_000, "auto", "none"])
+def test_full_samples_are_read_strictly_as_a_study_file_is(given):
+    assert EvalRecipe.model_validate({"full_samples": given}, strict=True).full_samples == given
+
+
+@pytest.mark.parametrize("strict", [True, False])
+@pytest.mark.parametrize("given", [True, False, "5", 1.5, 20_000.0, None, [], {}, "all", 0, -1, 2, 1_000_001])
+def test_other_full_samples_give_one_error_that_says_what_is_allowed(given, strict):
+    with pytest.raises(ValidationError) as caught:
+        EvalRecipe.model_validate({"full_samples": given}, strict=strict)
+    (error,) = caught.value.errors()
+    assert error["loc"] == ("full_samples",)
+    assert error["msg"].endswith("must be 'auto', 'none' or a number of samples from 3 to 1000000")
+
+
+def test_full_samples_must_be_more_than_the_proxys():
+    with pytest.raises(ValidationError, match="full_samples 9999 must be above samples 10000"):
+        Recipe().override({"eval.full_samples": 9999})
+    with pytest.raises(ValidationError, match="full_samples 20000 must be above samples 20000"):
+        EvalRecipe(samples=20_000, full_samples=20_000)
+
+
+@pytest.mark.parametrize(
+    ("given", "on_cuda", "on_cpu"),
+    [
+        ({}, "fid_50k", None),
+        ({"full_samples": "none"}, None, None),
+        ({"full_samples": 20_000}, "fid_20k", "fid_20k"),
+        ({"full_samples": 12_345}, "fid_12345", "fid_12345"),
+        ({"samples": 49_999}, "fid_50k", None),
+        ({"samples": 50_000}, None, None),
+    ],
+)
+def test_the_full_metric_is_named_by_its_count_which_auto_takes_from_the_device(given, on_cuda, on_cpu):
+    recipe = EvalRecipe(**given)
+    assert (recipe.full_objective("cuda"), recipe.full_objective("cpu")) == (on_cuda, on_cpu)
+    assert (recipe.full_count("cuda") is None, recipe.full_count("cpu") is None) == (on_cuda is None, on_cpu is None)
+    assert recipe.second_objective == f"{recipe.objective}_second"
 
 
 def test_guidance_without_dropped_labels_is_refused():

@@ -51,6 +51,28 @@ def test_the_first_samples_do_not_depend_on_how_many_are_drawn(count):
     torch.testing.assert_close(few, all_[:, : max(count, 2)])
 
 
+@pytest.mark.parametrize(("first", "until"), [(0, 7), (8, 16), (11, 13), (11, 29), (16, 40), (39, 40), (12, 12)])
+def test_samples_from_a_number_on_are_those_of_that_number(first, until):
+    recipe, named = EvalRecipe(samples=40, batch=8, nfe=1), weights(2)
+    with torch.no_grad():
+        parts = list(samples(MODEL, named, recipe, [3, 4], first=first, until=until))
+    sizes = [images.shape[1] for _, images in parts]
+    assert [start for start, _ in parts] == [first + sum(sizes[:i]) for i in range(len(sizes))]
+    assert sum(sizes) == until - first
+    assert max(sizes, default=0) <= 8
+    whole = drawn(recipe, [3, 4], named)
+    for (start, images), size in zip(parts, sizes, strict=True):
+        torch.testing.assert_close(images, whole[:, start : start + size])
+
+
+def test_more_samples_than_the_recipes_can_be_drawn():
+    few, many = EvalRecipe(samples=5, batch=8, nfe=1), EvalRecipe(samples=20, batch=8, nfe=1)
+    named = weights(1)
+    with torch.no_grad():
+        got = torch.cat([images for _, images in samples(MODEL, named, few, [3], until=20)], dim=1)
+    assert torch.equal(got, drawn(many, [3], named))
+
+
 def test_lanes_of_one_seed_share_their_noise():
     same = {name: part[:1].expand(2, *part.shape[1:]) for name, part in weights(1).items()}
     recipe = EvalRecipe(samples=10, batch=5, nfe=2)

@@ -1,0 +1,38 @@
+"""Whether two rankings agree, and how often something happened, each with its interval."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from scipy.stats import pearsonr, rankdata
+from statsmodels.stats.proportion import proportion_confint
+
+FEWEST = 4
+
+
+class Agreement(NamedTuple):
+    """Spearman's rank correlation of `n` pairs with its 95 % interval (Fisher's z on ranks; None below 5 pairs)."""
+
+    rho: float
+    low: float | None
+    high: float | None
+    n: int
+
+
+def rank_agreement(x: Sequence[float], y: Sequence[float]) -> Agreement | None:
+    """Correlate two rankings of the same things; None with fewer than four, or where one does not vary."""
+    if len(x) < FEWEST or np.ptp(x) == 0 or np.ptp(y) == 0:
+        return None
+    found = pearsonr(rankdata(x), rankdata(y))
+    if len(x) == FEWEST:
+        return Agreement(float(found.statistic), None, None, FEWEST)
+    low, high = found.confidence_interval(0.95)
+    return Agreement(float(found.statistic), float(low), float(high), len(x))
+
+
+def share_interval(count: int, total: int) -> tuple[float, float]:
+    """Return the exact 95 % interval of a share (Clopper & Pearson 1934)."""
+    low, high = proportion_confint(count, total, alpha=0.05, method="beta")
+    return float(low), float(high)

@@ -1,0 +1,46 @@
+"""How noisy paired differences are, pooled over cells, and whether common random numbers helped."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from sweeper.inference.effects import Matrix
+
+
+class Pairing(NamedTuple):
+    """Noise of differences to the baseline, pooled over `cells` cells: a standard deviation on the log scale.
+
+    `correlation` is that of a cell with the baseline over seeds; `width_ratio` the width of a paired interval
+    relative to an unpaired one.
+    """
+
+    difference_sd: float
+    correlation: float | None
+    width_ratio: float | None
+    cells: int
+
+
+def pairing(y_CS: Matrix, baseline_S: Matrix) -> Pairing | None:
+    """Pool the noise of these cells' differences; None when none shares two seeds with the baseline."""
+    shared_CS = np.isfinite(y_CS) & np.isfinite(baseline_S)
+    kept = shared_CS.sum(axis=1) > 1
+    if not kept.any():
+        return None
+    shared_CS = shared_CS[kept]
+    own_CS = np.where(shared_CS, y_CS[kept], np.nan)
+    base_CS = np.where(shared_CS, baseline_S, np.nan)
+    freedom_C = shared_CS.sum(axis=1) - 1
+    difference, own, base = (_pooled(part, freedom_C) for part in (own_CS - base_CS, own_CS, base_CS))
+    spread = float(np.sqrt(own * base))
+    return Pairing(
+        difference_sd=float(np.sqrt(difference)),
+        correlation=float((own + base - difference) / 2 / spread) if spread > 0 else None,
+        width_ratio=float(np.sqrt(difference / (own + base))) if own + base > 0 else None,
+        cells=int(kept.sum()),
+    )
+
+
+def _pooled(part_CS: Matrix, freedom_C: Matrix) -> float:
+    return float((np.nanvar(part_CS, axis=1, ddof=1) * freedom_C).sum() / freedom_C.sum())

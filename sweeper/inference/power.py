@@ -1,0 +1,44 @@
+"""How many seeds it takes to see a gain, and which gain so many seeds can see."""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+from scipy.optimize import brentq
+from scipy.special import stdtrit
+from scipy.stats import nct
+
+MOST_SEEDS = 1000
+
+
+def power(log_gain: float, sd: float, n: int, alpha: float) -> float:
+    """Return the chance that a one-sided paired t-test over `n` seeds at level `alpha` sees this gain.
+
+    `sd` is the standard deviation of paired differences on the log scale.
+    """
+    if sd <= 0:
+        return 1.0
+    chance = float(nct.sf(stdtrit(n - 1, 1 - alpha), n - 1, log_gain / sd * np.sqrt(n)))
+    # scipy 1.17's noncentral t returns nan far out, where the gain dwarfs the noise.
+    return chance if np.isfinite(chance) else 1.0
+
+
+@functools.lru_cache(maxsize=4096)
+def needed_seeds(log_gain: float, sd: float, alpha: float, wished: float = 0.8) -> int | None:
+    """Return the fewest seeds that see a gain with the `wished` power; None beyond 1,000."""
+    low, high = 1, MOST_SEEDS + 1
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if power(log_gain, sd, middle, alpha) >= wished else (middle, high)
+    return high if high <= MOST_SEEDS else None
+
+
+def detectable(n: int, sd: float, alpha: float, wished: float = 0.8) -> float | None:
+    """Return the gain, as a fraction, that `n` seeds see with the `wished` power; None when it is beyond 99 %."""
+    if sd <= 0:
+        return 0.0
+    most = -np.log(0.01)
+    if n < 2 or power(most, sd, n, alpha) < wished:
+        return None
+    return float(-np.expm1(-brentq(lambda gain: power(gain, sd, n, alpha) - wished, 0.0, most)))

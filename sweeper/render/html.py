@@ -1,0 +1,118 @@
+"""A guide as one HTML file that loads nothing: its pictures are inside it, and a study's words are text."""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import unquote
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+
+SHORT = 48  # characters of a cell that is not broken into lines
+
+
+class Heading(NamedTuple):
+    """A section, for the table of contents."""
+
+    anchor: str
+    text: str
+
+
+def render_html(markdown: str, folder: Path, title: str) -> str:
+    """Convert a guide, with the PNGs of `folder` that it shows; a picture that is not there is named instead."""
+    parser = MarkdownIt("commonmark", {"html": False}).enable("table")
+    tokens = parser.parse(markdown)
+    contents = list(_anchored(tokens))
+    _set_cells(tokens)
+    _frame_tables(tokens)
+    _mark_pictures(tokens)
+    _inline_pictures(tokens, folder)
+    environment = Environment(
+        loader=PackageLoader("sweeper.render", ""), undefined=StrictUndefined, autoescape=True, trim_blocks=True
+    )
+    first = next((place for place, one in enumerate(tokens) if one.tag == "h2"), len(tokens))
+    lead, body = (parser.renderer.render(part, parser.options, {}) for part in (tokens[:first], tokens[first:]))
+    page = environment.get_template("guide.html.j2").render(title=title, lead=lead, contents=contents, body=body)
+    return page.strip() + "\n"
+
+
+def _anchored(tokens: Sequence[Token]) -> Iterator[Heading]:
+    """Give each h2 an id."""
+    taken: set[str] = set()
+    for opening, inline in pairwise(tokens):
+        if opening.type == "heading_open" and opening.tag == "h2":
+            text = _plain(inline)
+            # Without the number, so that links outlive a new section.
+            anchor = re.sub(r"[^a-z]+", "-", text.lower()).strip("-") or "section"
+            while anchor in taken:
+                anchor += "-"
+            taken.add(anchor)
+            opening.attrSet("id", anchor)
+            yield Heading(anchor, text)
+
+
+def _set_cells(tokens: Sequence[Token]) -> None:
+    """Keep short cells on one line, and head columns and rows, so that a screen reader reads both with every figure."""
+    for place, token in enumerate(tokens):
+        if token.type not in ("th_open", "td_open"):
+            continue
+        closing, text = tokens[place + 2], tokens[place + 1].content
+        heads = token.type == "th_open" or tokens[place - 1].type == "tr_open"
+        token.tag = closing.tag = "th" if heads and text else "td"
+        if heads and text:
+            token.attrSet("scope", "col" if token.type == "th_open" else "row")
+        if token.type == "td_open" and len(text) <= SHORT:
+            token.attrSet("class", "short")
+
+
+def _frame_tables(tokens: list[Token]) -> None:
+    """Let wide tables scroll by themselves, also from the keyboard."""
+    for place in range(len(tokens) - 1, -1, -1):
+        if tokens[place].type == "table_open":
+            name = next((_plain(one) for one in tokens[place:] if one.type == "inline" and one.content), "table")
+            frame = Token("div_open", "div", 1, block=True)
+            frame.attrs = {"class": "scroll", "role": "region", "tabindex": "0", "aria-label": f"Table: {name}"}
+            tokens.insert(place, frame)
+        elif tokens[place].type == "table_close":
+            tokens.insert(place + 1, Token("div_close", "div", -1, block=True))
+
+
+def _mark_pictures(tokens: Sequence[Token]) -> None:
+    """Mark a paragraph that is a picture, and the one after it as its caption."""
+    for place, token in enumerate(tokens):
+        if token.type == "inline" and [one.type for one in token.children or ()] == ["image"]:
+            tokens[place - 1].attrSet("class", "picture")
+            if place + 2 < len(tokens) and tokens[place + 2].type == "paragraph_open":
+                tokens[place + 2].attrSet("class", "caption")
+
+
+def _inline_pictures(tokens: Sequence[Token], folder: Path) -> None:
+    for token in tokens:
+        for image in token.children or ():
+            if image.type == "image":
+                data = _picture(str(image.attrGet("src")), folder)
+                if data:
+                    image.attrSet("src", data)
+                else:
+                    image.type, image.children, image.content = "text", None, f"[{image.content}]"
+
+
+def _picture(source: str, folder: Path) -> str | None:
+    """Read a PNG that lies in the folder itself; nothing from elsewhere is ever loaded."""
+    name = unquote(source)
+    if Path(name).name != name or not name.endswith(".png"):
+        return None
+    try:
+        return "data:image/png;base64," + base64.b64encode((folder / name).read_bytes()).decode()
+    except (OSError, ValueError):
+        return None
+
+
+def _plain(inline: Token) -> str:
+    return "".join(one.content if one.type != "softbreak" else " " for one in inline.children or ())

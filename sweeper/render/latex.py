@@ -1,0 +1,31 @@
+"""A guide's tables for a paper: one fragment to \\input, each table with its caption and label."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from sweeper.guide.guidance import Guidance
+from sweeper.render.sections import guide_tables
+from sweeper.render.table import to_latex
+from sweeper.render.tex import printable
+
+ORIGIN = ("command", "commit", "started")
+
+
+def render_latex(guide: Guidance) -> str:
+    """Write the tables that guide.md shows, in its order; the fragment starts with how it was made."""
+    found = ((name, section) for name, section in guide_tables(guide).items() if section.table)
+    tables = [to_latex(section.table, section.caption, _label(guide.name, name)) for name, section in found]
+    return "\n\n".join(["\n".join(_head(guide)), *tables]) + "\n"
+
+
+def _head(guide: Guidance) -> Iterator[str]:
+    yield f"% The tables of the study {printable(guide.name)}, made by `sweeper report --format latex`."
+    yield from (f"% {one.name}: {printable(one.value)}" for one in guide.provenance if one.name in ORIGIN)
+    yield f"% {printable(guide.verdict.headline)}"
+    yield r"% Needs \usepackage{amssymb, array, booktabs, graphicx}."
+
+
+def _label(*words: str) -> str:
+    return "tab:" + "-".join(re.sub("[^A-Za-z0-9]+", "-", word).strip("-") for word in words)

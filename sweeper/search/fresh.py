@@ -1,0 +1,48 @@
+"""How many fresh seeds the confirm stage takes, chosen from the screen's noise before anything is seen on them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterable
+
+import numpy as np
+
+from sweeper.inference.levels import OBJECTIVE_ALPHA
+from sweeper.inference.noise import pairing
+from sweeper.inference.power import needed_seeds
+from sweeper.plan import cells
+from sweeper.records import Cell
+from sweeper.search.store import Entry
+from sweeper.study import Study
+
+FEWEST = 3
+
+
+def fresh_seeds(study: Study, screened: Iterable[Entry], candidates: Collection[Cell]) -> tuple[int, ...]:
+    """Return the seeds written in the study or, for `auto`, as many as a gain of the margin needs, within the limit.
+
+    A function of the finished screen alone, so a study that is continued chooses the same seeds.
+    """
+    confirm = study.confirm
+    if confirm is None:
+        return ()
+    tested = {cell.key for cell in (*candidates, *(cell for cell in cells(study) if cell.mark))}
+    sd = _difference_sd(screened)
+    gain = -math.log1p(-confirm.margin)
+    needed = None if sd is None else needed_seeds(gain, sd, OBJECTIVE_ALPHA / max(1, len(tested)), confirm.power)
+    return confirm.fresh_seeds(study.screen.seeds, None if needed is None else max(FEWEST, needed))
+
+
+def _difference_sd(screened: Iterable[Entry]) -> float | None:
+    complete = [entry for entry in screened if entry.state == "complete" and entry.value and entry.value > 0]
+    seeds = sorted({entry.spec.seed for entry in complete})
+    rows: dict[str, list[float]] = {}
+    for entry in complete:
+        if entry.spec.cell.role != "control":
+            row = rows.setdefault(entry.spec.cell.key, [math.nan] * len(seeds))
+            row[seeds.index(entry.spec.seed)] = math.log(entry.value or 1.0)
+    baseline = rows.pop("baseline", None)
+    if baseline is None or not rows:
+        return None
+    found = pairing(np.array([rows[key] for key in sorted(rows)]), np.array(baseline))
+    return None if found is None else found.difference_sd
