@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STUDY ?= studies/block_temp.yaml
 
-.PHONY: setup study test check bench clean
+.PHONY: setup study test check bench simulate clean
 
 setup: $(VENV)/.installed
 
@@ -29,6 +29,10 @@ check: setup
 
 bench: setup
 	$(BIN)/python -m tests.benchmarks.bench --study $(STUDY)
+
+# Hours on two cores; killed, `make simulate SIMULATE=--resume` goes on.
+simulate: setup
+	$(BIN)/python -m tests.simulation.simulate --out reports $(SIMULATE)
 
 clean:
 	rm -rf $(VENV) .sweeper

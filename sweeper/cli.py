@@ -180,6 +180,24 @@ def report(
 
 
 @app.command()
+def compare(
+    a: Annotated[
+        Path, typer.Argument(metavar="A", help="A study, or a guide: guide.json or its folder.", show_default=False)
+    ],
+    b: Annotated[Path, typer.Argument(metavar="B", help="The other one.", show_default=False)],
+    as_json: AsJson = False,
+    workspace: Root = Path(".sweeper"),
+    tracking: Tracking = None,
+) -> None:
+    """Set two studies side by side: what transfers from one to the other, or who wins on the seeds both have."""
+    from sweeper.comparing import compare as compare_studies
+    from sweeper.render.comparison import comparison_markdown
+
+    found = compare_studies(a, b, _workspace(workspace, tracking, None).tracking_uri)
+    typer.echo(found.model_dump_json(indent=2) if as_json else comparison_markdown(found), nl=as_json)
+
+
+@app.command()
 def export(
     file: File,
     set_: Set = None,

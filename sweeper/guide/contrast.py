@@ -1,118 +1,50 @@
-"""Cells against the baseline: paired changes of the log objective, their noise, and the seeds it takes to see more."""
+"""Cells against the baseline: paired changes of the log objective on shared seeds."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
-import pandas as pd
-from scipy.optimize import brentq
-from scipy.stats import nct
-from scipy.stats import t as student
+from scipy.special import stdtrit
 
-from sweeper.guide.evidence import BASELINE, number
-from sweeper.guide.guidance import Change
-
-LEVEL = 0.95
-POWER = 0.80
-ALPHA = 0.05
-MOST_SEEDS = 1000
+from sweeper.guide.evidence import BASELINE, Matrix, StageTable
+from sweeper.guide.results import Change
+from sweeper.inference.levels import INTERVAL_ALPHA
 
 
-def log_differences(scores: pd.DataFrame) -> pd.DataFrame:
-    """Log objective minus the baseline's on the same seed: a row a cell, a column a seed, NaN where either lacks."""
-    if BASELINE not in scores.index:
-        return scores.iloc[:0]
-    logs = _logs(scores)
-    return logs.sub(logs.loc[BASELINE], axis="columns").drop(index=BASELINE)
+def log_differences(table: StageTable, metric: str | None = None) -> Matrix:
+    """Log of a metric (or the objective) minus the baseline's on the same seed, [C, S]; NaN where either lacks."""
+    logs = table.logs(metric)
+    if BASELINE not in table.row:
+        return np.full_like(logs, np.nan)
+    return np.asarray(logs - logs[table.row[BASELINE]])
 
 
-def _logs(scores: pd.DataFrame) -> pd.DataFrame:
-    logs: pd.DataFrame = scores.where(scores > 0).astype(float).apply(np.log)
-    return logs
+def changes(table: StageTable, together: int = 1) -> dict[str, Change]:
+    """The paired change of every cell that shares a seed with the baseline, by key.
 
-
-def changes(scores: pd.DataFrame) -> dict[str, Change]:
-    """The paired change of every cell that shares a seed with the baseline, by key."""
-    differences = log_differences(scores)
-    n = differences.count(axis="columns")
-    mean = differences.mean(axis="columns")
-    margin = differences.std(axis="columns") / np.sqrt(n) * student.ppf(0.5 + LEVEL / 2, np.maximum(n - 1, 1))
+    `together` intervals miss with a chance of 5 % altogether (Bonferroni).
+    """
+    difference_CS = log_differences(table)
+    n_C = np.isfinite(difference_CS).sum(axis=1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean_C = np.nansum(difference_CS, axis=1) / n_C
+        sd_C = np.sqrt(np.nansum((difference_CS - mean_C[:, None]) ** 2, axis=1) / (n_C - 1))
+        reach_C = sd_C / np.sqrt(n_C) * stdtrit(np.maximum(n_C - 1, 1), 1 - INTERVAL_ALPHA / max(together, 1) / 2)
     return {
-        str(key): Change(
-            n=int(n[key]),
-            mean=_fraction(mean[key]),
-            low=_fraction(mean[key] - margin[key]) if n[key] > 1 else None,
-            high=_fraction(mean[key] + margin[key]) if n[key] > 1 else None,
+        key: change_of(
+            int(n_C[i]), mean_C[i], *((mean_C[i] - reach_C[i], mean_C[i] + reach_C[i]) if n_C[i] > 1 else ())
         )
-        for key in differences.index[n > 0]
+        for key, i in table.row.items()
+        if key != BASELINE and n_C[i] > 0
     }
 
 
-def _fraction(log_ratio: float) -> float:
+def change_of(n: int, mean: float, low: float | None = None, high: float | None = None) -> Change:
+    """Write a difference of logarithms, with its interval, as a relative change."""
+    ends = (None if end is None else fraction(end) for end in (low, high))
+    return Change(n=n, mean=fraction(mean), **dict(zip(("low", "high"), ends, strict=True)))
+
+
+def fraction(log_ratio: float) -> float:
+    """Turn a difference of logarithms into a relative change."""
     # Two wildly different seeds give an upper end no float can hold; a thousandfold is printed the same.
     return float(np.expm1(min(log_ratio, 300.0)))
-
-
-class Pairing(NamedTuple):
-    """Did common random numbers help? Pooled over cells; `difference_sd` on the log scale."""
-
-    difference_sd: float
-    correlation: float | None
-    width_ratio: float | None
-    cells: int
-
-
-def pairing(scores: pd.DataFrame, keys: list[str]) -> Pairing | None:
-    """Pool, over these cells, the noise of paired differences; None when no cell shares two seeds with the baseline."""
-    differences = log_differences(scores)
-    shared = differences.reindex(keys)
-    shared = shared[shared.count(axis="columns") > 1]
-    if shared.empty:
-        return None
-    logs = _logs(scores)
-    cells = logs.loc[shared.index].where(shared.notna())
-    baseline = shared.mul(0.0).add(logs.loc[BASELINE], axis="columns")
-    freedom = shared.count(axis="columns") - 1
-    difference, own, base = (_pooled(part.var(axis="columns"), freedom) for part in (shared, cells, baseline))
-    spread = np.sqrt(own * base)
-    return Pairing(
-        difference_sd=float(np.sqrt(difference)),
-        correlation=number((own + base - difference) / 2 / spread) if spread > 0 else None,
-        width_ratio=number(np.sqrt(difference / (own + base))) if own + base > 0 else None,
-        cells=len(shared),
-    )
-
-
-def _pooled(variances: pd.Series[float], freedom: pd.Series[int]) -> float:
-    return float((variances * freedom).sum() / freedom.sum())
-
-
-def power(log_gain: float, sd: float, n: int, top: int) -> float:
-    """Chance that a one-sided paired t over `n` seeds, at Holm's first step over `top`, sees this gain."""
-    if sd <= 0:
-        return 1.0
-    critical = student.ppf(1 - ALPHA / top, n - 1)
-    chance = float(nct.sf(critical, n - 1, log_gain / sd * np.sqrt(n)))
-    # scipy 1.17's noncentral t returns nan far out, where the gain dwarfs the noise.
-    return chance if np.isfinite(chance) else 1.0
-
-
-def needed_seeds(margin: float, sd: float, top: int) -> int | None:
-    """The fewest seeds that show a gain of `margin` with 80 % power; None beyond 1,000."""
-    gain = -np.log1p(-margin)
-    low, high = 1, MOST_SEEDS + 1
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (low, middle) if power(gain, sd, middle, top) >= POWER else (middle, high)
-    return high if high <= MOST_SEEDS else None
-
-
-def detectable(n: int, sd: float, top: int) -> float | None:
-    """The gain, as a fraction, that `n` seeds show with 80 % power; None when it is beyond 99 %."""
-    if sd <= 0:
-        return 0.0
-    most = -np.log(0.01)
-    if power(most, sd, n, top) < POWER:
-        return None
-    return float(-np.expm1(-brentq(lambda gain: power(gain, sd, n, top) - POWER, 0.0, most)))

@@ -1,53 +1,158 @@
-"""A study's record as tables: one row a trial with the metrics of its last rung, and one row a rung."""
+"""A study's record as tables: cells by seeds, in reading order, from which everything else in a guide is computed.
+
+Shapes: C cells, S seeds; NaN where nothing was measured.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
-import pandas as pd
+import numpy.typing as npt
 
-from sweeper.records import Cell, Stage, StudyRecord, TrialRecord
+from sweeper.records import Cell, Stage, StudyRecord, TrialRecord, TrialState
+from sweeper.study import Study
 
 BASELINE = "baseline"
+STAGES: tuple[Stage, ...] = ("screen", "confirm")
+
+Matrix = npt.NDArray[np.float64]
+Mask = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class StageTable:
+    """The trials of one stage: `keys` name the rows, `seeds` the columns; None where there is no trial."""
+
+    stage: Stage
+    objective: str
+    keys: tuple[str, ...]
+    seeds: tuple[int, ...]
+    trials: tuple[tuple[TrialRecord | None, ...], ...]
+
+    @cached_property
+    def row(self) -> dict[str, int]:
+        """The row of each cell."""
+        return {key: place for place, key in enumerate(self.keys)}
+
+    @cached_property
+    def step_cs(self) -> npt.NDArray[np.int64]:
+        """The last step each trial was measured at, [C, S]; 0 for none."""
+        return np.array([[_last_step(trial) for trial in row] for row in self.trials], dtype=np.int64)
+
+    def states(self, key: str) -> list[TrialState]:
+        """The states of a cell's trials."""
+        return [trial.state for trial in self.trials[self.row[key]] if trial]
+
+    def audited(self, key: str) -> bool:
+        """Whether the pruner would have stopped this cell, which ran on."""
+        return any(trial.audited for trial in self.trials[self.row[key]] if trial)
+
+    def in_state(self, state: TrialState) -> Mask:
+        """Which trials are in this state, [C, S]."""
+        return np.array([[trial is not None and trial.state == state for trial in row] for row in self.trials])
+
+    @cached_property
+    def complete_cs(self) -> Mask:
+        """Which trials are complete, [C, S]."""
+        return self.in_state("complete")
+
+    def last(self, metric: str) -> Matrix:
+        """A metric at the last rung of every trial, [C, S]."""
+        return self._last.get(metric, self._nothing)
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """The metrics of last rungs, sorted."""
+        return tuple(sorted(self._last))
+
+    def at(self, step: int, metric: str) -> Matrix:
+        """A metric at one step, [C, S]."""
+        return self._at.get(step, {}).get(metric, self._nothing)
+
+    @cached_property
+    def steps(self) -> tuple[int, ...]:
+        """The steps anything was measured at, rising."""
+        return tuple(sorted(self._at))
+
+    def scores(self, metric: str | None = None) -> Matrix:
+        """The objective (or another metric) of complete trials, [C, S]."""
+        return np.where(self.complete_cs, self.last(metric or self.objective), np.nan)
+
+    def logs(self, metric: str | None = None) -> Matrix:
+        """The logarithm of `scores`; NaN where that is not positive."""
+        scores = self.scores(metric)
+        return np.log(np.where(scores > 0, scores, np.nan))
+
+    @cached_property
+    def _nothing(self) -> Matrix:
+        return np.full((len(self.keys), len(self.seeds)), np.nan)
+
+    @cached_property
+    def _at(self) -> dict[int, dict[str, Matrix]]:
+        found: dict[int, dict[str, Matrix]] = {}
+        for i, row in enumerate(self.trials):
+            for j, trial in enumerate(row):
+                for rung in trial.rungs if trial else ():
+                    tables = found.setdefault(rung.step, {})
+                    for name, value in rung.metrics.items():
+                        if name not in tables:
+                            tables[name] = self._nothing.copy()
+                        tables[name][i, j] = value
+        return found
+
+    @cached_property
+    def _last(self) -> dict[str, Matrix]:
+        found: dict[str, Matrix] = {}
+        for step, tables in self._at.items():
+            here = self.step_cs == step
+            for name, table in tables.items():
+                found[name] = np.where(here, table, found.get(name, np.nan))
+        return found
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """Two tables, one row a trial (`trials`, its last rung) and a rung (`rungs`): stage, cell, seed, state, step, ...
+    """A study's stages as tables; `cells` by key, in reading order: baseline, controls, then settings."""
 
-    `cells` by key, in reading order: baseline, controls, then settings by variant, lambda, block and tau.
-    """
-
-    objective: str
+    study: Study
     cells: dict[str, Cell]
-    trials: pd.DataFrame
-    rungs: pd.DataFrame
+    stages: Mapping[Stage, StageTable]
 
-    def at(self, stage: Stage) -> pd.DataFrame:
-        """The trials of one stage."""
-        return self.trials[self.trials["stage"] == stage]
+    @property
+    def objective(self) -> str:
+        """The metric the study minimises."""
+        return self.study.objective
 
-    def scores(self, stage: Stage) -> pd.DataFrame:
-        """The objective of the stage's complete trials: one row a cell, one column a seed, NaN where there is none."""
-        trials = self.at(stage)
-        done = trials[(trials["state"] == "complete") & trials[self.objective].notna()]
-        return done.pivot(index="cell", columns="seed", values=self.objective)
+    @property
+    def main(self) -> StageTable | None:
+        """The stage the tables are about: the screen, or what there is."""
+        return next((self.stages[stage] for stage in STAGES if stage in self.stages), None)
 
 
 def evidence(record: StudyRecord) -> Evidence:
     """Lay a record out as tables; a trial recorded twice counts once, as last recorded."""
-    recorded = {trial.spec.key: (trial.spec.cell.key, trial) for trial in record.trials}
+    recorded = {trial.spec.key: trial for trial in record.trials}
     # In one order whatever the record's: floating-point sums depend on it.
-    latest = dict(sorted(recorded.items()))
-    objective = record.study.objective
-    return Evidence(
-        objective=objective,
-        cells=_cells(latest.values()),
-        trials=_frame((_trial_row(cell, trial) for cell, trial in latest.values()), objective),
-        rungs=_frame((row for cell, trial in latest.values() for row in _rung_rows(cell, trial)), objective),
-    )
+    latest = [recorded[key] for key in sorted(recorded)]
+    keyed = [(trial.spec.cell.key, trial) for trial in latest]
+    cells = _cells(keyed)
+    stages = {stage: table for stage in STAGES if (table := _table(record, stage, cells, keyed))}
+    return Evidence(record.study, cells, stages)
+
+
+def _table(
+    record: StudyRecord, stage: Stage, cells: Mapping[str, Cell], keyed: list[tuple[str, TrialRecord]]
+) -> StageTable | None:
+    here = {(key, trial.spec.seed): trial for key, trial in keyed if trial.spec.stage == stage}
+    if not here:
+        return None
+    present = {key for key, _ in here}
+    keys, seeds = tuple(key for key in cells if key in present), tuple(sorted({seed for _, seed in here}))
+    trials = tuple(tuple(here.get((key, seed)) for seed in seeds) for key in keys)
+    return StageTable(stage, record.study.objective, keys, seeds, trials)
 
 
 def _cells(trials: Iterable[tuple[str, TrialRecord]]) -> dict[str, Cell]:
@@ -65,29 +170,8 @@ def _reading_order(cell: Cell) -> tuple[object, ...]:
     return (role, knobs.variant, knobs.lam, len(knobs.blocks), knobs.blocks, knobs.tau, cell.label)
 
 
-def _head(cell: str, trial: TrialRecord) -> dict[str, object]:
-    return {"stage": trial.spec.stage, "cell": cell, "seed": trial.spec.seed, "state": trial.state}
-
-
-def _trial_row(cell: str, trial: TrialRecord) -> dict[str, object]:
-    last = max(trial.rungs, key=lambda rung: rung.step, default=None)
-    metrics = last.metrics if last else {}
-    return {**metrics, **_head(cell, trial), "step": last.step if last else 0}
-
-
-def _rung_rows(cell: str, trial: TrialRecord) -> list[dict[str, object]]:
-    return [{**rung.metrics, **_head(cell, trial), "step": rung.step} for rung in trial.rungs]
-
-
-def _frame(rows: Iterable[dict[str, object]], objective: str) -> pd.DataFrame:
-    frame = pd.DataFrame(list(rows))
-    for column in ("stage", "cell", "state"):
-        if column not in frame:
-            frame[column] = pd.Series(dtype=object)
-    for column in ("seed", "step", objective):
-        if column not in frame:
-            frame[column] = np.nan
-    return frame
+def _last_step(trial: TrialRecord | None) -> int:
+    return max((rung.step for rung in trial.rungs), default=0) if trial else 0
 
 
 def number(value: object) -> float | None:
@@ -96,6 +180,13 @@ def number(value: object) -> float | None:
     return found if np.isfinite(found) else None
 
 
-def average(frame: pd.DataFrame, column: str) -> float | None:
-    """The mean of a column over the rows that have it."""
-    return number(frame[column].mean()) if column in frame else None
+def average(values: Matrix) -> float | None:
+    """The mean of what was measured, or None where nothing was."""
+    known = values[np.isfinite(values)]
+    return float(known.mean()) if known.size else None
+
+
+def spread(values: Matrix) -> float | None:
+    """The standard deviation of what was measured; None below two values."""
+    known = values[np.isfinite(values)]
+    return float(known.std(ddof=1)) if known.size > 1 else None

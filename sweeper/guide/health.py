@@ -3,60 +3,54 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import cast
 
 import numpy as np
-import pandas as pd
-from scipy.stats import spearmanr
 
-from sweeper.guide.evidence import BASELINE, Evidence, average, number
-from sweeper.guide.guidance import BlockHealth, CellHealth, RankCorrelation
-from sweeper.records import Stage
+from sweeper.guide.evidence import BASELINE, Evidence, StageTable, average, number
+from sweeper.guide.results import BlockHealth, CellHealth, RankCorrelation
+from sweeper.inference.agreement import rank_agreement
 
-NORM, RANK = "feature_norm", "effective_rank"
-FEWEST_CELLS = 4
+NORM, RANK, DISTANCE = "feature_norm", "effective_rank", "pairwise_distance"
 
 
-def cell_health(evidence: Evidence, stage: Stage) -> tuple[CellHealth, ...]:
+def cell_health(known: Evidence, table: StageTable) -> tuple[CellHealth, ...]:
     """Measure every cell that reached a rung, at the last step its furthest trials reached."""
-    reference = _reference(evidence, stage)
-    trials = evidence.at(stage)
-    reached = trials[trials["step"] > 0]
-    found = {str(key): part for key, part in reached.groupby("cell", sort=False)}
-    order = [key for key in evidence.cells if key in found]
-    health = (_one(key, evidence.cells[key].dispersion.blocks, found[key], reference) for key in order)
+    health = (_one(known, table, key) for key in table.keys if table.step_cs[table.row[key]].max() > 0)
     return tuple(
         one for one in health if any(value is not None for value in one.model_dump(exclude={"key", "step"}).values())
     )
 
 
-def _reference(evidence: Evidence, stage: Stage) -> pd.DataFrame:
-    rungs = evidence.rungs
-    baseline = rungs[(rungs["stage"] == stage) & (rungs["cell"] == BASELINE)]
-    columns = [column for column in baseline if str(column).startswith((NORM, RANK))]
-    return baseline.groupby("step")[columns].mean()
-
-
-def _one(key: str, blocks: tuple[int, ...], trials: pd.DataFrame, reference: pd.DataFrame) -> CellHealth:
-    step = int(trials["step"].max())
-    last = trials[trials["step"] == step]
+def _one(known: Evidence, table: StageTable, key: str) -> CellHealth:
+    step, blocks = _furthest(table, key), known.cells[key].dispersion.blocks
     return CellHealth(
         key=key,
         step=step,
-        floor_share=average(last, "floor_share"),
-        floor_distance=average(last, "floor_distance"),
-        norm_ratio=_mean(_ratio(last, f"{NORM}.block_{block}", step, reference) for block in blocks),
-        effective_rank=_mean(average(last, f"{RANK}.block_{block}") for block in blocks),
-        rank_ratio=_mean(_ratio(last, f"{RANK}.block_{block}", step, reference) for block in blocks),
+        floor_share=_here(table, key, step, "floor_share"),
+        floor_distance=_here(table, key, step, "floor_distance"),
+        norm_ratio=_mean(_ratio(table, key, step, f"{NORM}.block_{block}") for block in blocks),
+        effective_rank=_mean(_here(table, key, step, f"{RANK}.block_{block}") for block in blocks),
+        rank_ratio=_mean(_ratio(table, key, step, f"{RANK}.block_{block}") for block in blocks),
     )
 
 
-def _ratio(trials: pd.DataFrame, column: str, step: int, reference: pd.DataFrame) -> float | None:
-    here = average(trials, column)
-    if here is None or column not in reference or step not in reference.index:
-        return None
-    base = number(reference.loc[step, column])
-    return number(here / base) if base else None
+def _furthest(table: StageTable, key: str) -> int:
+    return int(table.step_cs[table.row[key]].max())
+
+
+def _here(table: StageTable, key: str, step: int, metric: str) -> float | None:
+    """Average over the trials whose last step this is."""
+    row = table.row[key]
+    return average(np.where(table.step_cs[row] == step, table.last(metric)[row], np.nan))
+
+
+def _ratio(table: StageTable, key: str, step: int, metric: str) -> float | None:
+    here, base = _here(table, key, step, metric), _baseline(table, step, metric)
+    return None if here is None or not base else number(here / base)
+
+
+def _baseline(table: StageTable, step: int, metric: str) -> float | None:
+    return average(table.at(step, metric)[table.row[BASELINE]]) if BASELINE in table.row else None
 
 
 def _mean(values: Iterable[float | None]) -> float | None:
@@ -64,24 +58,27 @@ def _mean(values: Iterable[float | None]) -> float | None:
     return number(np.mean(known)) if known else None
 
 
-def block_health(evidence: Evidence, stage: Stage, key: str) -> tuple[BlockHealth, ...]:
+def block_health(table: StageTable, key: str, depth: int) -> tuple[BlockHealth, ...]:
     """Measure one cell's every block at its last step."""
-    trials = evidence.at(stage)
-    trials = trials[(trials["cell"] == key) & (trials["step"] > 0)]
-    if trials.empty:
-        return ()
-    step, reference = int(trials["step"].max()), _reference(evidence, stage)
-    last = trials[trials["step"] == step].dropna(axis="columns", how="all")
-    names = [str(column).partition(".block_") for column in last if str(column).startswith((NORM, RANK))]
-    return tuple(
+    step = _furthest(table, key)
+    found = (
         BlockHealth(
             block=block,
-            feature_norm=average(last, f"{NORM}.block_{block}"),
-            norm_ratio=_ratio(last, f"{NORM}.block_{block}", step, reference),
-            effective_rank=average(last, f"{RANK}.block_{block}"),
+            feature_norm=_here(table, key, step, f"{NORM}.block_{block}"),
+            norm_ratio=_ratio(table, key, step, f"{NORM}.block_{block}"),
+            effective_rank=_here(table, key, step, f"{RANK}.block_{block}"),
         )
-        for block in sorted({int(index) for _, _, index in names if index.isdigit()})
+        for block in range(depth if step else 0)
     )
+    return tuple(one for one in found if one.feature_norm is not None or one.effective_rank is not None)
+
+
+def distances(table: StageTable, depth: int) -> tuple[float | None, ...]:
+    """Give the baseline's median pairwise distance after each block at its last step, in the units of tau."""
+    if BASELINE not in table.row:
+        return (None,) * depth
+    step = _furthest(table, BASELINE)
+    return tuple(_here(table, BASELINE, step, f"{DISTANCE}.block_{block}") for block in range(depth))
 
 
 def rank_correlations(health: Iterable[CellHealth], means: Mapping[str, float]) -> tuple[RankCorrelation, ...]:
@@ -94,13 +91,13 @@ def rank_correlations(health: Iterable[CellHealth], means: Mapping[str, float]) 
         "effective rank / baseline": [one.rank_ratio for one in finished],
     }
     objective = [means[one.key] for one in finished]
-    found = (_spearman(name, values, objective) for name, values in named.items())
+    found = (_correlation(name, values, objective) for name, values in named.items())
     return tuple(one for one in found if one is not None)
 
 
-def _spearman(name: str, values: list[float | None], objective: list[float]) -> RankCorrelation | None:
+def _correlation(name: str, values: list[float | None], objective: list[float]) -> RankCorrelation | None:
     pairs = [(x, y) for x, y in zip(values, objective, strict=True) if x is not None]
-    if len(pairs) < FEWEST_CELLS or any(len(set(side)) < 2 for side in zip(*pairs, strict=True)):
+    if not pairs:
         return None
-    rho = number(cast(float, spearmanr(*zip(*pairs, strict=True)).statistic))
-    return None if rho is None else RankCorrelation(name=name, rho=rho, n=len(pairs))
+    agreement = rank_agreement(*zip(*pairs, strict=True))
+    return RankCorrelation(name=name, rho=agreement.rho, n=agreement.n) if agreement else None

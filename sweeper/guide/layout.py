@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from sweeper.guide.guidance import GridPage
+from sweeper.guide.results import GridPage
 from sweeper.records import Cell
 from sweeper.study import Axis, Range, Study, block_indices
 from trainer.recipe import Variant

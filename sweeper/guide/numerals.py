@@ -83,3 +83,8 @@ def metric_name(metric: str) -> str:
 def counted(count: int, one: str, many: str = "") -> str:
     """Write a count and its noun: '1 setting', '3,329 settings'."""
     return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
+def percent(fraction: float) -> str:
+    """Write a fraction that someone chose, in per cent: 0.05 -> '5 %'."""
+    return f"{100 * fraction:g} %"

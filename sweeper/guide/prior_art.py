@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from sweeper.guide.guidance import CellResult, PriorArt
+from sweeper.guide.claims import of
 from sweeper.guide.numerals import change, counted
+from sweeper.guide.results import CellResult, PriorArt
+from sweeper.guide.statements import Claim
 from sweeper.study import block_indices
 from trainer.recipe import Dispersion
 
@@ -42,23 +44,23 @@ PUBLISHED = (
 )  # fmt: skip
 
 
-def prior_art(results: Iterable[CellResult], depth: int) -> tuple[PriorArt, ...]:
-    """Set each published figure beside this study's cells of the same setting."""
+def prior_art(results: Iterable[CellResult], claims: Sequence[Claim], depth: int) -> tuple[PriorArt, ...]:
+    """Set each published figure beside this study's cells of the same setting: its claim, or else its screen."""
     settings = [result for result in results if result.cell.role == "grid"]
     return tuple(
-        PriorArt(what=one.what, published=one.figure, grade=one.grade, here=_here(one, settings, depth))
+        PriorArt(what=one.what, published=one.figure, grade=one.grade, here=_here(one, settings, claims, depth))
         for one in PUBLISHED
     )
 
 
-def _here(published: Published, results: list[CellResult], depth: int) -> str:
+def _here(published: Published, results: list[CellResult], claims: Sequence[Claim], depth: int) -> str:
     if not published.lams:
         return "not compared"
     same = [result for result in results if _matches(published, result.cell.dispersion, depth)]
     if not same:
         return "not run"
     if published.block is not None:
-        return _outcome(same[0])
+        return _outcome(same[0], of(claims, same[0].key))
     measured = [result.change for result in same if result.change]
     if not measured:
         return f"{counted(len(same), 'setting')} run, none compared with the baseline"
@@ -75,7 +77,9 @@ def _matches(published: Published, here: Dispersion, depth: int) -> bool:
     )
 
 
-def _outcome(result: CellResult) -> str:
+def _outcome(result: CellResult, claim: Claim | None) -> str:
+    if claim and claim.change:
+        return f"{change(claim.change.mean, claim.change.low, claim.change.high)}, {claim.standing}"
     if result.change:
         return change(result.change.mean, result.change.low, result.change.high)
     if result.stopped_at:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 
-import pandas as pd
+import numpy as np
 
+from sweeper.guide.audits import SeedAudit
 from sweeper.guide.evidence import Evidence, number
-from sweeper.guide.guidance import Cost, Item
-from sweeper.guide.numerals import counted, figure
+from sweeper.guide.numerals import counted, figure, metric_name, percent
+from sweeper.guide.results import Cost, Item
+from sweeper.inference.levels import OBJECTIVE_ALPHA, SET_ALPHA, SIDE_ALPHA, UNIQUE_ALPHA
 from sweeper.records import FINAL_STATES, Facts, StudyRecord, TrialState
 from sweeper.study import Screen, Study
 
@@ -16,7 +19,8 @@ ORDER: tuple[TrialState, ...] = ("complete", "pruned", "diverged", "failed", "ru
 PRUNERS = {
     "none": "none: every trial runs to its end",
     "race": "race: whole settings, over all seeds together, never the baseline, only after half of the steps and only "
-    "when behind the lowest by more than three standard errors",
+    "when clearly behind the second best: by more than chance allows on the seeds they share (Student's t at the tail of "
+    "three standard errors), and before the end also by more than finished trials changed places since that rung",
     "median": "Optuna's MedianPruner, trial by trial: stopped when worse than the median at its rung",
     "halving": "Optuna's SuccessiveHalvingPruner, trial by trial: the better half of each rung goes on",
     "hyperband": "Optuna's HyperbandPruner, trial by trial: several halvings side by side",
@@ -45,7 +49,7 @@ def recipe_items(study: Study) -> tuple[Item, ...]:
     )
 
 
-def protocol_items(study: Study, facts: Iterable[Facts]) -> tuple[Item, ...]:
+def protocol_items(study: Study, facts: Iterable[Facts], seeds: SeedAudit) -> tuple[Item, ...]:
     """Name everything a figure depends on: how samples were drawn, scored and compared."""
     evaluation, screen = study.recipe.eval, study.screen
     guidance = "none" if evaluation.cfg == 1 else f"scale {evaluation.cfg:g}"
@@ -67,7 +71,19 @@ def protocol_items(study: Study, facts: Iterable[Facts]) -> tuple[Item, ...]:
         Item(name="screen", value=_screen(screen)),
         Item(name="rungs", value=_rungs(study)),
         Item(name="pruner", value=PRUNERS[screen.pruner]),
-        Item(name="confirm", value=_confirm(study)),
+        Item(name="pruning audit", value=_audit(screen)),
+        Item(name="confirm", value=_confirm(study, seeds)),
+        Item(
+            name="tests",
+            value=f"one-sided paired t on log {metric_name(study.objective)}, in the direction the screen saw, Holm; "
+            f"false claims at most {percent(OBJECTIVE_ALPHA)} over settings, {percent(SIDE_ALPHA)} over other outcomes "
+            "and controls",
+        ),
+        Item(
+            name="recommended set",
+            value=f"multiple comparisons with the best (Hsu), {percent(SET_ALPHA)} in each stage; a single best at "
+            f"{percent(UNIQUE_ALPHA)}",
+        ),
     )
 
 
@@ -86,18 +102,32 @@ def _rungs(study: Study) -> str:
     return f"measured at step {steps}"
 
 
-def _confirm(study: Study) -> str:
-    if study.confirm is None:
+def _audit(screen: Screen) -> str:
+    if screen.pruner == "none" or not screen.audit_fraction:
+        return "none"
+    return f"a random {percent(screen.audit_fraction)} of the settings it would stop run to their end"
+
+
+def _confirm(study: Study, audit: SeedAudit) -> str:
+    confirm = study.confirm
+    if confirm is None:
         return "not planned"
-    seeds = ", ".join(map(str, study.confirm.seeds))
-    return f"top {study.confirm.top} and the baseline, fresh seeds {seeds}, no pruning"
+    what = (
+        f"top {confirm.top}, marked settings, controls and the baseline; no pruning; margin {percent(confirm.margin)}"
+    )
+    if confirm.seeds == "auto":
+        return (
+            f"{what}; as many fresh seeds as see the margin with {percent(confirm.power)} power, 3 to {confirm.limit}: "
+            f"{audit.planned}, chosen before they ran"
+        )
+    return f"{what}; fresh seeds {', '.join(map(str, confirm.seeds))}"
 
 
 def cost(record: StudyRecord, evidence: Evidence) -> Cost:
     """Add up what the study took; the remainder is known only when the number of slots is."""
-    trials = evidence.trials
-    states = {state: int((trials["state"] == state).sum()) for state in ORDER}
-    train_s, eval_s = (_total(trials, column) for column in ("train_s", "eval_s"))
+    counts = Counter(trial.state for trial in {trial.spec.key: trial for trial in record.trials}.values())
+    states = {state: counts[state] for state in ORDER}
+    train_s, eval_s = (_total(evidence, metric) for metric in ("train_s", "eval_s"))
     slots, wall_s = _slots(record), record.provenance.wall_s
     other_s = number(slots * wall_s - train_s - eval_s) if slots else None
     return Cost(
@@ -111,8 +141,8 @@ def cost(record: StudyRecord, evidence: Evidence) -> Cost:
     )
 
 
-def _total(trials: pd.DataFrame, column: str) -> float:
-    return (number(trials[column].sum()) or 0.0) if column in trials else 0.0
+def _total(evidence: Evidence, metric: str) -> float:
+    return number(sum(float(np.nansum(table.last(metric))) for table in evidence.stages.values())) or 0.0
 
 
 def _slots(record: StudyRecord) -> int | None:

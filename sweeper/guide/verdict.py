@@ -1,18 +1,21 @@
-"""The guide in ten seconds: what was seen, with intervals, and how much that is worth."""
+"""The guide in ten seconds: what is confirmed, what to use, and for what it holds. Words follow evidence."""
 
 from __future__ import annotations
 
-from sweeper.guide.advice import CHANCE, Findings, changed, figure_of
-from sweeper.guide.guidance import CellResult, StageResult, Verdict
-from sweeper.guide.numerals import counted, duration, metric_name, share
+from sweeper.guide.findings import Findings, changed, claimed, figure_of, listed, written
+from sweeper.guide.numerals import counted, duration, metric_name, percent, share
 from sweeper.guide.protocol import ORDER, finished
-from sweeper.records import StudyRecord, TrialState
+from sweeper.guide.results import CellResult, StageResult
+from sweeper.guide.statements import Claim, Verdict, VerdictKind
+from sweeper.records import FINAL_STATES, StudyRecord, TrialState
+from sweeper.study import Study
 
 SPOKEN: dict[TrialState, str] = {"pruned": "stopped early"}
+CHANCE = 0.05
 
 
 def verdict(found: Findings) -> Verdict:
-    """Say what the study has seen; screening supports no claim, and this version makes none on fresh seeds either."""
+    """Say what is known: claims from fresh seeds alone, and where there are none, that there are none."""
     main, baseline = found.main, found.main.baseline
     measured = [one for one in main.rows if one.mean is not None]
     if baseline is None or baseline.mean is None:
@@ -21,14 +24,14 @@ def verdict(found: Findings) -> Verdict:
         return Verdict(
             kind="no setting finished",
             headline=f"Screening, no claim: none of {counted(len(main.cells), 'setting')} has a finished trial.",
-            points=(f"Baseline (lambda 0): {found.metric} {figure_of(baseline)}.", *_marked(main), _scope(found)),
+            points=(f"Baseline (lambda 0): {found.metric} {figure_of(baseline)}.", *_marked(found), _scope(found)),
         )
-    fresh = found.fresh or (main if main.stage == "confirm" else None)
-    lines = (*(_fresh(found, fresh) if fresh else ()), *(_screened(found) if main.stage == "screen" else ()))
+    if found.claims:
+        return _decided(found)
     return Verdict(
-        kind="fresh seeds" if fresh else "screening",
-        headline=_headline(main, fresh),
-        points=(*lines, *_marked(main), _use(), _scope(found)),
+        kind="confirming" if found.confirming else "screening",
+        headline=_undecided(found),
+        points=(*_screened(found), *_marked(found), *_set(found), _use(found), _scope(found)),
     )
 
 
@@ -49,15 +52,95 @@ def _without_baseline(found: Findings, measured: list[CellResult]) -> Verdict:
     )
 
 
-def _headline(main: StageResult, fresh: StageResult | None) -> str:
+def _decided(found: Findings) -> Verdict:
+    kind, headline = _headline(found)
+    points = (
+        _best(found),
+        *_marked(found),
+        *_controls(found),
+        *_beside(found),
+        *_set(found),
+        _use(found),
+        _scope(found),
+    )
+    return Verdict(kind=kind, headline=headline, points=points)
+
+
+def _headline(found: Findings) -> tuple[VerdictKind, str]:
+    seeds = found.confirming.seeds if found.confirming else ()
+    on = f"on {counted(len(seeds), 'fresh seed')}"
+    helps, hurts = found.standing("confirmed helps"), found.standing("confirmed hurts")
+    if helps:
+        more = f" (and {counted(len(helps) - 1, 'more setting')})" if len(helps) > 1 else ""
+        says = f"{helps[0].label} helps{more}: {found.metric} {_change(helps[0])}, confirmed {on}"
+        if found.rival:
+            return "helps like a control", f"{says}; but a plain control, {found.rival.control}, does as well."
+        return "helps", f"{says}."
+    tested = [claim for claim in found.claims if claim.change]
+    if hurts and len(hurts) == len(found.claims):
+        word = "it" if len(hurts) == 1 else f"all {len(hurts)} tested {on}"
+        return "hurts", f"No setting helps here: {word} {'is' if len(hurts) == 1 else 'are'} confirmed to hurt."
+    if tested and all(claim.within_margin for claim in found.claims):
+        margin = percent(found.seeds.margin)
+        return "equivalent", f"No setting matters: all tested {on} are equivalent to lambda 0 within {margin}."
+    if hurts:
+        return "hurts", f"No evidence that any setting helps; {_names(found, hurts)} confirmed to hurt, {on}."
+    return "no evidence", f"No evidence that any setting helps or hurts, {on}."
+
+
+def _names(found: Findings, hurts: list[Claim]) -> str:
+    if len(hurts) > 2:
+        return f"{len(hurts)} of {len(found.claims)} are"
+    names = [_mark(found, claim) or claim.label for claim in hurts]
+    return f"{' and '.join(names)} {'is' if len(hurts) == 1 else 'are'}"
+
+
+def _mark(found: Findings, claim: Claim) -> str | None:
+    return found.known.cells[claim.key].mark
+
+
+def _change(claim: Claim) -> str:
+    return written(claim.change) if claim.change else claim.reason
+
+
+def _best(found: Findings) -> str:
+    """The finalist with the lowest fresh mean, beside the baseline."""
+    tested = sorted(
+        (claim for claim in found.claims if claim.change), key=lambda claim: claim.change.mean if claim.change else 0.0
+    )
+    stage = found.confirming
+    if not tested or stage is None or stage.baseline is None:
+        return f"On fresh seeds: {listed(f'{claim.label}: {claim.reason}' for claim in found.claims)}."
+    best = tested[0]
+    result = found.result(best.key)
+    figures = f"{figure_of(result)} against {figure_of(stage.baseline)}" if result else ""
+    screened = len(found.main.cells) if found.main.stage == "screen" else len(found.claims)
+    seeable = f" A gain of {share(found.seeds.detectable)} or more would probably have shown." if (
+        not best.confirmed and found.seeds.detectable
+    ) else ""  # fmt: skip
+    return (
+        f"Lowest of {counted(screened, 'setting')} on fresh seeds: {best.label}, {found.metric} {figures}: "
+        f"{_change(best)}: *{best.standing}*.{seeable}"
+    )
+
+
+def _undecided(found: Findings) -> str:
+    fresh = found.confirming
     if fresh:
-        return f"Measured on {counted(len(fresh.seeds), 'fresh seed')}, no claim yet: these are intervals, not winners."
-    tried, seeds = counted(len(main.cells), "setting"), counted(len(main.seeds), "seed")
+        states = [(state, count) for one in (fresh.baseline, *fresh.rows) if one for state, count in one.states.items()]
+        ended = sum(count for state, count in states if state in FINAL_STATES)
+        return (
+            f"Confirming, no claim yet: {counted(ended, 'trial')} on fresh seeds ended; claims wait for all of them, "
+            "since stopping at a pleasant moment would be cheating."
+        )
+    tried, seeds = counted(len(found.main.cells), "setting"), counted(len(found.main.seeds), "seed")
     return f"Screening, no claim: {tried} on {seeds} can show what to look at next, not what helps."
 
 
 def _screened(found: Findings) -> tuple[str, ...]:
     main, lowest, baseline = found.main, found.lowest, found.main.baseline
+    if main.stage != "screen":
+        return ()
     above, below, around = (main.count(side) for side in ("above", "below", "around"))
     total = above + below + around
     lines = []
@@ -81,26 +164,20 @@ def _expected(comparisons: int) -> str:
     return f"{count:,.0f}" if count >= 10 else f"{count:.2g}"
 
 
-def _fresh(found: Findings, fresh: StageResult) -> tuple[str, ...]:
-    measured = [one for one in fresh.cells if one.mean is not None]
-    if fresh.baseline is None or fresh.baseline.mean is None or not measured:
-        return ("Fresh seeds: not enough has finished to compare.",)
-    seen = "; ".join(f"{one.cell.label} {changed(one)}" for one in measured[:3])
-    more = f"; {counted(len(measured) - 3, 'more')} in section 1" if len(measured) > 3 else ""
-    return (f"Fresh seeds, change to the baseline {found.metric} {figure_of(fresh.baseline)}: {seen}{more}.",)
-
-
-def _marked(main: StageResult) -> tuple[str, ...]:
-    marked = [one for one in main.cells if one.cell.mark]
-    return tuple(f"{_capital(one.cell.mark)} ({one.cell.label}): {_fate(one)}." for one in marked[:3])
+def _marked(found: Findings) -> tuple[str, ...]:
+    marked = [one for one in found.main.cells if one.cell.mark]
+    return tuple(f"{_capital(one.cell.mark)} ({one.cell.label}): {_fate(found, one)}." for one in marked[:3])
 
 
 def _capital(text: str | None) -> str:
     return text[:1].upper() + text[1:] if text else ""
 
 
-def _fate(result: CellResult) -> str:
+def _fate(found: Findings, result: CellResult) -> str:
     floor = f"; {share(result.floor_share)} of its steps at the floor of the loss" if result.saturated else ""
+    claim = next((one for one in found.claims if one.key == result.key), None)
+    if claim:
+        return f"*{claim.standing}*: {claimed(claim)}{floor}"
     if result.mean is not None:
         return f"{changed(result)}{floor}"
     if result.stopped_at:
@@ -110,17 +187,68 @@ def _fate(result: CellResult) -> str:
     return f"{'not started' if result.not_started else 'not finished'}{floor}"
 
 
-def _use() -> str:
-    return "Use lambda 0 until a setting is confirmed."
+def _controls(found: Findings) -> tuple[str, ...]:
+    lines = [
+        f"Beside the plain control {one.control} (*{one.control_standing}*): {one.setting} {written(one.change)}, "
+        f"{'better' if one.better else 'not shown to be better'}."
+        for one in found.controls
+    ]
+    if not found.controls:
+        plain = [claim for claim in found.side_claims if found.known.cells[claim.key].role == "control"]
+        lines = [f"Plain control {claim.label}: {claimed(claim)}: *{claim.standing}*." for claim in plain]
+    return tuple(lines[:4])
+
+
+def _beside(found: Findings) -> tuple[str, ...]:
+    """Confirmed changes of other outcomes, since FID alone rewards copying."""
+    objective = found.record.study.objective
+    confirmed = [claim for claim in found.side_claims if claim.confirmed and claim.metric != objective]
+    if not confirmed:
+        return ()
+    told = (
+        f"{metric_name(claim.metric)} of {claim.label} {_change(claim)} (*{claim.standing}*)" for claim in confirmed
+    )
+    return (f"Beside {found.metric}: {listed(told)}.",)
+
+
+def _set(found: Findings) -> tuple[str, ...]:
+    chosen = found.recommendation
+    if chosen is None:
+        return ()
+    names = [found.label(key) for key in chosen.members]
+    if chosen.unique:
+        return (f"Single best: {names[0]}; every other setting is shown to be worse.",)
+    if len(names) == 1:
+        return (f"Not shown to be worse than another: {names[0]} alone, but not surely enough to call it the best.",)
+    return (f"Cannot be told apart from the best: {listed(names, 6)}; {names[0]} is the simplest.",)
+
+
+def _use(found: Findings) -> str:
+    chosen = found.recommendation
+    if chosen is None or not found.claims:
+        return "Use lambda 0 until a setting is confirmed."
+    if chosen.why == "confirmed":
+        return f"Use {found.label(chosen.first)}."
+    if chosen.why == "default":
+        return "Use lambda 0."
+    return (
+        f"Use lambda 0; who must bet takes {found.label(chosen.first)}, whose mean on fresh seeds is lower by the "
+        f"margin of {percent(found.seeds.margin)} or more, unconfirmed."
+    )
+
+
+def scope(study: Study) -> str:
+    """Say what a study speaks about."""
+    recipe = study.recipe
+    images = f" ({recipe.data.limit:,} training images)" if recipe.data.limit else ""
+    return (
+        f"{recipe.data.name}{images}, SiT width {recipe.model.width} depth {recipe.model.depth}, "
+        f"{counted(recipe.train.steps, 'step')}, batch {recipe.train.batch}"
+    )
 
 
 def _scope(found: Findings) -> str:
-    recipe = found.record.study.recipe
-    images = f" ({recipe.data.limit:,} training images)" if recipe.data.limit else ""
-    return (
-        f"Scope: {recipe.data.name}{images}, SiT width {recipe.model.width} depth {recipe.model.depth}, "
-        f"{counted(recipe.train.steps, 'step')}, batch {recipe.train.batch}. Nothing is said about anything else."
-    )
+    return f"Scope: {scope(found.record.study)}. Nothing is said about anything else."
 
 
 def summary(record: StudyRecord, main: StageResult, states: dict[TrialState, int]) -> tuple[str, ...]:
@@ -129,9 +257,13 @@ def summary(record: StudyRecord, main: StageResult, states: dict[TrialState, int
     evaluation = record.study.recipe.eval
     extractor = next((one.facts for one in record.trials if one.facts), None)
     features = f"{extractor.extractor} {extractor.extractor_sha256[:8]}" if extractor else evaluation.extractor
+    fresh = len({trial.spec.seed for trial in record.trials if trial.spec.stage == "confirm"})
+    seeds = f"{len(main.seeds)} + {fresh} seeds" if fresh and main.stage == "screen" else counted(
+        len(main.seeds), "seed"
+    )  # fmt: skip
     return (
         f"{counted(len(main.cells), 'setting')} and {counted(len(main.controls) + 1, 'arm')} without dispersion",
-        counted(len(main.seeds), "seed"),
+        seeds,
         f"{finished(states):,} of {counted(sum(states.values()), 'trial')} ended ({told or 'none yet'})",
         f"{duration(record.provenance.wall_s)} on {counted(record.provenance.cores, 'core')}",
         f"{metric_name(record.study.objective)}, {features} features, {evaluation.solver} {evaluation.nfe}",

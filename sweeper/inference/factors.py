@@ -7,10 +7,12 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from scipy.linalg import qr
 from scipy.special import fdtrc, stdtrit
 from statsmodels.regression.linear_model import OLS
 
 Vector = npt.NDArray[np.float64]
+Design = npt.NDArray[np.float64]
 MOST_COLUMNS = 400
 
 
@@ -66,8 +68,8 @@ def levels(y_N: Vector, blocks: Sequence[Sequence[Hashable]], factor: Factor, al
     known = sorted(set(factor.levels), key=list(factor.levels).index)
     others = _join(*(_dummies(block)[:, 1:] for block in blocks))
     design = _join(_dummies(factor.levels, known), others)
-    if len(known) < 2 or design.shape[1] > MOST_COLUMNS:
-        return ()
+    if len(known) < 2 or design.shape[1] > MOST_COLUMNS or _independent(design).shape != design.shape:
+        return ()  # nothing to compare, or levels that only occur with levels of another factor
     fitted = OLS(y_N, design).fit()
     if fitted.df_resid < 1:
         return ()
@@ -84,18 +86,24 @@ def levels(y_N: Vector, blocks: Sequence[Sequence[Hashable]], factor: Factor, al
     return tuple(found)
 
 
-def _dummies(levels_N: Sequence[Hashable], known: Sequence[Hashable] | None = None) -> npt.NDArray[np.float64]:
+def _dummies(levels_N: Sequence[Hashable], known: Sequence[Hashable] | None = None) -> Design:
     place = {level: i for i, level in enumerate(known or dict.fromkeys(levels_N))}
     return np.asarray(np.eye(len(place))[[place[level] for level in levels_N]])
 
 
-def _join(*parts: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def _join(*parts: Design) -> Design:
     return np.concatenate(parts, axis=1)
 
 
-def _compare(y_N: Vector, reduced: npt.NDArray[np.float64], full: npt.NDArray[np.float64]) -> FTest | None:
-    # Ranks by statsmodels, since dummies of several factors always overlap.
-    small, large = OLS(y_N, reduced).fit(), OLS(y_N, full).fit()
+def _independent(design: Design) -> Design:
+    """Keep columns that span the same space: dummies of several factors always overlap."""
+    _, triangle, order = qr(design, mode="economic", pivoting=True)
+    size = np.abs(np.diagonal(triangle))
+    return design[:, np.sort(order[: int((size > 1e-9 * size[0]).sum())])]
+
+
+def _compare(y_N: Vector, reduced: Design, full: Design) -> FTest | None:
+    small, large = OLS(y_N, _independent(reduced)).fit(), OLS(y_N, _independent(full)).fit()
     df, rest = round(large.df_model - small.df_model), round(large.df_resid)
     if df < 1 or rest < 1 or large.ssr <= 1e-12 * max(1.0, float(y_N @ y_N)):
         return None

@@ -10,7 +10,7 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
-from sweeper.guide.guidance import Highlight, Ink
+from sweeper.guide.results import Highlight, Ink
 
 # Okabe & Ito's palette: told apart by every kind of colour vision.
 INKS: dict[Ink, str] = {"baseline": "#000000", "lowest": "#0072B2", "marked": "#E69F00", "highest": "#D55E00"}

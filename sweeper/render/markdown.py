@@ -14,6 +14,7 @@ from sweeper.guide.assemble import guidance
 from sweeper.guide.guidance import Guidance
 from sweeper.guide.prior_art import SOURCE
 from sweeper.records import StudyRecord
+from sweeper.render.claim_tables import ranking
 from sweeper.render.html import render_html
 from sweeper.render.latex import render_latex
 from sweeper.render.plots import Plot, draw
@@ -36,6 +37,7 @@ def write_guide(
     guide = guidance(record)
     plots = draw(guide, folder, grids)
     (folder / "guide.json").write_text(guide.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    _write_next(guide, folder)
     text = render_markdown(guide, plots)
     (folder / FILES["markdown"]).write_text(text, encoding="utf-8")
     if form == "html" or (folder / FILES["html"]).exists():
@@ -44,6 +46,14 @@ def write_guide(
     if form == "latex" or (folder / FILES["latex"]).exists():
         (folder / FILES["latex"]).write_text(render_latex(guide), encoding="utf-8")
     return folder / FILES[form]
+
+
+def _write_next(guide: Guidance, folder: Path) -> None:
+    """Write the next study beside the guide; those of earlier guides are removed."""
+    for old in folder.glob("*.yaml"):
+        old.unlink()
+    if guide.next_study:
+        (folder / guide.next_study.file).write_text(guide.next_study.yaml, encoding="utf-8")
 
 
 def render_markdown(guide: Guidance, plots: Mapping[str, Plot]) -> str:
@@ -57,7 +67,14 @@ def render_markdown(guide: Guidance, plots: Mapping[str, Plot]) -> str:
         autoescape=False,
     )
     environment.filters.update(
-        prose=prose, md=to_markdown, figure=numerals.figure, share=numerals.share, duration=numerals.duration
+        prose=prose,
+        md=to_markdown,
+        ranking=ranking,
+        metric=numerals.metric_name,
+        percent=numerals.percent,
+        figure=numerals.figure,
+        share=numerals.share,
+        duration=numerals.duration,
     )
     tables = {name: one.table for name, one in guide_tables(guide).items()}
     text = environment.get_template("guide.md.j2").render(
@@ -67,7 +84,7 @@ def render_markdown(guide: Guidance, plots: Mapping[str, Plot]) -> str:
         metric=numerals.metric_name(guide.objective),
         tables=tables,
         grids=[found for name, found in tables.items() if is_grid(name)],
-        legend=legend(guide.main),
+        legend=legend(guide),
     )
     lines = "\n".join(line.rstrip() for line in text.splitlines())
     return re.sub(r"\n{3,}", "\n\n", lines).strip() + "\n"

@@ -10,8 +10,9 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
-from sweeper.guide.guidance import CellResult, GridPage, Guidance
+from sweeper.guide.guidance import Guidance
 from sweeper.guide.numerals import figure, metric_name
+from sweeper.guide.results import CellResult, GridPage
 from sweeper.render.ink import Painted, log_norm, plain_log
 
 MOST_PAGES = 9

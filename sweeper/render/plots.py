@@ -14,8 +14,9 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.figure import Figure
 from PIL import Image
 
-from sweeper.guide.guidance import CellResult, Guidance, Highlight
+from sweeper.guide.guidance import Guidance
 from sweeper.guide.numerals import metric_name
+from sweeper.guide.results import CellResult, Highlight
 from sweeper.render.ink import INKS, Painted, legend_label, log_norm, plain_log, shortened
 from sweeper.render.overview import overview
 from sweeper.render.samples import samples
@@ -74,7 +75,7 @@ def _small(png: bytes) -> bytes:
 
 
 def _intervals(guide: Guidance) -> Painted | None:
-    stage = guide.fresh or guide.main
+    stage = guide.confirm if guide.claims and guide.confirm else guide.main
     rows = [one for one in stage.rows if one.change and one.change.low is not None and one.change.high is not None]
     if not rows or len(rows) > MOST_INTERVALS:
         return None
@@ -93,7 +94,8 @@ def _intervals(guide: Guidance) -> Painted | None:
     axes.set_xlim(100 * max(-1.0, -widest), 100 * widest)
     axes.set_yticks(range(len(rows)), [_row_label(one) for one in reversed(rows)])
     axes.set_xlabel(f"change of {metric_name(guide.objective)} to the baseline, % (lower is better)")
-    note = "geometric mean and 95 % t-interval over shared seeds, one comparison each; hollow: at the floor of the loss"
+    reach = "together" if stage.stage == "confirm" else "one comparison each"
+    note = f"geometric mean and 95 % t-interval over shared seeds, {reach}; hollow: at the floor of the loss"
     return Painted(
         canvas, f"Change to the baseline, {'fresh' if stage.stage == 'confirm' else 'screening'} seeds", note
     )

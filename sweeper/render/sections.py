@@ -4,9 +4,19 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from sweeper.guide.guidance import Guidance, StageResult
+from sweeper.guide.guidance import Guidance
 from sweeper.guide.numerals import metric_name
 from sweeper.guide.prior_art import SOURCE
+from sweeper.render.claim_tables import (
+    audit_table,
+    claim_table,
+    control_table,
+    knob_table,
+    proxy_table,
+    pruning_table,
+    set_table,
+    side_table,
+)
 from sweeper.render.table import Table
 from sweeper.render.tables import (
     MOST_ROWS,
@@ -23,10 +33,10 @@ from sweeper.render.tables import (
     prior_table,
     rule_table,
     shown_pages,
-    table,
 )
 
 GRID = "grid-"
+TOGETHER = "paired t on the log scale, tested in the direction the screen saw; the intervals of a metric hold together"
 PAIRED = "paired by seed: geometric mean of the ratio and 95 % t-interval, each for one comparison"
 
 
@@ -40,18 +50,23 @@ class Section(NamedTuple):
 def guide_tables(guide: Guidance) -> dict[str, Section]:
     """Tabulate all there is to tell; a section the study has nothing for holds a table without rows."""
     metric = metric_name(guide.objective)
-    marks = f"{metric}, lower is better; {legend(guide.main)}."
+    marks = f"{metric}, lower is better; {legend(guide)}."
     grids = {f"{GRID}{place}": grid_table(guide, page) for place, page in enumerate(shown_pages(guide), 1)}
     return {
         **{name: Section(f"Results, {page.header[0]}: {marks}", page) for name, page in grids.items()},
         "listed": Section(f"{_listed(guide)}: {marks}", list_table(guide)),
-        "arms": Section(f"Without dispersion: {marks}", arms_table(guide.main, metric)),
-        "compared": Section(_compared(guide.main), compared_table(guide.main, metric)),
-        "fresh": Section(
-            _compared(guide.fresh) if guide.fresh else "",
-            compared_table(guide.fresh, metric) if guide.fresh else table((), ()),
+        "arms": Section(f"Without dispersion: {marks}", arms_table(guide)),
+        "claims": Section(f"Fresh seeds against the baseline; {TOGETHER}.", claim_table(guide)),
+        "controls": Section("Settings that help, against plain control arms on fresh seeds.", control_table(guide)),
+        "set": Section("The recommended set, simplest first; the arrow marks the first choice.", set_table(guide)),
+        "compared": Section(
+            f"Change to the baseline on shared seeds, screening seeds; {PAIRED}; no claim.", compared_table(guide)
         ),
-        "rules": Section("What to do, and the evidence for it.", rule_table(guide)),
+        "rules": Section(f"What to do, and the evidence for it; at {guide.scope}.", rule_table(guide)),
+        "knobs": Section("One knob at a time, from the screen; no claim.", knob_table(guide)),
+        "audits": Section("Audits.", audit_table(guide)),
+        "proxy": Section("Finalists by proxy and by full metric, geometric means.", proxy_table(guide)),
+        "pruning": Section("Settings that were spared to check the pruner.", pruning_table(guide)),
         "health": Section(
             "Health of the representation at a cell's own blocks, against the baseline's at the same block and step.",
             health_table(guide),
@@ -60,6 +75,7 @@ def guide_tables(guide: Guidance) -> dict[str, Section]:
         "correlations": Section(
             f"Rank correlation of health and mean {metric}, over cells; no claim.", correlation_table(guide)
         ),
+        "beside": Section(f"Other outcomes on fresh seeds; {TOGETHER}.", side_table(guide)),
         "outcomes": Section("Other outcomes: mean ± standard deviation over seeds.", outcome_table(guide)),
         "prior": Section(f"Prior art. {SOURCE}. Only directions can be compared with this study.", prior_table(guide)),
         "recipe": Section("Recipe.", item_table("recipe", guide.recipe)),
@@ -80,8 +96,3 @@ def _listed(guide: Guidance) -> str:
     return (
         f"The {MOST_ROWS} lowest means of {count:,} settings, and the marked ones" if count > MOST_ROWS else "Results"
     )
-
-
-def _compared(stage: StageResult) -> str:
-    seeds = "fresh" if stage.stage == "confirm" else "screening"
-    return f"Change to the baseline on shared seeds, {seeds} seeds; {PAIRED}; no claim."

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 from sweeper.guide import numerals
-from sweeper.guide.guidance import CellResult, GridPage, Guidance, Item, StageResult
+from sweeper.guide.guidance import Guidance
 from sweeper.guide.layout import WIDEST
+from sweeper.guide.results import CellResult, GridPage, Item
+from sweeper.render.marks import Marks
 from sweeper.render.table import Table
 
 MOST_ROWS = 40
 MOST_GRID_ROWS = 60
-DAGGERS = "†‡§¶"
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
@@ -50,7 +51,7 @@ def shown_pages(guide: Guidance) -> tuple[GridPage, ...]:
 def grid_table(guide: Guidance, page: GridPage) -> Table:
     """Tabulate one page of the grid."""
     results = {one.key: one for one in guide.main.cells}
-    marks = marks_of(guide.main)
+    marks = Marks.of(guide)
     rows = [
         (label, *(cell_text(results[k], marks) if k else "" for k in keys))
         for label, keys in zip(page.rows, page.keys, strict=True)
@@ -58,13 +59,7 @@ def grid_table(guide: Guidance, page: GridPage) -> Table:
     return table((page.title, *page.columns), rows)
 
 
-def marks_of(stage: StageResult) -> dict[str, str]:
-    """A dagger for each name of a marked cell."""
-    names = dict.fromkeys(one.cell.mark for one in stage.rows if one.cell.mark)
-    return {name: DAGGERS[min(place, len(DAGGERS) - 1)] for place, name in enumerate(names)}
-
-
-def cell_text(result: CellResult, marks: Mapping[str, str]) -> str:
+def cell_text(result: CellResult, marks: Marks) -> str:
     """Write a cell: mean ± spread (seeds), what became of the other trials, and its marks."""
     parts = [f"{numerals.spread(result.mean, result.sd)} ({result.n})"] if result.mean is not None else []
     parts += _unfinished(result)
@@ -73,8 +68,7 @@ def cell_text(result: CellResult, marks: Mapping[str, str]) -> str:
         for state, word in (("diverged", "diverged"), ("failed", "failed"), ("running", "running"), ("waiting", "open"))
         if state in result.states
     ]
-    flags = (" ◦" if result.saturated else "") + (f" {marks[result.cell.mark]}" if result.cell.mark else "")
-    return (", ".join(parts) or "no figure") + flags
+    return (", ".join(parts) or "no figure") + marks.flags(result)
 
 
 def _unfinished(result: CellResult) -> list[str]:
@@ -86,22 +80,21 @@ def _unfinished(result: CellResult) -> list[str]:
     return [f"{count} {fate}" if told else fate for count, fate in fates if count]
 
 
-def legend(stage: StageResult) -> str:
-    """Explain the marks that occur."""
-    told = ["mean ± standard deviation over seeds (number of seeds)"]
-    if any(one.saturated for one in stage.cells):
-        told.append("◦ more than 10 % of steps at the floor of the loss: block and tau mean nothing there")
+def legend(guide: Guidance) -> str:
+    """Explain the marks that occur in the results."""
+    marks, stage = Marks.of(guide), guide.main
+    told = ["mean ± standard deviation over seeds (number of seeds)", *marks.legend(stage)]
     if any(one.stopped_at for one in stage.rows):
         told.append("stopped at N: ended early at step N by the pruner, no claim")
     if any(one.not_started for one in stage.rows):
         told.append("not started: its configuration was out of the race by then, no claim")
-    told += [f"{dagger} {name}" for name, dagger in marks_of(stage).items()]
-    return " · ".join(told)
+    return " · ".join([*told, *marks.names()])
 
 
-def arms_table(stage: StageResult, metric: str) -> Table:
+def arms_table(guide: Guidance) -> Table:
     """Tabulate the baseline and the control arms."""
-    marks, arms = marks_of(stage), [one for one in (stage.baseline, *stage.controls) if one]
+    marks, stage, metric = Marks.of(guide), guide.main, numerals.metric_name(guide.objective)
+    arms = [one for one in (stage.baseline, *stage.controls) if one]
     rows = [(_arm(one), cell_text(one, marks), changed(one)) for one in arms]
     return table(("without dispersion", metric, "change to the baseline [95 %]"), rows)
 
@@ -130,17 +123,18 @@ def selection(guide: Guidance, keys: Iterable[str]) -> list[CellResult]:
 def list_table(guide: Guidance) -> Table:
     """Tabulate the settings that no page of the grid shows."""
     keys = guide.off_grid if shown_pages(guide) else [one.key for one in guide.main.cells]
-    marks = marks_of(guide.main)
+    marks = Marks.of(guide)
     rows = [(one.cell.label, cell_text(one, marks), changed(one)) for one in selection(guide, keys)]
     return table(("setting", numerals.metric_name(guide.objective), "change to the baseline [95 %]"), rows)
 
 
-def compared_table(stage: StageResult, metric: str) -> Table:
-    """Tabulate paired changes; none when there are too many."""
+def compared_table(guide: Guidance) -> Table:
+    """Tabulate the screen's paired changes; none when there are too many."""
+    stage, metric = guide.main, numerals.metric_name(guide.objective)
     measured = [one for one in stage.rows if one.change]
     if len(measured) > MOST_ROWS:
         measured = []
-    marks, base = marks_of(stage), stage.baseline
+    marks, base = Marks.of(guide), stage.baseline
     rows = [
         (one.cell.label, cell_text(one, marks), str(one.change.n if one.change else 0), changed(one))
         for one in measured

@@ -1,4 +1,4 @@
-"""The race: stops configurations, never single trials, that are hopelessly behind on the seeds they share."""
+"""The race: stops configurations, never single trials, that are clearly behind on the seeds they share."""
 
 from __future__ import annotations
 
@@ -13,14 +13,20 @@ BASELINE = "baseline"
 Z = 3.0
 HALF = 0.5
 
-# Spread of log FID between training seeds before a study has shown its own, worth PRIOR_DF residuals. The baseline's
-# 18.4 +- 2.1 (FACTS, section 4) is 0.12; other data are noisier, and in simulation 0.12 lets single seeds decide.
+# Spread of log FID between training seeds before a study has shown its own. The baseline's 18.4 +- 2.1 (FACTS,
+# section 4) is 0.12; other data are noisier, and in simulation 0.12 lets single seeds decide.
 PRIOR_SD = 0.2
+# How far learning curves cross, place at an earlier rung against place at the end, before complete trials show it.
+PRIOR_CROSSING = 0.3
+# What the priors are worth, and what a shared seed can tell of a pair's noise, which may be twice that of the others.
 PRIOR_DF = 4
+SEED_DF = 4
 # A few residuals can be small by luck; no compact training repeats to better than this.
 FLOOR_SD = 0.06
 
-Matrix = npt.NDArray[np.float64]
+# Shapes: R rungs from half of the budget on, C configurations, S seeds; "..." are studies judged side by side.
+Array = npt.NDArray[np.float64]
+Mask = npt.NDArray[np.bool_]
 
 
 class Point(NamedTuple):
@@ -32,79 +38,107 @@ class Point(NamedTuple):
 
 
 class Spread(NamedTuple):
-    """Noise of log FID between seeds at one rung: a standard deviation and the degrees of freedom behind it."""
+    """A standard deviation of log FID and the degrees of freedom behind it."""
 
-    sd: float
-    df: float
+    sd: Array
+    df: Array
 
     @property
-    def quantile(self) -> float:
-        """Student's t at Z's tail, so that a spread known from few residuals demands a wider gap (3 as df grows)."""
-        return float(stdtrit(self.df, ndtr(Z)))
+    def reach(self) -> Array:
+        """How far chance goes: sd times Student's t at Z's tail, which is slow and so asked for distinct df alone."""
+        df, where = np.unique(self.df, return_inverse=True)
+        return np.asarray(stdtrit(df, ndtr(Z))[where].reshape(self.df.shape) * self.sd)
 
 
 def hopeless(
     values: Mapping[Point, float], rungs: Sequence[float], spared: Collection[str] = (BASELINE,)
 ) -> frozenset[str]:
-    """Name the configurations that are clearly behind the best one, given FID (> 0) by point.
+    """Name the configurations that are clearly behind two others, given FID (> 0) by point.
 
     Rungs (fractions of the budget) are judged from half of the budget on, each by itself and in log FID; values
-    that are not positive and finite count as not measured. A configuration that at a later rung is no longer behind
-    is not hopeless. A function of the set of values alone: the order of reports cannot matter.
+    that are not positive and finite count as not measured. A function of the set of values alone: the order of
+    reports cannot matter.
     """
-    behind: set[str] = set()
-    caught_up: set[str] = set()
-    for rung in reversed([index for index, share in enumerate(rungs) if share >= HALF]):
-        cells, y_CS = _table(values, rung)
-        if len(cells) > 1:
-            gap_C, limit_C = _gaps(y_CS)
-            behind |= {cell for cell, over in zip(cells, gap_C > limit_C, strict=True) if over} - caught_up
-            caught_up |= {cell for cell, level in zip(cells, gap_C <= 0, strict=True) if level}
-    return frozenset(behind - set(spared))
-
-
-def _table(values: Mapping[Point, float], rung: int) -> tuple[list[str], Matrix]:
-    """Lay out log FID at one rung as cells x seeds, both sorted, with NaN where nothing was measured."""
-    here = {(at.cell, at.seed): fid for at, fid in values.items() if at.rung == rung and 0 < fid < np.inf}
-    cells = sorted({cell for cell, _ in here})
-    seeds = sorted({seed for _, seed in here})
+    first = sum(share < HALF for share in rungs)
+    here = {at: fid for at, fid in values.items() if at.rung >= first and 0 < fid < np.inf}
+    cells, seeds = sorted({at.cell for at in here}), sorted({at.seed for at in here})
+    if len(cells) < 3:
+        return frozenset()
     row, column = {cell: i for i, cell in enumerate(cells)}, {seed: i for i, seed in enumerate(seeds)}
-    y_CS = np.full((len(cells), len(seeds)), np.nan)
-    for (cell, seed), fid in here.items():
-        y_CS[row[cell], column[seed]] = np.log(fid)
-    return cells, y_CS
+    y_RCS = np.full((len(rungs) - first, len(cells), len(seeds)), np.nan)
+    for at, fid in here.items():
+        y_RCS[at.rung - first, row[at.cell], column[at.seed]] = np.log(fid)
+    return frozenset(cell for cell, out in zip(cells, behind(y_RCS), strict=True) if out) - set(spared)
 
 
-def _gaps(y_CS: Matrix) -> tuple[Matrix, Matrix]:
-    """Return each cell's mean distance to the best on the seeds both have (NaN without any), and its limit.
+def behind(y_RCS: Array) -> Mask:
+    """Say which of at least two configurations are clearly behind the second best, given log FID (..., R, C, S).
 
-    The limit is quantile * sd * sqrt(2 / n) for n shared seeds. From three seeds on, sd is no smaller than the
-    pair's own spread, since noise may differ between configurations.
+    NaN was not measured; the last rung is the end of training. Two rivals, so that one lucky trial, or a baseline
+    better than every cell, condemns nobody. Who is no longer behind at a later rung is not hopeless at an earlier one.
     """
-    effect_C, spread = _additive_fit(y_CS)
-    behind_CS = y_CS - y_CS[np.argmin(effect_C)]
-    n_C = np.isfinite(behind_CS).sum(axis=1)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        gap_C = np.nansum(behind_CS, axis=1) / n_C
-        pair_var_C = np.nansum((behind_CS - gap_C[:, None]) ** 2, axis=1) / (n_C - 1) / 2
-        sd_C = np.maximum(spread.sd, np.where(n_C > 2, np.sqrt(pair_var_C), 0.0))
-        return gap_C, spread.quantile * sd_C * np.sqrt(2 / n_C)
+    last = y_RCS.shape[-3] - 1
+    end_CS = y_RCS[..., last, :, :]
+    out_C = level_C = np.zeros(end_CS.shape[:-1], dtype=bool)
+    no_crossing = np.zeros(end_CS.shape[:-2])
+    for rung in range(last, -1, -1):
+        y_CS = y_RCS[..., rung, :, :]
+        gap_C, limit_C = _gaps(y_CS, no_crossing if rung == last else _crossing(end_CS - y_CS).reach)
+        out_C = out_C | (gap_C > limit_C) & ~level_C
+        level_C = level_C | (gap_C <= 0)
+    return out_C
 
 
-def _additive_fit(y_CS: Matrix) -> tuple[Matrix, Spread]:
-    """Fit y = cell + seed by least squares and return the cells' effects and the spread of the residuals.
+def _gaps(y_CS: Array, crossing: Array) -> tuple[Array, Array]:
+    """Return each configuration's mean distance to the second best on n shared seeds (NaN without any), and its limit.
 
-    Cells are eliminated first, so that the system solved has only as many unknowns as there are seeds. The residual
-    variance is shrunk to the prior's, as if that had been seen on PRIOR_DF degrees of freedom more.
+    limit^2 = 2 (t sd)^2 / n + 2 crossing^2, with Student's t at the tail of Z: few residuals and few shared seeds
+    demand more. sd is no smaller than the pair's own spread, since noise may differ between configurations.
+    """
+    effect_C, noise = _additive_fit(y_CS)
+    rival = np.argsort(effect_C, axis=-1)[..., 1, None, None]
+    behind_CS = y_CS - np.take_along_axis(y_CS, rival, axis=-2)
+    gap_C, n_C = _mean(behind_CS, -1)
+    pair_var_C = _mean((behind_CS - gap_C[..., None]) ** 2, -1)[0] * n_C / np.maximum(n_C - 1, 1) / 2
+    sd_C = np.maximum(noise.sd[..., None], np.sqrt(pair_var_C))
+    least_C = np.maximum(n_C, 1)
+    reach_C = Spread(sd_C, np.minimum(noise.df[..., None], SEED_DF * least_C)).reach
+    return np.where(n_C > 0, gap_C, np.nan), np.sqrt(2 * reach_C**2 / least_C + 2 * crossing[..., None] ** 2)
+
+
+def _crossing(move_CS: Array) -> Spread:
+    """Return how far places move until the end, given each trial's move, which is taken relative to its seed's mean.
+
+    A configuration is one observation however many seeds it has: its curve crosses the others on all seeds alike.
+    """
+    move_C, n_C = _mean(move_CS - _mean(move_CS, -2)[0][..., None, :], -1)
+    df = PRIOR_DF + np.maximum((n_C > 0).sum(axis=-1) - 1, 0)
+    return Spread(np.sqrt((PRIOR_DF * PRIOR_CROSSING**2 + (move_C**2).sum(axis=-1)) / df), df)
+
+
+def _additive_fit(y_CS: Array) -> tuple[Array, Spread]:
+    """Fit y = configuration + seed by least squares; return effects (inf where unmeasured) and spread of residuals.
+
+    Configurations are eliminated first, so that the system solved has only as many unknowns as there are seeds. The
+    residual variance is shrunk to the prior's, as if that had been seen on PRIOR_DF degrees of freedom more.
     """
     seen_CS = np.isfinite(y_CS)
-    n_C = seen_CS.sum(axis=1)
-    share_CS = seen_CS / n_C[:, None]
-    centred_CS = np.where(seen_CS, y_CS - np.nansum(y_CS, axis=1)[:, None] / n_C[:, None], 0.0)
-    system_SS = np.diag(seen_CS.sum(axis=0)) - share_CS.T @ seen_CS
-    seed_S, _, rank, _ = np.linalg.lstsq(system_SS, centred_CS.sum(axis=0), rcond=1e-9)
-    effect_C = np.nansum(y_CS - seed_S, axis=1) / n_C
-    residual_CS = np.where(seen_CS, y_CS - effect_C[:, None] - seed_S, 0.0)
-    df = int(n_C.sum()) - len(n_C) - int(rank)
-    variance = (PRIOR_DF * PRIOR_SD**2 + float((residual_CS**2).sum())) / (PRIOR_DF + df)
-    return effect_C, Spread(max(variance**0.5, FLOOR_SD), PRIOR_DF + df)
+    mean_C, n_C = _mean(y_CS, -1)
+    share_CS = seen_CS / np.maximum(n_C, 1)[..., None]
+    system_SS = np.eye(y_CS.shape[-1]) * seen_CS.sum(axis=-2)[..., None] - np.swapaxes(share_CS, -1, -2) @ seen_CS
+    inverse_SS = np.linalg.pinv(system_SS, rcond=1e-9, hermitian=True)
+    centred_S = np.where(seen_CS, y_CS - mean_C[..., None], 0.0).sum(axis=-2)
+    left_CS = y_CS - (inverse_SS @ centred_S[..., None])[..., 0][..., None, :]
+    effect_C, _ = _mean(left_CS, -1)
+    squares = (np.where(seen_CS, left_CS - effect_C[..., None], 0.0) ** 2).sum(axis=(-1, -2))
+    rank = np.rint((inverse_SS * system_SS).sum(axis=(-1, -2)))
+    df = PRIOR_DF + n_C.sum(axis=-1) - (n_C > 0).sum(axis=-1) - rank
+    sd = np.maximum(np.sqrt((PRIOR_DF * PRIOR_SD**2 + squares) / df), FLOOR_SD)
+    return np.where(n_C > 0, effect_C, np.inf), Spread(sd, df)
+
+
+def _mean(values: Array, axis: int) -> tuple[Array, npt.NDArray[np.int_]]:
+    """Return the mean of what was measured (0 without any) and of how many."""
+    seen = np.isfinite(values)
+    n = seen.sum(axis=axis)
+    return np.where(seen, values, 0.0).sum(axis=axis) / np.maximum(n, 1), n

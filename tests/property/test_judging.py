@@ -43,7 +43,7 @@ def make(name: str, **screen: object) -> Study:
             "recipe": {"train": {"steps": 100}},
             "space": {"block": [0, 1], "lambda": lam},
             "controls": [{"name": "decay", "set": {"train.weight_decay": 0.5}}],
-            "screen": {"seeds": 3, "rungs": RUNGS, **screen},
+            "screen": {"seeds": 3, "rungs": RUNGS, "audit_fraction": 0, **screen},
         }
     )
 

@@ -59,8 +59,8 @@ def grid_cells(study: Study, marks: Mapping[tuple[tuple[int, ...], float, float]
     ]
 
 
-def metrics(cell: Cell, fid: float, step: int, steps: int, depth: int, last: bool) -> dict[str, float]:
-    """All that a rung records, with health that worsens with lambda / tau."""
+def metrics(cell: Cell, fid: float, step: int, steps: int, depth: int, last: bool, noise: float) -> dict[str, float]:
+    """All that a rung records, with health that worsens with lambda / tau; `noise` moves what is told beside FID."""
     push = cell.dispersion.lam / cell.dispersion.tau
     found = {"fid_10k": fid, "train_loss": 0.2, "train_s": 20.0 * step / steps, "eval_s": 14.0, "cpu_s": 30.0}
     for block in range(depth):
@@ -70,8 +70,8 @@ def metrics(cell: Cell, fid: float, step: int, steps: int, depth: int, last: boo
     if cell.dispersion.lam:
         found |= {"floor_share": min(1.0, push), "floor_distance": 2 / (1 + 20 * push), "dispersive_loss": -2.0}
     if last:
-        found |= {"val_loss": 0.21 + 0.03 * push, "kid_10k": fid / 4000, "precision_10k": 0.8, "recall_10k": 0.6}
-        found |= {"nearest_train": 3.1, "nearest_train_ratio": 1.02}
+        found |= {"val_loss": 0.21 + 0.03 * push + 0.002 * noise, "kid_10k": fid / 4000, "precision_10k": 0.8}
+        found |= {"recall_10k": 0.6 - 0.01 * noise, "nearest_train": 3.1, "nearest_train_ratio": 1.02 + 0.01 * noise}
     return found
 
 
@@ -87,8 +87,10 @@ def trial(
     """A trial with rungs at half and all of its steps; only half for a stopped one, none without `fid`."""
     rungs: tuple[Rung, ...] = ()
     if fid is not None:
-        half = Rung(step=steps // 2, metrics=metrics(cell, 2.2 * fid, steps // 2, steps, depth, last=False))
-        end = Rung(step=steps, metrics=metrics(cell, fid, steps, steps, depth, last=True))
+        # Any number between -1 and 1 that depends on cell and seed.
+        noise = rng.Random(f"{cell.key}.{seed}").uniform(-1, 1)
+        half = Rung(step=steps // 2, metrics=metrics(cell, 2.2 * fid, steps // 2, steps, depth, False, noise))
+        end = Rung(step=steps, metrics=metrics(cell, fid, steps, steps, depth, True, noise))
         rungs = (half, end) if state == "complete" else (half,)
     spec = TrialSpec(stage=stage, cell=cell, seed=seed)
     return TrialRecord(spec=spec, state=state, rungs=rungs, facts=FACTS if rungs else None)

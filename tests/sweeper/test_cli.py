@@ -20,7 +20,7 @@ from tests.conftest import copy_database
 ROOT = Path(__file__).parents[2]
 STUDY = ROOT / "studies" / "smoke.yaml"
 GOLDEN = ROOT / "tests" / "golden" / "help.txt"
-COMMANDS = ("init", "check", "plan", "run", "status", "report", "export", "ui", "schema")
+COMMANDS = ("init", "check", "plan", "run", "status", "report", "compare", "export", "ui", "schema")
 
 
 class Ran:

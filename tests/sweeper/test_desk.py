@@ -220,7 +220,7 @@ def test_the_race_stops_running_lanes_and_records_those_it_drops(tmp_path):
         assignment = begun(desk, cohort)
         desk.started(cohort, assignment.attempt)
         behind = assignment.trials[0].cell.dispersion.blocks == (1,)
-        survivors = desk.report(cohort, 1, reported(assignment, 100.0 if behind else 10.0), FACTS, last=False)
+        survivors = desk.report(cohort, 1, reported(assignment, 1000.0 if behind else 10.0), FACTS, last=False)
         if survivors:
             desk.report(cohort, 1, reported(assignment, 9.0, assignment.rungs[-1]), FACTS, last=True)
         else:

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from scipy.stats import spearmanr, t, ttest_rel
+from scipy.stats import spearmanr, ttest_rel
 
 from sweeper.guide.assemble import guidance
-from sweeper.guide.contrast import detectable, needed_seeds, power
-from sweeper.guide.guidance import CellResult, Guidance
+from sweeper.guide.guidance import Guidance
 from sweeper.guide.numerals import figure, signed, spread
+from sweeper.guide.results import CellResult
 from sweeper.plan import dispersion, setting_cell
 from sweeper.records import Cell, Rung, StudyRecord, TrialRecord
 from sweeper.render.markdown import render_markdown, write_guide
@@ -70,28 +70,6 @@ def test_a_stopped_trial_never_enters_a_mean() -> None:
     rows += [trial(cell, 0, 11.0), trial(cell, 1, 500.0, state="pruned")]
     result = guidance(make_record(make_study(), rows)).main.cells[0]
     assert (result.mean, result.sd, result.n, result.stopped_at) == (11.0, None, 1, 400)
-
-
-@pytest.mark.parametrize(("margin", "sd", "top"), [(0.05, 0.1, 3), (0.05, 0.5, 1), (0.1, 0.05, 5)])
-def test_needed_seeds_agree_with_statsmodels(margin: float, sd: float, top: int) -> None:
-    statsmodels = pytest.importorskip("statsmodels.stats.power")
-    effect = -math.log1p(-margin) / sd
-    wanted = statsmodels.TTestPower().solve_power(effect, alpha=0.05 / top, power=0.8, alternative="larger")
-    assert needed_seeds(margin, sd, top) == math.ceil(wanted)
-
-
-def test_power_agrees_with_a_simulation_of_the_paired_test() -> None:
-    draws = np.random.default_rng(0).normal(0.1, 0.08, (20_000, 5))
-    scores = draws.mean(axis=1) / draws.std(axis=1, ddof=1) * math.sqrt(5)
-    assert power(0.1, 0.08, 5, 3) == pytest.approx((scores > t.ppf(1 - 0.05 / 3, 4)).mean(), abs=0.015)
-
-
-def test_a_detectable_gain_has_just_that_power() -> None:
-    gain = detectable(5, 0.06, 3)
-    assert gain is not None
-    assert power(-math.log1p(-gain), 0.06, 5, 3) == pytest.approx(0.8, abs=1e-6)
-    assert detectable(2, 3.0, 3) is None
-    assert needed_seeds(0.001, 1.0, 3) is None
 
 
 def test_the_seed_audit_recovers_the_true_noise_and_correlation() -> None:
@@ -154,10 +132,10 @@ def test_a_grid_that_only_harms_leaves_nothing_to_confirm_and_suggests_a_smaller
 
 def test_fresh_seeds_are_kept_apart_from_screening_seeds() -> None:
     guide = guidance(typical())
-    assert guide.fresh is not None
-    assert guide.fresh.seeds == tuple(range(100, 105))
-    assert {one.n for one in guide.fresh.rows} == {5}
-    assert guide.verdict.kind == "fresh seeds"
+    assert guide.confirm is not None
+    assert guide.confirm.seeds == tuple(range(100, 105))
+    assert {one.n for one in guide.confirm.rows} == {5}
+    assert guide.main.stage == "screen"
 
 
 def test_prior_art_is_set_beside_the_same_setting_only() -> None:

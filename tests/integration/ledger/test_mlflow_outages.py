@@ -110,7 +110,7 @@ def failing_server() -> Iterator[str]:
         def do_GET(self) -> None:
             self.send_error(500)
 
-        do_POST = do_GET  # noqa: N815
+        do_POST = do_GET
 
         def log_message(self, format: str, *args: object) -> None:
             pass

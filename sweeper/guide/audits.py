@@ -1,0 +1,89 @@
+"""What a guide's own means are worth: the proxy metric, the pruner, the seeds, the health of what it recommends."""
+
+from __future__ import annotations
+
+from trainer.recipe import Frozen
+
+
+class Gate(Frozen):
+    """Whether an audit passes; None where it could not be made, and `says` what was found or what is missing."""
+
+    passed: bool | None = None
+    says: str = ""
+
+
+class Ranking(Frozen):
+    """Spearman's rank agreement of `n` pairs, with its 95 % interval."""
+
+    rho: float
+    low: float | None
+    high: float | None
+    n: int
+
+
+class ProxyAudit(Frozen):
+    """Whether the proxy ranks finalists as the full metric does, over trials and over arms.
+
+    `proxy_set` and `full_set` are the arms not shown worse than another by either metric.
+    """
+
+    full: str | None = None
+    trials: Ranking | None = None
+    arms: Ranking | None = None
+    proxy_set: tuple[str, ...] = ()
+    full_set: tuple[str, ...] = ()
+    rows: tuple[tuple[str, float, float], ...] = ()
+    gate: Gate = Gate()
+
+
+class PruningAudit(Frozen):
+    """Whether the pruner stopped what it should: `audited` of the `pruned` settings ran on, `killed` of them well.
+
+    `killed` counts those that the end would not have told apart from the best; the share has an exact 95 % interval.
+    """
+
+    pruned: int = 0
+    audited: int = 0
+    killed: int = 0
+    low: float | None = None
+    high: float | None = None
+    rows: tuple[tuple[str, float | None, bool], ...] = ()
+    gate: Gate = Gate()
+
+
+class HealthAudit(Frozen):
+    """Whether what is recommended is healthy: not saturated, and not won by growing the norm."""
+
+    saturated: int = 0
+    settings: int = 0
+    flagged: tuple[str, ...] = ()
+    gate: Gate = Gate()
+
+
+class SeedAudit(Frozen):
+    """How noisy the study is and what it would take to know more.
+
+    Spreads are standard deviations of the log objective: .05 is about 5 %. `difference_sd` is pooled over `cells`
+    cells. `pairing` is the pooled correlation with the baseline over seeds, `width_ratio` the width of a paired
+    interval relative to an unpaired one. `needed` seeds show a gain of `margin` with 80 % power in the confirm
+    stage (one-sided paired t, Holm's first step over `top`); None when more than 1,000. `planned` seeds show a gain
+    of `detectable`. `sampling_sd` is the spread between two samplings of the same weights, over `sampling_runs`;
+    `for_effects` pairs effects, in standard deviations of a difference, with the seeds that show them; `chosen` is
+    what `seeds: auto` took.
+    """
+
+    margin: float
+    top: int
+    planned: int
+    baseline_sd: float | None = None
+    difference_sd: float | None = None
+    cells: int = 0
+    pairing: float | None = None
+    width_ratio: float | None = None
+    needed: int | None = None
+    detectable: float | None = None
+    sampling_sd: float | None = None
+    sampling_runs: int = 0
+    chosen: int | None = None
+    for_effects: tuple[tuple[float, int | None], ...] = ()
+    gate: Gate = Gate()

@@ -1,0 +1,159 @@
+"""What the fresh seeds confirm: every arm against the baseline, in the objective and beside it, with Holm's correction.
+
+A claim needs the whole confirm stage: looking at half of its seeds and stopping when they please would be a test of
+its own. The screen took no part in these seeds, so it may choose what is tested, and in which direction.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+from sweeper.guide.contrast import change_of, log_differences
+from sweeper.guide.evidence import BASELINE, Evidence, Matrix, StageTable
+from sweeper.guide.statements import Claim, Direction, Standing
+from sweeper.inference.levels import INTERVAL_ALPHA, OBJECTIVE_ALPHA, SIDE_ALPHA
+from sweeper.inference.paired import Paired, holm
+from sweeper.records import FINAL_STATES
+from sweeper.study import Confirm, Study
+
+SUGGESTIVE = 0.025  # one-sided, of one comparison by itself
+# Metrics told beside the objective, by the beginning of their names, and which way is better.
+SIDE_METRICS: Mapping[str, Direction] = {"val_loss": "lower", "recall": "higher", "nearest_train_ratio": "higher"}
+
+
+class Claims(NamedTuple):
+    """Claims about the objective (settings first), and about other outcomes and controls."""
+
+    settings: tuple[Claim, ...] = ()
+    beside: tuple[Claim, ...] = ()
+
+
+class _Test(NamedTuple):
+    # One arm in one metric: what was tested, in which direction, or why it could not be.
+    key: str
+    label: str
+    metric: str
+    better: Direction
+    direction: Direction
+    paired: Paired | None
+    reason: str
+
+
+def claims(known: Evidence, seeds: int | None) -> Claims:
+    """Judge a finished confirm stage of `seeds` seeds; nothing is claimed before it is finished, or without one."""
+    fresh = known.stages.get("confirm")
+    if fresh is None or not is_finished(fresh, seeds) or BASELINE not in fresh.row:
+        return Claims()
+    confirm = known.study.confirm or Confirm()
+    margin = math.log1p(confirm.margin)
+    settings = [key for key in fresh.keys if known.cells[key].role == "grid"]
+    controls = [key for key in fresh.keys if known.cells[key].role == "control"]
+    objective = [_test(known, fresh, key, known.objective, "lower") for key in settings]
+    beside = [_test(known, fresh, key, known.objective, "lower") for key in controls]
+    for metric, better in side_metrics(fresh):
+        beside += [_test(known, fresh, key, metric, better) for key in settings]
+    # The arms of one metric share a table, and their intervals hold together there.
+    together = Counter(test.metric for test in (*objective, *beside))
+    return Claims(_judge(objective, OBJECTIVE_ALPHA, margin, together), _judge(beside, SIDE_ALPHA, margin, together))
+
+
+def is_finished(fresh: StageTable, seeds: int | None) -> bool:
+    """Whether every arm of the confirm stage was decided on each of its seeds."""
+    whole = all(trial is not None and trial.state in FINAL_STATES for row in fresh.trials for trial in row)
+    return whole and (seeds is None or len(fresh.seeds) >= seeds)
+
+
+def side_metrics(table: StageTable) -> list[tuple[str, Direction]]:
+    """The metrics beside the objective that were measured, and which way each is better."""
+    return [
+        (metric, better)
+        for name, better in SIDE_METRICS.items()
+        for metric in table.metrics
+        if metric == name or (metric.startswith(f"{name}_") and metric[len(name) + 1 :][:1].isdigit())
+    ]
+
+
+def _test(known: Evidence, fresh: StageTable, key: str, metric: str, better: Direction) -> _Test:
+    differences = _differences(fresh, key, metric)
+    bad = sum(state in ("diverged", "failed") for state in fresh.states(key))
+    reason = ""
+    if bad:
+        reason = f"{bad} of {len(fresh.seeds)} fresh seeds diverged or failed"
+    elif len(differences) < 2:
+        reason = "fewer than two fresh seeds shared with the baseline"
+    paired = Paired(differences) if len(differences) > 1 else None
+    label = known.cells[key].label
+    return _Test(key, label, metric, better, _direction(known, key, metric, better), paired, reason)
+
+
+def _direction(known: Evidence, key: str, metric: str, better: Direction) -> Direction:
+    """Take the side on which the screen saw the arm; where it did not, the better one."""
+    screen = known.stages.get("screen")
+    seen = _differences(screen, key, metric) if screen and key in screen.row else np.array([])
+    if not len(seen):
+        return better
+    return "lower" if seen.mean() < 0 else "higher"
+
+
+def _differences(table: StageTable, key: str, metric: str) -> Matrix:
+    difference_S = log_differences(table, metric)[table.row[key]]
+    return np.asarray(difference_S[np.isfinite(difference_S)])
+
+
+def _judge(tests: list[_Test], alpha: float, margin: float, together: Mapping[str, int]) -> tuple[Claim, ...]:
+    count = len(tests)
+    raw = [test.paired.p_value(test.direction) if test.paired and not test.reason else 1.0 for test in tests]
+    judged = zip(tests, holm(raw), strict=True)
+    return tuple(_claim(test, p, alpha, margin, count, together[test.metric]) for test, p in judged)
+
+
+def _claim(test: _Test, p: float, alpha: float, margin: float, count: int, together: int) -> Claim:
+    paired = test.paired
+    if paired is None:
+        return Claim(
+            key=test.key, label=test.label, metric=test.metric, standing="not comparable", direction=test.direction,
+            reason=test.reason,
+        )  # fmt: skip
+    equivalence = paired.equivalence(margin)
+    within = equivalence <= alpha / count and not test.reason
+    return Claim(
+        key=test.key,
+        label=test.label,
+        metric=test.metric,
+        standing="not comparable" if test.reason else _standing(test, paired, p <= alpha, within),
+        direction=test.direction,
+        change=change_of(paired.n, paired.mean, *paired.interval(INTERVAL_ALPHA / together)),
+        p=None if test.reason else p,
+        equivalence=equivalence,
+        within_margin=within,
+        reason=test.reason,
+    )
+
+
+def _standing(test: _Test, paired: Paired, confirmed: bool, within: bool) -> Standing:
+    if confirmed:
+        return "confirmed helps" if test.direction == test.better else "confirmed hurts"
+    if within:
+        return "equivalent"
+    return (
+        "suggestive"
+        if min(paired.p_value("lower"), paired.p_value("higher")) < SUGGESTIVE
+        else "no evidence either way"
+    )
+
+
+def planned_seeds(study: Study, chosen: int | None) -> int | None:
+    """How many fresh seeds the confirm stage has: those written, or `chosen` for `seeds: auto`."""
+    if study.confirm is None:
+        return None
+    return len(study.confirm.fresh_seeds(study.screen.seeds, chosen))
+
+
+def of(claims_made: Iterable[Claim], key: str) -> Claim | None:
+    """The claim about an arm, if there is one."""
+    return next((claim for claim in claims_made if claim.key == key), None)

@@ -1,0 +1,124 @@
+"""A study that follows another one: its name, seeds no study before it used, and a space that holds chosen settings."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from sweeper.records import StudyRecord
+from sweeper.study import Confirm, Study
+from trainer.recipe import Dispersion
+
+LONGEST_NAME = 64
+LONGEST_LABEL = 80
+LONGEST_QUESTION = 200
+MOST_TOP = 100
+SEEDS_END = 2**31
+
+Tree = dict[str, Any]  # a part of a study as YAML has it
+
+
+class Labelled(NamedTuple):
+    """A setting to be measured again, and how the guide marks it where no grid holds it."""
+
+    setting: Dispersion
+    label: str
+
+
+def named_next(name: str) -> str:
+    """Return 'x_next' for 'x', 'x_next2' for 'x_next'; no longer than a name may be."""
+    before = re.fullmatch(r"(.*)_next(\d{0,6})", name)
+    stem, count = (before[1], int(before[2] or 1) + 1) if before else (name, 1)
+    suffix = "_next" if count == 1 else f"_next{count}"
+    return stem[: LONGEST_NAME - len(suffix)] + suffix
+
+
+def unused_seeds(record: StudyRecord, count: int) -> tuple[int, ...]:
+    """Return seeds that this study neither used nor plans; above all of them, so those before it did not either."""
+    screen, confirm = record.study.screen, record.study.confirm
+    planned = confirm.fresh_seeds(screen.seeds) if confirm else ()
+    used = {*screen.seeds, *planned, *(trial.spec.seed for trial in record.trials)}
+    first = (max(used) // 100 + 1) * 100
+    free = (seed for seed in itertools.chain(range(first, SEEDS_END), range(first)) if seed not in used)
+    return tuple(itertools.islice(free, count))
+
+
+def confirming(study: Study, top: int) -> Study:
+    """Return the same study with a confirm stage, which a run continues."""
+    return study.model_copy(update={"confirm": Confirm(top=top, seeds="auto")})
+
+
+def study_of(record: StudyRecord, question: str, settings: Sequence[Labelled], space: Tree | None, fresh: int) -> Study:
+    """Return a study of these settings, or of `space` with them beside it, on `fresh` confirm seeds of its own."""
+    before = record.study
+    screen_count = len(before.screen.seeds)
+    seeds = unused_seeds(record, screen_count + fresh)
+    confirm = (before.confirm or Confirm()).model_dump()
+    tree: Tree = before.model_dump(by_alias=True)
+    if space is None:
+        space, cells = _smallest_space(settings, before.recipe.model.depth)
+        screen = {"rungs": before.screen.rungs, "pruner": "none"}
+        confirm["top"] = min(len(settings), MOST_TOP)
+    else:
+        cells = [_cell(one, before.recipe.model.depth) for one in settings]
+        screen = _search(before, len(cells))
+    tree |= {
+        "name": named_next(before.name),
+        "question": question[:LONGEST_QUESTION],
+        "space": space,
+        "cells": cells,
+        "screen": {**screen, "seeds": seeds[:screen_count]},
+        "confirm": {**confirm, "seeds": seeds[screen_count:]},
+    }
+    return Study.model_validate(tree)
+
+
+def _search(before: Study, cells: int) -> Tree:
+    screen = before.screen.model_dump()
+    if screen["trials"] is not None:
+        least = (2 + cells + len(before.controls)) * len(before.screen.seeds)
+        screen["trials"] = max(screen["trials"], least)
+    return screen
+
+
+def _smallest_space(settings: Sequence[Labelled], depth: int) -> tuple[Tree, list[Tree]]:
+    """Write settings as a space without any other ones, and those it cannot hold as cells beside it."""
+    every = [one.setting for one in settings]
+    inside = every if _is_product(every) else every[:1]
+    space = {
+        "block": tuple(dict.fromkeys(_written(one.blocks, depth) for one in inside)),
+        "lambda": tuple(dict.fromkeys(one.lam for one in inside)),
+        "tau": tuple(dict.fromkeys(one.tau for one in inside)),
+        "variant": (inside[0].variant,),
+        "tau_units": inside[0].tau_units,
+    }
+    return space, [_cell(one, depth) for one in settings if one.setting not in inside]
+
+
+def _is_product(settings: Sequence[Dispersion]) -> bool:
+    kinds = {(one.variant, one.tau_units) for one in settings}
+    sides = ({getattr(one, knob) for one in settings} for knob in ("blocks", "lam", "tau"))
+    points = 1
+    for side in sides:
+        points *= len(side)
+    return len(kinds) == 1 and points == len(settings)
+
+
+def _written(blocks: tuple[int, ...], depth: int) -> int | str | tuple[int, ...]:
+    if len(blocks) == depth > 1:
+        return "all"
+    return blocks[0] if len(blocks) == 1 else blocks
+
+
+def _cell(one: Labelled, depth: int) -> Tree:
+    setting = one.setting
+    return {
+        "label": one.label[:LONGEST_LABEL],
+        "block": _written(setting.blocks, depth),
+        "lambda": setting.lam,
+        "tau": setting.tau,
+        "variant": setting.variant,
+        "tau_units": setting.tau_units,
+    }

@@ -1,0 +1,126 @@
+"""What block, lambda and tau do by themselves: interaction first, and only without it a knob at a time.
+
+From the screen, so never a claim. Saturated settings are left out where block and tau are concerned: at the floor
+the loss has no gradient, whatever they are.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Hashable
+from typing import NamedTuple
+
+import numpy as np
+
+from sweeper.guide.contrast import change_of
+from sweeper.guide.evidence import Evidence, StageTable
+from sweeper.guide.layout import block_name
+from sweeper.guide.statements import Interaction, Knob, KnobLevel
+from sweeper.inference import factors
+from sweeper.inference.factors import Factor, Level, Vector
+from sweeper.inference.levels import INTERVAL_ALPHA
+from sweeper.study import Confirm
+
+REJECTED = 0.05
+MOST_LEVELS = 24
+
+
+class _Observations(NamedTuple):
+    # Complete trials of settings: log objective, seed, page (lambda, variant), and the knobs of each.
+    y: Vector
+    seeds: list[Hashable]
+    pages: list[Hashable]
+    knobs: dict[str, list[Hashable]]
+    settings: int
+
+    def factor(self, name: str) -> Factor:
+        return Factor(name, self.knobs[name])
+
+    def levels(self, name: str) -> int:
+        return len(set(self.knobs[name]))
+
+
+def interaction(known: Evidence, saturated: Collection[str]) -> Interaction:
+    """Test whether the best tau depends on the block, on the unsaturated settings that ran to their end."""
+    seen = _observe(known, saturated)
+    if seen.settings == 0:
+        return Interaction(reason="every finished setting is saturated" if saturated else "no setting has finished")
+    if min(seen.levels("block"), seen.levels("tau")) < 2:
+        return Interaction(reason="the unsaturated settings do not vary both block and tau", settings=seen.settings)
+    found = factors.interaction(seen.y, seen.seeds, seen.pages, seen.factor("block"), seen.factor("tau"))
+    if found is None:
+        return Interaction(reason="too few settings and seeds to test it", settings=seen.settings)
+    f, df, rest, p = found
+    return Interaction(f=f, df=df, df_residual=rest, p=p, rejects=p < REJECTED, settings=seen.settings)
+
+
+def knobs(known: Evidence, saturated: Collection[str], tested: Interaction) -> tuple[Knob, ...]:
+    """Compare the levels of every knob that varies; block and tau only where no interaction was found."""
+    healthy, everything = _observe(known, saturated), _observe(known, ())
+    found = []
+    for name in ("block", "lambda", "tau", "variant"):
+        seen = healthy if name in ("block", "tau") else everything
+        if 2 <= seen.levels(name) <= MOST_LEVELS and not (tested.rejects and name in ("block", "tau")):
+            found.append(_knob(known, seen, name))
+    return tuple(knob for knob in found if knob.levels)
+
+
+def _knob(known: Evidence, seen: _Observations, name: str) -> Knob:
+    others = [seen.knobs[other] for other in seen.knobs if other != name and seen.levels(other) > 1]
+    blocks = [seen.seeds, *others]
+    test = factors.effect(seen.y, blocks, seen.factor(name))
+    levels = factors.levels(seen.y, blocks, seen.factor(name), INTERVAL_ALPHA)
+    margin, n = math.log1p((known.study.confirm or Confirm()).margin), len(seen.y)
+    return Knob(name=name, p=test.p if test else None, levels=tuple(_level(known, one, margin, n) for one in levels))
+
+
+def _level(known: Evidence, level: Level, margin: float, n: int) -> KnobLevel:
+    if level.difference == 0:
+        reach = "lowest"
+    elif level.high <= margin:
+        reach = "within the margin"
+    else:
+        reach = "beyond the margin" if level.low > margin else "open"
+    return KnobLevel(
+        level=_said(known, level.level),
+        change=change_of(n, level.difference, level.low, level.high),
+        reach=reach,
+    )
+
+
+def _said(known: Evidence, level: Hashable) -> str:
+    if isinstance(level, tuple):
+        return block_name(level, known.study.recipe.model.depth)
+    return f"{level:g}" if isinstance(level, float) else str(level)
+
+
+def _observe(known: Evidence, left_out: Collection[str]) -> _Observations:
+    main = known.main
+    rows = [] if main is None else [key for key in main.keys if _is_seen(known, main, key) and key not in left_out]
+    y, seeds, cells = [], [], []
+    logs = main.logs() if main else np.empty((0, 0))
+    for key in rows:
+        assert main is not None
+        for place in np.flatnonzero(np.isfinite(logs[main.row[key]])):
+            y.append(float(logs[main.row[key], place]))
+            seeds.append(main.seeds[int(place)])
+            cells.append(known.cells[key].dispersion)
+    return _Observations(
+        np.array(y),
+        list(seeds),
+        [(cell.lam, cell.variant) for cell in cells],
+        {
+            "block": [cell.blocks for cell in cells],
+            "lambda": [cell.lam for cell in cells],
+            "tau": [cell.tau for cell in cells],
+            "variant": [cell.variant for cell in cells],
+        },
+        len(rows),
+    )
+
+
+def _is_seen(known: Evidence, main: StageTable, key: str) -> bool:
+    """Whether a setting of the study's own grid ran to its end on every seed: a stopped one has no score."""
+    cell = known.cells[key]
+    whole = set(main.states(key)) == {"complete"} and not main.audited(key)
+    return cell.role == "grid" and whole and cell.dispersion.tau_units == known.study.space.tau_units

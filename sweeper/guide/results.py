@@ -1,0 +1,183 @@
+"""What a study measured, as a guide shows it: cells, stages, curves, health and other outcomes. Frozen and plain."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from sweeper.records import Cell, Stage, TrialState
+from trainer.recipe import Frozen
+
+Side = Literal["above", "below", "around", "unknown"]
+Ink = Literal["baseline", "lowest", "highest", "marked"]
+
+
+class Item(Frozen):
+    """A named fact, e.g. of the protocol."""
+
+    name: str
+    value: str
+
+
+class Change(Frozen):
+    """A cell's objective relative to the baseline's on shared seeds; lower is better.
+
+    `mean`, `low` and `high` are fractions (0.04 is 4 % more), the geometric mean and the 95 % t-interval of the
+    paired difference of logarithms. In the screen each interval stands for one comparison; in the confirm stage the
+    intervals of a table hold together. One seed has none.
+    """
+
+    n: int
+    mean: float
+    low: float | None = None
+    high: float | None = None
+
+    @property
+    def side(self) -> Side:
+        """Where the interval lies, seen from the baseline."""
+        if self.low is None or self.high is None:
+            return "unknown"
+        return "above" if self.low > 0 else "below" if self.high < 0 else "around"
+
+
+class CellResult(Frozen):
+    """One cell in one stage: the objective of its complete trials, and what became of the others.
+
+    `mean` and `sd` are arithmetic, over seeds; `stopped_at` is the last step a stopped trial reached; `not_started`
+    counts the pruned trials that were dropped before their first step; `floor_share` is the mean share of steps at
+    the loss's floor, None without a Dispersive Loss; `audited`: the pruner would have stopped it.
+    """
+
+    key: str
+    cell: Cell
+    states: dict[TrialState, int]
+    n: int
+    mean: float | None = None
+    sd: float | None = None
+    stopped_at: int | None = None
+    not_started: int = 0
+    floor_share: float | None = None
+    saturated: bool = False
+    audited: bool = False
+    change: Change | None = None
+
+
+class StageResult(Frozen):
+    """All cells of a stage; `cells` are settings of the loss, `controls` plain alternatives to it."""
+
+    stage: Stage
+    seeds: tuple[int, ...]
+    baseline: CellResult | None
+    controls: tuple[CellResult, ...]
+    cells: tuple[CellResult, ...]
+
+    @property
+    def rows(self) -> tuple[CellResult, ...]:
+        """Everything that is compared with the baseline."""
+        return (*self.controls, *self.cells)
+
+    def count(self, side: Side) -> int:
+        """How many settings' intervals lie there."""
+        return sum(result.change is not None and result.change.side == side for result in self.cells)
+
+
+class GridPage(Frozen):
+    """Cells laid out as a table: keys by row and column, None where the study has no such cell."""
+
+    title: str
+    row_name: str
+    column_name: str
+    rows: tuple[str, ...]
+    columns: tuple[str, ...]
+    keys: tuple[tuple[str | None, ...], ...]
+
+
+class CurvePoint(Frozen):
+    """The objective at a rung: mean, lowest and highest over `n` seeds."""
+
+    step: int
+    n: int
+    mean: float
+    low: float
+    high: float
+
+
+class BlockHealth(Frozen):
+    """Tokens after one block, at the last rung, mean over seeds."""
+
+    block: int
+    feature_norm: float | None
+    norm_ratio: float | None
+    effective_rank: float | None
+
+
+class Highlight(Frozen):
+    """A cell drawn in the plots, and why it was picked."""
+
+    ink: Ink
+    key: str
+    label: str
+    curve: tuple[CurvePoint, ...]
+    blocks: tuple[BlockHealth, ...]
+
+
+class CellHealth(Frozen):
+    """What the loss did to a cell's representation at its last rung, mean over seeds.
+
+    `norm_ratio` and `rank_ratio` are relative to the baseline at the same block and step, over the dispersed blocks.
+    """
+
+    key: str
+    step: int
+    floor_share: float | None
+    floor_distance: float | None
+    norm_ratio: float | None
+    effective_rank: float | None
+    rank_ratio: float | None
+
+
+class RankCorrelation(Frozen):
+    """Spearman's rho between a health figure and the mean objective, over `n` cells."""
+
+    name: str
+    rho: float
+    n: int
+
+
+class Outcome(Frozen):
+    """A metric beside the objective, of one cell: mean, spread and number of seeds."""
+
+    metric: str
+    mean: float
+    sd: float | None
+    n: int
+
+
+class OutcomeRow(Frozen):
+    """The other outcomes of one cell."""
+
+    key: str
+    label: str
+    outcomes: tuple[Outcome, ...]
+
+
+class PriorArt(Frozen):
+    """A published figure beside what this study saw at the same setting."""
+
+    what: str
+    published: str
+    grade: str
+    here: str
+
+
+class Cost(Frozen):
+    """What the study took. Seconds are summed over trials; `slots` cohorts ran at once, None if not known.
+
+    `other_s` are slot-seconds neither training nor evaluating: start-up, search, ledger, waiting.
+    """
+
+    wall_s: float
+    states: dict[TrialState, int]
+    train_s: float
+    eval_s: float
+    slots: int | None
+    other_s: float | None

@@ -1,0 +1,184 @@
+"""What to do, as rules: each with its evidence and a grade, strongest first. All hold within the study's scope only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from sweeper.guide.findings import Findings, candidates, changed, claimed, listed, written
+from sweeper.guide.numerals import counted, percent, share
+from sweeper.guide.statements import Claim, Grade, KnobLevel, Rule, Standing
+
+SAYS: dict[Standing, tuple[str, Grade]] = {
+    "confirmed helps": ("Use {}", "confirmed"),
+    "confirmed hurts": ("Do not use {}", "confirmed"),
+    "equivalent": ("{} may be used or left out: it changes nothing that matters", "equivalent"),
+    "suggestive": ("{}: look again with more seeds", "suggestive"),
+    "no evidence either way": ("{}: nothing can be said", "none"),
+    "not comparable": ("{}: not comparable", "none"),
+}
+
+
+def rules(found: Findings) -> tuple[Rule, ...]:
+    """Say what to do now."""
+    parts = (_first, _claims, _lambda, _set, _interaction, _knobs, _confirm, _saturation, _controls, _seeds, _audits)
+    return tuple(rule for part in parts for rule in part(found))
+
+
+def _first(found: Findings) -> Iterator[Rule]:
+    chosen = found.recommendation
+    if found.claims and chosen and chosen.why == "confirmed":
+        return  # told with its claim
+    if found.claims and chosen and chosen.why == "bet":
+        yield Rule(
+            rule=f"Keep lambda 0, or bet on {found.label(chosen.first)}",
+            evidence=f"no gain is confirmed; its mean gain on fresh seeds is {percent(found.seeds.margin)} or more",
+            grade="suggestive",
+        )
+    else:
+        seen = "no gain is confirmed on fresh seeds" if found.claims else "no gain has been shown"
+        rule = "Keep lambda 0" if found.claims else "Until a setting is confirmed, keep lambda 0"
+        yield Rule(rule=rule, evidence=seen, grade="none")
+
+
+def _claims(found: Findings) -> Iterator[Rule]:
+    for standing, (says, grade) in SAYS.items():
+        for claim in found.standing(standing):
+            yield Rule(rule=says.format(claim.label), evidence=_evidence(found, claim), grade=grade)
+
+
+def _evidence(found: Findings, claim: Claim) -> str:
+    if claim.standing == "not comparable":
+        return claim.reason
+    p = "" if claim.p is None else f", p = {claim.p:.2g}"
+    within = f", equivalent within {percent(found.seeds.margin)}" if claim.within_margin else ""
+    return f"{claimed(claim)} fresh seeds{p if claim.confirmed else ''}{within}"
+
+
+def _lambda(found: Findings) -> Iterator[Rule]:
+    """Generalise what hurts to larger lambda, where the screen sees nothing against it."""
+    hurts = [(found.known.cells[claim.key].dispersion.lam, claim) for claim in found.standing("confirmed hurts")]
+    if not hurts or len({one.cell.dispersion.lam for one in found.main.cells}) < 2:
+        return
+    lam, claim = min(hurts, key=lambda pair: pair[0])
+    above = [one for one in found.main.cells if one.cell.dispersion.lam >= lam and one.change]
+    worse = [one for one in above if one.change and one.change.mean > 0]
+    if above and len(worse) == len(above):
+        yield Rule(
+            rule=f"Keep lambda below {lam:g}",
+            evidence=f"{claim.label} {claimed(claim)} fresh seeds; all {counted(len(above), 'setting')} screened at "
+            f"lambda {lam:g} or more averaged above the baseline",
+            grade="confirmed",
+        )
+
+
+def _set(found: Findings) -> Iterator[Rule]:
+    chosen = found.recommendation
+    if chosen is None or len(found.main.cells) < 2:
+        return
+    names = [found.label(key) for key in chosen.members]
+    stopped = f"; {counted(chosen.stopped, 'setting')} stopped or diverged" if chosen.stopped else ""
+    if chosen.unique:
+        yield Rule(
+            rule=f"The single best is {names[0]}",
+            evidence=f"every other setting is shown to be worse{stopped}",
+            grade="confirmed" if found.claims else "screening",
+        )
+    elif len(names) > 1:
+        yield Rule(
+            rule=f"Choose among {listed(names, 6)}; {names[0]} is the simplest",
+            evidence=f"{len(names)} of {len(found.main.cells) + 1} are not shown to be worse than another{stopped}",
+            grade="suggestive" if found.claims else "screening",
+        )
+
+
+def _interaction(found: Findings) -> Iterator[Rule]:
+    tested = found.interaction
+    if tested.rejects:
+        yield Rule(
+            rule="Choose block and tau together: the best tau depends on the block",
+            evidence=f"F({tested.df}, {tested.df_residual}) = {tested.f:.3g}, p = {tested.p:.2g}",
+            grade="screening",
+        )
+
+
+def _knobs(found: Findings) -> Iterator[Rule]:
+    for knob in found.knobs:
+        lowest = next(level for level in knob.levels if level.reach == "lowest")
+        others = [level for level in knob.levels if level is not lowest]
+        if all(level.reach == "within the margin" for level in others):
+            yield _knob(f"{knob.name} hardly matters here: all levels within {percent(found.seeds.margin)}", others)
+        elif beyond := [level for level in others if level.reach == "beyond the margin"]:
+            names = ", ".join(level.level for level in beyond)
+            yield _knob(f"Avoid {knob.name} {names}; lowest at {lowest.level}", beyond)
+
+
+def _knob(rule: str, levels: list[KnobLevel]) -> Rule:
+    seen = "; ".join(f"{level.level}: {written(level.change)}" for level in levels[:4])
+    return Rule(rule=rule, evidence=f"against the lowest level, over all else: {seen}", grade="screening")
+
+
+def _confirm(found: Findings) -> Iterator[Rule]:
+    if found.confirming is not None:
+        return
+    hopeful = candidates(found.main, found.seeds.top)
+    if not hopeful and found.main.cells and found.main.count("above"):
+        seen = f"{counted(found.main.count('above'), 'interval')} wholly above the baseline, no candidate left"
+        rule = "Confirm nothing from this grid in the hope of a gain; look at weaker settings first"
+        yield Rule(rule=rule, evidence=seen, grade="screening")
+    for one in hopeful:
+        yield Rule(rule=f"Worth confirming: {one.cell.label}", evidence=changed(one), grade="screening")
+
+
+def _saturation(found: Findings) -> Iterator[Rule]:
+    flagged = [one for one in found.main.cells if one.saturated]
+    if flagged:
+        most = max(flagged, key=lambda one: one.floor_share or 0.0)
+        yield Rule(
+            rule=f"Do not compare blocks or tau among the {counted(len(flagged), 'saturated setting')} (◦)",
+            evidence=f"up to {share(most.floor_share)} of steps at the floor -log B, where the loss has no gradient",
+            grade="screening",
+        )
+
+
+def _controls(found: Findings) -> Iterator[Rule]:
+    for one in found.controls:
+        if not one.better:
+            yield Rule(
+                rule=f"Try the plain control {one.control} before {one.setting}",
+                evidence=f"the setting against the control: {written(one.change)}, not shown to be better",
+                grade="suggestive",
+            )
+    plain = [claim for claim in found.side_claims if found.known.cells[claim.key].role == "control"]
+    for claim in plain:
+        if claim.confirmed:
+            says = "Use" if claim.standing == "confirmed helps" else "Do not use"
+            yield Rule(
+                rule=f"{says} the plain control {claim.label}",
+                evidence=_evidence(found, claim),
+                grade="confirmed",
+            )
+    measured = [one for one in found.main.controls if one.change]
+    if measured and not plain:
+        seen = "; ".join(f"{one.cell.label} {changed(one)}" for one in measured)
+        rule = "Judge dispersion beside the plain control arms, not only beside lambda 0"
+        yield Rule(rule=rule, evidence=seen, grade="screening")
+
+
+def _seeds(found: Findings) -> Iterator[Rule]:
+    audit = found.seeds
+    if audit.difference_sd is None:
+        return
+    needed = "more than 1,000 fresh seeds" if audit.needed is None else counted(audit.needed, "fresh seed")
+    shown = "no gain at all" if audit.detectable is None else f"a gain of {100 * audit.detectable:.2g} % or more"
+    yield Rule(
+        rule=f"To see a gain of {percent(audit.margin)}: {needed}",
+        evidence=f"80 % power; the planned {audit.planned} show {shown}; spread in section 3",
+        grade="screening",
+    )
+
+
+def _audits(found: Findings) -> Iterator[Rule]:
+    if found.proxy.gate.passed is False:
+        yield Rule(rule="Do not trust the proxy's order", evidence=found.proxy.gate.says, grade="screening")
+    if found.pruning.gate.passed is False:
+        yield Rule(rule="Run the screen without a pruner", evidence=found.pruning.gate.says, grade="screening")

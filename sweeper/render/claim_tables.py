@@ -1,0 +1,174 @@
+"""Tables of what a guide says: claims, the recommended set, knobs, controls and audits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from sweeper.guide import numerals
+from sweeper.guide.audits import Gate, Ranking
+from sweeper.guide.guidance import Guidance
+from sweeper.guide.results import CellResult, Change
+from sweeper.guide.statements import Claim
+from sweeper.render.marks import Marks
+from sweeper.render.table import Table
+from sweeper.render.tables import MOST_ROWS, cell_text, table
+
+
+def claim_table(guide: Guidance) -> Table:
+    """Tabulate every arm of the confirm stage against the baseline in the objective."""
+    marks, stage = Marks.of(guide), guide.confirm
+    if stage is None or not guide.claims:
+        return table((), ())
+    arms = (*guide.claims, *(claim for claim in guide.side_claims if claim.metric == guide.objective))
+    results = {one.key: one for one in stage.rows}
+    rows: list[tuple[str, ...]] = [
+        (
+            claim.label,
+            cell_text(results[claim.key], marks),
+            _change(claim.change),
+            _p(claim),
+            claim.direction,
+            claim.standing + (f": {claim.reason}" if claim.reason else ""),
+        )
+        for claim in arms
+    ]
+    if stage.baseline:
+        rows.insert(0, ("baseline, lambda 0", cell_text(stage.baseline, marks), "", "", "", ""))
+    metric = numerals.metric_name(guide.objective)
+    return table(
+        ("fresh seeds", metric, "change to the baseline [95 % together]", "p (Holm)", "tested", "standing"), rows
+    )
+
+
+def side_table(guide: Guidance) -> Table:
+    """Tabulate the claims about other outcomes."""
+    claims = [claim for claim in guide.side_claims if claim.metric != guide.objective]
+    rows = [
+        (
+            claim.label,
+            numerals.metric_name(claim.metric),
+            _change(claim.change),
+            _p(claim),
+            claim.direction,
+            claim.standing,
+        )
+        for claim in claims
+    ]
+    return table(("fresh seeds", "outcome", "change to the baseline [95 %]", "p (Holm)", "tested", "standing"), rows)
+
+
+def _p(claim: Claim) -> str:
+    if claim.p is None:
+        return numerals.MISSING
+    return "<0.0001" if claim.p < 1e-4 else f"{claim.p:.2g}"
+
+
+def _change(change: Change | None) -> str:
+    return numerals.change(change.mean, change.low, change.high) if change else numerals.MISSING
+
+
+def control_table(guide: Guidance) -> Table:
+    """Tabulate settings that help against plain control arms."""
+    rows = [
+        (one.setting, one.control, _change(one.change), "yes" if one.better else "not shown", one.control_standing)
+        for one in guide.controls
+    ]
+    head = ("setting", "plain control", "setting against control [95 %]", "better?", "the control by itself")
+    return table(head, rows)
+
+
+def set_table(guide: Guidance) -> Table:
+    """Tabulate the recommended set, simplest first; too long a one is left to guide.json."""
+    chosen = guide.recommendation
+    if chosen is None or len(chosen.members) > MOST_ROWS:
+        return table((), ())
+    marks = Marks.of(guide)
+    screen = {one.key: one for one in (guide.main.baseline, *guide.main.rows) if one}
+    fresh = {one.key: one for one in (guide.confirm.baseline, *guide.confirm.rows) if one} if guide.confirm else {}
+    claims = {claim.key: claim for claim in guide.claims}
+    rows = [
+        (
+            ("lambda 0" if key == "baseline" else screen[key].cell.label) + (" ←" if key == chosen.first else ""),
+            cell_text(screen[key], marks),
+            _figures(fresh.get(key)),
+            claims[key].standing if key in claims else numerals.MISSING,
+        )
+        for key in chosen.members
+        if key in screen
+    ]
+    return table(("not shown to be worse than another", "screen", "fresh seeds", "standing"), rows)
+
+
+def _figures(result: CellResult | None) -> str:
+    if result is None or result.mean is None:
+        return numerals.MISSING
+    return f"{numerals.spread(result.mean, result.sd)} ({result.n})"
+
+
+def knob_table(guide: Guidance) -> Table:
+    """Tabulate how far each knob can move."""
+    rows = [
+        (knob.name, level.level, "lowest" if level.reach == "lowest" else _change(level.change), level.reach)
+        for knob in guide.knobs
+        for level in knob.levels
+    ]
+    metric = numerals.metric_name(guide.objective)
+    return table(("knob", "level", f"{metric} against the lowest level [95 %]", "reach"), rows)
+
+
+def proxy_table(guide: Guidance) -> Table:
+    """Tabulate the finalists by proxy and by full metric."""
+    audit = guide.proxy
+    if audit.full is None:
+        return table((), ())
+    names = (numerals.metric_name(guide.objective), numerals.metric_name(audit.full))
+    rows = [
+        (
+            label,
+            numerals.figure(proxy),
+            numerals.figure(full),
+            _in(label, audit.proxy_set),
+            _in(label, audit.full_set),
+        )
+        for label, proxy, full in audit.rows
+    ]
+    return table(("finalist", *names, "may be best by proxy", "by full metric"), rows)
+
+
+def _in(label: str, members: Iterable[str]) -> str:
+    return "yes" if label in members else "no"
+
+
+def pruning_table(guide: Guidance) -> Table:
+    """Tabulate the settings that were spared to check the pruner."""
+    metric = numerals.metric_name(guide.objective)
+    rows = [
+        (label, numerals.figure(mean), "yes: killed wrongly" if best else "no")
+        for label, mean, best in guide.pruning.rows
+    ]
+    return table(("would have been stopped, ran on", f"{metric} at the end", "among the best?"), rows)
+
+
+def audit_table(guide: Guidance) -> Table:
+    """Tabulate the four audits and whether they pass."""
+    gates: dict[str, Gate] = {
+        "proxy": guide.proxy.gate,
+        "pruning": guide.pruning.gate,
+        "seeds": guide.seeds.gate,
+        "health": guide.health_audit.gate,
+    }
+    rows = [(name, passed(gate), gate.says) for name, gate in gates.items()]
+    return table(("audit", "gate", "finding"), rows)
+
+
+def passed(gate: Gate) -> str:
+    """Write whether a gate passes."""
+    return "not measured" if gate.passed is None else "passes" if gate.passed else "fails"
+
+
+def ranking(found: Ranking | None) -> str:
+    """Write a rank agreement with its interval."""
+    if found is None:
+        return "too few to tell"
+    ends = "" if found.low is None or found.high is None else f" [{found.low:+.2f}, {found.high:+.2f}]"
+    return f"{found.rho:+.2f}{ends} (n = {found.n})"

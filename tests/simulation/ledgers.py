@@ -1,0 +1,153 @@
+"""From a world to a study's record: the screen under the real race, the real choice of candidates, fresh seeds."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from sweeper.plan import cells
+from sweeper.records import Cell, Rung, StudyRecord, TrialRecord, TrialSpec, TrialState
+from sweeper.records import Stage as StageName
+from sweeper.search.jury import Jury
+from sweeper.search.ranking import candidates, is_audited
+from sweeper.search.store import Entry
+from sweeper.study import Study
+from tests.simulation.worlds import BLOCKS, OUTCOMES, SCREEN_SEEDS, Array, Scenario, Stage, World, stage
+from tests.sweeper.study_records import FACTS, make_record, make_study
+
+LEVEL = 12.0
+STEPS = 800
+TOP = 3
+MARGIN = 0.05
+TAU = (0.125, 0.25, 0.5, 1.0, 2.0)
+# Depth of the models of a pair of studies; BLOCKS blocks of each, at the same fractions of its depth.
+DEPTHS = (BLOCKS, 2 * BLOCKS)
+
+
+class KeyedCell(Cell):
+    """A cell that works out its key once; half of a simulation's time went there."""
+
+    @functools.cached_property
+    def key(self) -> str:  # type: ignore[override]
+        """As of any cell."""
+        return super().key
+
+
+@dataclass(frozen=True)
+class Design:
+    """A study and its trials, built once: `screen[c][s]` and `fresh[c][s]` are trials of configuration c."""
+
+    study: Study
+    cells: tuple[Cell, ...]
+    keys: tuple[str, ...]
+    screen: tuple[tuple[TrialSpec, ...], ...]
+    fresh: tuple[tuple[TrialSpec, ...], ...]
+
+    @functools.cached_property
+    def place(self) -> dict[str, int]:
+        """Which configuration a key belongs to."""
+        return {key: c for c, key in enumerate(self.keys)}
+
+
+@functools.cache
+def design(seeds: int, depth: int = DEPTHS[0]) -> Design:
+    """Return the design with so many fresh seeds, for a model of `depth` blocks."""
+    study = make_study(
+        name="simulated",
+        recipe={"model": {"preset": "compact", "depth": depth}, "train": {"steps": STEPS}},
+        space={"block": list(range(0, depth, depth // BLOCKS)), "lambda": [0.25], "tau": list(TAU)},
+        controls=[{"name": "weight-decay", "set": {"train.weight_decay": 0.5}}],
+        screen={"seeds": SCREEN_SEEDS},
+        confirm={"top": TOP, "seeds": seeds, "margin": MARGIN},
+    )
+    assert study.confirm is not None
+    known = tuple(KeyedCell.model_construct(**dict(cell)) for cell in cells(study))
+    fresh = study.confirm.fresh_seeds(study.screen.seeds)
+    return Design(
+        study,
+        known,
+        tuple(cell.key for cell in known),
+        screen=tuple(_specs("screen", cell, study.screen.seeds) for cell in known),
+        fresh=tuple(_specs("confirm", cell, fresh) for cell in known),
+    )
+
+
+def _specs(at: StageName, cell: Cell, seeds: Sequence[int]) -> tuple[TrialSpec, ...]:
+    return tuple(TrialSpec(stage=at, cell=cell, seed=seed) for seed in seeds)
+
+
+def record(scenario: Scenario, truth: World, plan: Design, number: int, rng: np.random.Generator) -> StudyRecord:
+    """Run a study of a world and return what the ledger would hold; `number` tells studies, and their audits, apart."""
+    study = plan.study.model_copy(update={"name": f"simulated_{number}"})
+    screened, chosen = _screen(study, plan, stage(scenario, truth, SCREEN_SEEDS, rng))
+    fresh = stage(scenario, truth, scenario.seeds, rng)
+    arms = sorted({0, *chosen, len(plan.cells) - 1})
+    confirmed = [
+        _ended(plan.fresh[c][s], fresh, c, s, "diverged" if fresh.diverged_CS[c, s] else "complete")
+        for s in range(scenario.seeds)
+        for c in arms
+    ]
+    return _template(scenario.seeds).model_copy(update={"study": study, "trials": (*screened, *confirmed)})
+
+
+@functools.cache
+def _template(seeds: int) -> StudyRecord:
+    return make_record(design(seeds).study, ())
+
+
+def _screen(study: Study, plan: Design, drawn: Stage) -> tuple[list[TrialRecord], list[int]]:
+    """Run the screen seed block by seed block; return its trials and the configurations that go on to fresh seeds."""
+    jury = Jury(study.screen.pruner, study.screen.rungs, study.name)
+    trials: list[TrialRecord] = []
+    entries: list[Entry] = []
+    half_CS, end_CS = LEVEL * np.exp(drawn.half_CS), LEVEL * np.exp(drawn.end_CS)
+    for s in range(SCREEN_SEEDS):
+        block = [Entry(spec[s], len(entries) + c, c, "running") for c, spec in enumerate(plan.screen)]
+        alive = [entry for entry in block if not jury.stops(entry) or is_audited(study, entry.spec.cell)]
+        for entry in alive:
+            jury.hear(entry, 0, float(half_CS[entry.number, s]))
+        jury.deliberate()
+        started = {entry.number for entry in alive}
+        for c, entry in enumerate(block):
+            stopped = jury.stops(entry)
+            audited = stopped and is_audited(study, entry.spec.cell)
+            entry.state = "pruned" if stopped and not audited else "diverged" if drawn.diverged_CS[c, s] else "complete"
+            if entry.state == "complete":
+                entry.value = float(end_CS[c, s])
+                jury.hear(entry, 1, entry.value)
+            trials.append(_ended(entry.spec, drawn, c, s, entry.state, c in started, audited))
+            jury.dismiss(entry)
+        entries += block
+    jury.deliberate()
+    best = candidates(entries, jury.condemned, TOP)
+    return trials, [plan.place[cell.key] for cell in best]
+
+
+def _ended(
+    spec: TrialSpec, drawn: Stage, c: int, s: int, state: TrialState, started: bool = True, audited: bool = False
+) -> TrialRecord:
+    """Return a trial as recorded: what it measured before it ended; not validated, to save time."""
+    rungs = []
+    if started and spec.stage == "screen":
+        rungs.append(_rung(spec, STEPS // 2, {"fid_10k": LEVEL * np.exp(drawn.half_CS[c, s])}))
+    if state == "complete":
+        rungs.append(_rung(spec, STEPS, {"fid_10k": LEVEL * np.exp(drawn.end_CS[c, s]), **_outcomes(drawn, c, s)}))
+    return TrialRecord.model_construct(
+        spec=spec, state=state, rungs=tuple(rungs), facts=FACTS if rungs else None, note="", audited=audited
+    )
+
+
+def _rung(spec: TrialSpec, step: int, measured: dict[str, float]) -> Rung:
+    metrics = {name: float(value) for name, value in measured.items()}
+    metrics |= {"train_loss": 0.2, "train_s": 20.0 * step / STEPS, "eval_s": 14.0, "cpu_s": 30.0}
+    if spec.cell.role == "grid":
+        metrics |= {"floor_share": 0.0, "floor_distance": 1.0}
+    return Rung.model_construct(step=step, metrics=metrics)
+
+
+def _outcomes(drawn: Stage, c: int, s: int) -> dict[str, float]:
+    logs_M: Array = drawn.side_MCS[:, c, s]
+    return {name: level * np.exp(log) for (name, (level, _)), log in zip(OUTCOMES.items(), logs_M, strict=True)}
