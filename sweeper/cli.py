@@ -51,6 +51,22 @@ class TableFormat(StrEnum):
     parquet = "parquet"
 
 
+class AuditName(StrEnum):
+    """The audits of a study."""
+
+    proxy = "proxy"
+    pruning = "pruning"
+    seeds = "seeds"
+    health = "health"
+
+
+class SchemaOf(StrEnum):
+    """What `schema` describes."""
+
+    study = "study"
+    guide = "guide"
+
+
 class TemplateName(StrEnum):
     """What `init` starts from."""
 
@@ -228,11 +244,34 @@ def ui(
 
 
 @app.command()
-def schema() -> None:
-    """Print the JSON schema of a study, for editors."""
-    from sweeper.study.file import study_schema
+def audit(
+    name: Annotated[AuditName, typer.Argument(metavar="proxy|pruning|seeds|health", show_default=False)],
+    file: File,
+    set_: Set = None,
+    as_json: AsJson = False,
+    workspace: Root = Path(".sweeper"),
+    tracking: Tracking = None,
+) -> None:
+    """Ask what a study's own means are worth; exit 1 when the gate fails, or cannot be judged."""
+    study = _study(file, set_)
+    from sweeper.audit import audit as make
 
-    typer.echo(json.dumps(study_schema(), indent=2))
+    found = make(name.value, study.name, _workspace(workspace, tracking, None))
+    typer.echo(found.json if as_json else found.text)
+    raise typer.Exit(0 if found.passed else 1)
+
+
+@app.command()
+def schema(
+    of: Annotated[SchemaOf, typer.Option("--of", help="What to describe.")] = SchemaOf.study,
+) -> None:
+    """Print the JSON schema of a study, for editors, or of guide.json, for programs."""
+    if of is SchemaOf.study:
+        from sweeper.study.file import study_schema as described
+    else:
+        from sweeper.render.schema import guide_schema as described
+
+    typer.echo(json.dumps(described(), indent=2))
 
 
 def main() -> None:

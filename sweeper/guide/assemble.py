@@ -17,6 +17,7 @@ from sweeper.guide.guidance import Guidance
 from sweeper.guide.health import cell_health, distances, rank_correlations
 from sweeper.guide.knobs import interaction, knobs
 from sweeper.guide.layout import grid_pages
+from sweeper.guide.next_study import next_study
 from sweeper.guide.outcomes import outcomes
 from sweeper.guide.prior_art import prior_art
 from sweeper.guide.protocol import ORDER, cost, protocol_items, provenance_items, recipe_items
@@ -37,7 +38,9 @@ def guidance(record: StudyRecord) -> Guidance:
     made = claims(known, seeds.planned)
     recommendation = recommend(known, made.settings)
     saturated = {one.key for one in main.cells if one.saturated}
-    tested = interaction(known, saturated)
+    pages = grid_pages(study, {one.key: one.cell for one in main.cells})
+    on_grid = {key for page in pages for row in page.keys for key in row if key}
+    tested = interaction(known, on_grid, saturated)
     health = cell_health(known, table) if table else ()
     found = Findings(
         record=record,
@@ -50,13 +53,11 @@ def guidance(record: StudyRecord) -> Guidance:
         recommendation=recommendation,
         controls=against_controls(known, made),
         interaction=tested,
-        knobs=knobs(known, saturated, tested),
+        knobs=knobs(known, on_grid, saturated, tested),
         proxy=proxy_audit(known),
         pruning=pruning_audit(known),
         known=known,
     )
-    pages = grid_pages(study, {one.key: one.cell for one in main.cells})
-    on_grid = {key for page in pages for row in page.keys for key in row}
     facts = [trial.facts for trial in record.trials if trial.facts]
     spent, depth = cost(record, known), study.recipe.model.depth
     return Guidance(
@@ -91,7 +92,7 @@ def guidance(record: StudyRecord) -> Guidance:
         rules=rules(found),
         prior_art=prior_art(main.cells, found.claims, depth),
         next_steps=next_steps(found),
-        next_study=None,
+        next_study=next_study(record, stages, found.claims, recommendation, seeds, spent),
         cost=spent,
         protocol=protocol_items(study, facts, seeds),
         provenance=provenance_items(record, facts),

@@ -30,7 +30,7 @@ def proxy_audit(known: Evidence) -> ProxyAudit:
     fresh = known.stages.get("confirm")
     full = _full_metric(known.study, fresh) if fresh else None
     if fresh is None or full is None:
-        says = "not measured: no finalist has a full metric; set recipe.eval.full_samples and run the confirm stage"
+        says = "no finalist has a full metric; set recipe.eval.full_samples and run the confirm stage"
         return ProxyAudit(gate=Gate(says=says))
     proxy_CS, full_CS = fresh.logs(), fresh.logs(full)
     both = np.isfinite(proxy_CS) & np.isfinite(full_CS)
@@ -81,7 +81,7 @@ def pruning_audit(known: Evidence) -> PruningAudit:
     """Ask of the settings that were spared from pruning at random: would the pruner have killed a best one?"""
     screen = known.stages.get("screen")
     if screen is None:
-        return PruningAudit(gate=Gate(says="not measured: there is no screen"))
+        return PruningAudit(gate=Gate(says="there is no screen"))
     audited = [key for key in screen.keys if screen.audited(key)]
     pruned = [key for key in screen.keys if "pruned" in screen.states(key)]
     total = len({*audited, *pruned})
@@ -92,7 +92,7 @@ def pruning_audit(known: Evidence) -> PruningAudit:
             why = "this study has no pruner"
         elif audited:
             why = "the audited settings have not finished"
-        return PruningAudit(pruned=total, audited=len(audited), gate=Gate(passed=None, says=f"not measured: {why}"))
+        return PruningAudit(pruned=total, audited=len(audited), gate=Gate(passed=None, says=why))
     rest = [key for key in screen.keys if known.cells[key].role != "control" and key not in pruned]
     measured = [screen.row[key] for key in rest if np.isfinite(screen.logs()[screen.row[key]]).any()]
     best = set(_best(screen, screen.logs(), measured))
@@ -156,7 +156,7 @@ def _tested(known: Evidence) -> int:
 
 def _seed_gate(sd: float | None, needed: int | None, planned: int, margin: float) -> Gate:
     if sd is None:
-        return Gate(says="not measured: no setting shares two seeds with the baseline")
+        return Gate(says="no setting shares two seeds with the baseline")
     wanted = "more than 1,000" if needed is None else str(needed)
     says = f"a gain of {percent(margin)} needs {wanted} fresh seeds, {planned} are planned"
     return Gate(passed=needed is not None and planned >= needed, says=says)
@@ -178,9 +178,7 @@ def health_audit(
     """Flag recommended settings that are saturated, or that grew the feature norm instead of spreading directions."""
     saturated = sum(one.saturated for one in cells)
     if recommendation is None or not health:
-        return HealthAudit(
-            saturated=saturated, settings=len(cells), gate=Gate(says="not measured: nothing to recommend")
-        )
+        return HealthAudit(saturated=saturated, settings=len(cells), gate=Gate(says="nothing to recommend"))
     members: Collection[str] = recommendation.members
     grown = {one.key for one in health if (number(one.norm_ratio) or 0.0) >= GROWN}
     flagged = [one for one in cells if one.key in members and (one.saturated or one.key in grown)]

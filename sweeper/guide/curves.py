@@ -50,5 +50,5 @@ def _curve(table: StageTable, key: str) -> tuple[CurvePoint, ...]:
             step=step, n=len(values), mean=float(values.mean()), low=float(values.min()), high=float(values.max())
         )
         for step, values in seen
-        if len(values)
+        if len(values) and np.isfinite(values.mean())
     )

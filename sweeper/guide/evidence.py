@@ -183,10 +183,10 @@ def number(value: object) -> float | None:
 def average(values: Matrix) -> float | None:
     """The mean of what was measured, or None where nothing was."""
     known = values[np.isfinite(values)]
-    return float(known.mean()) if known.size else None
+    return number(known.mean()) if known.size else None
 
 
 def spread(values: Matrix) -> float | None:
     """The standard deviation of what was measured; None below two values."""
     known = values[np.isfinite(values)]
-    return float(known.std(ddof=1)) if known.size > 1 else None
+    return number(known.std(ddof=1)) if known.size > 1 else None

@@ -40,9 +40,9 @@ class _Observations(NamedTuple):
         return len(set(self.knobs[name]))
 
 
-def interaction(known: Evidence, saturated: Collection[str]) -> Interaction:
-    """Test whether the best tau depends on the block, on the unsaturated settings that ran to their end."""
-    seen = _observe(known, saturated)
+def interaction(known: Evidence, on_grid: Collection[str], saturated: Collection[str]) -> Interaction:
+    """Test whether the best tau depends on the block, on the grid's unsaturated settings that ran to their end."""
+    seen = _observe(known, set(on_grid) - set(saturated))
     if seen.settings == 0:
         return Interaction(reason="every finished setting is saturated" if saturated else "no setting has finished")
     if min(seen.levels("block"), seen.levels("tau")) < 2:
@@ -54,9 +54,11 @@ def interaction(known: Evidence, saturated: Collection[str]) -> Interaction:
     return Interaction(f=f, df=df, df_residual=rest, p=p, rejects=p < REJECTED, settings=seen.settings)
 
 
-def knobs(known: Evidence, saturated: Collection[str], tested: Interaction) -> tuple[Knob, ...]:
+def knobs(
+    known: Evidence, on_grid: Collection[str], saturated: Collection[str], tested: Interaction
+) -> tuple[Knob, ...]:
     """Compare the levels of every knob that varies; block and tau only where no interaction was found."""
-    healthy, everything = _observe(known, saturated), _observe(known, ())
+    healthy, everything = _observe(known, set(on_grid) - set(saturated)), _observe(known, on_grid)
     found = []
     for name in ("block", "lambda", "tau", "variant"):
         seen = healthy if name in ("block", "tau") else everything
@@ -94,9 +96,9 @@ def _said(known: Evidence, level: Hashable) -> str:
     return f"{level:g}" if isinstance(level, float) else str(level)
 
 
-def _observe(known: Evidence, left_out: Collection[str]) -> _Observations:
+def _observe(known: Evidence, wanted: Collection[str]) -> _Observations:
     main = known.main
-    rows = [] if main is None else [key for key in main.keys if _is_seen(known, main, key) and key not in left_out]
+    rows = [] if main is None else [key for key in main.keys if key in wanted and _is_whole(main, key)]
     y, seeds, cells = [], [], []
     logs = main.logs() if main else np.empty((0, 0))
     for key in rows:
@@ -119,8 +121,6 @@ def _observe(known: Evidence, left_out: Collection[str]) -> _Observations:
     )
 
 
-def _is_seen(known: Evidence, main: StageTable, key: str) -> bool:
-    """Whether a setting of the study's own grid ran to its end on every seed: a stopped one has no score."""
-    cell = known.cells[key]
-    whole = set(main.states(key)) == {"complete"} and not main.audited(key)
-    return cell.role == "grid" and whole and cell.dispersion.tau_units == known.study.space.tau_units
+def _is_whole(main: StageTable, key: str) -> bool:
+    """Whether a setting ran to its end on every seed: a stopped one has no score, and the rest of it are lucky."""
+    return set(main.states(key)) == {"complete"} and not main.audited(key)

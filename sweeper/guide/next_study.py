@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import textwrap
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -15,7 +14,6 @@ from sweeper.guide.statements import Claim, NextStudy, Recommendation
 from sweeper.plan import size
 from sweeper.records import StudyRecord
 from sweeper.study import Axis, Confirm, Range, Study, values
-from sweeper.study.file import to_yaml
 
 TOP = 3
 MOST_SEEDS = 50
@@ -24,7 +22,6 @@ UNDECIDED = ("suggestive", "no evidence either way")
 SMALLEST, LARGEST = 1e-6, 1e6  # of lambda and tau, as the trainer takes them
 STEEPEST = 10.0  # the widest step beyond an edge
 RELATIVE_TAUS = (0.5, 1.0, 2.0)
-COLUMNS = 118
 NUMBERS = {1: "lowest setting", 2: "lowest two settings", 3: "lowest three settings"}
 
 
@@ -249,7 +246,8 @@ def _written(
     each = _seconds_each(record, spent)
     return NextStudy(
         file=file,
-        yaml=_header(record.study.name, study.name, aims) + to_yaml(study),
+        follows=record.study.name,
+        study=study,
         aims=aims,
         trials=trials,
         seconds=None if each is None else trials * each,
@@ -264,16 +262,3 @@ def _seconds_each(record: StudyRecord, spent: Cost) -> float | None:
         if trial.rungs
     )
     return spent.wall_s / done if done and spent.wall_s else None
-
-
-def _header(before: str, name: str, aims: Iterable[str]) -> str:
-    lines = [f"Follows the study {before}, which left this open:"]
-    for aim in aims:
-        # A label may hold what no YAML comment may.
-        plain = "".join(sign if sign.isprintable() else " " for sign in aim)
-        lines += textwrap.wrap(plain, COLUMNS, initial_indent="- ", subsequent_indent="  ")
-    if name == before:
-        lines.append("It has the same name: in the same workspace `sweeper run` measures only what is new in it.")
-    else:
-        lines.append("Its seeds were not used before, so its claims stand by themselves; do not pool the figures.")
-    return "".join(f"# {line}\n" for line in lines) + "\n"

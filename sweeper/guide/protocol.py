@@ -19,8 +19,8 @@ ORDER: tuple[TrialState, ...] = ("complete", "pruned", "diverged", "failed", "ru
 PRUNERS = {
     "none": "none: every trial runs to its end",
     "race": "race: whole settings, over all seeds together, never the baseline, only after half of the steps and only "
-    "when clearly behind the second best: by more than chance allows on the seeds they share (Student's t at the tail of "
-    "three standard errors), and before the end also by more than finished trials changed places since that rung",
+    "when clearly behind the second best: by more than chance allows on the seeds they share (Student's t at the tail "
+    "of three standard errors), and before the end also by more than finished trials changed places since that rung",
     "median": "Optuna's MedianPruner, trial by trial: stopped when worse than the median at its rung",
     "halving": "Optuna's SuccessiveHalvingPruner, trial by trial: the better half of each rung goes on",
     "hyperband": "Optuna's HyperbandPruner, trial by trial: several halvings side by side",

@@ -35,7 +35,8 @@ def recommend(known: Evidence, claims: Sequence[Claim]) -> Recommendation | None
         members=tuple(sorted(members, key=lambda key: _simplicity(known, key))),
         first=first,
         why=why,
-        unique=len(members) == len(_members(known, eligible, claims, UNIQUE_ALPHA, UNIQUE_ALPHA)) == 1,
+        # A screen alone names no best.
+        unique=bool(claims) and len(members) == len(_members(known, eligible, claims, UNIQUE_ALPHA, UNIQUE_ALPHA)) == 1,
         stopped=len(compared) - len(eligible),
     )
 
@@ -52,7 +53,8 @@ def _members(
     for stage in known.stages.values():
         # A stage that is not finished takes nobody out: its seeds were not all looked at.
         if stage.stage == "screen" or claims:
-            left -= _worse(stage, [key for key in eligible if key in stage.row], alpha)
+            left -= _worse(stage, [key for key in eligible if key in stage.row], alpha) - {BASELINE}
+    # Whether lambda 0 is beaten is for the claims to say, and for nothing else.
     strong = [claim for claim in claims if claim.p is not None and claim.p <= claim_alpha]
     left -= {claim.key for claim in strong if claim.standing == "confirmed hurts"}
     if any(claim.standing == "confirmed helps" for claim in strong):

@@ -62,7 +62,7 @@ def _lambda(found: Findings) -> Iterator[Rule]:
     lam, claim = min(hurts, key=lambda pair: pair[0])
     above = [one for one in found.main.cells if one.cell.dispersion.lam >= lam and one.change]
     worse = [one for one in above if one.change and one.change.mean > 0]
-    if above and len(worse) == len(above):
+    if len(worse) == len(above) > 1:
         yield Rule(
             rule=f"Keep lambda below {lam:g}",
             evidence=f"{claim.label} {claimed(claim)} fresh seeds; all {counted(len(above), 'setting')} screened at "
@@ -81,13 +81,13 @@ def _set(found: Findings) -> Iterator[Rule]:
         yield Rule(
             rule=f"The single best is {names[0]}",
             evidence=f"every other setting is shown to be worse{stopped}",
-            grade="confirmed" if found.claims else "screening",
+            grade="confirmed",
         )
     elif len(names) > 1:
         yield Rule(
             rule=f"Choose among {listed(names, 6)}; {names[0]} is the simplest",
             evidence=f"{len(names)} of {len(found.main.cells) + 1} are not shown to be worse than another{stopped}",
-            grade="suggestive" if found.claims else "screening",
+            grade="95 % set",
         )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from sweeper.guide.results import Change
+from sweeper.study import Study
 from trainer.recipe import Frozen
 
 Direction = Literal["lower", "higher"]
@@ -12,7 +13,7 @@ Direction = Literal["lower", "higher"]
 Standing = Literal[
     "confirmed helps", "confirmed hurts", "equivalent", "suggestive", "no evidence either way", "not comparable"
 ]
-Grade = Literal["confirmed", "equivalent", "suggestive", "screening", "none"]
+Grade = Literal["confirmed", "equivalent", "95 % set", "suggestive", "screening", "none"]
 VerdictKind = Literal[
     "nothing measured",
     "no baseline",
@@ -125,10 +126,11 @@ class Verdict(Frozen):
 
 
 class NextStudy(Frozen):
-    """A study that would settle what is open, as YAML, and what it costs; `file` is beside the guide."""
+    """A study that would settle what the study `follows` left open, and what it costs; `file` lies beside the guide."""
 
     file: str
-    yaml: str
+    follows: str
+    study: Study
     aims: tuple[str, ...]
     trials: int
     seconds: float | None

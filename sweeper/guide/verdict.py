@@ -78,8 +78,9 @@ def _headline(found: Findings) -> tuple[VerdictKind, str]:
         return "helps", f"{says}."
     tested = [claim for claim in found.claims if claim.change]
     if hurts and len(hurts) == len(found.claims):
-        word = "it" if len(hurts) == 1 else f"all {len(hurts)} tested {on}"
-        return "hurts", f"No setting helps here: {word} {'is' if len(hurts) == 1 else 'are'} confirmed to hurt."
+        if len(hurts) == 1:
+            return "hurts", f"The setting tested does not help: it is confirmed to hurt, {on}."
+        return "hurts", f"None of the {len(hurts)} settings tested helps: all are confirmed to hurt, {on}."
     if tested and all(claim.within_margin for claim in found.claims):
         margin = percent(found.seeds.margin)
         return "equivalent", f"No setting matters: all tested {on} are equivalent to lambda 0 within {margin}."
@@ -131,7 +132,7 @@ def _undecided(found: Findings) -> str:
         ended = sum(count for state, count in states if state in FINAL_STATES)
         return (
             f"Confirming, no claim yet: {counted(ended, 'trial')} on fresh seeds ended; claims wait for all of them, "
-            "since stopping at a pleasant moment would be cheating."
+            "for stopping when they please would bias them."
         )
     tried, seeds = counted(len(found.main.cells), "setting"), counted(len(found.main.seeds), "seed")
     return f"Screening, no claim: {tried} on {seeds} can show what to look at next, not what helps."
@@ -145,8 +146,9 @@ def _screened(found: Findings) -> tuple[str, ...]:
     total = above + below + around
     lines = []
     if total:
+        have = "has" if above == 1 else "have"
         lines.append(
-            f"Screen: of {counted(total, 'setting')}, {above:,} have a 95 % interval wholly above the "
+            f"Screen: of {counted(total, 'setting')}, {above:,} {have} a 95 % interval wholly above the "
             f"baseline (worse), {below:,} wholly below, {around:,} around it; "
             f"with no effect at all about {_expected(total)} would miss it by chance."
         )
@@ -219,7 +221,8 @@ def _set(found: Findings) -> tuple[str, ...]:
     if chosen.unique:
         return (f"Single best: {names[0]}; every other setting is shown to be worse.",)
     if len(names) == 1:
-        return (f"Not shown to be worse than another: {names[0]} alone, but not surely enough to call it the best.",)
+        why = "but not surely enough to call it the best" if found.claims else "but a screen names no best"
+        return (f"Not shown to be worse than another: {names[0]} alone, {why}.",)
     return (f"Cannot be told apart from the best: {listed(names, 6)}; {names[0]} is the simplest.",)
 
 

@@ -17,6 +17,7 @@ from sweeper.records import StudyRecord
 from sweeper.render.claim_tables import ranking
 from sweeper.render.html import render_html
 from sweeper.render.latex import render_latex
+from sweeper.render.next_study import next_yaml
 from sweeper.render.plots import Plot, draw
 from sweeper.render.sections import guide_tables, is_grid
 from sweeper.render.table import prose, to_markdown
@@ -53,7 +54,7 @@ def _write_next(guide: Guidance, folder: Path) -> None:
     for old in folder.glob("*.yaml"):
         old.unlink()
     if guide.next_study:
-        (folder / guide.next_study.file).write_text(guide.next_study.yaml, encoding="utf-8")
+        (folder / guide.next_study.file).write_text(next_yaml(guide.next_study), encoding="utf-8")
 
 
 def render_markdown(guide: Guidance, plots: Mapping[str, Plot]) -> str:
@@ -69,6 +70,7 @@ def render_markdown(guide: Guidance, plots: Mapping[str, Plot]) -> str:
     environment.filters.update(
         prose=prose,
         md=to_markdown,
+        yaml=next_yaml,
         ranking=ranking,
         metric=numerals.metric_name,
         percent=numerals.percent,

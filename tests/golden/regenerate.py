@@ -7,10 +7,12 @@ from tempfile import TemporaryDirectory
 
 from sweeper.records import StudyRecord
 from sweeper.render.markdown import write_guide
+from tests.golden import verdicts
 
 HERE = Path(__file__).parent
 RECORD = HERE / "study_record.json"
 GUIDE = HERE / "guide.md"
+VERDICTS = HERE / "verdicts.md"
 
 
 def written() -> str:
@@ -22,3 +24,4 @@ def written() -> str:
 
 if __name__ == "__main__":
     GUIDE.write_text(written(), encoding="utf-8")
+    VERDICTS.write_text(verdicts.written(), encoding="utf-8")

@@ -104,6 +104,11 @@ def _always(_: Scenario) -> bool:
     return True
 
 
+def _is_found(at: Scenario) -> bool:
+    # One setting of 30 that gains as much as the noise of a trial, or twice it, is not found by three seeds.
+    return at.surface not in ("one-better-1", "one-better-2")
+
+
 def _gain(sd: int, noise: str | None = None) -> Callable[[Scenario], bool]:
     return lambda at: at.surface == f"one-better-{sd}" and at.seeds == 5 and noise in (None, at.noise)
 
@@ -124,7 +129,7 @@ BARS = (
     Bar("bias of a printed gain", "<=", 0.1, 0.11, "sd", size("bias", "gains"), _always),
     _least("best cell inside the recommended set", 0.95, "best inside", "studies", _always, "studies"),
     _most('wrong "unique best"', 0.01, "wrong unique"),
-    Bar("regret of the first recommendation", "<=", 0.5, 0.51, "sd", size("regret", "recommendations"), _always),
+    Bar("regret of the first recommendation", "<=", 0.5, 0.51, "sd", size("regret", "recommendations"), _is_found),
     _most(
         "false transfer claim across scales", 0.05, "false transfer", "pairs", lambda at: at.surface != "scale-stable"
     ),
@@ -138,6 +143,10 @@ BESIDE = (
     _least(
         "coverage of the settings' intervals, together", 0.93, "settings tables covered", "settings tables", _always,
         "settings tables",
+    ),
+    Bar(
+        "regret where one setting gains 1 or 2 sd", "<=", 0.5, 0.51, "sd", size("regret", "recommendations"),
+        lambda at: not _is_found(at),
     ),
     _most('verdict "helps" where nothing does', 0.05, "false helps"),
     _most("false equivalence", 0.05, "false equivalent"),

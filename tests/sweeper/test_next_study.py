@@ -17,6 +17,7 @@ from sweeper.guide.statements import Claim, NextStudy, Recommendation, Standing
 from sweeper.plan import cells as planned_cells
 from sweeper.plan import confirm_trials, screen_trials
 from sweeper.records import Cell, Stage, StudyRecord, TrialState
+from sweeper.render.next_study import next_yaml
 from sweeper.study import Study
 from sweeper.study.file import read_study
 from sweeper.study.fingerprint import changed_fields
@@ -92,7 +93,7 @@ class Case:
 
 def reread(found: NextStudy, folder: Path) -> Study:
     path = folder / found.file
-    path.write_text(found.yaml, encoding="utf-8")
+    path.write_text(next_yaml(found), encoding="utf-8")
     return read_study(path)
 
 
@@ -157,6 +158,8 @@ def test_settings_that_make_a_grid_are_written_as_one(tmp_path):
     pairs = [(setting((block,), 0.01, tau), "suggestive") for block in (0, 1) for tau in (0.5, 1.0)]
     _, study = Case(study_with()).claims(*pairs).written(tmp_path)  # type: ignore[arg-type]
     assert study.cells == ()
+    assert study.confirm is not None
+    assert study.confirm.top == 4
     assert knobs(study) == {((block,), 0.01, tau) for block in (0, 1) for tau in (0.5, 1.0)}
 
 
@@ -196,6 +199,12 @@ def test_a_marked_setting_keeps_its_mark_and_controls_stay(tmp_path):
     _, study = case.claims((OPEN, "suggestive"), (marked, "suggestive")).written(tmp_path)
     assert [cell.label for cell in study.cells] == ["paper's default"]
     assert study.controls == case.study.controls
+
+
+def test_a_mark_longer_than_a_label_may_be_is_cut(tmp_path):
+    marked = setting((1,), 0.1, 1.0, "m" * 200)
+    _, study = Case(study_with(), [OPEN, marked]).claims((OPEN, "suggestive"), (marked, "suggestive")).written(tmp_path)
+    assert [cell.label for cell in study.cells] == ["m" * 80]
 
 
 # The edge
@@ -413,7 +422,7 @@ def test_names_count_on_and_stay_within_their_length(name, after):
 def test_the_file_begins_with_what_it_follows_and_why(tmp_path):
     case = Case(study_with()).claims((OPEN, "suggestive"))
     found, study = case.written(tmp_path)
-    comment = list(itertools.takewhile(lambda line: line.startswith("#"), found.yaml.splitlines()))
+    comment = list(itertools.takewhile(lambda line: line.startswith("#"), next_yaml(found).splitlines()))
     assert comment[0] == "# Follows the study block_temp, which left this open:"
     assert found.aims[0].split(" (")[0] in " ".join(comment)
     assert found.file == f"{study.name}.yaml"

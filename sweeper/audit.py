@@ -1,0 +1,75 @@
+"""`sweeper audit`: one of a guide's audits by itself, as a table and a gate that a script can ask."""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+from sweeper.guide.assemble import guidance
+from sweeper.guide.audits import HealthAudit, ProxyAudit, PruningAudit, SeedAudit
+from sweeper.guide.guidance import Guidance
+from sweeper.guide.numerals import MISSING, figure, metric_name, percent, share
+from sweeper.ledger import read_study
+from sweeper.render.claim_tables import passed, proxy_table, pruning_table, ranking
+from sweeper.render.table import Table, to_markdown
+from sweeper.render.tables import health_table, table
+from sweeper.workspace import Workspace
+
+AuditName = Literal["proxy", "pruning", "seeds", "health"]
+
+
+class Audited(NamedTuple):
+    """An audit as text, as JSON, and whether its gate passes; one that could not be made does not."""
+
+    text: str
+    json: str
+    passed: bool
+
+
+def audit(name: AuditName, study_name: str, workspace: Workspace) -> Audited:
+    """Make one audit of a recorded study. Raises StudyError where nothing is recorded, SetupError without a store."""
+    guide = guidance(read_study(workspace.tracking_uri, study_name))
+    models: dict[AuditName, ProxyAudit | PruningAudit | SeedAudit | HealthAudit] = {
+        "proxy": guide.proxy,
+        "pruning": guide.pruning,
+        "seeds": guide.seeds,
+        "health": guide.health_audit,
+    }
+    model, gate = models[name], models[name].gate
+    parts = [f"{name} {passed(gate)}: {gate.says}", *filter(None, map(to_markdown, _tables(name, guide)))]
+    return Audited("\n\n".join(parts), model.model_dump_json(indent=2), gate.passed is True)
+
+
+def _tables(name: AuditName, guide: Guidance) -> tuple[Table, ...]:
+    if name == "proxy":
+        agree = (("over trials", ranking(guide.proxy.trials)), ("over arms", ranking(guide.proxy.arms)))
+        return (table(("Spearman's rho [95 %]", ""), agree if guide.proxy.full else ()), proxy_table(guide))
+    if name == "pruning":
+        return (_pruning(guide), pruning_table(guide))
+    return (_seeds(guide),) if name == "seeds" else (health_table(guide),)
+
+
+def _pruning(guide: Guidance) -> Table:
+    found = guide.pruning
+    rows = [
+        ("settings stopped, or audited instead", str(found.pruned)),
+        ("audited: ran to their end", str(found.audited)),
+        ("of those, possibly the best", str(found.killed)),
+        ("share, 95 %", MISSING if found.low is None else f"{share(found.low)} to {share(found.high)}"),
+    ]
+    return table(("pruning", ""), rows)
+
+
+def _seeds(guide: Guidance) -> Table:
+    found = guide.seeds
+    rows = [
+        ("spread between training seeds (baseline)", share(found.baseline_sd)),
+        ("spread between sampling seeds", share(found.sampling_sd)),
+        (f"spread of paired differences, {found.cells} settings", share(found.difference_sd)),
+        ("correlation with the baseline over seeds", figure(found.pairing)),
+        ("width of a paired interval / unpaired", figure(found.width_ratio)),
+        (f"seeds for a gain of {percent(found.margin)}", MISSING if found.needed is None else str(found.needed)),
+        ("fresh seeds planned", str(found.planned)),
+        ("gain they show", share(found.detectable)),
+        *((f"seeds for {effect:g} sd", MISSING if n is None else str(n)) for effect, n in found.for_effects),
+    ]
+    return table((f"log {metric_name(guide.objective)}, 80 % power", ""), rows)

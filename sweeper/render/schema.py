@@ -1,0 +1,13 @@
+"""The published JSON schema of guide.json."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sweeper.guide.guidance import Guidance
+
+
+def guide_schema() -> dict[str, Any]:
+    """Return the JSON schema of guide.json; what it holds is told by the models of `sweeper.guide`."""
+    schema = Guidance.model_json_schema(mode="serialization")
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "guide.json", **schema}
