@@ -11,7 +11,7 @@ from sweeper.guide.claims import claims
 from sweeper.guide.contrast import changes
 from sweeper.guide.controls import against_controls
 from sweeper.guide.curves import highlights
-from sweeper.guide.evidence import BASELINE, STAGES, Evidence, StageTable, average, evidence, spread
+from sweeper.guide.evidence import BASELINE, STAGES, Evidence, StageTable, average, evidence, means, spreads
 from sweeper.guide.findings import SATURATED, Findings, unstopped
 from sweeper.guide.guidance import Guidance
 from sweeper.guide.health import cell_health, distances, rank_correlations
@@ -108,7 +108,11 @@ def _stage(known: Evidence, table: StageTable) -> StageResult:
     # Fresh intervals are read together; a screen's are many, and each stands for itself.
     arms = sum(key != BASELINE for key in table.keys)
     change = changes(table, together=arms if table.stage == "confirm" else 1)
-    results = [_cell_result(known, table, key, change.get(key)) for key in table.keys]
+    scores = table.scores()
+    moments = zip(means(scores), spreads(scores), np.isfinite(scores).sum(axis=1), strict=True)
+    results = [
+        _cell_result(known, table, key, found, change.get(key)) for key, found in zip(table.keys, moments, strict=True)
+    ]
     return StageResult(
         stage=table.stage,
         seeds=table.seeds,
@@ -118,18 +122,21 @@ def _stage(known: Evidence, table: StageTable) -> StageResult:
     )
 
 
-def _cell_result(known: Evidence, table: StageTable, key: str, change: Change | None) -> CellResult:
+def _cell_result(
+    known: Evidence, table: StageTable, key: str, moments: tuple[float | None, float | None, int], change: Change | None
+) -> CellResult:
     row, states = table.row[key], Counter(table.states(key))
-    scores, floor = table.scores()[row], average(table.last("floor_share")[row])
-    pruned_at = table.step_cs[row][table.in_state("pruned")[row]]
+    mean, sd, n = moments
+    floor = average(table.last("floor_share")[row])
+    pruned_at = table.step_cs[row][table.pruned_cs[row]]
     stopped = pruned_at[pruned_at > 0]
     return CellResult(
         key=key,
         cell=known.cells[key],
         states={state: states[state] for state in ORDER if states[state]},
-        n=int(np.isfinite(scores).sum()),
-        mean=average(scores),
-        sd=spread(scores),
+        n=int(n),
+        mean=mean,
+        sd=sd,
         stopped_at=int(stopped.max()) if len(stopped) else None,
         not_started=len(pruned_at) - len(stopped),
         floor_share=floor,

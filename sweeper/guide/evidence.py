@@ -50,14 +50,34 @@ class StageTable:
         """Whether the pruner would have stopped this cell, which ran on."""
         return any(trial.audited for trial in self.trials[self.row[key]] if trial)
 
-    def in_state(self, state: TrialState) -> Mask:
-        """Which trials are in this state, [C, S]."""
+    def _in_state(self, state: TrialState) -> Mask:
         return np.array([[trial is not None and trial.state == state for trial in row] for row in self.trials])
 
     @cached_property
     def complete_cs(self) -> Mask:
         """Which trials are complete, [C, S]."""
-        return self.in_state("complete")
+        return self._in_state("complete")
+
+    @cached_property
+    def pruned_cs(self) -> Mask:
+        """Which trials were pruned, [C, S]."""
+        return self._in_state("pruned")
+
+    def furthest(self, metric: str) -> list[float | None]:
+        """A metric's mean over the trials that came furthest, cell by cell; None where they lack it."""
+        if metric not in self._furthest:
+            step_CS = self.step_cs
+            here_CS = step_CS == step_CS.max(axis=1, keepdims=True)
+            self._furthest[metric] = means(np.where(here_CS, self.last(metric), np.nan))
+        return self._furthest[metric]
+
+    @cached_property
+    def _logs(self) -> dict[str, Matrix]:
+        return {}
+
+    @cached_property
+    def _furthest(self) -> dict[str, list[float | None]]:
+        return {}
 
     def last(self, metric: str) -> Matrix:
         """A metric at the last rung of every trial, [C, S]."""
@@ -83,8 +103,11 @@ class StageTable:
 
     def logs(self, metric: str | None = None) -> Matrix:
         """The logarithm of `scores`; NaN where that is not positive."""
-        scores = self.scores(metric)
-        return np.log(np.where(scores > 0, scores, np.nan))
+        name = metric or self.objective
+        if name not in self._logs:
+            scores = self.scores(name)
+            self._logs[name] = np.log(np.where(scores > 0, scores, np.nan))
+        return self._logs[name]
 
     @cached_property
     def _nothing(self) -> Matrix:
@@ -178,6 +201,26 @@ def number(value: object) -> float | None:
     """A finite float, or None for anything that cannot be printed."""
     found = float(value) if isinstance(value, int | float | np.number) else float("nan")
     return found if np.isfinite(found) else None
+
+
+def means(values_CS: Matrix) -> list[float | None]:
+    """The mean of every row over what was measured, None where nothing was."""
+    known_CS = np.isfinite(values_CS)
+    n_C = known_CS.sum(axis=1)
+    with np.errstate(over="ignore"):
+        mean_C = np.where(known_CS, values_CS, 0.0).sum(axis=1) / np.maximum(n_C, 1)
+    return [float(mean) if n and np.isfinite(mean) else None for n, mean in zip(n_C, mean_C, strict=True)]
+
+
+def spreads(values_CS: Matrix) -> list[float | None]:
+    """The standard deviation of every row over what was measured; None below two values."""
+    known_CS = np.isfinite(values_CS)
+    n_C = known_CS.sum(axis=1)
+    with np.errstate(over="ignore", invalid="ignore"):
+        mean_C = np.where(known_CS, values_CS, 0.0).sum(axis=1) / np.maximum(n_C, 1)
+        square_CS = np.where(known_CS, values_CS - mean_C[:, None], 0.0) ** 2
+        sd_C = np.sqrt(square_CS.sum(axis=1) / np.maximum(n_C - 1, 1))
+    return [float(sd) if n > 1 and np.isfinite(sd) else None for n, sd in zip(n_C, sd_C, strict=True)]
 
 
 def average(values: Matrix) -> float | None:

@@ -26,10 +26,10 @@ def _one(known: Evidence, table: StageTable, key: str) -> CellHealth:
     return CellHealth(
         key=key,
         step=step,
-        floor_share=_here(table, key, step, "floor_share"),
-        floor_distance=_here(table, key, step, "floor_distance"),
+        floor_share=_here(table, key, "floor_share"),
+        floor_distance=_here(table, key, "floor_distance"),
         norm_ratio=_mean(_ratio(table, key, step, f"{NORM}.block_{block}") for block in blocks),
-        effective_rank=_mean(_here(table, key, step, f"{RANK}.block_{block}") for block in blocks),
+        effective_rank=_mean(_here(table, key, f"{RANK}.block_{block}") for block in blocks),
         rank_ratio=_mean(_ratio(table, key, step, f"{RANK}.block_{block}") for block in blocks),
     )
 
@@ -38,14 +38,12 @@ def _furthest(table: StageTable, key: str) -> int:
     return int(table.step_cs[table.row[key]].max())
 
 
-def _here(table: StageTable, key: str, step: int, metric: str) -> float | None:
-    """Average over the trials whose last step this is."""
-    row = table.row[key]
-    return average(np.where(table.step_cs[row] == step, table.last(metric)[row], np.nan))
+def _here(table: StageTable, key: str, metric: str) -> float | None:
+    return table.furthest(metric)[table.row[key]]
 
 
 def _ratio(table: StageTable, key: str, step: int, metric: str) -> float | None:
-    here, base = _here(table, key, step, metric), _baseline(table, step, metric)
+    here, base = _here(table, key, metric), _baseline(table, step, metric)
     return None if here is None or not base else number(here / base)
 
 
@@ -64,9 +62,9 @@ def block_health(table: StageTable, key: str, depth: int) -> tuple[BlockHealth, 
     found = (
         BlockHealth(
             block=block,
-            feature_norm=_here(table, key, step, f"{NORM}.block_{block}"),
+            feature_norm=_here(table, key, f"{NORM}.block_{block}"),
             norm_ratio=_ratio(table, key, step, f"{NORM}.block_{block}"),
-            effective_rank=_here(table, key, step, f"{RANK}.block_{block}"),
+            effective_rank=_here(table, key, f"{RANK}.block_{block}"),
         )
         for block in range(depth if step else 0)
     )
@@ -77,8 +75,7 @@ def distances(table: StageTable, depth: int) -> tuple[float | None, ...]:
     """Give the baseline's median pairwise distance after each block at its last step, in the units of tau."""
     if BASELINE not in table.row:
         return (None,) * depth
-    step = _furthest(table, BASELINE)
-    return tuple(_here(table, BASELINE, step, f"{DISTANCE}.block_{block}") for block in range(depth))
+    return tuple(_here(table, BASELINE, f"{DISTANCE}.block_{block}") for block in range(depth))
 
 
 def rank_correlations(health: Iterable[CellHealth], means: Mapping[str, float]) -> tuple[RankCorrelation, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from sweeper.guide.evidence import Evidence, average, spread
+from sweeper.guide.evidence import Evidence, means, spreads
 from sweeper.guide.results import Outcome, OutcomeRow, StageResult
 
 OUTCOMES = ("val_loss", "kid", "precision", "recall", "nearest_train_ratio")
@@ -16,18 +16,20 @@ def outcomes(known: Evidence, main: StageResult) -> tuple[OutcomeRow, ...]:
     if table is None:
         return ()
     scores = {metric: table.scores(metric) for name in OUTCOMES for metric in table.metrics if _is_metric(metric, name)}
+    columns = {
+        metric: (means(values), spreads(values), np.isfinite(values).sum(axis=1)) for metric, values in scores.items()
+    }
     rows = []
     for one in (main.baseline, *main.rows):
-        if one is None:
-            continue
-        values = {metric: scores[metric][table.row[one.key]] for metric in scores}
+        row = table.row[one.key] if one else 0
         found = tuple(
-            Outcome(metric=metric, mean=mean, sd=spread(part), n=int(np.isfinite(part).sum()))
-            for metric, part in values.items()
-            if (mean := average(part)) is not None
+            Outcome(metric=metric, mean=mean, sd=sd[row], n=int(n[row]))
+            for metric, (mean_C, sd, n) in columns.items()
+            if (mean := mean_C[row]) is not None
         )
-        rows.append(OutcomeRow(key=one.key, label=one.cell.label, outcomes=found))
-    return tuple(row for row in rows if row.outcomes)
+        if one and found:
+            rows.append(OutcomeRow(key=one.key, label=one.cell.label, outcomes=found))
+    return tuple(rows)
 
 
 def _is_metric(metric: str, name: str) -> bool:

@@ -20,7 +20,7 @@ def recommend(known: Evidence, claims: Sequence[Claim]) -> Recommendation | None
     """Find the set and the one to take from it; None without a baseline and a setting to choose between.
 
     The screen takes out what it shows to be worse than another cell, and then the fresh seeds do; what was stopped,
-    diverged or was only audited is out as well. The chance that the best one is lost adds up over both.
+    was only audited, or diverged as often as not is out as well. The chance to lose the best one adds up over both.
     """
     main = known.main
     if main is None or BASELINE not in main.row:
@@ -36,14 +36,18 @@ def recommend(known: Evidence, claims: Sequence[Claim]) -> Recommendation | None
         first=first,
         why=why,
         # A screen alone names no best.
-        unique=bool(claims) and len(members) == len(_members(known, eligible, claims, UNIQUE_ALPHA, UNIQUE_ALPHA)) == 1,
+        unique=bool(claims)
+        and len(members) == 1
+        and len(_members(known, eligible, claims, UNIQUE_ALPHA, UNIQUE_ALPHA)) == 1,
         stopped=len(compared) - len(eligible),
     )
 
 
 def _is_eligible(table: StageTable, key: str) -> bool:
+    """Whether a cell was not stopped, and came through more often than it diverged: one bad seed is no verdict."""
     states = table.states(key)
-    return "complete" in states and not {"pruned", "diverged"} & set(states) and not table.audited(key)
+    sound = states.count("complete") > states.count("diverged")
+    return sound and "pruned" not in states and not table.audited(key)
 
 
 def _members(

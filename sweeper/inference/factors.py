@@ -55,8 +55,8 @@ def interaction(
 
 def effect(y_N: Vector, blocks: Sequence[Sequence[Hashable]], factor: Factor) -> FTest | None:
     """Test whether a factor does anything beside additive `blocks` (seeds, other factors)."""
-    reduced = _join(*(_dummies(block) for block in blocks))
-    full = _join(reduced, _dummies(factor.levels))
+    reduced = _join(_ones(len(y_N)), *(_dummies(block)[:, 1:] for block in blocks))
+    full = _join(reduced, _dummies(factor.levels)[:, 1:])
     return None if full.shape[1] > MOST_COLUMNS else _compare(y_N, reduced, full)
 
 
@@ -89,6 +89,10 @@ def levels(y_N: Vector, blocks: Sequence[Sequence[Hashable]], factor: Factor, al
 def _dummies(levels_N: Sequence[Hashable], known: Sequence[Hashable] | None = None) -> Design:
     place = {level: i for i, level in enumerate(known or dict.fromkeys(levels_N))}
     return np.asarray(np.eye(len(place))[[place[level] for level in levels_N]])
+
+
+def _ones(count: int) -> Design:
+    return np.ones((count, 1))
 
 
 def _join(*parts: Design) -> Design:

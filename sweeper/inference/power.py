@@ -6,8 +6,7 @@ import functools
 
 import numpy as np
 from scipy.optimize import brentq
-from scipy.special import stdtrit
-from scipy.stats import nct
+from scipy.special import nctdtr, stdtrit
 
 MOST_SEEDS = 1000
 
@@ -19,8 +18,8 @@ def power(log_gain: float, sd: float, n: int, alpha: float) -> float:
     """
     if sd <= 0:
         return 1.0
-    chance = float(nct.sf(stdtrit(n - 1, 1 - alpha), n - 1, log_gain / sd * np.sqrt(n)))
-    # scipy 1.17's noncentral t returns nan far out, where the gain dwarfs the noise.
+    chance = 1 - float(nctdtr(n - 1, log_gain / sd * np.sqrt(n), stdtrit(n - 1, 1 - alpha)))
+    # scipy's noncentral t may return nan far out, where the gain dwarfs the noise.
     return chance if np.isfinite(chance) else 1.0
 
 

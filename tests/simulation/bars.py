@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Literal, NamedTuple
 
 from scipy.stats import beta, binom, norm
 
-from tests.simulation.worlds import Scenario
+from tests.simulation.worlds import NOISES, Scenario
 
 Figures = Mapping[str, float]
 Tallies = Mapping[Scenario, Figures]
@@ -109,8 +109,8 @@ def _is_found(at: Scenario) -> bool:
     return at.surface not in ("one-better-1", "one-better-2")
 
 
-def _gain(sd: int, noise: str | None = None) -> Callable[[Scenario], bool]:
-    return lambda at: at.surface == f"one-better-{sd}" and at.seeds == 5 and noise in (None, at.noise)
+def _gain(sd: int, noises: Collection[str] = NOISES) -> Callable[[Scenario], bool]:
+    return lambda at: at.surface == f"one-better-{sd}" and at.seeds == 5 and at.noise in noises
 
 
 def _most(name: str, bar: float, count: str, of: str = "studies", applies: Callable[[Scenario], bool] = _always) -> Bar:
@@ -133,13 +133,14 @@ BARS = (
     _most(
         "false transfer claim across scales", 0.05, "false transfer", "pairs", lambda at: at.surface != "scale-stable"
     ),
-    _least("power at a gain of 3 sd, 5 fresh seeds", 0.8, "power", "studies", _gain(3), "studies"),
-)
+    _least(
+        "power at a gain of 3 sd, 5 fresh seeds, seed correlation 0 and .5", 0.8, "power", "studies",
+        _gain(3, ("normal", "normal-0")), "studies",
+    ),
+)  # fmt: skip
 # What the issue does not ask for and a reader would.
 BESIDE = (
-    _least(
-        "power at a gain of 3 sd, 5 fresh seeds, normal noise", 0.8, "power", "studies", _gain(3, "normal"), "studies"
-    ),
+    _least("power at a gain of 3 sd, 5 fresh seeds, every noise", 0.8, "power", "studies", _gain(3), "studies"),
     _least(
         "coverage of the settings' intervals, together", 0.93, "settings tables covered", "settings tables", _always,
         "settings tables",

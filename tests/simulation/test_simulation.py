@@ -216,7 +216,7 @@ def test_the_page_says_what_is_kept_and_what_is_missed():
         '| false "confirmed" claims | <= 5 % | null, t3, 5 seeds | 8 % | 9.555 % | MISSED (1 of 2 scenarios) |' in page
     )
     assert "| bias of a printed gain | <= 0.100 sd | null, t3, 5 seeds | 0.300 sd |" in page
-    assert "| power at a gain of 3 sd, 5 fresh seeds | >= 80 % | not simulated |" in page
+    assert "| power at a gain of 3 sd, 5 fresh seeds, seed correlation 0 and .5 | >= 80 % | not simulated |" in page
     assert [(bar.name, at.noise) for bar, at, _ in bars.missed(tallies) if "confirmed" in bar.name] == [
         ('false "confirmed" claims', "t3")
     ]

@@ -137,7 +137,7 @@ def test_a_control_that_does_as_well_is_told_in_the_headline() -> None:
     assert worse.controls[0].better
 
 
-def test_other_outcomes_share_one_hundredth() -> None:
+def test_other_outcomes_share_a_chance_of_their_own() -> None:
     record = confirmed(effects(), noise=0.05)
     trials = [
         one.model_copy(

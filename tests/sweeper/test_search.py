@@ -294,7 +294,7 @@ def test_fresh_seeds_are_as_many_as_the_screens_noise_asks_for(url: str):
         run_seed(search, fids, seed)
     logs = [[i * math.log(factor) for factor in (0.97, 1.0, 1.04)] for i in range(1, 5)]
     sd = math.sqrt(sum(statistics.variance(row) for row in logs) / 4)
-    wanted = TTestPower().solve_power(-math.log(0.95) / sd, alpha=0.04, power=0.8, alternative="larger")
+    wanted = TTestPower().solve_power(-math.log(0.95) / sd, alpha=0.035, power=0.8, alternative="larger")
     assert search.fresh_seeds() == tuple(range(100, 100 + min(9, math.ceil(wanted))))
     search.close()
 
