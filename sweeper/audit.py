@@ -68,8 +68,8 @@ def _seeds(guide: Guidance) -> Table:
         ("correlation with the baseline over seeds", figure(found.pairing)),
         ("width of a paired interval / unpaired", figure(found.width_ratio)),
         (f"seeds for a gain of {percent(found.margin)}", MISSING if found.needed is None else str(found.needed)),
-        ("fresh seeds planned", str(found.planned)),
+        (f"fresh seeds that {'are' if found.planning == 'planned' else 'would be'} planned", str(found.planned)),
         ("gain they show", share(found.detectable)),
         *((f"seeds for {effect:g} sd", MISSING if n is None else str(n)) for effect, n in found.for_effects),
     ]
-    return table((f"log {metric_name(guide.objective)}, 80 % power", ""), rows)
+    return table((f"log {metric_name(guide.objective)}, {percent(found.power)} power", ""), rows)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from sweeper.chosen import Chosen
 from sweeper.cohorts import CohortFolder, StoredCohort
 from sweeper.errors import StaleAttemptError, StudyError
 from sweeper.ledger import Ledger
@@ -64,6 +65,7 @@ class Desk:
         self._lanes = lane_count(study, "cuda" if study.resources.gpus else "cpu")
         self._fid_checked_by: str | None = None
         self._halted = ""
+        self._fresh_seeds: tuple[int, ...] = ()
 
     def open(self) -> None:
         """Open or continue the study; trials that were running when it was last left are handed out first.
@@ -78,7 +80,7 @@ class Desk:
             self._ledger.close(timeout=0)
             raise
         self._ledger.study_opened(self._study, self._spent.provenance())
-        self._record_dropped()
+        self._record_opening()
 
     def claim(self) -> str | None:
         """Return the name of the next cohort to train, or None if none can be given now (see `done`)."""
@@ -89,7 +91,7 @@ class Desk:
             elif self._search.done() and not self._running and len(self._stages) > 1:
                 self._stages.popleft()
                 self._open_stage()
-                self._record_dropped()
+                self._record_opening()
             else:
                 return None
         if self._halted:
@@ -236,7 +238,9 @@ class Desk:
             screened = self._searches["screen"]
             if not screened.done():
                 raise StudyError("the screen is not finished, so nothing can be confirmed", "run without --stage first")
-            trials = confirm_trials(self._study, screened.candidates(), screened.fresh_seeds())
+            chosen = Chosen.keep(self._places.folder / "confirm.json", screened.candidates, screened.fresh_seeds)
+            trials = confirm_trials(self._study, chosen.cells, chosen.seeds)
+            self._fresh_seeds = chosen.seeds
         search = Search(self._places.store_url, self._study, self._stage, trials)
         self._searches[self._stage] = search
         running = {spec.key: spec for spec in search.running()}
@@ -268,6 +272,11 @@ class Desk:
     def _judge(self, running: _Running) -> None:
         for key in sorted(self._search.judge(sorted(running.living))):
             self._finish(running, key, "pruned", "stopped: clearly behind")
+        self._record_dropped()
+
+    def _record_opening(self) -> None:
+        if self._stage == "confirm":
+            self._ledger.seeds_chosen(self._fresh_seeds)
         self._record_dropped()
 
     def _record_dropped(self) -> None:

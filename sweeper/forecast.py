@@ -69,5 +69,6 @@ def describe(study: Study, made: Forecast) -> str:
         f"at most {duration(made.seconds)} (less what the pruner saves)",
     ]
     if made.confirm_trials:
-        lines.insert(1, f"then {made.confirm_trials} trials on fresh seeds to confirm")
+        most = "at most " if study.confirm and study.confirm.seeds == "auto" else ""
+        lines.insert(1, f"then {most}{made.confirm_trials} trials on fresh seeds to confirm")
     return "\n".join(lines)

@@ -119,11 +119,15 @@ class Provenance(Frozen):
 
 
 class StudyRecord(Frozen):
-    """A study as the ledger remembers it: all a guide needs."""
+    """A study as the ledger remembers it: all a guide needs.
+
+    `fresh_seeds` are those the confirm stage was begun with; empty before.
+    """
 
     study: Study
     provenance: Provenance
     trials: tuple[TrialRecord, ...]
+    fresh_seeds: tuple[Seed, ...] = ()
 
 
 class Assignment(Frozen):

@@ -50,6 +50,7 @@ def guidance(record: StudyRecord) -> Guidance:
         seeds=seeds,
         claims=made.settings,
         side_claims=made.beside,
+        finished=made.finished,
         recommendation=recommendation,
         controls=against_controls(known, made),
         interaction=tested,

@@ -15,7 +15,7 @@ from sweeper.guide.statements import Recommendation
 from sweeper.inference.agreement import Agreement, rank_agreement, share_interval
 from sweeper.inference.effects import fit_effects, possibly_best
 from sweeper.inference.levels import OBJECTIVE_ALPHA, SET_ALPHA
-from sweeper.inference.noise import pairing
+from sweeper.inference.noise import hopeful_pairing
 from sweeper.inference.power import detectable, needed_seeds
 from sweeper.study import Confirm, Study
 
@@ -122,27 +122,31 @@ def seed_audit(known: Evidence) -> SeedAudit:
     pool = None
     if main is not None and BASELINE in main.row:
         rows = [main.row[key] for key in main.keys if known.cells[key].role == "grid"]
-        pool = pairing(main.logs()[rows], main.logs()[main.row[BASELINE]]) if rows else None
+        pool = hopeful_pairing(main.logs()[rows], main.logs()[main.row[BASELINE]]) if rows else None
     sd = pool.difference_sd if pool else None
     needed = needed_seeds(-math.log1p(-confirm.margin), sd, alpha, confirm.power) if sd is not None else None
-    planned = len(confirm.fresh_seeds(study.screen.seeds, max(3, needed) if needed else None))
+    planned = len(known.fresh_seeds or confirm.fresh_seeds(study.screen.seeds, max(3, needed) if needed else None))
     sampling_sd, runs = _sampling(known)
     return SeedAudit(
         margin=confirm.margin,
+        power=confirm.power,
         top=tested,
         planned=planned,
+        planning="planned" if study.confirm else "would be planned",
         baseline_sd=spread(main.logs()[main.row[BASELINE]]) if main is not None and BASELINE in main.row else None,
         difference_sd=sd,
         cells=pool.cells if pool else 0,
         pairing=pool.correlation if pool else None,
         width_ratio=pool.width_ratio if pool else None,
         needed=needed,
-        detectable=detectable(planned, sd, alpha) if sd is not None else None,
+        detectable=detectable(planned, sd, alpha, confirm.power) if sd is not None else None,
         sampling_sd=sampling_sd,
         sampling_runs=runs,
         chosen=planned if confirm.seeds == "auto" and sd is not None else None,
-        for_effects=tuple((effect, needed_seeds(effect, 1.0, alpha)) for effect in EFFECTS) if sd is not None else (),
-        gate=_seed_gate(sd, needed, planned, confirm.margin),
+        for_effects=tuple((effect, needed_seeds(effect, 1.0, alpha, confirm.power)) for effect in EFFECTS)
+        if sd is not None
+        else (),
+        gate=_seed_gate(sd, needed, planned, confirm.margin, "are planned" if study.confirm else "would be planned"),
     )
 
 
@@ -151,14 +155,15 @@ def _tested(known: Evidence) -> int:
     fresh = known.stages.get("confirm")
     if fresh is not None:
         return sum(known.cells[key].role == "grid" for key in fresh.keys)
-    return (known.study.confirm or Confirm()).top
+    marked = sum(cell.mark is not None for cell in known.cells.values())
+    return (known.study.confirm or Confirm()).top + marked
 
 
-def _seed_gate(sd: float | None, needed: int | None, planned: int, margin: float) -> Gate:
+def _seed_gate(sd: float | None, needed: int | None, planned: int, margin: float, planning: str) -> Gate:
     if sd is None:
         return Gate(says="no setting shares two seeds with the baseline")
     wanted = "more than 1,000" if needed is None else str(needed)
-    says = f"a gain of {percent(margin)} needs {wanted} fresh seeds, {planned} are planned"
+    says = f"a gain of {percent(margin)} needs {wanted} fresh seeds, {planned} {planning}"
     return Gate(passed=needed is not None and planned >= needed, says=says)
 
 

@@ -65,8 +65,8 @@ class SeedAudit(Frozen):
 
     Spreads are standard deviations of the log objective: .05 is about 5 %. `difference_sd` is pooled over `cells`
     cells. `pairing` is the pooled correlation with the baseline over seeds, `width_ratio` the width of a paired
-    interval relative to an unpaired one. `needed` seeds show a gain of `margin` with 80 % power in the confirm
-    stage (one-sided paired t, Holm's first step over `top`); None when more than 1,000. `planned` seeds show a gain
+    interval relative to an unpaired one. `needed` seeds show a gain of `margin` with the wished-for `power` when they
+    are fresh (one-sided paired t, Holm's first step over `top`); None when more than 1,000. `planned` seeds show a gain
     of `detectable`. `sampling_sd` is the spread between two samplings of the same weights, over `sampling_runs`;
     `for_effects` pairs effects, in standard deviations of a difference, with the seeds that show them; `chosen` is
     what `seeds: auto` took.
@@ -75,6 +75,8 @@ class SeedAudit(Frozen):
     margin: float
     top: int
     planned: int
+    planning: str = "planned"
+    power: float = 0.8
     baseline_sd: float | None = None
     difference_sd: float | None = None
     cells: int = 0

@@ -16,10 +16,10 @@ import numpy as np
 from sweeper.guide.contrast import change_of, log_differences
 from sweeper.guide.evidence import BASELINE, Evidence, Matrix, StageTable
 from sweeper.guide.statements import Claim, Direction, Standing
-from sweeper.inference.levels import INTERVAL_ALPHA, OBJECTIVE_ALPHA, SIDE_ALPHA
+from sweeper.inference.levels import EQUIVALENCE_ALPHA, INTERVAL_ALPHA, OBJECTIVE_ALPHA, SIDE_ALPHA
 from sweeper.inference.paired import Paired, holm
 from sweeper.records import FINAL_STATES
-from sweeper.study import Confirm, Study
+from sweeper.study import Confirm
 
 SUGGESTIVE = 0.025  # one-sided, of one comparison by itself
 # Metrics told beside the objective, by the beginning of their names, and which way is better.
@@ -27,10 +27,11 @@ SIDE_METRICS: Mapping[str, Direction] = {"val_loss": "lower", "recall": "higher"
 
 
 class Claims(NamedTuple):
-    """Claims about the objective (settings first), and about other outcomes and controls."""
+    """Claims about the objective, and about other outcomes and controls; none before the stage is `finished`."""
 
     settings: tuple[Claim, ...] = ()
     beside: tuple[Claim, ...] = ()
+    finished: bool = False
 
 
 class _Test(NamedTuple):
@@ -57,9 +58,14 @@ def claims(known: Evidence, seeds: int | None) -> Claims:
     beside = [_test(known, fresh, key, known.objective, "lower") for key in controls]
     for metric, better in side_metrics(fresh):
         beside += [_test(known, fresh, key, metric, better) for key in settings]
+    equivalence = EQUIVALENCE_ALPHA / max(1, len(objective) + len(beside))
     # The arms of one metric share a table, and their intervals hold together there.
     together = Counter(test.metric for test in (*objective, *beside))
-    return Claims(_judge(objective, OBJECTIVE_ALPHA, margin, together), _judge(beside, SIDE_ALPHA, margin, together))
+    return Claims(
+        _judge(objective, OBJECTIVE_ALPHA, margin, together, equivalence),
+        _judge(beside, SIDE_ALPHA, margin, together, equivalence),
+        finished=True,
+    )
 
 
 def is_finished(fresh: StageTable, seeds: int | None) -> bool:
@@ -105,14 +111,15 @@ def _differences(table: StageTable, key: str, metric: str) -> Matrix:
     return np.asarray(difference_S[np.isfinite(difference_S)])
 
 
-def _judge(tests: list[_Test], alpha: float, margin: float, together: Mapping[str, int]) -> tuple[Claim, ...]:
-    count = len(tests)
+def _judge(
+    tests: list[_Test], alpha: float, margin: float, together: Mapping[str, int], equivalence: float
+) -> tuple[Claim, ...]:
     raw = [test.paired.p_value(test.direction) if test.paired and not test.reason else 1.0 for test in tests]
     judged = zip(tests, holm(raw), strict=True)
-    return tuple(_claim(test, p, alpha, margin, count, together[test.metric]) for test, p in judged)
+    return tuple(_claim(test, p <= alpha, p, margin, together[test.metric], equivalence) for test, p in judged)
 
 
-def _claim(test: _Test, p: float, alpha: float, margin: float, count: int, together: int) -> Claim:
+def _claim(test: _Test, confirmed: bool, p: float, margin: float, together: int, alpha: float) -> Claim:
     paired = test.paired
     if paired is None:
         return Claim(
@@ -120,12 +127,12 @@ def _claim(test: _Test, p: float, alpha: float, margin: float, count: int, toget
             reason=test.reason,
         )  # fmt: skip
     equivalence = paired.equivalence(margin)
-    within = equivalence <= alpha / count and not test.reason
+    within = equivalence <= alpha and not test.reason
     return Claim(
         key=test.key,
         label=test.label,
         metric=test.metric,
-        standing="not comparable" if test.reason else _standing(test, paired, p <= alpha, within),
+        standing="not comparable" if test.reason else _standing(test, paired, confirmed, within),
         direction=test.direction,
         change=change_of(paired.n, paired.mean, *paired.interval(INTERVAL_ALPHA / together)),
         p=None if test.reason else p,
@@ -145,13 +152,6 @@ def _standing(test: _Test, paired: Paired, confirmed: bool, within: bool) -> Sta
         if min(paired.p_value("lower"), paired.p_value("higher")) < SUGGESTIVE
         else "no evidence either way"
     )
-
-
-def planned_seeds(study: Study, chosen: int | None) -> int | None:
-    """How many fresh seeds the confirm stage has: those written, or `chosen` for `seeds: auto`."""
-    if study.confirm is None:
-        return None
-    return len(study.confirm.fresh_seeds(study.screen.seeds, chosen))
 
 
 def of(claims_made: Iterable[Claim], key: str) -> Claim | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from itertools import product
 
 import numpy as np
@@ -10,47 +12,48 @@ from sweeper.guide.claims import Claims
 from sweeper.guide.contrast import change_of
 from sweeper.guide.evidence import Evidence
 from sweeper.guide.statements import Claim, ControlComparison
-from sweeper.inference.levels import INTERVAL_ALPHA
-from sweeper.inference.paired import Paired
-
-ALPHA = 0.05
+from sweeper.inference.levels import CONTROL_ALPHA, INTERVAL_ALPHA
+from sweeper.inference.paired import Paired, holm
 
 
 def against_controls(known: Evidence, made: Claims) -> tuple[ControlComparison, ...]:
-    """Set every setting that is confirmed to help against every control arm; intervals hold together.
-
-    Not being shown better than a plain control is what a reader must know, so the test is lenient: one-sided at 5 %
-    for one comparison by itself.
-    """
+    """Set every setting that is confirmed to help against every control arm; Holm over all, intervals hold together."""
     helping = [claim for claim in made.settings if claim.standing == "confirmed helps"]
     plain = [claim for claim in made.beside if known.cells[claim.key].role == "control" and claim.change]
-    pairs = list(product(helping, plain))
-    found = (_compare(known, setting, control, len(pairs)) for setting, control in pairs)
-    return tuple(one for one in found if one is not None)
-
-
-def _compare(known: Evidence, setting: Claim, control: Claim, together: int) -> ControlComparison | None:
-    fresh = known.stages["confirm"]
-    logs = fresh.logs()
-    differences = logs[fresh.row[setting.key]] - logs[fresh.row[control.key]]
-    differences = differences[np.isfinite(differences)]
-    if len(differences) < 2:
-        return None
-    paired = Paired(differences)
-    return ControlComparison(
-        setting=setting.label,
-        control=control.label,
-        change=change_of(paired.n, paired.mean, *paired.interval(INTERVAL_ALPHA / together)),
-        better=paired.p_value("lower") < ALPHA,
-        control_standing=control.standing,
+    found = [
+        (setting, control, paired)
+        for setting, control in product(helping, plain)
+        if (paired := _paired(known, setting.key, control.key))
+    ]
+    adjusted = holm([paired.p_value("lower") for _, _, paired in found])
+    return tuple(
+        ControlComparison(
+            setting=setting.label,
+            control=control.label,
+            change=change_of(paired.n, paired.mean, *paired.interval(INTERVAL_ALPHA / len(found))),
+            better=p <= CONTROL_ALPHA,
+            control_standing=control.standing,
+        )
+        for (setting, control, paired), p in zip(found, adjusted, strict=True)
     )
 
 
-def rival(comparisons: tuple[ControlComparison, ...], made: tuple[Claim, ...]) -> ControlComparison | None:
-    """Return a comparison in which a control does as well: it lowers the objective, and is not shown to be beaten."""
+def _paired(known: Evidence, setting: str, control: str) -> Paired | None:
+    fresh = known.stages["confirm"]
+    logs = fresh.logs()
+    differences = logs[fresh.row[setting]] - logs[fresh.row[control]]
+    differences = differences[np.isfinite(differences)]
+    return Paired(differences) if len(differences) > 1 else None
+
+
+def rival(
+    setting: Claim, comparisons: Sequence[ControlComparison], beside: Sequence[Claim]
+) -> ControlComparison | None:
+    """Return the comparison of a setting with a control that rivals it: half its mean gain or more, and not beaten."""
     for one in comparisons:
-        control = next((claim for claim in made if claim.label == one.control), None)
-        lowers = control is not None and control.change is not None and control.change.mean < 0
-        if lowers and not one.better:
+        control = next((claim for claim in beside if claim.label == one.control), None)
+        if one.setting != setting.label or one.better or control is None or not (control.change and setting.change):
+            continue
+        if math.log1p(control.change.mean) <= math.log1p(setting.change.mean) / 2:
             return one
     return None

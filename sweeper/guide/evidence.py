@@ -143,6 +143,7 @@ class Evidence:
     study: Study
     cells: dict[str, Cell]
     stages: Mapping[Stage, StageTable]
+    fresh_seeds: tuple[int, ...] = ()
 
     @property
     def objective(self) -> str:
@@ -163,7 +164,7 @@ def evidence(record: StudyRecord) -> Evidence:
     keyed = [(trial.spec.cell.key, trial) for trial in latest]
     cells = _cells(keyed)
     stages = {stage: table for stage in STAGES if (table := _table(record, stage, cells, keyed))}
-    return Evidence(record.study, cells, stages)
+    return Evidence(record.study, cells, stages, record.fresh_seeds)
 
 
 def _table(

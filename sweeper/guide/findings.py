@@ -34,6 +34,7 @@ class Findings(NamedTuple):
     seeds: SeedAudit
     claims: tuple[Claim, ...]
     side_claims: tuple[Claim, ...]
+    finished: bool
     controls: tuple[ControlComparison, ...]
     recommendation: Recommendation | None
     interaction: Interaction
@@ -51,10 +52,9 @@ class Findings(NamedTuple):
         """The confirm stage, finished or not."""
         return self.fresh or (self.main if self.main.stage == "confirm" else None)
 
-    @property
-    def rival(self) -> ControlComparison | None:
-        """A plain control that does as well as a setting that helps."""
-        return rival(self.controls, self.side_claims)
+    def rival(self, setting: Claim) -> ControlComparison | None:
+        """A plain control that does about as well as a setting that helps."""
+        return rival(setting, self.controls, self.side_claims)
 
     def standing(self, *wanted: Standing) -> list[Claim]:
         """The claims about settings that stand so, lowest change first."""
@@ -62,8 +62,13 @@ class Findings(NamedTuple):
         return sorted(found, key=lambda claim: (claim.change.mean if claim.change else 0.0, claim.key))
 
     def label(self, key: str) -> str:
-        """How readers know a cell."""
-        return "lambda 0" if key == BASELINE else self.known.cells[key].label
+        """How readers know a cell; a saturated one is flagged wherever it is named."""
+        if key == BASELINE:
+            return "lambda 0"
+        saturated = any(
+            one.key == key and one.saturated for stage in (self.main, self.fresh) if stage for one in stage.cells
+        )
+        return self.known.cells[key].label + (" ◦" if saturated else "")
 
     def result(self, key: str) -> CellResult | None:
         """What the confirm stage measured of a cell, or else the screen."""

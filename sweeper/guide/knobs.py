@@ -45,6 +45,8 @@ def interaction(known: Evidence, on_grid: Collection[str], saturated: Collection
     seen = _observe(known, set(on_grid) - set(saturated))
     if seen.settings == 0:
         return Interaction(reason="every finished setting is saturated" if saturated else "no setting has finished")
+    with_tau = _observe(known, {key for key in set(on_grid) - set(saturated) if _has_tau(known, key)})
+    seen = with_tau if with_tau.settings else seen
     if min(seen.levels("block"), seen.levels("tau")) < 2:
         return Interaction(reason="the unsaturated settings do not vary both block and tau", settings=seen.settings)
     found = factors.interaction(seen.y, seen.seeds, seen.pages, seen.factor("block"), seen.factor("tau"))
@@ -59,16 +61,18 @@ def knobs(
 ) -> tuple[Knob, ...]:
     """Compare the levels of every knob that varies; block and tau only where no interaction was found."""
     healthy, everything = _observe(known, set(on_grid) - set(saturated)), _observe(known, on_grid)
+    with_tau = _observe(known, {key for key in set(on_grid) - set(saturated) if _has_tau(known, key)})
     found = []
-    for name in ("block", "lambda", "tau", "variant"):
-        seen = healthy if name in ("block", "tau") else everything
+    for name, seen in (("block", healthy), ("lambda", everything), ("tau", with_tau), ("variant", everything)):
         if 2 <= seen.levels(name) <= MOST_LEVELS and not (tested.rejects and name in ("block", "tau")):
             found.append(_knob(known, seen, name))
     return tuple(knob for knob in found if knob.levels)
 
 
 def _knob(known: Evidence, seen: _Observations, name: str) -> Knob:
-    others = [seen.knobs[other] for other in seen.knobs if other != name and seen.levels(other) > 1]
+    # 'covariance' has no tau: beside variants, its stand-in would pass for an effect of the variant.
+    hidden = {name, "tau"} if name == "variant" and "covariance" in seen.knobs["variant"] else {name}
+    others = [seen.knobs[other] for other in seen.knobs if other not in hidden and seen.levels(other) > 1]
     blocks = [seen.seeds, *others]
     test = factors.effect(seen.y, blocks, seen.factor(name))
     levels = factors.levels(seen.y, blocks, seen.factor(name), INTERVAL_ALPHA)
@@ -119,6 +123,10 @@ def _observe(known: Evidence, wanted: Collection[str]) -> _Observations:
         },
         len(rows),
     )
+
+
+def _has_tau(known: Evidence, key: str) -> bool:
+    return known.cells[key].dispersion.variant != "covariance"
 
 
 def _is_whole(main: StageTable, key: str) -> bool:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from sweeper.guide.audits import SeedAudit
 from sweeper.guide.follow_up import Labelled, Tree, confirming, study_of
-from sweeper.guide.numerals import counted
+from sweeper.guide.numerals import counted, percent
 from sweeper.guide.results import CellResult, Cost, StageResult
 from sweeper.guide.statements import Claim, NextStudy, Recommendation
 from sweeper.plan import size
@@ -128,7 +128,7 @@ def _undecided(found: Findings) -> Part | None:
     if not open_ or count is None:
         return None
     name, margin = found.record.study.name, f"{100 * found.seeds.margin:g} %"
-    enough = f"enough to see a gain of {margin} with 80 % power"
+    enough = f"enough to see a gain of {margin} with {percent(found.seeds.power)} power"
     if count != found.seeds.needed:
         enough = f"twice as many as before, which were enough to see a gain of {margin}, but not less"
     settings = [

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Sequence
+from typing import Literal
 
 import numpy as np
 
 from sweeper.guide.claims import of
-from sweeper.guide.contrast import log_differences
 from sweeper.guide.evidence import BASELINE, Evidence, StageTable
 from sweeper.guide.statements import Claim, Recommendation
 from sweeper.inference.effects import fit_effects, possibly_best
@@ -19,52 +19,71 @@ from sweeper.study import Confirm
 def recommend(known: Evidence, claims: Sequence[Claim]) -> Recommendation | None:
     """Find the set and the one to take from it; None without a baseline and a setting to choose between.
 
-    The screen takes out what it shows to be worse than another cell, and then the fresh seeds do; what was stopped,
-    was only audited, or diverged as often as not is out as well. The chance to lose the best one adds up over both.
+    The screen takes out what it shows to be worse than another cell, and then the fresh seeds do. What was stopped, was
+    only audited or diverged as often as not is out as well, unless the fresh seeds made it comparable. lambda 0 leaves
+    only where a setting is confirmed to help.
     """
-    main = known.main
-    if main is None or BASELINE not in main.row:
-        return None
-    compared = [key for key in main.keys if known.cells[key].role != "control"]
-    eligible = [key for key in compared if _is_eligible(main, key)]
+    tables = list(known.stages.values())
+    compared = [key for key in known.cells if known.cells[key].role != "control"]
+    eligible = [key for key in compared if _is_eligible(tables, key, of(claims, key))]
     if BASELINE not in eligible or len(eligible) < 2:
         return None
     members = _members(known, eligible, claims, SET_ALPHA, OBJECTIVE_ALPHA)
     first, why = _first(known, members, claims)
+    sole = members[0] if len(members) == 1 else None
     return Recommendation(
         members=tuple(sorted(members, key=lambda key: _simplicity(known, key))),
         first=first,
         why=why,
-        # A screen alone names no best.
+        # A screen alone names no best, and neither does a set whose one member could not be compared.
         unique=bool(claims)
-        and len(members) == 1
+        and (sole == BASELINE or _helps(of(claims, sole or "")))
         and len(_members(known, eligible, claims, UNIQUE_ALPHA, UNIQUE_ALPHA)) == 1,
         stopped=len(compared) - len(eligible),
     )
 
 
-def _is_eligible(table: StageTable, key: str) -> bool:
+def _is_eligible(tables: Sequence[StageTable], key: str, claim: Claim | None) -> bool:
+    """Whether a cell can be chosen: comparable on fresh seeds, or else sound in every stage it was in."""
+    if claim is not None and claim.standing != "not comparable":
+        return True
+    return all(_is_sound(table, key) for table in tables if key in table.row)
+
+
+def _is_sound(table: StageTable, key: str) -> bool:
     """Whether a cell was not stopped, and came through more often than it diverged: one bad seed is no verdict."""
     states = table.states(key)
-    sound = states.count("complete") > states.count("diverged")
-    return sound and "pruned" not in states and not table.audited(key)
+    through = states.count("complete") > states.count("diverged") + states.count("failed")
+    # A stage under way takes nobody out before a trial has ended.
+    return (through or not {"complete", "diverged", "failed"} & set(states)) and not (
+        "pruned" in states or table.audited(key)
+    )
+
+
+def _helps(claim: Claim | None) -> bool:
+    return claim is not None and claim.standing == "confirmed helps"
 
 
 def _members(
     known: Evidence, eligible: Sequence[str], claims: Sequence[Claim], alpha: float, claim_alpha: float
 ) -> list[str]:
+    strong = {claim.key: claim for claim in claims if claim.p is not None and claim.p <= claim_alpha}
+    helping = {key for key, claim in strong.items() if _helps(claim)}
+    comparable = {BASELINE, *(claim.key for claim in claims if claim.standing != "not comparable")}
     left = set(eligible)
-    for stage in known.stages.values():
-        # A stage that is not finished takes nobody out: its seeds were not all looked at.
-        if stage.stage == "screen" or claims:
-            left -= _worse(stage, [key for key in eligible if key in stage.row], alpha) - {BASELINE}
+    if screen := known.stages.get("screen"):
+        # What the fresh seeds confirm to help, no screen takes out.
+        left -= _worse(screen, [key for key in eligible if key in screen.row], alpha) - helping
+    # A confirm stage that is not finished takes nobody out: its seeds were not all looked at.
+    if claims and (fresh := known.stages.get("confirm")):
+        left -= _worse(fresh, [key for key in eligible if key in fresh.row and key in comparable], alpha)
+    left -= {key for key, claim in strong.items() if claim.standing == "confirmed hurts"}
     # Whether lambda 0 is beaten is for the claims to say, and for nothing else.
-    strong = [claim for claim in claims if claim.p is not None and claim.p <= claim_alpha]
-    left -= {claim.key for claim in strong if claim.standing == "confirmed hurts"}
-    if any(claim.standing == "confirmed helps" for claim in strong):
-        left.discard(BASELINE)
-    # The tests of both stages can contradict each other, leaving nobody; then nothing is known.
-    return [key for key in eligible if key in left] or list(eligible)
+    left |= {BASELINE}
+    if helping:
+        left -= {BASELINE}
+        left |= {min(helping, key=lambda key: _mean(strong[key]))}
+    return [key for key in eligible if key in left]
 
 
 def _worse(table: StageTable, keys: Collection[str], alpha: float) -> set[str]:
@@ -76,32 +95,21 @@ def _worse(table: StageTable, keys: Collection[str], alpha: float) -> set[str]:
     return {key for key, kept in zip(measured, possibly_best(effects, alpha), strict=True) if not kept}
 
 
-def _first(known: Evidence, members: Sequence[str], claims: Sequence[Claim]) -> tuple[str, str]:
+def _first(
+    known: Evidence, members: Sequence[str], claims: Sequence[Claim]
+) -> tuple[str, Literal["confirmed", "bet", "default"]]:
     """Choose one: the lowest of the confirmed, else a bet on a gain of at least the margin, else lambda 0."""
-    confirmed = [claim for claim in claims if claim.standing == "confirmed helps" and claim.key in members]
-    if confirmed:
-        return min(confirmed, key=_mean).key, "confirmed"
-    margin = -math.expm1(-math.log1p((known.study.confirm or Confirm()).margin))
-    bets = [claim for claim in claims if claim.key in members and claim.change and claim.change.mean <= -margin]
-    if bets:
-        return min(bets, key=_mean).key, "bet"
-    if BASELINE in members:
-        return BASELINE, "default"
-    fresh = [claim for key in members if (claim := of(claims, key)) and claim.change]
-    if fresh:
-        return min(fresh, key=_mean).key, "bet"
-    return min(members, key=lambda key: _screen_mean(known, key)), "bet"
+    helping = [claim for claim in claims if _helps(claim)]
+    if helping:
+        return min(helping, key=_mean).key, "confirmed"
+    margin = (known.study.confirm or Confirm()).margin
+    comparable = [claim for claim in claims if claim.key in members and claim.standing != "not comparable"]
+    bets = [claim for claim in comparable if _mean(claim) <= -margin]
+    return (min(bets, key=_mean).key, "bet") if bets else (BASELINE, "default")
 
 
 def _mean(claim: Claim) -> float:
     return claim.change.mean if claim.change else math.inf
-
-
-def _screen_mean(known: Evidence, key: str) -> float:
-    main = known.main
-    assert main is not None
-    difference = log_differences(main)[main.row[key]]
-    return float(np.nanmean(difference)) if np.isfinite(difference).any() else math.inf
 
 
 def _simplicity(known: Evidence, key: str) -> tuple[object, ...]:

@@ -26,24 +26,24 @@ def rules(found: Findings) -> tuple[Rule, ...]:
 
 def _first(found: Findings) -> Iterator[Rule]:
     chosen = found.recommendation
-    if found.claims and chosen and chosen.why == "confirmed":
+    if found.standing("confirmed helps"):
         return  # told with its claim
-    if found.claims and chosen and chosen.why == "bet":
+    if chosen and chosen.why == "bet":
         yield Rule(
             rule=f"Keep lambda 0, or bet on {found.label(chosen.first)}",
             evidence=f"no gain is confirmed; its mean gain on fresh seeds is {percent(found.seeds.margin)} or more",
             grade="suggestive",
         )
     else:
-        seen = "no gain is confirmed on fresh seeds" if found.claims else "no gain has been shown"
-        rule = "Keep lambda 0" if found.claims else "Until a setting is confirmed, keep lambda 0"
+        seen = "no gain is confirmed on fresh seeds" if found.finished else "no gain has been shown"
+        rule = "Keep lambda 0" if found.finished else "Until a setting is confirmed, keep lambda 0"
         yield Rule(rule=rule, evidence=seen, grade="none")
 
 
 def _claims(found: Findings) -> Iterator[Rule]:
     for standing, (says, grade) in SAYS.items():
         for claim in found.standing(standing):
-            yield Rule(rule=says.format(claim.label), evidence=_evidence(found, claim), grade=grade)
+            yield Rule(rule=says.format(found.label(claim.key)), evidence=_evidence(found, claim), grade=grade)
 
 
 def _evidence(found: Findings, claim: Claim) -> str:
@@ -55,19 +55,22 @@ def _evidence(found: Findings, claim: Claim) -> str:
 
 
 def _lambda(found: Findings) -> Iterator[Rule]:
-    """Generalise what hurts to larger lambda, where the screen sees nothing against it."""
-    hurts = [(found.known.cells[claim.key].dispersion.lam, claim) for claim in found.standing("confirmed hurts")]
+    """Generalise what hurts to larger lambda, where neither fresh seeds nor the screen say anything else."""
+    lams = {claim.key: found.known.cells[claim.key].dispersion.lam for claim in found.claims}
+    hurts = found.standing("confirmed hurts")
     if not hurts or len({one.cell.dispersion.lam for one in found.main.cells}) < 2:
         return
-    lam, claim = min(hurts, key=lambda pair: pair[0])
-    above = [one for one in found.main.cells if one.cell.dispersion.lam >= lam and one.change]
-    worse = [one for one in above if one.change and one.change.mean > 0]
-    if len(worse) == len(above) > 1:
+    weakest = min(hurts, key=lambda claim: lams[claim.key])
+    lam = lams[weakest.key]
+    above = [one for one in found.main.cells if one.cell.dispersion.lam >= lam]
+    worse = [one for one in above if (one.change and one.change.mean > 0) or one.mean is None]
+    fresh = [claim for claim in found.claims if lams[claim.key] >= lam]
+    if len(worse) == len(above) > 1 and all(claim.standing == "confirmed hurts" for claim in fresh):
         yield Rule(
             rule=f"Keep lambda below {lam:g}",
-            evidence=f"{claim.label} {claimed(claim)} fresh seeds; all {counted(len(above), 'setting')} screened at "
-            f"lambda {lam:g} or more averaged above the baseline",
-            grade="confirmed",
+            evidence=f"{len(fresh)} of {counted(len(above), 'setting')} with lambda {lam:g} or more confirmed to hurt "
+            f"({weakest.label}: {claimed(weakest)}); the others averaged above the baseline or were stopped",
+            grade="confirmed" if len(fresh) == len(above) else "screening",
         )
 
 
@@ -81,7 +84,7 @@ def _set(found: Findings) -> Iterator[Rule]:
         yield Rule(
             rule=f"The single best is {names[0]}",
             evidence=f"every other setting is shown to be worse{stopped}",
-            grade="confirmed",
+            grade="95 % set",
         )
     elif len(names) > 1:
         yield Rule(
@@ -172,7 +175,7 @@ def _seeds(found: Findings) -> Iterator[Rule]:
     shown = "no gain at all" if audit.detectable is None else f"a gain of {100 * audit.detectable:.2g} % or more"
     yield Rule(
         rule=f"To see a gain of {percent(audit.margin)}: {needed}",
-        evidence=f"80 % power; the planned {audit.planned} show {shown}; spread in section 3",
+        evidence=f"{percent(audit.power)} power; {audit.planned} {audit.planning} show {shown}; spread in section 3",
         grade="screening",
     )
 

@@ -20,6 +20,12 @@ def verdict(found: Findings) -> Verdict:
     measured = [one for one in main.rows if one.mean is not None]
     if baseline is None or baseline.mean is None:
         return _without_baseline(found, measured)
+    if found.finished and not found.claims:
+        return Verdict(
+            kind="no evidence",
+            headline="No evidence that any setting helps: none was worth confirming on fresh seeds.",
+            points=(*_screened(found), *_controls(found), *_set(found), _use(found), _scope(found)),
+        )
     if not any(one.mean is not None for one in main.cells):
         return Verdict(
             kind="no setting finished",
@@ -69,30 +75,37 @@ def _decided(found: Findings) -> Verdict:
 def _headline(found: Findings) -> tuple[VerdictKind, str]:
     seeds = found.confirming.seeds if found.confirming else ()
     on = f"on {counted(len(seeds), 'fresh seed')}"
-    helps, hurts = found.standing("confirmed helps"), found.standing("confirmed hurts")
+    helps, hurts, margin = *_confirmed(found), percent(found.seeds.margin)
     if helps:
         more = f" (and {counted(len(helps) - 1, 'more setting')})" if len(helps) > 1 else ""
-        says = f"{helps[0].label} helps{more}: {found.metric} {_change(helps[0])}, confirmed {on}"
-        if found.rival:
-            return "helps like a control", f"{says}; but a plain control, {found.rival.control}, does as well."
+        within = f", which is less than the margin of {margin}" if helps[0].within_margin else ""
+        says = f"{found.label(helps[0].key)} helps{more}: {found.metric} {_change(helps[0])}, confirmed {on}{within}"
+        if rival := found.rival(helps[0]):
+            return (
+                "helps like a control",
+                f"{says}; but it is not shown to be better than a plain control, {rival.control}.",
+            )
         return "helps", f"{says}."
-    tested = [claim for claim in found.claims if claim.change]
     if hurts and len(hurts) == len(found.claims):
+        within = f", by less than the margin of {margin}" if all(claim.within_margin for claim in hurts) else ""
         if len(hurts) == 1:
-            return "hurts", f"The setting tested does not help: it is confirmed to hurt, {on}."
-        return "hurts", f"None of the {len(hurts)} settings tested helps: all are confirmed to hurt, {on}."
-    if tested and all(claim.within_margin for claim in found.claims):
-        margin = percent(found.seeds.margin)
+            return "hurts", f"The setting tested does not help: it is confirmed to hurt{within}, {on}."
+        return "hurts", f"None of the {len(hurts)} settings tested helps: all are confirmed to hurt{within}, {on}."
+    if not hurts and all(claim.standing == "equivalent" for claim in found.claims):
         return "equivalent", f"No setting matters: all tested {on} are equivalent to lambda 0 within {margin}."
     if hurts:
         return "hurts", f"No evidence that any setting helps; {_names(found, hurts)} confirmed to hurt, {on}."
     return "no evidence", f"No evidence that any setting helps or hurts, {on}."
 
 
+def _confirmed(found: Findings) -> tuple[list[Claim], list[Claim]]:
+    return found.standing("confirmed helps"), found.standing("confirmed hurts")
+
+
 def _names(found: Findings, hurts: list[Claim]) -> str:
     if len(hurts) > 2:
         return f"{len(hurts)} of {len(found.claims)} are"
-    names = [_mark(found, claim) or claim.label for claim in hurts]
+    names = [_mark(found, claim) or found.label(claim.key) for claim in hurts]
     return f"{' and '.join(names)} {'is' if len(hurts) == 1 else 'are'}"
 
 
@@ -107,7 +120,8 @@ def _change(claim: Claim) -> str:
 def _best(found: Findings) -> str:
     """The finalist with the lowest fresh mean, beside the baseline."""
     tested = sorted(
-        (claim for claim in found.claims if claim.change), key=lambda claim: claim.change.mean if claim.change else 0.0
+        (claim for claim in found.claims if claim.change and claim.standing != "not comparable"),
+        key=lambda claim: claim.change.mean if claim.change else 0.0,
     )
     stage = found.confirming
     if not tested or stage is None or stage.baseline is None:
@@ -115,14 +129,21 @@ def _best(found: Findings) -> str:
     best = tested[0]
     result = found.result(best.key)
     figures = f"{figure_of(result)} against {figure_of(stage.baseline)}" if result else ""
-    screened = len(found.main.cells) if found.main.stage == "screen" else len(found.claims)
-    seeable = f" A gain of {share(found.seeds.detectable)} or more would probably have shown." if (
-        not best.confirmed and found.seeds.detectable
-    ) else ""  # fmt: skip
+    screened = f" ({len(found.main.cells):,} screened)" if found.main.stage == "screen" else ""
     return (
-        f"Lowest of {counted(screened, 'setting')} on fresh seeds: {best.label}, {found.metric} {figures}: "
-        f"{_change(best)}: *{best.standing}*.{seeable}"
+        f"Lowest of {counted(len(tested), 'setting')} on fresh seeds{screened}: {found.label(best.key)}, "
+        f"{found.metric} {figures}: {_change(best)}: *{best.standing}*.{_seeable(found, best)}"
     )
+
+
+def _seeable(found: Findings, best: Claim) -> str:
+    """What could have been seen, where nothing was."""
+    if best.confirmed or best.standing == "equivalent":
+        return ""
+    if best.direction == "higher":
+        return " The screen saw it higher, so it was tested for harm."
+    shown = found.seeds.detectable
+    return f" A gain of {share(shown)} or more would probably have shown." if shown else ""
 
 
 def _undecided(found: Findings) -> str:
@@ -208,7 +229,8 @@ def _beside(found: Findings) -> tuple[str, ...]:
     if not confirmed:
         return ()
     told = (
-        f"{metric_name(claim.metric)} of {claim.label} {_change(claim)} (*{claim.standing}*)" for claim in confirmed
+        f"{metric_name(claim.metric)} of {found.label(claim.key)} {_change(claim)} (confirmed {claim.direction})"
+        for claim in confirmed
     )
     return (f"Beside {found.metric}: {listed(told)}.",)
 
@@ -218,20 +240,21 @@ def _set(found: Findings) -> tuple[str, ...]:
     if chosen is None:
         return ()
     names = [found.label(key) for key in chosen.members]
+    gone = f" ({counted(chosen.stopped, 'setting')} stopped or diverged aside)" if chosen.stopped else ""
     if chosen.unique:
-        return (f"Single best: {names[0]}; every other setting is shown to be worse.",)
+        return (f"Single best: {names[0]}; every other setting is shown to be worse{gone}.",)
     if len(names) == 1:
         why = "but not surely enough to call it the best" if found.claims else "but a screen names no best"
-        return (f"Not shown to be worse than another: {names[0]} alone, {why}.",)
-    return (f"Cannot be told apart from the best: {listed(names, 6)}; {names[0]} is the simplest.",)
+        return (f"Not shown to be worse than another{gone}: {names[0]} alone, {why}.",)
+    return (f"Cannot be told apart from the best{gone}: {listed(names, 6)}; {names[0]} is the simplest.",)
 
 
 def _use(found: Findings) -> str:
-    chosen = found.recommendation
-    if chosen is None or not found.claims:
+    chosen, helps = found.recommendation, found.standing("confirmed helps")
+    if helps:
+        return f"Use {found.label(helps[0].key)}."
+    if chosen is None or not found.finished:
         return "Use lambda 0 until a setting is confirmed."
-    if chosen.why == "confirmed":
-        return f"Use {found.label(chosen.first)}."
     if chosen.why == "default":
         return "Use lambda 0."
     return (

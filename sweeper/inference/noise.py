@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+from scipy.special import stdtrit
 
 from sweeper.inference.effects import Matrix
 
@@ -22,9 +23,25 @@ class Pairing(NamedTuple):
     cells: int
 
 
+def hopeful_pairing(y_CS: Matrix, baseline_S: Matrix) -> Pairing | None:
+    """Pool over the cells whose 95 % interval does not lie wholly above the baseline, or over all if none is left.
+
+    What is hopelessly worse is often noisier too, and nobody will confirm it.
+    """
+    difference_CS = y_CS - baseline_S
+    n_C = np.isfinite(difference_CS).sum(axis=1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean_C = np.nansum(difference_CS, axis=1) / n_C
+        sd_C = np.sqrt(np.nansum((difference_CS - mean_C[:, None]) ** 2, axis=1) / (n_C - 1))
+        above_C = mean_C > stdtrit(np.maximum(n_C - 1, 1), 0.975) * sd_C / np.sqrt(n_C)
+    return pairing(y_CS[~above_C], baseline_S) or pairing(y_CS, baseline_S)
+
+
 def pairing(y_CS: Matrix, baseline_S: Matrix) -> Pairing | None:
     """Pool the noise of these cells' differences; None when none shares two seeds with the baseline."""
     shared_CS = np.isfinite(y_CS) & np.isfinite(baseline_S)
+    if not len(y_CS):
+        return None
     kept = shared_CS.sum(axis=1) > 1
     if not kept.any():
         return None

@@ -27,6 +27,13 @@ class StudyOpened(Event):
     provenance: Provenance
 
 
+class SeedsChosen(Event):
+    """The confirm stage begins, on these fresh seeds."""
+
+    kind: Literal["seeds_chosen"] = "seeds_chosen"
+    seeds: tuple[int, ...]
+
+
 class TrialStarted(Event):
     """A worker begins or continues a trial; `attempt` counts from 1."""
 
@@ -79,7 +86,7 @@ class ArtifactMade(Event):
 
 
 AnyEvent = Annotated[
-    StudyOpened | TrialStarted | RungReached | GridDrawn | TrialFinished | StudyEnded | ArtifactMade,
+    StudyOpened | SeedsChosen | TrialStarted | RungReached | GridDrawn | TrialFinished | StudyEnded | ArtifactMade,
     Field(discriminator="kind"),
 ]
 _EVENT: TypeAdapter[AnyEvent] = TypeAdapter(AnyEvent)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -33,7 +34,10 @@ def read_study(uri: str, study_name: str) -> StudyRecord:
         study = tags.record_from(parents[0].tags, tags.STUDY, Study)
         provenance = tags.record_from(parents[0].tags, tags.PROVENANCE, Provenance)
         trials = tuple(_trial(row) for row in rows if row.key != tags.STUDY_KEY)
-        return StudyRecord.model_validate({"study": study, "provenance": provenance, "trials": trials})
+        seeds = json.loads(parents[0].tags.get(tags.FRESH_SEEDS, "[]"))
+        return StudyRecord.model_validate(
+            {"study": study, "provenance": provenance, "trials": trials, "fresh_seeds": seeds}
+        )
     except ValueError as error:
         remedy = "someone else changed its tags in MLflow; 'sweeper run' in a new workspace records it again"
         raise DataError(f"the record of study '{study_name}' cannot be read: {error}", remedy) from error

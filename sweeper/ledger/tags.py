@@ -14,8 +14,9 @@ from sweeper.records import Facts, Provenance, Rung, TrialSpec
 from sweeper.study import Study
 from trainer.recipe import Frozen
 
-KEY, STATE, SPEC, STUDY, PROVENANCE, FACTS, NOTE, ATTEMPT, AUDITED = (
-    f"sweeper.{name}" for name in ("key", "state", "spec", "study", "provenance", "facts", "note", "attempt", "audited")
+KEY, STATE, SPEC, STUDY, PROVENANCE, FACTS, NOTE, ATTEMPT, AUDITED, FRESH_SEEDS = (
+    f"sweeper.{name}"
+    for name in ("key", "state", "spec", "study", "provenance", "facts", "note", "attempt", "audited", "fresh_seeds")
 )
 STUDY_KEY = "study"
 RUNG = "sweeper.rung."

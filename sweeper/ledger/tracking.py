@@ -6,6 +6,7 @@ delivering an event twice has one effect (MLflow itself drops a metric equal in 
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -77,6 +78,8 @@ class Tracker:
         match event:
             case events.StudyOpened():
                 self._open_study(event)
+            case events.SeedsChosen():
+                self._log(self._study(), {tags.FRESH_SEEDS: json.dumps(event.seeds)})
             case events.TrialStarted():
                 run_id = self._trial(event.spec, event.at_ms).run_id
                 self._log(run_id, {tags.STATE: "running", tags.ATTEMPT: str(event.attempt)})

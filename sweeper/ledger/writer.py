@@ -63,6 +63,10 @@ class Ledger:
         """Begin a study, or continue it: the same parent run goes back to RUNNING."""
         self._tell(events.StudyOpened(at_ms=self._now(), study=study, provenance=provenance))
 
+    def seeds_chosen(self, seeds: tuple[int, ...]) -> None:
+        """Record the seeds that the confirm stage begins with."""
+        self._tell(events.SeedsChosen(at_ms=self._now(), seeds=seeds), durable=True)
+
     def trial_started(self, spec: TrialSpec, attempt: int) -> None:
         """Record that a worker begins or continues a trial; `attempt` counts from 1."""
         self._tell(events.TrialStarted(at_ms=self._now(), spec=spec, attempt=attempt))

@@ -50,11 +50,12 @@ def side_table(guide: Guidance) -> Table:
             _change(claim.change),
             _p(claim),
             claim.direction,
-            claim.standing,
+            f"confirmed {claim.direction}" if claim.confirmed else claim.standing,
         )
         for claim in claims
     ]
-    return table(("fresh seeds", "outcome", "change to the baseline [95 %]", "p (Holm)", "tested", "standing"), rows)
+    head = ("fresh seeds", "outcome", "change to the baseline [95 % together]", "p (Holm)", "tested", "standing")
+    return table(head, rows)
 
 
 def _p(claim: Claim) -> str:

@@ -13,7 +13,7 @@ from sweeper.guide import numerals
 from sweeper.guide.assemble import guidance
 from sweeper.guide.guidance import Guidance
 from sweeper.guide.prior_art import SOURCE
-from sweeper.inference.levels import SIDE_ALPHA
+from sweeper.inference.levels import OBJECTIVE_ALPHA, SIDE_ALPHA
 from sweeper.records import StudyRecord
 from sweeper.render.claim_tables import ranking
 from sweeper.render.html import render_html
@@ -83,6 +83,7 @@ def render_markdown(guide: Guidance, plots: Mapping[str, Plot]) -> str:
     text = environment.get_template("guide.md.j2").render(
         guide=guide,
         side_alpha=SIDE_ALPHA,
+        objective_alpha=OBJECTIVE_ALPHA,
         plots=plots,
         source=SOURCE,
         metric=numerals.metric_name(guide.objective),

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable
 import numpy as np
 
 from sweeper.inference.levels import OBJECTIVE_ALPHA
-from sweeper.inference.noise import pairing
+from sweeper.inference.noise import hopeful_pairing
 from sweeper.inference.power import needed_seeds
 from sweeper.plan import cells
 from sweeper.records import Cell
@@ -44,5 +44,5 @@ def _difference_sd(screened: Iterable[Entry]) -> float | None:
     baseline = rows.pop("baseline", None)
     if baseline is None or not rows:
         return None
-    found = pairing(np.array([rows[key] for key in sorted(rows)]), np.array(baseline))
+    found = hopeful_pairing(np.array([rows[key] for key in sorted(rows)]), np.array(baseline))
     return None if found is None else found.difference_sd

@@ -28,15 +28,17 @@ class Jury:
         self._stock = StockPruner(pruner, len(rungs), study_name) if stock else None
 
     def hear(self, entry: Entry, rung: int, value: float) -> None:
-        """Take a trial's objective at a rung."""
-        self._points[Point(entry.spec.cell.key, entry.spec.seed, rung)] = value
+        """Take a trial's objective at a rung. Controls are judged by single-trial pruners alone: nothing races them."""
+        if entry.spec.cell.role != "control":
+            self._points[Point(entry.spec.cell.key, entry.spec.seed, rung)] = value
         if self._stock:
             self._stock.observe(entry.number, rung, value)
 
     def dismiss(self, entry: Entry) -> None:
         """Take a trial's end; one that was pruned for its configuration condemns it, also after a restart."""
         if self._stock:
-            self._stock.finish(entry.number, entry.state, entry.value)
+            if entry.final:  # a trial that is audited may still run
+                self._stock.finish(entry.number, entry.state, entry.value)
         elif self._judge_cells and (entry.state == "pruned" or entry.outcome in (DROPPED, AUDITED)):
             self.condemned.add(entry.spec.cell.key)
 

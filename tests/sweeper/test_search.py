@@ -307,3 +307,33 @@ def test_seeds_that_are_written_are_taken_and_an_unfinished_screen_asks_for_the_
     assert opened.fresh_seeds() == ()
     written.close()
     auto.close()
+
+
+@pytest.mark.parametrize("pruner", ["race", "median", "halving", "hyperband", "wilcoxon"])
+def test_an_audited_trial_left_running_goes_on_after_reopening(url: str, pruner: str):
+    audited = study(screen={"seeds": 3, "audit_fraction": 1, "pruner": pruner})
+    search = Search(url, audited, "screen", trials())
+    for _ in range(6):
+        search.claim(1)
+    running = search.running()
+    for place, spec in enumerate(running):
+        measure(search, spec, 10.0 ** (place + 1))
+    search.judge([spec.key for spec in running])
+    search.close()
+    again = Search(url, audited, "screen", trials())
+    for spec in again.running():
+        again.report(spec.key, STEPS[1], 1, 10.0)
+        again.judge([spec.key])
+        again.finish(spec.key, "complete", 10.0)
+    assert again.counts()["complete"] == 6
+    again.close()
+
+
+def test_controls_neither_race_nor_are_raced(url: str):
+    search = Search(url, study(screen={"seeds": 3, "audit_fraction": 0}), "screen", trials())
+    fids = {BASELINE: 10.0, GRID[0]: 1e6, GRID[1]: 1e6, GRID[2]: 1e6, GRID[3]: 1e6, CONTROL: 10.1}
+    for seed in (0, 1, 2):
+        run_seed(search, fids, seed)
+        search.judge([])
+    assert search.counts() == {"complete": 18}
+    search.close()

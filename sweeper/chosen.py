@@ -1,0 +1,30 @@
+"""What the confirm stage was begun with, on disk: a choice is made once, however often the study is continued."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from sweeper.records import Cell
+from trainer.recipe import Frozen, Seed
+
+
+class Chosen(Frozen):
+    """The candidates of a finished screen and the fresh seeds they run on."""
+
+    cells: tuple[Cell, ...]
+    seeds: tuple[Seed, ...]
+
+    @classmethod
+    def keep(cls, path: Path, cells: Callable[[], tuple[Cell, ...]], seeds: Callable[[], tuple[int, ...]]) -> Chosen:
+        """Return what lies at `path`, or choose and write it there.
+
+        Who is out of the race depends on the order in which trials ended, so a second look might choose otherwise.
+        """
+        if path.exists():
+            return cls.model_validate_json(path.read_text())
+        chosen = cls(cells=cells(), seeds=seeds())
+        part = path.with_suffix(".part")
+        part.write_text(chosen.model_dump_json())
+        part.replace(path)
+        return chosen
