@@ -20,7 +20,7 @@ from sweeper.records import StudyRecord
 
 STUDY = Path(__file__).parents[2] / "studies" / "smoke.yaml"
 SWEEPER = [sys.executable, "-c", "from sweeper.cli import main; main()"]
-TRIALS = 6
+TRIALS = 12  # six to screen, then the best setting and the baseline on three fresh seeds
 PATIENCE_S = 180
 
 
@@ -123,7 +123,8 @@ def test_a_study_ends_with_a_guide_its_path_on_stdout_and_exit_0(undisturbed):
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == str(place.reports / "smoke" / "guide.md")
     guide = Path(done.stdout.strip()).read_text()
-    assert "Screening, no claim" in guide.splitlines()[2]
+    assert "on 3 fresh seeds" in guide.splitlines()[2]
+    assert "Spearman's rho of FID-500 and FID-1K" in guide
     for picture in ("overview.png", "curves.png", "health.png", "samples.png"):
         assert f"({picture})" in guide
         assert (place.reports / "smoke" / picture).stat().st_size > 1000
@@ -131,7 +132,7 @@ def test_a_study_ends_with_a_guide_its_path_on_stdout_and_exit_0(undisturbed):
 
 def test_stderr_carries_progress_and_nothing_of_the_libraries(undisturbed):
     lines = undisturbed[1].stderr.splitlines()
-    strange = [line for line in lines if not line.startswith(("screen: ", "all is done: "))]
+    strange = [line for line in lines if not line.startswith(("screen: ", "confirm: ", "all is done: "))]
     assert strange == []
 
 
@@ -140,6 +141,31 @@ def test_optuna_and_mlflow_count_what_status_counts(undisturbed):
     assert found["states"] == found["optuna"] == found["mlflow"] == {"complete": TRIALS}
     assert found["done"] is True
     assert found["agree"] is True
+
+
+def test_the_seeds_of_the_confirm_stage_are_recorded_and_its_trials_have_the_full_metric(undisturbed):
+    record = undisturbed[0].record()
+    assert record.fresh_seeds == (100, 101, 102)
+    fresh = [trial for trial in record.trials if trial.spec.stage == "confirm"]
+    assert {trial.spec.seed for trial in fresh} == {100, 101, 102}
+    assert all({"fid_500", "fid_1k", "fid_500_second"} <= trial.rungs[-1].metrics.keys() for trial in fresh)
+
+
+def test_audits_pass_or_fail_by_their_exit_code(undisturbed):
+    place = undisturbed[0]
+    made = {
+        name: subprocess.run(
+            [*SWEEPER, "audit", name, str(STUDY), "--workspace", str(place.root)],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        for name in ("proxy", "pruning")
+    }
+    assert made["proxy"].stdout.startswith(("proxy passes", "proxy fails"))
+    assert made["proxy"].returncode == (0 if made["proxy"].stdout.startswith("proxy passes") else 1)
+    assert made["pruning"].stdout.startswith("pruning not measured: this study has no pruner")
+    assert made["pruning"].returncode == 1
 
 
 def test_our_fid_equals_torch_fidelitys(undisturbed):
@@ -153,7 +179,7 @@ def test_running_again_does_nothing_and_says_so(undisturbed):
     before = place.record()
     again = place.run()
     assert again.returncode == 0
-    assert again.stderr.startswith("all is done: 6 complete")
+    assert again.stderr.startswith(f"all is done: {TRIALS} complete")
     assert place.record() == before
 
 

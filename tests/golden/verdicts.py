@@ -39,7 +39,7 @@ def scenarios() -> Iterator[tuple[str, StudyRecord]]:
     yield "no baseline", make_record(whole.study, [one for one in whole.trials if one.spec.cell.role != "baseline"])
     yield (
         "no setting finished",
-        make_record(whole.study, [one for one in whole.trials if one.spec.cell.role == "baseline"]),
+        make_record(whole.study, [one for one in whole.trials if one.spec.key.startswith("screen.baseline")]),
     )
     yield "screening", scenario(hurts, confirmed=False, noise=0.05)
     yield "confirming", make_record(whole.study, whole.trials[:-2])
