@@ -99,8 +99,8 @@ def pruning_audit(known: Evidence) -> PruningAudit:
     killed = [key for key in whole if key in best]
     low, high = share_interval(len(killed), len(whole))
     says = (
-        f"{len(killed)} of {counted(len(whole), 'audited setting')} would have been stopped although the end does not "
-        f"tell it apart from the best"
+        f"of {counted(len(whole), 'audited setting')}, which the pruner would have stopped, {len(killed)} cannot be "
+        "told apart from the best at the end"
     )
     return PruningAudit(
         pruned=total,

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from sweeper.guide.evidence import BASELINE
 from sweeper.guide.findings import Findings, changed, claimed, figure_of, listed, written
 from sweeper.guide.numerals import counted, duration, metric_name, percent, share
 from sweeper.guide.protocol import ORDER, finished
 from sweeper.guide.results import CellResult, StageResult
 from sweeper.guide.statements import Claim, Verdict, VerdictKind
+from sweeper.inference.levels import OBJECTIVE_ALPHA
+from sweeper.inference.noise import pairing
+from sweeper.inference.power import detectable
 from sweeper.records import FINAL_STATES, StudyRecord, TrialState
 from sweeper.study import Study
 
@@ -142,8 +146,17 @@ def _seeable(found: Findings, best: Claim) -> str:
         return ""
     if best.direction == "higher":
         return " The screen saw it higher, so it was tested for harm."
-    shown = found.seeds.detectable
+    shown = _detectable(found)
     return f" A gain of {share(shown)} or more would probably have shown." if shown else ""
+
+
+def _detectable(found: Findings) -> float | None:
+    """The gain that these fresh seeds show with the wished-for power, by their own noise: no longer a plan."""
+    fresh = found.known.stages["confirm"]
+    logs, rows = fresh.logs(), [fresh.row[claim.key] for claim in found.claims]
+    pool = pairing(logs[rows], logs[fresh.row[BASELINE]])
+    alpha = OBJECTIVE_ALPHA / len(rows)
+    return detectable(len(fresh.seeds), pool.difference_sd, alpha, found.seeds.power) if pool else None
 
 
 def _undecided(found: Findings) -> str:

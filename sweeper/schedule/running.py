@@ -47,13 +47,13 @@ def run_study(
     """
     folder = places.folder / "ray"
     shutil.rmtree(folder, ignore_errors=True)
-    with session(study.resources, address):
+    with session(study.resources, address) as interrupts:
         slots = slot_count(study.resources)
         desk = _open_desk(study, stages, places, provenance)
         interrupted = False
         try:
             with _watching(desk, show):
-                fit(study.resources, slots, desk, folder)
+                fit(study.resources, slots, desk, folder, interrupts)
         except KeyboardInterrupt:
             interrupted = True
         except RayError as error:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import shutil
-import signal
 import socket
 import tempfile
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ import ray
 from ray.exceptions import RayError
 
 from sweeper.errors import SetupError
+from sweeper.schedule.interrupts import Interrupts
 from sweeper.study import Resources
 
 # Ray's sockets lie 60 characters below its folder, and the system allows 107 in all.
@@ -23,8 +23,10 @@ KNOCK_S = 10.0
 
 
 @contextlib.contextmanager
-def session(resources: Resources, address: str | None) -> Iterator[None]:
+def session(resources: Resources, address: str | None) -> Iterator[Interrupts]:
     """Start Ray on this machine, or connect to the cluster at `address`; leave nothing of it behind.
+
+    Gives what remembers Ctrl-C and SIGTERM.
 
     Raises SetupError if that is not possible.
     """
@@ -39,9 +41,9 @@ def session(resources: Resources, address: str | None) -> Iterator[None]:
         logging.getLogger("ray").setLevel(logging.ERROR)
         try:
             ray.init(**options)
-            # Ray's own handler would end the process with the signal's number; ours stops the study cleanly.
-            signal.signal(signal.SIGTERM, signal.default_int_handler)
-            yield
+            interrupts = Interrupts()
+            interrupts.install()
+            yield interrupts
         except (OSError, RuntimeError, ValueError, RayError) as error:
             if ray.is_initialized():
                 raise

@@ -13,19 +13,20 @@ from ray import tune
 from ray.tune.search import Searcher
 
 from sweeper.errors import StaleAttemptError
+from sweeper.schedule.interrupts import Interrupts
 from sweeper.schedule.line import DeskActor, DeskLine, call
 from sweeper.study import Resources
 
 IDLE_S = 0.2  # between questions to the desk while it has nothing to give
 
 
-def fit(resources: Resources, slots: int, desk: DeskActor, folder: Path) -> None:
-    """Run cohorts until the desk has none left."""
+def fit(resources: Resources, slots: int, desk: DeskActor, folder: Path, interrupts: Interrupts) -> None:
+    """Run cohorts until the desk has none left, or until it is interrupted (KeyboardInterrupt)."""
     trainable = tune.with_parameters(train_cohort, desk=desk)
     tuner = tune.Tuner(
         tune.with_resources(trainable, {"cpu": resources.cpus, "gpu": resources.gpus}),
         tune_config=tune.TuneConfig(
-            search_alg=NextCohort(desk),
+            search_alg=NextCohort(desk, interrupts),
             num_samples=-1,
             max_concurrent_trials=slots,
             reuse_actors=True,
@@ -46,12 +47,13 @@ def fit(resources: Resources, slots: int, desk: DeskActor, folder: Path) -> None
 class NextCohort(Searcher):
     """Tune's source of trials: the desk. A cohort's name is its whole configuration."""
 
-    def __init__(self, desk: DeskActor) -> None:
+    def __init__(self, desk: DeskActor, interrupts: Interrupts) -> None:
         super().__init__()
-        self._desk = desk
+        self._desk, self._interrupts = desk, interrupts
 
     def suggest(self, trial_id: str) -> Any:  # noqa: ARG002 (Tune's signature)
         """Return the next cohort, None if there is none at the moment, or Tune's word for the end."""
+        self._interrupts.check()
         cohort: str | None = call(self._desk.claim.remote())
         if cohort is not None:
             return {"cohort": cohort}

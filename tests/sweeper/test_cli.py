@@ -134,7 +134,7 @@ def test_schema_accepts_the_shipped_studies_and_refuses_a_wrong_one(run):
 
 def test_a_study_never_run_has_all_trials_waiting_and_no_record(run):
     found = json.loads(run("status", STUDY, "--json").out)
-    assert found["states"] == {"waiting": 6}
+    assert found["states"] == {"waiting": 12}
     assert found["optuna"] == found["mlflow"] == {}
     assert found["done"] is False
     for command in ("report", "export"):
@@ -144,7 +144,7 @@ def test_a_study_never_run_has_all_trials_waiting_and_no_record(run):
 
 
 def test_a_stage_the_study_does_not_have_is_refused(run):
-    ran = run("run", STUDY, "--yes", "--stage", "confirm")
+    ran = run("run", ROOT / "studies" / "tune_baseline.yaml", "--yes", "--stage", "confirm")
     assert ran.code == 2
     assert "has no confirm stage" in ran.err
 

@@ -124,3 +124,9 @@ def test_an_override_changes_its_field_its_hash_and_nothing_else():
 def test_blocks_have_one_spelling():
     assert Dispersion(blocks=(3, 0, 2)) == Dispersion(blocks=(0, 2, 3))
     assert Dispersion(blocks=(3, 0, 2)).blocks == (0, 2, 3)
+
+
+def test_the_full_metric_of_finalists_does_not_rename_a_recipe() -> None:
+    recipe = Recipe()
+    assert recipe.override({"eval.full_samples": 20_000}).hash == recipe.hash
+    assert recipe.override({"eval.samples": 5_000}).hash != recipe.hash
