@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Collection
 
 import numpy as np
 
@@ -32,33 +33,12 @@ from sweeper.records import StudyRecord
 def guidance(record: StudyRecord) -> Guidance:
     """Work out everything a guide says about a study, finished or not."""
     study, known = record.study, evidence(record)
-    seeds = seed_audit(known)
     stages = _stages(known)
     main, table = stages[0], known.main
-    made = claims(known, seeds.planned)
-    recommendation = recommend(known, made.settings)
-    saturated = {one.key for one in main.cells if one.saturated}
     pages = grid_pages(study, {one.key: one.cell for one in main.cells})
     on_grid = {key for page in pages for row in page.keys for key in row if key}
-    tested = interaction(known, on_grid, saturated)
     health = cell_health(known, table) if table else ()
-    found = Findings(
-        record=record,
-        main=main,
-        fresh=stages[1] if len(stages) > 1 else None,
-        lowest=_lowest(main),
-        seeds=seeds,
-        claims=made.settings,
-        side_claims=made.beside,
-        finished=made.finished,
-        recommendation=recommendation,
-        controls=against_controls(known, made),
-        interaction=tested,
-        knobs=knobs(known, on_grid, saturated, tested),
-        proxy=proxy_audit(known),
-        pruning=pruning_audit(known),
-        known=known,
-    )
+    found = _findings(record, known, stages, on_grid)
     facts = [trial.facts for trial in record.trials if trial.facts]
     spent, depth = cost(record, known), study.recipe.model.depth
     return Guidance(
@@ -82,21 +62,48 @@ def guidance(record: StudyRecord) -> Guidance:
         claims=found.claims,
         side_claims=found.side_claims,
         controls=found.controls,
-        recommendation=recommendation,
-        interaction=tested,
+        recommendation=found.recommendation,
+        interaction=found.interaction,
         knobs=found.knobs,
-        seeds=seeds,
+        seeds=found.seeds,
         proxy=found.proxy,
         pruning=found.pruning,
-        health_audit=health_audit(main.cells, health, recommendation),
+        health_audit=health_audit(main.cells, health, found.recommendation),
         outcomes=outcomes(known, main),
         rules=rules(found),
         prior_art=prior_art(main.cells, found.claims, depth),
         next_steps=next_steps(found),
-        next_study=next_study(record, stages, found.claims, recommendation, seeds, spent),
+        next_study=next_study(record, stages, found.claims, found.recommendation, found.seeds, spent),
         cost=spent,
-        protocol=protocol_items(study, facts, seeds),
+        protocol=protocol_items(study, facts, found.seeds),
         provenance=provenance_items(record, facts),
+    )
+
+
+def _findings(
+    record: StudyRecord, known: Evidence, stages: tuple[StageResult, ...], on_grid: Collection[str]
+) -> Findings:
+    """Judge everything that verdict, rules and next steps speak about."""
+    main, seeds = stages[0], seed_audit(known)
+    made = claims(known, seeds.planned)
+    saturated = {one.key for one in main.cells if one.saturated}
+    tested = interaction(known, on_grid, saturated)
+    return Findings(
+        record=record,
+        known=known,
+        main=main,
+        fresh=stages[1] if len(stages) > 1 else None,
+        lowest=_lowest(main),
+        seeds=seeds,
+        claims=made.settings,
+        side_claims=made.beside,
+        finished=made.finished,
+        controls=against_controls(known, made),
+        recommendation=recommend(known, made.settings),
+        interaction=tested,
+        knobs=knobs(known, on_grid, saturated, tested),
+        proxy=proxy_audit(known),
+        pruning=pruning_audit(known),
     )
 
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from sweeper.guide.evidence import BASELINE
 from sweeper.guide.findings import Findings, changed, claimed, figure_of, listed, written
+from sweeper.guide.headline import effect_of, decided, undecided
 from sweeper.guide.numerals import counted, duration, metric_name, percent, share
 from sweeper.guide.protocol import ORDER, finished
 from sweeper.guide.results import CellResult, StageResult
-from sweeper.guide.statements import Claim, Verdict, VerdictKind
+from sweeper.guide.statements import Claim, Verdict
 from sweeper.inference.levels import OBJECTIVE_ALPHA
 from sweeper.inference.noise import pairing
 from sweeper.inference.power import detectable
-from sweeper.records import FINAL_STATES, StudyRecord, TrialState
+from sweeper.records import StudyRecord, TrialState
 from sweeper.study import Study
 
 SPOKEN: dict[TrialState, str] = {"pruned": "stopped early"}
@@ -40,7 +41,7 @@ def verdict(found: Findings) -> Verdict:
         return _decided(found)
     return Verdict(
         kind="confirming" if found.confirming else "screening",
-        headline=_undecided(found),
+        headline=undecided(found),
         points=(*_screened(found), *_marked(found), *_set(found), _use(found), _scope(found)),
     )
 
@@ -63,7 +64,7 @@ def _without_baseline(found: Findings, measured: list[CellResult]) -> Verdict:
 
 
 def _decided(found: Findings) -> Verdict:
-    kind, headline = _headline(found)
+    kind, headline = decided(found)
     points = (
         _best(found),
         *_marked(found),
@@ -74,51 +75,6 @@ def _decided(found: Findings) -> Verdict:
         _scope(found),
     )
     return Verdict(kind=kind, headline=headline, points=points)
-
-
-def _headline(found: Findings) -> tuple[VerdictKind, str]:
-    seeds = found.confirming.seeds if found.confirming else ()
-    on = f"on {counted(len(seeds), 'fresh seed')}"
-    helps, hurts, margin = *_confirmed(found), percent(found.seeds.margin)
-    if helps:
-        more = f" (and {counted(len(helps) - 1, 'more setting')})" if len(helps) > 1 else ""
-        within = f", which is less than the margin of {margin}" if helps[0].within_margin else ""
-        says = f"{found.label(helps[0].key)} helps{more}: {found.metric} {_change(helps[0])}, confirmed {on}{within}"
-        if rival := found.rival(helps[0]):
-            return (
-                "helps like a control",
-                f"{says}; but it is not shown to be better than a plain control, {rival.control}.",
-            )
-        return "helps", f"{says}."
-    if hurts and len(hurts) == len(found.claims):
-        within = f", by less than the margin of {margin}" if all(claim.within_margin for claim in hurts) else ""
-        if len(hurts) == 1:
-            return "hurts", f"The setting tested does not help: it is confirmed to hurt{within}, {on}."
-        return "hurts", f"None of the {len(hurts)} settings tested helps: all are confirmed to hurt{within}, {on}."
-    if not hurts and all(claim.standing == "equivalent" for claim in found.claims):
-        return "equivalent", f"No setting matters: all tested {on} are equivalent to lambda 0 within {margin}."
-    if hurts:
-        return "hurts", f"No evidence that any setting helps; {_names(found, hurts)} confirmed to hurt, {on}."
-    return "no evidence", f"No evidence that any setting helps or hurts, {on}."
-
-
-def _confirmed(found: Findings) -> tuple[list[Claim], list[Claim]]:
-    return found.standing("confirmed helps"), found.standing("confirmed hurts")
-
-
-def _names(found: Findings, hurts: list[Claim]) -> str:
-    if len(hurts) > 2:
-        return f"{len(hurts)} of {len(found.claims)} are"
-    names = [_mark(found, claim) or found.label(claim.key) for claim in hurts]
-    return f"{' and '.join(names)} {'is' if len(hurts) == 1 else 'are'}"
-
-
-def _mark(found: Findings, claim: Claim) -> str | None:
-    return found.known.cells[claim.key].mark
-
-
-def _change(claim: Claim) -> str:
-    return written(claim.change) if claim.change else claim.reason
 
 
 def _best(found: Findings) -> str:
@@ -136,7 +92,7 @@ def _best(found: Findings) -> str:
     screened = f" ({len(found.main.cells):,} screened)" if found.main.stage == "screen" else ""
     return (
         f"Lowest of {counted(len(tested), 'setting')} on fresh seeds{screened}: {found.label(best.key)}, "
-        f"{found.metric} {figures}: {_change(best)}: *{best.standing}*.{_seeable(found, best)}"
+        f"{found.metric} {figures}: {effect_of(best)}: *{best.standing}*.{_seeable(found, best)}"
     )
 
 
@@ -157,19 +113,6 @@ def _detectable(found: Findings) -> float | None:
     pool = pairing(logs[rows], logs[fresh.row[BASELINE]])
     alpha = OBJECTIVE_ALPHA / len(rows)
     return detectable(len(fresh.seeds), pool.difference_sd, alpha, found.seeds.power) if pool else None
-
-
-def _undecided(found: Findings) -> str:
-    fresh = found.confirming
-    if fresh:
-        states = [(state, count) for one in (fresh.baseline, *fresh.rows) if one for state, count in one.states.items()]
-        ended = sum(count for state, count in states if state in FINAL_STATES)
-        return (
-            f"Confirming, no claim yet: {counted(ended, 'trial')} on fresh seeds ended; claims wait for all of them, "
-            "for stopping when they please would bias them."
-        )
-    tried, seeds = counted(len(found.main.cells), "setting"), counted(len(found.main.seeds), "seed")
-    return f"Screening, no claim: {tried} on {seeds} can show what to look at next, not what helps."
 
 
 def _screened(found: Findings) -> tuple[str, ...]:
@@ -242,7 +185,7 @@ def _beside(found: Findings) -> tuple[str, ...]:
     if not confirmed:
         return ()
     told = (
-        f"{metric_name(claim.metric)} of {found.label(claim.key)} {_change(claim)} (confirmed {claim.direction})"
+        f"{metric_name(claim.metric)} of {found.label(claim.key)} {effect_of(claim)} (confirmed {claim.direction})"
         for claim in confirmed
     )
     return (f"Beside {found.metric}: {listed(told)}.",)

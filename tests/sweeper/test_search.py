@@ -1,20 +1,16 @@
 from __future__ import annotations
 
-import math
-import statistics
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
-from statsmodels.stats.power import TTestPower
 
 from sweeper.errors import ConflictError, SetupError
 from sweeper.plan import screen_trials, size
 from sweeper.records import Cell, TrialSpec
 from sweeper.search import Search, state_counts
-from sweeper.search.ranking import is_audited
 from sweeper.search.store import Store
 from tests.sweeper.search_specs import BASELINE, CONTROL, GRID, cell, study, trials
 
@@ -256,84 +252,3 @@ def test_importing_the_command_line_parts_leaves_optuna_out():
     parts: Sequence[str] = ("sweeper.study.model", "sweeper.plan", "sweeper.records")
     script = f"import sys, {', '.join(parts)}; assert 'optuna' not in sys.modules"
     subprocess.run([sys.executable, "-c", script], check=True, timeout=120)
-
-
-def test_an_audited_configuration_is_never_stopped_but_marked_and_never_a_candidate(url: str):
-    audited = study(screen={"seeds": 3, "audit_fraction": 1}, confirm={"top": 9})
-    search = Search(url, audited, "screen", trials())
-    fids = {BASELINE: 10.0, GRID[0]: 22.0, GRID[1]: 90_000.0, GRID[2]: 21.0, GRID[3]: 24.0, CONTROL: 23.0}
-    run_seed(search, fids, seed=0)
-    search.judge([])
-    run_seed(search, fids, seed=1)
-    search.judge([])
-    search.close()
-    again = Search(url, audited, "screen", trials())
-    run_seed(again, fids, seed=2)
-    assert again.counts() == {"complete": 18}
-    assert again.audited(f"screen.{GRID[1].key}.2")
-    assert not again.audited(f"screen.{GRID[0].key}.2")
-    assert GRID[1] not in again.candidates()
-    assert len(again.candidates()) == 3
-    again.close()
-
-
-def test_the_share_of_audited_configurations_is_as_wished_and_the_same_at_every_start():
-    tenth = study(screen={"seeds": 3, "audit_fraction": 0.1})
-    cells = [cell(0, 0.001 * (1 + i)) for i in range(1000)]
-    chosen = [one.key for one in cells if is_audited(tenth, one)]
-    assert 60 < len(chosen) < 140
-    assert chosen == [one.key for one in cells if is_audited(tenth, one)]
-    assert not any(is_audited(study(screen={"seeds": 3, "audit_fraction": 0}), one) for one in cells)
-
-
-def test_fresh_seeds_are_as_many_as_the_screens_noise_asks_for(url: str):
-    auto = study(confirm={"top": 1, "seeds": "auto", "limit": 9}, screen={"seeds": 3, "pruner": "none"})
-    search = Search(url, auto, "screen", trials())
-    for seed, factor in enumerate((0.97, 1.0, 1.04)):
-        fids = {one: 10.0 * factor**i for i, one in enumerate((BASELINE, *GRID, CONTROL))}
-        run_seed(search, fids, seed)
-    logs = [[i * math.log(factor) for factor in (0.97, 1.0, 1.04)] for i in range(1, 5)]
-    sd = math.sqrt(sum(statistics.variance(row) for row in logs) / 4)
-    wanted = TTestPower().solve_power(-math.log(0.95) / sd, alpha=0.035, power=0.8, alternative="larger")
-    assert search.fresh_seeds() == tuple(range(100, 100 + min(9, math.ceil(wanted))))
-    search.close()
-
-
-def test_seeds_that_are_written_are_taken_and_an_unfinished_screen_asks_for_the_limit(url: str, opened: Search):
-    written = Search(url + "2", study(confirm={"seeds": [7, 8]}), "screen", trials())
-    assert written.fresh_seeds() == (7, 8)
-    auto = Search(url + "3", study(confirm={"seeds": "auto", "limit": 4}), "screen", trials())
-    assert auto.fresh_seeds() == (100, 101, 102, 103)
-    assert opened.fresh_seeds() == ()
-    written.close()
-    auto.close()
-
-
-@pytest.mark.parametrize("pruner", ["race", "median", "halving", "hyperband", "wilcoxon"])
-def test_an_audited_trial_left_running_goes_on_after_reopening(url: str, pruner: str):
-    audited = study(screen={"seeds": 3, "audit_fraction": 1, "pruner": pruner})
-    search = Search(url, audited, "screen", trials())
-    for _ in range(6):
-        search.claim(1)
-    running = search.running()
-    for place, spec in enumerate(running):
-        measure(search, spec, 10.0 ** (place + 1))
-    search.judge([spec.key for spec in running])
-    search.close()
-    again = Search(url, audited, "screen", trials())
-    for spec in again.running():
-        again.report(spec.key, STEPS[1], 1, 10.0)
-        again.judge([spec.key])
-        again.finish(spec.key, "complete", 10.0)
-    assert again.counts()["complete"] == 6
-    again.close()
-
-
-def test_controls_neither_race_nor_are_raced(url: str):
-    search = Search(url, study(screen={"seeds": 3, "audit_fraction": 0}), "screen", trials())
-    fids = {BASELINE: 10.0, GRID[0]: 1e6, GRID[1]: 1e6, GRID[2]: 1e6, GRID[3]: 1e6, CONTROL: 10.1}
-    for seed in (0, 1, 2):
-        run_seed(search, fids, seed)
-        search.judge([])
-    assert search.counts() == {"complete": 18}
-    search.close()
