@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sweeper.guide.evidence import BASELINE
 from sweeper.guide.findings import Findings, changed, claimed, figure_of, listed, written
-from sweeper.guide.headline import effect_of, decided, undecided
+from sweeper.guide.headline import decided, effect_of, undecided
 from sweeper.guide.numerals import counted, duration, metric_name, percent, share
 from sweeper.guide.protocol import ORDER, finished
 from sweeper.guide.results import CellResult, StageResult
