@@ -156,7 +156,9 @@ def covers(change: Change, effect: float) -> bool:
     """Whether an interval holds the true log ratio."""
     assert change.low is not None
     assert change.high is not None
-    return bool(math.log1p(change.low) <= effect <= math.log1p(change.high))
+    # Two wildly different seeds give a lower end of -100 %.
+    low = math.log1p(change.low) if change.low > -1 else -math.inf
+    return bool(low <= effect <= math.log1p(change.high))
 
 
 def _knob_covered(truth: World, name: str, levels: Iterable[KnobLevel]) -> bool:
