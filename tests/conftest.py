@@ -26,3 +26,9 @@ def tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
     file = tmp_path_factory.mktemp("tables") / "mlflow.db"
     tracking.Tracker(f"sqlite:///{file}", None, "another_study")
     return file
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    """Where a search keeps its trials."""
+    return f"sqlite:///{tmp_path}/search.db"

@@ -21,7 +21,7 @@ FEWEST = 3
 def fresh_seeds(study: Study, screened: Iterable[Entry], candidates: Collection[Cell]) -> tuple[int, ...]:
     """Return the seeds written in the study or, for `auto`, as many as a gain of the margin needs, within the limit.
 
-    A function of the finished screen alone, so a study that is continued chooses the same seeds.
+    Chosen from the finished screen, once: see `sweeper.chosen`.
     """
     confirm = study.confirm
     if confirm is None:

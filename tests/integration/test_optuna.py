@@ -36,11 +36,6 @@ def make(**changes: object) -> Study:
     return Study.model_validate(given)
 
 
-@pytest.fixture
-def url(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path}/search.db"
-
-
 def start(url: str, study: Study) -> Search:
     return Search(url, study, "screen", screen_trials(study))
 

@@ -14,11 +14,6 @@ from sweeper.study import Study
 from tests.sweeper.search_specs import BASELINE, GRID, cell, study, trials
 
 
-@pytest.fixture
-def url(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path}/search.db"
-
-
 def searched(sampler: str, budget: int, **space: object) -> Study:
     axes = {"block": [0, 1], "lambda": {"low": 0.001, "high": 1.0, "count": 5}, "tau": [0.5, 1.0], **space}
     return study(space=axes, screen={"seeds": 3, "sampler": sampler, "trials": budget}, controls=[])

@@ -18,11 +18,6 @@ STEPS = (50, 100)
 
 
 @pytest.fixture
-def url(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path}/search.db"
-
-
-@pytest.fixture
 def opened(url: str) -> Iterator[Search]:
     search = Search(url, study(), "screen", trials())
     yield search

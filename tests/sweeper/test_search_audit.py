@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from statsmodels.stats.power import TTestPower
@@ -14,18 +12,6 @@ from sweeper.search import Search
 from sweeper.search.ranking import is_audited
 from tests.sweeper.search_specs import BASELINE, CONTROL, GRID, cell, study, trials
 from tests.sweeper.test_search import STEPS, measure, run_seed
-
-
-@pytest.fixture
-def url(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path}/search.db"
-
-
-@pytest.fixture
-def opened(url: str) -> Iterator[Search]:
-    search = Search(url, study(), "screen", trials())
-    yield search
-    search.close()
 
 
 def test_an_audited_configuration_is_never_stopped_but_marked_and_never_a_candidate(url: str):
@@ -69,12 +55,14 @@ def test_fresh_seeds_are_as_many_as_the_screens_noise_asks_for(url: str):
     search.close()
 
 
-def test_seeds_that_are_written_are_taken_and_an_unfinished_screen_asks_for_the_limit(url: str, opened: Search):
+def test_seeds_that_are_written_are_taken_and_an_unfinished_screen_asks_for_the_limit(url: str):
     written = Search(url + "2", study(confirm={"seeds": [7, 8]}), "screen", trials())
     assert written.fresh_seeds() == (7, 8)
     auto = Search(url + "3", study(confirm={"seeds": "auto", "limit": 4}), "screen", trials())
     assert auto.fresh_seeds() == (100, 101, 102, 103)
-    assert opened.fresh_seeds() == ()
+    none = Search(url, study(), "screen", trials())
+    assert none.fresh_seeds() == ()
+    none.close()
     written.close()
     auto.close()
 
