@@ -56,6 +56,11 @@ class Findings(NamedTuple):
         """A plain control that does about as well as a setting that helps."""
         return rival(setting, self.controls, self.side_claims)
 
+    def lost(self, key: str) -> str:
+        """Say in a clause that some fresh seeds of a setting were lost; nothing where none was."""
+        reason = next((claim.reason for claim in self.claims if claim.key == key), "")
+        return f"; {reason}" if reason else ""
+
     def standing(self, *wanted: Standing) -> list[Claim]:
         """The claims about settings that stand so, lowest change first."""
         found = [claim for claim in self.claims if claim.standing in wanted]

@@ -15,6 +15,9 @@ from sweeper.inference.effects import fit_effects, possibly_best
 from sweeper.inference.levels import OBJECTIVE_ALPHA, SET_ALPHA, UNIQUE_ALPHA
 from sweeper.study import Confirm
 
+# On how many fresh seeds a bet may have diverged.
+MOST_LOST = 1
+
 
 def recommend(known: Evidence, claims: Sequence[Claim]) -> Recommendation | None:
     """Find the set and the one to take from it; None without a baseline and a setting to choose between.
@@ -98,14 +101,21 @@ def _worse(table: StageTable, keys: Collection[str], alpha: float) -> set[str]:
 def _first(
     known: Evidence, members: Sequence[str], claims: Sequence[Claim]
 ) -> tuple[str, Literal["confirmed", "bet", "default"]]:
-    """Choose one: the lowest of the confirmed, else a bet on a gain of at least the margin, else lambda 0."""
+    """Choose one: the lowest of the confirmed, else a bet on a gain of at least the margin, else lambda 0.
+
+    A bet may be on what diverged on one fresh seed: it is no claim, and leaving out what was unlucky once is a bet too.
+    """
     helping = [claim for claim in claims if _helps(claim)]
     if helping:
         return min(helping, key=_mean).key, "confirmed"
     margin = (known.study.confirm or Confirm()).margin
-    comparable = [claim for claim in claims if claim.key in members and claim.standing != "not comparable"]
-    bets = [claim for claim in comparable if _mean(claim) <= -margin]
+    bets = [claim for claim in claims if claim.key in members and _may_bet(known, claim) and _mean(claim) <= -margin]
     return (min(bets, key=_mean).key, "bet") if bets else (BASELINE, "default")
+
+
+def _may_bet(known: Evidence, claim: Claim) -> bool:
+    states = known.stages["confirm"].states(claim.key)
+    return claim.standing != "not comparable" or len(states) - states.count("complete") <= MOST_LOST
 
 
 def _mean(claim: Claim) -> float:

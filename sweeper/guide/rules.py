@@ -31,7 +31,8 @@ def _first(found: Findings) -> Iterator[Rule]:
     if chosen and chosen.why == "bet":
         yield Rule(
             rule=f"Keep lambda 0, or bet on {found.label(chosen.first)}",
-            evidence=f"no gain is confirmed; its mean gain on fresh seeds is {percent(found.seeds.margin)} or more",
+            evidence=f"no gain is confirmed; its mean gain on fresh seeds is {percent(found.seeds.margin)} or more"
+            f"{found.lost(chosen.first)}",
             grade="suggestive",
         )
     else:

@@ -100,7 +100,7 @@ class Knob(Frozen):
 
 
 class ControlComparison(Frozen):
-    """A setting that helps against a plain control arm on the same fresh seeds; `better` if p < .05, one-sided."""
+    """A setting that helps against a plain control arm on the same fresh seeds; `better` where shown, one-sided."""
 
     setting: str
     control: str

@@ -215,7 +215,7 @@ def _use(found: Findings) -> str:
         return "Use lambda 0."
     return (
         f"Use lambda 0; who must bet takes {found.label(chosen.first)}, whose mean on fresh seeds is lower by the "
-        f"margin of {percent(found.seeds.margin)} or more, unconfirmed."
+        f"margin of {percent(found.seeds.margin)} or more, unconfirmed{found.lost(chosen.first)}."
     )
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from sweeper.guide.assemble import guidance
+from sweeper.guide.evidence import BASELINE
 from sweeper.guide.guidance import Guidance
 from sweeper.plan import cells as planned_cells
 from sweeper.records import Cell, StudyRecord, TrialRecord
@@ -42,16 +43,38 @@ def test_what_is_confirmed_to_help_is_recommended_whatever_the_screen_made_of_it
     assert "no gain is confirmed" not in told(guide)
 
 
-def test_a_setting_that_could_not_be_compared_is_never_the_single_best_nor_a_bet() -> None:
+def lost_on(*seeds: int, same: float, good: float = 0.0) -> Guidance:
+    """A guide in which `SAME` diverged on some fresh seeds."""
+
     def change(one: TrialRecord) -> dict[str, object]:
-        lost = one.spec.cell == SAME and one.spec.seed == 102
+        lost = one.spec.cell == SAME and one.spec.seed in seeds
         return {"state": "diverged", "rungs": one.rungs[:1]} if lost else {}
 
-    guide = guidance(changed_trials(confirmed(effects(good=-0.3, same=-0.9)), change))
+    return guidance(changed_trials(confirmed(effects(good=good, same=same)), change))
+
+
+def test_a_setting_that_could_not_be_compared_is_never_the_single_best_nor_before_a_confirmed_one() -> None:
+    guide = lost_on(102, good=-0.3, same=-0.9)
     assert guide.recommendation is not None
     assert guide.recommendation.first == GOOD.key
     assert not guide.recommendation.unique
     assert "bet" not in told(guide)
+
+
+def test_what_diverged_on_one_fresh_seed_may_be_bet_on_and_the_guide_says_so() -> None:
+    guide = lost_on(102, same=-0.9)
+    assert guide.recommendation is not None
+    assert (guide.recommendation.first, guide.recommendation.why) == (SAME.key, "bet")
+    bets = [point for point in guide.verdict.points if "who must bet" in point]
+    assert bets
+    assert bets[0].endswith("unconfirmed; 1 of 5 fresh seeds diverged or failed.")
+    assert any("bet on" in rule.rule and "1 of 5 fresh seeds diverged" in rule.evidence for rule in guide.rules)
+
+
+def test_what_diverged_on_two_fresh_seeds_is_no_bet() -> None:
+    guide = lost_on(101, 102, same=-0.9)
+    assert guide.recommendation is not None
+    assert (guide.recommendation.first, guide.recommendation.why) == (BASELINE, "default")
 
 
 def test_a_setting_that_always_diverged_on_fresh_seeds_leaves_the_set() -> None:
