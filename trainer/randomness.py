@@ -1,4 +1,8 @@
-"""Randomness as a pure function of (seed, stream, index): nothing to save, nothing to restore, nothing shared."""
+"""Randomness as a pure function of (seed, stream, index): nothing to save, nothing to restore, nothing shared.
+
+On a GPU the stream BATCH is drawn by `trainer.counters` from the same key, many steps and seeds at a time; all else,
+and everything on a CPU, by torch's generators. So a GPU trains on other noise than a CPU, in the same data order.
+"""
 
 from __future__ import annotations
 
@@ -21,5 +25,10 @@ class Stream(IntEnum):
 
 def generator(seed: int, stream: Stream, index: int = 0, device: torch.device | str = "cpu") -> torch.Generator:
     """Return a fresh generator on `device`, the same for the same arguments on the same kind of device."""
+    return torch.Generator(device).manual_seed(key(seed, stream, index))
+
+
+def key(seed: int, stream: Stream, index: int = 0) -> int:
+    """Return 63 bits that name a stream of random numbers: what its generator is seeded with."""
     digest = hashlib.blake2b(struct.pack("<qqq", seed, int(stream), index), digest_size=8).digest()
-    return torch.Generator(device).manual_seed(int.from_bytes(digest, "little") >> 1)
+    return int.from_bytes(digest, "little") >> 1
