@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import ClassVar, NamedTuple
 
 import torch
@@ -28,12 +28,17 @@ class Losses(NamedTuple):
 
 
 class _Group(NamedTuple):
-    # (lane, block) pairs that share a formula; computed as one batch.
+    # (lane, block) pairs that share a formula, block by block; computed as one batch.
     variant: Variant
     units: TauUnits
-    lanes: list[int]
-    blocks: list[int]
+    lanes: Tensor
+    lanes_of: dict[int, Tensor]
     tau: Tensor
+
+    def gather(self, tokens: Mapping[int, Tensor]) -> Tensor:
+        """Return the pairs' tokens, [pairs, B, N * D]: one selection a block, however many lanes."""
+        parts = [tokens[block].index_select(0, lanes).flatten(2) for block, lanes in self.lanes_of.items()]
+        return torch.cat(parts) if len(parts) > 1 else parts[0]
 
 
 class TrainingLoss:
@@ -51,26 +56,38 @@ class TrainingLoss:
         for lane, each in enumerate(dispersions):
             if each.lam > 0:
                 pairs[each.variant, each.tau_units] += [(lane, block, each.tau) for block in each.blocks]
-        self._groups = []
-        for (variant, units), members in pairs.items():
-            lanes, blocks, tau = zip(*members, strict=True)
-            self._groups.append(_Group(variant, units, list(lanes), list(blocks), torch.tensor(tau, device=device)))
-        self._rows = [torch.tensor(group.lanes, device=device) for group in self._groups]
-        self.blocks = frozenset(block for group in self._groups for block in group.blocks)
+        self._groups = [_group(*kind, members, device) for kind, members in pairs.items()]
+        self.blocks = frozenset(block for group in self._groups for block in group.lanes_of)
+        # What lanes without dispersion report instead; made once, for no step changes it.
+        self._nothing = torch.where(self._lam > 0, 0.0, torch.nan)
 
     def __call__(self, output: Output, target_KBCHW: Tensor) -> Losses:
         """Return the losses; several blocks of a lane count by their mean, so lambda keeps its meaning."""
         velocity = (output.velocity - target_KBCHW).square().mean((1, 2, 3, 4))
-        nothing = torch.where(self._lam > 0, 0.0, torch.nan)
+        nothing = self._nothing
         if not self._groups:
             return Losses(velocity, velocity.detach(), nothing, nothing, nothing)
         dispersive, above, span = (torch.zeros_like(velocity) for _ in range(3))
-        for group, rows in zip(self._groups, self._rows, strict=True):
-            z = torch.stack([output.tokens[b][k].flatten(1) for k, b in zip(group.lanes, group.blocks, strict=True)])
-            part = dispersive_loss(z, group.tau, group.variant, group.units)
-            dispersive = dispersive.index_add(0, rows, part.loss)
-            above = above.index_add(0, rows, part.above_floor)
-            span = span.index_add(0, rows, part.span)
+        for group in self._groups:
+            part = dispersive_loss(group.gather(output.tokens), group.tau, group.variant, group.units)
+            dispersive = dispersive.index_add(0, group.lanes, part.loss)
+            above = above.index_add(0, group.lanes, part.above_floor)
+            span = span.index_add(0, group.lanes, part.span)
         dispersive, above, span = (part / self._blocks for part in (dispersive, above, span))
         total = velocity + self._lam * dispersive
         return Losses(total, velocity.detach(), dispersive.detach() + nothing, above + nothing, span + nothing)
+
+
+def _group(variant: Variant, units: TauUnits, members: list[tuple[int, int, float]], device: torch.device) -> _Group:
+    # Sorting keeps a lane's blocks in rising order, so that their sum is the same whoever else is in the cohort.
+    members = sorted(members, key=lambda member: member[1])
+    lanes_of: dict[int, list[int]] = defaultdict(list)
+    for lane, block, _ in members:
+        lanes_of[block].append(lane)
+    return _Group(
+        variant,
+        units,
+        torch.tensor([lane for lane, _, _ in members], device=device),
+        {block: torch.tensor(lanes, device=device) for block, lanes in lanes_of.items()},
+        torch.tensor([tau for _, _, tau in members], device=device),
+    )
