@@ -9,20 +9,19 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from trainer.batches import draw
 from trainer.data import Dataset
-from trainer.ema import ema_decay, update_ema
 from trainer.evaluate import Evaluator, Tally
 from trainer.full import FullTally
-from trainer.interpolant import interpolate
 from trainer.loss import TrainingLoss
 from trainer.model import SiT
-from trainer.parameters import leaves, views
+from trainer.parameters import views
 from trainer.probe import Probe
 from trainer.randomness import Stream, generator
-from trainer.recipe import Lane, Recipe, TrainRecipe
+from trainer.recipe import Lane, Recipe
 from trainer.sample import GRID_IMAGES, samples
+from trainer.stepping import Trained, stepping
 from trainer.tallies import Tallies
+from trainer.update import Learnt, Update
 
 
 class Measurement(NamedTuple):
@@ -37,18 +36,6 @@ class Measurement(NamedTuple):
     grid: Tensor | None
 
 
-def learning_rate(train: TrainRecipe, step: int) -> float:
-    """Return the rate of optimiser step `step` (0-based): linear warm-up, then a cosine that would be 0 at `steps`.
-
-    Warm-up takes half of the steps at most, so that a short run still decays. The last step moves a little.
-    """
-    warmup = min(train.warmup, train.steps // 2)
-    if step < warmup:
-        return train.lr * (step + 1) / warmup
-    progress = (step - warmup) / (train.steps - warmup)
-    return train.lr * 0.5 * (1 + math.cos(math.pi * min(progress, 1.0)))
-
-
 class Cohort:
     """Trains, measures, drops and saves its lanes; the caller owns the loop and decides who survives."""
 
@@ -61,12 +48,11 @@ class Cohort:
             if max(lane.dispersion.blocks) >= recipe.model.depth:
                 raise ValueError(f"blocks {lane.dispersion.blocks}: the model has blocks 0 to {recipe.model.depth - 1}")
         self._data, self._device, self._evaluator = data, device, evaluator
-        self._images, self._labels = data.train_images.to(device), data.train_labels.to(device)
+        self._split = Trained(data, device)
         self._model = SiT(recipe.model, data.shape, data.classes, recipe.train.time_scale, device)
         initial = {seed: self._model.initial_weights(generator(seed, Stream.INIT)) for seed in {s for _, s in lanes}}
         flat = torch.stack([initial[seed] for _, seed in lanes]).to(device)
-        self._install(tuple(range(len(lanes))), flat, flat.clone(), torch.zeros_like(flat), torch.zeros_like(flat))
-        self._tallies = Tallies.zeros(len(lanes), device)
+        self._install(tuple(range(len(lanes))), Learnt.initial(flat), Tallies.zeros(len(lanes), device))
         self._probe: Probe | None = None
 
     @property
@@ -77,7 +63,13 @@ class Cohort:
     def advance(self, until: int) -> None:
         """Train to optimiser step `until`; does nothing if already there, or if no lane is living."""
         while self._living and self.step < until:
-            self._train_step()
+            self._take_step(self.step)
+            self.step += 1
+
+    def wait(self) -> None:
+        """Wait until the device has done what it was asked for; `advance` may return before."""
+        if self._device.type == "cuda":
+            torch.cuda.synchronize(self._device)
 
     def measure(self, full: bool = False) -> list[Measurement]:
         """Return every living lane's metrics at this step, from its averaged weights.
@@ -90,8 +82,8 @@ class Cohort:
         final = self.step >= self.recipe.train.steps
         count = self.recipe.eval.full_count(self._device.type) if full and final else None
         with torch.no_grad():
-            weights = views(self._ema, self._model.layout)
-            diverged = ~(self._ema.isfinite().all(1) & self._tallies.finite()).cpu()
+            weights = views(self._learnt.ema, self._model.layout)
+            diverged = ~(self._learnt.ema.isfinite().all(1) & self._tallies.finite()).cpu()
             per_lane = self._tallies.read() | self._probe_metrics(weights, final)
             scored, grids = self._score(weights, diverged, final, count)
         measured = []
@@ -107,7 +99,7 @@ class Cohort:
     def draw(self, lane: int, count: int) -> Tensor:
         """Return the first `count` samples [count, C, H, W] of a living lane: those `measure` scores."""
         row = self._living.index(lane)
-        weights = views(self._ema[row : row + 1], self._model.layout)
+        weights = views(self._learnt.ema[row : row + 1], self._model.layout)
         recipe, seeds = self.recipe.eval, [self.lanes[lane].seed]
         until = min(count, recipe.samples)
         with torch.no_grad():
@@ -121,16 +113,11 @@ class Cohort:
         if living == self._living:
             return
         rows = torch.tensor([self._living.index(lane) for lane in living], dtype=torch.long, device=self._device)
-        moments = self._optimiser.state[self._parameter]
-        parts = (self._flat, self._ema, moments["exp_avg"], moments["exp_avg_sq"])
-        self._install(living, *(part.index_select(0, rows) for part in parts))
-        self._tallies = self._tallies.select(rows)
+        self._install(living, self._learnt.select(rows), self._tallies.select(rows))
 
     def state_dict(self) -> dict[str, Tensor]:
         """Return everything that is not a pure function of (recipe, lanes, step)."""
-        moments = self._optimiser.state[self._parameter]
-        state = {"weights": self._flat, "ema": self._ema, "step": torch.tensor(self.step)}
-        state |= {name: moments[name] for name in ("exp_avg", "exp_avg_sq")}
+        state = self._learnt._asdict() | {"step": torch.tensor(self.step)}
         state |= {"living": torch.tensor(self._living, dtype=torch.long)}
         return state | {f"tally.{name}": tally for name, tally in self._tallies.state().items()}
 
@@ -140,46 +127,16 @@ class Cohort:
         On the CPU it is the same run bit for bit; on CUDA some kernels add in no fixed order, resumed or not.
         """
         self.step = int(state["step"])
-        parts = (state[name].to(self._device, copy=True) for name in ("weights", "ema", "exp_avg", "exp_avg_sq"))
-        self._install(tuple(int(lane) for lane in state["living"]), *parts)
+        # Copied: training goes on in place, and the caller's tensors are the caller's.
+        learnt = Learnt(*(state[name].to(self._device, copy=True) for name in Learnt._fields))
         tallies = {name.removeprefix("tally."): part for name, part in state.items() if name.startswith("tally.")}
-        self._tallies = Tallies.load(tallies, self._device)
+        self._install(tuple(int(lane) for lane in state["living"]), learnt, Tallies.load(tallies, self._device))
 
-    def _install(self, living: tuple[int, ...], flat: Tensor, ema: Tensor, avg: Tensor, avg_sq: Tensor) -> None:
-        # The optimiser is made anew around the surviving rows: PyTorch's cannot drop rows of a parameter.
-        train = self.recipe.train
-        self._living, self._flat, self._ema = living, flat, ema
-        self._parameter = torch.nn.Parameter(flat)
-        self._grad = torch.zeros_like(flat)
-        self._parameter.grad = self._grad
-        self._grads = list(views(self._grad, self._model.layout).values())
-        self._weights = leaves(flat, self._model.layout)
-        self._optimiser = torch.optim.AdamW(
-            [self._parameter], betas=(train.beta1, train.beta2), weight_decay=train.weight_decay, fused=True
-        )
-        step = torch.tensor(float(self.step), device=self._device)
-        self._optimiser.state[self._parameter] = {"step": step, "exp_avg": avg, "exp_avg_sq": avg_sq}
-        seeds = [self.lanes[lane].seed for lane in living]
-        self._seeds = sorted(set(seeds))
-        rows = [self._seeds.index(seed) for seed in seeds]
-        self._rows = torch.tensor(rows, dtype=torch.long, device=self._device)
-        self._loss = TrainingLoss([self.lanes[lane].dispersion for lane in living], self._device)
-
-    def _train_step(self) -> None:
-        train, classes = self.recipe.train, self._data.classes
-        batch = draw(self._images, self._labels, classes, self._seeds, self.step, train.batch, train.label_drop)
-        images, noise, times, labels = batch.for_lanes(self._rows)
-        x_t, target = interpolate(images, noise, times)
-        with torch.autocast(self._device.type, torch.bfloat16, enabled=train.precision == "bf16"):
-            output = self._model(self._weights, x_t, times, labels, self._loss.blocks)
-        losses = self._loss(output, target)
-        torch._foreach_copy_(self._grads, torch.autograd.grad(losses.total.sum(), list(self._weights.values())))
-        for group in self._optimiser.param_groups:
-            group["lr"] = learning_rate(train, self.step)
-        self._optimiser.step()
-        self.step += 1
-        update_ema(self._ema, self._flat, ema_decay(self.step, train.ema))
-        self._tallies.add(losses)
+    def _install(self, living: tuple[int, ...], learnt: Learnt, tallies: Tallies) -> None:
+        self._living, self._learnt, self._tallies = living, learnt, tallies
+        lanes, train = [self.lanes[lane] for lane in living], self.recipe.train
+        update = Update(self._model, train, [lane.dispersion for lane in lanes], learnt, tallies, self.step)
+        self._take_step = stepping(update, self._split, train, [lane.seed for lane in lanes])
 
     def _probe_metrics(self, weights: Mapping[str, Tensor], final: bool) -> dict[str, Tensor]:
         if self._probe is None:
@@ -213,7 +170,7 @@ class Cohort:
         rows = [row for row, score in enumerate(scores) if math.isfinite(score.get(recipe.objective, math.nan))]
         tallies = {row: FullTally(self._evaluator, proxies[row].moments, count) for row in rows}
         if rows:
-            weights = views(self._ema[rows], self._model.layout)
+            weights = views(self._learnt.ema[rows], self._model.layout)
             seeds = [self.lanes[self._living[row]].seed for row in rows]
             # Begins anew at the proxy's end, within a batch if need be: the proxy's own samples stay bit for bit.
             for _, images_KBCHW in samples(self._model, weights, recipe, seeds, first=recipe.samples, until=count):

@@ -10,6 +10,6 @@ def ema_decay(step: int, final: float) -> float:
     return min(final, (1 + step) / (10 + step))
 
 
-def update_ema(average: Tensor, weights: Tensor, decay: float) -> None:
-    """Move `average` towards `weights` in place: average = decay * average + (1 - decay) * weights."""
-    average.lerp_(weights, 1 - decay)
+def update_ema(average: Tensor, weights: Tensor, share: float | Tensor) -> None:
+    """Move `average` towards `weights` in place by `share` = 1 - decay: average += share * (weights - average)."""
+    average.lerp_(weights, share)

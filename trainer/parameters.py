@@ -30,6 +30,31 @@ def leaves(flat_KP: Tensor, layout: Layout) -> dict[str, Tensor]:
     return {name: view.requires_grad_(True) for name, view in views(flat_KP.detach(), layout).items()}
 
 
+class Shadow:
+    """A bfloat16 copy of a flat buffer, made in one operation; `leaves` are views of it where products use it.
+
+    Autocast would cast every tensor at every use. Gradients come back in bfloat16, as through its casts; embeddings,
+    which no product uses, stay views of the buffer itself.
+    """
+
+    def __init__(self, flat_KP: Tensor, layout: Layout) -> None:
+        self._flat = flat_KP.detach()
+        # Padded, so that every lane starts where fast products can: at a multiple of 16 bytes.
+        lanes, size = self._flat.shape
+        padded = -(-size // 8) * 8
+        self._low = torch.empty(lanes, padded, dtype=torch.bfloat16, device=self._flat.device)[:, :size]
+        whole, low = leaves(self._flat, layout), leaves(self._low, layout)
+        self.leaves = {name: low[name] if _is_of_product(name) else whole[name] for name in layout}
+
+    def refresh(self) -> None:
+        """Copy what the buffer holds now."""
+        self._low.copy_(self._flat)
+
+
+def _is_of_product(name: str) -> bool:
+    return name.endswith((".weight", ".bias"))
+
+
 def flatten(named: Mapping[str, Tensor], layout: Layout) -> Tensor:
     """Return one lane's parameters, each shaped as in `layout`, as a vector [P]."""
     return torch.cat([named[name].reshape(-1) for name in layout])

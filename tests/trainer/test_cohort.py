@@ -5,9 +5,10 @@ import math
 import pytest
 import torch
 
-from trainer.cohort import Cohort, Measurement, learning_rate
+from trainer.cohort import Cohort, Measurement
 from trainer.data import load
 from trainer.evaluate import Evaluator
+from trainer.rates import learning_rate
 from trainer.recipe import DataRecipe, Dispersion, EvalRecipe, Lane, ModelRecipe, Recipe, TrainRecipe
 
 CPU = torch.device("cpu")
@@ -241,27 +242,6 @@ def test_bf16_trains_close_to_fp32(build):
         losses.append(cohort.measure()[0].metrics["train_loss"])
     assert losses[1] == pytest.approx(losses[0], rel=0.05)
     assert losses[1] != losses[0]
-
-
-def test_learning_rate_equals_torch_schedulers():
-    train = TrainRecipe(steps=100, warmup=10, lr=0.5)
-    optimiser = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.5)
-    warm = torch.optim.lr_scheduler.LinearLR(optimiser, 1 / 10, 1.0, total_iters=9)
-    cosine = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, T_max=90)
-    schedule = torch.optim.lr_scheduler.SequentialLR(optimiser, [warm, cosine], milestones=[10])
-    for step in range(100):
-        assert learning_rate(train, step) == pytest.approx(optimiser.param_groups[0]["lr"], abs=1e-6), step
-        optimiser.step()
-        schedule.step()
-
-
-def test_a_short_run_warms_up_for_half_of_its_steps_and_still_decays():
-    train = TrainRecipe(steps=10, warmup=50, lr=1.0)
-    rates = [learning_rate(train, step) for step in range(10)]
-    assert rates[4] == rates[5] == 1.0
-    assert rates[:5] == sorted(rates[:5])
-    assert rates[-1] < 0.15
-    assert learning_rate(TrainRecipe(steps=1, warmup=50, lr=1.0), 0) == 1.0
 
 
 def test_adamw_and_ema_equal_a_plain_training_loop(build, data):

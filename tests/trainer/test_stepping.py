@@ -1,0 +1,176 @@
+"""Steps as a GPU takes them: inputs from a stretch, on a CPU and, where there is one, captured on a GPU."""
+
+import pytest
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from trainer import stepping as module
+from trainer.cohort import Cohort
+from trainer.data import Dataset
+from trainer.evaluate import Evaluator
+from trainer.model import SiT
+from trainer.randomness import Stream, generator
+from trainer.recipe import Dispersion, EvalRecipe, Lane, ModelRecipe, Recipe, TrainRecipe
+from trainer.stepping import OneByOne, Replayed, Trained
+from trainer.stretch import Stretch
+from trainer.tallies import Tallies
+from trainer.update import Learnt, Update
+
+CPU = torch.device("cpu")
+on_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+RECIPE = Recipe(
+    model=ModelRecipe(width=16, depth=2, heads=2),
+    train=TrainRecipe(steps=100, batch=8, warmup=5, lr=4e-3),
+    eval=EvalRecipe(samples=100, batch=50, nfe=2, probe=16),
+)
+LANES = (
+    Lane(Dispersion(), 0),
+    Lane(Dispersion(blocks=(1,), lam=0.25, tau=0.5), 0),
+    Lane(Dispersion(blocks=(0, 1), lam=0.1, tau=1.0, variant="hinge"), 1),
+    Lane(Dispersion(blocks=(0,), lam=0.05, tau=0.5, tau_units="relative"), 1),
+    Lane(Dispersion(blocks=(0, 1), lam=0.05, tau=0.5, variant="cosine"), 1),
+    Lane(Dispersion(blocks=(0,), lam=0.05, variant="covariance"), 2),
+)
+
+
+@pytest.fixture
+def build(digits, extractor_cache, monkeypatch):
+    """Cohorts that take their steps as on a GPU."""
+    monkeypatch.setattr("trainer.cohort.stepping", Replayed)
+
+    def cohort(lanes=LANES, recipe=RECIPE, data: Dataset = digits, device=CPU) -> Cohort:
+        return Cohort(recipe, lanes, data, device, Evaluator(recipe.eval, data, extractor_cache, device))
+
+    return cohort
+
+
+@pytest.fixture
+def in_float64(digits):
+    torch.set_default_dtype(torch.float64)
+    yield digits.__class__(**{**digits.__dict__, "train_images": digits.train_images.double()})
+    torch.set_default_dtype(torch.float32)
+
+
+def weights(cohort: Cohort) -> torch.Tensor:
+    return cohort.state_dict()["weights"]
+
+
+def test_every_lane_equals_its_solo_run_to_the_last_digits_in_float64(build, in_float64):
+    together = build(data=in_float64)
+    together.advance(20)
+    for lane, one in enumerate(LANES):
+        alone = build([one], data=in_float64)
+        alone.advance(20)
+        torch.testing.assert_close(weights(together)[lane], weights(alone)[0], rtol=1e-9, atol=1e-11)
+
+
+def test_resumed_and_thinned_out_it_is_the_same_run(build):
+    whole, first, second = build(), build(), build()
+    whole.advance(37)
+    first.advance(35)
+    second.load_state_dict({name: part.clone() for name, part in first.state_dict().items()})
+    second.advance(37)
+    assert torch.equal(weights(whole), weights(second))
+    for cohort in (whole, first):
+        cohort.advance(40)
+        cohort.keep([1, 3])
+        cohort.advance(45)
+    assert torch.equal(weights(whole), weights(first))
+
+
+def test_it_learns_as_fast_as_one_by_one(build, monkeypatch):
+    other = build(LANES[:1])
+    monkeypatch.undo()
+    plain = build(LANES[:1])
+    assert isinstance(plain._take_step, OneByOne)
+    assert isinstance(other._take_step, Replayed)
+    losses = []
+    for cohort in (plain, other):
+        cohort.advance(100)
+        losses.append(float(cohort._tallies.read()["train_loss"][0]))
+    assert losses[0] == pytest.approx(losses[1], rel=0.1)
+    assert losses[0] != losses[1]
+
+
+def test_what_is_trained_on_one_by_one_is_what_the_update_is_given(digits):
+    """Both ways drive the same update: given one's inputs, the other's result is the same bit for bit."""
+    split, seeds = Trained(digits, CPU), [lane.seed for lane in LANES]
+    given = []
+    OneByOne(given.append, split, RECIPE.train, seeds)(4)
+    drawn, taken = given[0], Stretch(split.images, split.labels, split.classes, RECIPE.train, seeds)
+    taken.fill(4)
+    results = []
+    for lr, share in ((drawn.lr, drawn.share), (lambda it: (it.lr.double(), it.share))(taken.take())):
+        update = made(LANES)
+        update(drawn._replace(lr=lr, share=share))
+        results.append(update.learnt)
+    torch.testing.assert_close(results[0], results[1], rtol=1e-6, atol=1e-9)
+
+
+def made(lanes, recipe=RECIPE, device=CPU) -> Update:
+    model = SiT(recipe.model, (1, 8, 8), 10, recipe.train.time_scale, device)
+    flat = torch.stack([model.initial_weights(generator(lane.seed, Stream.INIT)) for lane in lanes]).to(device)
+    tallies = Tallies.zeros(len(lanes), device)
+    return Update(model, recipe.train, [lane.dispersion for lane in lanes], Learnt.initial(flat), tallies, 0)
+
+
+class Asking(TorchDispatchMode):
+    """Notes operations that move numbers between host and device, or wait for the device."""
+
+    ASKS = frozenset(
+        {"_local_scalar_dense", "lift_fresh", "nonzero", "is_nonzero", "equal", "masked_select", "unique", "item"}
+    )
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[str] = []
+        self.seen = 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        name = function._schema.name.removeprefix("aten::")
+        moves = name == "_to_copy" and (kwargs or {}).get("device", args[0].device) != args[0].device
+        self.seen += 1
+        if name in self.ASKS or moves:
+            self.asked.append(name)
+        return function(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_a_step_asks_the_host_for_nothing(digits, precision):
+    """What cannot be seen here of a capture: it fails where the host is asked, so nothing may ask it."""
+    recipe = RECIPE.override({"train.precision": precision})
+    split = Trained(digits, CPU)
+    update, stretch = (
+        made(LANES, recipe),
+        Stretch(split.images, split.labels, split.classes, recipe.train, [lane.seed for lane in LANES]),
+    )
+    stretch.fill(0)
+    with Asking() as asking:
+        update(stretch.take())
+    assert asking.seen > 300
+    assert asking.asked == []
+
+
+@on_gpu
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_a_captured_step_equals_the_same_step_called(build, precision, monkeypatch):
+    recipe = RECIPE.override({"train.precision": precision})
+    device = torch.device("cuda")
+    captured = build(recipe=recipe, device=device)
+    captured.advance(40)
+    assert captured._take_step._captured.captured
+    monkeypatch.setattr(module.Captured, "__call__", lambda self: self._function())
+    called = build(recipe=recipe, device=device)
+    called.advance(40)
+    torch.testing.assert_close(weights(captured), weights(called), rtol=1e-3, atol=1e-4)
+
+
+@on_gpu
+def test_on_a_gpu_every_lane_equals_its_solo_run_to_the_last_digits_in_float64(build, in_float64):
+    device = torch.device("cuda")
+    together = build(data=in_float64, device=device)
+    together.advance(20)
+    for lane, one in enumerate(LANES):
+        alone = build([one], data=in_float64, device=device)
+        alone.advance(20)
+        torch.testing.assert_close(weights(together)[lane], weights(alone)[0], rtol=1e-9, atol=1e-11)

@@ -1,0 +1,109 @@
+"""A function of no arguments as one CUDA graph: hundreds of small kernels for the cost of one launch.
+
+What the function reads and writes must lie in buffers that stay where they are, and it must not ask the device for
+anything. On other devices it is called as it is.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Generic, Protocol, TypeVar
+
+import torch
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+WARM_UPS = 3  # calls before the capture: libraries set themselves up, autograd makes its buffers
+
+
+class Recorder(Protocol):
+    """What can record a function and play it again: a CUDA graph, or a test's stand-in."""
+
+    def aside(self, function: Callable[[], T]) -> T:
+        """Call the function where a later recording does not see it."""
+
+    def record(self, function: Callable[[], T]) -> T:
+        """Record what the function does, without doing it; return its result, which every replay fills."""
+
+    def replay(self) -> None:
+        """Do what was recorded."""
+
+
+class Captured(Generic[T]):
+    """Calls a function: the first few times as it is, then as a graph. Every call does the function's work once.
+
+    So warming up costs no work that has to be undone. A replay's result lies in the same tensors every time. Where
+    the capture fails the function is called as it is from then on, with one warning.
+    """
+
+    def __init__(
+        self,
+        function: Callable[[], T],
+        device: torch.device,
+        recorder: Recorder | None = None,
+        warm_ups: int = WARM_UPS,
+    ) -> None:
+        self._function = function
+        self._recorder = recorder or (CudaGraph(device) if device.type == "cuda" else None)
+        self._left, self._recorded = warm_ups, False
+        self._result: T
+
+    @property
+    def captured(self) -> bool:
+        """Whether calls are replays by now."""
+        return self._recorded
+
+    def __call__(self) -> T:
+        """Do the function's work and return its result."""
+        if self._recorder is None:
+            return self._function()
+        if self._left:
+            self._left -= 1
+            return self._recorder.aside(self._function)
+        if not self._recorded:
+            try:
+                self._result = self._recorder.record(self._function)
+            except RuntimeError as error:
+                logger.warning("not captured as a CUDA graph, so it runs several times slower: %s", error)
+                self._recorder = None
+                return self._function()
+            self._recorded = True
+        self._recorder.replay()
+        return self._result
+
+
+class CudaGraph:
+    """A graph with a memory pool of its own, which goes when it goes."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._graph = torch.cuda.CUDAGraph()
+        self._stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+
+    def aside(self, function: Callable[[], T]) -> T:
+        """Call the function on another stream, as torch's notes on CUDA graphs ask for warming up."""
+        here = torch.cuda.current_stream(self._device)
+        self._stream.wait_stream(here)
+        with torch.cuda.stream(self._stream):
+            result = function()
+        here.wait_stream(self._stream)
+        return result
+
+    def record(self, function: Callable[[], T]) -> T:
+        """Capture the function; raises RuntimeError where it does what cannot be captured."""
+        here = torch.cuda.current_stream(self._device)
+        try:
+            with torch.cuda.graph(self._graph, stream=self._stream):
+                return function()
+        except RuntimeError:
+            # torch 2.13 leaves its capture stream the current one when ending the capture raises, too.
+            torch.cuda.set_stream(here)
+            torch.cuda.synchronize(self._device)
+            raise
+
+    def replay(self) -> None:
+        """Launch the graph; returns before it has run."""
+        self._graph.replay()
