@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Generic, Protocol, TypeVar
 
 import torch
+from torch import Tensor
 
 logger = logging.getLogger(__name__)
 
@@ -73,6 +74,33 @@ class Captured(Generic[T]):
             self._recorded = True
         self._recorder.replay()
         return self._result
+
+
+class CapturedCall:
+    """A function of tensors, captured for the shapes of its first call; of other shapes it is called as it is."""
+
+    def __init__(
+        self,
+        function: Callable[..., Tensor],
+        device: torch.device,
+        recorder: Recorder | None = None,
+        warm_ups: int = WARM_UPS,
+    ) -> None:
+        self._function, self._plain = function, device.type != "cuda" and recorder is None
+        self._captured = Captured(lambda: function(*self._buffers), device, recorder, warm_ups)
+        self._buffers: list[Tensor] = []
+
+    def __call__(self, *given: Tensor) -> Tensor:
+        """Return what the function does, in a tensor of the caller's own."""
+        if self._plain:
+            return self._function(*given)
+        if not self._buffers:
+            self._buffers = [torch.empty_like(part, memory_format=torch.contiguous_format) for part in given]
+        if any(part.shape != buffer.shape for part, buffer in zip(given, self._buffers, strict=True)):
+            return self._function(*given)
+        for part, buffer in zip(given, self._buffers, strict=True):
+            buffer.copy_(part)
+        return self._captured().clone()
 
 
 class CudaGraph:

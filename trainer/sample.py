@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
 
+from trainer.capture import CapturedCall
 from trainer.model import SiT
 from trainer.randomness import Stream, generator
 from trainer.recipe import EvalRecipe
@@ -31,6 +33,8 @@ def samples(
     """
     device = weights["labels"].device
     until = recipe.samples if until is None else until
+    # All evaluations of a whole batch are one graph on a GPU, made anew here, for it is of these weights.
+    solve_batch = CapturedCall(partial(_solve, model, weights, recipe), device, warm_ups=1)
     while first < until:
         chunk, skipped = divmod(first, recipe.batch)
         count = min(recipe.batch - skipped, until - first)
@@ -38,7 +42,7 @@ def samples(
         drawn = {s: _noise(s, chunk, (recipe.batch, *model.shape), device) for s in set(seeds)}
         noise = torch.stack([drawn[seed][skipped : skipped + count] for seed in seeds])
         labels = torch.arange(first, first + count, device=device) % model.classes
-        yield first, _solve(model, weights, recipe, noise, labels.expand(len(seeds), -1))
+        yield first, solve_batch(noise, labels.expand(len(seeds), -1))
         first += count
 
 

@@ -5,7 +5,7 @@ import logging
 import pytest
 import torch
 
-from trainer.capture import WARM_UPS, Captured
+from trainer.capture import WARM_UPS, Captured, CapturedCall
 
 CPU = torch.device("cpu")
 on_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
@@ -26,12 +26,14 @@ class Tape:
         self.events.append("record")
         if self._fails:
             raise RuntimeError("operation not permitted when stream is capturing")
-        self._function = function
-        return torch.zeros(1)
+        self._function, self._result = function, torch.full((3,), torch.nan)
+        return self._result
 
     def replay(self):
         self.events.append("replay")
-        self._function()
+        done = self._function()
+        if isinstance(done, torch.Tensor):
+            self._result.copy_(done)
 
 
 class Counter:
@@ -69,6 +71,25 @@ def test_without_a_gpu_the_function_is_called_as_it_is():
     captured = Captured(work, CPU)
     assert [captured() for _ in range(5)] == [1, 2, 3, 4, 5]
     assert not captured.captured
+
+
+def test_a_captured_call_takes_new_inputs_and_gives_results_that_stay():
+    tape = Tape()
+    call = CapturedCall(lambda x, y: x * y, CPU, tape, warm_ups=1)
+    inputs = [torch.full((3,), float(i)) for i in range(5)]
+    two = torch.tensor(2.0).expand(3)
+    results = [call(each, two) for each in inputs]
+    assert [result.tolist() for result in results] == [[2.0 * i] * 3 for i in range(5)]
+    assert tape.events == ["aside", "record"] + ["replay"] * 4
+
+
+def test_inputs_of_another_shape_are_not_played_from_the_tape():
+    tape = Tape()
+    call = CapturedCall(lambda x: x + 1, CPU, tape, warm_ups=0)
+    assert call(torch.zeros(3)).tolist() == [1.0] * 3
+    assert call(torch.zeros(2)).tolist() == [1.0] * 2
+    assert call(torch.ones(3)).tolist() == [2.0] * 3
+    assert tape.events == ["record", "replay", "replay"]
 
 
 @on_gpu

@@ -89,3 +89,20 @@ def test_guidance_mixes_conditional_and_unconditional_velocities():
         without = MODEL(named, noise, torch.zeros(1, 3), torch.full((1, 3), 3)).velocity
     got = drawn(EvalRecipe(samples=3, batch=3, nfe=1, cfg=2.5), [0], named)
     torch.testing.assert_close(got, noise + without + 2.5 * (with_label - without), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize(
+    "recipe", [EvalRecipe(samples=45, batch=10, nfe=4, cfg=c, solver=s) for c, s in ((1.0, "euler"), (2.0, "heun"))]
+)
+def test_samples_of_a_graph_are_those_drawn_one_evaluation_after_the_other(recipe, monkeypatch):
+    model = SiT(ModelRecipe(width=16, depth=1, heads=2), (1, 4, 4), 3, 1000.0, torch.device("cuda"))
+    named = {name: part.cuda() for name, part in weights(2).items()}
+
+    def all_of_them() -> torch.Tensor:
+        with torch.no_grad():
+            return torch.cat([images for _, images in samples(model, named, recipe, [3, 4])], dim=1)
+
+    played = all_of_them()
+    monkeypatch.setattr("trainer.sample.CapturedCall.__call__", lambda self, *given: self._function(*given))
+    torch.testing.assert_close(played, all_of_them(), rtol=1e-4, atol=1e-5)
