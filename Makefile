@@ -3,8 +3,9 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 STUDY ?= studies/block_temp.yaml
+BENCH_PYTHON ?= python3
 
-.PHONY: setup study test check bench simulate clean
+.PHONY: setup study test check bench bench-gpu simulate clean
 
 setup: $(VENV)/.installed
 
@@ -29,6 +30,10 @@ check: setup
 
 bench: setup
 	$(BIN)/python -m tests.benchmarks.bench --study $(STUDY)
+
+# On a machine with a GPU, with whatever Python has torch there; minutes. BENCH="--device cpu --smoke" tries it out.
+bench-gpu:
+	$(BENCH_PYTHON) -m tests.benchmarks.bench_gpu $(BENCH)
 
 # Hours on two cores; killed, `make simulate SIMULATE=--resume` goes on.
 simulate: setup
