@@ -259,9 +259,7 @@ def report(plan: Plan, passed: list[str]) -> int:
                 print(each if isinstance(each, str) else f"{each.size.name}, {each.how}, {each.lanes}", file=sys.stderr)
                 (missing if isinstance(each, str) else rows).append(each)
         rows.sort(key=lambda row: (plan.sizes.index(row.size), row.how[0] != "(", row.lanes))
-    print(
-        f"\n{name}, torch {torch.__version__}, bf16 products; a large product runs at {peak / 1e12:.3g} TFLOP/s\n"
-    )
+    print(f"\n{name}, torch {torch.__version__}, bf16 products; a large product runs at {peak / 1e12:.3g} TFLOP/s\n")
     print(table(rows, peak), "", *goals(rows), *(f"left out: {line}" for line in missing), sep="\n")
     return 0 if all(results) else 1
 

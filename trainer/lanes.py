@@ -1,0 +1,132 @@
+"""How many lanes a device trains fastest, found by measuring: more are better until kernels fill it, or memory ends."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+
+from trainer.data import Dataset
+from trainer.model import SiT
+from trainer.parameters import views
+from trainer.randomness import Stream, generator
+from trainer.recipe import Dispersion, Recipe
+from trainer.sample import samples
+from trainer.stepping import Trained, stepping
+from trainer.tallies import Tallies
+from trainer.update import Learnt, Update
+
+logger = logging.getLogger(__name__)
+
+GROWTH = 1.05  # of the trials an hour: less is not worth twice the memory
+MOST = 256
+MEMORY = 0.9  # of what is free; the rest is for evaluation's extractor and for other cohorts' peaks
+WARM_UPS, STEPS = 6, 12
+
+
+class LaneCost(NamedTuple):
+    """What so many lanes take together: seconds a step and a batch of samples, and bytes of memory at most."""
+
+    lanes: int
+    step_s: float
+    samples_s: float
+    memory: int
+
+    def trial_seconds(self, recipe: Recipe, evaluations: int) -> float:
+        """Return the seconds of one trial, the lanes sharing them."""
+        sampling = evaluations * self.samples_s * recipe.eval.samples / recipe.eval.batch
+        return (recipe.train.steps * self.step_s + sampling) / self.lanes
+
+
+def measured_lanes(
+    recipe: Recipe, data: Dataset, device: torch.device, share: float = 1.0, evaluations: int = 1
+) -> LaneCost:
+    """Double the lanes while trials an hour grow by 5 % and memory lasts; return the best. Takes seconds a doubling.
+
+    `share` is the part of the device's memory that is ours, `evaluations` how often a trial is measured. Raises
+    torch.OutOfMemoryError where not even one lane fits.
+    """
+    split = Trained(data, device)
+    memory = MOST * 2**40
+    if device.type == "cuda":
+        free, total = torch.cuda.mem_get_info(device)
+        memory = int(MEMORY * min(free, share * total))
+
+    def measure(lanes: int) -> LaneCost | None:
+        try:
+            return lane_cost(recipe, data, split, lanes)
+        except torch.OutOfMemoryError:
+            if lanes == 1:
+                raise
+            return None
+        finally:
+            _give_back(device)
+
+    best = best_lanes(measure, lambda cost: cost.trial_seconds(recipe, evaluations), memory)
+    logger.info("%d lanes train fastest on %s", best.lanes, device)
+    return best
+
+
+def best_lanes(
+    measure: Callable[[int], LaneCost | None], seconds: Callable[[LaneCost], float], memory: int
+) -> LaneCost:
+    """Return the cost of the number of lanes to use: 1, 2, 4, .. as long as it pays.
+
+    `measure` returns None where memory is out, which is not tried if it can be foreseen; `seconds` are a trial's.
+    """
+    cost, before = measure(1), None
+    assert cost is not None
+    while cost.lanes < MOST:
+        # What as many lanes again take is foreseen from the last doubling.
+        added = 2 * (cost.memory - before.memory) if before else 0
+        if cost.memory + added > memory:
+            break
+        more = measure(2 * cost.lanes)
+        if more is None or more.memory > memory or seconds(cost) < GROWTH * seconds(more):
+            break
+        before, cost = cost, more
+    return cost
+
+
+def lane_cost(recipe: Recipe, data: Dataset, split: Trained, lanes: int) -> LaneCost:
+    """Time steps and sampling of `lanes` lanes of one seed, all of which disperse, on the split's device."""
+    device = split.images.device
+    model = SiT(recipe.model, data.shape, data.classes, recipe.train.time_scale, device)
+    flat = model.initial_weights(generator(0, Stream.INIT)).to(device).repeat(lanes, 1)
+    dispersions = [Dispersion(blocks=(lane % recipe.model.depth,), lam=0.1) for lane in range(lanes)]
+    update = Update(model, recipe.train, dispersions, Learnt.initial(flat), Tallies.zeros(lanes, device), 0)
+    take_step = stepping(update, split, recipe.train, [0] * lanes)
+    for step in range(WARM_UPS):
+        take_step(step)
+    begun = _now(device)
+    for step in range(WARM_UPS, WARM_UPS + STEPS):
+        take_step(step)
+    step_s = (_now(device) - begun) / STEPS
+    weights = views(update.learnt.ema, model.layout)
+    with torch.no_grad():
+        # Called as it is, captured, replayed: only the last is what an evaluation is made of.
+        batches = samples(model, weights, recipe.eval, [0] * lanes, until=3 * recipe.eval.batch)
+        next(batches), next(batches)
+        begun = _now(device)
+        next(batches)
+        samples_s = _now(device) - begun
+    memory = torch.cuda.max_memory_reserved(device) if device.type == "cuda" else 0
+    return LaneCost(lanes, step_s, samples_s, memory)
+
+
+def _now(device: torch.device) -> float:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter()
+
+
+def _give_back(device: torch.device) -> None:
+    # Graphs' memory pools go with the graphs, which lie in cycles.
+    gc.collect()
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats(device)
