@@ -11,6 +11,7 @@ import torch
 from trainer.cohort import Cohort
 from trainer.data import Dataset, load
 from trainer.evaluate import Evaluator
+from trainer.machine import prepare
 from trainer.recipe import Dispersion, Lane, Recipe
 
 WARM_UP, STEPS = 3, 12
@@ -29,7 +30,7 @@ def calibrate(recipe: Recipe, cpus: int, gpu: bool) -> Cost:
     Feature extraction and FID are not timed: at compact scale they add about a tenth to an evaluation.
     """
     device = torch.device("cuda" if gpu else "cpu")
-    torch.set_num_threads(cpus)
+    prepare(cpus)
     data: Dataset = load(recipe.data)
     evaluator = Evaluator(recipe.eval, data, Path(), device)
     cohort = Cohort(recipe, [Lane(Dispersion(), 0)], data, device, evaluator)

@@ -15,7 +15,7 @@ import torch
 
 from sweeper.errors import SweeperError
 from sweeper.records import Assignment, Facts, LaneReport, Rung
-from trainer import checkpoint
+from trainer import checkpoint, machine
 from trainer.cohort import Cohort, Measurement
 from trainer.data import DataError, Dataset, load
 from trainer.evaluate import Evaluator
@@ -43,9 +43,8 @@ class DeskClient(Protocol):
 
 
 def prepare_process(assignment: Assignment) -> None:
-    """Set threads, denormals and the folder that relative paths start from; the one place where that is done."""
-    torch.set_num_threads(assignment.cpus)
-    torch.set_flush_denormal(True)
+    """Set what a training process needs, and the folder that relative paths start from."""
+    machine.prepare(assignment.cpus)
     with contextlib.suppress(OSError):  # on a cluster's node it need not exist
         os.chdir(assignment.base)
 

@@ -69,8 +69,8 @@ def squared_distances(z_KBE: Tensor) -> Tensor:
     """
     gram_KBB = _centred_gram(z_KBE)
     squares_KB = gram_KBB.diagonal(dim1=1, dim2=2)
-    distances = (squares_KB[:, :, None] + squares_KB[:, None, :] - 2 * gram_KBB).clamp_min(0)
-    return distances * (1 - torch.eye(z_KBE.shape[1], dtype=z_KBE.dtype, device=z_KBE.device))
+    # In this order the diagonal is s - 2 s + s, exactly 0 in any precision.
+    return (squares_KB[:, :, None].sub(gram_KBB, alpha=2) + squares_KB[:, None, :]).clamp_min(0)
 
 
 def median_distance(z_KBE: Tensor) -> Tensor:
@@ -103,7 +103,7 @@ def effective_rank(z_KBE: Tensor) -> Tensor:
 
 def _centred_gram(z_KBE: Tensor) -> Tensor:
     centred = z_KBE - z_KBE.mean(1, keepdim=True)
-    return centred @ centred.mT / z_KBE.shape[2]
+    return torch.baddbmm(centred.new_zeros(1, 1, 1), centred, centred.mT, beta=0, alpha=1 / z_KBE.shape[2])
 
 
 def _log_mean_exp(exponent_KBB: Tensor) -> Tensor:
@@ -121,7 +121,7 @@ def _l2(z_KBE: Tensor, tau_K: Tensor, relative: bool) -> _Terms:
         # By Jensen the loss is least when all distances are equal, i.e. 1 in these units.
         others = -1 / tau_K
     floor = _mixture(torch.zeros_like(tau_K), others, batch)
-    return _Terms(_log_mean_exp(-distances / tau_K[:, None, None]), floor, -floor)
+    return _Terms(_log_mean_exp(distances * (-1 / tau_K)[:, None, None]), floor, -floor)
 
 
 def _cosine(z_KBE: Tensor, tau_K: Tensor, _relative: bool) -> _Terms:

@@ -36,8 +36,8 @@ class _Group(NamedTuple):
     tau: Tensor
 
     def gather(self, tokens: Mapping[int, Tensor]) -> Tensor:
-        """Return the pairs' tokens, [pairs, B, N * D]: one selection a block, however many lanes."""
-        parts = [tokens[block].index_select(0, lanes).flatten(2) for block, lanes in self.lanes_of.items()]
+        """Return the pairs' tokens, [pairs, B, N * D]: one selection a block, or none where all lanes are in it."""
+        parts = [_rows(tokens[block], lanes).flatten(2) for block, lanes in self.lanes_of.items()]
         return torch.cat(parts) if len(parts) > 1 else parts[0]
 
 
@@ -91,3 +91,8 @@ def _group(variant: Variant, units: TauUnits, members: list[tuple[int, int, floa
         {block: torch.tensor(lanes, device=device) for block, lanes in lanes_of.items()},
         torch.tensor([tau for _, _, tau in members], device=device),
     )
+
+
+def _rows(tokens_KBND: Tensor, lanes: Tensor) -> Tensor:
+    # A lane is in a block once, and lanes are in order: as many rows as lanes are all of them.
+    return tokens_KBND if len(lanes) == len(tokens_KBND) else tokens_KBND.index_select(0, lanes)

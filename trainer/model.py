@@ -123,9 +123,8 @@ class SiT:
         qkv = _product(weights, f"{block}.qkv", _modulate(_normalise(x_KBND), shift1, scale1))
         attended = _product(weights, f"{block}.out", _attend(qkv, self.recipe.heads))
         x_KBND = torch.addcmul(x_KBND, gate1, attended)
-        hidden = F.gelu(
-            _product(weights, f"{block}.up", _modulate(_normalise(x_KBND), shift2, scale2)), approximate="tanh"
-        )
+        # Exact, where SiT takes the approximation by tanh: at most 5e-4 apart, and a tenth of a step on a CPU.
+        hidden = F.gelu(_product(weights, f"{block}.up", _modulate(_normalise(x_KBND), shift2, scale2)))
         return torch.addcmul(x_KBND, gate2, _product(weights, f"{block}.down", hidden))
 
     def _patchify(self, x_KBCHW: Tensor) -> Tensor:
@@ -163,13 +162,21 @@ def _modulate(x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
 def _attend(qkv_KBNE: Tensor, heads: int) -> Tensor:
     # Lanes are folded into the batch, so attention runs as for one model.
     lanes, batch, tokens, extent = qkv_KBNE.shape
-    q, k, v = qkv_KBNE.view(lanes * batch, tokens, 3, heads, -1).permute(2, 0, 3, 1, 4).unbind(0)
+    split = qkv_KBNE.view(lanes * batch, tokens, 3, heads, -1).permute(2, 0, 3, 1, 4)
     if tokens <= SMALL_ATTENTION and qkv_KBNE.device.type == "cpu":
-        scores = (q * q.shape[-1] ** -0.5) @ k.transpose(-2, -1)
-        mixed: Tensor = scores.softmax(-1) @ v
+        mixed = _small_attention(*split.reshape(3, lanes * batch * heads, tokens, -1).unbind(0))
+        mixed = mixed.view(lanes * batch, heads, tokens, -1)
     else:
+        q, k, v = split.unbind(0)
         mixed = F.scaled_dot_product_attention(q, k, v)
     return mixed.transpose(1, 2).reshape(lanes, batch, tokens, extent // 3)
+
+
+def _small_attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    # [heads of all images, N, D], contiguous, or every product would copy its factors; the scale comes with a product.
+    nothing = q.new_zeros(1, 1, 1)
+    scores = torch.baddbmm(nothing, q, k.mT, beta=0, alpha=q.shape[-1] ** -0.5)
+    return torch.bmm(scores.softmax(-1), v)
 
 
 def sincos_positions(rows: int, columns: int, width: int) -> Tensor:

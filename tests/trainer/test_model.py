@@ -73,7 +73,7 @@ def reference(model: SiT, w: dict[str, torch.Tensor], x: torch.Tensor, t: torch.
         split = [part.unflatten(-1, (heads, -1)).transpose(1, 2) for part in (q, k, v)]
         mixed = F.scaled_dot_product_attention(*split).transpose(1, 2).flatten(2)
         tokens = tokens + g1.unsqueeze(1) * linear(f"{i}.out", mixed)
-        hidden = F.gelu(linear(f"{i}.up", adaptive_norm(tokens, s2, c2)), approximate="tanh")
+        hidden = F.gelu(linear(f"{i}.up", adaptive_norm(tokens, s2, c2)))
         tokens = tokens + g2.unsqueeze(1) * linear(f"{i}.down", hidden)
         after.append(tokens)
     out = linear("final", adaptive_norm(tokens, *modulations[-2:]))

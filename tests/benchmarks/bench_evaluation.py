@@ -1,0 +1,149 @@
+"""What a rung's evaluation costs on one core, part by part, and the FID of wide features beside torch-fidelity's.
+
+`python -m tests.benchmarks.bench_evaluation`; prints markdown tables.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from trainer.cohort import Cohort
+from trainer.data import load
+from trainer.evaluate import Evaluator
+from trainer.fid import Moments, Reference
+from trainer.fidelity import kid, precision_recall, torch_fidelity
+from trainer.machine import prepare
+from trainer.recipe import Dispersion, Lane, Recipe
+
+WIDE, MANY = 2048, 10_000
+TRAINED = 50  # steps, so that samples are not noise; the cost does not depend on it
+
+
+class Part(NamedTuple):
+    """A part of an evaluation, with the CPU seconds of every repetition."""
+
+    name: str
+    seconds: list[float]
+
+    @property
+    def median(self) -> float:
+        """The median of the repetitions."""
+        return statistics.median(self.seconds)
+
+
+def timed(work: Callable[[], object], repeat: int) -> list[float]:
+    """Return the CPU seconds of doing it again and again; of one thread, so wall seconds on an idle machine."""
+    found = []
+    for _ in range(repeat):
+        begun = time.process_time()
+        work()
+        found.append(time.process_time() - begun)
+    return found
+
+
+def rung(repeat: int, cache: Path) -> list[Part]:
+    """Evaluate the digits-compact baseline: the whole rung, the last rung with all its metrics, and their parts."""
+    recipe = Recipe.model_validate({"train": {"steps": TRAINED + 1}})
+    data, device = load(recipe.data), torch.device("cpu")
+    evaluator = Evaluator(recipe.eval, data, cache, device)
+    cohort = Cohort(recipe, [Lane(Dispersion(), 0)], data, device, evaluator)
+    cohort.advance(TRAINED)
+    cohort.measure()  # extractor and reference are made once a data set
+    samples = cohort.draw(0, recipe.eval.samples)
+    features = evaluator.extractor.many(samples)
+    reference = evaluator.references
+
+    def fid() -> float:
+        moments = Moments(evaluator.extractor.dim, device)
+        moments.add(features)
+        return reference.gaussian.frechet_distance(moments)
+
+    parts = [
+        Part(f"a rung: {recipe.eval.samples:,} samples to {recipe.eval.objective}", timed(cohort.measure, repeat)),
+        Part("of it drawing samples", timed(lambda: cohort.draw(0, recipe.eval.samples), repeat)),
+        Part("features", timed(lambda: evaluator.extractor.many(samples), repeat)),
+        Part("moments and FID", timed(fid, repeat)),
+        Part("last rung only: KID", timed(lambda: kid(features, reference.features), 1)),
+        Part("precision and recall", timed(lambda: precision_recall(features, reference.features), 1)),
+        Part("distance to training images", timed(lambda: evaluator.training_distance(samples[:1000]), 1)),
+    ]
+    cohort.advance(TRAINED + 1)
+    return [*parts, Part("the last rung", timed(cohort.measure, repeat))]
+
+
+class Wide(NamedTuple):
+    """FID of 2,048 features: seconds of ours with its reference kept, of torch-fidelity's, and how far they differ."""
+
+    ours: list[float]
+    theirs: list[float]
+    difference: float
+
+
+def wide(repeat: int) -> Wide:
+    """Score 10,000 samples of 2,048 correlated features, in turns with torch-fidelity."""
+    random = torch.Generator().manual_seed(0)
+    mix = torch.randn(WIDE, WIDE, generator=random) / WIDE**0.5
+
+    def features(shift: float) -> Tensor:
+        return torch.randn(MANY, WIDE, generator=random) @ mix + shift
+
+    drawn, real = Moments(WIDE, "cpu"), Moments(WIDE, "cpu")
+    drawn.add(features(0.02))
+    real.add(features(0.0))
+    reference = Reference(real.mean, real.covariance)
+    torch_fidelity()
+    from torch_fidelity.metric_fid import fid_statistics_to_metric
+
+    ours, theirs = [], []
+    for _ in range(repeat):
+        begun = time.process_time()
+        distance = reference.frechet_distance(drawn)
+        ours.append(time.process_time() - begun)
+        begun = time.process_time()
+        other = float(
+            fid_statistics_to_metric(_statistics(drawn), _statistics(real), verbose=False)["frechet_inception_distance"]
+        )
+        theirs.append(time.process_time() - begun)
+    return Wide(ours, theirs, abs(distance - other) / other)
+
+
+def _statistics(moments: Moments) -> dict[str, npt.NDArray[np.float64]]:
+    return {"mu": moments.mean.numpy(), "sigma": moments.covariance.numpy()}
+
+
+def tables(repeat: int) -> str:
+    """Measure and return both tables."""
+    with tempfile.TemporaryDirectory() as cache:
+        parts = rung(repeat, Path(cache))
+    rows = "\n".join(f"| {part.name} | {part.median:.2f} s |" for part in parts)
+    found = wide(max(1, repeat // 2))
+    ratio = statistics.median(b / a for a, b in zip(found.ours, found.theirs, strict=True))
+    return (
+        f"| evaluation of digits-compact, one core | CPU time |\n|---|---|\n{rows}\n\n"
+        f"FID of {WIDE:,} features: {statistics.median(found.ours):.2f} s, torch-fidelity "
+        f"{statistics.median(found.theirs):.2f} s ({ratio:.1f}x), relative difference {found.difference:.1e}."
+    )
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--repeat", type=int, default=3)
+    given = parser.parse_args()
+    prepare(threads=1)
+    print(tables(given.repeat))
+
+
+if __name__ == "__main__":
+    main()
