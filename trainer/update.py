@@ -13,8 +13,8 @@ from torch import Tensor
 
 from trainer.batches import Batch
 from trainer.ema import update_ema
+from trainer.infonce import training_loss
 from trainer.interpolant import interpolate
-from trainer.loss import TrainingLoss
 from trainer.model import SiT
 from trainer.parameters import Shadow, leaves, views
 from trainer.recipe import Dispersion, TrainRecipe
@@ -90,7 +90,7 @@ class Update:
             "exp_avg": learnt.exp_avg,
             "exp_avg_sq": learnt.exp_avg_sq,
         }
-        self._loss = TrainingLoss(dispersions, device)
+        self._loss = training_loss(dispersions, device)
         self._losses = torch.compile(self._loss.__call__, dynamic=False) if compiled else self._loss
 
     def __call__(self, inputs: Inputs) -> None:

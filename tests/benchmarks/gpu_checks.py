@@ -9,9 +9,12 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from tests.benchmarks.gpu_program import Program, Size
+from tests.benchmarks.gpu_program import Program, Size, settings
 from trainer import counters
 from trainer.capture import CapturedCall
+from trainer.infonce import InfoNceLoss
+from trainer.loss import TrainingLoss
+from trainer.model import Output
 from trainer.recipe import Dispersion
 from trainer.solver import solve
 
@@ -48,6 +51,7 @@ def checks(size: Size, device: torch.device) -> Iterator[Check]:
         yield Check(f"a {how} step equals the same step called, {precision}", difference, allowed)
         if device.type == "cuda":
             yield Check(f"steps are captured, {precision}", float(not captured.captured), 0)
+    yield Check("the loss in few operations equals the plain one", _losses(size, device), 1e-4)
     here = counters.normal(torch.arange(4), 0, 1000)
     yield Check(
         "noise is the same on every device",
@@ -70,6 +74,21 @@ def _lane_and_solo(size: Size, device: torch.device, precision: str) -> float:
         Program(size, [a], device, "captured", precision, [b]).moved(STEPS) for a, b in zip(lanes, seeds, strict=True)
     ]
     return max(_apart(both, solo[0]) for both, solo in zip(together, alone, strict=True))
+
+
+def _losses(size: Size, device: torch.device) -> float:
+    # Its gradients, all put into one: tokens of every block, of three lanes that disperse and one that does not.
+    depth, lanes = size.model.depth, [*settings(size, 3, 0.25), Dispersion(blocks=(0,), lam=0.0, tau=1.0)]
+    random = torch.Generator().manual_seed(0)
+    tokens = [torch.randn(4, 8, 16, size.model.width, generator=random).to(device) for _ in range(depth)]
+    velocity = torch.randn(4, 8, *size.shape, generator=random).to(device)
+    leaves = [part.requires_grad_() for part in (*tokens, velocity)]
+    grads = []
+    for kind in (TrainingLoss, InfoNceLoss):
+        losses = kind(lanes, device)(Output(velocity, dict(enumerate(tokens))), torch.zeros_like(velocity))
+        parts = torch.autograd.grad(losses.total.sum(), leaves)
+        grads.append(torch.cat([(part / part.norm()).flatten() for part in parts]))
+    return _apart(grads[1], grads[0])
 
 
 @torch.no_grad()
