@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
+from trainer.attention import attention
 from trainer.parameters import flatten
 from trainer.recipe import ModelRecipe
 
@@ -168,7 +169,7 @@ def _attend(qkv_KBNE: Tensor, heads: int) -> Tensor:
         scores = (q * q.shape[-1] ** -0.5) @ k.transpose(-2, -1)
         mixed: Tensor = scores.softmax(-1) @ v
     else:
-        mixed = F.scaled_dot_product_attention(q, k, v)
+        mixed = attention(q, k, v)
     return mixed.transpose(1, 2).reshape(lanes, batch, tokens, extent // 3)
 
 
