@@ -1,39 +1,55 @@
-"""A few steps and one batch of samples of the study's own recipe: what a trial costs on this machine."""
+"""What a trial costs on this machine, from a few steps and a batch of samples of the study's own recipe.
+
+On a CPU a trial trains alone. On a GPU several train as one program, as many as measuring finds best.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
+import os
 import time
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
 
+from sweeper.plan import rung_steps
+from sweeper.study import Resources, Study
 from trainer.cohort import Cohort
-from trainer.data import Dataset, load
+from trainer.data import load
 from trainer.evaluate import Evaluator
+from trainer.lanes import lane_cost, measured_lanes
 from trainer.machine import prepare
+from trainer.made_once import made_once
 from trainer.recipe import Dispersion, Lane, Recipe
+from trainer.stepping import Trained
 
 WARM_UP, STEPS = 3, 12
+# Raise it with every change to how lanes are trained or measured: it names the cached file.
+VERSION = 1
 
 
 class Cost(NamedTuple):
-    """Seconds of one trial on one slot."""
+    """Seconds of one trial on one slot, which it shares with so many others less one."""
 
     per_step: float
     per_evaluation: float
+    lanes: int
 
 
-def calibrate(recipe: Recipe, cpus: int, gpu: bool) -> Cost:
-    """Time the baseline's steps and sampling on this machine, on its GPU if the study uses one; takes seconds.
+def calibrate(study: Study) -> Cost:
+    """Time steps and sampling on this machine, on its GPU if the study uses one; takes seconds, on a GPU a minute.
 
     Feature extraction and FID are not timed: at compact scale they add about a tenth to an evaluation.
     """
-    device = torch.device("cuda" if gpu else "cpu")
-    prepare(cpus)
-    data: Dataset = load(recipe.data)
-    evaluator = Evaluator(recipe.eval, data, Path(), device)
-    cohort = Cohort(recipe, [Lane(Dispersion(), 0)], data, device, evaluator)
+    prepare(study.resources.cpus)
+    return _on_gpu(study) if study.resources.gpus else _on_cpu(study.recipe, study.resources)
+
+
+def _on_cpu(recipe: Recipe, resources: Resources) -> Cost:
+    data, device = load(recipe.data), torch.device("cpu")
+    cohort = Cohort(recipe, [Lane(Dispersion(), 0)], data, device, Evaluator(recipe.eval, data, Path(), device))
     cohort.advance(WARM_UP)
     begun = time.perf_counter()
     cohort.advance(WARM_UP + STEPS)
@@ -41,4 +57,44 @@ def calibrate(recipe: Recipe, cpus: int, gpu: bool) -> Cost:
     begun = time.perf_counter()
     drawn = len(cohort.draw(0, recipe.eval.batch))
     per_sample = (time.perf_counter() - begun) / drawn
-    return Cost(per_step, per_sample * recipe.eval.samples)
+    return Cost(per_step, per_sample * recipe.eval.samples, 1 if resources.cohort == "auto" else resources.cohort)
+
+
+def _on_gpu(study: Study) -> Cost:
+    recipe, device, lanes = study.recipe, torch.device("cuda"), study.resources.cohort
+    data = load(recipe.data)
+    if lanes == "auto":
+        cost = measured_lanes(recipe, data, device, _share(study.resources), _evaluations(study))
+    else:
+        cost = lane_cost(recipe, data, Trained(data, device), lanes)
+    batches = recipe.eval.samples / recipe.eval.batch
+    return Cost(cost.step_s / cost.lanes, cost.samples_s * batches / cost.lanes, cost.lanes)
+
+
+def lanes_here(study: Study, base: Path, cache: Path) -> int:
+    """Return how many trials should train as one program on this process's device: its GPU if the study uses one.
+
+    Measured once for a recipe and a kind of device and kept in `cache`; `base` is where relative paths start.
+    """
+    resources, recipe = study.resources, study.recipe
+    device = torch.device("cuda" if resources.gpus else "cpu")
+    name = torch.cuda.get_device_name(device) if resources.gpus else "cpu"
+    torch.set_num_threads(resources.cpus)
+    with contextlib.suppress(OSError):  # on a cluster's node it need not exist
+        os.chdir(base)
+
+    def measure() -> dict[str, torch.Tensor]:
+        found = measured_lanes(recipe, load(recipe.data), device, _share(resources), _evaluations(study))
+        return {"lanes": torch.tensor(found.lanes)}
+
+    owner = f"lanes {VERSION} of {recipe.hash}, {_evaluations(study)} evaluations, on {_share(resources):g} of {name}"
+    path = cache / f"lanes-{hashlib.sha256(owner.encode()).hexdigest()[:16]}.safetensors"
+    return int(made_once(path, owner, measure)["lanes"])
+
+
+def _share(resources: Resources) -> float:
+    return min(1.0, resources.gpus) or 1.0
+
+
+def _evaluations(study: Study) -> int:
+    return len(rung_steps(study, study.recipe))

@@ -54,7 +54,10 @@ class _Running:
 class Desk:
     """Decides which cohort runs next and which trials survive; every decision is on disk before it is told."""
 
-    def __init__(self, study: Study, stages: Sequence[Stage], places: Places, provenance: Provenance) -> None:
+    def __init__(
+        self, study: Study, stages: Sequence[Stage], places: Places, provenance: Provenance, lanes: int | None = None
+    ) -> None:
+        """`lanes` are the trials of a cohort; those the study's resources stand for if not given."""
         self._study, self._stages, self._places = study, deque(stages), places
         self._stage: Stage = stages[0]
         self._spent = Spent(places.folder, provenance)
@@ -62,7 +65,7 @@ class Desk:
         self._running: dict[str, _Running] = {}
         self._left: deque[StoredCohort] = deque()
         self._searches: dict[Stage, Search] = {}
-        self._lanes = lane_count(study, "cuda" if study.resources.gpus else "cpu")
+        self._lanes = lanes or lane_count(study, "cuda" if study.resources.gpus else "cpu")
         self._fid_checked_by: str | None = None
         self._halted = ""
         self._fresh_seeds: tuple[int, ...] = ()

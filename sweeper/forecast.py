@@ -33,8 +33,8 @@ class Forecast(NamedTuple):
 def forecast(study: Study) -> Forecast:
     """Plan and calibrate a study on this machine. Raises DataError or StudyError where data and model do not fit."""
     check_fit(study)
-    planned = size(study, "cuda" if study.resources.gpus else "cpu")
-    cost = calibrate(study.recipe, study.resources.cpus, gpu=study.resources.gpus > 0)
+    cost = calibrate(study)
+    planned = size(study, cost.lanes)
     slots = study.resources.slots or _slots(study)
     full = study.recipe.eval.full_count("cuda" if study.resources.gpus else "cpu")
     return Forecast(

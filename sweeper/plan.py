@@ -11,7 +11,7 @@ from sweeper.records import Cell, Stage, TrialSpec
 from sweeper.study import ExtraCell, Range, Study, block_indices, values
 from trainer.recipe import Dispersion, Recipe, TauUnits, Variant
 
-# Lanes of one batched program on a GPU. A first guess at compact scale; the benchmark of a GPU note replaces it.
+# Lanes of one batched program on a GPU where they could not be measured.
 GPU_LANES = 8
 
 BASELINE = Cell(role="baseline", label="baseline", dispersion=Dispersion())
@@ -187,13 +187,16 @@ def _extras_outside_grid(study: Study) -> int:
     return sum(not in_grid(cell) for cell in study.cells)
 
 
-def size(study: Study, device: str = "cpu") -> PlanSize:
-    """Return how much a study asks for, by arithmetic on its axes: a million cells take no longer than ten."""
+def size(study: Study, lanes: int | None = None) -> PlanSize:
+    """Return how much a study asks for, by arithmetic on its axes: a million cells take no longer than ten.
+
+    `lanes` are the trials of a cohort, where they were measured; else those of a CPU.
+    """
     if study.screen.sampler == "grid":
         settings = _grid_count(study) + _extras_outside_grid(study)
     else:
         settings = searched_count(study) + len(study.cells)
-    shared, seeds, lanes = 1 + settings, len(study.screen.seeds), lane_count(study, device)
+    shared, seeds, lanes = 1 + settings, len(study.screen.seeds), lanes or lane_count(study, "cpu")
     count = shared + len(study.controls)
     controls, confirm = len(study.controls), study.confirm
     again = 1 + controls + min(confirm.top + len(study.cells), settings) if confirm else 0

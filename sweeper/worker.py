@@ -108,6 +108,9 @@ class _Worker:
             if time.monotonic() - saved > self._assignment.checkpoint_seconds:
                 self._save()
                 saved = time.monotonic()
+        wall = time.perf_counter()
+        self._cohort.wait()  # a GPU may be steps behind, and what it still does is training
+        self._train_s += time.perf_counter() - wall
         self._save()
         return True
 

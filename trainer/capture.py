@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Generic, Protocol, TypeVar
 
 import torch
@@ -87,15 +88,16 @@ class CapturedCall:
         warm_ups: int = WARM_UPS,
     ) -> None:
         self._function, self._plain = function, device.type != "cuda" and recorder is None
-        self._captured = Captured(lambda: function(*self._buffers), device, recorder, warm_ups)
-        self._buffers: list[Tensor] = []
+        # Not through self: in a cycle the graph's memory would wait for the garbage collector.
+        self._buffers = buffers = list[Tensor]()
+        self._captured = Captured(lambda: function(*buffers), device, recorder, warm_ups)
 
     def __call__(self, *given: Tensor) -> Tensor:
         """Return what the function does, in a tensor of the caller's own."""
         if self._plain:
             return self._function(*given)
         if not self._buffers:
-            self._buffers = [torch.empty_like(part, memory_format=torch.contiguous_format) for part in given]
+            self._buffers += [torch.empty_like(part, memory_format=torch.contiguous_format) for part in given]
         if any(part.shape != buffer.shape for part, buffer in zip(given, self._buffers, strict=True)):
             return self._function(*given)
         for part, buffer in zip(given, self._buffers, strict=True):
@@ -109,7 +111,7 @@ class CudaGraph:
     def __init__(self, device: torch.device) -> None:
         self._device = device
         self._graph = torch.cuda.CUDAGraph()
-        self._stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+        self._stream = _side_stream(device)
 
     def aside(self, function: Callable[[], T]) -> T:
         """Call the function on another stream, as torch's notes on CUDA graphs ask for warming up."""
@@ -135,3 +137,9 @@ class CudaGraph:
     def replay(self) -> None:
         """Launch the graph; returns before it has run."""
         self._graph.replay()
+
+
+@lru_cache
+def _side_stream(device: torch.device) -> torch.cuda.Stream:
+    # One for all graphs: cuBLAS keeps a workspace for every stream it has seen.
+    return torch.cuda.Stream(device)  # type: ignore[no-untyped-call]

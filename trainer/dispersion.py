@@ -3,7 +3,7 @@
 L2 InfoNCE: log mean_ij exp(-D_ij / tau) over the full B x B matrix, diagonal included, with
 D_ij = |z_i - z_j|^2 / d. The public code divides by d, the number of elements of z_i; the printed algorithm does not,
 and without it the loss is at its floor, -log B, from the start. At the floor there is no gradient left: block and tau
-mean nothing there, so the distance to the floor is reported with every loss.
+mean nothing there, so the distance to the floor is recorded with every loss.
 
 Shapes: K lanes, B batch, E elements of one representation (tokens x width).
 """
@@ -17,31 +17,24 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from trainer.infonce import L2InfoNce
 from trainer.recipe import TauUnits, Variant
 
 FLOOR_SHARE = 0.01  # of the span: closer than this to the floor counts as being at it
 
 
-class Dispersed(NamedTuple):
-    """The loss, how far it is above the least it can be, and how far a collapsed batch would be; each [K].
+class Bounds(NamedTuple):
+    """The least a loss can be, and how far above that it is when all representations are equal; each [K].
 
     `span` is NaN for 'covariance', which is least where the batch has collapsed.
     """
 
-    loss: Tensor
-    above_floor: Tensor
-    span: Tensor
-
-
-class _Terms(NamedTuple):
-    # The loss, the least it can be, and what it is above that when all representations are equal.
-    loss: Tensor
     floor: Tensor
     span: Tensor
 
 
-def dispersive_loss(z_KBE: Tensor, tau_K: Tensor, variant: Variant, tau_units: TauUnits = "absolute") -> Dispersed:
-    """Return the loss of each lane in float32, whatever the precision of z (float64 is kept).
+def dispersive_loss(z_KBE: Tensor, tau_K: Tensor, variant: Variant, tau_units: TauUnits = "absolute") -> Tensor:
+    """Return the loss of each lane, [K], in float32, whatever the precision of z (float64 is kept).
 
     tau: the temperature of 'l2' and 'cosine', the margin epsilon of 'hinge', unused by 'covariance'; with
     `tau_units` 'relative' ('l2' only) distances are divided by the batch's mean off-diagonal distance, gradient
@@ -50,11 +43,29 @@ def dispersive_loss(z_KBE: Tensor, tau_K: Tensor, variant: Variant, tau_units: T
     with torch.autocast(z_KBE.device.type, enabled=False):
         z_KBE = z_KBE if z_KBE.dtype == torch.float64 else z_KBE.float()
         if z_KBE.shape[1] == 1:
-            zero = z_KBE.sum((1, 2)) * 0
-            return Dispersed(zero, zero.detach(), zero.detach())
+            return z_KBE.sum((1, 2)) * 0
         tau_K = tau_K.to(z_KBE.dtype)
-        terms = _VARIANTS[variant](z_KBE, tau_K, tau_units == "relative")
-        return Dispersed(terms.loss, (terms.loss - terms.floor).detach(), terms.span)
+        return _relative_l2(z_KBE, tau_K) if tau_units == "relative" else _VARIANTS[variant](z_KBE, tau_K)
+
+
+def bounds(tau_K: Tensor, variant: Variant, tau_units: TauUnits, batch: int) -> Bounds:
+    """Return the bounds of `dispersive_loss` for a batch of so many, in tau's precision; all 0 for a batch of one."""
+    nothing = torch.zeros_like(tau_K)
+    if batch == 1:
+        return Bounds(nothing, nothing)
+    if variant == "covariance":
+        return Bounds(nothing, torch.full_like(tau_K, torch.nan))
+    if variant == "hinge":
+        floor = tau_K.square() / batch
+        return Bounds(floor, tau_K.square() - floor)
+    if variant == "cosine":
+        # Least when all angles are equal: a simplex, where every cosine is -1 / (B - 1).
+        floor = _mixture(1 / tau_K, -1 / ((batch - 1) * tau_K), batch)
+        return Bounds(floor, 1 / tau_K - floor)
+    # By Jensen the relative loss is least when all distances are equal, i.e. 1 in its units.
+    others = -1 / tau_K if tau_units == "relative" else torch.full_like(tau_K, -math.inf)
+    floor = _mixture(nothing, others, batch)
+    return Bounds(floor, -floor)
 
 
 def at_floor(above_floor: Tensor, span: Tensor) -> Tensor:
@@ -110,41 +121,35 @@ def _log_mean_exp(exponent_KBB: Tensor) -> Tensor:
     return exponent_KBB.flatten(1).logsumexp(1) - 2 * math.log(exponent_KBB.shape[1])
 
 
-def _l2(z_KBE: Tensor, tau_K: Tensor, relative: bool) -> _Terms:
-    batch = z_KBE.shape[1]
-    distances = squared_distances(z_KBE)
-    others = torch.full_like(tau_K, -math.inf)
-    if relative:
-        # The gradient must pass through the mean: with a stop-gradient the norm explodes.
-        mean = distances.sum((1, 2)) / (batch * (batch - 1))
-        distances = distances / mean.clamp_min(torch.finfo(distances.dtype).tiny)[:, None, None]
-        # By Jensen the loss is least when all distances are equal, i.e. 1 in these units.
-        others = -1 / tau_K
-    floor = _mixture(torch.zeros_like(tau_K), others, batch)
-    return _Terms(_log_mean_exp(distances * (-1 / tau_K)[:, None, None]), floor, -floor)
+def _l2(z_KBE: Tensor, tau_K: Tensor) -> Tensor:
+    loss: Tensor = L2InfoNce.apply(z_KBE, tau_K)  # type: ignore[no-untyped-call]
+    return loss
 
 
-def _cosine(z_KBE: Tensor, tau_K: Tensor, _relative: bool) -> _Terms:
-    batch = z_KBE.shape[1]
+def _relative_l2(z_KBE: Tensor, tau_K: Tensor) -> Tensor:
+    batch, distances = z_KBE.shape[1], squared_distances(z_KBE)
+    # The gradient must pass through the mean: with a stop-gradient the norm explodes.
+    mean = distances.sum((1, 2)) / (batch * (batch - 1))
+    distances = distances / mean.clamp_min(torch.finfo(distances.dtype).tiny)[:, None, None]
+    return _log_mean_exp(-distances / tau_K[:, None, None])
+
+
+def _cosine(z_KBE: Tensor, tau_K: Tensor) -> Tensor:
     unit = torch.nn.functional.normalize(z_KBE, dim=2)
-    # Least when all angles are equal: a simplex, where every cosine is -1 / (B - 1).
-    floor = _mixture(1 / tau_K, -1 / ((batch - 1) * tau_K), batch)
-    return _Terms(_log_mean_exp(unit @ unit.mT / tau_K[:, None, None]), floor, 1 / tau_K - floor)
+    return _log_mean_exp(unit @ unit.mT / tau_K[:, None, None])
 
 
-def _hinge(z_KBE: Tensor, tau_K: Tensor, _relative: bool) -> _Terms:
+def _hinge(z_KBE: Tensor, tau_K: Tensor) -> Tensor:
     shortfall = (tau_K[:, None, None] - squared_distances(z_KBE)).clamp_min(0)
-    floor = tau_K.square() / z_KBE.shape[1]
-    return _Terms(shortfall.square().mean((1, 2)), floor, tau_K.square() - floor)
+    return shortfall.square().mean((1, 2))
 
 
-def _covariance(z_KBE: Tensor, tau_K: Tensor, _relative: bool) -> _Terms:
+def _covariance(z_KBE: Tensor, _tau_K: Tensor) -> Tensor:
     # |Cov|_F^2 from the B x B Gram matrix: the E x E covariance is never built.
     batch, elements = z_KBE.shape[1:]
     gram = _centred_gram(z_KBE) * (elements / (batch - 1))
     variances = z_KBE.var(1, unbiased=True)
-    loss = gram.square().sum((1, 2)) - variances.square().sum(1)
-    return _Terms(loss, torch.zeros_like(tau_K), torch.full_like(tau_K, torch.nan))
+    return gram.square().sum((1, 2)) - variances.square().sum(1)
 
 
 def _mixture(diagonal: Tensor, others: Tensor, batch: int) -> Tensor:
@@ -152,7 +157,7 @@ def _mixture(diagonal: Tensor, others: Tensor, batch: int) -> Tensor:
     return torch.logaddexp(diagonal, others + math.log(batch - 1)) - math.log(batch)
 
 
-_VARIANTS: dict[Variant, Callable[[Tensor, Tensor, bool], _Terms]] = {
+_VARIANTS: dict[Variant, Callable[[Tensor, Tensor], Tensor]] = {
     "l2": _l2,
     "cosine": _cosine,
     "hinge": _hinge,

@@ -9,7 +9,7 @@ from typing import ClassVar, NamedTuple
 import torch
 from torch import Tensor
 
-from trainer.dispersion import dispersive_loss
+from trainer.dispersion import bounds, dispersive_loss
 from trainer.model import Output
 from trainer.recipe import Dispersion, TauUnits, Variant
 
@@ -49,7 +49,7 @@ class TrainingLoss:
 
     DISPERSED: ClassVar = frozenset({"dispersive_loss", "floor_distance", "floor_share"})
 
-    def __init__(self, dispersions: Sequence[Dispersion], device: torch.device) -> None:
+    def __init__(self, dispersions: Sequence[Dispersion], batch: int, device: torch.device) -> None:
         self._lam = torch.tensor([each.lam for each in dispersions], device=device)
         self._blocks = torch.tensor([len(each.blocks) for each in dispersions], device=device)
         pairs: dict[tuple[Variant, TauUnits], list[tuple[int, int, float]]] = defaultdict(list)
@@ -58,24 +58,27 @@ class TrainingLoss:
                 pairs[each.variant, each.tau_units] += [(lane, block, each.tau) for block in each.blocks]
         self._groups = [_group(*kind, members, device) for kind, members in pairs.items()]
         self.blocks = frozenset(block for group in self._groups for block in group.lanes_of)
-        # What lanes without dispersion report instead; made once, for no step changes it.
+        # What does not change from step to step; NaN for lanes without dispersion.
         self._nothing = torch.where(self._lam > 0, 0.0, torch.nan)
+        self._floor, self._span = self._nothing.clone(), self._nothing.clone()
+        for group in self._groups:
+            found = bounds(group.tau.double(), group.variant, group.units, batch)
+            self._floor[group.lanes] = found.floor.to(self._floor)
+            self._span[group.lanes] = found.span.to(self._span)
 
     def __call__(self, output: Output, target_KBCHW: Tensor) -> Losses:
         """Return the losses; several blocks of a lane count by their mean, so lambda keeps its meaning."""
         velocity = (output.velocity - target_KBCHW).square().mean((1, 2, 3, 4))
-        nothing = self._nothing
         if not self._groups:
-            return Losses(velocity, velocity.detach(), nothing, nothing, nothing)
-        dispersive, above, span = (torch.zeros_like(velocity) for _ in range(3))
+            return Losses(velocity, velocity.detach(), self._nothing, self._nothing, self._nothing)
+        dispersive = torch.zeros_like(velocity)
         for group in self._groups:
-            part = dispersive_loss(group.gather(output.tokens), group.tau, group.variant, group.units)
-            dispersive = dispersive.index_add(0, group.lanes, part.loss)
-            above = above.index_add(0, group.lanes, part.above_floor)
-            span = span.index_add(0, group.lanes, part.span)
-        dispersive, above, span = (part / self._blocks for part in (dispersive, above, span))
-        total = velocity + self._lam * dispersive
-        return Losses(total, velocity.detach(), dispersive.detach() + nothing, above + nothing, span + nothing)
+            each = dispersive_loss(group.gather(output.tokens), group.tau, group.variant, group.units)
+            dispersive = dispersive.index_add(0, group.lanes, each)
+        dispersive = dispersive / self._blocks
+        total = torch.addcmul(velocity, self._lam, dispersive)
+        shown = dispersive.detach() + self._nothing
+        return Losses(total, velocity.detach(), shown, shown - self._floor, self._span)
 
 
 def _group(variant: Variant, units: TauUnits, members: list[tuple[int, int, float]], device: torch.device) -> _Group:

@@ -15,11 +15,11 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
+from trainer.attention import attention
 from trainer.parameters import flatten
 from trainer.recipe import ModelRecipe
 
 FREQUENCIES = 256  # of the timestep embedding, as in DiT
-SMALL_ATTENTION = 64  # tokens up to which plain softmax beats the fused kernel on a CPU
 
 
 class Output(NamedTuple):
@@ -121,7 +121,7 @@ class SiT:
     def _block(self, weights: Mapping[str, Tensor], block: int, x_KBND: Tensor, m: tuple[Tensor, ...]) -> Tensor:
         shift1, scale1, gate1, shift2, scale2, gate2 = m
         qkv = _product(weights, f"{block}.qkv", _modulate(_normalise(x_KBND), shift1, scale1))
-        attended = _product(weights, f"{block}.out", _attend(qkv, self.recipe.heads))
+        attended = _product(weights, f"{block}.out", attention(qkv, self.recipe.heads))
         x_KBND = torch.addcmul(x_KBND, gate1, attended)
         # Exact, where SiT takes the approximation by tanh: at most 5e-4 apart, and a tenth of a step on a CPU.
         hidden = F.gelu(_product(weights, f"{block}.up", _modulate(_normalise(x_KBND), shift2, scale2)))
@@ -157,26 +157,6 @@ def _normalise(x: Tensor) -> Tensor:
 
 def _modulate(x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
     return torch.addcmul(shift, x, 1 + scale)
-
-
-def _attend(qkv_KBNE: Tensor, heads: int) -> Tensor:
-    # Lanes are folded into the batch, so attention runs as for one model.
-    lanes, batch, tokens, extent = qkv_KBNE.shape
-    split = qkv_KBNE.view(lanes * batch, tokens, 3, heads, -1).permute(2, 0, 3, 1, 4)
-    if tokens <= SMALL_ATTENTION and qkv_KBNE.device.type == "cpu":
-        mixed = _small_attention(*split.reshape(3, lanes * batch * heads, tokens, -1).unbind(0))
-        mixed = mixed.view(lanes * batch, heads, tokens, -1)
-    else:
-        q, k, v = split.unbind(0)
-        mixed = F.scaled_dot_product_attention(q, k, v)
-    return mixed.transpose(1, 2).reshape(lanes, batch, tokens, extent // 3)
-
-
-def _small_attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    # [heads of all images, N, D], contiguous, or every product would copy its factors; the scale comes with a product.
-    nothing = q.new_zeros(1, 1, 1)
-    scores = torch.baddbmm(nothing, q, k.mT, beta=0, alpha=q.shape[-1] ** -0.5)
-    return torch.bmm(scores.softmax(-1), v)
 
 
 def sincos_positions(rows: int, columns: int, width: int) -> Tensor:

@@ -64,8 +64,10 @@ class Replayed:
     """
 
     def __init__(self, update: Update, split: Trained, train: TrainRecipe, seeds: Sequence[int]) -> None:
-        self._stretch = Stretch(split.images, split.labels, split.classes, train, seeds)
-        self._captured = Captured(lambda: update(self._stretch.take()), split.images.device)
+        stretch = Stretch(split.images, split.labels, split.classes, train, seeds)
+        # Not through self: in a cycle the graph's memory would wait for the garbage collector.
+        self._captured = Captured(lambda: update(stretch.take()), split.images.device)
+        self._stretch = stretch
         self._next, self._end = -1, -1
 
     def __call__(self, step: int) -> None:

@@ -15,6 +15,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from sweeper.desk import Desk, Places
 from sweeper.errors import SetupError
 from sweeper.records import Progress, Provenance, Stage
+from sweeper.schedule.filling import lanes_for
 from sweeper.schedule.line import DeskActor, call
 from sweeper.schedule.session import session, slot_count
 from sweeper.schedule.tuner import fit
@@ -49,7 +50,7 @@ def run_study(
     shutil.rmtree(folder, ignore_errors=True)
     with session(study.resources, address) as interrupts:
         slots = slot_count(study.resources)
-        desk = _open_desk(study, stages, places, provenance)
+        desk = _open_desk(study, stages, places, provenance, lanes_for(study, places))
         interrupted = False
         try:
             with _watching(desk, show):
@@ -65,12 +66,12 @@ def run_study(
         return Outcome(interrupted, delivered, halted)
 
 
-def _open_desk(study: Study, stages: Sequence[Stage], places: Places, provenance: Provenance) -> DeskActor:
+def _open_desk(study: Study, stages: Sequence[Stage], places: Places, provenance: Provenance, lanes: int) -> DeskActor:
     # Beside the driver, where the stores are; one call at a time, so a rung is judged as a whole.
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
     actor: Any = ray.remote(Desk)
     options = {"num_cpus": 0, "max_concurrency": 1, "scheduling_strategy": here}
-    desk = actor.options(**options).remote(study, list(stages), places, provenance)
+    desk = actor.options(**options).remote(study, list(stages), places, provenance, lanes)
     call(desk.open.remote())
     return desk
 

@@ -84,16 +84,18 @@ class Row(NamedTuple):
 def measured(plan: Plan, size: Size, how: str, lanes: int, mode: Mode, compare: bool) -> Row:
     """Time a step of `lanes` lanes, all of them dispersing; if `compare`, also without."""
     clean(plan.device)
-    step = _step(plan, size, lanes, mode, 0.25)
+    step, captured = _step(plan, size, lanes, mode, 0.25)
+    if mode == "captured" and plan.device.type == "cuda" and not captured:
+        how = f"{how}: FAILED, so eager"
     gib = torch.cuda.max_memory_reserved() / 2**30 if plan.device.type == "cuda" else None
     clean(plan.device)
-    share = step / _step(plan, size, lanes, mode, 0.0) - 1 if compare else None
+    share = step / _step(plan, size, lanes, mode, 0.0)[0] - 1 if compare else None
     return Row(size, how, lanes, step, share, gib)
 
 
-def _step(plan: Plan, size: Size, lanes: int, mode: Mode, lam: float) -> float:
+def _step(plan: Plan, size: Size, lanes: int, mode: Mode, lam: float) -> tuple[float, bool]:
     program = Program(size, settings(size, lanes, lam), plan.device, mode)
-    return seconds_a_call(program.step, plan.device, plan.seconds)
+    return seconds_a_call(program.step, plan.device, plan.seconds), program.captured
 
 
 def lane_rows(plan: Plan, size: Size) -> Iterator[Row | str]:

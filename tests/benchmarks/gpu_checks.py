@@ -12,6 +12,8 @@ from torch import Tensor
 from tests.benchmarks.gpu_program import Program, Size
 from trainer import counters
 from trainer.capture import CapturedCall
+from trainer.dispersion import squared_distances
+from trainer.infonce import L2InfoNce
 from trainer.recipe import Dispersion
 from trainer.solver import solve
 
@@ -48,6 +50,7 @@ def checks(size: Size, device: torch.device) -> Iterator[Check]:
         yield Check(f"a {how} step equals the same step called, {precision}", difference, allowed)
         if device.type == "cuda":
             yield Check(f"steps are captured, {precision}", float(not captured.captured), 0)
+    yield Check("the loss in few operations equals the plain one", _losses(size, device), 1e-4)
     here = counters.normal(torch.arange(4), 0, 1000)
     yield Check(
         "noise is the same on every device",
@@ -70,6 +73,16 @@ def _lane_and_solo(size: Size, device: torch.device, precision: str) -> float:
         Program(size, [a], device, "captured", precision, [b]).moved(STEPS) for a, b in zip(lanes, seeds, strict=True)
     ]
     return max(_apart(both, solo[0]) for both, solo in zip(together, alone, strict=True))
+
+
+def _losses(size: Size, device: torch.device) -> float:
+    # Of four lanes, each at a tau of its own, against what autograd makes of the formula.
+    random = torch.Generator().manual_seed(0)
+    z = torch.randn(4, 32, 16 * size.model.width, generator=random).to(device).requires_grad_()
+    tau = torch.tensor([0.01, 0.1, 0.5, 2.0], device=device)
+    formula = (-squared_distances(z) / tau[:, None, None]).flatten(1).logsumexp(1)
+    grads = [torch.autograd.grad(loss.sum(), z)[0] for loss in (formula, L2InfoNce.apply(z, tau))]
+    return _apart(grads[1], grads[0])
 
 
 @torch.no_grad()

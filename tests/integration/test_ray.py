@@ -8,9 +8,12 @@ import pytest
 from sweeper.desk import Places
 from sweeper.errors import SetupError
 from sweeper.ledger import read_study
+from sweeper.plan import GPU_LANES
 from sweeper.provenance import gather
 from sweeper.records import Progress
 from sweeper.schedule import Outcome, run_study
+from sweeper.schedule.filling import lanes_for, measured
+from sweeper.schedule.session import session
 from sweeper.study import Study
 from tests.conftest import copy_database
 
@@ -83,3 +86,19 @@ def test_a_sick_machine_halts_the_study_and_a_repaired_one_continues_it(places):
     assert record.study.recipe.data.path == "mine.npz"
     assert not (places.folder / "ray").exists()
     assert all(progress.stage == "screen" for progress in shown)
+
+
+def test_lanes_are_measured_once_in_a_process_of_their_own_and_guessed_where_that_fails(places):
+    of = study()
+    assert lanes_for(of, places) == 1  # a CPU: nothing to measure, and no Ray is asked
+    assert lanes_for(study(cohort=3, gpus=1), places) == 3
+    with session(of.resources, None):
+        lanes = measured(of, places)
+        assert lanes >= 1
+        (kept,) = places.cache.glob("lanes-*.safetensors")
+        written = kept.stat().st_mtime_ns
+        assert measured(of, places) == lanes
+        assert kept.stat().st_mtime_ns == written
+        kept.unlink()
+        (places.base / "mine.npz").unlink()
+        assert measured(of, places) == GPU_LANES

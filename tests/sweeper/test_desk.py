@@ -60,6 +60,12 @@ def open_desk(root: Path, of: Study, stages: Sequence[Stage] = ("screen",)) -> D
     return desk
 
 
+def test_a_cohort_has_the_lanes_that_were_measured(tmp_path):
+    desk = Desk(study(), ["screen"], places(tmp_path), gather("sweeper run tiny.yaml"), lanes=3)
+    desk.open()
+    assert len(claimed(desk).trials) == 3
+
+
 def reported(assignment: Assignment, value: float, step: int = 0, **changes: object) -> list[LaneReport]:
     rung = Rung(step=step or assignment.rungs[0], metrics={"fid_40": value})
     return [

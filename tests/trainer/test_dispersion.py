@@ -6,6 +6,7 @@ from torch.nn import functional as F  # noqa: N812
 
 from trainer.dispersion import (
     at_floor,
+    bounds,
     dispersive_loss,
     effective_rank,
     feature_norm,
@@ -42,7 +43,7 @@ def naive(z_BE: torch.Tensor, tau: float, variant: str) -> float:
 @pytest.mark.parametrize("variant", ["l2", "cosine", "hinge", "covariance"])
 def test_loss_equals_the_formula_written_out_pair_by_pair(variant):
     z, tau = random_z(), torch.tensor([0.5, 2.0])
-    loss = dispersive_loss(z, tau, variant).loss
+    loss = dispersive_loss(z, tau, variant)
     expected = [naive(z[k], float(tau[k]), variant) for k in range(2)]
     torch.testing.assert_close(loss, torch.tensor(expected, dtype=torch.float64), rtol=1e-10, atol=1e-12)
 
@@ -52,35 +53,35 @@ def test_l2_equals_the_public_code_with_pdist():
     pairs = F.pdist(z[0]).pow(2) / E
     full = torch.cat([pairs, pairs, torch.zeros(B, dtype=torch.float64)])
     expected = torch.log(torch.exp(-full / 0.5).mean())
-    torch.testing.assert_close(dispersive_loss(z, torch.tensor([0.5]), "l2").loss[0], expected)
+    torch.testing.assert_close(dispersive_loss(z, torch.tensor([0.5]), "l2")[0], expected)
 
 
 @pytest.mark.parametrize("variant", ["l2", "cosine", "hinge", "covariance"])
 def test_gradient_agrees_with_finite_differences(variant):
     z = random_z(2, lanes=1).requires_grad_(True)
     tau = torch.tensor([1.5], dtype=torch.float64)
-    assert torch.autograd.gradcheck(lambda x: dispersive_loss(x, tau, variant).loss, (z,))
+    assert torch.autograd.gradcheck(lambda x: dispersive_loss(x, tau, variant), (z,))
 
 
 def test_relative_gradient_agrees_with_finite_differences():
     z = random_z(3, lanes=1).requires_grad_(True)
     tau = torch.tensor([0.5], dtype=torch.float64)
-    assert torch.autograd.gradcheck(lambda x: dispersive_loss(x, tau, "l2", "relative").loss, (z,))
+    assert torch.autograd.gradcheck(lambda x: dispersive_loss(x, tau, "l2", "relative"), (z,))
 
 
 def test_relative_tau_cannot_be_gamed_by_growing_the_norm():
     z, tau = random_z(4), torch.tensor([0.5, 0.5])
-    small, large = (dispersive_loss(z * scale, tau, "l2", "relative").loss for scale in (1.0, 100.0))
+    small, large = (dispersive_loss(z * scale, tau, "l2", "relative") for scale in (1.0, 100.0))
     torch.testing.assert_close(small, large)
-    absolute = [dispersive_loss(z * scale, tau, "l2").loss[0] for scale in (1.0, 100.0)]
+    absolute = [dispersive_loss(z * scale, tau, "l2")[0] for scale in (1.0, 100.0)]
     assert absolute[1] < absolute[0] - 0.1
 
 
 def test_relative_tau_is_absolute_tau_times_the_mean_distance():
     z = random_z(5, lanes=1)
     mean = squared_distances(z).sum() / (B * (B - 1))
-    relative = dispersive_loss(z, torch.tensor([0.7]), "l2", "relative").loss
-    absolute = dispersive_loss(z, 0.7 * mean[None], "l2").loss
+    relative = dispersive_loss(z, torch.tensor([0.7]), "l2", "relative")
+    absolute = dispersive_loss(z, 0.7 * mean[None], "l2")
     torch.testing.assert_close(relative, absolute)
 
 
@@ -101,41 +102,49 @@ def simplex(scale: float) -> torch.Tensor:
     ],
 )
 def test_floor_is_attained_and_never_undercut(variant, units, z):
-    tau = torch.tensor([0.8])
-    assert float(dispersive_loss(z, tau, variant, units).above_floor) == pytest.approx(0, abs=1e-9)
+    tau = torch.tensor([0.8], dtype=torch.float64)
+    floor = bounds(tau, variant, units, B).floor
+    torch.testing.assert_close(dispersive_loss(z, tau, variant, units), floor, rtol=0, atol=1e-9)
     for seed in range(20):
-        assert float(dispersive_loss(random_z(seed, 1), tau, variant, units).above_floor) > -1e-12
+        assert float(dispersive_loss(random_z(seed, 1), tau, variant, units) - floor) > -1e-12
 
 
 def test_floor_of_absolute_l2_is_minus_log_batch():
-    loss = dispersive_loss(simplex(1e4), torch.tensor([0.5]), "l2").loss
+    loss = dispersive_loss(simplex(1e4), torch.tensor([0.5]), "l2")
     assert float(loss) == pytest.approx(-math.log(B))
     for above in (0.0, 0.009, 0.011, 0.1):
-        dispersed = dispersive_loss(simplex(1e4), torch.tensor([0.5]), "l2")
-        assert bool(at_floor(torch.tensor([above * math.log(B)]), dispersed.span)) == (above < 0.01)
+        span = bounds(torch.tensor([0.5]), "l2", "absolute", B).span
+        assert bool(at_floor(torch.tensor([above * math.log(B)]), span)) == (above < 0.01)
 
 
 @pytest.mark.parametrize(
     ("variant", "units"), [("l2", "absolute"), ("l2", "relative"), ("cosine", "absolute"), ("hinge", "absolute")]
 )
 def test_span_is_what_a_collapsed_batch_has_above_the_floor_and_one_percent_of_it_is_the_floor(variant, units):
-    tau = torch.tensor([0.05, 30.0])
-    collapsed = dispersive_loss(torch.ones(2, B, E, dtype=torch.float64), tau, variant, units)
-    torch.testing.assert_close(collapsed.above_floor, collapsed.span.double(), rtol=1e-6, atol=1e-9)
-    assert not at_floor(collapsed.above_floor, collapsed.span).any()
-    assert at_floor(0.009 * collapsed.span, collapsed.span).all()
-    assert not at_floor(0.011 * collapsed.span, collapsed.span).any()
+    tau = torch.tensor([0.05, 30.0], dtype=torch.float64)
+    floor, span = bounds(tau, variant, units, B)
+    above = dispersive_loss(torch.ones(2, B, E, dtype=torch.float64), tau, variant, units) - floor
+    torch.testing.assert_close(above, span, rtol=1e-6, atol=1e-9)
+    assert not at_floor(above, span).any()
+    assert at_floor(0.009 * span, span).all()
+    assert not at_floor(0.011 * span, span).any()
 
 
 def test_covariance_is_never_at_the_floor_for_it_is_least_where_the_batch_collapsed():
-    got = dispersive_loss(torch.ones(1, B, E), torch.tensor([1.0]), "covariance")
-    assert float(got.above_floor) == 0
-    assert not bool(at_floor(got.above_floor, got.span))
+    loss = dispersive_loss(torch.ones(1, B, E), torch.tensor([1.0]), "covariance")
+    floor, span = bounds(torch.tensor([1.0]), "covariance", "absolute", B)
+    assert float(loss) == float(floor) == 0
+    assert not bool(at_floor(loss - floor, span))
+
+
+def test_a_batch_of_one_has_no_room_to_move():
+    for variant in ("l2", "cosine", "hinge", "covariance"):
+        assert [float(part) for part in bounds(torch.tensor([0.5]), variant, "absolute", 1)] == [0, 0]
 
 
 def test_one_image_has_loss_and_gradient_zero():
     z = torch.randn(1, 1, E, requires_grad=True)
-    loss = dispersive_loss(z, torch.tensor([0.5]), "l2").loss
+    loss = dispersive_loss(z, torch.tensor([0.5]), "l2")
     loss.sum().backward()
     assert float(loss.detach()) == 0
     assert float(z.grad.abs().max()) == 0
@@ -145,13 +154,13 @@ def test_float32_stays_accurate_far_from_the_origin():
     far = 30 + 0.01 * torch.randn(1, 16, 64, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     tau = torch.tensor([1e-4])
     rounded = far.float()
-    expected = dispersive_loss(rounded.double(), tau, "l2").loss
-    torch.testing.assert_close(dispersive_loss(rounded, tau, "l2").loss.double(), expected, rtol=1e-4, atol=1e-5)
+    expected = dispersive_loss(rounded.double(), tau, "l2")
+    torch.testing.assert_close(dispersive_loss(rounded, tau, "l2").double(), expected, rtol=1e-4, atol=1e-5)
 
 
 def test_huge_distances_over_a_tiny_tau_give_the_floor_not_nan():
     z = (1e15 * random_z(6, 1)).float().requires_grad_(True)
-    loss = dispersive_loss(z, torch.tensor([1e-6]), "l2").loss
+    loss = dispersive_loss(z, torch.tensor([1e-6]), "l2")
     loss.sum().backward()
     assert float(loss.detach()) == pytest.approx(-math.log(B))
     assert z.grad.isfinite().all()
@@ -160,9 +169,9 @@ def test_huge_distances_over_a_tiny_tau_give_the_floor_not_nan():
 def test_bfloat16_features_are_handled_in_float32():
     z = random_z(7, 1).bfloat16()
     with torch.autocast("cpu", torch.bfloat16):
-        loss = dispersive_loss(z, torch.tensor([0.5]), "l2").loss
+        loss = dispersive_loss(z, torch.tensor([0.5]), "l2")
     assert loss.dtype == torch.float32
-    torch.testing.assert_close(loss, dispersive_loss(z.float(), torch.tensor([0.5]), "l2").loss)
+    torch.testing.assert_close(loss, dispersive_loss(z.float(), torch.tensor([0.5]), "l2"))
 
 
 @pytest.mark.parametrize(
@@ -180,14 +189,13 @@ def test_lanes_do_not_touch_each_other_even_where_one_is_nan(variant, units):
     z[2, 4, 1] = torch.nan
     z.requires_grad_()
     together = dispersive_loss(z, tau, variant, units)
-    (gradient,) = torch.autograd.grad(together.loss.sum(), z)
-    assert together.loss[2].isnan()
+    (gradient,) = torch.autograd.grad(together.sum(), z)
+    assert together[2].isnan()
     for k in (0, 1, 3):
         alone = z[k : k + 1].detach().clone().requires_grad_()
         got = dispersive_loss(alone, tau[k : k + 1], variant, units)
-        torch.testing.assert_close(together.loss[k], got.loss[0])
-        torch.testing.assert_close(together.above_floor[k], got.above_floor[0])
-        torch.testing.assert_close(gradient[k], torch.autograd.grad(got.loss.sum(), alone)[0][0])
+        torch.testing.assert_close(together[k], got[0])
+        torch.testing.assert_close(gradient[k], torch.autograd.grad(got.sum(), alone)[0][0])
         assert gradient[k].abs().max() > 0
 
 

@@ -24,16 +24,14 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 
 
 def faults(keep: bool) -> int:
-    """Page faults of taking and freeing 16 MiB twenty times."""
-    run = subprocess.run(
-        [sys.executable, "-c", TOUCH.format(keep=keep)], capture_output=True, text=True, check=True
-    )
+    """Return the page faults of taking and freeing 16 MiB twenty times."""
+    run = subprocess.run([sys.executable, "-c", TOUCH.format(keep=keep)], capture_output=True, text=True, check=True)
     return int(run.stdout)
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc's allocator is told anything")
 def test_memory_that_is_kept_costs_no_page_faults():
-    assert faults(keep=True) * 10 < max(faults(keep=False), 20_000)
+    assert faults(keep=True) < 100  # 80,000 pages are taken; an allocator that gives some back gets 4,000 again
 
 
 def test_an_allocator_that_takes_no_advice_is_left_alone(monkeypatch):

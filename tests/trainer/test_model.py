@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch.nn import functional as F  # noqa: N812
 
+from trainer import attention
 from trainer.model import SiT, sincos_positions
 from trainer.parameters import views
 from trainer.recipe import ModelRecipe
@@ -97,10 +98,8 @@ def test_long_sequences_use_the_fused_kernel_and_give_the_same():
     weights = random_weights(model, 1)
     x, t, y = torch.randn(1, 2, 1, 10, 10), torch.rand(1, 2), torch.tensor([[0, 5]])
     fused = model(weights, x, t, y).velocity
-    import trainer.model
-
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(trainer.model, "SMALL_ATTENTION", 1000)
+        patch.setattr(attention, "SMALL", 1000)
         torch.testing.assert_close(fused, model(weights, x, t, y).velocity, rtol=1e-4, atol=1e-5)
 
 

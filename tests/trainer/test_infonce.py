@@ -1,0 +1,36 @@
+import math
+
+import pytest
+import torch
+
+from trainer.dispersion import squared_distances
+from trainer.infonce import L2InfoNce
+
+
+def random_z(lanes: int, batch: int, dtype: torch.dtype = torch.float64) -> torch.Tensor:
+    z = torch.randn(lanes, batch, 12, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    return z.to(dtype).requires_grad_()
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-12), (torch.float32, 1e-5)])
+@pytest.mark.parametrize("batch", [2, 6])
+def test_loss_and_gradient_are_those_that_autograd_makes_of_the_formula(dtype, tolerance, batch):
+    z, tau = random_z(3, batch, dtype), torch.tensor([0.01, 0.5, 4.0], dtype=dtype)
+    exponents = (-squared_distances(z) / tau[:, None, None]).flatten(1)
+    results = []
+    for loss in (exponents.logsumexp(1) - 2 * math.log(batch), L2InfoNce.apply(z, tau)):
+        results.append((loss, *torch.autograd.grad(loss @ torch.tensor([1.0, -2.0, 3.0], dtype=dtype), z)))
+    for formula, ours in zip(*results, strict=True):
+        torch.testing.assert_close(ours, formula, rtol=tolerance, atol=tolerance)
+
+
+def test_the_gradient_is_that_of_finite_differences():
+    tau = torch.tensor([0.5, 2.0], dtype=torch.float64)
+    assert torch.autograd.gradcheck(lambda z: L2InfoNce.apply(z, tau), (random_z(2, 5),))
+
+
+def test_far_from_the_origin_no_digit_is_lost():
+    z = torch.randn(1, 8, 64, generator=torch.Generator().manual_seed(1)) * 0.01
+    tau = torch.tensor([1e-4])
+    near, far = (L2InfoNce.apply(z + offset, tau) for offset in (0.0, 30.0))
+    torch.testing.assert_close(near, far, rtol=1e-2, atol=1e-2)

@@ -1,0 +1,45 @@
+"""The l2 InfoNCE loss with its gradient written out.
+
+Left to autograd the loss is some eighty small operations: a twentieth of a compact model's step on a CPU, and on a GPU,
+where each is a kernel of microseconds, a fifth. Written out they are about fifteen.
+
+Shapes: K lanes, B batch, E elements of one representation (tokens x width).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+class L2InfoNce(torch.autograd.Function):
+    """log mean_ij exp(-|z_i - z_j|^2 / (E tau)) of each lane, [K], from z [K, B, E] and tau [K].
+
+    With W the softmax of the exponents, over all i and j, the gradient is 4 / (E tau) (W - diag(W 1)) z: the weights'
+    Laplacian, which does not see the mean, so that the centred z will do.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, z_KBE: Tensor, tau_K: Tensor) -> Tensor:
+        """Return the loss and keep what the gradient is made of."""
+        batch, elements = z_KBE.shape[1:]
+        centred = z_KBE - z_KBE.mean(1, keepdim=True)
+        gram = torch.baddbmm(z_KBE.new_empty(1, 1, 1), centred, centred.mT, beta=0, alpha=1 / elements)
+        squares = gram.diagonal(dim1=1, dim2=2)
+        distances = (squares[:, :, None] + squares[:, None, :]).sub_(gram, alpha=2).clamp_min_(0)
+        weights = (distances / -tau_K[:, None, None]).flatten(1).softmax(1)
+        # The first exponent is that of a sample with itself, 0, so its weight is 1 / sum of exp.
+        loss = (weights[:, 0] * batch**2).log().neg()
+        laplacian = weights.view_as(gram)
+        laplacian.diagonal(dim1=1, dim2=2).sub_(laplacian.sum(2))
+        ctx.save_for_backward(centred, laplacian, tau_K)
+        return loss
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Any) -> Any:
+        """Return the gradient with respect to z; tau has none."""
+        centred, laplacian, tau_K = ctx.saved_tensors
+        scale = grads[0] * 4 / (centred.shape[2] * tau_K)
+        return (laplacian * scale[:, None, None]) @ centred, None
