@@ -23,6 +23,7 @@ from sweeper.records import (
     TrialState,
 )
 from sweeper.search import Search
+from sweeper.slots import Slots
 from sweeper.spent import Spent
 from sweeper.study import Study
 
@@ -42,6 +43,7 @@ class Places:
 @dataclass
 class _Running:
     # A cohort in work: its trials, the keys still wanted, and the attempt that may report.
+    name: str
     trials: tuple[TrialSpec, ...]
     living: set[str]
     attempt: int = 0
@@ -61,6 +63,7 @@ class Desk:
         self._cohorts = CohortFolder(places.folder / "cohorts")
         self._running: dict[str, _Running] = {}
         self._left: deque[StoredCohort] = deque()
+        self._slots = Slots()
         self._searches: dict[Stage, Search] = {}
         self._lanes = lane_count(study, "cuda" if study.resources.gpus else "cpu")
         self._fid_checked_by: str | None = None
@@ -82,6 +85,34 @@ class Desk:
         self._ledger.study_opened(self._study, self._spent.provenance())
         self._record_opening()
 
+    def enter(self, slot: int) -> int:
+        """Begin a worker's life in a slot and return its number there; the worker before it gets nothing any more."""
+        return self._slots.enter(slot)
+
+    def next(self, slot: int, life: int) -> Assignment | None:
+        """Return what a slot trains next, None if there is nothing now (see `done`).
+
+        A cohort whose worker died goes to the next worker in its slot, as often as the study retries; then it is
+        recorded as failed. Raises StaleAttemptError for a worker that was replaced.
+        """
+        left = self._slots.held(slot, life)
+        running = self._running.get(left) if left else None
+        if running and running.attempt > self._study.resources.retries and not self._halted:
+            reason = f"its worker process ended {running.attempt} times before it could report"
+            self.failed(running.name, reason)
+            running = None
+        cohort = running.name if running and not self._halted else self.claim()
+        if cohort is None:
+            return None
+        self._slots.give(slot, life, cohort)
+        return self.begin(cohort)
+
+    def died(self, slot: int) -> None:
+        """Note that a slot's worker died; halt the study where workers die before they can even ask for a cohort."""
+        deaths = self._slots.died(slot)
+        if deaths > self._study.resources.retries + 1:
+            self._halted = self._halted or f"{deaths} worker processes in a row ended before they could begin"
+
     def claim(self) -> str | None:
         """Return the name of the next cohort to train, or None if none can be given now (see `done`)."""
         while not self._left and not self._halted:
@@ -98,7 +129,7 @@ class Desk:
             return None
         cohort = self._left.popleft()
         living = {spec.key for spec in self._search.running()} & {trial.key for trial in cohort.trials}
-        self._running[cohort.name] = running = _Running(cohort.trials, living)
+        self._running[cohort.name] = running = _Running(cohort.name, cohort.trials, living)
         for key in sorted(living):
             self._ledger.trial_started(running.specs[key], attempt=1)
         return cohort.name
@@ -214,6 +245,7 @@ class Desk:
 
         Workers that still run are turned away from now on.
         """
+        self._slots.close()
         self._running.clear()
         self._spent.keep()
         failed = any(search.counts().get("failed", 0) for search in self._searches.values())
