@@ -128,7 +128,7 @@ class Desk:
         if self._halted:
             return None
         cohort = self._left.popleft()
-        living = {spec.key for spec in self._search.running()} & {trial.key for trial in cohort.trials}
+        living = {trial.key for trial in cohort.trials if self._search.is_running(trial.key)}
         self._running[cohort.name] = running = _Running(cohort.name, cohort.trials, living)
         for key in sorted(living):
             self._ledger.trial_started(running.specs[key], attempt=1)
@@ -228,7 +228,7 @@ class Desk:
         """Return how far the study is."""
         counts: Counter[TrialState] = Counter()
         for search in self._searches.values():
-            counts.update(search.states().values())
+            counts.update(search.counts())
         best, trouble, rejected = self._search.best(), self._ledger.trouble, self._ledger.rejected
         messages = [f"recording is delayed: {trouble}"] if trouble else []
         if rejected:
