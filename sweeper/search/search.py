@@ -15,7 +15,7 @@ from sweeper.search.jury import Jury
 from sweeper.search.knobs import Knobs
 from sweeper.search.proposals import Proposer
 from sweeper.search.roster import Roster
-from sweeper.search.store import AUDITED, DROPPED, Entry, Store
+from sweeper.search.store import AUDITED, DROPPED, Entry, NewTrial, Store
 from sweeper.study import Study
 from trainer.recipe import Recipe
 
@@ -143,21 +143,24 @@ class Search:
                 self._dropped.append(entry.spec)
         # A crash may have left the later seeds of a proposed configuration unwritten, or waiting trials undropped.
         proposed = [TrialSpec(stage=stage, cell=cell, seed=seed) for cell in self._proposed() for seed in self._seeds]
-        for trial in (*trials, *proposed):
-            self._add(trial)
+        self._add(*trials, *proposed)
         self._drop()
 
-    def _add(self, trial: TrialSpec) -> None:
-        if trial.key in self._entries:
-            return
-        params, distributions = self._knobs.of(trial)
+    def _add(self, *trials: TrialSpec) -> None:
+        """Append trials; those that are there already are left as they are."""
+        new = {trial.key: trial for trial in trials if trial.key not in self._entries}
         try:
-            self._entries.add(self._store.add(trial, params, distributions, len(self._entries)))
+            added = self._store.add(
+                [NewTrial(trial, *self._knobs.of(trial)) for trial in new.values()], len(self._entries)
+            )
         except ValueError as error:
+            first = next(iter(new.values()))
             raise ConflictError(
-                f"{trial.cell.label!r} does not fit the search that {self._study.name} began: {error}",
+                f"{first.cell.label!r} does not fit the search that {self._study.name} began: {error}",
                 "give the changed study a new name",
             ) from error
+        for entry in added:
+            self._entries.add(entry)
 
     def _rank(self, entry: Entry) -> int:
         """Say where a waiting trial is in line: with a proposer seed after seed, else as it was created."""
@@ -192,8 +195,8 @@ class Search:
             return False
         cell = self._proposer.propose(len(self._proposed()), self._entries)
         self._exhausted = cell is None
-        for seed in self._seeds if cell else ():
-            self._add(TrialSpec(stage="screen", cell=cell, seed=seed))
+        if cell:
+            self._add(*(TrialSpec(stage="screen", cell=cell, seed=seed) for seed in self._seeds))
         return cell is not None
 
     def _proposed(self) -> tuple[Cell, ...]:

@@ -225,7 +225,10 @@ def tables(name: str, run: Measured) -> str:
         ("overhead a trial, wall", f"{(span - total / SLOTS) / len(run.trials):.3f} s"),
         ("overhead a trial, of its slot", f"{(span * SLOTS - total) / len(run.trials):.3f} s"),
         ("its own training and evaluation (median)", f"{statistics.median(t.work_s for t in run.trials):.3f} s"),
-        ("a slot waits: median, 95 %, longest", ", ".join(f"{ordered[int(q * (len(idle) - 1))]:.3f}" for q in (0.5, 0.95, 1)) + " s"),
+        (
+            "a slot waits: median, 95 %, longest",
+            ", ".join(f"{ordered[int(q * (len(idle) - 1))]:.3f}" for q in (0.5, 0.95, 1)) + " s",
+        ),
     ]
     lines = [f"## {name}", "", "| what | measured |", "|---|---|", *(f"| {what} | {value} |" for what, value in rows)]
     lines += ["", "| trials | wall a trial, s | overhead a trial, s | a slot waits (median), s |", "|---|---|---|---|"]
@@ -233,7 +236,10 @@ def tables(name: str, run: Measured) -> str:
         where = f"{100 * place + 1} to {100 * (place + 1)}"
         lines.append(f"| {where} | {part.wall_s:.3f} | {part.overhead_s:.3f} | {part.idle_s:.3f} |")
     training = [sample for sample in run.samples if run.first_step <= sample.at_s <= run.ended]
-    lines += ["", f"| second | {' | '.join(f'CPU s, {kind}' for kind in TITLES)} | driver, MiB | desk, MiB | undelivered, KiB |"]
+    lines += [
+        "",
+        f"| second | {' | '.join(f'CPU s, {kind}' for kind in TITLES)} | driver, MiB | desk, MiB | undelivered, KiB |",
+    ]
     lines.append("|---|" + "---|" * (len(TITLES) + 3))
     for sample in training[:: max(1, len(training) // 12)]:
         spent = " | ".join(f"{sample.cpu_s.get(kind, 0.0):.1f}" for kind in TITLES)
