@@ -4,53 +4,18 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
 
 from sweeper.chosen import Chosen
-from sweeper.cohorts import CohortFolder, StoredCohort
+from sweeper.cohorts import CohortFolder, Running, StoredCohort
 from sweeper.errors import StaleAttemptError, StudyError
 from sweeper.ledger import Ledger
+from sweeper.places import Places
 from sweeper.plan import confirm_trials, lane_count, rung_steps, screen_trials
-from sweeper.records import (
-    Assignment,
-    Facts,
-    LaneReport,
-    Progress,
-    Provenance,
-    Stage,
-    TrialSpec,
-    TrialState,
-)
+from sweeper.records import Assignment, Facts, LaneReport, Progress, Provenance, Stage, TrialState
 from sweeper.search import Search
 from sweeper.slots import Slots
 from sweeper.spent import Spent
 from sweeper.study import Study
-
-
-@dataclass(frozen=True)
-class Places:
-    """Where a desk keeps what it owns, and the folder relative paths start from; plain values that can travel."""
-
-    store_url: str
-    tracking_uri: str
-    artifacts: Path | None
-    folder: Path
-    cache: Path
-    base: Path
-
-
-@dataclass
-class _Running:
-    # A cohort in work: its trials, the keys still wanted, and the attempt that may report.
-    name: str
-    trials: tuple[TrialSpec, ...]
-    living: set[str]
-    attempt: int = 0
-    specs: dict[str, TrialSpec] = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.specs = {trial.key: trial for trial in self.trials}
 
 
 class Desk:
@@ -61,7 +26,7 @@ class Desk:
         self._stage: Stage = stages[0]
         self._spent = Spent(places.folder, provenance)
         self._cohorts = CohortFolder(places.folder / "cohorts")
-        self._running: dict[str, _Running] = {}
+        self._running: dict[str, Running] = {}
         self._left: deque[StoredCohort] = deque()
         self._slots = Slots()
         self._searches: dict[Stage, Search] = {}
@@ -76,7 +41,9 @@ class Desk:
         Raises StudyError, SetupError or ConflictError as the search and the ledger do.
         """
         self._outbox = self._places.folder / "outbox.jsonl"
-        self._ledger = Ledger(self._places.tracking_uri, self._places.artifacts, self._outbox, self._study.name)
+        self._ledger = Ledger(
+            self._places.tracking_uri, self._places.artifacts, self._outbox, self._study.name, at_once=False
+        )
         try:
             self._open_stage()
         except BaseException:
@@ -95,13 +62,13 @@ class Desk:
         A cohort whose worker died goes to the next worker in its slot, as often as the study retries; then it is
         recorded as failed. Raises StaleAttemptError for a worker that was replaced.
         """
-        left = self._slots.held(slot, life)
-        running = self._running.get(left) if left else None
-        if running and running.attempt > self._study.resources.retries and not self._halted:
-            reason = f"its worker process ended {running.attempt} times before it could report"
-            self.failed(running.name, reason)
-            running = None
-        cohort = running.name if running and not self._halted else self.claim()
+        left = self._running.get(self._slots.held(slot, life))
+        if self._halted:
+            return None
+        if left and left.attempt > self._study.resources.retries:
+            self.failed(left.name, f"its worker process ended {left.attempt} times before it could report")
+            left = None
+        cohort = left.name if left else self.claim()
         if cohort is None:
             return None
         self._slots.give(slot, life, cohort)
@@ -129,7 +96,7 @@ class Desk:
             return None
         cohort = self._left.popleft()
         living = {trial.key for trial in cohort.trials if self._search.is_running(trial.key)}
-        self._running[cohort.name] = running = _Running(cohort.name, cohort.trials, living)
+        self._running[cohort.name] = running = Running(cohort.name, cohort.trials, living)
         for key in sorted(living):
             self._ledger.trial_started(running.specs[key], attempt=1)
         return cohort.name
@@ -169,6 +136,7 @@ class Desk:
         """Record that an attempt's training begins."""
         running = self._current(cohort, attempt)
         self._spent.training_began()
+        self._ledger.deliver()
         for key in sorted(running.living) if attempt > 1 else ():  # the first was recorded when it was claimed
             self._ledger.trial_started(running.specs[key], attempt)
 
@@ -282,26 +250,26 @@ class Desk:
         # Claimed, but the crash came before the cohort was stored.
         self._left.extend(self._cohorts.store([spec]) for key, spec in running.items() if key not in stored)
 
-    def _takes_fid_check(self, cohort: str, running: _Running) -> bool:
+    def _takes_fid_check(self, cohort: str, running: Running) -> bool:
         # Once a study, by the first cohort with a baseline.
         if self._spent.fid_difference is None and any(trial.cell.role == "baseline" for trial in running.trials):
             self._fid_checked_by = self._fid_checked_by or cohort
         return self._fid_checked_by == cohort
 
-    def _current(self, cohort: str, attempt: int) -> _Running:
+    def _current(self, cohort: str, attempt: int) -> Running:
         running = self._running.get(cohort)
         if running is None or running.attempt != attempt:
             raise StaleAttemptError(f"attempt {attempt} at cohort {cohort} was replaced")
         return running
 
-    def _search_report(self, running: _Running, report: LaneReport) -> None:
+    def _search_report(self, running: Running, report: LaneReport) -> None:
         first = running.trials[0]
         steps = rung_steps(self._study, first.cell.recipe(self._study.recipe), first.stage)
         self._search.report(
             report.key, report.rung.step, steps.index(report.rung.step), report.rung.metrics[self._study.objective]
         )
 
-    def _judge(self, running: _Running) -> None:
+    def _judge(self, running: Running) -> None:
         for key in sorted(self._search.judge(sorted(running.living))):
             self._finish(running, key, "pruned", "stopped: clearly behind")
         self._record_dropped()
@@ -315,7 +283,7 @@ class Desk:
         for spec in self._search.take_dropped():
             self._ledger.trial_finished(spec, "pruned", "never started: its configuration is out of the race")
 
-    def _finish(self, running: _Running, key: str, state: TrialState, note: str, value: float | None = None) -> None:
+    def _finish(self, running: Running, key: str, state: TrialState, note: str, value: float | None = None) -> None:
         self._ledger.trial_finished(running.specs[key], state, note, self._search.audited(key))
         self._search.finish(key, state, value)
         running.living.discard(key)

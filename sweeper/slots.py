@@ -11,7 +11,7 @@ from sweeper.errors import StaleAttemptError
 class _Slot:
     # A slot's worker, counted from 1, the cohort it was given, and the deaths since a worker asked for one.
     life: int = 0
-    cohort: str | None = None
+    cohort: str = ""
     deaths: int = 0
 
 
@@ -30,8 +30,8 @@ class Slots:
         found.life += 1
         return found.life
 
-    def held(self, slot: int, life: int) -> str | None:
-        """Return the cohort that was given last in this slot; raise StaleAttemptError for a replaced worker."""
+    def held(self, slot: int, life: int) -> str:
+        """Return the cohort given last in this slot, '' before; raise StaleAttemptError for a replaced worker."""
         found = self._current(slot, life)
         found.deaths = 0
         return found.cohort

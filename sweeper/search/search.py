@@ -10,7 +10,6 @@ from sweeper.errors import ConflictError, StudyError
 from sweeper.plan import rung_steps, searched_count
 from sweeper.records import Cell, Stage, TrialSpec, TrialState
 from sweeper.search import ranking
-from sweeper.search.fresh import fresh_seeds
 from sweeper.search.jury import Jury
 from sweeper.search.knobs import Knobs
 from sweeper.search.proposals import Proposer
@@ -123,6 +122,9 @@ class Search:
 
     def fresh_seeds(self) -> tuple[int, ...]:
         """Return the confirm stage's seeds; where the study says auto, by the noise and candidates of this screen."""
+        # Imported when asked for, once a study: statsmodels alone takes a second of every start.
+        from sweeper.search.fresh import fresh_seeds
+
         return fresh_seeds(self._study, self._entries, self.candidates())
 
     def close(self) -> None:
