@@ -59,19 +59,14 @@ class Desk:
     def next(self, slot: int, life: int) -> Assignment | None:
         """Return what a slot trains next, None if there is nothing now (see `done`).
 
-        A cohort whose worker died goes to the next worker in its slot, as often as the study retries; then it is
-        recorded as failed. Raises StaleAttemptError for a worker that was replaced.
+        What a dead worker left comes first, as often as the study retries; then it is recorded as failed. Raises
+        StaleAttemptError for a worker that was replaced.
         """
-        left = self._running.get(self._slots.held(slot, life))
-        if self._halted:
-            return None
-        if left and left.attempt > self._study.resources.retries:
-            self.failed(left.name, f"its worker process ended {left.attempt} times before it could report")
-            left = None
-        cohort = left.name if left else self.claim()
+        self._slots.asks(slot, life)
+        cohort = self._left_behind() or self.claim()
         if cohort is None:
             return None
-        self._slots.give(slot, life, cohort)
+        self._slots.give(slot, cohort)
         return self.begin(cohort)
 
     def died(self, slot: int) -> None:
@@ -255,6 +250,15 @@ class Desk:
         if self._spent.fid_difference is None and any(trial.cell.role == "baseline" for trial in running.trials):
             self._fid_checked_by = self._fid_checked_by or cohort
         return self._fid_checked_by == cohort
+
+    def _left_behind(self) -> str | None:
+        while self._slots.left and not self._halted:
+            running = self._running.get(self._slots.left.popleft())
+            if running and running.attempt <= self._study.resources.retries:
+                return running.name
+            if running:
+                self.failed(running.name, f"its worker process ended {running.attempt} times before it could report")
+        return None
 
     def _current(self, cohort: str, attempt: int) -> Running:
         running = self._running.get(cohort)

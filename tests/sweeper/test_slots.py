@@ -39,6 +39,19 @@ def test_what_a_dead_worker_left_goes_to_the_next_one_in_its_slot(tmp_path):
     assert (again.cohort, again.attempt) == (mine.cohort, 2)
 
 
+def test_another_slot_takes_up_what_a_dead_worker_left_since_its_machine_may_never_come_back(tmp_path):
+    desk = desk_of(tmp_path)
+    mine, life = desk.next(0, desk.enter(0)), desk.enter(1)
+    desk.died(0)
+    taken = desk.next(1, life)
+    assert mine
+    assert taken
+    assert (taken.cohort, taken.attempt) == (mine.cohort, 2)
+    back = desk.next(0, desk.enter(0))
+    assert back
+    assert back.cohort != mine.cohort
+
+
 def test_a_worker_that_was_replaced_gets_nothing_and_may_not_report(tmp_path):
     desk = desk_of(tmp_path)
     old = desk.enter(0)
