@@ -6,6 +6,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,6 +20,20 @@ class StoredCohort(NamedTuple):
 
     name: str
     trials: tuple[TrialSpec, ...]
+
+
+@dataclass
+class Running:
+    """A cohort in work: its trials, the keys still wanted, and the attempt that may report."""
+
+    name: str
+    trials: tuple[TrialSpec, ...]
+    living: set[str]
+    attempt: int = 0
+    specs: dict[str, TrialSpec] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.specs = {trial.key: trial for trial in self.trials}
 
 
 class CohortFolder:

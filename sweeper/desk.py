@@ -4,51 +4,18 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
 
 from sweeper.chosen import Chosen
-from sweeper.cohorts import CohortFolder, StoredCohort
+from sweeper.cohorts import CohortFolder, Running, StoredCohort
 from sweeper.errors import StaleAttemptError, StudyError
 from sweeper.ledger import Ledger
+from sweeper.places import Places
 from sweeper.plan import confirm_trials, lane_count, rung_steps, screen_trials
-from sweeper.records import (
-    Assignment,
-    Facts,
-    LaneReport,
-    Progress,
-    Provenance,
-    Stage,
-    TrialSpec,
-    TrialState,
-)
+from sweeper.records import Assignment, Facts, LaneReport, Progress, Provenance, Stage, TrialState
 from sweeper.search import Search
+from sweeper.slots import Slots
 from sweeper.spent import Spent
 from sweeper.study import Study
-
-
-@dataclass(frozen=True)
-class Places:
-    """Where a desk keeps what it owns, and the folder relative paths start from; plain values that can travel."""
-
-    store_url: str
-    tracking_uri: str
-    artifacts: Path | None
-    folder: Path
-    cache: Path
-    base: Path
-
-
-@dataclass
-class _Running:
-    # A cohort in work: its trials, the keys still wanted, and the attempt that may report.
-    trials: tuple[TrialSpec, ...]
-    living: set[str]
-    attempt: int = 0
-    specs: dict[str, TrialSpec] = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.specs = {trial.key: trial for trial in self.trials}
 
 
 class Desk:
@@ -62,8 +29,9 @@ class Desk:
         self._stage: Stage = stages[0]
         self._spent = Spent(places.folder, provenance)
         self._cohorts = CohortFolder(places.folder / "cohorts")
-        self._running: dict[str, _Running] = {}
+        self._running: dict[str, Running] = {}
         self._left: deque[StoredCohort] = deque()
+        self._slots = Slots()
         self._searches: dict[Stage, Search] = {}
         self._lanes = lanes or lane_count(study, "cuda" if study.resources.gpus else "cpu")
         self._fid_checked_by: str | None = None
@@ -76,7 +44,9 @@ class Desk:
         Raises StudyError, SetupError or ConflictError as the search and the ledger do.
         """
         self._outbox = self._places.folder / "outbox.jsonl"
-        self._ledger = Ledger(self._places.tracking_uri, self._places.artifacts, self._outbox, self._study.name)
+        self._ledger = Ledger(
+            self._places.tracking_uri, self._places.artifacts, self._outbox, self._study.name, at_once=False
+        )
         try:
             self._open_stage()
         except BaseException:
@@ -84,6 +54,29 @@ class Desk:
             raise
         self._ledger.study_opened(self._study, self._spent.provenance())
         self._record_opening()
+
+    def enter(self, slot: int) -> int:
+        """Begin a worker's life in a slot and return its number there; the worker before it gets nothing any more."""
+        return self._slots.enter(slot)
+
+    def next(self, slot: int, life: int) -> Assignment | None:
+        """Return what a slot trains next, None if there is nothing now (see `done`).
+
+        What a dead worker left comes first, as often as the study retries; then it is recorded as failed. Raises
+        StaleAttemptError for a worker that was replaced.
+        """
+        self._slots.asks(slot, life)
+        cohort = self._left_behind() or self.claim()
+        if cohort is None:
+            return None
+        self._slots.give(slot, cohort)
+        return self.begin(cohort)
+
+    def died(self, slot: int) -> None:
+        """Note that a slot's worker died; halt the study where workers die before they can even ask for a cohort."""
+        deaths = self._slots.died(slot)
+        if deaths > self._study.resources.retries + 1:
+            self._halted = self._halted or f"{deaths} worker processes in a row ended before they could begin"
 
     def claim(self) -> str | None:
         """Return the name of the next cohort to train, or None if none can be given now (see `done`)."""
@@ -100,8 +93,8 @@ class Desk:
         if self._halted:
             return None
         cohort = self._left.popleft()
-        living = {spec.key for spec in self._search.running()} & {trial.key for trial in cohort.trials}
-        self._running[cohort.name] = running = _Running(cohort.trials, living)
+        living = {trial.key for trial in cohort.trials if self._search.is_running(trial.key)}
+        self._running[cohort.name] = running = Running(cohort.name, cohort.trials, living)
         for key in sorted(living):
             self._ledger.trial_started(running.specs[key], attempt=1)
         return cohort.name
@@ -141,6 +134,7 @@ class Desk:
         """Record that an attempt's training begins."""
         running = self._current(cohort, attempt)
         self._spent.training_began()
+        self._ledger.deliver()
         for key in sorted(running.living) if attempt > 1 else ():  # the first was recorded when it was claimed
             self._ledger.trial_started(running.specs[key], attempt)
 
@@ -200,7 +194,7 @@ class Desk:
         """Return how far the study is."""
         counts: Counter[TrialState] = Counter()
         for search in self._searches.values():
-            counts.update(search.states().values())
+            counts.update(search.counts())
         best, trouble, rejected = self._search.best(), self._ledger.trouble, self._ledger.rejected
         messages = [f"recording is delayed: {trouble}"] if trouble else []
         if rejected:
@@ -217,6 +211,7 @@ class Desk:
 
         Workers that still run are turned away from now on.
         """
+        self._slots.close()
         self._running.clear()
         self._spent.keep()
         failed = any(search.counts().get("failed", 0) for search in self._searches.values())
@@ -253,26 +248,35 @@ class Desk:
         # Claimed, but the crash came before the cohort was stored.
         self._left.extend(self._cohorts.store([spec]) for key, spec in running.items() if key not in stored)
 
-    def _takes_fid_check(self, cohort: str, running: _Running) -> bool:
+    def _takes_fid_check(self, cohort: str, running: Running) -> bool:
         # Once a study, by the first cohort with a baseline.
         if self._spent.fid_difference is None and any(trial.cell.role == "baseline" for trial in running.trials):
             self._fid_checked_by = self._fid_checked_by or cohort
         return self._fid_checked_by == cohort
 
-    def _current(self, cohort: str, attempt: int) -> _Running:
+    def _left_behind(self) -> str | None:
+        while self._slots.left and not self._halted:
+            running = self._running.get(self._slots.left.popleft())
+            if running and running.attempt <= self._study.resources.retries:
+                return running.name
+            if running:
+                self.failed(running.name, f"its worker process ended {running.attempt} times before it could report")
+        return None
+
+    def _current(self, cohort: str, attempt: int) -> Running:
         running = self._running.get(cohort)
         if running is None or running.attempt != attempt:
             raise StaleAttemptError(f"attempt {attempt} at cohort {cohort} was replaced")
         return running
 
-    def _search_report(self, running: _Running, report: LaneReport) -> None:
+    def _search_report(self, running: Running, report: LaneReport) -> None:
         first = running.trials[0]
         steps = rung_steps(self._study, first.cell.recipe(self._study.recipe), first.stage)
         self._search.report(
             report.key, report.rung.step, steps.index(report.rung.step), report.rung.metrics[self._study.objective]
         )
 
-    def _judge(self, running: _Running) -> None:
+    def _judge(self, running: Running) -> None:
         for key in sorted(self._search.judge(sorted(running.living))):
             self._finish(running, key, "pruned", "stopped: clearly behind")
         self._record_dropped()
@@ -286,7 +290,7 @@ class Desk:
         for spec in self._search.take_dropped():
             self._ledger.trial_finished(spec, "pruned", "never started: its configuration is out of the race")
 
-    def _finish(self, running: _Running, key: str, state: TrialState, note: str, value: float | None = None) -> None:
+    def _finish(self, running: Running, key: str, state: TrialState, note: str, value: float | None = None) -> None:
         self._ledger.trial_finished(running.specs[key], state, note, self._search.audited(key))
         self._search.finish(key, state, value)
         running.living.discard(key)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from functools import cached_property
 from typing import Literal
 
 from sweeper.study import Study
@@ -28,7 +29,7 @@ class Cell(Frozen):
     overrides: tuple[tuple[str, Scalar], ...] = ()
     mark: str | None = None
 
-    @property
+    @cached_property
     def key(self) -> str:
         """A stable name: 'baseline', or ten hex digits of what the cell does (never of how it is called)."""
         if self.role == "baseline":

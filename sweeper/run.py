@@ -94,8 +94,8 @@ def _train(
     address: str | None,
 ) -> bool:
     # Ray and torch are imported here: a study that is done needs neither.
-    from sweeper.desk import Places
     from sweeper.fit import check_fit
+    from sweeper.places import Places
     from sweeper.schedule import run_study
 
     check_fit(study, elsewhere=address is not None)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -30,11 +32,18 @@ class Raw(NamedTuple):
 
 
 def read_digits() -> Raw:
-    """Read scikit-learn's 1,797 digits: 8 x 8, grey, 0 to 16."""
-    from sklearn.datasets import load_digits
+    """Read scikit-learn's 1,797 digits: 8 x 8, grey, 0 to 16.
 
-    bunch = load_digits()
-    return Raw(bunch.images[:, None].astype(np.uint8), bunch.target.astype(np.int64), 16.0)
+    As `sklearn.datasets.load_digits` does, from its own file, but without importing scikit-learn: that takes 1.2 s in
+    every process.
+    """
+    found = find_spec("sklearn")
+    places = found.submodule_search_locations if found else None
+    if not places:
+        raise DataError("digits comes with scikit-learn, which is not installed; pip install scikit-learn")
+    with gzip.open(Path(places[0], "datasets", "data", "digits.csv.gz"), "rt", encoding="utf-8") as file:
+        rows = np.loadtxt(file, delimiter=",")
+    return Raw(rows[:, :-1].reshape(-1, 1, 8, 8).astype(np.uint8), rows[:, -1].astype(np.int64), 16.0)
 
 
 def read_mnist5k() -> Raw:

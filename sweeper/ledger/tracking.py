@@ -11,6 +11,7 @@ import sqlite3
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
@@ -37,11 +38,15 @@ SQLITE = "sqlite:///"
 PAGE = 1000
 
 
-class _Trial(NamedTuple):
-    """A trial's run, and the steps recorded in it."""
+@dataclass
+class _Trial:
+    """A trial's run as the store has it: the steps recorded in it, its status, our own word for that, its attempt."""
 
     run_id: str
     steps: set[int]
+    status: str
+    state: str | None
+    attempt: str | None
 
 
 class Tracker:
@@ -52,9 +57,11 @@ class Tracker:
         if uri.startswith(SQLITE):
             _use_write_ahead_log(Path(uri.removeprefix(SQLITE)))
         self._client = MlflowClient(tracking_uri=uri)
-        self._experiment = self._open_experiment(study_name, artifacts)
+        self._experiment, created = self._open_experiment(study_name, artifacts)
         self._parent: str | None = None
         self._trials: dict[str, _Trial] = {}
+        # As long as every run of the experiment was created here, one that is not known does not exist.
+        self._knows_all = created
 
     def knows_study(self) -> bool:
         """Whether the study was ever delivered to this store."""
@@ -62,7 +69,7 @@ class Tracker:
 
     def forget(self) -> None:
         """Look every run up again: after a failure it is unknown what the store did."""
-        self._parent = None
+        self._parent, self._knows_all = None, False
         self._trials.clear()
 
     def accepts_writes(self) -> bool:
@@ -81,9 +88,7 @@ class Tracker:
             case events.SeedsChosen():
                 self._log(self._study(), {tags.FRESH_SEEDS: json.dumps(event.seeds)})
             case events.TrialStarted():
-                run_id = self._trial(event.spec, event.at_ms).run_id
-                self._log(run_id, {tags.STATE: "running", tags.ATTEMPT: str(event.attempt)})
-                self._client.update_run(run_id, status="RUNNING")
+                self._start_trial(event)
             case events.RungReached():
                 self._log_rung(event)
             case events.TrialFinished():
@@ -100,13 +105,15 @@ class Tracker:
         """Attach a sample grid to its trial, under the file's own name."""
         self._client.log_artifact(self._trial(event.spec, event.at_ms).run_id, str(file))
 
-    def _open_experiment(self, name: str, artifacts: Path | None) -> str:
+    def _open_experiment(self, name: str, artifacts: Path | None) -> tuple[str, bool]:
+        """Return an experiment's id, and whether it was created just now."""
         found = self._client.get_experiment_by_name(name)
         if found is None:
-            return str(self._client.create_experiment(name, artifacts.absolute().as_uri() if artifacts else None))
+            place = artifacts.absolute().as_uri() if artifacts else None
+            return str(self._client.create_experiment(name, place)), True
         if found.lifecycle_stage == "deleted":
             self._client.restore_experiment(found.experiment_id)
-        return str(found.experiment_id)
+        return str(found.experiment_id), False
 
     def _open_study(self, event: events.StudyOpened) -> None:
         study = event.study
@@ -118,23 +125,32 @@ class Tracker:
         self._client.log_text(run_id, study.model_dump_json(by_alias=True, indent=2), "study.json")
         self._client.update_run(run_id, status="RUNNING")
 
+    def _start_trial(self, event: events.TrialStarted) -> None:
+        attempt = str(event.attempt)
+        trial = self._trial(event.spec, event.at_ms, {tags.ATTEMPT: attempt})
+        started = "RUNNING", "running", attempt
+        if (trial.status, trial.state, trial.attempt) != started:  # else it was created for this start
+            self._log(trial.run_id, {tags.STATE: "running", tags.ATTEMPT: attempt})
+            self._client.update_run(trial.run_id, status="RUNNING")
+            trial.status, trial.state, trial.attempt = started
+
     def _log_rung(self, event: events.RungReached) -> None:
-        run_id, steps = self._trial(event.spec, event.at_ms)
+        trial = self._trial(event.spec, event.at_ms)
         rung = event.rung
-        if rung.step not in steps:
+        if rung.step not in trial.steps:
             metrics = [Metric(name, value, event.at_ms, rung.step) for name, value in rung.metrics.items()]
-            self._log(run_id, tags.rung_tags(rung, event.facts), metrics=metrics)
-            steps.add(rung.step)
+            self._log(trial.run_id, tags.rung_tags(rung, event.facts), metrics=metrics)
+            trial.steps.add(rung.step)
 
     def _end_trial(self, event: events.TrialFinished) -> None:
         """End a trial's run; one that ended so before keeps its time, since a reopened desk tells its drops again."""
-        run_id, status = self._trial(event.spec, event.at_ms).run_id, TRIAL_STATUS[event.state]
-        known = self._client.get_run(run_id)
-        if (known.info.status, known.data.tags.get(tags.STATE)) == (status, event.state):
+        trial, status = self._trial(event.spec, event.at_ms), TRIAL_STATUS[event.state]
+        if (trial.status, trial.state) == (status, event.state):
             return
         audited = {tags.AUDITED: "true"} if event.audited else {}
-        self._log(run_id, {tags.STATE: event.state, tags.NOTE: event.note[: tags.LENGTH], **audited})
-        self._client.set_terminated(run_id, status, event.at_ms)
+        self._log(trial.run_id, {tags.STATE: event.state, tags.NOTE: event.note[: tags.LENGTH], **audited})
+        self._client.set_terminated(trial.run_id, status, event.at_ms)
+        trial.status, trial.state = status, event.state
 
     def _log_artifact(self, path: Path) -> None:
         log = self._client.log_artifacts if path.is_dir() else self._client.log_artifact
@@ -159,16 +175,23 @@ class Tracker:
             self._parent = str(run.info.run_id)
         return self._parent
 
-    def _trial(self, spec: TrialSpec, at_ms: int) -> _Trial:
-        """Find a trial's run, or create it."""
+    def _trial(self, spec: TrialSpec, at_ms: int, tagged: Mapping[str, str] = MappingProxyType({})) -> _Trial:
+        """Find a trial's run, or create it, with `tagged` beside the tags that every trial has."""
         known = self._trials.get(spec.key)
         if known is None:
-            run = self._find(spec.key)
+            run = None if self._knows_all else self._find(spec.key)
             if run is None:
                 name = f"{spec.cell.label}, seed {spec.seed}"
-                run = self._create(spec.key, name, at_ms, tags.trial_tags(spec, self._study()))
-            self._log(run.info.run_id, {}, tags.trial_params(spec))
-            known = self._trials[spec.key] = _Trial(str(run.info.run_id), set(tags.rung_steps(run.data.tags)))
+                run = self._create(spec.key, name, at_ms, {**tags.trial_tags(spec, self._study()), **tagged})
+            known = _Trial(
+                str(run.info.run_id),
+                set(tags.rung_steps(run.data.tags)),
+                run.info.status,
+                run.data.tags.get(tags.STATE),
+                run.data.tags.get(tags.ATTEMPT),
+            )
+            self._log(known.run_id, {}, tags.trial_params(spec))
+            self._trials[spec.key] = known
         return known
 
     def _create(self, key: str, name: str, at_ms: int, tagged: Mapping[str, str]) -> Run:

@@ -43,8 +43,9 @@ class Ledger:
         study_name: str,
         clock: Callable[[], float] = time.time,
         wait_s: float = 60.0,
+        at_once: bool = True,
     ) -> None:
-        """Own the outbox and start delivering what an earlier process left in it.
+        """Own the outbox and start delivering what an earlier process left in it, unless that is left to `deliver`.
 
         `uri` is a database URL (sqlite:///...) or a tracking server's (http://...); `artifacts` is the folder of
         images and guides, None where the server chooses. Raises ConflictError when another ledger, in whatever
@@ -57,7 +58,18 @@ class Ledger:
         self._tracker: Tracker | None = None
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._deliver_all, name="ledger", daemon=True)
-        self._thread.start()
+        self._delivers = False
+        if at_once:
+            self.deliver()
+
+    def deliver(self) -> None:
+        """Start delivering, if that was not done yet.
+
+        MLflow's import and its tables take six seconds of a core, which a study that is starting has better uses for.
+        """
+        if not self._delivers:
+            self._delivers = True
+            self._thread.start()
 
     def study_opened(self, study: Study, provenance: Provenance) -> None:
         """Begin a study, or continue it: the same parent run goes back to RUNNING."""
@@ -120,6 +132,7 @@ class Ledger:
 
     def flush(self, timeout: float) -> bool:
         """Wait up to `timeout` seconds for everything to be delivered; return whether it is."""
+        self.deliver()
         return self._outbox.wait_until_empty(timeout)
 
     def close(self, timeout: float = 10.0) -> bool:

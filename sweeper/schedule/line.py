@@ -30,10 +30,20 @@ class DeskLine:
     def __init__(self, desk: DeskActor) -> None:
         self._desk = desk
 
-    def begin(self, cohort: str) -> Assignment | None:
-        """Begin an attempt; None if the cohort is finished."""
-        assignment: Assignment | None = call(self._desk.begin.remote(cohort))
+    def enter(self, slot: int) -> int:
+        """Begin this worker's life in a slot and return its number there."""
+        life: int = call(self._desk.enter.remote(slot))
+        return life
+
+    def next(self, slot: int, life: int) -> Assignment | None:
+        """Return what to train next; None if there is nothing now."""
+        assignment: Assignment | None = call(self._desk.next.remote(slot, life))
         return assignment
+
+    def done(self) -> bool:
+        """Whether there will be nothing any more."""
+        done: bool = call(self._desk.done.remote())
+        return done
 
     def started(self, cohort: str, attempt: int) -> None:
         """Say that training has begun."""

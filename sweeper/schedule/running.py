@@ -12,8 +12,9 @@ import ray
 from ray.exceptions import RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from sweeper.desk import Desk, Places
+from sweeper.desk import Desk
 from sweeper.errors import SetupError
+from sweeper.places import Places
 from sweeper.records import Progress, Provenance, Stage
 from sweeper.schedule.filling import lanes_for
 from sweeper.schedule.line import DeskActor, call

@@ -1,4 +1,8 @@
-"""Ray Tune over the desk's cohorts: one Tune trial a cohort, its worker kept for the next, deaths retried."""
+"""Ray Tune over slots: one Tune trial a slot, whose worker trains one of the desk's cohorts after another.
+
+Not one Tune trial a cohort: Tune 2.60 keeps every trial it ever had (19 KiB each), writes all of them down every ten
+seconds, and takes a tenth of a second between two of them.
+"""
 
 from __future__ import annotations
 
@@ -13,57 +17,58 @@ from ray import tune
 from ray.tune.search import Searcher
 
 from sweeper.errors import StaleAttemptError
+from sweeper.records import Assignment
 from sweeper.schedule.interrupts import Interrupts
 from sweeper.schedule.line import DeskActor, DeskLine, call
 from sweeper.study import Resources
 
-IDLE_S = 0.2  # between questions to the desk while it has nothing to give
+IDLE_S = 0.2  # between a slot's questions to the desk while it has nothing to give
 
 
 def fit(resources: Resources, slots: int, desk: DeskActor, folder: Path, interrupts: Interrupts) -> None:
     """Run cohorts until the desk has none left, or until it is interrupted (KeyboardInterrupt)."""
-    trainable = tune.with_parameters(train_cohort, desk=desk)
+    trainable = tune.with_parameters(train_in_slot, desk=desk)
     tuner = tune.Tuner(
         tune.with_resources(trainable, {"cpu": resources.cpus, "gpu": resources.gpus}),
         tune_config=tune.TuneConfig(
-            search_alg=NextCohort(desk, interrupts),
+            search_alg=FreeSlots(desk, slots),
             num_samples=-1,
             max_concurrent_trials=slots,
-            reuse_actors=True,
             trial_dirname_creator=lambda trial: trial.trial_id,
         ),
         run_config=tune.RunConfig(
             name="study",
             storage_path=str(folder),
             verbose=0,
-            failure_config=tune.FailureConfig(max_failures=resources.retries),
-            callbacks=[Deaths(desk, resources.retries)],
+            failure_config=tune.FailureConfig(max_failures=-1),  # how often is the desk's to say
+            callbacks=[Watch(desk, interrupts)],
         ),
     )
     with contextlib.redirect_stdout(io.StringIO()):  # Tune 2.60 prints its settings at every verbosity
         tuner.fit()
 
 
-class NextCohort(Searcher):
-    """Tune's source of trials: the desk. A cohort's name is its whole configuration."""
+class FreeSlots(Searcher):
+    """Tune's source of trials: the slots in which no worker is, as long as the desk is not done."""
 
-    def __init__(self, desk: DeskActor, interrupts: Interrupts) -> None:
+    def __init__(self, desk: DeskActor, slots: int) -> None:
         super().__init__()
-        self._desk, self._interrupts = desk, interrupts
+        self._desk, self._free = desk, list(range(slots))
+        self._taken: dict[str, int] = {}
 
-    def suggest(self, trial_id: str) -> Any:  # noqa: ARG002 (Tune's signature)
-        """Return the next cohort, None if there is none at the moment, or Tune's word for the end."""
-        self._interrupts.check()
-        cohort: str | None = call(self._desk.claim.remote())
-        if cohort is not None:
-            return {"cohort": cohort}
+    def suggest(self, trial_id: str) -> Any:
+        """Return a free slot, None if there is none, or Tune's word for the end."""
         if call(self._desk.done.remote()):
             return Searcher.FINISHED
-        time.sleep(IDLE_S)
-        return None
+        if not self._free:
+            return None
+        self._taken[trial_id] = self._free.pop(0)
+        return {"slot": self._taken[trial_id]}
 
-    def on_trial_complete(self, trial_id: str, result: Any = None, error: bool = False) -> None:
-        """Ignore it: the desk knows from the worker, or from `Deaths`."""
+    def on_trial_complete(self, trial_id: str, result: Any = None, error: bool = False) -> None:  # noqa: ARG002
+        """Take the slot back, from a worker that could not even start (Tune retries the others) or has ended."""
+        if trial_id in self._taken:
+            self._free.append(self._taken.pop(trial_id))
 
     def save(self, checkpoint_path: str) -> None:
         """Save nothing: Ray's state is never read back."""
@@ -72,31 +77,47 @@ class NextCohort(Searcher):
         """Restore nothing."""
 
 
-class Deaths(tune.Callback):
-    """Tell the desk of cohorts whose workers died more often than they are retried."""
+class Watch(tune.Callback):
+    """Tell the desk of workers that died, and end the run when it was asked to stop."""
 
-    def __init__(self, desk: DeskActor, retries: int) -> None:
-        self._desk, self._retries = desk, retries
+    def __init__(self, desk: DeskActor, interrupts: Interrupts) -> None:
+        self._desk, self._interrupts = desk, interrupts
 
-    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:  # noqa: ARG002
-        """Record the cohort as failed."""
-        reason = f"its worker process ended {self._retries + 1} times before it could report"
-        call(self._desk.failed.remote(trial.config["cohort"], reason))
+    def on_step_begin(self, iteration: int, trials: list[Any], **info: Any) -> None:  # noqa: ARG002
+        """Look for Ctrl-C; Tune's loop comes by ten times a second."""
+        self._interrupts.check()
+
+    def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:  # noqa: ARG002
+        """Tell of a worker that Tune replaces; raise SetupError if it is the desk that died."""
+        call(self._desk.died.remote(trial.config["slot"]))
+
+    on_trial_error = on_trial_recover
 
 
-def train_cohort(config: dict[str, str], desk: DeskActor) -> None:
-    """Train one cohort in this process; an error of its own is an outcome, a sick machine stops the study."""
+def train_in_slot(config: dict[str, int], desk: DeskActor) -> None:
+    """Train one cohort after another in this process until the desk has none left, or another worker has the slot."""
+    slot, line = config["slot"], DeskLine(desk)
+    with contextlib.suppress(StaleAttemptError):
+        life = line.enter(slot)
+        while True:
+            assignment = line.next(slot, life)
+            if assignment is not None:
+                _train(line, assignment)
+            elif line.done():
+                return
+            else:
+                time.sleep(IDLE_S)
+
+
+def _train(line: DeskLine, assignment: Assignment) -> None:
+    """Train one cohort; an error of its own is an outcome, a sick machine stops the study."""
     from sweeper import worker
 
-    line = DeskLine(desk)
-    assignment = line.begin(config["cohort"])
-    if assignment is None:
-        return
     try:
         worker.prepare_process(assignment)
         worker.run(line, assignment)
     except StaleAttemptError:
-        return
+        raise
     except worker.MACHINE_ERRORS as error:
         line.halt(assignment.cohort, f"{type(error).__name__}: {error}", assignment.attempt)
     except Exception as error:

@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
+from typing import Protocol
 
-from sweeper.search.pruners import StockPruner, wilcoxon_hopeless
-from sweeper.search.race import Point, hopeless
+from sweeper.search.pruners import StockPruner, Wilcoxon
+from sweeper.search.race import Panel, Point
 from sweeper.search.store import AUDITED, DROPPED, Entry
 
-ConfigurationJudge = Callable[[Mapping[Point, float], Sequence[float]], frozenset[str]]
-CONFIGURATION_JUDGES: dict[str, ConfigurationJudge] = {"race": hopeless, "wilcoxon": wilcoxon_hopeless}
+
+class ConfigurationJudge(Protocol):
+    """Whoever judges whole configurations by all values heard so far."""
+
+    def hear(self, at: Point, fid: float) -> None:
+        """Take a value."""
+
+    def hopeless(self) -> frozenset[str]:
+        """Name the configurations (by their cells' keys) that are out; never the baseline."""
+
+
+def _judge(pruner: str, rungs: Sequence[float]) -> ConfigurationJudge | None:
+    if pruner == "race":
+        return Panel(rungs)
+    return Wilcoxon(rungs) if pruner == "wilcoxon" else None
 
 
 class Jury:
@@ -21,16 +35,15 @@ class Jury:
     def __init__(self, pruner: str, rungs: Sequence[float], study_name: str) -> None:
         """`pruner` is as in a study's screen; `rungs` are fractions of the budget."""
         self.condemned: set[str] = set()
-        self._rungs = rungs
-        self._points: dict[Point, float] = {}
-        self._judge_cells = CONFIGURATION_JUDGES.get(pruner)
-        stock = pruner != "none" and self._judge_cells is None
+        self._cells, self._has_news = _judge(pruner, rungs), False
+        stock = pruner != "none" and self._cells is None
         self._stock = StockPruner(pruner, len(rungs), study_name) if stock else None
 
     def hear(self, entry: Entry, rung: int, value: float) -> None:
         """Take a trial's objective at a rung. Controls are judged by single-trial pruners alone: nothing races them."""
-        if entry.spec.cell.role != "control":
-            self._points[Point(entry.spec.cell.key, entry.spec.seed, rung)] = value
+        if self._cells and entry.spec.cell.role != "control":
+            self._cells.hear(Point(entry.spec.cell.key, entry.spec.seed, rung), value)
+            self._has_news = True
         if self._stock:
             self._stock.observe(entry.number, rung, value)
 
@@ -39,13 +52,14 @@ class Jury:
         if self._stock:
             if entry.final:  # a trial that is audited may still run
                 self._stock.finish(entry.number, entry.state, entry.value)
-        elif self._judge_cells and (entry.state == "pruned" or entry.outcome in (DROPPED, AUDITED)):
+        elif self._cells and (entry.state == "pruned" or entry.outcome in (DROPPED, AUDITED)):
             self.condemned.add(entry.spec.cell.key)
 
     def deliberate(self) -> None:
-        """Judge configurations by all that was heard."""
-        if self._judge_cells:
-            self.condemned |= self._judge_cells(self._points, self._rungs)
+        """Judge configurations by all that was heard; does nothing where that was done since."""
+        if self._cells and self._has_news:
+            self.condemned |= self._cells.hopeless()
+            self._has_news = False
 
     def stops(self, entry: Entry) -> bool:
         """Whether this trial, running and not at its last rung, must stop; never one of the baseline."""

@@ -83,6 +83,22 @@ class StockPruner:
         return self._ids[number]
 
 
+class Wilcoxon:
+    """All values heard so far, for `wilcoxon_hopeless` to judge."""
+
+    def __init__(self, rungs: Sequence[float]) -> None:
+        self._rungs = rungs
+        self._values: dict[Point, float] = {}
+
+    def hear(self, at: Point, fid: float) -> None:
+        """Take a value."""
+        self._values[at] = fid
+
+    def hopeless(self) -> frozenset[str]:
+        """Name the configurations that are out, never the baseline."""
+        return wilcoxon_hopeless(self._values, self._rungs)
+
+
 def wilcoxon_hopeless(
     values: Mapping[Point, float], rungs: Sequence[float], spared: Collection[str] = (BASELINE,)
 ) -> frozenset[str]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import bisect
 from collections.abc import Collection, Mapping, Sequence
-from typing import NamedTuple
+from types import MappingProxyType
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +29,7 @@ FLOOR_SD = 0.06
 # Shapes: R rungs from half of the budget on, C configurations, S seeds; "..." are studies judged side by side.
 Array = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
+Name = TypeVar("Name", str, int)
 
 
 class Point(NamedTuple):
@@ -50,25 +53,52 @@ class Spread(NamedTuple):
         return np.asarray(stdtrit(df, ndtr(Z))[where].reshape(self.df.shape) * self.sd)
 
 
+class Panel:
+    """FID by configuration, seed and rung as it comes in, kept as the array that `behind` judges.
+
+    Rungs (fractions of the budget) are judged from half of the budget on, each by itself and in log FID; values that
+    are not positive and finite count as not measured. Rows and columns are sorted, so that a verdict is a function of
+    the set of values alone, to the last bit: the order of reports cannot matter.
+    """
+
+    def __init__(self, rungs: Sequence[float], values: Mapping[Point, float] = MappingProxyType({})) -> None:
+        """`values` are those known at the start; `hear` adds to them."""
+        self._first = sum(share < HALF for share in rungs)
+        here = {at: fid for at, fid in values.items() if self._counts(at, fid)}
+        self._cells, self._seeds = sorted({at.cell for at in here}), sorted({at.seed for at in here})
+        self._y_RCS = np.full((len(rungs) - self._first, len(self._cells), len(self._seeds)), np.nan)
+        for at, fid in here.items():
+            self.hear(at, fid)
+
+    def hear(self, at: Point, fid: float) -> None:
+        """Take a value; a later one at the same point replaces it."""
+        if self._counts(at, fid):
+            row, column = self._place(self._cells, at.cell, 1), self._place(self._seeds, at.seed, 2)
+            self._y_RCS[at.rung - self._first, row, column] = np.log(fid)
+
+    def hopeless(self, spared: Collection[str] = (BASELINE,)) -> frozenset[str]:
+        """Name the configurations that are clearly behind two others."""
+        if len(self._cells) < 3:
+            return frozenset()
+        return frozenset(cell for cell, out in zip(self._cells, behind(self._y_RCS), strict=True) if out) - set(spared)
+
+    def _counts(self, at: Point, fid: float) -> bool:
+        return at.rung >= self._first and 0 < fid < np.inf
+
+    def _place(self, known: list[Name], name: Name, axis: int) -> int:
+        """Return where a cell or a seed lies on its axis, after making room for one that is new."""
+        place = bisect.bisect_left(known, name)
+        if place == len(known) or known[place] != name:
+            known.insert(place, name)
+            self._y_RCS = np.insert(self._y_RCS, place, np.nan, axis=axis)
+        return place
+
+
 def hopeless(
     values: Mapping[Point, float], rungs: Sequence[float], spared: Collection[str] = (BASELINE,)
 ) -> frozenset[str]:
-    """Name the configurations that are clearly behind two others, given FID (> 0) by point.
-
-    Rungs (fractions of the budget) are judged from half of the budget on, each by itself and in log FID; values
-    that are not positive and finite count as not measured. A function of the set of values alone: the order of
-    reports cannot matter.
-    """
-    first = sum(share < HALF for share in rungs)
-    here = {at: fid for at, fid in values.items() if at.rung >= first and 0 < fid < np.inf}
-    cells, seeds = sorted({at.cell for at in here}), sorted({at.seed for at in here})
-    if len(cells) < 3:
-        return frozenset()
-    row, column = {cell: i for i, cell in enumerate(cells)}, {seed: i for i, seed in enumerate(seeds)}
-    y_RCS = np.full((len(rungs) - first, len(cells), len(seeds)), np.nan)
-    for at, fid in here.items():
-        y_RCS[at.rung - first, row[at.cell], column[at.seed]] = np.log(fid)
-    return frozenset(cell for cell, out in zip(cells, behind(y_RCS), strict=True) if out) - set(spared)
+    """Name the configurations that are clearly behind two others, given FID (> 0) by point: see `Panel`."""
+    return Panel(rungs, values).hopeless(spared)
 
 
 def behind(y_RCS: Array) -> Mask:

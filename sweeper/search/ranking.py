@@ -19,12 +19,6 @@ class Best(NamedTuple):
     value: float
 
 
-def best(entries: Iterable[Entry]) -> Best | None:
-    """Return the complete trial with the lowest objective, if any is complete."""
-    complete = (Best(entry.spec, entry.value) for entry in entries if entry.value is not None and _is_complete(entry))
-    return min(complete, key=lambda found: found.value, default=None)
-
-
 def candidates(entries: Iterable[Entry], condemned: Collection[str], top: int) -> tuple[Cell, ...]:
     """Return the `top` settings of the loss, best first: by mean log objective over their complete seeds.
 

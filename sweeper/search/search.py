@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Iterable, Sequence
+from itertools import islice
 
 from sweeper.errors import ConflictError, StudyError
 from sweeper.plan import rung_steps, searched_count
 from sweeper.records import Cell, Stage, TrialSpec, TrialState
 from sweeper.search import ranking
-from sweeper.search.fresh import fresh_seeds
 from sweeper.search.jury import Jury
 from sweeper.search.knobs import Knobs
 from sweeper.search.proposals import Proposer
-from sweeper.search.store import AUDITED, DROPPED, Entry, Store
+from sweeper.search.roster import Roster
+from sweeper.search.store import AUDITED, DROPPED, Entry, NewTrial, Store
 from sweeper.study import Study
 from trainer.recipe import Recipe
 
@@ -34,7 +34,7 @@ class Search:
         self._store = Store(url, f"{study.name}.{stage}")
         self._given = {trial.cell.key for trial in trials}
         self._recipes: dict[str, Recipe] = {}
-        self._entries: dict[str, Entry] = {}
+        self._entries = Roster(self._rank)
         self._exhausted = False
         self._dropped: list[TrialSpec] = []
         self._jury = Jury(study.screen.pruner if stage == "screen" else "none", study.screen.rungs, study.name)
@@ -47,6 +47,7 @@ class Search:
             batch = self._batch(count)
         for entry in batch:
             self._store.start(entry)
+            self._entries.moved(entry, "waiting")
         return [entry.spec for entry in batch]
 
     def report(self, key: str, step: int, rung_index: int, value: float) -> None:
@@ -92,15 +93,19 @@ class Search:
 
     def running(self) -> tuple[TrialSpec, ...]:
         """Return the trials in work; after opening, those that a crash or an interrupt left so."""
-        return tuple(entry.spec for entry in self._entries.values() if entry.state == "running")
+        return tuple(entry.spec for entry in self._entries.running())
+
+    def is_running(self, key: str) -> bool:
+        """Whether a trial is in work."""
+        return self._entries[key].state == "running"
 
     def states(self) -> dict[str, TrialState]:
         """Return every trial's state by key, in order of creation."""
-        return {key: entry.state for key, entry in self._entries.items()}
+        return dict(self._entries.states())
 
     def counts(self) -> dict[TrialState, int]:
         """Count trials by state; states that no trial is in are left out."""
-        return dict(Counter(entry.state for entry in self._entries.values()))
+        return self._entries.counts()
 
     def done(self) -> bool:
         """Whether nothing waits, runs or is left to propose."""
@@ -108,16 +113,19 @@ class Search:
 
     def best(self) -> ranking.Best | None:
         """Return the complete trial with the lowest objective, if any is complete."""
-        return ranking.best(self._entries.values())
+        return self._entries.best()
 
     def candidates(self) -> tuple[Cell, ...]:
         """Return the settings for the confirm stage, best first; at most `confirm.top`."""
         top = self._study.confirm.top if self._study.confirm else 0
-        return ranking.candidates(self._entries.values(), self._jury.condemned, top)
+        return ranking.candidates(self._entries, self._jury.condemned, top)
 
     def fresh_seeds(self) -> tuple[int, ...]:
         """Return the confirm stage's seeds; where the study says auto, by the noise and candidates of this screen."""
-        return fresh_seeds(self._study, self._entries.values(), self.candidates())
+        # Imported when asked for, once a study: statsmodels alone takes a second of every start.
+        from sweeper.search.fresh import fresh_seeds
+
+        return fresh_seeds(self._study, self._entries, self.candidates())
 
     def close(self) -> None:
         """Let go of the store."""
@@ -127,7 +135,7 @@ class Search:
         known, distributions = self._store.load()
         self._knobs = Knobs(self._study, trials, distributions)
         for entry in known:
-            self._entries[entry.spec.key] = entry
+            self._entries.add(entry)
             steps = rung_steps(self._study, self._recipe(entry.spec.cell), stage)
             for step, value in entry.values.items():
                 self._jury.hear(entry, steps.index(step), value)
@@ -137,32 +145,38 @@ class Search:
                 self._dropped.append(entry.spec)
         # A crash may have left the later seeds of a proposed configuration unwritten, or waiting trials undropped.
         proposed = [TrialSpec(stage=stage, cell=cell, seed=seed) for cell in self._proposed() for seed in self._seeds]
-        for trial in (*trials, *proposed):
-            self._add(trial)
+        self._add(*trials, *proposed)
         self._drop()
 
-    def _add(self, trial: TrialSpec) -> None:
-        if trial.key in self._entries:
-            return
-        params, distributions = self._knobs.of(trial)
+    def _add(self, *trials: TrialSpec) -> None:
+        """Append trials; those that are there already are left as they are."""
+        new = {trial.key: trial for trial in trials if trial.key not in self._entries}
         try:
-            self._entries[trial.key] = self._store.add(trial, params, distributions, len(self._entries))
+            added = self._store.add(
+                [NewTrial(trial, *self._knobs.of(trial)) for trial in new.values()], len(self._entries)
+            )
         except ValueError as error:
+            first = next(iter(new.values()))
             raise ConflictError(
-                f"{trial.cell.label!r} does not fit the search that {self._study.name} began: {error}",
+                f"{first.cell.label!r} does not fit the search that {self._study.name} began: {error}",
                 "give the changed study a new name",
             ) from error
+        for entry in added:
+            self._entries.add(entry)
+
+    def _rank(self, entry: Entry) -> int:
+        """Say where a waiting trial is in line: with a proposer seed after seed, else as it was created."""
+        return self._seeds.index(entry.spec.seed) if self._proposer else 0
 
     def _batch(self, count: int) -> list[Entry]:
         """Return the first waiting trial and those after it that may train with it."""
-        waiting = [entry for entry in self._entries.values() if entry.state == "waiting"]
-        if self._proposer:
-            waiting.sort(key=lambda entry: self._seeds.index(entry.spec.seed))
-        return [entry for entry in waiting if self._trains_with(entry, waiting[0])][:count]
+        first = self._entries.first_waiting()
+        if first is None:
+            return []
+        line = self._entries.waiting_on(first.spec.seed)
+        return list(islice((entry for entry in line if self._trains_with(entry, first)), count))
 
     def _trains_with(self, one: Entry, other: Entry) -> bool:
-        if one.spec.seed != other.spec.seed:
-            return False
         mine, theirs = self._recipe(one.spec.cell), self._recipe(other.spec.cell)
         return mine is theirs or mine == theirs
 
@@ -181,16 +195,16 @@ class Search:
         """Add a new configuration on every seed; say whether budget and space had room for it."""
         if not self._proposer or not self._affords_more():
             return False
-        cell = self._proposer.propose(len(self._proposed()), self._entries.values())
+        cell = self._proposer.propose(len(self._proposed()), self._entries)
         self._exhausted = cell is None
-        for seed in self._seeds if cell else ():
-            self._add(TrialSpec(stage="screen", cell=cell, seed=seed))
+        if cell:
+            self._add(*(TrialSpec(stage="screen", cell=cell, seed=seed) for seed in self._seeds))
         return cell is not None
 
     def _proposed(self) -> tuple[Cell, ...]:
         if not self._proposer:
             return ()
-        cells = {entry.spec.cell.key: entry.spec.cell for entry in self._entries.values()}
+        cells = {entry.spec.cell.key: entry.spec.cell for entry in self._entries}
         return tuple(cell for key, cell in cells.items() if key not in self._given)
 
     def _affords_more(self) -> bool:
@@ -209,15 +223,15 @@ class Search:
 
     def _drop(self) -> None:
         """End the waiting trials of condemned configurations."""
-        for entry in self._entries.values():
-            if entry.state != "waiting" or entry.spec.cell.key not in self._jury.condemned:
-                continue
+        for entry in self._entries.waiting_of(self._jury.condemned):
             if not self._audits(entry):
                 self._end(entry, "pruned", None, DROPPED)
                 self._dropped.append(entry.spec)
 
     def _end(self, entry: Entry, state: TrialState, value: float | None, outcome: str) -> None:
+        before = entry.state
         self._store.finish(entry, state, value, outcome)
+        self._entries.moved(entry, before)
         self._jury.dismiss(entry)
 
 

@@ -7,12 +7,13 @@ import json
 import math
 import sqlite3
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import optuna
-from optuna.distributions import BaseDistribution, CategoricalChoiceType
+from optuna.distributions import BaseDistribution, CategoricalChoiceType, check_distribution_compatibility
 from optuna.exceptions import StorageInternalError
 from optuna.storages import RDBStorage
 from optuna.study import StudyDirection
@@ -24,6 +25,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from sweeper.errors import SetupError
 from sweeper.records import FINAL_STATES, Stage, TrialSpec, TrialState
+from sweeper.search.bulk import insert_trials
 
 STAGES: tuple[Stage, ...] = ("screen", "confirm")
 DROPPED = "dropped by the race"
@@ -60,6 +62,14 @@ class Entry:
         return self.state in FINAL_STATES
 
 
+class NewTrial(NamedTuple):
+    """A trial to come, with its parameters for Optuna; those of one study share their distributions."""
+
+    spec: TrialSpec
+    params: Mapping[str, CategoricalChoiceType]
+    distributions: Mapping[str, BaseDistribution]
+
+
 class _WalConnection(sqlite3.Connection):
     """A SQLite connection that a reader never blocks and a commit never waits on the disk for (12 ms against 118)."""
 
@@ -84,6 +94,7 @@ class Store:
         """Open or create. Raises SetupError where the store cannot be opened or read."""
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self._url, self._storage = url, _storage(url, _WalConnection)
+        self._distributions: dict[str, BaseDistribution] = {}
         with _readable(url):
             try:
                 self._study_id = self._storage.get_study_id_from_name(name)
@@ -99,30 +110,22 @@ class Store:
             known = self._storage.get_all_trials(self._study_id, deepcopy=False)
             trials = [trial for trial in known if _is_ours(trial)]
             distributions = {name: found for trial in reversed(trials) for name, found in trial.distributions.items()}
+            self._distributions = distributions
             return [_entry(trial) for trial in trials], distributions
 
-    def add(
-        self,
-        spec: TrialSpec,
-        params: Mapping[str, CategoricalChoiceType],
-        distributions: Mapping[str, BaseDistribution],
-        number: int,
-    ) -> Entry:
-        """Append a waiting trial, its `number` being how many there are. Raises ValueError for a changed choice."""
-        attributes = {
-            "key": spec.key,
-            "cell": spec.cell.key,
-            "label": spec.cell.label,
-            "seed": spec.seed,
-            "spec": spec.model_dump_json(),
-        }
-        template = create_trial(
-            state=OptunaState.WAITING,
-            params=dict(params),
-            distributions=dict(distributions),
-            user_attrs=attributes,
-        )
-        return Entry(spec, self._storage.create_new_trial(self._study_id, template), number)
+    def add(self, trials: Sequence[NewTrial], number: int) -> list[Entry]:
+        """Append waiting trials in one transaction, `number` being how many there are; call it after `load`.
+
+        Raises ValueError where choices changed since the first trial, and adds none then.
+        """
+        templates = [_template(trial) for trial in trials]
+        distributions = {name: found for trial in reversed(trials) for name, found in trial.distributions.items()}
+        for name in distributions.keys() & self._distributions.keys():
+            check_distribution_compatibility(self._distributions[name], distributions[name])
+        self._distributions = {**distributions, **self._distributions}
+        ids = insert_trials(self._storage, self._study_id, templates)
+        numbered = enumerate(zip(trials, ids, strict=True), start=number)
+        return [Entry(trial.spec, trial_id, place) for place, (trial, trial_id) in numbered]
 
     def start(self, entry: Entry) -> None:
         """Set a waiting trial running."""
@@ -246,6 +249,22 @@ def _is_ours(trial: FrozenTrial) -> bool:
 
 def _state(trial: FrozenTrial) -> TrialState:
     return "diverged" if trial.user_attrs.get("outcome") == "diverged" else _FROM_OPTUNA[trial.state]
+
+
+def _template(trial: NewTrial) -> FrozenTrial:
+    spec = trial.spec
+    return create_trial(
+        state=OptunaState.WAITING,
+        params=dict(trial.params),
+        distributions=dict(trial.distributions),
+        user_attrs={
+            "key": spec.key,
+            "cell": spec.cell.key,
+            "label": spec.cell.label,
+            "seed": spec.seed,
+            "spec": spec.model_dump_json(),
+        },
+    )
 
 
 def _entry(trial: FrozenTrial) -> Entry:

@@ -53,10 +53,11 @@ def tree_memory(root: int) -> int:
         children = {pid for pid, parent in parents.items() if parent in family} - family
         grown = bool(children)
         family |= children
-    return sum(_proportional(pid) for pid in family)
+    return sum(proportional_memory(pid) for pid in family)
 
 
-def _proportional(pid: int) -> int:
+def proportional_memory(pid: int) -> int:
+    """Return the proportional set size in bytes of a process, 0 for one that is gone."""
     try:
         found = re.search(r"^Pss:\s+(\d+) kB", Path(f"/proc/{pid}/smaps_rollup").read_text(), re.MULTILINE)
     except OSError:

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import optuna
 import pytest
+from optuna.storages import RDBStorage
+from optuna.trial import FrozenTrial, create_trial
 from optuna.trial import TrialState as OptunaState
 
 from sweeper.errors import SetupError
@@ -245,3 +247,23 @@ def test_wilcoxon_does_not_give_up_who_wins_on_one_seed():
     values = {Point("a", seed, 0): 20.0 for seed in range(3)}
     values |= {Point("b", seed, 0): fid for seed, fid in enumerate((90.0, 90.0, 19.0))}
     assert wilcoxon_hopeless(values, (0.5, 1.0)) == frozenset()
+
+
+def test_trials_lie_in_the_store_as_optuna_itself_would_have_written_them(url: str):
+    """They are inserted many at once, past Optuna's own way: see sweeper/search/bulk.py."""
+    start(url, make()).close()
+    storage = RDBStorage(url)
+    ours = optuna.load_study(study_name="seen.screen", storage=storage).get_trials()
+    own = optuna.create_study(study_name="own", storage=storage)
+    for trial in ours:
+        own.add_trial(create_trial(**{name: getattr(trial, name) for name in GIVEN}))
+    ids = {"_trial_id"}
+    assert [_but(trial, ids) for trial in ours] == [_but(trial, ids) for trial in own.get_trials()]
+    assert len({trial._trial_id for trial in ours}) == len(ours) == len(screen_trials(make()))
+
+
+GIVEN = ("state", "params", "distributions", "user_attrs")
+
+
+def _but(trial: FrozenTrial, names: set[str]) -> dict[str, object]:
+    return {name: value for name, value in vars(trial).items() if name not in names}

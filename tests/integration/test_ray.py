@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sweeper.desk import Places
 from sweeper.errors import SetupError
 from sweeper.ledger import read_study
+from sweeper.places import Places
 from sweeper.plan import GPU_LANES
 from sweeper.provenance import gather
 from sweeper.records import Progress

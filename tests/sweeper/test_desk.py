@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from sweeper import worker
-from sweeper.desk import Desk, Places
+from sweeper.desk import Desk
 from sweeper.errors import StaleAttemptError, StudyError
 from sweeper.ledger import counts, read_study
+from sweeper.places import Places
 from sweeper.provenance import gather
 from sweeper.records import Assignment, Facts, LaneReport, Rung, Stage
 from sweeper.study import Study

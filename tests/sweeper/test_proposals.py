@@ -21,7 +21,7 @@ def searched(sampler: str, budget: int, **space: object) -> Study:
 
 def settings(search: Search) -> list[str]:
     """Labels of the configurations, in order of creation."""
-    return list(dict.fromkeys(entry.spec.cell.label for entry in search._entries.values()))
+    return list(dict.fromkeys(entry.spec.cell.label for entry in search._entries))
 
 
 def run_out(search: Search, lanes: int = 1, fid: float = 20.0) -> list[TrialSpec]:
@@ -53,7 +53,7 @@ def test_proposals_lie_in_the_space_and_are_drawn_alike_again(tmp_path: Path, sa
         search = Search(f"sqlite:///{tmp_path}/{name}.db", searched(sampler, 45), "screen", trials((BASELINE,)))
         run_out(search)
         runs.append(settings(search))
-        for entry in search._entries.values():
+        for entry in search._entries:
             setting = entry.spec.cell.dispersion
             if entry.spec.cell.role == "grid":
                 assert 0.001 <= setting.lam <= 1
@@ -70,7 +70,7 @@ def test_tpe_learns_where_random_does_not(tmp_path: Path):
         given = searched(sampler, 90).model_copy(update={"name": sampler})
         search = Search(f"sqlite:///{tmp_path}/{sampler}.db", given, "screen", trials((BASELINE,)))
         run_out(search)
-        lams = [e.spec.cell.dispersion.lam for e in search._entries.values() if e.spec.seed == 0]
+        lams = [e.spec.cell.dispersion.lam for e in search._entries if e.spec.seed == 0]
         late[sampler] = sorted(lams[-12:])[6]
     assert late["tpe"] < late["random"] / 2
 

@@ -172,3 +172,22 @@ def test_a_configuration_twice_worse_is_mostly_stopped():
     good = sum(f"c{index}" in one for one in stopped for index in range(7)) / (7 * len(stopped))
     assert worse >= 0.9
     assert good <= 0.02
+
+
+def test_a_panel_that_grew_report_by_report_is_the_one_laid_out_at_once_bit_for_bit():
+    random = np.random.default_rng(5)
+    values = {
+        Point(f"c{c}", seed, rung): float(np.exp(random.normal(3 - rung + (c == 7), 0.1)))
+        for c in range(12)
+        for seed in range(4)
+        for rung in (0, 1)
+        if random.random() < 0.7
+    }
+    whole = race.Panel(RUNGS, values)
+    for _ in range(3):
+        grown = race.Panel(RUNGS)
+        for place in random.permutation(len(values)):
+            at = list(values)[place]
+            grown.hear(at, values[at])
+        assert np.array_equal(grown._y_RCS, whole._y_RCS, equal_nan=True)
+        assert grown.hopeless() == whole.hopeless() == {"c7"}

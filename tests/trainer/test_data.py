@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from sklearn.datasets import load_digits
 
 from trainer.data import DataError, Dataset, load
 from trainer.recipe import DataRecipe
@@ -46,6 +47,12 @@ def test_mnist5k_is_28_by_28_with_500_images_a_class() -> None:
     assert data.shape == (1, 28, 28)
     assert data.reference_labels.bincount().tolist() == [400] * 10
     assert data.held_labels.bincount().tolist() == [100] * 10
+
+
+def test_digits_are_scikit_learns_own() -> None:
+    own, read = load_digits(), read_digits()
+    assert np.array_equal(read.images[:, 0], own.images)
+    assert np.array_equal(read.labels, own.target)
 
 
 def test_a_second_load_gives_the_same_split_and_the_same_hash(digits: Dataset) -> None:

@@ -330,3 +330,35 @@ def test_reading_a_damaged_database_says_so_in_one_line(home: Home, tmp_path: Pa
     with pytest.raises(SetupError, match="malformed") as caught:
         counts(f"sqlite:///{damaged}", STUDY.name)
     assert "\n" not in caught.value.message
+
+
+def test_nothing_is_delivered_before_it_is_asked_for_and_all_of_it_when_the_ledger_closes(home: Home) -> None:
+    """A study that is starting delivers nothing until its first step: MLflow's import takes seconds."""
+    ledger = Ledger(home.uri, home.artifacts, home.outbox, home.experiment, home.clock, at_once=False)
+    ledger.study_opened(STUDY, PROVENANCE)
+    ledger.trial_started(trial(GRID), attempt=1)
+    time.sleep(0.3)
+    with pytest.raises(StudyError):
+        read_study(home.uri, STUDY.name)
+    assert ledger.close(30)
+    assert [told.spec for told in read_study(home.uri, STUDY.name).trials] == [trial(GRID)]
+
+
+def test_a_new_studys_trial_is_looked_up_in_no_store(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What this tracker created it knows: a start is two calls, a rung one, an end two."""
+    tracker = tracking.Tracker(home.uri, home.artifacts, STUDY.name)
+    tracker.deliver(events.StudyOpened(at_ms=1, study=STUDY, provenance=PROVENANCE))
+    tracker.deliver(events.TrialStarted(at_ms=2, spec=trial(BASELINE), attempt=1))  # looks for the study's own run
+    calls: list[str] = []
+    for name in ("search_runs", "get_run", "create_run", "log_batch", "update_run", "set_terminated"):
+        told = getattr(MlflowClient, name)
+
+        def spy(*args: object, _name: str = name, _told: object = told, **kwargs: object) -> object:
+            calls.append(_name)
+            return _told(*args, **kwargs)  # type: ignore[operator]
+
+        monkeypatch.setattr(MlflowClient, name, spy)
+    tracker.deliver(events.TrialStarted(at_ms=3, spec=trial(GRID), attempt=1))
+    tracker.deliver(events.RungReached(at_ms=4, spec=trial(GRID), rung=rung(400), facts=FACTS))
+    tracker.deliver(events.TrialFinished(at_ms=5, spec=trial(GRID), state="complete", note=""))
+    assert calls == ["create_run", "log_batch", "log_batch", "log_batch", "set_terminated"]

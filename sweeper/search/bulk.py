@@ -1,0 +1,54 @@
+"""Waiting trials into an Optuna store, many in one transaction.
+
+Optuna 5.0 creates one trial a transaction, looks at every attribute before it writes it and counts the trials before
+it: 6 ms each, and more the more there are. Its own tables are written here instead; an integration test compares the
+trials with those that Optuna creates.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from optuna.distributions import distribution_to_json
+from optuna.storages import RDBStorage
+from optuna.storages._rdb import models
+from optuna.trial import FrozenTrial
+from sqlalchemy import func, insert, select
+from sqlalchemy.orm import Session
+
+
+def insert_trials(storage: RDBStorage, study_id: int, trials: Sequence[FrozenTrial]) -> list[int]:
+    """Append trials that have parameters and user attributes and no results; return their ids, in the same order."""
+    if not trials:
+        return []
+    with Session(storage.engine) as session, session.begin():
+        known = session.scalar(select(func.count()).where(models.TrialModel.study_id == study_id)) or 0
+        rows = [
+            models.TrialModel(study_id=study_id, number=number, state=trial.state)
+            for number, trial in enumerate(trials, start=known)
+        ]
+        session.add_all(rows)
+        session.flush()
+        ids = [int(row.trial_id) for row in rows]
+        # Few distributions, of long lists perhaps, and many trials.
+        distinct = {id(found): found for trial in trials for found in trial.distributions.values()}
+        written = {identity: distribution_to_json(found) for identity, found in distinct.items()}
+        params = [
+            {
+                "trial_id": trial_id,
+                "param_name": name,
+                "param_value": distribution.to_internal_repr(trial.params[name]),
+                "distribution_json": written[id(distribution)],
+            }
+            for trial_id, trial in zip(ids, trials, strict=True)
+            for name, distribution in trial.distributions.items()
+        ]
+        attributes = [
+            {"trial_id": trial_id, "key": key, "value_json": json.dumps(value)}
+            for trial_id, trial in zip(ids, trials, strict=True)
+            for key, value in trial.user_attrs.items()
+        ]
+        session.execute(insert(models.TrialParamModel), params)
+        session.execute(insert(models.TrialUserAttributeModel), attributes)
+        return ids
