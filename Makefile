@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STUDY ?= studies/block_temp.yaml
 BENCH_PYTHON ?= python3
 
-.PHONY: setup study test check bench bench-gpu simulate clean
+.PHONY: setup study test check bench bench-peer bench-gpu compare-fid simulate clean
 
 setup: $(VENV)/.installed
 
@@ -28,8 +28,16 @@ check: setup
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# Half an hour. PEER=path adds the public SiT code, a checkout, with timm and torchdiffeq in SITE=folder.
 bench: setup
-	$(BIN)/python -m tests.benchmarks.bench --study $(STUDY)
+	$(BIN)/python -m tests.benchmarks.bench --study $(STUDY) $(if $(PEER),--peer $(PEER)) $(if $(SITE),--site $(SITE))
+
+bench-peer: setup
+	$(BIN)/python -m tests.benchmarks.bench_peer $(PEER) $(if $(SITE),--site $(SITE))
+
+# FID before and after a change of numbers: BASE is the revision before it.
+compare-fid: setup
+	$(BIN)/python -m tests.benchmarks.compare_fid $(BASE)
 
 # On a machine with a GPU, with whatever Python has torch there; minutes. BENCH="--device cpu --smoke" tries it out.
 bench-gpu:

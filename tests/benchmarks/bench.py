@@ -1,148 +1,119 @@
-"""`make bench`: what a study costs end to end, written as a dated note under reports/.
+"""`make bench`: everything that is said about speed, measured in one go and written as a dated note under reports/.
 
-Runs a shipped study with the command a user types, in a fresh workspace (its guide is written, too), and measures from
-outside: wall time, time to the first training step, memory of the whole process tree, and the share of the slots' time
-not spent in training or evaluation (Ray, Optuna, MLflow, start-up and idle slots together).
+Half an hour on two cores that do nothing else. `PEER=path` (a checkout of the public SiT code) adds the comparison with
+its training step; `--only` measures some parts again, to standard output alone.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import platform
-import re
 import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 import time
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
-from typing import NamedTuple
 
-from sweeper.ledger import read_study
-from sweeper.records import StudyRecord
-from sweeper.study.file import read_study as read_study_file
+from sweeper.study.file import read_study, to_yaml
+from tests.benchmarks import bench_orchestration, bench_study
 
-SAMPLE_EVERY_S = 0.5
-
-
-class Measured(NamedTuple):
-    """One run of a study, seen from outside."""
-
-    wall_s: float
-    first_step_s: float
-    peak_gib: float
-    exit_code: int
-    record: StudyRecord
+ROOT = Path(__file__).parents[2]
+MILLION = {
+    "block": list(range(4)),
+    "lambda": {"low": 0.001, "high": 0.5, "count": 500},
+    "tau": {"low": 0.1, "high": 4, "count": 500},
+}
 
 
-def tree_memory(root: int) -> int:
-    """Return the proportional set size in bytes of a process and all that descend from it."""
-    parents = {}
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                parents[int(entry.name)] = int(entry.joinpath("stat").read_text().rsplit(")", 1)[1].split()[1])
-            except (OSError, IndexError):
-                continue
-    family, grown = {root}, True
-    while grown:
-        children = {pid for pid, parent in parents.items() if parent in family} - family
-        grown = bool(children)
-        family |= children
-    return sum(proportional_memory(pid) for pid in family)
+def module(name: str, *words: str) -> str:
+    """Return what a benchmark prints, run in a process of its own: with one thread, and nothing else in memory."""
+    command = [sys.executable, "-m", f"tests.benchmarks.{name}", *words]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    return subprocess.run(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True, check=True).stdout
 
 
-def proportional_memory(pid: int) -> int:
-    """Return the proportional set size in bytes of a process, 0 for one that is gone."""
-    try:
-        found = re.search(r"^Pss:\s+(\d+) kB", Path(f"/proc/{pid}/smaps_rollup").read_text(), re.MULTILINE)
-    except OSError:
-        return 0
-    return int(found[1]) * 1024 if found else 0
+def planning(study: Path, repeat: int = 3) -> str:
+    """Time `sweeper check` and `sweeper plan` on a study, and on one of a million cells made from it."""
+    given = read_study(study)
+    many = given.model_copy(update={"name": "million", "space": type(given.space).model_validate(MILLION)})
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        large = Path(folder, "million.yaml")
+        large.write_text(to_yaml(many))
+        for word in ("check", "plan"):
+            seconds = {}
+            for file in (study, large):
+                command = [sys.executable, "-c", "from sweeper.cli import main; main()", word, str(file)]
+                seconds[file] = statistics.median(_wall(command) for _ in range(repeat))
+            rows.append(f"| `sweeper {word}` | {seconds[study]:.1f} s | {seconds[large]:.1f} s |")
+    return "\n".join([f"| command | {given.name} | a million cells |", "|---|---|---|", *rows]) + "\n"
 
 
-def measure(study: Path, workspace: Path, reports: Path) -> Measured:
-    """Run `sweeper run` on a study in `workspace` and watch it; the guide goes to `reports`."""
-    name = read_study_file(study).name
-    command = [sys.executable, "-c", "from sweeper.cli import main; main()", "run", str(study), "--yes"]
-    command += ["--workspace", str(workspace), "--reports", str(reports)]
-    peaks: list[int] = []
-    launched, begun = time.time(), time.perf_counter()
-    with subprocess.Popen(command, stdin=subprocess.DEVNULL) as process:
-        stop = threading.Event()
-
-        def watch() -> None:
-            while not stop.wait(SAMPLE_EVERY_S):
-                peaks.append(tree_memory(process.pid))
-
-        watcher = threading.Thread(target=watch)
-        watcher.start()
-        code = process.wait()
-        wall = time.perf_counter() - begun
-        stop.set()
-        watcher.join()
-    record = read_study(f"sqlite:///{workspace / 'mlflow.db'}", name)
-    spent = json.loads((workspace / "studies" / name / "spent.json").read_text())
-    first = spent["first_step_at"] - launched
-    return Measured(wall, first, max(peaks) / 2**30, code, record)
+def _wall(command: Sequence[str]) -> float:
+    begun = time.perf_counter()
+    subprocess.run(command, cwd=ROOT, stdout=subprocess.DEVNULL, check=True)
+    return time.perf_counter() - begun
 
 
-def note(study: Path, runs: list[Measured], slots: int) -> str:
-    """Say what was measured, as markdown; medians where there was more than one run."""
-    costs = [[trial.rungs[-1].metrics for trial in run.record.trials if trial.rungs] for run in runs]
-    trained = [statistics.median(m["train_s"] for m in cost) for cost in costs]
-    evaluated = [statistics.median(m["eval_s"] for m in cost) for cost in costs]
-    busy = [sum(m["train_s"] + m["eval_s"] for m in cost) for cost in costs]
-    overhead = [1 - each / (slots * run.wall_s) for each, run in zip(busy, runs, strict=True)]
-    trials = len(runs[0].record.trials)
-    started = sum(1 for trial in runs[0].record.trials if trial.rungs)
-    commit = runs[0].record.provenance.commit[:12] + (" + changes" if runs[0].record.provenance.dirty else "")
-    rows = [
-        ("wall time of the command", statistics.median(run.wall_s for run in runs), "s", "about 900"),
-        ("command to first training step", statistics.median(run.first_step_s for run in runs), "s", "15"),
-        ("peak memory of all processes (PSS)", max(run.peak_gib for run in runs), "GiB", "6"),
-        ("training, a trial (median)", statistics.median(trained), "s", ""),
-        ("evaluation, a trial (median, all rungs)", statistics.median(evaluated), "s", ""),
-        ("share of slot time outside training and evaluation", 100 * statistics.median(overhead), "%", "10"),
-    ]
-    table = "\n".join(f"| {what} | {value:.1f} {unit} | {goal} |" for what, value, unit, goal in rows)
-    return f"""# Cost of `{study}` end to end, {datetime.now(UTC):%Y-%m-%d}
+def sections(given: argparse.Namespace) -> dict[str, tuple[str, Callable[[], str]]]:
+    """Return the parts of a note by their short names: a title, and what measures it."""
+    parts: dict[str, tuple[str, Callable[[], str]]] = {
+        "study": ("A study end to end", lambda: bench_study.run(given.study, 1, given.reports)),
+        "evaluation": ("Evaluation", lambda: module("bench_evaluation")),
+        "orchestration": ("Two thousand one-step trials", lambda: bench_orchestration.run(2000, "race")),
+        "planning": ("Planning", lambda: planning(given.study)),
+    }
+    if given.peer:
+        site = ["--site", given.site] if given.site else []
+        parts["peer"] = (
+            "A training step beside the public SiT code's",
+            lambda: module("bench_peer", given.peer, *site),
+        )
+    return parts
 
-`make bench STUDY={study}` on {os.cpu_count()} cores ({platform.machine()}, no GPU), torch \
-{runs[0].record.provenance.versions["torch"]}, commit {commit}; {len(runs)} run(s), {trials} trials of which {started} \
-were trained, {slots} slots.
 
-| what | measured | goal |
-|---|---|---|
-{table}
+def note(parts: Sequence[tuple[str, str]], minutes: float) -> str:
+    """Put a note together."""
 
-The last row holds everything that is not a trial's own training or evaluation: process and Ray start-up, MLflow,
-Optuna, loading data, writing the guide, and a slot that waits for the other at the end.
-"""
+    def git(*words: str) -> str:
+        return subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
+
+    dirty = " with uncommitted changes" if git("status", "--porcelain", "--", "sweeper", "trainer", "tests") else ""
+    versions = ", ".join(f"{name} {version(name)}" for name in ("torch", "ray", "optuna", "mlflow", "torch-fidelity"))
+    head = (
+        f"# Speed on {os.cpu_count()} cores, {datetime.now(UTC):%Y-%m-%d}\n\n"
+        f"`make bench` at {git('rev-parse', '--short=12', 'HEAD')}{dirty}, {minutes:.0f} minutes; "
+        f"{platform.machine()}, no GPU, Python {platform.python_version()}, {versions}.\n"
+    )
+    return "\n".join([head, *(f"## {title}\n\n{text}" for title, text in parts)])
 
 
 def main() -> None:
     """Measure and write the note."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--study", type=Path, default=Path("studies/block_temp.yaml"))
-    parser.add_argument("--repeat", type=int, default=1)
     parser.add_argument("--reports", type=Path, default=Path("reports"))
+    parser.add_argument("--peer", help="a checkout of the public SiT code")
+    parser.add_argument("--site", help="folder with timm and torchdiffeq")
+    parser.add_argument("--only", action="append", help="part to measure; may be repeated")
     given = parser.parse_args()
-    runs = []
-    for _ in range(given.repeat):
-        with tempfile.TemporaryDirectory() as folder:
-            runs.append(measure(given.study, Path(folder), given.reports))
-    study = read_study_file(given.study)
-    slots = study.resources.slots or max(1, (os.cpu_count() or 1) // study.resources.cpus)
-    name = f"bench_{study.name}_{os.cpu_count()}cores_{datetime.now(UTC):%Y-%m-%d}.md"
-    text = note(given.study, runs, slots)
-    given.reports.joinpath(name).write_text(text)
+    known, begun = sections(given), time.monotonic()
+    if unknown := set(given.only or ()) - known.keys():
+        raise SystemExit(f"no part {', '.join(sorted(unknown))}; there are {', '.join(known)}")
+    done = []
+    for name, (title, measure) in known.items():
+        if name in (given.only or known):
+            print(f"{title} ...", file=sys.stderr, flush=True)
+            done.append((title, measure()))
+    text = note(done, (time.monotonic() - begun) / 60)
     print(text)
-    sys.exit(max(run.exit_code for run in runs))
+    if not given.only:
+        given.reports.joinpath(f"bench_{os.cpu_count()}cores_{datetime.now(UTC):%Y-%m-%d}.md").write_text(text)
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ import torch
 from sweeper.ledger.events import RungReached, TrialFinished, from_line
 from sweeper.study import Study
 from sweeper.study.file import to_yaml
-from tests.benchmarks.bench import proportional_memory
+from tests.benchmarks.bench_study import proportional_memory
 from trainer.data import load
 from trainer.evaluate import Evaluator
 
@@ -230,7 +230,7 @@ def tables(name: str, run: Measured) -> str:
             ", ".join(f"{ordered[int(q * (len(idle) - 1))]:.3f}" for q in (0.5, 0.95, 1)) + " s",
         ),
     ]
-    lines = [f"## {name}", "", "| what | measured |", "|---|---|", *(f"| {what} | {value} |" for what, value in rows)]
+    lines = [f"**{name}**", "", "| what | measured |", "|---|---|", *(f"| {what} | {value} |" for what, value in rows)]
     lines += ["", "| trials | wall a trial, s | overhead a trial, s | a slot waits (median), s |", "|---|---|---|---|"]
     for place, part in enumerate(by_hundred):
         where = f"{100 * place + 1} to {100 * (place + 1)}"
@@ -248,6 +248,12 @@ def tables(name: str, run: Measured) -> str:
     return "\n".join(lines) + "\n"
 
 
+def run(trials: int, pruner: str) -> str:
+    """Run a study of so many trials and return its tables."""
+    with tempfile.TemporaryDirectory() as folder:
+        return tables(f"{trials} trials, pruner {pruner}", measure(study(trials, pruner), Path(folder)))
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -255,8 +261,7 @@ def main() -> None:
     parser.add_argument("--pruner", action="append", choices=["none", "race", "median"])
     given = parser.parse_args()
     for pruner in given.pruner or ["none", "race"]:
-        with tempfile.TemporaryDirectory() as folder:
-            print(tables(f"{given.trials} trials, pruner {pruner}", measure(study(given.trials, pruner), Path(folder))))
+        print(run(given.trials, pruner))
 
 
 if __name__ == "__main__":
