@@ -48,7 +48,7 @@ def scenarios() -> Iterator[tuple[str, StudyRecord]]:
     yield "one single best", scenario({A.key: -1.0, **hurts})
     yield "hurts: everything tested", scenario({A.key: 0.3, B.key: 0.4, C.key: 0.5, **hurts})
     yield "hurts: the marked cell alone", scenario(hurts, noise=0.05)
-    yield "equivalent", scenario({}, noise=0.008)
+    yield "equivalent", scenario({}, noise=0.005)
     yield "no evidence", scenario({}, noise=0.1)
     yield "no evidence, with a bet", scenario({A.key: -0.12}, noise=0.08)
     diverged = scenario({}, noise=0.1)
