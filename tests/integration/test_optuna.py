@@ -249,9 +249,17 @@ def test_wilcoxon_does_not_give_up_who_wins_on_one_seed():
     assert wilcoxon_hopeless(values, (0.5, 1.0)) == frozenset()
 
 
-def test_trials_lie_in_the_store_as_optuna_itself_would_have_written_them(url: str):
-    """They are inserted many at once, past Optuna's own way: see sweeper/search/bulk.py."""
-    start(url, make()).close()
+@pytest.mark.parametrize("other_tables", [False, True])
+def test_trials_lie_in_the_store_as_optuna_itself_would_have_written_them(
+    url: str, other_tables: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    """They are inserted many at once, past Optuna's own way, where its tables are known: sweeper/search/bulk.py."""
+    if other_tables:
+        monkeypatch.setitem(sys.modules, "optuna.storages._rdb", None)
+    with caplog.at_level("INFO"):
+        start(url, make()).close()
+    assert ("one by one" in caplog.text) == other_tables
+    monkeypatch.undo()
     storage = RDBStorage(url)
     ours = optuna.load_study(study_name="seen.screen", storage=storage).get_trials()
     own = optuna.create_study(study_name="own", storage=storage)
