@@ -18,8 +18,11 @@ def attention(qkv_KBNE: Tensor, heads: int) -> Tensor:
     """Return softmax(q k^T / sqrt(D)) v, [K, B, N, H D], of queries, keys and values side by side in E = 3 H D."""
     lanes, batch, tokens, extent = qkv_KBNE.shape
     qkv_3SHND = qkv_KBNE.view(lanes * batch, tokens, 3, heads, -1).permute(2, 0, 3, 1, 4)
-    small = tokens <= SMALL and qkv_KBNE.device.type == "cpu"
-    mixed_SHND = _plain(qkv_3SHND) if small else fused(*qkv_3SHND.unbind(0))
+    if tokens <= SMALL and qkv_KBNE.device.type == "cpu":
+        mixed_SHND = _plain(qkv_3SHND)
+    else:
+        q, k, v = qkv_3SHND.unbind(0)
+        mixed_SHND = fused(q, k, v)
     return mixed_SHND.transpose(1, 2).reshape(lanes, batch, tokens, extent // 3)
 
 
