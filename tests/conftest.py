@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
+import sys
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -13,6 +15,14 @@ def copy_database(source: Path, target: Path) -> None:
     """Copy a SQLite database whole: what was written last may still lie in its write-ahead log."""
     with closing(sqlite3.connect(source)) as read, closing(sqlite3.connect(target)) as written:
         read.backup(written)
+
+
+@pytest.fixture(autouse=True)
+def denormals() -> Iterator[None]:
+    """Give floating-point numbers back as they are meant to be to what runs after a test that trained."""
+    yield
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_flush_denormal(False)
 
 
 @pytest.fixture(scope="session")

@@ -56,13 +56,19 @@ def study_error(error: ValidationError, source: Source) -> StudyError:
 def _mistakes(error: ValidationError, source: Source) -> Iterator[Mistake]:
     lines: dict[Loc, ErrorDetails] = {}
     for line in error.errors(include_url=False):
-        # Parts in <...> are tags of unions, not places.
-        lines.setdefault(tuple(part for part in line["loc"] if not str(part).startswith("<")), line)
+        lines.setdefault(_place(line), line)
     for loc, line in lines.items():
         below = any(other[: len(loc)] == loc and other != loc for other in lines)
         # A list whose items are all wrong counts as empty for pydantic; the items have been told.
         if not (below and line["type"] == "too_short"):
             yield _mistake(loc, line, source)
+
+
+def _place(line: ErrorDetails) -> Loc:
+    # Parts in <...> are tags of unions, not places; the last one of an unknown field is how that is written.
+    *parts, last = line["loc"] or ("<>",)
+    places = [part for part in parts if not str(part).startswith("<")]
+    return (*places, last) if line["type"] == "extra_forbidden" or not str(last).startswith("<") else tuple(places)
 
 
 def _mistake(loc: Loc, line: ErrorDetails, source: Source) -> Mistake:

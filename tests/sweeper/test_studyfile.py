@@ -132,6 +132,11 @@ def test_every_mistake_is_told_at_once_and_once_in_the_order_of_the_file(write: 
     ]
 
 
+@pytest.mark.parametrize("name", ["<", "<# a comment that is none", "<int>"])
+def test_an_unknown_field_may_look_like_a_tag(write: Any, name: str) -> None:
+    assert f"unknown field '{name}' in the study" in refusal(write(f"{name}: 1\n{GOOD}")).message
+
+
 def test_an_unknown_field_is_answered_with_those_allowed_and_a_remedy(write: Any) -> None:
     error = refusal(write(GOOD.replace("lambda:", "lambda: [1]\n  lamda:")))
     assert "allowed: block, lambda, tau, variant, tau_units" in error.message
