@@ -28,7 +28,7 @@ check: setup
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# Half an hour. PEER=path adds the public SiT code, a checkout, with timm and torchdiffeq in SITE=folder.
+# PEER=path adds the public SiT code, a checkout, with timm and torchdiffeq in SITE=folder.
 bench: setup
 	$(BIN)/python -m tests.benchmarks.bench --study $(STUDY) $(if $(PEER),--peer $(PEER)) $(if $(SITE),--site $(SITE))
 

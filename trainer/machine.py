@@ -6,8 +6,8 @@ import ctypes
 
 import torch
 
-# Options of glibc's mallopt. Blocks up to 32 MiB, the most it takes, are not mapped one by one; and up to 256 MiB of
-# what is freed stay with the process.
+# Options of glibc's mallopt. Blocks up to 32 MiB are not mapped one by one, and up to 256 MiB of what is freed stay
+# with the process.
 _KEEP = {-3: 32 << 20, -1: 256 << 20}
 
 

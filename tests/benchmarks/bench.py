@@ -1,7 +1,7 @@
 """`make bench`: everything that is said about speed, measured in one go and written as a dated note under reports/.
 
-Half an hour on two cores that do nothing else. `PEER=path` (a checkout of the public SiT code) adds the comparison with
-its training step; `--only` measures some parts again, to standard output alone.
+For a machine that does nothing else; the study end to end takes most of the time. `PEER=path` (a checkout of the public
+SiT code) adds the comparison with its training step; `--only` measures some parts again, to standard output alone.
 """
 
 from __future__ import annotations

@@ -27,15 +27,6 @@ TAU = (0.125, 0.25, 0.5, 1.0, 2.0)
 DEPTHS = (BLOCKS, 2 * BLOCKS)
 
 
-class KeyedCell(Cell):
-    """A cell that works out its key once; half of a simulation's time went there."""
-
-    @functools.cached_property
-    def key(self) -> str:  # type: ignore[override]
-        """As of any cell."""
-        return super().key
-
-
 @dataclass(frozen=True)
 class Design:
     """A study and its trials, built once: `screen[c][s]` and `fresh[c][s]` are trials of configuration c."""
@@ -64,7 +55,7 @@ def design(seeds: int, depth: int = DEPTHS[0]) -> Design:
         confirm={"top": TOP, "seeds": seeds, "margin": MARGIN},
     )
     assert study.confirm is not None
-    known = tuple(KeyedCell.model_construct(**dict(cell)) for cell in cells(study))
+    known = cells(study)
     fresh = study.confirm.fresh_seeds(study.screen.seeds)
     return Design(
         study,
