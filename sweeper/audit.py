@@ -56,6 +56,9 @@ def _pruning(guide: Guidance) -> Table:
         ("of those, possibly the best", str(found.killed)),
         ("share, 95 %", MISSING if found.low is None else f"{share(found.low)} to {share(found.high)}"),
     ]
+    if found.rung:
+        names = metric_name(found.rung), metric_name(guide.objective)
+        rows.append((f"{names[0]} against {names[1]} at the end, Spearman's rho", ranking(found.ranking)))
     return table(("pruning", ""), rows)
 
 

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import torch
 
-from sweeper.plan import rung_steps
+from sweeper.plan import evaluations
 from sweeper.study import Resources, Study
 from trainer.cohort import Cohort
 from trainer.data import load
@@ -64,7 +64,7 @@ def _on_gpu(study: Study) -> Cost:
     recipe, device, lanes = study.recipe, torch.device("cuda"), study.resources.cohort
     data = load(recipe.data)
     if lanes == "auto":
-        cost = measured_lanes(recipe, data, device, _share(study.resources), _evaluations(study))
+        cost = measured_lanes(recipe, data, device, _share(study.resources), evaluations(study, study.recipe))
     else:
         cost = lane_cost(recipe, data, Trained(data, device), lanes)
     batches = recipe.eval.samples / recipe.eval.batch
@@ -79,22 +79,19 @@ def lanes_here(study: Study, base: Path, cache: Path) -> int:
     resources, recipe = study.resources, study.recipe
     device = torch.device("cuda" if resources.gpus else "cpu")
     name = torch.cuda.get_device_name(device) if resources.gpus else "cpu"
+    share, wanted = _share(resources), evaluations(study, recipe)
     torch.set_num_threads(resources.cpus)
     with contextlib.suppress(OSError):  # on a cluster's node it need not exist
         os.chdir(base)
 
     def measure() -> dict[str, torch.Tensor]:
-        found = measured_lanes(recipe, load(recipe.data), device, _share(resources), _evaluations(study))
+        found = measured_lanes(recipe, load(recipe.data), device, share, wanted)
         return {"lanes": torch.tensor(found.lanes)}
 
-    owner = f"lanes {VERSION} of {recipe.hash}, {_evaluations(study)} evaluations, on {_share(resources):g} of {name}"
+    owner = f"lanes {VERSION} of {recipe.hash}, {wanted:g} evaluations, on {share:g} of {name}"
     path = cache / f"lanes-{hashlib.sha256(owner.encode()).hexdigest()[:16]}.safetensors"
     return int(made_once(path, owner, measure)["lanes"])
 
 
 def _share(resources: Resources) -> float:
     return min(1.0, resources.gpus) or 1.0
-
-
-def _evaluations(study: Study) -> int:
-    return len(rung_steps(study, study.recipe))

@@ -271,10 +271,10 @@ class Desk:
 
     def _search_report(self, running: Running, report: LaneReport) -> None:
         first = running.trials[0]
-        steps = rung_steps(self._study, first.cell.recipe(self._study.recipe), first.stage)
-        self._search.report(
-            report.key, report.rung.step, steps.index(report.rung.step), report.rung.metrics[self._study.objective]
-        )
+        recipe, step = first.cell.recipe(self._study.recipe), report.rung.step
+        steps = rung_steps(self._study, recipe, first.stage)
+        fid = report.rung.metrics[recipe.eval.objective_at(step == steps[-1])]
+        self._search.report(report.key, step, steps.index(step), fid)
 
     def _judge(self, running: Running) -> None:
         for key in sorted(self._search.judge(sorted(running.living))):

@@ -57,6 +57,12 @@ def _slots(study: Study) -> int:
     return min(fit, max(1, int(torch.cuda.device_count() / study.resources.gpus))) if study.resources.gpus else fit
 
 
+def _cheaper(study: Study) -> str:
+    evaluation = study.recipe.eval
+    share = evaluation.samples_at(last=False) / evaluation.samples
+    return f", before the last step {100 * share:.3g} % of that" if share < 1 else ""
+
+
 def describe(study: Study, made: Forecast) -> str:
     """Say a forecast in a few lines."""
     steps = ", ".join(map(str, rung_steps(study, study.recipe)))
@@ -65,7 +71,7 @@ def describe(study: Study, made: Forecast) -> str:
         f"{made.study}: {made.cells} cells on {made.seeds} seeds = {made.trials} trials in {made.cohorts} cohorts"
         f" of {lanes}, {made.slots} at once",
         f"measured at steps {steps}; a step takes {1000 * made.seconds_per_step:.3g} ms,"
-        f" an evaluation {made.seconds_per_evaluation:.3g} s",
+        f" an evaluation {made.seconds_per_evaluation:.3g} s{_cheaper(study)}",
         f"at most {duration(made.seconds)} (less what the pruner saves)",
     ]
     if made.confirm_trials:

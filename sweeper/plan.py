@@ -139,6 +139,12 @@ def rung_steps(study: Study, recipe: Recipe, stage: Stage = "screen") -> tuple[i
     return tuple(steps)
 
 
+def evaluations(study: Study, recipe: Recipe, stage: Stage = "screen") -> float:
+    """Return how many evaluations of eval.samples a trial's rungs come to: those before the last may draw fewer."""
+    earlier = len(rung_steps(study, recipe, stage)) - 1
+    return 1 + earlier * recipe.eval.samples_at(last=False) / recipe.eval.samples
+
+
 def lane_count(study: Study, device: str) -> int:
     """Return how many trials train as one program on `device` ('cpu', 'cuda', 'cuda:0', ...).
 
@@ -214,21 +220,21 @@ def size(study: Study, lanes: int | None = None) -> PlanSize:
 def estimate(
     study: Study,
     seconds_per_step: float,
-    seconds_per_rung_evaluation: float,
+    seconds_per_evaluation: float,
     slots: int,
     full_samples: int | None = None,
 ) -> float:
     """Return the seconds both stages take at most, pruning and start-up aside, with `slots` trials at once.
 
-    Both costs are those of one trial: of a cohort's step and evaluation, divided by its lanes. `full_samples` are
-    those of the confirm stage's full metric, if it is measured.
+    Both costs are those of one trial: of a cohort's step, and of its evaluation on all of eval.samples, divided by its
+    lanes. `full_samples` are those of the confirm stage's full metric, if it is measured.
     """
 
     def cost(recipe: Recipe, stage: Stage) -> float:
-        evaluations: float = len(rung_steps(study, recipe, stage))
+        drawn = evaluations(study, recipe, stage)
         if stage == "confirm" and full_samples:
-            evaluations *= full_samples / recipe.eval.samples
-        return recipe.train.steps * seconds_per_step + evaluations * seconds_per_rung_evaluation
+            drawn *= full_samples / recipe.eval.samples
+        return recipe.train.steps * seconds_per_step + drawn * seconds_per_evaluation
 
     planned = size(study)
     arms = [cost(study.recipe.override(arm.set), "screen") for arm in study.controls]

@@ -92,7 +92,7 @@ class Cohort:
             if self.lanes[lane].dispersion.lam == 0:
                 metrics = {name: value for name, value in metrics.items() if name not in TrainingLoss.DISPERSED}
             finite = {name: value for name, value in metrics.items() if math.isfinite(value)}
-            bad = bool(diverged[row]) or self.recipe.eval.objective not in finite
+            bad = bool(diverged[row]) or self.recipe.eval.objective_at(final) not in finite
             measured.append(Measurement(lane, bad, finite, grids[row]))
         return measured
 
@@ -152,8 +152,9 @@ class Cohort:
         tallies = [self._evaluator.tally(final) for _ in self._living]
         grids: list[list[Tensor]] = [[] for _ in self._living]
         if not bool(diverged.all()):
-            seeds = [self.lanes[lane].seed for lane in self._living]
-            for start, images_KBCHW in samples(self._model, weights, self.recipe.eval, seeds):
+            seeds, recipe = [self.lanes[lane].seed for lane in self._living], self.recipe.eval
+            until = recipe.samples_at(final)
+            for start, images_KBCHW in samples(self._model, weights, recipe, seeds, until=until):
                 for row, (tally, images) in enumerate(zip(tallies, images_KBCHW, strict=True)):
                     tally.add(images)
                     if final and start < GRID_IMAGES:

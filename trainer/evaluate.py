@@ -48,10 +48,11 @@ class Evaluator:
     def extractor(self) -> Extractor:
         """The extractor; raises DataError where its weights are missing or do not fit."""
         extractor = load_extractor(self.recipe, self.data, self._cache, self.device)
-        if self.recipe.samples <= extractor.dim:
+        fewest = self.recipe.samples_at(last=False)
+        if fewest <= extractor.dim:
             logger.warning(
-                "FID of %d samples with %d features is a poor estimate; raise eval.samples above %d",
-                *(self.recipe.samples, extractor.dim, extractor.dim),
+                "FID of %d samples with %d features is a poor estimate; raise eval.%s above %d",
+                *(fewest, extractor.dim, "rung_samples" if fewest < self.recipe.samples else "samples", extractor.dim),
             )
         return extractor
 
@@ -127,42 +128,58 @@ class Evaluator:
 
 
 class Tally:
-    """The score of one model's samples so far; `moments` are their features'."""
+    """The score of one model's samples so far.
+
+    `count` samples are wanted. At the last rung earlier rungs' FID is taken of the first of them as well, so that it
+    can be compared over the steps, and with the objective.
+    """
 
     def __init__(self, evaluator: Evaluator, final: bool) -> None:
         self._evaluator, self._final = evaluator, final
-        self.moments = Moments(evaluator.extractor.dim, evaluator.device)
+        recipe = evaluator.recipe
+        self.count = recipe.samples_at(final)
+        counts = {recipe.objective_at(last): recipe.samples_at(last) for last in (False, final)}
+        self._parts = {name: (Moments(evaluator.extractor.dim, evaluator.device), n) for name, n in counts.items()}
         self._features: list[Tensor] = []
         self._compared: list[Tensor] = []
-        self._finite = True
+        self._added, self._finite = 0, True
+
+    @property
+    def moments(self) -> Moments:
+        """The moments of all samples' features."""
+        return self._parts[fid_name(self.count)][0]
 
     @torch.no_grad()
     def add(self, images_BCHW: Tensor) -> None:
         """Add samples in the order they were numbered; one that is not finite makes every metric NaN."""
+        first, self._added = self._added, self._added + len(images_BCHW)
         features = self._evaluator.features(images_BCHW) if self._finite else None
         if features is None:
             self._finite = False
             return
         if self._final:
-            chosen = self._evaluator.compared - self.moments.count
+            chosen = self._evaluator.compared - first
             chosen = chosen[(chosen >= 0) & (chosen < len(images_BCHW))]
             self._compared.append(images_BCHW[chosen.to(images_BCHW.device)])
-            self._features.append(features[: max(0, MANIFOLD - self.moments.count)].cpu())
-        self.moments.add(features)
+            self._features.append(features[: max(0, MANIFOLD - first)].cpu())
+        for moments, count in self._parts.values():
+            moments.add(features[: max(0, count - first)])
 
     def metrics(self) -> dict[str, float]:
-        """Return the objective and, of a final tally, also KID, precision, recall and nearest training images.
+        """Return the rung's FID and, of a final tally, also KID, precision, recall and nearest training images.
 
-        Raises ValueError unless exactly eval.samples finite samples were added, for names carry the count.
+        Raises ValueError unless exactly `count` finite samples were added, for names carry the number.
         """
         recipe = self._evaluator.recipe
-        names = [recipe.objective]
+        names = list(self._parts)
         if self._final:
             names += [f"{name}_{recipe.count}" for name in ("kid", "precision", "recall")]
             names += ["nearest_train", "nearest_train_ratio"]
         if not self._finite:
             return dict.fromkeys(names, math.nan)
-        scores = [self._evaluator.fid(self.moments, recipe.samples)]
+        if self._added != self.count:
+            raise ValueError(f"{fid_name(self.count)} is of {self.count} samples, not {self._added}")
+        scores = [self._evaluator.fid(moments, count) for moments, count in self._parts.values()]
         return dict(zip(names, scores + self._final_scores() if self._final else scores, strict=True))
 
     def _final_scores(self) -> list[float]:

@@ -36,19 +36,19 @@ class LaneCost(NamedTuple):
     samples_s: float
     memory: int
 
-    def trial_seconds(self, recipe: Recipe, evaluations: int) -> float:
+    def trial_seconds(self, recipe: Recipe, evaluations: float) -> float:
         """Return the seconds of one trial, the lanes sharing them."""
         sampling = evaluations * self.samples_s * recipe.eval.samples / recipe.eval.batch
         return (recipe.train.steps * self.step_s + sampling) / self.lanes
 
 
 def measured_lanes(
-    recipe: Recipe, data: Dataset, device: torch.device, share: float = 1.0, evaluations: int = 1
+    recipe: Recipe, data: Dataset, device: torch.device, share: float = 1.0, evaluations: float = 1
 ) -> LaneCost:
     """Double the lanes while trials an hour grow by 5 % and memory lasts; return the best. Takes seconds a doubling.
 
-    `share` is the part of the device's memory that is ours, `evaluations` how often a trial is measured. Raises
-    torch.OutOfMemoryError where not even one lane fits.
+    `share` is the part of the device's memory that is ours, `evaluations` how often a trial draws all of eval.samples.
+    Raises torch.OutOfMemoryError where not even one lane fits.
     """
     split = Trained(data, device)
     memory = MOST * 2**40

@@ -130,6 +130,9 @@ class EvalRecipe(Frozen):
     """How samples are drawn and scored at every rung."""
 
     samples: int = Field(10_000, ge=2, le=MAX_SAMPLES, description="N of the proxy FID; figures carry it in their name")
+    rung_samples: int | None = Field(
+        None, ge=2, le=MAX_SAMPLES, description="N of the FID at rungs before the last; samples, if not given"
+    )
     full_samples: int | Literal["auto", "none"] = Field(
         "auto", description="samples of a finalist's full FID, above samples; auto: 50000 on a GPU, none on a CPU"
     )
@@ -150,9 +153,11 @@ class EvalRecipe(Frozen):
         return given
 
     @model_validator(mode="after")
-    def _full_is_more(self) -> Self:
+    def _counts_rise(self) -> Self:
         if isinstance(self.full_samples, int) and self.full_samples <= self.samples:
             raise ValueError(f"full_samples {self.full_samples} must be above samples {self.samples}")
+        if self.rung_samples is not None and self.rung_samples > self.samples:
+            raise ValueError(f"rung_samples {self.rung_samples} must not be above samples {self.samples}")
         return self
 
     @model_validator(mode="after")
@@ -172,6 +177,14 @@ class EvalRecipe(Frozen):
     def objective(self) -> str:
         """Name of the metric a study minimises, e.g. 'fid_10k'."""
         return fid_name(self.samples)
+
+    def samples_at(self, last: bool) -> int:
+        """Return the samples drawn at the last rung, or at one before it, which only decides who goes on."""
+        return self.samples if last or self.rung_samples is None else self.rung_samples
+
+    def objective_at(self, last: bool) -> str:
+        """Return the name of the FID that a rung is judged by, e.g. 'fid_2500' before the last and 'fid_10k' there."""
+        return fid_name(self.samples_at(last))
 
     @property
     def second_objective(self) -> str:
@@ -225,8 +238,11 @@ class Recipe(Frozen):
 
     @property
     def hash(self) -> str:
-        """Sixteen hex digits that name this recipe, whatever full metric its finalists get: no other figure knows."""
-        text = json.dumps(self.model_dump(exclude={"eval": {"full_samples"}}), sort_keys=True)
+        """Sixteen hex digits that name this recipe, whatever it draws for earlier rungs and for finalists' full metric.
+
+        No other figure depends on those two.
+        """
+        text = json.dumps(self.model_dump(exclude={"eval": {"full_samples", "rung_samples"}}), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

@@ -46,6 +46,7 @@ def guidance(record: StudyRecord) -> Guidance:
         question=study.question,
         tuning=study.tuning,
         objective=study.objective,
+        rung_objective=study.recipe.eval.objective_at(last=False),
         scope=scope(study),
         depth=depth,
         recipe_hash=study.recipe.hash,

@@ -60,7 +60,9 @@ def _full_metric(study: Study, fresh: StageTable) -> str | None:
     # The recipe alone does not tell: `auto` depends on the device. Whatever was measured carries its name.
     head = "fid_"
     names = [name for name in fresh.metrics if name.startswith(head) and name.removeprefix(head)[:1].isdigit()]
-    return next((name for name in names if name not in (study.objective, study.recipe.eval.second_objective)), None)
+    evaluation = study.recipe.eval
+    others = (study.objective, evaluation.second_objective, evaluation.objective_at(last=False))
+    return next((name for name in names if name not in others), None)
 
 
 def _geometric(logs: Matrix) -> float:
@@ -82,6 +84,19 @@ def pruning_audit(known: Evidence) -> PruningAudit:
     screen = known.stages.get("screen")
     if screen is None:
         return PruningAudit(gate=Gate(says="there is no screen"))
+    return _stopped(known, screen).model_copy(update=_rungs(known.study, screen))
+
+
+def _rungs(study: Study, screen: StageTable) -> dict[str, str | Ranking | None]:
+    name = study.recipe.eval.objective_at(last=False)
+    if name == study.objective or study.screen.pruner == "none":
+        return {}
+    few_CS, all_CS = screen.logs(name), screen.logs()
+    both = np.isfinite(few_CS) & np.isfinite(all_CS)
+    return {"rung": name, "ranking": _ranking(rank_agreement(few_CS[both].tolist(), all_CS[both].tolist()))}
+
+
+def _stopped(known: Evidence, screen: StageTable) -> PruningAudit:
     audited = [key for key in screen.keys if screen.audited(key)]
     pruned = [key for key in screen.keys if "pruned" in screen.states(key)]
     total = len({*audited, *pruned})

@@ -25,24 +25,25 @@ def highlights(known: Evidence, main: StageResult, lowest: CellResult | None) ->
     for ink, one in inks:
         if one is not None:
             picked.setdefault(one.key, (ink, one))
-    depth = known.study.recipe.model.depth
+    recipe = known.study.recipe
+    metric = recipe.eval.objective_at(last=False)
     return tuple(
         Highlight(
             ink=ink,
             key=key,
             label=one.cell.label,
-            curve=_curve(table, key) if table else (),
-            blocks=block_health(table, key, depth) if table else (),
+            curve=_curve(table, key, metric) if table else (),
+            blocks=block_health(table, key, recipe.model.depth) if table else (),
         )
         for key, (ink, one) in picked.items()
     )
 
 
-def _curve(table: StageTable, key: str) -> tuple[CurvePoint, ...]:
+def _curve(table: StageTable, key: str, metric: str) -> tuple[CurvePoint, ...]:
     row = table.row[key]
     # Survivors alone: a mean that loses its worst seeds at a rung would fall there by itself.
     done = table.complete_cs[row]
-    points = ((step, table.at(step, table.objective)[row]) for step in table.steps)
+    points = ((step, table.at(step, metric)[row]) for step in table.steps)
     kept = ((step, values[done] if done.any() else values) for step, values in points)
     seen = ((step, values[np.isfinite(values)]) for step, values in kept)
     return tuple(

@@ -30,6 +30,8 @@ from trainer.recipe import Frozen
 class Guidance(Frozen):
     """All that a guide says; `distances` are the baseline's median pairwise distances by block, in tau's units.
 
+    `rung_objective` is the objective of as many samples as rungs before the last draw; curves by step are of it.
+
     Its JSON schema is published by `sweeper schema --of guide`.
     """
 
@@ -37,6 +39,7 @@ class Guidance(Frozen):
     question: str
     tuning: str
     objective: str
+    rung_objective: str
     scope: str
     depth: int
     recipe_hash: str

@@ -14,6 +14,7 @@ from sweeper.guide.results import Cost, Item
 from sweeper.inference.levels import OBJECTIVE_ALPHA, SET_ALPHA, SIDE_ALPHA, UNIQUE_ALPHA
 from sweeper.records import FINAL_STATES, Facts, StudyRecord, TrialState
 from sweeper.study import Screen, Study
+from trainer.recipe import fid_name
 
 ORDER: tuple[TrialState, ...] = ("complete", "pruned", "diverged", "failed", "running", "waiting")
 PRUNERS = {
@@ -99,7 +100,10 @@ def _screen(screen: Screen) -> str:
 
 def _rungs(study: Study) -> str:
     steps = ", ".join(f"{max(1, round(part * study.recipe.train.steps)):,}" for part in study.screen.rungs)
-    return f"measured at step {steps}"
+    evaluation = study.recipe.eval
+    fewer = evaluation.samples_at(last=False)
+    before = f"; before the last by {metric_name(fid_name(fewer))}" if fewer < evaluation.samples else ""
+    return f"measured at step {steps}{before}"
 
 
 def _audit(screen: Screen) -> str:

@@ -125,12 +125,13 @@ def _curves(guide: Guidance) -> Painted | None:
         axes.fill_between(
             steps, [p.low for p in one.curve], [p.high for p in one.curve], color=INKS[one.ink], alpha=0.15
         )
-    axes.set(yscale="log", xlabel="step", ylabel=metric_name(guide.objective))
+    metric = metric_name(guide.rung_objective)
+    axes.set(yscale="log", xlabel="step", ylabel=metric)
     axes.set_xticks(sorted({point.step for one in drawn for point in one.curve})[:12])
     plain_log(axes.yaxis)
     axes.legend(frameon=False, fontsize=8)
     note = "line: mean; band: lowest to highest seed; picked by its mean on these very seeds, so not evidence"
-    return Painted(canvas, f"{metric_name(guide.objective)} by step", note)
+    return Painted(canvas, f"{metric} by step", note)
 
 
 def _health(guide: Guidance) -> Painted | None:

@@ -3,8 +3,9 @@
 PEER is a checkout of github.com/willisma/SiT; its `models.py`, `transport` and `update_ema` are used as they are, and
 need `timm` and `torchdiffeq` (`--site`: a folder they were installed into, if not into the environment). Its loop is
 followed step by step: draw, loss, `zero_grad`, backward, AdamW, EMA, `loss.item()`. To its advantage, batches are
-sliced from memory where it has a DataLoader. Both sides train the same sizes with Dispersive Loss on one block, the
-peer with `pdist`, as the authors' public code has it; ours has the exact GELU, the peer's its approximation by tanh.
+sliced from memory where it has a DataLoader, and at bf16 it runs under autocast. Both sides train the same sizes with
+Dispersive Loss on one block, the peer with `pdist`, as the authors' public code has it; ours has the exact GELU, the
+peer's its approximation by tanh.
 """
 
 from __future__ import annotations
@@ -48,6 +49,14 @@ SIZES = (
     Size(
         "mnist-compact, batch 32",
         {"data": {"name": "mnist5k"}, "model": {"preset": "mnist-compact"}, "train": {"batch": 32}},
+    ),
+    Size(
+        "mnist-compact, batch 32, bf16",
+        {
+            "data": {"name": "mnist5k"},
+            "model": {"preset": "mnist-compact"},
+            "train": {"batch": 32, "precision": "bf16"},
+        },
     ),
 )
 
@@ -98,12 +107,14 @@ class Peer:
         model.blocks[BLOCK].register_forward_hook(lambda *given: kept.append(given[2]))
         batches = _batches(data, batch)
         update, dispersed = self._update_ema, lam > 0
+        low = torch.autocast("cpu", torch.bfloat16, enabled=recipe.train.precision == "bf16")
 
         def step() -> None:
             x, y = next(batches)
-            loss = path.training_losses(model, x, {"y": y})["loss"].mean()
+            with low:
+                loss = path.training_losses(model, x, {"y": y})["loss"].mean()
             if dispersed:
-                loss = loss + lam * public_dispersive_loss(kept[-1], TAU)
+                loss = loss + lam * public_dispersive_loss(kept[-1].float(), TAU)
             kept.clear()
             optimiser.zero_grad()
             loss.backward()

@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+import optuna
 import pytest
 
 from sweeper import worker
@@ -105,6 +106,22 @@ def test_a_study_of_two_lane_cohorts_runs_to_its_end_with_real_training(tmp_path
         assert {"fid_40", "val_loss", "train_s"} <= trial.rungs[-1].metrics.keys()
     assert record.provenance.torch_fidelity_difference is not None
     assert list((tmp_path / "study" / "cohorts").iterdir()) == []
+
+
+def test_a_rung_is_judged_by_the_fid_it_draws_and_the_last_by_the_objective(tmp_path):
+    recipe = study().recipe.override({"eval.rung_samples": 20})
+    of = study(recipe=recipe.model_dump(exclude_none=True), screen={"seeds": [0], "pruner": "none"})
+    desk = open_desk(tmp_path, of)
+    while (cohort := desk.claim()) is not None:
+        worker.run(desk, begun(desk, cohort))
+    assert desk.progress().counts == {"complete": 3}
+    assert desk.close(interrupted=False, timeout=60)
+    store = optuna.load_study(study_name="tiny.screen", storage=f"sqlite:///{tmp_path}/optuna.db")
+    values = {trial.user_attrs["key"]: (trial.intermediate_values, trial.value) for trial in store.trials}
+    for trial in read_study(f"sqlite:///{tmp_path}/mlflow.db", "tiny").trials:
+        first, last = (rung.metrics for rung in trial.rungs)
+        assert "fid_40" not in first
+        assert values[trial.spec.key] == ({4: first["fid_20"], 8: last["fid_40"]}, last["fid_40"])
 
 
 def test_a_resumed_cohort_goes_on_from_its_checkpoint_with_the_same_figures(tmp_path):

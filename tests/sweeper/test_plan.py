@@ -12,6 +12,7 @@ from sweeper.plan import (
     cells,
     confirm_trials,
     estimate,
+    evaluations,
     lane_count,
     rung_steps,
     screen_trials,
@@ -194,6 +195,14 @@ def test_the_estimate_is_trials_in_waves_of_the_slots() -> None:
     planned = study(block=[0, 1], screen={"seeds": 3}, recipe={"train": {"steps": 100}})
     assert estimate(planned, 0.1, 5.0, slots=2) == pytest.approx(5 * (100 * 0.1 + 2 * 5))
     assert estimate(planned, 0.1, 5.0, slots=9) == pytest.approx(100 * 0.1 + 2 * 5)
+
+
+def test_rungs_that_draw_fewer_samples_are_cheaper_but_for_the_last_and_the_fresh_seeds() -> None:
+    parts = {"screen": {"seeds": 1, "rungs": [0.5, 0.75, 1]}, "confirm": {"top": 1, "seeds": 2}}
+    planned = study(block=[0], recipe={"train": {"steps": 100}, "eval": {"rung_samples": 2500}}, **parts)
+    assert evaluations(planned, planned.recipe) == pytest.approx(1.5)
+    assert evaluations(planned, planned.recipe, "confirm") == 1
+    assert estimate(planned, 0, 1, slots=1) == pytest.approx(2 * 1.5 + 4)
 
 
 def test_the_estimate_knows_that_a_short_control_is_cheap_and_that_confirming_costs() -> None:

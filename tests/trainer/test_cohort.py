@@ -215,6 +215,22 @@ def test_last_rung_adds_the_slow_metrics_and_a_grid(build):
     assert last.grid.shape == (40, 1, 8, 8)
 
 
+def test_earlier_rungs_may_draw_fewer_samples_and_change_no_other_figure(build, data, evaluator):
+    recipe = RECIPE.override({"eval.rung_samples": 60, "train.steps": 8, "train.warmup": 2})
+    fewer = Cohort(recipe, LANES[:2], data, CPU, Evaluator(recipe.eval, data, evaluator._cache, CPU))
+    usual = build(LANES[:2], RECIPE.override({"train.steps": 8, "train.warmup": 2}))
+    for cohort in (fewer, usual):
+        cohort.advance(4)
+    early, whole = fewer.measure()[1].metrics, usual.measure()[1].metrics
+    assert "fid_100" not in early
+    assert early.keys() - {"fid_60"} == whole.keys() - {"fid_100"}
+    for cohort in (fewer, usual):
+        cohort.advance(8)
+    last = fewer.measure()[1].metrics
+    assert last.pop("fid_60") > 0
+    assert last == usual.measure()[1].metrics
+
+
 def test_draw_repeats_the_samples_that_were_scored(build):
     cohort = build()
     cohort.advance(60)

@@ -96,6 +96,29 @@ def test_a_rung_gives_the_objective_and_the_last_rung_the_rest(digits: Dataset, 
     assert all(math.isfinite(value) for value in last.values())
 
 
+@pytest.mark.parametrize("batch", [600, 77])
+def test_an_earlier_rung_scores_the_first_samples_alone_and_the_last_one_both(
+    digits: Dataset, extractor_cache: Path, evaluator: Evaluator, batch: int
+) -> None:
+    images = drawn(digits, 0.2)
+    fewer = Evaluator(EvalRecipe(samples=600, rung_samples=250), digits, extractor_cache, CPU)
+    alone = Evaluator(EvalRecipe(samples=250), digits, extractor_cache, CPU)
+    early, last = score(fewer, images[:250], batch=batch), score(fewer, images, final=True, batch=batch)
+    assert early == {"fid_250": pytest.approx(score(alone, images[:250])["fid_250"], rel=1e-6)}
+    assert last["fid_250"] == pytest.approx(early["fid_250"], rel=1e-6)
+    del last["fid_250"]
+    assert last == score(evaluator, images, final=True, batch=batch)
+
+
+@pytest.mark.parametrize("count", [249, 251])
+def test_another_number_of_samples_than_the_name_says_is_refused(
+    digits: Dataset, extractor_cache: Path, count: int
+) -> None:
+    fewer = Evaluator(EvalRecipe(samples=600, rung_samples=250), digits, extractor_cache, CPU)
+    with pytest.raises(ValueError, match=f"fid_250 is of 250 samples, not {count}"):
+        score(fewer, drawn(digits, 0.2)[:count])
+
+
 def test_copies_of_training_images_have_a_better_fid_but_no_distance(digits: Dataset, evaluator: Evaluator) -> None:
     copies, noisy = drawn(digits, 0.0), drawn(digits, 0.3)
     copied, honest = score(evaluator, copies, final=True), score(evaluator, noisy, final=True)

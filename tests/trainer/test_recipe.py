@@ -126,7 +126,16 @@ def test_blocks_have_one_spelling():
     assert Dispersion(blocks=(3, 0, 2)).blocks == (0, 2, 3)
 
 
-def test_the_full_metric_of_finalists_does_not_rename_a_recipe() -> None:
+def test_rungs_before_the_last_are_named_by_what_they_draw() -> None:
+    fewer, same = EvalRecipe(rung_samples=2500), EvalRecipe()
+    assert [fewer.objective_at(last) for last in (False, True)] == ["fid_2500", "fid_10k"]
+    assert [same.objective_at(last) for last in (False, True)] == ["fid_10k", "fid_10k"]
+    assert EvalRecipe(rung_samples=10_000) != same
+    with pytest.raises(ValidationError, match="rung_samples 10001 must not be above samples 10000"):
+        EvalRecipe(rung_samples=10_001)
+
+
+def test_what_rungs_and_finalists_draw_does_not_rename_a_recipe() -> None:
     recipe = Recipe()
-    assert recipe.override({"eval.full_samples": 20_000}).hash == recipe.hash
+    assert recipe.override({"eval.full_samples": 20_000, "eval.rung_samples": 1000}).hash == recipe.hash
     assert recipe.override({"eval.samples": 5_000}).hash != recipe.hash
