@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from trainer.data import Dataset
-from trainer.evaluate import Evaluator, Tally
+from trainer.evaluate import Evaluator
+from trainer.fid import Moments
 from trainer.full import FullTally
 from trainer.loss import TrainingLoss
 from trainer.model import SiT
@@ -149,32 +150,30 @@ class Cohort:
     def _score(
         self, weights: Mapping[str, Tensor], diverged: Tensor, final: bool, count: int | None
     ) -> tuple[list[dict[str, float]], list[Tensor | None]]:
-        tallies = [self._evaluator.tally(final) for _ in self._living]
-        grids: list[list[Tensor]] = [[] for _ in self._living]
-        if not bool(diverged.all()):
-            seeds, recipe = [self.lanes[lane].seed for lane in self._living], self.recipe.eval
-            until = recipe.samples_at(final)
-            for start, images_KBCHW in samples(self._model, weights, recipe, seeds, until=until):
-                for row, (tally, images) in enumerate(zip(tallies, images_KBCHW, strict=True)):
-                    tally.add(images)
-                    if final and start < GRID_IMAGES:
-                        grids[row].append(images[: GRID_IMAGES - start].cpu())
-        scores = [{} if bad else tally.metrics() for tally, bad in zip(tallies, diverged, strict=True)]
+        tally = self._evaluator.tally(len(self._living), final)
+        if bool(diverged.all()):
+            return [{} for _ in self._living], [None] * len(self._living)
+        recipe, seeds = self.recipe.eval, [self.lanes[lane].seed for lane in self._living]
+        grids: list[Tensor] = []
+        for start, images_KBCHW in samples(self._model, weights, recipe, seeds, until=tally.count):
+            tally.add(images_KBCHW)
+            if final and start < GRID_IMAGES:
+                grids.append(images_KBCHW[:, : GRID_IMAGES - start].cpu())
+        scores = [{} if bad else score for score, bad in zip(tally.metrics(), diverged, strict=True)]
         if count is not None:
-            scores = self._with_full(scores, tallies, count)
-        return scores, [torch.cat(parts) if parts else None for parts in grids]
+            scores = self._with_full(scores, tally.moments, count)
+        return scores, list(torch.cat(grids, 1)) if final else [None] * len(self._living)
 
-    def _with_full(
-        self, scores: Sequence[dict[str, float]], proxies: Sequence[Tally], count: int
-    ) -> list[dict[str, float]]:
+    def _with_full(self, scores: Sequence[dict[str, float]], proxy: Moments, count: int) -> list[dict[str, float]]:
         recipe = self.recipe.eval
         rows = [row for row, score in enumerate(scores) if math.isfinite(score.get(recipe.objective, math.nan))]
-        tallies = {row: FullTally(self._evaluator, proxies[row].moments, count) for row in rows}
-        if rows:
-            weights = views(self._learnt.ema[rows], self._model.layout)
-            seeds = [self.lanes[self._living[row]].seed for row in rows]
-            # Begins anew at the proxy's end, within a batch if need be: the proxy's own samples stay bit for bit.
-            for _, images_KBCHW in samples(self._model, weights, recipe, seeds, first=recipe.samples, until=count):
-                for tally, images in zip(tallies.values(), images_KBCHW, strict=True):
-                    tally.add(images)
-        return [score | (tallies[row].metrics() if row in tallies else {}) for row, score in enumerate(scores)]
+        if not rows:
+            return list(scores)
+        tally = FullTally(self._evaluator, proxy.select(rows), count)
+        weights = views(self._learnt.ema[rows], self._model.layout)
+        seeds = [self.lanes[self._living[row]].seed for row in rows]
+        # Begins anew at the proxy's end, within a batch if need be: the proxy's own samples stay bit for bit.
+        for _, images_KBCHW in samples(self._model, weights, recipe, seeds, first=recipe.samples, until=count):
+            tally.add(images_KBCHW)
+        full = dict(zip(rows, tally.metrics(), strict=True))
+        return [score | full.get(row, {}) for row, score in enumerate(scores)]

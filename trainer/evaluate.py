@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
@@ -32,6 +33,13 @@ class References(NamedTuple):
 
     gaussian: Reference
     features: Tensor
+
+
+class Part(NamedTuple):
+    """The moments of a stretch of lanes' samples, and how many are wanted."""
+
+    moments: Moments
+    wanted: int
 
 
 class Evaluator:
@@ -75,11 +83,16 @@ class Evaluator:
         return References(Reference(made["mean"], made["covariance"]), made["features"])
 
     def _reference_tensors(self) -> dict[str, Tensor]:
-        features = self.extractor.many(self.data.reference_images).cpu()
-        moments = Moments(self.extractor.dim, features.device)
-        moments.add(features)
+        features = self.extractor(self.data.reference_images).cpu()
+        moments = self._moments(features[None])
         stride = math.ceil(len(features) / MANIFOLD)
-        return {"mean": moments.mean, "covariance": moments.covariance, "features": features[::stride].clone()}
+        mean, covariance = moments.mean[0], moments.covariance[0]
+        return {"mean": mean, "covariance": covariance, "features": features[::stride].clone()}
+
+    def _moments(self, features_KND: Tensor) -> Moments:
+        moments = Moments(len(features_KND), self.extractor.dim, features_KND.device)
+        moments.add(features_KND)
+        return moments
 
     @cached_property
     def compared(self) -> Tensor:
@@ -98,28 +111,38 @@ class Evaluator:
         images = images_NCHW.clamp(-1, 1) if self.data.pixels else images_NCHW
         return float(nearest_distances(images.to(self.device), self.data.train_images).median())
 
-    def features(self, images_BCHW: Tensor) -> Tensor | None:
-        """Return the features [B, D] of samples, or None where an image or a feature is not finite."""
-        if not bool(images_BCHW.isfinite().all()):
-            return None
-        features = self.extractor(images_BCHW)
-        return features if bool(features.isfinite().all()) else None
+    def features(self, images_KBCHW: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the features [K, B, D] of lanes' samples, and which lanes' [K] and their images are all finite.
 
-    def fid(self, moments: Moments, count: int) -> float:
-        """Return the FID of `count` samples; raises ValueError for moments of another number, for names carry it."""
-        if moments.count != count:
-            raise ValueError(f"{fid_name(count)} is of {count} samples, not {moments.count}")
-        return self.references.gaussian.frechet_distance(moments)
+        The others' features are 0. The host does not wait for it.
+        """
+        features = self.extractor(images_KBCHW.flatten(0, 1)).view(*images_KBCHW.shape[:2], self.extractor.dim)
+        finite_K = images_KBCHW.flatten(1).isfinite().all(1) & features.flatten(1).isfinite().all(1)
+        return features.where(finite_K[:, None, None], 0), finite_K
 
-    def tally(self, final: bool) -> Tally:
-        """Start scoring one model's samples; `final` adds what is measured at the last rung alone."""
-        return Tally(self, final)
+    def fids(self, parts: Mapping[str, Part], finite_K: Tensor) -> list[dict[str, float]]:
+        """Return each lane's FIDs by name, NaN for a lane that is not finite.
+
+        Raises ValueError for another number of samples than was wanted, for names carry it.
+        """
+        finite = finite_K.tolist()
+        rows = [row for row, good in enumerate(finite) if good]
+        found = [dict.fromkeys(parts, math.nan) for _ in finite]
+        for name, (moments, wanted) in parts.items():
+            if moments.count != wanted:
+                raise ValueError(f"{fid_name(wanted)} is of {wanted} samples, not {moments.count}")
+            distances = self.references.gaussian.frechet_distance(moments.select(rows))
+            for row, distance in zip(rows, distances, strict=True):
+                found[row][name] = distance
+        return found
+
+    def tally(self, lanes: int, final: bool) -> Tally:
+        """Start scoring the samples of some lanes; `final` adds what is measured at the last rung alone."""
+        return Tally(self, lanes, final)
 
     def check_against_torch_fidelity(self, images_NCHW: Tensor) -> float:
         """Return the relative difference between our FID of images and torch-fidelity's, from images on."""
-        moments = Moments(self.extractor.dim, self.device)
-        moments.add(self.extractor.many(images_NCHW))
-        ours = self.references.gaussian.frechet_distance(moments)
+        (ours,) = self.references.gaussian.frechet_distance(self._moments(self.extractor(images_NCHW)[None]))
         name = f"{self.extractor_name}-{self.extractor_sha256[:16]}"
         reference = self.data.reference_images.cpu()
         scores = reference_metrics(images_NCHW.cpu(), reference, name, self.extractor, ["fid"])
@@ -128,64 +151,63 @@ class Evaluator:
 
 
 class Tally:
-    """The score of one model's samples so far.
+    """The scores of K lanes' samples so far; nothing is waited for before they are asked for.
 
-    `count` samples are wanted. At the last rung earlier rungs' FID is taken of the first of them as well, so that it
-    can be compared over the steps, and with the objective.
+    `count` samples of each are wanted. At the last rung earlier rungs' FID is taken of the first of them as well, so
+    that it can be compared over the steps, and with the objective.
     """
 
-    def __init__(self, evaluator: Evaluator, final: bool) -> None:
+    def __init__(self, evaluator: Evaluator, lanes: int, final: bool) -> None:
         self._evaluator, self._final = evaluator, final
-        recipe = evaluator.recipe
+        recipe, dim, device = evaluator.recipe, evaluator.extractor.dim, evaluator.device
         self.count = recipe.samples_at(final)
         counts = {recipe.objective_at(last): recipe.samples_at(last) for last in (False, final)}
-        self._parts = {name: (Moments(evaluator.extractor.dim, evaluator.device), n) for name, n in counts.items()}
+        self._parts = {name: Part(Moments(lanes, dim, device), count) for name, count in counts.items()}
         self._features: list[Tensor] = []
         self._compared: list[Tensor] = []
-        self._added, self._finite = 0, True
+        self._added, self._finite_K = 0, torch.ones(lanes, dtype=torch.bool, device=device)
 
     @property
     def moments(self) -> Moments:
         """The moments of all samples' features."""
-        return self._parts[fid_name(self.count)][0]
+        return self._parts[fid_name(self.count)].moments
 
     @torch.no_grad()
-    def add(self, images_BCHW: Tensor) -> None:
-        """Add samples in the order they were numbered; one that is not finite makes every metric NaN."""
-        first, self._added = self._added, self._added + len(images_BCHW)
-        features = self._evaluator.features(images_BCHW) if self._finite else None
-        if features is None:
-            self._finite = False
-            return
+    def add(self, images_KBCHW: Tensor) -> None:
+        """Add samples in the order they were numbered; one that is not finite makes all its lane's metrics NaN."""
+        first, batch = self._added, images_KBCHW.shape[1]
+        features, finite_K = self._evaluator.features(images_KBCHW)
+        self._added, self._finite_K = first + batch, self._finite_K & finite_K
         if self._final:
             chosen = self._evaluator.compared - first
-            chosen = chosen[(chosen >= 0) & (chosen < len(images_BCHW))]
-            self._compared.append(images_BCHW[chosen.to(images_BCHW.device)])
-            self._features.append(features[: max(0, MANIFOLD - first)].cpu())
-        for moments, count in self._parts.values():
-            moments.add(features[: max(0, count - first)])
+            chosen = chosen[(chosen >= 0) & (chosen < batch)]
+            self._compared.append(images_KBCHW[:, chosen.to(images_KBCHW.device)])
+            self._features.append(features[:, : max(0, MANIFOLD - first)].cpu())
+        for moments, wanted in self._parts.values():
+            moments.add(features[:, : max(0, wanted - first)])
 
-    def metrics(self) -> dict[str, float]:
-        """Return the rung's FID and, of a final tally, also KID, precision, recall and nearest training images.
+    def metrics(self) -> list[dict[str, float]]:
+        """Return each lane's FID and, of a final tally, also KID, precision, recall and nearest training images.
 
-        Raises ValueError unless exactly `count` finite samples were added, for names carry the number.
+        Raises ValueError unless exactly `count` samples were added, for names carry the number.
         """
-        recipe = self._evaluator.recipe
-        names = list(self._parts)
-        if self._final:
-            names += [f"{name}_{recipe.count}" for name in ("kid", "precision", "recall")]
-            names += ["nearest_train", "nearest_train_ratio"]
-        if not self._finite:
-            return dict.fromkeys(names, math.nan)
         if self._added != self.count:
             raise ValueError(f"{fid_name(self.count)} is of {self.count} samples, not {self._added}")
-        scores = [self._evaluator.fid(moments, count) for moments, count in self._parts.values()]
-        return dict(zip(names, scores + self._final_scores() if self._final else scores, strict=True))
+        fids = self._evaluator.fids(self._parts, self._finite_K)
+        if not self._final:
+            return fids
+        features_KND, compared = torch.cat(self._features, 1), torch.cat(self._compared, 1)
+        counted = (f"{name}_{self._evaluator.recipe.count}" for name in ("kid", "precision", "recall"))
+        names = (*counted, "nearest_train", "nearest_train_ratio")
+        return [
+            fid | dict(zip(names, self._final_scores(features_ND, images) if good else [math.nan] * 5, strict=True))
+            for fid, features_ND, images, good in zip(fids, features_KND, compared, self._finite_K, strict=True)
+        ]
 
-    def _final_scores(self) -> list[float]:
-        evaluator, features = self._evaluator, torch.cat(self._features)
+    def _final_scores(self, features_ND: Tensor, compared: Tensor) -> list[float]:
+        evaluator = self._evaluator
         reference = evaluator.references.features
-        distance = evaluator.training_distance(torch.cat(self._compared))
+        distance = evaluator.training_distance(compared)
         held = evaluator.held_distance
         ratio = distance / held if held > 0 else math.nan
-        return [kid(features, reference), *precision_recall(features, reference), distance, ratio]
+        return [kid(features_ND, reference), *precision_recall(features_ND, reference), distance, ratio]

@@ -3,47 +3,45 @@
 from __future__ import annotations
 
 import copy
-import math
 
+import torch
 from torch import Tensor
 
-from trainer.evaluate import Evaluator
+from trainer.evaluate import Evaluator, Part
 from trainer.fid import Moments
 from trainer.recipe import fid_name
 
 
 class FullTally:
-    """The score of one model's samples as they go on past the proxy's; memory does not grow with their number.
+    """The scores of K lanes' samples as they go on past the proxy's; memory does not grow with their number.
 
     `proxy` are the moments of the samples so far, which are left as they are; `count` is the full metric's.
     """
 
     def __init__(self, evaluator: Evaluator, proxy: Moments, count: int) -> None:
         self._evaluator, self._count = evaluator, count
+        lanes = len(proxy.mean)
         self._all = copy.deepcopy(proxy)
-        self._second = Moments(evaluator.extractor.dim, evaluator.device)
-        self._finite = True
+        self._second = Moments(lanes, evaluator.extractor.dim, evaluator.device)
+        self._finite_K = torch.ones(lanes, dtype=torch.bool, device=evaluator.device)
 
-    def add(self, images_BCHW: Tensor) -> None:
-        """Add samples in the order they were numbered; one that is not finite makes both metrics NaN."""
-        features = self._evaluator.features(images_BCHW) if self._finite else None
-        if features is None:
-            self._finite = False
-            return
+    @torch.no_grad()
+    def add(self, images_KBCHW: Tensor) -> None:
+        """Add samples in the order they were numbered; one that is not finite makes both its lane's metrics NaN."""
+        features, finite_K = self._evaluator.features(images_KBCHW)
+        self._finite_K &= finite_K
         samples, done = self._evaluator.recipe.samples, self._all.count
-        self._second.add(features[max(0, samples - done) : max(0, 2 * samples - done)])
+        self._second.add(features[:, max(0, samples - done) : max(0, 2 * samples - done)])
         self._all.add(features)
 
-    def metrics(self) -> dict[str, float]:
-        """Return the full FID, e.g. 'fid_50k', and 'fid_10k_second': that of samples N to 2N - 1, where drawn.
+    def metrics(self) -> list[dict[str, float]]:
+        """Return each lane's full FID, e.g. 'fid_50k', and 'fid_10k_second': that of samples N to 2N - 1, where drawn.
 
         Their difference to the proxy's FID shows how it moves with the samples' number and with their seed. Raises
-        ValueError unless exactly the full metric's finite samples were added.
+        ValueError unless exactly the full metric's samples were added.
         """
         recipe = self._evaluator.recipe
-        parts = {fid_name(self._count): (self._all, self._count)}
+        parts = {fid_name(self._count): Part(self._all, self._count)}
         if self._count >= 2 * recipe.samples:
-            parts[recipe.second_objective] = (self._second, recipe.samples)
-        if not self._finite:
-            return dict.fromkeys(parts, math.nan)
-        return {name: self._evaluator.fid(moments, count) for name, (moments, count) in parts.items()}
+            parts[recipe.second_objective] = Part(self._second, recipe.samples)
+        return self._evaluator.fids(parts, self._finite_K)

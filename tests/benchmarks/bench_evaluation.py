@@ -61,18 +61,18 @@ def rung(repeat: int, cache: Path) -> list[Part]:
     cohort.advance(TRAINED)
     cohort.measure()  # extractor and reference are made once a data set
     samples = cohort.draw(0, recipe.eval.samples)
-    features = evaluator.extractor.many(samples)
+    features = evaluator.extractor(samples)
     reference = evaluator.references
 
     def fid() -> float:
-        moments = Moments(evaluator.extractor.dim, device)
-        moments.add(features)
-        return reference.gaussian.frechet_distance(moments)
+        moments = Moments(1, evaluator.extractor.dim, device)
+        moments.add(features[None])
+        return reference.gaussian.frechet_distance(moments)[0]
 
     parts = [
         Part(f"a rung: {recipe.eval.samples:,} samples to {recipe.eval.objective}", timed(cohort.measure, repeat)),
         Part("of it drawing samples", timed(lambda: cohort.draw(0, recipe.eval.samples), repeat)),
-        Part("features", timed(lambda: evaluator.extractor.many(samples), repeat)),
+        Part("features", timed(lambda: evaluator.extractor(samples), repeat)),
         Part("moments and FID", timed(fid, repeat)),
         Part("last rung only: KID", timed(lambda: kid(features, reference.features), 1)),
         Part("precision and recall", timed(lambda: precision_recall(features, reference.features), 1)),
@@ -98,17 +98,17 @@ def wide(repeat: int) -> Wide:
     def features(shift: float) -> Tensor:
         return torch.randn(MANY, WIDE, generator=random) @ mix + shift
 
-    drawn, real = Moments(WIDE, "cpu"), Moments(WIDE, "cpu")
-    drawn.add(features(0.02))
-    real.add(features(0.0))
-    reference = Reference(real.mean, real.covariance)
+    drawn, real = Moments(1, WIDE, "cpu"), Moments(1, WIDE, "cpu")
+    drawn.add(features(0.02)[None])
+    real.add(features(0.0)[None])
+    reference = Reference(real.mean[0], real.covariance[0])
     torch_fidelity()
     from torch_fidelity.metric_fid import fid_statistics_to_metric
 
     ours, theirs = [], []
     for _ in range(repeat):
         begun = time.process_time()
-        distance = reference.frechet_distance(drawn)
+        (distance,) = reference.frechet_distance(drawn)
         ours.append(time.process_time() - begun)
         begun = time.process_time()
         other = float(
@@ -119,7 +119,7 @@ def wide(repeat: int) -> Wide:
 
 
 def _statistics(moments: Moments) -> dict[str, npt.NDArray[np.float64]]:
-    return {"mu": moments.mean.numpy(), "sigma": moments.covariance.numpy()}
+    return {"mu": moments.mean[0].numpy(), "sigma": moments.covariance[0].numpy()}
 
 
 def tables(repeat: int) -> str:

@@ -57,21 +57,19 @@ def train(study: Study, spec: TrialSpec, counts: Sequence[int], cache: Path) -> 
     steps, found = rung_steps(study, recipe), []
     for step in steps:
         cohort.advance(step)
-        features = evaluator.features(cohort.draw(0, recipe.eval.samples))
+        features = evaluator.extractor(cohort.draw(0, recipe.eval.samples))
         sizes = [recipe.eval.samples] if step == steps[-1] else counts
         found.append({size: _fids(evaluator, features, size) for size in sizes})
     return Seen(spec, tuple(found))
 
 
-def _fids(evaluator: Evaluator, features: torch.Tensor | None, size: int) -> list[float]:
-    if features is None:
+def _fids(evaluator: Evaluator, features_ND: torch.Tensor, size: int) -> list[float]:
+    if not features_ND.isfinite().all():
         return [math.nan]
-    found = []
-    for part in features[: len(features) // size * size].split(size):
-        moments = Moments(evaluator.extractor.dim, "cpu")
-        moments.add(part)
-        found.append(evaluator.fid(moments, size))
-    return found
+    # Disjoint parts are scored as if they were lanes.
+    moments = Moments(len(features_ND) // size, evaluator.extractor.dim, "cpu")
+    moments.add(features_ND[: len(features_ND) // size * size].view(len(moments.mean), size, -1))
+    return evaluator.references.gaussian.frechet_distance(moments)
 
 
 def table(study: Study, seen: Sequence[Seen], counts: Sequence[int]) -> str:

@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from trainer import features
 from trainer.data import Dataset, load
 from trainer.evaluate import VERSION, Evaluator
 from trainer.fidelity import kid, precision_recall, torch_fidelity
@@ -20,10 +19,11 @@ CPU = torch.device("cpu")
 
 
 def score(evaluator: Evaluator, images: Tensor, final: bool = False, batch: int = 100) -> dict[str, float]:
-    tally = evaluator.tally(final)
+    tally = evaluator.tally(1, final)
     for part in images.split(batch):
-        tally.add(part)
-    return tally.metrics()
+        tally.add(part[None])
+    (metrics,) = tally.metrics()
+    return metrics
 
 
 def drawn(data: Dataset, noise: float, count: int = 600, seed: int = 0) -> Tensor:
@@ -163,15 +163,18 @@ def test_kid_and_precision_see_no_more_samples_than_the_reference_may_have(
     assert capped["fid_600"] == pytest.approx(whole["fid_600"])
 
 
-def test_samples_of_a_diverged_model_are_no_longer_looked_at(
-    digits: Dataset, evaluator: Evaluator, monkeypatch: pytest.MonkeyPatch
+def test_lanes_are_scored_together_as_they_are_alone_and_one_that_diverged_spares_the_others(
+    digits: Dataset, evaluator: Evaluator
 ) -> None:
-    tally, images = evaluator.tally(final=True), drawn(digits, 0.1)
-    tally.add(images[:100])
-    monkeypatch.setattr(features.Extractor, "__call__", None)
-    tally.add(images[100:200] * math.nan)
-    tally.add(images[200:300])
-    assert math.isnan(tally.metrics()["fid_600"])
+    lanes = torch.stack([drawn(digits, noise, seed=seed) for seed, noise in enumerate((0.1, 0.2, 0.4))])
+    lanes[1, 150, 0, 3, 3] = math.nan
+    tally = evaluator.tally(3, final=True)
+    for part in lanes.split(100, dim=1):
+        tally.add(part)
+    first, second, third = tally.metrics()
+    assert all(math.isnan(value) for value in second.values())
+    assert first == pytest.approx(score(evaluator, lanes[0], final=True), rel=1e-4)
+    assert third == pytest.approx(score(evaluator, lanes[2], final=True), rel=1e-4)
 
 
 def test_nearness_is_to_what_was_trained_on_and_fid_to_the_whole_split(
@@ -189,12 +192,9 @@ def test_nearness_is_to_what_was_trained_on_and_fid_to_the_whole_split(
 def test_a_diverged_models_metrics_are_nan_and_nothing_is_raised(
     digits: Dataset, evaluator: Evaluator, value: float
 ) -> None:
-    tally = evaluator.tally(final=True)
     images = drawn(digits, 0.1)
     images[150, 0, 3, 3] = value
-    for part in images[:300].split(100):
-        tally.add(part)
-    metrics = tally.metrics()
+    metrics = score(evaluator, images, final=True)
     assert len(metrics) == 6
     assert all(math.isnan(score) for score in metrics.values())
 
@@ -212,8 +212,7 @@ def test_the_reference_is_computed_once_and_kept_in_the_cache_by_its_hashes(
     assert file.name.startswith(f"reference-v{VERSION}-{digits.reference_hash[:16]}")
     assert evaluator.extractor_sha256[:16] in file.name
     again = Evaluator(EvalRecipe(samples=600), digits, extractor_cache, CPU)
-    assert again.extractor
-    monkeypatch.setattr(features.Extractor, "many", None)
+    monkeypatch.setattr(Evaluator, "_reference_tensors", None)
     assert score(again, drawn(digits, 0.1)) == expected
 
 

@@ -21,14 +21,19 @@ def features(count: int, dim: int, seed: int = 0, offset: float = 0.0) -> Tensor
 
 
 def moments(batch: Tensor) -> Moments:
-    made = Moments(batch.shape[1], batch.device)
-    made.add(batch)
+    made = Moments(1, batch.shape[1], batch.device)
+    made.add(batch[None])
     return made
 
 
 def distance(samples: Tensor, reference: Tensor) -> float:
     against = moments(reference)
-    return Reference(against.mean, against.covariance).frechet_distance(moments(samples))
+    return between(Reference(against.mean[0], against.covariance[0]), samples)
+
+
+def between(reference: Reference, samples: Tensor) -> float:
+    (found,) = reference.frechet_distance(moments(samples))
+    return found
 
 
 @settings(max_examples=25, deadline=None)
@@ -37,20 +42,22 @@ def test_moments_do_not_depend_on_how_the_stream_is_cut_or_how_far_from_zero_it_
     cuts: list[int], offset: float
 ) -> None:
     x = features(50, 6, offset=offset)
-    streamed = Moments(6, "cpu")
+    streamed = Moments(1, 6, "cpu")
     for part in torch.tensor_split(x, sorted(cuts)):
-        streamed.add(part)
+        streamed.add(part[None])
     assert streamed.count == 50
-    np.testing.assert_allclose(streamed.mean, x.numpy().mean(0), rtol=1e-12, atol=1e-12)
-    np.testing.assert_allclose(streamed.covariance, np.cov(x.numpy(), rowvar=False), atol=1e-9 if offset < 10 else 1e-7)
+    np.testing.assert_allclose(streamed.mean[0], x.numpy().mean(0), rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(
+        streamed.covariance[0], np.cov(x.numpy(), rowvar=False), atol=1e-9 if offset < 10 else 1e-7
+    )
 
 
 def test_float32_features_are_summed_in_float64() -> None:
     x = (features(5000, 3) + 1000).float()
-    streamed = Moments(3, "cpu")
+    streamed = Moments(1, 3, "cpu")
     for part in x.split(7):
-        streamed.add(part)
-    torch.testing.assert_close(streamed.covariance, x.double().T.cov(), rtol=1e-10, atol=1e-10)
+        streamed.add(part[None])
+    torch.testing.assert_close(streamed.covariance[0], x.double().T.cov(), rtol=1e-10, atol=1e-10)
 
 
 def test_the_distance_of_gaussians_with_equal_axes_has_its_closed_form() -> None:
@@ -60,7 +67,7 @@ def test_the_distance_of_gaussians_with_equal_axes_has_its_closed_form() -> None
     z = features(40, 3)
     z = (z - z.mean(0)) @ torch.linalg.inv(torch.linalg.cholesky(z.T.cov())).T
     expected = mean.square().sum() + (deviations - torch.tensor([2.0, 1.0, 0.5])).square().sum()
-    assert reference.frechet_distance(moments(z * deviations + mean)) == pytest.approx(float(expected), rel=1e-10)
+    assert between(reference, z * deviations + mean) == pytest.approx(float(expected), rel=1e-10)
 
 
 def test_the_distance_equals_scipys_matrix_square_root() -> None:
@@ -92,5 +99,17 @@ def test_the_distance_is_symmetric_and_zero_to_itself() -> None:
 def test_the_distance_is_never_negative_but_stays_nan_where_there_is_none() -> None:
     assert min(distance(x, x) for x in (features(60, 30, seed=seed, offset=5.0) for seed in range(20))) >= 0
     x = features(60, 4)
-    against = Reference(moments(x).mean * torch.nan, moments(x).covariance)
-    assert math.isnan(against.frechet_distance(moments(x)))
+    against = Reference(moments(x).mean[0] * torch.nan, moments(x).covariance[0])
+    assert math.isnan(between(against, x))
+
+
+def test_lanes_have_moments_and_distances_of_their_own() -> None:
+    lanes = torch.stack([features(90, 5, seed=seed, offset=seed) for seed in range(3)])
+    together = Moments(3, 5, "cpu")
+    for part in lanes.split(40, dim=1):
+        together.add(part)
+    reference = Reference(moments(features(80, 5, seed=9)).mean[0], moments(features(80, 5, seed=9)).covariance[0])
+    alone = [between(reference, lane) for lane in lanes]
+    assert reference.frechet_distance(together) == pytest.approx(alone, rel=1e-12)
+    assert reference.frechet_distance(together.select([2, 0])) == pytest.approx([alone[2], alone[0]], rel=1e-12)
+    assert reference.frechet_distance(together.select([])) == []

@@ -49,11 +49,11 @@ def features(cohort: Cohort, count: int) -> list[np.ndarray]:
     weights = views(cohort.state_dict()["ema"], cohort._model.layout)
     with torch.no_grad():
         parts = [images for _, images in samples(cohort._model, weights, recipe, [seed for _, seed in cohort.lanes])]
-    return [cohort._evaluator.extractor.many(images).double().numpy() for images in torch.cat(parts, dim=1)]
+    return [cohort._evaluator.extractor(images).double().numpy() for images in torch.cat(parts, dim=1)]
 
 
 def frechet(one: np.ndarray, evaluator: Evaluator) -> float:
-    other = evaluator.extractor.many(evaluator.data.reference_images).double().numpy()
+    other = evaluator.extractor(evaluator.data.reference_images).double().numpy()
     a, b = np.cov(one, rowvar=False), np.cov(other, rowvar=False)
     root = scipy.linalg.sqrtm(a @ b).real
     return float(np.square(one.mean(0) - other.mean(0)).sum() + np.trace(a) + np.trace(b) - 2 * np.trace(root))
@@ -118,15 +118,15 @@ def evaluator(build):
 
 
 def proxy(evaluator: Evaluator, count: int = 100):
-    tally = evaluator.tally(final=False)
-    tally.add(evaluator.data.held_images[:count])
+    tally = evaluator.tally(1, final=False)
+    tally.add(evaluator.data.held_images[None, :count])
     return tally
 
 
 def test_the_proxys_score_is_left_alone(evaluator):
     first = proxy(evaluator)
     before = first.metrics()
-    FullTally(evaluator, first.moments, 230).add(evaluator.data.held_images[100:230])
+    FullTally(evaluator, first.moments, 230).add(evaluator.data.held_images[None, 100:230])
     assert first.metrics() == before
 
 
@@ -136,19 +136,19 @@ def test_full_metrics_do_not_depend_on_how_samples_were_batched(evaluator, start
     for batch in (7, 150, 230):
         tally = FullTally(evaluator, proxy(evaluator, start).moments, 230)
         for part in images[start:].split(batch):
-            tally.add(part)
-        scores.append(tally.metrics())
+            tally.add(part[None])
+        scores += tally.metrics()
     assert scores[0] == pytest.approx(scores[1], rel=1e-4)
     assert scores[0] == pytest.approx(scores[2], rel=1e-4)
     second = proxy(evaluator, 0)
-    second.add(images[100:200])
-    assert scores[0]["fid_100_second"] == pytest.approx(second.metrics()["fid_100"], rel=1e-4)
+    second.add(images[None, 100:200])
+    assert scores[0]["fid_100_second"] == pytest.approx(second.metrics()[0]["fid_100"], rel=1e-4)
 
 
 @pytest.mark.parametrize("count", [199, 229, 231])
 def test_a_full_metric_is_not_given_for_another_count_than_its_name_says(evaluator, count):
     tally = FullTally(evaluator, proxy(evaluator).moments, 230)
-    tally.add(evaluator.data.held_images[100:count])
+    tally.add(evaluator.data.held_images[None, 100:count])
     with pytest.raises(ValueError, match=f"fid_230 is of 230 samples, not {count}"):
         tally.metrics()
 
@@ -159,11 +159,11 @@ def test_a_sample_past_the_proxys_that_is_not_finite_costs_the_full_metrics_alon
     tally, images = FullTally(evaluator, first.moments, 230), evaluator.data.held_images[100:230].clone()
     images[120, 0, 3, 3] = value
     for part in images.split(50):
-        tally.add(part)
-    metrics = tally.metrics()
+        tally.add(part[None])
+    (metrics,) = tally.metrics()
     assert list(metrics) == ["fid_230", "fid_100_second"]
     assert all(math.isnan(score) for score in metrics.values())
-    assert math.isfinite(first.metrics()["fid_100"])
+    assert math.isfinite(first.metrics()[0]["fid_100"])
 
 
 def test_what_is_kept_does_not_grow_with_the_samples(evaluator):
@@ -175,6 +175,6 @@ def test_what_is_kept_does_not_grow_with_the_samples(evaluator):
 
     before = held()
     for _ in range(5):
-        tally.add(evaluator.data.held_images)
+        tally.add(evaluator.data.held_images[None])
     assert held() == before
-    assert set(vars(tally)) == {"_evaluator", "_count", "_all", "_second", "_finite"}
+    assert set(vars(tally)) == {"_evaluator", "_count", "_all", "_second", "_finite_K"}
