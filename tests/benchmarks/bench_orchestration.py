@@ -10,12 +10,9 @@ import argparse
 import json
 import os
 import statistics
-import subprocess
-import sys
 import tempfile
-import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
@@ -25,7 +22,7 @@ import torch
 from sweeper.ledger.events import RungReached, TrialFinished, from_line
 from sweeper.study import Study
 from sweeper.study.file import to_yaml
-from tests.benchmarks.bench_study import proportional_memory
+from tests.benchmarks.watching import cpu_seconds, family, memory_bytes, run_study, title
 from trainer.data import load
 from trainer.evaluate import Evaluator
 
@@ -99,31 +96,16 @@ def measure(of: Study, root: Path) -> Measured:
     cache = workspace / "cache"
     cache.mkdir(parents=True)
     _ = Evaluator(of.recipe.eval, load(of.recipe.data), cache, torch.device("cpu")).references
-    command = [sys.executable, "-c", "from sweeper.cli import main; main()", "run", str(file), "--yes"]
-    command += ["--workspace", str(workspace), "--reports", str(root / "reports")]
     folder = workspace / "studies" / of.name
-    samples: list[Sample] = []
     # Ray gives workers nice 15, which on a machine that does anything else measures that.
     environment = {"RAY_worker_niceness": "0", **os.environ}
-    launched, begun = time.time(), time.perf_counter()
-    with subprocess.Popen(command, stdin=subprocess.DEVNULL, env=environment) as process:
-        stop = threading.Event()
-
-        def watch() -> None:
-            while not stop.wait(SAMPLE_EVERY_S):
-                samples.append(_look(process.pid, folder / "outbox.jsonl"))
-
-        watcher = threading.Thread(target=watch)
-        watcher.start()
-        code = process.wait()
-        wall = time.perf_counter() - begun
-        stop.set()
-        watcher.join()
-    if code:
-        raise SystemExit(f"the run ended with {code}")
+    outbox = folder / "outbox.jsonl"
+    seen = run_study(file, workspace, root / "reports", lambda pid: _look(pid, outbox), SAMPLE_EVERY_S, environment)
+    if seen.exit_code:
+        raise SystemExit(f"the run ended with {seen.exit_code}")
     first = float(json.loads((folder / "spent.json").read_text())["first_step_at"])
-    trials = _trials(folder / "outbox.jsonl")
-    return Measured(launched, first, max(trial.ended for trial in trials), wall, trials, samples)
+    trials = _trials(outbox)
+    return Measured(seen.launched, first, max(trial.ended for trial in trials), seen.wall_s, trials, seen.looks)
 
 
 def _trials(outbox: Path) -> list[Trial]:
@@ -144,16 +126,13 @@ def _trials(outbox: Path) -> list[Trial]:
 def _look(root: int, outbox: Path) -> Sample:
     cpu: dict[str, float] = {}
     memory: dict[str, int] = {}
-    for pid, title in _family(root):
-        kind = next((name for name, part in TITLES.items() if part in title), None)
-        try:
-            fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-        except OSError:
-            continue
+    for pid in family(root):
+        shown = title(pid)
+        kind = next((name for name, part in TITLES.items() if part in shown), None)
         if kind:
-            cpu[kind] = cpu.get(kind, 0.0) + (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+            cpu[kind] = cpu.get(kind, 0.0) + cpu_seconds(pid)
             if kind in ("driver", "desk"):
-                memory[kind] = proportional_memory(pid)
+                memory[kind] = memory_bytes(pid)
     return Sample(time.time(), cpu, memory, _undelivered(outbox))
 
 
@@ -161,22 +140,6 @@ def _undelivered(outbox: Path) -> int:
     mark = outbox.with_name(outbox.name + ".mark")
     done = int(mark.read_text()) if mark.exists() else 0
     return max(0, outbox.stat().st_size - done) if outbox.exists() else 0
-
-
-def _family(root: int) -> Iterator[tuple[int, str]]:
-    """Yield (pid, title) of a process and all its descendants."""
-    parents, titles = {}, {}
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                parents[int(entry.name)] = int(entry.joinpath("stat").read_text().rsplit(")", 1)[1].split()[1])
-                titles[int(entry.name)] = entry.joinpath("cmdline").read_bytes().replace(b"\0", b" ").decode()
-            except (OSError, IndexError):
-                continue
-    family = [root]
-    for pid in family:
-        yield pid, titles.get(pid, "")
-        family += [child for child, parent in parents.items() if parent == pid]
 
 
 def idle_seconds(trials: Sequence[Trial]) -> list[float]:

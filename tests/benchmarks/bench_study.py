@@ -10,19 +10,15 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import re
 import statistics
-import subprocess
-import sys
 import tempfile
-import threading
-import time
 from pathlib import Path
 from typing import NamedTuple
 
 from sweeper.ledger import read_study
 from sweeper.records import StudyRecord
 from sweeper.study.file import read_study as read_study_file
+from tests.benchmarks.watching import family, memory_bytes, run_study
 
 SAMPLE_EVERY_S = 0.5
 
@@ -37,56 +33,14 @@ class Measured(NamedTuple):
     record: StudyRecord
 
 
-def tree_memory(root: int) -> int:
-    """Return the proportional set size in bytes of a process and all that descend from it."""
-    parents = {}
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                parents[int(entry.name)] = int(entry.joinpath("stat").read_text().rsplit(")", 1)[1].split()[1])
-            except (OSError, IndexError):
-                continue
-    family, grown = {root}, True
-    while grown:
-        children = {pid for pid, parent in parents.items() if parent in family} - family
-        grown = bool(children)
-        family |= children
-    return sum(proportional_memory(pid) for pid in family)
-
-
-def proportional_memory(pid: int) -> int:
-    """Return the proportional set size in bytes of a process, 0 for one that is gone."""
-    try:
-        found = re.search(r"^Pss:\s+(\d+) kB", Path(f"/proc/{pid}/smaps_rollup").read_text(), re.MULTILINE)
-    except OSError:
-        return 0
-    return int(found[1]) * 1024 if found else 0
-
-
 def measure(study: Path, workspace: Path, reports: Path) -> Measured:
     """Run `sweeper run` on a study in `workspace` and watch it; the guide goes to `reports`."""
     name = read_study_file(study).name
-    command = [sys.executable, "-c", "from sweeper.cli import main; main()", "run", str(study), "--yes"]
-    command += ["--workspace", str(workspace), "--reports", str(reports)]
-    peaks: list[int] = []
-    launched, begun = time.time(), time.perf_counter()
-    with subprocess.Popen(command, stdin=subprocess.DEVNULL) as process:
-        stop = threading.Event()
-
-        def watch() -> None:
-            while not stop.wait(SAMPLE_EVERY_S):
-                peaks.append(tree_memory(process.pid))
-
-        watcher = threading.Thread(target=watch)
-        watcher.start()
-        code = process.wait()
-        wall = time.perf_counter() - begun
-        stop.set()
-        watcher.join()
+    seen = run_study(study, workspace, reports, lambda pid: sum(map(memory_bytes, family(pid))), SAMPLE_EVERY_S)
     record = read_study(f"sqlite:///{workspace / 'mlflow.db'}", name)
     spent = json.loads((workspace / "studies" / name / "spent.json").read_text())
-    first = spent["first_step_at"] - launched
-    return Measured(wall, first, max(peaks) / 2**30, code, record)
+    first = spent["first_step_at"] - seen.launched
+    return Measured(seen.wall_s, first, max(seen.looks) / 2**30, seen.exit_code, record)
 
 
 def table(study: Path, runs: list[Measured]) -> str:
