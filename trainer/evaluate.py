@@ -151,7 +151,7 @@ class Evaluator:
 
 
 class Tally:
-    """The scores of K lanes' samples so far; nothing is waited for before they are asked for.
+    """The scores of K lanes' samples so far; before the last rung nothing is waited for until they are asked for.
 
     `count` samples of each are wanted. At the last rung earlier rungs' FID is taken of the first of them as well, so
     that it can be compared over the steps, and with the objective.
