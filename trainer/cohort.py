@@ -150,9 +150,10 @@ class Cohort:
     def _score(
         self, weights: Mapping[str, Tensor], diverged: Tensor, final: bool, count: int | None
     ) -> tuple[list[dict[str, float]], list[Tensor | None]]:
-        tally = self._evaluator.tally(len(self._living), final)
+        nothing: list[Tensor | None] = [None] * len(self._living)
         if bool(diverged.all()):
-            return [{} for _ in self._living], [None] * len(self._living)
+            return [{} for _ in self._living], nothing
+        tally = self._evaluator.tally(len(self._living), final)
         recipe, seeds = self.recipe.eval, [self.lanes[lane].seed for lane in self._living]
         grids: list[Tensor] = []
         for start, images_KBCHW in samples(self._model, weights, recipe, seeds, until=tally.count):
@@ -162,7 +163,7 @@ class Cohort:
         scores = [{} if bad else score for score, bad in zip(tally.metrics(), diverged, strict=True)]
         if count is not None:
             scores = self._with_full(scores, tally.moments, count)
-        return scores, list(torch.cat(grids, 1)) if final else [None] * len(self._living)
+        return scores, list(torch.cat(grids, 1)) if final else nothing
 
     def _with_full(self, scores: Sequence[dict[str, float]], proxy: Moments, count: int) -> list[dict[str, float]]:
         recipe = self.recipe.eval

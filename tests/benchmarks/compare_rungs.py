@@ -94,14 +94,13 @@ def table(study: Study, seen: Sequence[Seen], counts: Sequence[int]) -> str:
         ratio = statistics.median(few / every for few, every in pairs)
         rho = spearmanr(*zip(*pairs, strict=True)).statistic
         decided, usual = stopped[count], stopped[whole]
-        at = {cell: min(block for other, block in decided if other == cell) for cell, _ in decided}
-        differ = sum(at.get(cell) != block for cell, block in usual) + len(at.keys() - dict(usual).keys())
+        differ = sum(decided.get(cell) != usual.get(cell) for cell in decided.keys() | usual.keys())
         lines.append(f"| {count:,} | {ratio:.2f} | {spread} | {rho:.3f} | {len(decided)} | {differ} |")
     return "\n".join(lines) + "\n"
 
 
-def stops(study: Study, seen: Sequence[Seen], count: int) -> list[tuple[str, int]]:
-    """Return whom the race stops and after how many seed blocks, when earlier rungs draw `count` samples.
+def stops(study: Study, seen: Sequence[Seen], count: int) -> dict[str, int]:
+    """Return whom the race stops, and after how many seed blocks, when earlier rungs draw `count` samples.
 
     A block's earlier rungs are heard before its ends, and who is stopped there trains no further.
     """
@@ -113,7 +112,7 @@ def stops(study: Study, seen: Sequence[Seen], count: int) -> list[tuple[str, int
                 if one.spec.seed == seed and cell.role != "control" and cell.key not in out:
                     panel.hear(Point(cell.key, seed, rung), one.first(rung, count))
             out |= dict.fromkeys(panel.hopeless() - out.keys(), block)
-    return sorted(out.items())
+    return out
 
 
 def main() -> None:

@@ -8,10 +8,13 @@ from pathlib import Path
 import pytest
 from scipy.stats import spearmanr
 
+from sweeper.audit import _tables
+from sweeper.forecast import Forecast, describe
 from sweeper.guide.assemble import guidance
 from sweeper.records import Rung, StudyRecord, TrialRecord
 from sweeper.render.markdown import render_markdown
 from sweeper.render.plots import draw
+from sweeper.render.table import to_markdown
 from tests.sweeper.study_records import grid_cells, harmful, make_record, make_study, simulate, typical
 
 FEWER = {"eval": {"rung_samples": 2500, "full_samples": 20_000}}
@@ -60,9 +63,17 @@ def test_the_pruning_audit_ranks_the_ends_of_the_screen_by_both(record: StudyRec
     assert found.n == len(ends)
     pairs = zip(*((one["fid_2500"], one["fid_10k"]) for one in ends), strict=True)
     assert found.rho == pytest.approx(spearmanr(*pairs).statistic)
+    table = to_markdown(_tables("pruning", guide)[0])
+    assert f"FID-2500 against FID-10K at the end, Spearman's rho | {found.rho:+.2f} [" in table
     text = render_markdown(guide, {})
     assert "Spearman's rho of FID-2500 and FID-10K at the end of the screen's trials" in text
     assert "before the last by FID-2500" in text
+
+
+def test_a_forecast_says_that_earlier_evaluations_are_cheaper() -> None:
+    made = Forecast("block_temp", 25, 3, 75, 20, 1, 75, 2, 0.01, 8.0, 600.0)
+    assert "an evaluation 8 s, before the last step 25 % of that" in describe(make_study(recipe=FEWER), made)
+    assert "an evaluation 8 s\n" in describe(make_study(), made)
 
 
 def test_the_full_metric_is_not_taken_for_the_rungs(record: StudyRecord) -> None:
