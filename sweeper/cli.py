@@ -122,6 +122,10 @@ def check(file: File, set_: Set = None) -> None:
 def plan(file: File, set_: Set = None, as_json: AsJson = False) -> None:
     """Say what a study will run, and how long it will take on this machine, from a short calibration."""
     study = _study(file, set_)
+    from sweeper.plan import announce
+
+    if not as_json:
+        typer.echo(announce(study))  # before torch is imported, which takes longer than all of this
     from sweeper.forecast import describe, forecast
 
     made = forecast(study)
@@ -307,11 +311,9 @@ def _workspace(root: Path, tracking: str | None, store: str | None) -> Workspace
 
 
 def _ask(study: Study) -> None:
-    from sweeper.plan import size
+    from sweeper.plan import announce
 
-    planned = size(study)
-    again = f", then {planned.confirm_trials} to confirm" if planned.confirm_trials else ""
-    _say(f"{study.name}: {planned.cells} cells on {planned.seeds} seeds, {planned.trials} trials{again}")
+    _say(announce(study))
     if not typer.confirm("Start?", default=True, err=True):
         raise typer.Exit(0)
 

@@ -64,17 +64,14 @@ def _cheaper(study: Study) -> str:
 
 
 def describe(study: Study, made: Forecast) -> str:
-    """Say a forecast in a few lines."""
+    """Say what a forecast measured, and how long it makes the study; what is run, `plan.announce` says."""
     steps = ", ".join(map(str, rung_steps(study, study.recipe)))
     lanes = "1 trial" if made.lanes == 1 else f"{made.lanes} trials"
-    lines = [
-        f"{made.study}: {made.cells} cells on {made.seeds} seeds = {made.trials} trials in {made.cohorts} cohorts"
-        f" of {lanes}, {made.slots} at once",
-        f"measured at steps {steps}; a step takes {1000 * made.seconds_per_step:.3g} ms,"
-        f" an evaluation {made.seconds_per_evaluation:.3g} s{_cheaper(study)}",
-        f"at most {duration(made.seconds)} (less what the pruner saves)",
-    ]
-    if made.confirm_trials:
-        most = "at most " if study.confirm and study.confirm.seeds == "auto" else ""
-        lines.insert(1, f"then {most}{made.confirm_trials} trials on fresh seeds to confirm")
-    return "\n".join(lines)
+    return "\n".join(
+        [
+            f"measured at steps {steps}; a step takes {1000 * made.seconds_per_step:.3g} ms,"
+            f" an evaluation {made.seconds_per_evaluation:.3g} s{_cheaper(study)}",
+            f"at most {duration(made.seconds)} (less what the pruner saves), in {made.cohorts} cohorts of {lanes},"
+            f" {made.slots} at once",
+        ]
+    )

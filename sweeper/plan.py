@@ -217,6 +217,16 @@ def size(study: Study, lanes: int | None = None) -> PlanSize:
     )
 
 
+def announce(study: Study) -> str:
+    """Say in a line or two what a study will run."""
+    planned = size(study)
+    lines = [f"{study.name}: {planned.cells} cells on {planned.seeds} seeds = {planned.trials} trials"]
+    if planned.confirm_trials:
+        most = "at most " if study.confirm and study.confirm.seeds == "auto" else ""
+        lines.append(f"then {most}{planned.confirm_trials} trials on fresh seeds to confirm")
+    return "\n".join(lines)
+
+
 def estimate(
     study: Study,
     seconds_per_step: float,

@@ -108,7 +108,13 @@ def test_plan_calibrates_and_says_how_long_it_takes(run):
     assert (planned["cells"], planned["seeds"], planned["trials"]) == (3, 2, 6)
     assert planned["seconds_per_step"] > 0
     assert planned["seconds"] > 6 * 30 * planned["seconds_per_step"] / planned["slots"]
-    assert "6 trials" in run("plan", STUDY).out
+    assert "3 cells on 2 seeds = 6 trials" in run("plan", STUDY).out
+
+
+def test_plan_says_what_a_study_runs_before_it_measures(run):
+    ran = run("plan", STUDY, "--set", "recipe.data.name=npz", "--set", "recipe.data.path=gone.npz")
+    assert ran.code == 4
+    assert "= 6 trials" in ran.out
 
 
 def test_data_that_does_not_fit_is_refused_before_anything_starts(run, tmp_path):
