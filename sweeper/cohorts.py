@@ -6,34 +6,44 @@ import hashlib
 import json
 import shutil
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import Self
 
 from sweeper.records import Stage, TrialSpec
+from trainer.recipe import Frozen
 
 LANES = "lanes.json"
 
 
-class StoredCohort(NamedTuple):
-    """A cohort that was handed out: its name and the trials it was made of."""
+class StoredCohort(Frozen):
+    """A cohort that was handed out, and where its lanes begin: at `step`, each from the checkpoint of its source.
+
+    `sources` name a cohort for every lane, and are empty where all begin at step 0. `parked` is the step at which the
+    lanes still living then were parked.
+    """
 
     name: str
     trials: tuple[TrialSpec, ...]
+    step: int = 0
+    sources: tuple[str, ...] = ()
+    parked: int | None = None
 
+    @classmethod
+    def of(cls, trials: Sequence[TrialSpec], step: int = 0, sources: Sequence[str] = ()) -> Self:
+        """Name a cohort by its trials and its step: parked again further on, the same trials are another cohort."""
+        does = "\n".join([*(trial.key for trial in trials), *([str(step)] if step else [])])
+        name = hashlib.sha256(does.encode()).hexdigest()[:16]
+        return cls(name=name, trials=tuple(trials), step=step, sources=tuple(sources))
 
-@dataclass
-class Running:
-    """A cohort in work: its trials, the keys still wanted, and the attempt that may report."""
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """Its trials' keys, lane by lane."""
+        return tuple(trial.key for trial in self.trials)
 
-    name: str
-    trials: tuple[TrialSpec, ...]
-    living: set[str]
-    attempt: int = 0
-    specs: dict[str, TrialSpec] = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.specs = {trial.key: trial for trial in self.trials}
+    @property
+    def origins(self) -> dict[str, str]:
+        """The source of every trial by its key, in their order; empty where all begin at step 0."""
+        return dict(zip(self.keys, self.sources, strict=False))
 
 
 class CohortFolder:
@@ -46,15 +56,24 @@ class CohortFolder:
         """Where a cohort's checkpoint lies."""
         return self._root / name / "checkpoint.safetensors"
 
-    def store(self, trials: Sequence[TrialSpec]) -> StoredCohort:
-        """Remember that these trials train together."""
-        name = hashlib.sha256("\n".join(trial.key for trial in trials).encode()).hexdigest()[:16]
-        folder = self._root / name
+    def store(self, cohort: StoredCohort) -> StoredCohort:
+        """Remember which trials train together, or what became of them; the file is the old or the new one, whole."""
+        folder = self._root / cohort.name
         folder.mkdir(parents=True, exist_ok=True)
         part = folder / f"{LANES}.part"
-        part.write_text(json.dumps([trial.model_dump(mode="json") for trial in trials]))
+        part.write_text(cohort.model_dump_json())
         part.replace(folder / LANES)
-        return StoredCohort(name, tuple(trials))
+        return cohort
+
+    def read(self, name: str) -> StoredCohort | None:
+        """Return a stored cohort; None if its lanes cannot be read."""
+        try:
+            content = json.loads((self._root / name / LANES).read_text())
+            if isinstance(content, list):  # of trials, as it was until cohorts could part
+                content = {"name": name, "trials": content}
+            return StoredCohort.model_validate(content)
+        except (OSError, ValueError):
+            return None
 
     def unfinished(self, running: Collection[str], stage: Stage) -> list[StoredCohort]:
         """Return a stage's stored cohorts with a trial among `running` (keys); its other folders are removed.
@@ -63,20 +82,13 @@ class CohortFolder:
         """
         found = []
         for folder in sorted(self._root.glob("*/")):
-            trials = _lanes(folder / LANES)
-            if any(trial.key in running for trial in trials):
-                found.append(StoredCohort(folder.name, trials))
-            elif all(trial.stage == stage for trial in trials):
+            cohort = self.read(folder.name)
+            if cohort and any(key in running for key in cohort.keys):
+                found.append(cohort)
+            elif cohort is None or all(trial.stage == stage for trial in cohort.trials):
                 self.remove(folder.name)
         return found
 
     def remove(self, name: str) -> None:
         """Forget a finished cohort and its checkpoint."""
         shutil.rmtree(self._root / name, ignore_errors=True)
-
-
-def _lanes(path: Path) -> tuple[TrialSpec, ...]:
-    try:
-        return tuple(TrialSpec.model_validate(each) for each in json.loads(path.read_text()))
-    except (OSError, ValueError):
-        return ()

@@ -6,16 +6,18 @@ from collections import Counter, deque
 from collections.abc import Sequence
 
 from sweeper.chosen import Chosen
-from sweeper.cohorts import CohortFolder, Running, StoredCohort
-from sweeper.errors import StaleAttemptError, StudyError
+from sweeper.errors import StudyError
+from sweeper.fleet import Fleet, Running
 from sweeper.ledger import Ledger
 from sweeper.places import Places
 from sweeper.plan import confirm_trials, lane_count, rung_steps, screen_trials
-from sweeper.records import Assignment, Facts, LaneReport, Progress, Provenance, Stage, TrialState
+from sweeper.records import Assignment, Facts, LaneReport, Progress, Provenance, Stage, TrialSpec, TrialState
 from sweeper.search import Search
 from sweeper.slots import Slots
 from sweeper.spent import Spent
 from sweeper.study import Study
+
+STOPPED = "stopped: clearly behind"
 
 
 class Desk:
@@ -28,13 +30,10 @@ class Desk:
         self._study, self._stages, self._places = study, deque(stages), places
         self._stage: Stage = stages[0]
         self._spent = Spent(places.folder, provenance)
-        self._cohorts = CohortFolder(places.folder / "cohorts")
-        self._running: dict[str, Running] = {}
-        self._left: deque[StoredCohort] = deque()
+        lanes = lanes or lane_count(study, "cuda" if study.resources.gpus else "cpu")
+        self._fleet = Fleet(places.folder / "cohorts", study.recipe, lanes)
         self._slots = Slots()
         self._searches: dict[Stage, Search] = {}
-        self._lanes = lanes or lane_count(study, "cuda" if study.resources.gpus else "cpu")
-        self._fid_checked_by: str | None = None
         self._halted = ""
         self._fresh_seeds: tuple[int, ...] = ()
 
@@ -80,59 +79,53 @@ class Desk:
 
     def claim(self) -> str | None:
         """Return the name of the next cohort to train, or None if none can be given now (see `done`)."""
-        while not self._left and not self._halted:
-            trials = self._search.claim(self._lanes)
-            if trials:
-                self._left.append(self._cohorts.store(trials))
-            elif self._search.done() and not self._running and len(self._stages) > 1:
-                self._stages.popleft()
-                self._open_stage()
-                self._record_opening()
-            else:
+        while not self._halted:
+            running = self._fleet.claim(self._search)
+            if running:
+                for key in sorted(running.living):
+                    self._ledger.trial_started(running.specs[key], attempt=1)
+                return running.name
+            if self._fleet.in_work or not self._search.done() or len(self._stages) == 1:
                 return None
-        if self._halted:
-            return None
-        cohort = self._left.popleft()
-        living = {trial.key for trial in cohort.trials if self._search.is_running(trial.key)}
-        self._running[cohort.name] = running = Running(cohort.name, cohort.trials, living)
-        for key in sorted(living):
-            self._ledger.trial_started(running.specs[key], attempt=1)
-        return cohort.name
+            self._stages.popleft()
+            self._open_stage()
+            self._record_opening()
+        return None
 
     def done(self) -> bool:
         """Whether there is nothing left to hand out: every trial of every stage is decided, or the study halted."""
         if self._halted:
             return True
-        return not self._left and not self._running and len(self._stages) == 1 and self._search.done()
+        return not self._fleet.in_work and len(self._stages) == 1 and self._search.done()
 
     def begin(self, cohort: str) -> Assignment | None:
-        """Start an attempt at a cohort, after which earlier ones may no longer report; None if it is finished."""
-        running = self._running.get(cohort)
+        """Start an attempt at a cohort, after which earlier ones may no longer report; None if it is in no work."""
+        running = self._fleet.find(cohort)
         if running is None:
             return None
         running.attempt += 1
-        recipe = running.trials[0].cell.recipe(self._study.recipe)
-        resources = self._study.resources
+        trials, resources = running.cohort.trials, self._study.resources
         return Assignment(
             cohort=cohort,
             attempt=running.attempt,
-            recipe=recipe,
-            trials=running.trials,
+            recipe=running.recipe,
+            trials=trials,
             living=frozenset(running.living),
-            rungs=rung_steps(self._study, recipe, running.trials[0].stage),
-            checkpoint=str(self._cohorts.checkpoint(cohort)),
+            rungs=tuple(step for step in self._rungs(running) if step > running.cohort.step),
+            checkpoint=str(self._fleet.checkpoint(cohort)),
+            sources=self._fleet.sources(running),
             checkpoint_seconds=resources.checkpoint_seconds,
             cache=str(self._places.cache),
             base=str(self._places.base),
             cpus=resources.cpus,
             gpu=resources.gpus > 0,
-            check_fid=self._takes_fid_check(cohort, running),
-            full=running.trials[0].stage == "confirm",
+            check_fid=any(trial.cell.role == "baseline" for trial in trials) and self._spent.asks_for_fid(cohort),
+            full=running.stage == "confirm",
         )
 
     def started(self, cohort: str, attempt: int) -> None:
         """Record that an attempt's training begins."""
-        running = self._current(cohort, attempt)
+        running = self._fleet.current(cohort, attempt)
         self._spent.training_began()
         self._ledger.deliver()
         for key in sorted(running.living) if attempt > 1 else ():  # the first was recorded when it was claimed
@@ -141,29 +134,30 @@ class Desk:
     def report(
         self, cohort: str, attempt: int, reports: Sequence[LaneReport], facts: Facts, last: bool
     ) -> frozenset[str]:
-        """Record a rung of all living lanes, then judge them together; return the keys that go on.
+        """Record a rung of all living lanes, then judge them together; return the keys this worker goes on with.
 
-        Idempotent: a rung reported again changes nothing. The ledger is told before the search decides, so that a
-        crash in between repeats the report instead of losing it.
+        None go on either where the cohort parts, to train further in the company of other lanes; its state, which
+        the worker has saved by now, is where those begin. Idempotent: a rung reported again changes nothing. The
+        ledger is told before the search decides, so that a crash in between repeats the report instead of losing it.
         """
-        running = self._current(cohort, attempt)
+        running = self._fleet.current(cohort, attempt)
+        self._fleet.saved(running)
         for report in reports:
-            spec = running.specs[report.key]
-            self._ledger.rung(spec, report.rung, facts)
-            if report.grid_png is not None:
-                self._ledger.grid(spec, report.grid_png, report.rung.step)
-            self._spent.fid_checked(report.rung.metrics.get("torch_fidelity_difference"))
-            if not report.diverged:
-                self._search_report(running, report)
+            self._record(running, report, facts)
         for report in reports:
             if report.diverged:
-                self._finish(running, report.key, "diverged", "loss or weights not finite")
+                self._leave(running, report.key, "diverged", "loss or weights not finite")
             elif last:
-                self._finish(running, report.key, "complete", "", report.rung.metrics[self._study.objective])
-        self._judge(running)
+                self._leave(running, report.key, "complete", "", report.rung.metrics[self._study.objective])
+        for key in sorted(self._search.judge(sorted(running.living))):
+            self._leave(running, key, "pruned", STOPPED)
+        self._record_dropped()
         self._spent.keep()
         if not running.living:
-            self._close(cohort)
+            self._close(running)
+        elif not last and self._fleet.parts(running, reports[0].rung.step, self._search):
+            self._spent.fid_not_checked(cohort)
+            return frozenset()
         return frozenset(running.living)
 
     def failed(self, cohort: str, reason: str, attempt: int | None = None, trace: str = "") -> None:
@@ -171,18 +165,18 @@ class Desk:
 
         `trace` goes to failures.log in the study's folder.
         """
-        running = self._running.get(cohort)
+        running = self._fleet.find(cohort)
         if running is None or (attempt is not None and attempt != running.attempt):
             return
         with (self._places.folder / "failures.log").open("a", encoding="utf-8") as log:
             log.write(f"{', '.join(sorted(running.living))}: {reason}\n{trace}\n")
         for key in sorted(running.living):
-            self._finish(running, key, "failed", reason)
-        self._close(cohort)
+            self._leave(running, key, "failed", reason)
+        self._close(running)
 
     def halt(self, cohort: str, reason: str, attempt: int) -> None:
         """Hand out nothing more, since this machine cannot go on; the trials stay undecided and can be continued."""
-        running = self._running.get(cohort)
+        running = self._fleet.find(cohort)
         if running is not None and attempt == running.attempt:
             self._halted = self._halted or reason
 
@@ -212,7 +206,7 @@ class Desk:
         Workers that still run are turned away from now on.
         """
         self._slots.close()
-        self._running.clear()
+        self._fleet.stop()
         self._spent.keep()
         failed = any(search.counts().get("failed", 0) for search in self._searches.values())
         if interrupted:
@@ -241,45 +235,30 @@ class Desk:
             self._fresh_seeds = chosen.seeds
         search = Search(self._places.store_url, self._study, self._stage, trials)
         self._searches[self._stage] = search
-        running = {spec.key: spec for spec in search.running()}
-        # A finished cohort's folder may be left by a crash; those of the other stage are none of this one's business.
-        self._left.extend(self._cohorts.unfinished(running.keys(), self._stage))
-        stored = {trial.key for cohort in self._left for trial in cohort.trials}
-        # Claimed, but the crash came before the cohort was stored.
-        self._left.extend(self._cohorts.store([spec]) for key, spec in running.items() if key not in stored)
+        self._fleet.open(search.running(), self._stage)
 
-    def _takes_fid_check(self, cohort: str, running: Running) -> bool:
-        # Once a study, by the first cohort with a baseline.
-        if self._spent.fid_difference is None and any(trial.cell.role == "baseline" for trial in running.trials):
-            self._fid_checked_by = self._fid_checked_by or cohort
-        return self._fid_checked_by == cohort
+    def _rungs(self, running: Running) -> tuple[int, ...]:
+        return rung_steps(self._study, running.recipe, running.stage)
 
     def _left_behind(self) -> str | None:
         while self._slots.left and not self._halted:
-            running = self._running.get(self._slots.left.popleft())
+            running = self._fleet.find(self._slots.left.popleft())
             if running and running.attempt <= self._study.resources.retries:
                 return running.name
             if running:
                 self.failed(running.name, f"its worker process ended {running.attempt} times before it could report")
         return None
 
-    def _current(self, cohort: str, attempt: int) -> Running:
-        running = self._running.get(cohort)
-        if running is None or running.attempt != attempt:
-            raise StaleAttemptError(f"attempt {attempt} at cohort {cohort} was replaced")
-        return running
-
-    def _search_report(self, running: Running, report: LaneReport) -> None:
-        first = running.trials[0]
-        recipe, step = first.cell.recipe(self._study.recipe), report.rung.step
-        steps = rung_steps(self._study, recipe, first.stage)
-        fid = report.rung.metrics[recipe.eval.objective_at(step == steps[-1])]
-        self._search.report(report.key, step, steps.index(step), fid)
-
-    def _judge(self, running: Running) -> None:
-        for key in sorted(self._search.judge(sorted(running.living))):
-            self._finish(running, key, "pruned", "stopped: clearly behind")
-        self._record_dropped()
+    def _record(self, running: Running, report: LaneReport, facts: Facts) -> None:
+        spec, rung = running.specs[report.key], report.rung
+        self._ledger.rung(spec, rung, facts)
+        if report.grid_png is not None:
+            self._ledger.grid(spec, report.grid_png, rung.step)
+        self._spent.fid_checked(rung.metrics.get("torch_fidelity_difference"))
+        if not report.diverged:
+            steps = self._rungs(running)
+            fid = rung.metrics[running.recipe.eval.objective_at(rung.step == steps[-1])]
+            self._search.report(report.key, rung.step, steps.index(rung.step), fid)
 
     def _record_opening(self) -> None:
         if self._stage == "confirm":
@@ -289,14 +268,19 @@ class Desk:
     def _record_dropped(self) -> None:
         for spec in self._search.take_dropped():
             self._ledger.trial_finished(spec, "pruned", "never started: its configuration is out of the race")
+        parked = {lane.trial.key: lane for lane in self._fleet.parked()}
+        for key in sorted(self._search.out(parked)):
+            self._finish(parked[key].trial, "pruned", STOPPED)
+            self._fleet.drop(parked[key])
 
-    def _finish(self, running: Running, key: str, state: TrialState, note: str, value: float | None = None) -> None:
-        self._ledger.trial_finished(running.specs[key], state, note, self._search.audited(key))
-        self._search.finish(key, state, value)
+    def _leave(self, running: Running, key: str, state: TrialState, note: str, value: float | None = None) -> None:
+        self._finish(running.specs[key], state, note, value)
         running.living.discard(key)
 
-    def _close(self, cohort: str) -> None:
-        if self._fid_checked_by == cohort and self._spent.fid_difference is None:
-            self._fid_checked_by = None  # it ended without a figure: the next baseline is asked
-        self._cohorts.remove(cohort)
-        del self._running[cohort]
+    def _finish(self, spec: TrialSpec, state: TrialState, note: str, value: float | None = None) -> None:
+        self._ledger.trial_finished(spec, state, note, self._search.audited(spec.key))
+        self._search.finish(spec.key, state, value)
+
+    def _close(self, running: Running) -> None:
+        self._spent.fid_not_checked(running.name)
+        self._fleet.close(running)

@@ -132,12 +132,21 @@ class StudyRecord(Frozen):
     fresh_seeds: tuple[Seed, ...] = ()
 
 
+class Source(Frozen):
+    """The checkpoint of a cohort that parted: `keys` are its lanes as built, `taken` those another goes on with."""
+
+    checkpoint: str
+    keys: tuple[str, ...]
+    taken: tuple[str, ...]
+
+
 class Assignment(Frozen):
     """A cohort as a worker gets it: one attempt at training some trials that share a recipe.
 
-    `living` are the keys still wanted (all of them at first); `rungs` are optimiser steps; relative paths of the recipe
-    start from `base`. With `check_fid` the worker compares its FID with torch-fidelity's on the same features once;
-    with `full` it adds the full metric at the last rung.
+    `living` are the keys still wanted (all of them at first); `rungs` are the optimiser steps it has to report;
+    relative paths of the recipe start from `base`. Until `checkpoint` is written, lanes begin as the `sources` left
+    them, which name them in their order, or at step 0 where there are none. With `check_fid` the worker compares its
+    FID with torch-fidelity's on the same features once; with `full` it adds the full metric at the last rung.
     """
 
     cohort: str
@@ -147,6 +156,7 @@ class Assignment(Frozen):
     living: frozenset[str]
     rungs: tuple[int, ...]
     checkpoint: str
+    sources: tuple[Source, ...]
     checkpoint_seconds: float
     cache: str
     base: str

@@ -17,6 +17,7 @@ class Spent:
         self._path = folder / "spent.json"
         self._provenance = provenance
         self._begun = time.time()
+        self._fid_asked_of: str | None = None
         try:
             kept = json.loads(self._path.read_text())
             self._before_s = float(kept["wall_s"])
@@ -25,6 +26,17 @@ class Spent:
         except (OSError, ValueError, KeyError, TypeError):
             self._before_s, self.fid_difference = 0.0, None
             self._started, self._first_step_at = provenance.started, None
+
+    def asks_for_fid(self, cohort: str) -> bool:
+        """Whether a cohort with a baseline is to measure that difference: once a study, by the first."""
+        if self.fid_difference is None:
+            self._fid_asked_of = self._fid_asked_of or cohort
+        return self._fid_asked_of == cohort
+
+    def fid_not_checked(self, cohort: str) -> None:
+        """Note that a cohort ended or parted; had it to measure and did not, the next one is asked."""
+        if self._fid_asked_of == cohort and self.fid_difference is None:
+            self._fid_asked_of = None
 
     def fid_checked(self, difference: float | None) -> None:
         """Note the relative difference of our FID to torch-fidelity's, where it was measured."""

@@ -1,4 +1,4 @@
-"""One cohort's life in a worker process: train to a rung, save, measure, report, go on with the survivors."""
+"""One cohort's life in a worker process: train to a rung, measure, save, report, go on with the survivors."""
 
 from __future__ import annotations
 
@@ -6,19 +6,22 @@ import contextlib
 import logging
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Protocol
 
 import torch
+from torch import Tensor
 
 from sweeper.errors import SweeperError
+from sweeper.lane_seconds import LaneSeconds
 from sweeper.records import Assignment, Facts, LaneReport, Rung
 from trainer import checkpoint, machine
 from trainer.cohort import Cohort, Measurement
 from trainer.data import DataError, Dataset, load
 from trainer.evaluate import Evaluator
+from trainer.gather import gathered
 from trainer.grid import encode_png
 from trainer.recipe import DataRecipe, EvalRecipe, Lane
 
@@ -28,6 +31,8 @@ log = logging.getLogger(__name__)
 MACHINE_ERRORS = (OSError, MemoryError, torch.OutOfMemoryError, DataError, SweeperError)
 CHUNK = 25  # optimiser steps between looks at the clock
 FID_CHECK_SAMPLES = 2000
+# Of reading a checkpoint that is damaged, missing, or was written by another version.
+UNUSABLE = (ValueError, KeyError, RuntimeError)
 
 
 class DeskClient(Protocol):
@@ -39,7 +44,7 @@ class DeskClient(Protocol):
     def report(
         self, cohort: str, attempt: int, reports: Sequence[LaneReport], facts: Facts, last: bool
     ) -> frozenset[str]:
-        """Record a rung of all living lanes and return the keys of those that go on."""
+        """Record a rung of all living lanes and return the keys of those that go on here."""
 
 
 def prepare_process(assignment: Assignment) -> None:
@@ -56,8 +61,10 @@ def run(desk: DeskClient, assignment: Assignment) -> None:
     for step in assignment.rungs:
         if not worker.advance(step):
             continue
+        reports = worker.measure()
+        worker.save()  # before the desk may give these lanes to another cohort
         survivors = desk.report(
-            assignment.cohort, assignment.attempt, worker.measure(), worker.facts, step == assignment.rungs[-1]
+            assignment.cohort, assignment.attempt, reports, worker.facts, step == assignment.rungs[-1]
         )
         if not survivors:
             return
@@ -65,7 +72,7 @@ def run(desk: DeskClient, assignment: Assignment) -> None:
 
 
 class _Worker:
-    # A cohort with its clock and its checkpoint.
+    # A cohort with its clocks and its checkpoint.
 
     def __init__(self, assignment: Assignment) -> None:
         self._assignment = assignment
@@ -75,14 +82,14 @@ class _Worker:
         data = _dataset(recipe.data)
         self._evaluator = _evaluator(recipe.eval, recipe.data, assignment.cache, device)
         self._data, self._device = data, device
-        self._cohort = self._fresh()
-        self._train_s, self._eval_s, self._cpu_s = 0.0, 0.0, 0.0
         self._checkpoint = Path(assignment.checkpoint)
+        self._begin()
         self._restore()
 
-    def _fresh(self) -> Cohort:
+    def _begin(self) -> None:
         lanes = [Lane(trial.cell.dispersion, trial.seed) for trial in self._assignment.trials]
-        return Cohort(self._assignment.recipe, lanes, self._data, self._device, self._evaluator)
+        self._cohort = Cohort(self._assignment.recipe, lanes, self._data, self._device, self._evaluator)
+        self._seconds = LaneSeconds(len(lanes))
 
     @property
     def facts(self) -> Facts:
@@ -96,34 +103,31 @@ class _Worker:
         )
 
     def advance(self, step: int) -> bool:
-        """Train to `step` and save there; return False if the checkpoint was already past it."""
+        """Train to `step`; return False if the checkpoint was already past it."""
         if self._cohort.step > step:
             return False
         saved = time.monotonic()
         while self._cohort.step < step:
-            wall, cpu = time.perf_counter(), time.process_time()
-            self._cohort.advance(min(step, self._cohort.step + CHUNK))
-            self._train_s += time.perf_counter() - wall
-            self._cpu_s += time.process_time() - cpu
+            with self._seconds.counting("train_s", self._cohort.living):
+                self._cohort.advance(min(step, self._cohort.step + CHUNK))
             if time.monotonic() - saved > self._assignment.checkpoint_seconds:
-                self._save()
+                self.save()
                 saved = time.monotonic()
-        wall = time.perf_counter()
-        self._cohort.wait()  # a GPU may be steps behind, and what it still does is training
-        self._train_s += time.perf_counter() - wall
-        self._save()
+        with self._seconds.counting("train_s", self._cohort.living):
+            self._cohort.wait()  # a GPU may be steps behind, and what it still does is training
         return True
 
     def measure(self) -> list[LaneReport]:
-        """Measure every living lane; the seconds so far are shared out over lanes."""
-        wall, cpu = time.perf_counter(), time.process_time()
-        measured = self._cohort.measure(full=self._assignment.full)
-        extra = self._fid_check(measured)
-        self._eval_s += time.perf_counter() - wall
-        self._cpu_s += time.process_time() - cpu
-        lanes = max(1, len(self._cohort.living))
-        cost = {"train_s": self._train_s / lanes, "eval_s": self._eval_s / lanes, "cpu_s": self._cpu_s / lanes}
-        return [self._report(one, cost | extra.get(one.lane, {})) for one in measured]
+        """Measure every living lane."""
+        with self._seconds.counting("eval_s", self._cohort.living):
+            measured = self._cohort.measure(full=self._assignment.full)
+            extra = self._fid_check(measured)
+        return [self._report(one, self._seconds.of(one.lane) | extra.get(one.lane, {})) for one in measured]
+
+    def save(self) -> None:
+        """Write the cohort's checkpoint."""
+        seconds = {"seconds": self._seconds.rows(self._cohort.living)}
+        checkpoint.save(self._checkpoint, self._cohort.state_dict() | seconds, self._owner(self._keys))
 
     def keep(self, survivors: frozenset[str]) -> None:
         """Drop the lanes the desk has stopped."""
@@ -148,24 +152,41 @@ class _Worker:
             return {}
         return {lane: {"torch_fidelity_difference": difference}}
 
-    def _owner(self) -> str:
-        return f"{self._assignment.recipe.hash}:{self._data.hash}:{','.join(self._keys)}"
-
-    def _save(self) -> None:
-        spent = torch.tensor([self._train_s, self._eval_s, self._cpu_s], dtype=torch.float64)
-        checkpoint.save(self._checkpoint, self._cohort.state_dict() | {"spent": spent}, self._owner())
+    def _owner(self, keys: Sequence[str]) -> str:
+        return f"{self._assignment.recipe.hash}:{self._data.hash}:{','.join(keys)}"
 
     def _restore(self) -> None:
-        if self._checkpoint.exists():
+        # Whatever cannot be read, only time is lost: the run is a pure function of its seed.
+        trouble = []
+        for read in self._saved():
             try:
-                state = checkpoint.load(self._checkpoint, self._owner())
-                self._train_s, self._eval_s, self._cpu_s = state.pop("spent").tolist()
-                self._cohort.load_state_dict(state)
-            except (checkpoint.CheckpointError, KeyError, RuntimeError) as error:
-                # Damaged, or written by another version. Only time is lost: the run is a pure function of its seed.
-                log.warning("%s; training starts again from step 0", error)
-                self._cohort = self._fresh()
+                self._load(read())
+                break
+            except UNUSABLE as error:
+                trouble.append(str(error))
+                self._begin()
+        if trouble:
+            log.warning("%s; training starts again from step %d", "; ".join(trouble), self._cohort.step)
         self.keep(self._assignment.living)
+
+    def _saved(self) -> Iterator[Callable[[], dict[str, Tensor]]]:
+        if self._checkpoint.exists():
+            yield lambda: checkpoint.load(self._checkpoint, self._owner(self._keys))
+        if self._assignment.sources:
+            yield lambda: gathered(self._parts())
+
+    def _parts(self) -> Iterator[tuple[dict[str, Tensor], list[int]]]:
+        for source in self._assignment.sources:
+            state = checkpoint.load(Path(source.checkpoint), self._owner(source.keys))
+            yield state, [source.keys.index(key) for key in source.taken]
+
+    def _load(self, state: Mapping[str, Tensor]) -> None:
+        living = state["living"].tolist()
+        missing = self._assignment.living - {self._keys[lane] for lane in living}
+        if missing:
+            raise ValueError(f"{self._checkpoint}: nothing is saved of {', '.join(sorted(missing))}")
+        self._seconds.load(living, state["seconds"])
+        self._cohort.load_state_dict(state)
 
 
 @lru_cache(maxsize=4)

@@ -140,7 +140,7 @@ def cost(record: StudyRecord, evidence: Evidence) -> Cost:
         train_s=train_s,
         eval_s=eval_s,
         slots=slots,
-        # Lanes of one cohort report the same seconds, so fused cohorts add up to more than there was.
+        # Until lanes had seconds of their own, those of a pruned one were counted with the others' as well.
         other_s=other_s if other_s is not None and other_s >= 0 else None,
     )
 

@@ -51,6 +51,10 @@ class Roster:
         firsts = (next(iter(line.values())) for line in self._line.values() if line)
         return min(firsts, key=lambda entry: (self._rank(entry), entry.number), default=None)
 
+    def waiting(self) -> Iterable[Entry]:
+        """Return the trials that wait, in order of creation."""
+        return self._states.get("waiting", {}).values()
+
     def waiting_on(self, seed: int) -> Iterable[Entry]:
         """Return the trials that wait on a seed, in order of creation."""
         return self._line.get(seed, {}).values()

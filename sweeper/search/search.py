@@ -50,6 +50,13 @@ class Search:
             self._entries.moved(entry, "waiting")
         return [entry.spec for entry in batch]
 
+    def waits_for(self, cell: Cell) -> bool:
+        """Whether a trial of this cell's recipe could be started now: one that waits, or one still to be proposed."""
+        recipe = self._recipe(cell)
+        if self._affords_more() and recipe == self._study.recipe:
+            return True
+        return any(self._recipe(entry.spec.cell) == recipe for entry in self._entries.waiting())
+
     def report(self, key: str, step: int, rung_index: int, value: float) -> None:
         """Take the objective at a rung; a rung reported before keeps its first value."""
         entry = self._entries[key]
@@ -68,6 +75,15 @@ class Search:
         self._drop()
         judged = (entry for key in keys if not ((entry := self._entries[key]).final or self._at_last_rung(entry)))
         return frozenset(entry.spec.key for entry in judged if self._jury.stops(entry) and not self._audits(entry))
+
+    def out(self, keys: Iterable[str]) -> frozenset[str]:
+        """Return which of these running trials belong to a configuration that is out, unless it runs on as an audit.
+
+        Asked of trials that wait at a rung where they were judged before the verdict on their configuration.
+        """
+        entries = (self._entries[key] for key in keys)
+        condemned = (entry for entry in entries if entry.spec.cell.key in self._jury.condemned)
+        return frozenset(entry.spec.key for entry in condemned if not self._audits(entry))
 
     def audited(self, key: str) -> bool:
         """Whether the pruner would have stopped this trial, which runs on so that the pruner can be checked."""

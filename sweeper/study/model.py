@@ -109,7 +109,9 @@ class Resources(Frozen):
     cpus: int = Field(1, ge=1, description="cores (threads) of one cohort")
     gpus: float = Field(0.0, ge=0, description="GPUs of one cohort; may be a fraction")
     slots: int | None = Field(None, ge=1, description="cohorts at once; default: as many as fit")
-    cohort: int | Literal["auto"] = Field("auto", description="trials trained as one program; auto: 1 on a CPU")
+    cohort: int | Literal["auto"] = Field(
+        "auto", description="trials in one program, refilled at rungs; auto: 1 on a CPU"
+    )
     checkpoint_seconds: float = Field(30.0, gt=0, description="longest time between checkpoints of a cohort")
     retries: int = Field(3, ge=0, description="how often a cohort whose worker died is started again")
 

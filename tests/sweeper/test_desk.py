@@ -92,7 +92,7 @@ def test_a_study_of_two_lane_cohorts_runs_to_its_end_with_real_training(tmp_path
     desk = open_desk(tmp_path, study())
     while (cohort := desk.claim()) is not None:
         assignment = begun(desk, cohort)
-        assert len({trial.seed for trial in assignment.trials}) == 1
+        assert assignment.sources or len({trial.seed for trial in assignment.trials}) == 1
         worker.run(desk, assignment)
     assert desk.done()
     assert desk.progress().counts == {"complete": 6}
@@ -201,7 +201,8 @@ def test_a_rung_reported_twice_counts_once(tmp_path):
 
 
 def test_a_crash_hands_the_same_cohort_out_again_without_its_finished_lanes(tmp_path):
-    desk = open_desk(tmp_path, study())
+    of = study(space={"block": [0], "lambda": [0.1]}, screen={"seeds": [0], "pruner": "none"})
+    desk = open_desk(tmp_path, of)
     assignment = claimed(desk)
     calm, burnt = reported(assignment, 5.0)
     survivors = desk.report(
@@ -209,7 +210,7 @@ def test_a_crash_hands_the_same_cohort_out_again_without_its_finished_lanes(tmp_
     )
     assert survivors == {calm.key}
     desk.close(interrupted=True, timeout=60)
-    again = claimed(open_desk(tmp_path, study()))
+    again = claimed(open_desk(tmp_path, of))
     assert again.cohort == assignment.cohort
     assert again.trials == assignment.trials
     assert again.living == {calm.key}

@@ -1,0 +1,184 @@
+"""The cohorts of a stage that are not finished: left by a crash, in work, or parted into parked lanes."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+from pathlib import Path
+
+from sweeper.cohorts import CohortFolder, StoredCohort
+from sweeper.errors import StaleAttemptError
+from sweeper.parking import Parked, Parking, Stop
+from sweeper.records import Source, Stage, TrialSpec
+from sweeper.search import Search
+from trainer.recipe import Recipe
+
+
+@dataclass
+class Running:
+    """A cohort in work: as it was handed out, its recipe, the keys still wanted, the attempt that may report."""
+
+    cohort: StoredCohort
+    recipe: Recipe
+    living: set[str]
+    attempt: int = 0
+    specs: dict[str, TrialSpec] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.specs = {trial.key: trial for trial in self.cohort.trials}
+
+    @property
+    def name(self) -> str:
+        """The cohort's name."""
+        return self.cohort.name
+
+    @property
+    def stage(self) -> Stage:
+        """The stage its trials are of."""
+        return self.cohort.trials[0].stage
+
+
+class Fleet:
+    """Decides what the next cohort is made of; every decision is on disk before it is told.
+
+    At any instant a trial that runs is in one place: the stored cohort that begins furthest has it, for lanes only
+    ever leave a cohort at a later step than it began. All else can be read from that after a crash.
+    """
+
+    def __init__(self, root: Path, recipe: Recipe, lanes: int) -> None:
+        """`recipe` is the one trials share; `lanes` are those of a full cohort."""
+        self._folder, self._recipe, self._lanes = CohortFolder(root), recipe, lanes
+        self._parking = Parking(lanes)
+        self._left: deque[StoredCohort] = deque()
+        self._running: dict[str, Running] = {}
+
+    def open(self, trials: Sequence[TrialSpec], stage: Stage) -> None:
+        """Take up what is on disk of a stage whose `trials` are running; the folders nobody needs are removed."""
+        running = {trial.key: trial for trial in trials}
+        stored = self._folder.unfinished(running.keys(), stage)
+        has = {key: one for one in sorted(stored, key=lambda one: one.step) for key in one.keys if key in running}
+        kept = {cohort.name for cohort in has.values()}
+        for cohort in stored:
+            self._take_up(cohort, [trial for trial in cohort.trials if has.get(trial.key) is cohort])
+        for cohort in stored:
+            if cohort.name not in kept and not self._parking.needs(cohort.name):
+                self._folder.remove(cohort.name)
+        # Claimed, but the crash came before the cohort was stored.
+        lost = [trial for key, trial in running.items() if key not in has]
+        self._left.extend(self._folder.store(StoredCohort.of([trial])) for trial in lost)
+
+    @property
+    def in_work(self) -> bool:
+        """Whether any cohort is in work, or was and will be again."""
+        return bool(self._left or self._running)
+
+    def claim(self, search: Search) -> Running | None:
+        """Return the next cohort, None if there is nothing to train now.
+
+        What a crash left comes first; then parked lanes that fill a cohort; then fresh trials; and where none wait,
+        parked lanes as they are, so that nobody idles while lanes are parked.
+        """
+        cohort = self._left.popleft() if self._left else self._joined(full=True) or self._fresh(search)
+        cohort = cohort or self._joined(full=False)
+        if cohort is None:
+            return None
+        living = {key for key in cohort.keys if search.is_running(key)}
+        running = Running(cohort, self._recipe_of(cohort), living)
+        self._running[cohort.name] = running
+        return running
+
+    def find(self, cohort: str) -> Running | None:
+        """Return a cohort in work."""
+        return self._running.get(cohort)
+
+    def current(self, cohort: str, attempt: int) -> Running:
+        """Return a cohort in work; raise StaleAttemptError if another attempt at it has begun, or it is in no work."""
+        running = self._running.get(cohort)
+        if running is None or running.attempt != attempt:
+            raise StaleAttemptError(f"attempt {attempt} at cohort {cohort} was replaced")
+        return running
+
+    def checkpoint(self, cohort: str) -> Path:
+        """Where a cohort's checkpoint lies."""
+        return self._folder.checkpoint(cohort)
+
+    def sources(self, running: Running) -> tuple[Source, ...]:
+        """Return where the state of a cohort's lanes lies until it has a checkpoint of its own, in their order."""
+        origins = running.cohort.origins
+        return tuple(self._source(name, tuple(taken)) for name, taken in groupby(origins, lambda key: origins[key]))
+
+    def saved(self, running: Running) -> None:
+        """Note that a cohort has a checkpoint of its own, so that its sources are needed no more."""
+        for key, source in running.cohort.origins.items():
+            self._give_up(source, key)
+
+    def parts(self, running: Running, step: int, search: Search) -> bool:
+        """Park a cohort's living lanes at a rung they go on from, if it has room and others could fill it.
+
+        Their state must lie in the cohort's checkpoint. Return whether the cohort was parted and so is in no work.
+        """
+        stop, trial = self._stop(running.cohort, step), running.cohort.trials[0]
+        if not self._parking.has_room(len(running.living)):
+            return False
+        if not self._parking.has_company(stop) and not search.waits_for(trial.cell):
+            return False
+        self._folder.store(running.cohort.model_copy(update={"parked": step}))
+        living = [trial for trial in running.cohort.trials if trial.key in running.living]
+        self._parking.park(stop, running.name, living)
+        del self._running[running.name]
+        return True
+
+    def parked(self) -> list[Parked]:
+        """Return the lanes that wait for others."""
+        return self._parking.lanes()
+
+    def drop(self, lane: Parked) -> None:
+        """Let a parked lane go."""
+        self._parking.leave(lane)
+        self._give_up(lane.cohort, lane.trial.key)
+
+    def close(self, running: Running) -> None:
+        """Forget a cohort of which no lane goes on."""
+        self.saved(running)
+        self._folder.remove(running.name)
+        del self._running[running.name]
+
+    def stop(self) -> None:
+        """Let no attempt report any more."""
+        self._running.clear()
+
+    def _take_up(self, cohort: StoredCohort, trials: Sequence[TrialSpec]) -> None:
+        if cohort.parked is not None:
+            self._parking.park(self._stop(cohort, cohort.parked), cohort.name, trials)
+        elif trials:
+            self._left.append(cohort)
+            for key in cohort.origins.keys() & {trial.key for trial in trials}:
+                self._parking.need(cohort.origins[key], key)
+
+    def _joined(self, full: bool) -> StoredCohort | None:
+        lanes = self._parking.take(full)
+        if not lanes:
+            return None
+        trials, sources = [lane.trial for lane in lanes], [lane.cohort for lane in lanes]
+        return self._folder.store(StoredCohort.of(trials, lanes[0].stop.step, sources))
+
+    def _fresh(self, search: Search) -> StoredCohort | None:
+        trials = search.claim(self._lanes)
+        return self._folder.store(StoredCohort.of(trials)) if trials else None
+
+    def _source(self, name: str, taken: tuple[str, ...]) -> Source:
+        # One whose lanes cannot be read has no lanes, which the worker finds to be damaged.
+        cohort = self._folder.read(name)
+        return Source(checkpoint=str(self.checkpoint(name)), keys=cohort.keys if cohort else (), taken=taken)
+
+    def _give_up(self, cohort: str, key: str) -> None:
+        if self._parking.give_up(cohort, key):
+            self._folder.remove(cohort)
+
+    def _recipe_of(self, cohort: StoredCohort) -> Recipe:
+        return cohort.trials[0].cell.recipe(self._recipe)
+
+    def _stop(self, cohort: StoredCohort, step: int) -> Stop:
+        return Stop(self._recipe_of(cohort).hash, step)

@@ -1,0 +1,60 @@
+"""Workers that train nothing: they ask, report and obey as real ones do, so that a whole study takes a second."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+
+from sweeper.desk import Desk
+from sweeper.records import Assignment, LaneReport, Rung, TrialSpec
+from tests.sweeper.test_desk import FACTS
+
+Value = Callable[[TrialSpec, int], float | None]  # a trial's objective at a step, None where it diverges
+
+
+class Floor:
+    """Slots that take turns; at a turn a worker asks for a cohort if it has none, and reports a rung."""
+
+    def __init__(self, desk: Desk, slots: int, value: Value) -> None:
+        self._desk, self._value = desk, value
+        self._lives = {slot: desk.enter(slot) for slot in range(slots)}
+        self._work: dict[int, tuple[Assignment, frozenset[str], list[int]]] = {}
+        self.at: Counter[str] = Counter()  # the step every trial was trained to
+        self.given: list[tuple[Assignment, int]] = []  # and how many trials waited then
+        self.idle = 0  # lanes that were parked while a slot got nothing
+
+    def run(self) -> None:
+        """Go on until the desk is done."""
+        while not self._desk.done():
+            self.round()
+
+    def round(self) -> None:
+        """Give every slot a turn."""
+        for slot in self._lives:
+            if slot in self._work or self._ask(slot):
+                self._train(slot)
+
+    def _ask(self, slot: int) -> bool:
+        given = self._desk.next(slot, self._lives[slot])
+        if given is None:
+            self.idle += len(self._desk._fleet.parked())
+            return False
+        busy = {key for _, living, _ in self._work.values() for key in living}
+        assert not given.living & busy, "a trial is in one cohort at a time"
+        self.given.append((given, self._desk.progress().counts.get("waiting", 0)))
+        self._work[slot] = given, given.living, list(given.rungs)
+        return True
+
+    def _train(self, slot: int) -> None:
+        given, living, rungs = self._work.pop(slot)
+        step = rungs.pop(0)
+        reports = [self._report(spec, step) for spec in given.trials if spec.key in living]
+        survivors = self._desk.report(given.cohort, given.attempt, reports, FACTS, last=not rungs)
+        if survivors:
+            self._work[slot] = given, survivors, rungs
+
+    def _report(self, spec: TrialSpec, step: int) -> LaneReport:
+        self.at[spec.key] = step
+        value = self._value(spec, step)
+        rung = Rung(step=step, metrics={} if value is None else {"fid_40": value})
+        return LaneReport(key=spec.key, diverged=value is None, rung=rung)

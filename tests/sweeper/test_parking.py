@@ -1,0 +1,65 @@
+"""When cohorts part and which lanes join, without a desk."""
+
+import pytest
+
+from sweeper.parking import Parking, Stop
+from sweeper.records import TrialSpec
+from tests.sweeper.search_specs import BASELINE, trials
+
+EARLY, LATE = Stop("r", 300), Stop("r", 600)
+
+
+def lanes(first: int, count: int) -> list[TrialSpec]:
+    return list(trials([BASELINE], range(first, first + count)))
+
+
+@pytest.mark.parametrize(
+    ("full", "living", "room"),
+    [(1, 1, False), (2, 2, False), (2, 1, True), (8, 8, False), (8, 7, True), (16, 15, False), (16, 14, True)],
+)
+def test_a_cohort_has_room_when_an_eighth_of_its_lanes_is_free(full, living, room):
+    assert Parking(full).has_room(living) == room
+
+
+def test_lanes_of_one_stop_join_in_the_order_they_came_those_of_one_cohort_side_by_side():
+    parking = Parking(4)
+    for cohort, trials_of in (("b", lanes(0, 3)), ("a", lanes(10, 3))):
+        assert parking.take(full=True) == []
+        parking.park(EARLY, cohort, trials_of)
+    parking.park(LATE, "c", lanes(20, 1))
+    taken = parking.take(full=True)
+    assert [(lane.cohort, lane.trial.seed) for lane in taken] == [("b", 0), ("b", 1), ("b", 2), ("a", 10)]
+    assert parking.take(full=True) == []
+    assert [lane.trial.seed for lane in parking.take(full=False)] == [11, 12]
+    assert [lane.trial.seed for lane in parking.take(full=False)] == [20]
+    assert parking.take(full=False) == parking.lanes() == []
+
+
+def test_of_full_cohorts_the_furthest_goes_first_of_others_the_one_that_may_catch_up():
+    parking = Parking(2)
+    parking.park(LATE, "b", lanes(0, 3))
+    parking.park(EARLY, "a", lanes(10, 3))
+    assert [parking.take(full=True)[0].stop for _ in range(2)] == [LATE, EARLY]
+    assert [parking.take(full=False)[0].stop for _ in range(2)] == [EARLY, LATE]
+
+
+def test_recipes_do_not_mix():
+    parking = Parking(2)
+    parking.park(Stop("r", 300), "a", lanes(0, 1))
+    parking.park(Stop("s", 300), "b", lanes(1, 1))
+    assert parking.take(full=True) == []
+    assert parking.has_company(Stop("s", 300))
+    assert not parking.has_company(Stop("s", 600))
+
+
+def test_a_checkpoint_is_needed_until_the_last_of_its_lanes_is_given_up():
+    parking = Parking(2)
+    specs = lanes(0, 3)
+    parking.park(EARLY, "a", specs)
+    taken = parking.take(full=True)
+    assert not any(parking.give_up("a", lane.trial.key) for lane in taken)
+    parking.leave(parking.lanes()[0])
+    assert parking.needs("a")
+    assert parking.give_up("a", specs[2].key)
+    assert not parking.needs("a")
+    assert not parking.give_up("a", specs[2].key)
