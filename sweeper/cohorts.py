@@ -1,4 +1,4 @@
-"""Which trials train together, on disk: a cohort is named, so that its checkpoint outlives every process."""
+"""Which trials train together, on disk: a cohort is named, so that what it saved outlives every process."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Self
 
+from pydantic import model_validator
+
 from sweeper.records import Stage, TrialSpec
 from trainer.recipe import Frozen
 
@@ -16,7 +18,7 @@ LANES = "lanes.json"
 
 
 class StoredCohort(Frozen):
-    """A cohort that was handed out, and where its lanes begin: at `step`, each from the checkpoint of its source.
+    """A cohort that was handed out, and where its lanes begin: at `step`, each as its source parked it.
 
     `sources` name a cohort for every lane, and are empty where all begin at step 0. `parked` is the step at which the
     lanes still living then were parked.
@@ -27,6 +29,12 @@ class StoredCohort(Frozen):
     step: int = 0
     sources: tuple[str, ...] = ()
     parked: int | None = None
+
+    @model_validator(mode="after")
+    def _every_lane_has_a_source(self) -> Self:
+        if len(self.sources) not in (0, len(self.trials)):
+            raise ValueError(f"{len(self.trials)} lanes have {len(self.sources)} sources")
+        return self
 
     @classmethod
     def of(cls, trials: Sequence[TrialSpec], step: int = 0, sources: Sequence[str] = ()) -> Self:
@@ -43,18 +51,22 @@ class StoredCohort(Frozen):
     @property
     def origins(self) -> dict[str, str]:
         """The source of every trial by its key, in their order; empty where all begin at step 0."""
-        return dict(zip(self.keys, self.sources, strict=False))
+        return dict(zip(self.keys, self.sources, strict=True)) if self.sources else {}
 
 
 class CohortFolder:
-    """The cohorts of one study that are not finished, each a folder with its lanes and its checkpoint."""
+    """The cohorts of one study that are not finished, each a folder with its lanes and what it saved of them."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
 
     def checkpoint(self, name: str) -> Path:
-        """Where a cohort's checkpoint lies."""
+        """Where a cohort's checkpoint lies, from which its next attempt goes on."""
         return self._root / name / "checkpoint.safetensors"
+
+    def parked(self, name: str) -> Path:
+        """Where the lanes that a cohort parked lie; a worker of it that was replaced writes its checkpoint at most."""
+        return self._root / name / "parked.safetensors"
 
     def store(self, cohort: StoredCohort) -> StoredCohort:
         """Remember which trials train together, or what became of them; the file is the old or the new one, whole."""
@@ -90,5 +102,26 @@ class CohortFolder:
         return found
 
     def remove(self, name: str) -> None:
-        """Forget a finished cohort and its checkpoint."""
+        """Forget a finished cohort and what it saved."""
         shutil.rmtree(self._root / name, ignore_errors=True)
+
+
+class Needed:
+    """Which parked lanes may still have to be read, by the cohort that parked them."""
+
+    def __init__(self) -> None:
+        self._keys: dict[str, set[str]] = {}
+
+    def add(self, cohort: str, key: str) -> None:
+        """Note that a lane may have to be read."""
+        self._keys.setdefault(cohort, set()).add(key)
+
+    def any_of(self, cohort: str) -> bool:
+        """Whether any lane of a cohort may have to be read."""
+        return cohort in self._keys
+
+    def drop(self, cohort: str, key: str) -> bool:
+        """Note that a lane need not be read any more; return whether it was the last of its cohort."""
+        keys = self._keys.get(cohort, set())
+        keys.discard(key)
+        return not keys and self._keys.pop(cohort, None) is not None

@@ -6,6 +6,7 @@ from collections import Counter, deque
 from collections.abc import Sequence
 
 from sweeper.chosen import Chosen
+from sweeper.cohorts import CohortFolder
 from sweeper.errors import StudyError
 from sweeper.fleet import Fleet, Running
 from sweeper.ledger import Ledger
@@ -31,7 +32,7 @@ class Desk:
         self._stage: Stage = stages[0]
         self._spent = Spent(places.folder, provenance)
         lanes = lanes or lane_count(study, "cuda" if study.resources.gpus else "cpu")
-        self._fleet = Fleet(places.folder / "cohorts", study.recipe, lanes)
+        self._fleet = Fleet(CohortFolder(places.folder / "cohorts"), study.recipe, lanes)
         self._slots = Slots()
         self._searches: dict[Stage, Search] = {}
         self._halted = ""
@@ -80,7 +81,11 @@ class Desk:
     def claim(self) -> str | None:
         """Return the name of the next cohort to train, or None if none can be given now (see `done`)."""
         while not self._halted:
-            running = self._fleet.claim(self._search)
+            try:
+                running = self._fleet.claim(self._search)
+            except OSError as error:  # of this machine's disk; what is on it is whole, and another run begins with that
+                self._halted = f"{type(error).__name__}: {error}"
+                return None
             if running:
                 for key in sorted(running.living):
                     self._ledger.trial_started(running.specs[key], attempt=1)
@@ -112,7 +117,8 @@ class Desk:
             trials=trials,
             living=frozenset(running.living),
             rungs=tuple(step for step in self._rungs(running) if step > running.cohort.step),
-            checkpoint=str(self._fleet.checkpoint(cohort)),
+            checkpoint=str(self._fleet.checkpoint(running)),
+            parked=str(self._fleet.parked_at(running)),
             sources=self._fleet.sources(running),
             checkpoint_seconds=resources.checkpoint_seconds,
             cache=str(self._places.cache),
@@ -134,11 +140,10 @@ class Desk:
     def report(
         self, cohort: str, attempt: int, reports: Sequence[LaneReport], facts: Facts, last: bool
     ) -> frozenset[str]:
-        """Record a rung of all living lanes, then judge them together; return the keys this worker goes on with.
+        """Record a rung of all living lanes, then judge them together; return the keys of those that go on.
 
-        None go on either where the cohort parts, to train further in the company of other lanes; its state, which
-        the worker has saved by now, is where those begin. Idempotent: a rung reported again changes nothing. The
-        ledger is told before the search decides, so that a crash in between repeats the report instead of losing it.
+        Idempotent: a rung reported again changes nothing. The ledger is told before the search decides, so that a
+        crash in between repeats the report instead of losing it.
         """
         running = self._fleet.current(cohort, attempt)
         self._fleet.saved(running)
@@ -155,10 +160,16 @@ class Desk:
         self._spent.keep()
         if not running.living:
             self._close(running)
-        elif not last and self._fleet.parts(running, reports[0].rung.step, self._search):
-            self._spent.fid_not_checked(cohort)
-            return frozenset()
         return frozenset(running.living)
+
+    def parts(self, cohort: str, attempt: int, step: int) -> bool:
+        """Whether a cohort that goes on from a rung is to be parked, to train further in the company of others."""
+        return self._fleet.is_to_part(self._fleet.current(cohort, attempt), step, self._search)
+
+    def park(self, cohort: str, attempt: int, step: int) -> None:
+        """Take back a cohort's living lanes, which its worker has saved, and hand them out again with others."""
+        self._fleet.park(self._fleet.current(cohort, attempt), step)
+        self._spent.fid_not_checked(cohort)
 
     def failed(self, cohort: str, reason: str, attempt: int | None = None, trace: str = "") -> None:
         """Record that a cohort cannot be trained: an error in its worker, or more deaths than retries.

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
 
-from sweeper.cohorts import CohortFolder, StoredCohort
+from sweeper.cohorts import CohortFolder, Needed, StoredCohort
 from sweeper.errors import StaleAttemptError
 from sweeper.parking import Parked, Parking, Stop
 from sweeper.records import Source, Stage, TrialSpec
@@ -44,14 +44,15 @@ class Fleet:
     """Decides what the next cohort is made of; every decision is on disk before it is told.
 
     At any instant a trial that runs is in one place: the stored cohort that begins furthest has it, for lanes only
-    ever leave a cohort at a later step than it began. All else can be read from that after a crash.
+    ever leave a cohort at a later step than it began. All else can be read from that after a crash. Where the disk
+    fails (OSError) what is on it stays whole, but this object is of no more use.
     """
 
-    def __init__(self, root: Path, recipe: Recipe, lanes: int) -> None:
-        """`recipe` is the one trials share; `lanes` are those of a full cohort."""
-        self._folder, self._recipe, self._lanes = CohortFolder(root), recipe, lanes
-        self._parking = Parking(lanes)
-        self._left: deque[StoredCohort] = deque()
+    def __init__(self, folder: CohortFolder, recipe: Recipe, capacity: int) -> None:
+        """`recipe` is the one trials share; `capacity` is how many lanes a full cohort has."""
+        self._folder, self._recipe, self._capacity = folder, recipe, capacity
+        self._parking, self._needed = Parking(capacity), Needed()
+        self._left: deque[tuple[StoredCohort, Collection[str]]] = deque()
         self._running: dict[str, Running] = {}
 
     def open(self, trials: Sequence[TrialSpec], stage: Stage) -> None:
@@ -59,15 +60,15 @@ class Fleet:
         running = {trial.key: trial for trial in trials}
         stored = self._folder.unfinished(running.keys(), stage)
         has = {key: one for one in sorted(stored, key=lambda one: one.step) for key in one.keys if key in running}
-        kept = {cohort.name for cohort in has.values()}
         for cohort in stored:
             self._take_up(cohort, [trial for trial in cohort.trials if has.get(trial.key) is cohort])
+        kept = {cohort.name for cohort in has.values()}
         for cohort in stored:
-            if cohort.name not in kept and not self._parking.needs(cohort.name):
+            if cohort.name not in kept and not self._needed.any_of(cohort.name):
                 self._folder.remove(cohort.name)
-        # Claimed, but the crash came before the cohort was stored.
+        # Claimed, but the crash came before the cohort was stored. They will find company at their first rung.
         lost = [trial for key, trial in running.items() if key not in has]
-        self._left.extend(self._folder.store(StoredCohort.of([trial])) for trial in lost)
+        self._left.extend((self._folder.store(StoredCohort.of([trial])), [trial.key]) for trial in lost)
 
     @property
     def in_work(self) -> bool:
@@ -80,14 +81,15 @@ class Fleet:
         What a crash left comes first; then parked lanes that fill a cohort; then fresh trials; and where none wait,
         parked lanes as they are, so that nobody idles while lanes are parked.
         """
-        cohort = self._left.popleft() if self._left else self._joined(full=True) or self._fresh(search)
-        cohort = cohort or self._joined(full=False)
-        if cohort is None:
-            return None
-        living = {key for key in cohort.keys if search.is_running(key)}
-        running = Running(cohort, self._recipe_of(cohort), living)
-        self._running[cohort.name] = running
-        return running
+        if self._left:
+            return self._begin(*self._left.popleft())
+        if lanes := self._parking.take_full():
+            return self._join(lanes)
+        if trials := search.claim(self._capacity):
+            return self._begin(self._folder.store(StoredCohort.of(trials)))
+        if lanes := self._parking.take_any():
+            return self._join(lanes)
+        return None
 
     def find(self, cohort: str) -> Running | None:
         """Return a cohort in work."""
@@ -100,9 +102,13 @@ class Fleet:
             raise StaleAttemptError(f"attempt {attempt} at cohort {cohort} was replaced")
         return running
 
-    def checkpoint(self, cohort: str) -> Path:
+    def checkpoint(self, running: Running) -> Path:
         """Where a cohort's checkpoint lies."""
-        return self._folder.checkpoint(cohort)
+        return self._folder.checkpoint(running.name)
+
+    def parked_at(self, running: Running) -> Path:
+        """Where a cohort's worker is to save the lanes it parks."""
+        return self._folder.parked(running.name)
 
     def sources(self, running: Running) -> tuple[Source, ...]:
         """Return where the state of a cohort's lanes lies until it has a checkpoint of its own, in their order."""
@@ -112,32 +118,29 @@ class Fleet:
     def saved(self, running: Running) -> None:
         """Note that a cohort has a checkpoint of its own, so that its sources are needed no more."""
         for key, source in running.cohort.origins.items():
-            self._give_up(source, key)
+            self._let_go(source, key)
 
-    def parts(self, running: Running, step: int, search: Search) -> bool:
-        """Park a cohort's living lanes at a rung they go on from, if it has room and others could fill it.
-
-        Their state must lie in the cohort's checkpoint. Return whether the cohort was parted and so is in no work.
-        """
-        stop, trial = self._stop(running.cohort, step), running.cohort.trials[0]
+    def is_to_part(self, running: Running, step: int, search: Search) -> bool:
+        """Whether a cohort that goes on from a rung should be parked: it has room, and others could fill it."""
         if not self._parking.has_room(len(running.living)):
             return False
-        if not self._parking.has_company(stop) and not search.waits_for(trial.cell):
-            return False
-        self._folder.store(running.cohort.model_copy(update={"parked": step}))
-        living = [trial for trial in running.cohort.trials if trial.key in running.living]
-        self._parking.park(stop, running.name, living)
+        stop = Stop(running.recipe.hash, step)
+        return self._parking.has_company(stop) or search.waits_for(running.cohort.trials[0].cell)
+
+    def park(self, running: Running, step: int) -> None:
+        """Part a cohort at a rung: its living lanes, which its worker has saved at `parked_at`, wait for others."""
+        parted = self._folder.store(running.cohort.model_copy(update={"parked": step}))
+        self._take_up(parted, [trial for trial in parted.trials if trial.key in running.living])
         del self._running[running.name]
-        return True
 
     def parked(self) -> list[Parked]:
         """Return the lanes that wait for others."""
-        return self._parking.lanes()
+        return self._parking.waiting()
 
     def drop(self, lane: Parked) -> None:
         """Let a parked lane go."""
         self._parking.leave(lane)
-        self._give_up(lane.cohort, lane.trial.key)
+        self._let_go(lane.cohort, lane.trial.key)
 
     def close(self, running: Running) -> None:
         """Forget a cohort of which no lane goes on."""
@@ -150,35 +153,34 @@ class Fleet:
         self._running.clear()
 
     def _take_up(self, cohort: StoredCohort, trials: Sequence[TrialSpec]) -> None:
+        # `trials` are those that this cohort has, and no later one.
+        keys = [trial.key for trial in trials]
         if cohort.parked is not None:
-            self._parking.park(self._stop(cohort, cohort.parked), cohort.name, trials)
+            self._parking.park(Stop(self._recipe_of(cohort).hash, cohort.parked), cohort.name, trials)
+            for key in keys:
+                self._needed.add(cohort.name, key)
         elif trials:
-            self._left.append(cohort)
-            for key in cohort.origins.keys() & {trial.key for trial in trials}:
-                self._parking.need(cohort.origins[key], key)
+            self._left.append((cohort, keys))
+            for key in cohort.origins.keys() & set(keys):
+                self._needed.add(cohort.origins[key], key)
 
-    def _joined(self, full: bool) -> StoredCohort | None:
-        lanes = self._parking.take(full)
-        if not lanes:
-            return None
+    def _join(self, lanes: Sequence[Parked]) -> Running:
         trials, sources = [lane.trial for lane in lanes], [lane.cohort for lane in lanes]
-        return self._folder.store(StoredCohort.of(trials, lanes[0].stop.step, sources))
+        return self._begin(self._folder.store(StoredCohort.of(trials, lanes[0].stop.step, sources)))
 
-    def _fresh(self, search: Search) -> StoredCohort | None:
-        trials = search.claim(self._lanes)
-        return self._folder.store(StoredCohort.of(trials)) if trials else None
+    def _begin(self, cohort: StoredCohort, living: Collection[str] | None = None) -> Running:
+        running = Running(cohort, self._recipe_of(cohort), set(cohort.keys if living is None else living))
+        self._running[cohort.name] = running
+        return running
 
     def _source(self, name: str, taken: tuple[str, ...]) -> Source:
         # One whose lanes cannot be read has no lanes, which the worker finds to be damaged.
         cohort = self._folder.read(name)
-        return Source(checkpoint=str(self.checkpoint(name)), keys=cohort.keys if cohort else (), taken=taken)
+        return Source(checkpoint=str(self._folder.parked(name)), keys=cohort.keys if cohort else (), taken=taken)
 
-    def _give_up(self, cohort: str, key: str) -> None:
-        if self._parking.give_up(cohort, key):
+    def _let_go(self, cohort: str, key: str) -> None:
+        if self._needed.drop(cohort, key):
             self._folder.remove(cohort)
 
     def _recipe_of(self, cohort: StoredCohort) -> Recipe:
         return cohort.trials[0].cell.recipe(self._recipe)
-
-    def _stop(self, cohort: StoredCohort, step: int) -> Stop:
-        return Stop(self._recipe_of(cohort).hash, step)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from sweeper.records import TrialSpec
 
-WORTH = 1 / 8  # of a cohort's lanes: fewer free ones do not pay for reading and writing its state
+WORTH = 1 / 8  # of a cohort's lanes: fewer free ones do not pay for writing and reading the others' state
 
 
 class Stop(NamedTuple):
@@ -18,7 +18,7 @@ class Stop(NamedTuple):
 
 
 class Parked(NamedTuple):
-    """A lane that waits at a stop for company; the checkpoint of `cohort` holds its state."""
+    """A lane that waits at a stop for company; `cohort` parked it."""
 
     trial: TrialSpec
     cohort: str
@@ -26,17 +26,16 @@ class Parked(NamedTuple):
 
 
 class Parking:
-    """The lanes that wait, in the order they came, and whose state is still needed."""
+    """The lanes that wait, in the order they came."""
 
-    def __init__(self, lanes: int) -> None:
-        """`lanes` are those of a full cohort."""
-        self._lanes = lanes
+    def __init__(self, capacity: int) -> None:
+        """`capacity` is how many lanes a full cohort has."""
+        self._capacity = capacity
         self._stops: dict[Stop, dict[str, Parked]] = {}
-        self._needed: dict[str, set[str]] = {}
 
     def has_room(self, living: int) -> bool:
         """Whether a cohort of so many living lanes is empty enough to be filled."""
-        return self._lanes - living >= WORTH * self._lanes
+        return self._capacity - living >= WORTH * self._capacity
 
     def has_company(self, stop: Stop) -> bool:
         """Whether lanes wait at this stop."""
@@ -46,9 +45,8 @@ class Parking:
         """Let lanes of a cohort wait at a stop."""
         for trial in trials:
             self._stops.setdefault(stop, {})[trial.key] = Parked(trial, cohort, stop)
-            self.need(cohort, trial.key)
 
-    def lanes(self) -> list[Parked]:
+    def waiting(self) -> list[Parked]:
         """Return the lanes that wait."""
         return [lane for lanes in self._stops.values() for lane in lanes.values()]
 
@@ -59,32 +57,27 @@ class Parking:
         if not lanes:
             del self._stops[lane.stop]
 
-    def take(self, full: bool) -> list[Parked]:
-        """Take the lanes of the next cohort, those of one source side by side; [] if there are none.
+    def take_full(self) -> list[Parked]:
+        """Take the lanes of a full cohort; [] if no stop has so many.
 
-        With `full` there must be enough for all its lanes, and the furthest stop comes first: it is done soonest.
-        Without, the nearest does, since those lanes may still catch up with the ones ahead. Their state is needed
-        until it was given up.
+        The furthest stop is first: its lanes are done soonest.
         """
-        stops = [stop for stop, lanes in self._stops.items() if len(lanes) >= self._lanes or not full]
-        if not stops:
-            return []
-        stop = (max if full else min)(stops, key=lambda stop: (stop.step, stop.recipe))
-        taken = list(self._stops[stop].values())[: self._lanes]
+        full = [stop for stop, lanes in self._stops.items() if len(lanes) >= self._capacity]
+        return self._take(max(full, key=_place)) if full else []
+
+    def take_any(self) -> list[Parked]:
+        """Take the lanes of a cohort, full or not; [] if none wait.
+
+        The nearest stop is first, since its lanes may still catch up with the ones ahead.
+        """
+        return self._take(min(self._stops, key=_place)) if self._stops else []
+
+    def _take(self, stop: Stop) -> list[Parked]:
+        taken = list(self._stops[stop].values())[: self._capacity]
         for lane in taken:
             self.leave(lane)
         return taken
 
-    def need(self, cohort: str, key: str) -> None:
-        """Note that a trial's state may have to be read from a cohort's checkpoint."""
-        self._needed.setdefault(cohort, set()).add(key)
 
-    def needs(self, cohort: str) -> bool:
-        """Whether a cohort's checkpoint may still have to be read."""
-        return cohort in self._needed
-
-    def give_up(self, cohort: str, key: str) -> bool:
-        """Note that a trial needs a cohort's checkpoint no more; return whether nobody does now, said once."""
-        keys = self._needed.get(cohort, set())
-        keys.discard(key)
-        return not keys and self._needed.pop(cohort, None) is not None
+def _place(stop: Stop) -> tuple[int, str]:
+    return stop.step, stop.recipe

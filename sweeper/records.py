@@ -133,7 +133,7 @@ class StudyRecord(Frozen):
 
 
 class Source(Frozen):
-    """The checkpoint of a cohort that parted: `keys` are its lanes as built, `taken` those another goes on with."""
+    """What a cohort that parted has saved: `keys` are its lanes as built, `taken` those another goes on with."""
 
     checkpoint: str
     keys: tuple[str, ...]
@@ -145,7 +145,8 @@ class Assignment(Frozen):
 
     `living` are the keys still wanted (all of them at first); `rungs` are the optimiser steps it has to report;
     relative paths of the recipe start from `base`. Until `checkpoint` is written, lanes begin as the `sources` left
-    them, which name them in their order, or at step 0 where there are none. With `check_fid` the worker compares its
+    them, which name them in their order, or at step 0 where there are none; where the cohort is to part, the lanes it
+    parks are saved at `parked`. With `check_fid` the worker compares its
     FID with torch-fidelity's on the same features once; with `full` it adds the full metric at the last rung.
     """
 
@@ -156,6 +157,7 @@ class Assignment(Frozen):
     living: frozenset[str]
     rungs: tuple[int, ...]
     checkpoint: str
+    parked: str
     sources: tuple[Source, ...]
     checkpoint_seconds: float
     cache: str

@@ -1,4 +1,4 @@
-"""One cohort's life in a worker process: train to a rung, measure, save, report, go on with the survivors."""
+"""One cohort's life in a worker process: train to a rung, save, measure, report, go on with the survivors."""
 
 from __future__ import annotations
 
@@ -44,7 +44,13 @@ class DeskClient(Protocol):
     def report(
         self, cohort: str, attempt: int, reports: Sequence[LaneReport], facts: Facts, last: bool
     ) -> frozenset[str]:
-        """Record a rung of all living lanes and return the keys of those that go on here."""
+        """Record a rung of all living lanes and return the keys of those that go on."""
+
+    def parts(self, cohort: str, attempt: int, step: int) -> bool:
+        """Whether the survivors of a rung are to be parked instead of trained on here."""
+
+    def park(self, cohort: str, attempt: int, step: int) -> None:
+        """Give the survivors of a rung back, saved."""
 
 
 def prepare_process(assignment: Assignment) -> None:
@@ -61,14 +67,15 @@ def run(desk: DeskClient, assignment: Assignment) -> None:
     for step in assignment.rungs:
         if not worker.advance(step):
             continue
-        reports = worker.measure()
-        worker.save()  # before the desk may give these lanes to another cohort
-        survivors = desk.report(
-            assignment.cohort, assignment.attempt, reports, worker.facts, step == assignment.rungs[-1]
-        )
+        last = step == assignment.rungs[-1]
+        survivors = desk.report(assignment.cohort, assignment.attempt, worker.measure(), worker.facts, last)
         if not survivors:
             return
         worker.keep(survivors)
+        if not last and desk.parts(assignment.cohort, assignment.attempt, step):
+            worker.save(assignment.parked)
+            desk.park(assignment.cohort, assignment.attempt, step)
+            return
 
 
 class _Worker:
@@ -82,7 +89,6 @@ class _Worker:
         data = _dataset(recipe.data)
         self._evaluator = _evaluator(recipe.eval, recipe.data, assignment.cache, device)
         self._data, self._device = data, device
-        self._checkpoint = Path(assignment.checkpoint)
         self._begin()
         self._restore()
 
@@ -103,7 +109,7 @@ class _Worker:
         )
 
     def advance(self, step: int) -> bool:
-        """Train to `step`; return False if the checkpoint was already past it."""
+        """Train to `step` and save there; return False if the checkpoint was already past it."""
         if self._cohort.step > step:
             return False
         saved = time.monotonic()
@@ -111,10 +117,11 @@ class _Worker:
             with self._seconds.counting("train_s", self._cohort.living):
                 self._cohort.advance(min(step, self._cohort.step + CHUNK))
             if time.monotonic() - saved > self._assignment.checkpoint_seconds:
-                self.save()
+                self.save(self._assignment.checkpoint)
                 saved = time.monotonic()
         with self._seconds.counting("train_s", self._cohort.living):
             self._cohort.wait()  # a GPU may be steps behind, and what it still does is training
+        self.save(self._assignment.checkpoint)
         return True
 
     def measure(self) -> list[LaneReport]:
@@ -124,10 +131,10 @@ class _Worker:
             extra = self._fid_check(measured)
         return [self._report(one, self._seconds.of(one.lane) | extra.get(one.lane, {})) for one in measured]
 
-    def save(self) -> None:
-        """Write the cohort's checkpoint."""
+    def save(self, path: str) -> None:
+        """Write a checkpoint of the living lanes."""
         seconds = {"seconds": self._seconds.rows(self._cohort.living)}
-        checkpoint.save(self._checkpoint, self._cohort.state_dict() | seconds, self._owner(self._keys))
+        checkpoint.save(Path(path), self._cohort.state_dict() | seconds, self._owner(self._keys))
 
     def keep(self, survivors: frozenset[str]) -> None:
         """Drop the lanes the desk has stopped."""
@@ -162,6 +169,8 @@ class _Worker:
             try:
                 self._load(read())
                 break
+            except torch.OutOfMemoryError:  # a RuntimeError too, but of the machine
+                raise
             except UNUSABLE as error:
                 trouble.append(str(error))
                 self._begin()
@@ -170,8 +179,9 @@ class _Worker:
         self.keep(self._assignment.living)
 
     def _saved(self) -> Iterator[Callable[[], dict[str, Tensor]]]:
-        if self._checkpoint.exists():
-            yield lambda: checkpoint.load(self._checkpoint, self._owner(self._keys))
+        own = Path(self._assignment.checkpoint)
+        if own.exists():
+            yield lambda: checkpoint.load(own, self._owner(self._keys))
         if self._assignment.sources:
             yield lambda: gathered(self._parts())
 
@@ -184,7 +194,7 @@ class _Worker:
         living = state["living"].tolist()
         missing = self._assignment.living - {self._keys[lane] for lane in living}
         if missing:
-            raise ValueError(f"{self._checkpoint}: nothing is saved of {', '.join(sorted(missing))}")
+            raise ValueError(f"{self._assignment.cohort}: nothing is saved of {', '.join(sorted(missing))}")
         self._seconds.load(living, state["seconds"])
         self._cohort.load_state_dict(state)
 

@@ -40,12 +40,15 @@ def save(path: Path, state: Mapping[str, Tensor], owner: str) -> None:
 
 
 def load(path: Path, owner: str) -> dict[str, Tensor]:
-    """Read a checkpoint back; raise CheckpointError if a bit changed or it is another owner's."""
+    """Read a checkpoint back; raise CheckpointError if there is none, a bit changed, or it is another owner's.
+
+    Raises OSError where the machine is at fault.
+    """
     try:
         with safe_open(path, "pt") as file:
             metadata = file.metadata() or {}
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
-    except (SafetensorError, OSError) as error:
+    except (SafetensorError, FileNotFoundError) as error:
         raise CheckpointError(f"{path}: not a readable checkpoint ({error})") from error
     if metadata.get(HASH) != _digest(state, metadata.get("owner", "")):
         raise CheckpointError(f"{path}: content does not match its SHA-256; the file is damaged")

@@ -56,6 +56,15 @@ class DeskLine:
         survivors: frozenset[str] = call(self._desk.report.remote(cohort, attempt, list(reports), facts, last))
         return survivors
 
+    def parts(self, cohort: str, attempt: int, step: int) -> bool:
+        """Whether the survivors of a rung are to be parked instead of trained on here."""
+        parts: bool = call(self._desk.parts.remote(cohort, attempt, step))
+        return parts
+
+    def park(self, cohort: str, attempt: int, step: int) -> None:
+        """Give the survivors of a rung back, saved."""
+        call(self._desk.park.remote(cohort, attempt, step))
+
     def failed(self, cohort: str, reason: str, attempt: int, trace: str) -> None:
         """Say that the cohort's training raised an error of its own."""
         call(self._desk.failed.remote(cohort, reason, attempt, trace))

@@ -1,9 +1,11 @@
-"""Properties of cohorts that part and join, under any pattern of stopped lanes and a crash between any two steps."""
+"""Properties of cohorts that part and join, under any pattern of stopped lanes, and a crash at any instant."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -12,6 +14,7 @@ from typing import cast
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sweeper.cohorts import CohortFolder, StoredCohort
 from sweeper.fleet import Fleet, Running
 from sweeper.records import Cell, TrialSpec
 from sweeper.search import Search
@@ -19,7 +22,7 @@ from tests.sweeper.search_specs import BASELINE, CONTROL, cell, trials
 from trainer.recipe import Recipe
 
 RUNGS = (2, 4, 6, 8)
-CRASHES = 0.08  # of all the instants at which everything may be killed
+CRASHES = 0.03  # of all the instants at which everything may be killed
 SPECS = trials([BASELINE, *(cell(0, 0.01 * (1 + place)) for place in range(6)), CONTROL], (0, 1, 2))
 
 
@@ -56,8 +59,31 @@ def alike(one: TrialSpec, other: TrialSpec) -> bool:
     return one.cell.overrides == other.cell.overrides
 
 
+class Crash(BaseException):
+    """Everything is killed."""
+
+
+class Brittle(CohortFolder):
+    """Cohorts on disk, with a chance of being killed before and after everything written there."""
+
+    def __init__(self, root: Path, perhaps: Callable[[], None]) -> None:
+        super().__init__(root)
+        self._perhaps = perhaps
+
+    def store(self, cohort: StoredCohort) -> StoredCohort:
+        self._perhaps()
+        super().store(cohort)
+        self._perhaps()
+        return cohort
+
+    def remove(self, name: str) -> None:
+        self._perhaps()
+        super().remove(name)
+        self._perhaps()
+
+
 class Story:
-    """A fleet and its workers; a checkpoint is a file that says at which step its lanes are."""
+    """A fleet and its workers; what they save is a file that says at which step its lanes are."""
 
     def __init__(self, root: Path, lanes: int, slots: int, random: Random) -> None:
         self.root, self.lanes, self.slots, self.random = root, lanes, slots, random
@@ -65,13 +91,22 @@ class Story:
         self.begin()
 
     def begin(self) -> None:
-        self.fleet = Fleet(self.root, Recipe(), self.lanes)
-        self.fleet.open(tuple(self.line.running.values()), "screen")
-        self.work: list[tuple[Running, list[int]]] = []
+        """Open the fleet, again if need be."""
+        while True:
+            self.work: list[tuple[Running, list[int]]] = []
+            self.fleet = Fleet(Brittle(self.root, self.perhaps), Recipe(), self.lanes)
+            with contextlib.suppress(Crash):
+                self.fleet.open(tuple(self.line.running.values()), "screen")
+                return
 
     @property
     def search(self) -> Search:
         return cast("Search", self.line)
+
+    def perhaps(self) -> None:
+        """Perhaps kill everything."""
+        if self.random.random() < CRASHES:
+            raise Crash
 
     def ask(self) -> None:
         running = self.fleet.claim(self.search)
@@ -90,7 +125,7 @@ class Story:
 
     def check_state(self, running: Running) -> None:
         """What a joined cohort begins with is there, at its step, however often everything was killed."""
-        if self.fleet.checkpoint(running.name).exists():
+        if self.fleet.checkpoint(running).exists():
             return
         for source in self.fleet.sources(running):
             saved = json.loads(Path(source.checkpoint).read_text())
@@ -100,38 +135,40 @@ class Story:
     def report(self, place: int) -> None:
         running, rungs = self.work.pop(place)
         step = rungs.pop(0)
-        self.fleet.checkpoint(running.name).write_text(json.dumps(dict.fromkeys(running.living, step)))
-        if self.crashes():
-            return
+        self.save(self.fleet.checkpoint(running), running, step)
         self.fleet.saved(running)
         share = self.random.choice((0, 0.3, 0.7)) if rungs else 1
         for key in [key for key in sorted(running.living) if self.random.random() < share]:
             self.line.end(key, step)
             running.living.discard(key)
-        if self.crashes():
-            return
+            self.perhaps()
         if not running.living:
             self.fleet.close(running)
-        elif not self.fleet.parts(running, step, self.search):
+        elif rungs and self.fleet.is_to_part(running, step, self.search):
+            self.save(self.fleet.parked_at(running), running, step)
+            self.fleet.park(running, step)
+        else:
             self.work.append((running, rungs))
 
-    def crashes(self) -> bool:
-        """Perhaps kill everything; say so."""
-        crash = self.random.random() < CRASHES
-        if crash:
-            self.begin()
-        return crash
+    def save(self, path: Path, running: Running, step: int) -> None:
+        path.write_text(json.dumps(dict.fromkeys(running.living, step)))
+        self.perhaps()
 
     def round(self) -> None:
-        """Give every slot something to do, and one of them a rung to report."""
-        for _ in range(self.slots - len(self.work)):
-            self.ask()
-        if not self.crashes() and self.work:
-            self.report(self.random.randrange(len(self.work)))
+        """Give every slot something to do, and one of them a rung to report; go on anew if all were killed."""
+        try:
+            for _ in range(self.slots - len(self.work)):
+                self.ask()
+            self.perhaps()
+            if self.work:
+                self.report(self.random.randrange(len(self.work)))
+        except Crash:
+            self.begin()
 
     def run(self) -> None:
         while self.line.waiting or self.line.running:
             self.round()
+        self.begin()  # what the last crash left is removed by whoever opens the study again
 
 
 @given(seed=st.integers(0, 2**32), lanes=st.integers(1, 5), slots=st.integers(1, 3))

@@ -50,7 +50,11 @@ class Floor:
         step = rungs.pop(0)
         reports = [self._report(spec, step) for spec in given.trials if spec.key in living]
         survivors = self._desk.report(given.cohort, given.attempt, reports, FACTS, last=not rungs)
-        if survivors:
+        if not survivors:
+            return
+        if rungs and self._desk.parts(given.cohort, given.attempt, step):
+            self._desk.park(given.cohort, given.attempt, step)
+        else:
             self._work[slot] = given, survivors, rungs
 
     def _report(self, spec: TrialSpec, step: int) -> LaneReport:

@@ -24,42 +24,29 @@ def test_a_cohort_has_room_when_an_eighth_of_its_lanes_is_free(full, living, roo
 def test_lanes_of_one_stop_join_in_the_order_they_came_those_of_one_cohort_side_by_side():
     parking = Parking(4)
     for cohort, trials_of in (("b", lanes(0, 3)), ("a", lanes(10, 3))):
-        assert parking.take(full=True) == []
+        assert parking.take_full() == []
         parking.park(EARLY, cohort, trials_of)
     parking.park(LATE, "c", lanes(20, 1))
-    taken = parking.take(full=True)
+    taken = parking.take_full()
     assert [(lane.cohort, lane.trial.seed) for lane in taken] == [("b", 0), ("b", 1), ("b", 2), ("a", 10)]
-    assert parking.take(full=True) == []
-    assert [lane.trial.seed for lane in parking.take(full=False)] == [11, 12]
-    assert [lane.trial.seed for lane in parking.take(full=False)] == [20]
-    assert parking.take(full=False) == parking.lanes() == []
+    assert parking.take_full() == []
+    assert [lane.trial.seed for lane in parking.take_any()] == [11, 12]
+    assert [lane.trial.seed for lane in parking.take_any()] == [20]
+    assert parking.take_any() == parking.waiting() == []
 
 
 def test_of_full_cohorts_the_furthest_goes_first_of_others_the_one_that_may_catch_up():
     parking = Parking(2)
     parking.park(LATE, "b", lanes(0, 3))
     parking.park(EARLY, "a", lanes(10, 3))
-    assert [parking.take(full=True)[0].stop for _ in range(2)] == [LATE, EARLY]
-    assert [parking.take(full=False)[0].stop for _ in range(2)] == [EARLY, LATE]
+    assert [parking.take_full()[0].stop for _ in range(2)] == [LATE, EARLY]
+    assert [parking.take_any()[0].stop for _ in range(2)] == [EARLY, LATE]
 
 
 def test_recipes_do_not_mix():
     parking = Parking(2)
     parking.park(Stop("r", 300), "a", lanes(0, 1))
     parking.park(Stop("s", 300), "b", lanes(1, 1))
-    assert parking.take(full=True) == []
+    assert parking.take_full() == []
     assert parking.has_company(Stop("s", 300))
     assert not parking.has_company(Stop("s", 600))
-
-
-def test_a_checkpoint_is_needed_until_the_last_of_its_lanes_is_given_up():
-    parking = Parking(2)
-    specs = lanes(0, 3)
-    parking.park(EARLY, "a", specs)
-    taken = parking.take(full=True)
-    assert not any(parking.give_up("a", lane.trial.key) for lane in taken)
-    parking.leave(parking.lanes()[0])
-    assert parking.needs("a")
-    assert parking.give_up("a", specs[2].key)
-    assert not parking.needs("a")
-    assert not parking.give_up("a", specs[2].key)

@@ -1,24 +1,19 @@
-"""Cohorts that part and join at rungs: full as long as trials wait, the same figures, whatever is killed when."""
+"""Cohorts that part and join at rungs, by workers that train nothing: full as long as trials wait, and none is lost."""
 
 from __future__ import annotations
 
-import contextlib
-import itertools
-import json
-from collections.abc import Sequence
+import errno
 from pathlib import Path
-from types import SimpleNamespace
+from typing import NoReturn
 
 import pytest
 
-from sweeper import lane_seconds, worker
+from sweeper.cohorts import CohortFolder
 from sweeper.desk import Desk
 from sweeper.errors import StaleAttemptError
 from sweeper.ledger import read_study
-from sweeper.plan import screen_trials
-from sweeper.records import Assignment, Facts, LaneReport, Rung, TrialRecord, TrialSpec
+from sweeper.records import Assignment, LaneReport, Rung, TrialRecord, TrialSpec
 from sweeper.study import Study
-from tests.conftest import copy_database
 from tests.sweeper.floor import Floor
 from tests.sweeper.test_desk import FACTS, claimed, open_desk, ready_tables, reported, study
 
@@ -83,6 +78,7 @@ def test_a_cohort_goes_on_as_it_is_where_nothing_could_fill_it(tmp_path):
     desk = open_desk(tmp_path, of)
     given = claimed(desk)
     assert desk.report(given.cohort, 1, reported(given, 5.0), FACTS, last=False) == given.living
+    assert not desk.parts(given.cohort, 1, given.rungs[0])
 
 
 def pairs() -> Study:
@@ -95,12 +91,14 @@ def pairs() -> Study:
 
 
 def part(desk: Desk, given: Assignment, stays: int) -> list[LaneReport]:
-    """Report that all of a cohort's lanes but one diverged, so that it is parked."""
+    """Report that all of a cohort's lanes but one diverged, and park that one."""
     news = [
         report.model_copy(update={"diverged": given.trials[stays].key != report.key})
         for report in reported(given, 10.0)
     ]
-    assert desk.report(given.cohort, given.attempt, news, FACTS, last=False) == frozenset()
+    assert len(desk.report(given.cohort, given.attempt, news, FACTS, last=False)) == 1
+    assert desk.parts(given.cohort, given.attempt, given.rungs[0])
+    desk.park(given.cohort, given.attempt, given.rungs[0])
     return news
 
 
@@ -136,6 +134,7 @@ def test_a_parked_lane_is_not_trained_on_once_its_configuration_is_out(tmp_path)
     desk = open_desk(tmp_path, of)
     first, second = claimed(desk), claimed(desk)
     assert desk.report(first.cohort, 1, reported(first, 10.0), FACTS, last=False) == first.living
+    assert not desk.parts(first.cohort, 1, first.rungs[0])
     part(desk, second, stays=2)
     behind = first.trials[2].key
     news = [
@@ -148,136 +147,23 @@ def test_a_parked_lane_is_not_trained_on_once_its_configuration_is_out(tmp_path)
     assert [trial.seed for trial in claimed(desk).trials] == [2, 2]
 
 
-class CutError(Exception):
-    pass
+@pytest.mark.parametrize("of", ["joined", "fresh"])
+def test_a_disk_that_fills_up_when_a_cohort_is_made_halts_the_study_and_loses_no_trial(tmp_path, monkeypatch, of):
+    desk = open_desk(tmp_path, pairs())
+    if of == "joined":
+        for _ in range(2):
+            part(desk, claimed(desk), stays=0)
 
+    def fails(*_: object) -> NoReturn:
+        raise OSError(errno.ENOSPC, "No space left on device")
 
-class Line:
-    """A desk to which the last two lanes of four are always reported as diverged, and whose line may break."""
-
-    def __init__(self, desk: Desk, breaks: str = "") -> None:
-        self.started, self._desk, self._breaks = desk.started, desk, breaks
-
-    def report(
-        self, cohort: str, attempt: int, reports: Sequence[LaneReport], facts: Facts, last: bool
-    ) -> frozenset[str]:
-        if self._breaks == "before":
-            raise CutError
-        told = [
-            report.model_copy(update={"diverged": "baseline" not in report.key and not report.key.startswith(ALIVE)})
-            for report in reports
-        ]
-        survivors = self._desk.report(cohort, attempt, told, facts, last)
-        if self._breaks == "after":
-            raise CutError
-        return survivors
-
-
-def fours(lanes: int = 4) -> Study:
-    return study(
-        space={"block": [0, 1, "all"], "lambda": [0.1], "tau": [0.5]},
-        screen={"seeds": [0, 1], "pruner": "none", "rungs": [0.25, 0.5, 1]},
-        resources={"cohort": lanes},
-    )
-
-
-ALIVE = f"screen.{next(trial for trial in screen_trials(fours()) if trial.cell.dispersion.lam).cell.key}"
-
-
-def train(desk: Desk, breaks: str = "") -> Assignment:
-    """Really train the next cohort until it ends, parts or the line breaks."""
-    given = claimed(desk)
-    with contextlib.suppress(CutError):
-        worker.run(Line(desk, breaks), given)
-    return given
-
-
-def train_all(desk: Desk) -> None:
-    while not desk.done():
-        train(desk)
-    assert desk.close(interrupted=False, timeout=60)
-
-
-def figures(root: Path) -> dict[tuple[str, int], dict[str, float]]:
-    return {
-        (trial.spec.key, rung.step): {
-            name: value for name, value in rung.metrics.items() if name.startswith(("fid", "train_loss", "val_loss"))
-        }
-        for trial in trials_of(root)
-        for rung in trial.rungs
-    }
-
-
-@pytest.fixture(scope="module")
-def alone(tables: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, int], dict[str, float]]:
-    """The figures of trials that each train alone."""
-    root = tmp_path_factory.mktemp("alone")
-    copy_database(tables, root / "mlflow.db")
-    train_all(open_desk(root, fours(lanes=1)))
-    return figures(root)
-
-
-def same(root: Path, expected: dict[tuple[str, int], dict[str, float]]) -> bool:
-    found = figures(root)
-    assert found.keys() == expected.keys()
-    assert len(found) == 4 * 3 + 4  # four of eight lanes end at their first rung
-    return all(found[at] == pytest.approx(expected[at], rel=1e-3) for at in found)
-
-
-def test_joined_lanes_have_the_figures_of_trials_that_train_alone_and_the_seconds_add_up(tmp_path, alone, monkeypatch):
-    looks = itertools.count()
-    monkeypatch.setattr(lane_seconds, "time", SimpleNamespace(perf_counter=looks.__next__, process_time=lambda: 0))
-    desk = open_desk(tmp_path, fours())
-    sizes = [len(train(desk).living) for _ in range(3)]
-    assert sizes == [4, 4, 4]
-    train_all(desk)
-    assert same(tmp_path, alone)
-    assert stored(tmp_path) == []
-    last = [trial.rungs[-1].metrics for trial in trials_of(tmp_path)]
-    assert sum(metrics["train_s"] + metrics["eval_s"] for metrics in last) == pytest.approx(next(looks) / 2)
-
-
-@pytest.mark.parametrize("instant", ["parked", "joined", "saved", "reported"])
-def test_a_kill_changes_no_figure_at_whatever_instant(tmp_path, alone, instant):
-    desk = open_desk(tmp_path, fours())
-    parted = sorted(train(desk).cohort for _ in range(2))
-    assert stored(tmp_path) == parted
-    joined = claimed(desk).cohort if instant == "joined" else ""
-    if instant in ("saved", "reported"):
-        joined = train(desk, breaks={"saved": "before", "reported": "after"}[instant]).cohort
-    assert stored(tmp_path) == ([joined] if instant == "reported" else sorted(filter(None, [*parted, joined])))
+    with monkeypatch.context() as full:
+        full.setattr(CohortFolder, "store", fails)
+        assert desk.next(0, desk.enter(0)) is None
+    assert desk.done()
+    assert "No space left on device" in desk.halted()
     assert desk.close(interrupted=True, timeout=60)
-
-    again = open_desk(tmp_path, fours())
-    given = train(again)
-    assert given.cohort == (joined or given.cohort)
-    assert len(given.sources) == 2
-    assert given.rungs == (4, 8)
-    train_all(again)
-    assert same(tmp_path, alone)
+    again = open_desk(tmp_path, pairs())
+    Floor(again, 1, lambda *_: 10.0).run()
+    assert again.progress().counts == ({"complete": 4, "diverged": 2} if of == "joined" else {"complete": 6})
     assert stored(tmp_path) == []
-
-
-@pytest.mark.parametrize("harm", ["damaged", "missing", "unnamed"])
-def test_a_source_that_cannot_be_read_costs_time_but_no_figure(tmp_path, alone, harm, caplog):
-    desk = open_desk(tmp_path, fours())
-    folder = tmp_path / "study" / "cohorts" / train(desk).cohort
-    train(desk)
-    if harm == "damaged":
-        (folder / "checkpoint.safetensors").write_bytes(b"\0" * 1000)
-    else:
-        (folder / {"missing": "checkpoint.safetensors", "unnamed": "lanes.json"}[harm]).unlink()
-    train_all(desk)
-    assert caplog.text.count("training starts again from step 0") == 1
-    assert same(tmp_path, alone)
-    assert stored(tmp_path) == []
-
-
-def test_a_study_left_by_the_version_before_goes_on(tmp_path):
-    desk = open_desk(tmp_path, fours())
-    given = claimed(desk)
-    desk.close(interrupted=True, timeout=60)
-    file = tmp_path / "study" / "cohorts" / given.cohort / "lanes.json"
-    file.write_text(json.dumps(json.loads(file.read_text())["trials"]))
-    again = claimed(open_desk(tmp_path, fours()))
-    assert (again.cohort, again.trials, again.sources) == (given.cohort, given.trials, ())

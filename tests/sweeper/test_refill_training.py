@@ -1,0 +1,198 @@
+"""Cohorts that part and join at rungs and really train: the same figures as alone, whatever is killed when."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import itertools
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from types import SimpleNamespace
+from typing import NoReturn
+
+import pytest
+import torch
+
+from sweeper import lane_seconds, worker
+from sweeper.desk import Desk
+from sweeper.plan import screen_trials
+from sweeper.records import Assignment, Facts, LaneReport
+from sweeper.study import Study
+from tests.conftest import copy_database
+from tests.sweeper.test_desk import claimed, open_desk, ready_tables, study
+from tests.sweeper.test_refill import stored, trials_of
+from trainer import checkpoint
+
+__all__ = ["ready_tables"]  # a fixture, used by being here
+
+
+class CutError(Exception):
+    pass
+
+
+class Line:
+    """A desk to which the last two lanes of four are always reported as diverged, and whose line may break.
+
+    It breaks before the first report, after it, or when lanes are saved and to be parked.
+    """
+
+    def __init__(self, desk: Desk, breaks: str = "") -> None:
+        self.started, self.parts, self._desk, self._breaks = desk.started, desk.parts, desk, breaks
+
+    def report(
+        self, cohort: str, attempt: int, reports: Sequence[LaneReport], facts: Facts, last: bool
+    ) -> frozenset[str]:
+        if self._breaks == "before":
+            raise CutError
+        told = [
+            report.model_copy(update={"diverged": "baseline" not in report.key and not report.key.startswith(ALIVE)})
+            for report in reports
+        ]
+        survivors = self._desk.report(cohort, attempt, told, facts, last)
+        if self._breaks == "after":
+            raise CutError
+        return survivors
+
+    def park(self, cohort: str, attempt: int, step: int) -> None:
+        if self._breaks == "parking":
+            raise CutError
+        self._desk.park(cohort, attempt, step)
+
+
+def fours(lanes: int = 4) -> Study:
+    return study(
+        space={"block": [0, 1, "all"], "lambda": [0.1], "tau": [0.5]},
+        screen={"seeds": [0, 1], "pruner": "none", "rungs": [0.25, 0.5, 1]},
+        resources={"cohort": lanes},
+    )
+
+
+ALIVE = f"screen.{next(trial for trial in screen_trials(fours()) if trial.cell.dispersion.lam).cell.key}"
+
+
+def train(desk: Desk, breaks: str = "") -> Assignment:
+    """Really train the next cohort until it ends, parts or the line breaks."""
+    given = claimed(desk)
+    with contextlib.suppress(CutError):
+        worker.run(Line(desk, breaks), given)
+    return given
+
+
+def train_all(desk: Desk) -> None:
+    while not desk.done():
+        train(desk)
+    assert desk.close(interrupted=False, timeout=60)
+
+
+def figures(root: Path) -> dict[tuple[str, int], dict[str, float]]:
+    return {
+        (trial.spec.key, rung.step): {
+            name: value for name, value in rung.metrics.items() if name.startswith(("fid", "train_loss", "val_loss"))
+        }
+        for trial in trials_of(root)
+        for rung in trial.rungs
+    }
+
+
+@pytest.fixture(scope="module")
+def alone(tables: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, int], dict[str, float]]:
+    """The figures of trials that each train alone."""
+    root = tmp_path_factory.mktemp("alone")
+    copy_database(tables, root / "mlflow.db")
+    train_all(open_desk(root, fours(lanes=1)))
+    return figures(root)
+
+
+def same(root: Path, expected: dict[tuple[str, int], dict[str, float]]) -> bool:
+    found = figures(root)
+    assert found.keys() == expected.keys()
+    assert len(found) == 4 * 3 + 4  # four of eight lanes end at their first rung
+    return all(found[at] == pytest.approx(expected[at], rel=1e-3) for at in found)
+
+
+def test_joined_lanes_have_the_figures_of_trials_that_train_alone_and_the_seconds_add_up(tmp_path, alone, monkeypatch):
+    looks = itertools.count()
+    monkeypatch.setattr(lane_seconds, "time", SimpleNamespace(perf_counter=looks.__next__, process_time=lambda: 0))
+    desk = open_desk(tmp_path, fours())
+    sizes = [len(train(desk).living) for _ in range(3)]
+    assert sizes == [4, 4, 4]
+    train_all(desk)
+    assert same(tmp_path, alone)
+    assert stored(tmp_path) == []
+    last = [trial.rungs[-1].metrics for trial in trials_of(tmp_path)]
+    assert sum(metrics["train_s"] + metrics["eval_s"] for metrics in last) == pytest.approx(next(looks) / 2)
+
+
+@pytest.mark.parametrize("instant", ["judged", "parking", "parked", "joined", "saved", "reported"])
+def test_a_kill_changes_no_figure_at_whatever_instant(tmp_path, alone, instant):
+    desk = open_desk(tmp_path, fours())
+    first = train(desk).cohort
+    second = train(desk, breaks={"judged": "after", "parking": "parking"}.get(instant, "")).cohort
+    parted = sorted([first, second])
+    assert stored(tmp_path) == parted
+    joined = claimed(desk).cohort if instant == "joined" else ""
+    if instant in ("saved", "reported"):
+        joined = train(desk, breaks={"saved": "before", "reported": "after"}[instant]).cohort
+    assert stored(tmp_path) == ([joined] if instant == "reported" else sorted(filter(None, [*parted, joined])))
+    assert desk.close(interrupted=True, timeout=60)
+
+    again = open_desk(tmp_path, fours())
+    if instant in ("judged", "parking"):
+        assert train(again).cohort == second
+    given = train(again)
+    assert given.cohort == (joined or given.cohort)
+    assert len(given.sources) == 2
+    assert given.rungs == (4, 8)
+    train_all(again)
+    assert same(tmp_path, alone)
+    assert stored(tmp_path) == []
+
+
+@pytest.mark.parametrize("harm", ["damaged", "missing", "unnamed"])
+def test_a_source_that_cannot_be_read_costs_time_but_no_figure(tmp_path, alone, harm, caplog):
+    desk = open_desk(tmp_path, fours())
+    folder = tmp_path / "study" / "cohorts" / train(desk).cohort
+    train(desk)
+    if harm == "damaged":
+        (folder / "parked.safetensors").write_bytes(b"\0" * 1000)
+    else:
+        (folder / {"missing": "parked.safetensors", "unnamed": "lanes.json"}[harm]).unlink()
+    train_all(desk)
+    assert caplog.text.count("training starts again from step 0") == 1
+    assert same(tmp_path, alone)
+    assert stored(tmp_path) == []
+
+
+def test_a_replaced_worker_that_saves_late_harms_no_parked_lane(tmp_path, alone, caplog):
+    desk = open_desk(tmp_path, fours())
+    parted = train(desk)
+    Path(parted.checkpoint).write_bytes(b"an older state")
+    train_all(desk)
+    assert "starts again" not in caplog.text
+    assert same(tmp_path, alone)
+    assert stored(tmp_path) == []
+
+
+@pytest.mark.parametrize("error", [torch.OutOfMemoryError("no memory"), OSError(errno.EIO, "I/O error")])
+def test_a_machine_that_fails_while_lanes_are_read_is_not_taken_for_a_damaged_checkpoint(tmp_path, monkeypatch, error):
+    desk = open_desk(tmp_path, fours())
+    for _ in range(2):
+        train(desk)
+
+    def fails(*_: object) -> NoReturn:
+        raise error
+
+    monkeypatch.setattr(checkpoint, "load", fails)
+    with pytest.raises(type(error)):
+        train(desk)
+
+
+def test_a_study_left_by_the_version_before_goes_on(tmp_path):
+    desk = open_desk(tmp_path, fours())
+    given = claimed(desk)
+    desk.close(interrupted=True, timeout=60)
+    file = tmp_path / "study" / "cohorts" / given.cohort / "lanes.json"
+    file.write_text(json.dumps(json.loads(file.read_text())["trials"]))
+    again = claimed(open_desk(tmp_path, fours()))
+    assert (again.cohort, again.trials, again.sources) == (given.cohort, given.trials, ())
