@@ -1,100 +1,20 @@
 """From YAML to guide with the command a user types; then the same study again, disturbed in every way there is."""
 
-import json
 import os
 import shutil
 import signal
 import socket
-import sqlite3
 import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.request import urlopen
 
 import pytest
 
-from sweeper.ledger import read_study
 from sweeper.records import StudyRecord
+from tests.e2e.workplace import PATIENCE_S, SWEEPER, Workplace, children, until, until_gone
 
 STUDY = Path(__file__).parents[2] / "studies" / "smoke.yaml"
-SWEEPER = [sys.executable, "-c", "from sweeper.cli import main; main()"]
 TRIALS = 12  # six to screen, then the best setting and the baseline on three fresh seeds
-PATIENCE_S = 180
-
-
-class Workplace:
-    """A workspace, and the commands run on it."""
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
-        self.reports = root / "reports"
-
-    def run(self, *extra: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(self._command(*extra), capture_output=True, text=True, timeout=PATIENCE_S, check=False)
-
-    def start(self) -> subprocess.Popen[bytes]:
-        # A session of its own, so that what is sent reaches this run alone.
-        return subprocess.Popen(
-            self._command(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
-        )
-
-    def _command(self, *extra: str) -> list[str]:
-        where = ["--workspace", str(self.root), "--reports", str(self.reports)]
-        return [*SWEEPER, "run", str(STUDY), "--yes", *where, *extra]
-
-    def status(self) -> dict[str, object]:
-        done = subprocess.run(
-            [*SWEEPER, "status", str(STUDY), "--json", "--workspace", str(self.root)],
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        return json.loads(done.stdout)
-
-    def record(self) -> StudyRecord:
-        return read_study(f"sqlite:///{self.root / 'mlflow.db'}", "smoke")
-
-    def finished(self) -> int:
-        """How many trials the search has finished."""
-        return self._count("state in ('COMPLETE', 'PRUNED', 'FAIL')")
-
-    def rungs(self) -> int:
-        """How many rungs were reported."""
-        return self._count("trial_id in (select trial_id from trials)", table="trial_intermediate_values")
-
-    def _count(self, where: str, table: str = "trials") -> int:
-        database = self.root / "optuna.db"
-        if not database.exists():
-            return 0
-        try:
-            with sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=30) as connection:
-                return int(connection.execute(f"select count(*) from {table} where {where}").fetchone()[0])
-        except sqlite3.OperationalError:  # the tables are not there yet
-            return 0
-
-
-def until(reached: Callable[[], bool], process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while not reached():
-        assert process.poll() is None, "the run ended before it could be disturbed"
-        assert time.monotonic() < deadline, "the run did not get on"
-        time.sleep(0.2)
-
-
-def children(pid: int) -> Iterator[tuple[int, str]]:
-    """Yield (pid, title) of all descendants of a process."""
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                parent = int(entry.joinpath("stat").read_text().rsplit(")", 1)[1].split()[1])
-                title = entry.joinpath("cmdline").read_bytes().replace(b"\0", b" ").decode()
-            except (OSError, IndexError):
-                continue
-            if parent == pid:
-                yield int(entry.name), title
-                yield from children(int(entry.name))
 
 
 def trial_figures(record: StudyRecord) -> dict[str, object]:
@@ -114,7 +34,7 @@ def trial_figures(record: StudyRecord) -> dict[str, object]:
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Workplace, subprocess.CompletedProcess[str]]:
-    place = Workplace(tmp_path_factory.mktemp("undisturbed"))
+    place = Workplace(tmp_path_factory.mktemp("undisturbed"), STUDY)
     return place, place.run()
 
 
@@ -214,7 +134,7 @@ def test_a_changed_study_is_refused_as_a_conflict(undisturbed):
 
 
 def test_killed_workers_an_interrupt_and_a_killed_driver_change_no_figure(undisturbed, tmp_path):
-    place = Workplace(tmp_path)
+    place = Workplace(tmp_path, STUDY)
     shutil.copytree(undisturbed[0].root / "cache", tmp_path / "cache")  # the extractor is not what is tested
     run = place.start()
     until(lambda: place.rungs() >= 1, run)
@@ -240,10 +160,3 @@ def test_killed_workers_an_interrupt_and_a_killed_driver_change_no_figure(undist
     assert place.status()["agree"] is True
     for pid in family:  # what a killed driver leaves behind ends by itself
         until_gone(pid)
-
-
-def until_gone(pid: int) -> None:
-    deadline = time.monotonic() + 60
-    while Path(f"/proc/{pid}").exists() and time.monotonic() < deadline:
-        time.sleep(0.5)
-    assert not Path(f"/proc/{pid}").exists()

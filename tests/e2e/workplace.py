@@ -1,0 +1,97 @@
+"""Commands run as a user runs them, and what is done to their processes."""
+
+import json
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from sweeper.ledger import read_study
+from sweeper.records import StudyRecord
+from sweeper.study.file import read_study as read_file
+
+SWEEPER = [sys.executable, "-c", "from sweeper.cli import main; main()"]
+PATIENCE_S = 180
+
+
+class Workplace:
+    """A study's workspace, and the commands run on it."""
+
+    def __init__(self, root: Path, study: Path) -> None:
+        self.root, self.study = root, study
+        self.reports = root / "reports"
+        self.name = read_file(study).name
+
+    def run(self, *extra: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(self._command(*extra), capture_output=True, text=True, timeout=PATIENCE_S, check=False)
+
+    def start(self) -> subprocess.Popen[bytes]:
+        # A session of its own, so that what is sent reaches this run alone.
+        return subprocess.Popen(
+            self._command(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+        )
+
+    def _command(self, *extra: str) -> list[str]:
+        where = ["--workspace", str(self.root), "--reports", str(self.reports)]
+        return [*SWEEPER, "run", str(self.study), "--yes", *where, *extra]
+
+    def status(self) -> dict[str, object]:
+        done = subprocess.run(
+            [*SWEEPER, "status", str(self.study), "--json", "--workspace", str(self.root)],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        return json.loads(done.stdout)
+
+    def record(self) -> StudyRecord:
+        return read_study(f"sqlite:///{self.root / 'mlflow.db'}", self.name)
+
+    def finished(self) -> int:
+        """How many trials the search has finished."""
+        return self._count("state in ('COMPLETE', 'PRUNED', 'FAIL')")
+
+    def rungs(self) -> int:
+        """How many rungs were reported."""
+        return self._count("trial_id in (select trial_id from trials)", table="trial_intermediate_values")
+
+    def _count(self, where: str, table: str = "trials") -> int:
+        database = self.root / "optuna.db"
+        if not database.exists():
+            return 0
+        try:
+            with sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=30) as connection:
+                return int(connection.execute(f"select count(*) from {table} where {where}").fetchone()[0])
+        except sqlite3.OperationalError:  # the tables are not there yet
+            return 0
+
+
+def until(reached: Callable[[], bool], process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while not reached():
+        assert process.poll() is None, "the run ended before it could be disturbed"
+        assert time.monotonic() < deadline, "the run did not get on"
+        time.sleep(0.2)
+
+
+def children(pid: int) -> Iterator[tuple[int, str]]:
+    """Yield (pid, title) of all descendants of a process."""
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                parent = int(entry.joinpath("stat").read_text().rsplit(")", 1)[1].split()[1])
+                title = entry.joinpath("cmdline").read_bytes().replace(b"\0", b" ").decode()
+            except (OSError, IndexError):
+                continue
+            if parent == pid:
+                yield int(entry.name), title
+                yield from children(int(entry.name))
+
+
+def until_gone(pid: int) -> None:
+    deadline = time.monotonic() + 60
+    while Path(f"/proc/{pid}").exists() and time.monotonic() < deadline:
+        time.sleep(0.5)
+    assert not Path(f"/proc/{pid}").exists()
