@@ -53,7 +53,8 @@ def planning(study: Path, repeat: int = 3) -> str:
             for place, what in enumerate(("to its first line", "to its end")):
                 seconds = (statistics.median(walls[place] for walls in of) for of in whole)
                 rows.append(f"| `sweeper {word}` {what} | " + " | ".join(f"{one:.1f} s" for one in seconds) + " |")
-    return "\n".join([f"| command | {given.name} | a million cells |", "|---|---|---|", *rows]) + "\n"
+    head = ["Goal: what a million cells come to within a second.\n", f"| command | {given.name} | a million cells |"]
+    return "\n".join([*head, "|---|---|---|", *rows]) + "\n"
 
 
 def _walls(word: str, study: Path) -> tuple[float, float]:
@@ -97,7 +98,7 @@ def note(parts: Sequence[tuple[str, str]], minutes: float) -> str:
     head = (
         f"# Speed on {os.cpu_count()} cores, {datetime.now(UTC):%Y-%m-%d}\n\n"
         f"`make bench` at {git('rev-parse', '--short=12', 'HEAD')}{dirty}, {minutes:.0f} minutes; "
-        f"{platform.machine()}, no GPU, Python {platform.python_version()}, {versions}.\n"
+        f"{platform.machine()}, Python {platform.python_version()}, {versions}. A GPU has `make bench-gpu`.\n"
     )
     return "\n".join([head, *(f"## {title}\n\n{text}" for title, text in parts)])
 

@@ -181,19 +181,21 @@ def tables(name: str, run: Measured) -> str:
     total = sum(trial.work_s for trial in run.trials)
     span = run.ended - run.first_step
     rows = [
-        ("trials that trained", f"{len(run.trials)}"),
-        ("command to first step", f"{run.first_step - run.launched:.1f} s"),
-        ("first step to last end", f"{span:.1f} s"),
-        ("last end to the command's end (delivery, guide)", f"{run.launched + run.wall_s - run.ended:.1f} s"),
-        ("overhead a trial, wall", f"{(span - total / SLOTS) / len(run.trials):.3f} s"),
-        ("overhead a trial, of its slot", f"{(span * SLOTS - total) / len(run.trials):.3f} s"),
-        ("its own training and evaluation (median)", f"{statistics.median(t.work_s for t in run.trials):.3f} s"),
+        ("trials that trained", f"{len(run.trials)}", ""),
+        ("command to first step", f"{run.first_step - run.launched:.1f} s", "12 s"),
+        ("first step to last end", f"{span:.1f} s", ""),
+        ("last end to the command's end (delivery, guide)", f"{run.launched + run.wall_s - run.ended:.1f} s", ""),
+        ("overhead a trial, wall", f"{(span - total / SLOTS) / len(run.trials):.3f} s", ""),
+        ("overhead a trial, of its slot", f"{(span * SLOTS - total) / len(run.trials):.3f} s", "0.15 s, flat"),
+        ("its own training and evaluation (median)", f"{statistics.median(t.work_s for t in run.trials):.3f} s", ""),
         (
             "a slot waits: median, 95 %, longest",
             ", ".join(f"{ordered[int(q * (len(idle) - 1))]:.3f}" for q in (0.5, 0.95, 1)) + " s",
+            "0.5 s",
         ),
     ]
-    lines = [f"**{name}**", "", "| what | measured |", "|---|---|", *(f"| {what} | {value} |" for what, value in rows)]
+    body = (f"| {what} | {value} | {goal} |" for what, value, goal in rows)
+    lines = [f"**{name}**", "", "| what | measured | goal |", "|---|---|---|", *body]
     lines += ["", "| trials | wall a trial, s | overhead a trial, s | a slot waits (median), s |", "|---|---|---|---|"]
     for place, part in enumerate(by_hundred):
         where = f"{100 * place + 1} to {100 * (place + 1)}"
