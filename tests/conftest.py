@@ -38,6 +38,12 @@ def tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return file
 
 
+@pytest.fixture(scope="session")
+def extractor_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the digits' extractor is kept once a test has trained it, which takes seconds."""
+    return tmp_path_factory.mktemp("extractors")
+
+
 @pytest.fixture
 def url(tmp_path: Path) -> str:
     """Where a search keeps its trials."""

@@ -49,11 +49,17 @@ def places(root: Path) -> Places:
     )
 
 
+def make_ready(root: Path, tables: Path, extractor_cache: Path) -> None:
+    """Give a workspace what takes seconds to make."""
+    root.mkdir(exist_ok=True)
+    copy_database(tables, root / "mlflow.db")
+    (root / "cache").symlink_to(extractor_cache)
+
+
 @pytest.fixture(autouse=True)
-def ready_tables(tables: Path, tmp_path: Path) -> None:
+def ready(tables: Path, extractor_cache: Path, tmp_path: Path) -> None:
     for root in (tmp_path, tmp_path / "whole", tmp_path / "cut"):
-        root.mkdir(exist_ok=True)
-        copy_database(tables, root / "mlflow.db")
+        make_ready(root, tables, extractor_cache)
 
 
 def open_desk(root: Path, of: Study, stages: Sequence[Stage] = ("screen",)) -> Desk:

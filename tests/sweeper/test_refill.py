@@ -15,9 +15,9 @@ from sweeper.ledger import read_study
 from sweeper.records import Assignment, LaneReport, Rung, TrialRecord, TrialSpec
 from sweeper.study import Study
 from tests.sweeper.floor import Floor
-from tests.sweeper.test_desk import FACTS, claimed, open_desk, ready_tables, reported, study
+from tests.sweeper.test_desk import FACTS, claimed, open_desk, ready, reported, study
 
-__all__ = ["ready_tables"]  # a fixture, used by being here
+__all__ = ["ready"]  # a fixture, used by being here
 
 
 def racing(lanes: int = 8) -> Study:

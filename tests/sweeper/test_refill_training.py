@@ -19,12 +19,11 @@ from sweeper.desk import Desk
 from sweeper.plan import screen_trials
 from sweeper.records import Assignment, Facts, LaneReport
 from sweeper.study import Study
-from tests.conftest import copy_database
-from tests.sweeper.test_desk import claimed, open_desk, ready_tables, study
+from tests.sweeper.test_desk import claimed, make_ready, open_desk, ready, study
 from tests.sweeper.test_refill import stored, trials_of
 from trainer import checkpoint
 
-__all__ = ["ready_tables"]  # a fixture, used by being here
+__all__ = ["ready"]  # a fixture, used by being here
 
 
 class CutError(Exception):
@@ -96,10 +95,12 @@ def figures(root: Path) -> dict[tuple[str, int], dict[str, float]]:
 
 
 @pytest.fixture(scope="module")
-def alone(tables: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, int], dict[str, float]]:
+def alone(
+    tables: Path, extractor_cache: Path, tmp_path_factory: pytest.TempPathFactory
+) -> dict[tuple[str, int], dict[str, float]]:
     """The figures of trials that each train alone."""
     root = tmp_path_factory.mktemp("alone")
-    copy_database(tables, root / "mlflow.db")
+    make_ready(root, tables, extractor_cache)
     train_all(open_desk(root, fours(lanes=1)))
     return figures(root)
 

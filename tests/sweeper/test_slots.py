@@ -6,9 +6,9 @@ import pytest
 
 from sweeper.desk import Desk
 from sweeper.errors import StaleAttemptError
-from tests.sweeper.test_desk import FACTS, open_desk, ready_tables, reported, study
+from tests.sweeper.test_desk import FACTS, open_desk, ready, reported, study
 
-__all__ = ["ready_tables"]  # a fixture, used by being here
+__all__ = ["ready"]  # a fixture, used by being here
 
 RETRIES = {"cohort": 1, "retries": 2}
 

@@ -18,11 +18,6 @@ def digits() -> Dataset:
 
 
 @pytest.fixture(scope="session")
-def extractor_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("extractors")
-
-
-@pytest.fixture(scope="session")
 def evaluator(digits: Dataset, extractor_cache: Path) -> Evaluator:
     """An evaluator of 600 samples; its domain extractor is really trained."""
     return Evaluator(EvalRecipe(samples=600), digits, extractor_cache, torch.device("cpu"))
