@@ -1,0 +1,76 @@
+"""Arguments and options that several commands have, and the words an option may be."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+class StageName(StrEnum):
+    """The stages `run` can be limited to."""
+
+    screen = "screen"
+    confirm = "confirm"
+
+
+class GuideFormat(StrEnum):
+    """What `report` writes."""
+
+    markdown = "markdown"
+    html = "html"
+    latex = "latex"
+
+
+class TableFormat(StrEnum):
+    """What `export` writes."""
+
+    csv = "csv"
+    parquet = "parquet"
+
+
+class AuditName(StrEnum):
+    """The audits of a study."""
+
+    proxy = "proxy"
+    pruning = "pruning"
+    seeds = "seeds"
+    health = "health"
+
+
+class SchemaOf(StrEnum):
+    """What `schema` describes."""
+
+    study = "study"
+    guide = "guide"
+
+
+class TemplateName(StrEnum):
+    """What `init` starts from."""
+
+    default = "default"
+    folder = "folder"
+    gpu = "gpu"
+
+
+File = Annotated[Path, typer.Argument(metavar="FILE", help="The study, a YAML file.", show_default=False)]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="A.B=C", help="Override a field of the study; may be repeated.", show_default=False),
+]
+Root = Annotated[
+    Path,
+    typer.Option("--workspace", envvar="SWEEPER_WORKSPACE", help="Folder for records, checkpoints and caches."),
+]
+Tracking = Annotated[
+    str | None,
+    typer.Option("--tracking", envvar="SWEEPER_TRACKING", help="MLflow server by URL; default: the workspace's own."),
+]
+Store = Annotated[
+    str | None,
+    typer.Option("--store", envvar="SWEEPER_STORE", help="Optuna's database by URL; default: the workspace's own."),
+]
+Reports = Annotated[Path, typer.Option("--reports", help="Folder guides are written to, one sub-folder a study.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
