@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from sweeper.desk import Desk
 from sweeper.records import Assignment, LaneReport, Rung, TrialSpec
-from tests.sweeper.test_desk import FACTS
+from tests.sweeper.desks import FACTS
 
 Value = Callable[[TrialSpec, int], float | None]  # a trial's objective at a step, None where it diverges
 

@@ -1,187 +1,23 @@
-"""The desk and a worker in one process: a whole study without Ray, against the real search and ledger."""
+"""The desk alone, told of training that nobody did, against the real search and ledger."""
 
 import json
-from collections.abc import Sequence
-from pathlib import Path
 
-import optuna
 import pytest
 
-from sweeper import worker
 from sweeper.desk import Desk
 from sweeper.errors import StaleAttemptError, StudyError
 from sweeper.ledger import counts, read_study
-from sweeper.places import Places
 from sweeper.provenance import gather
-from sweeper.records import Assignment, Facts, LaneReport, Rung, Stage
-from sweeper.study import Study
-from tests.conftest import copy_database
+from sweeper.records import Rung
+from tests.sweeper.desks import FACTS, begun, claimed, open_desk, places, ready, reported, study
 
-FACTS = Facts(data_hash="d", extractor="domain", extractor_sha256="e", device="cpu")
-
-
-def study(**changes: object) -> Study:
-    tree = {
-        "name": "tiny",
-        "question": "Does the desk work?",
-        "recipe": {
-            "model": {"width": 16, "depth": 2, "heads": 2},
-            "train": {"steps": 8, "batch": 8, "warmup": 2},
-            "eval": {"samples": 40, "batch": 20, "nfe": 2, "probe": 8},
-        },
-        "space": {"block": [0, 1], "lambda": [0.1], "tau": [0.5]},
-        "screen": {"seeds": [0, 1], "pruner": "none"},
-        "resources": {"cohort": 2},
-    }
-    return Study.model_validate(tree | changes)
-
-
-def places(root: Path) -> Places:
-    for name in ("study", "cache"):
-        (root / name).mkdir(exist_ok=True)
-    return Places(
-        store_url=f"sqlite:///{root}/optuna.db",
-        tracking_uri=f"sqlite:///{root}/mlflow.db",
-        artifacts=root / "artifacts",
-        folder=root / "study",
-        cache=root / "cache",
-        base=root,
-    )
-
-
-def make_ready(root: Path, tables: Path, extractor_cache: Path) -> None:
-    """Give a workspace what takes seconds to make."""
-    root.mkdir(exist_ok=True)
-    copy_database(tables, root / "mlflow.db")
-    (root / "cache").symlink_to(extractor_cache)
-
-
-@pytest.fixture(autouse=True)
-def ready(tables: Path, extractor_cache: Path, tmp_path: Path) -> None:
-    for root in (tmp_path, tmp_path / "whole", tmp_path / "cut"):
-        make_ready(root, tables, extractor_cache)
-
-
-def open_desk(root: Path, of: Study, stages: Sequence[Stage] = ("screen",)) -> Desk:
-    desk = Desk(of, stages, places(root), gather("sweeper run tiny.yaml"))
-    desk.open()
-    return desk
+__all__ = ["ready"]  # a fixture, used by being here
 
 
 def test_a_cohort_has_the_lanes_that_were_measured(tmp_path):
     desk = Desk(study(), ["screen"], places(tmp_path), gather("sweeper run tiny.yaml"), lanes=3)
     desk.open()
     assert len(claimed(desk).trials) == 3
-
-
-def reported(assignment: Assignment, value: float, step: int = 0, **changes: object) -> list[LaneReport]:
-    rung = Rung(step=step or assignment.rungs[0], metrics={"fid_40": value})
-    return [
-        LaneReport.model_validate({"key": key, "diverged": False, "rung": rung} | changes)
-        for key in sorted(assignment.living)
-    ]
-
-
-def claimed(desk: Desk) -> Assignment:
-    cohort = desk.claim()
-    assert cohort is not None
-    return begun(desk, cohort)
-
-
-def begun(desk: Desk, cohort: str) -> Assignment:
-    assignment = desk.begin(cohort)
-    assert assignment is not None
-    return assignment
-
-
-def test_a_study_of_two_lane_cohorts_runs_to_its_end_with_real_training(tmp_path):
-    desk = open_desk(tmp_path, study())
-    while (cohort := desk.claim()) is not None:
-        assignment = begun(desk, cohort)
-        assert assignment.sources or len({trial.seed for trial in assignment.trials}) == 1
-        worker.run(desk, assignment)
-    assert desk.done()
-    assert desk.progress().counts == {"complete": 6}
-    assert desk.close(interrupted=False, timeout=60)
-    record = read_study(f"sqlite:///{tmp_path}/mlflow.db", "tiny")
-    assert {trial.spec.key for trial in record.trials} == {
-        f"screen.{cell}.{seed}" for cell in {trial.spec.cell.key for trial in record.trials} for seed in (0, 1)
-    }
-    for trial in record.trials:
-        assert [rung.step for rung in trial.rungs] == [4, 8]
-        assert {"fid_40", "val_loss", "train_s"} <= trial.rungs[-1].metrics.keys()
-    assert record.provenance.torch_fidelity_difference is not None
-    assert list((tmp_path / "study" / "cohorts").iterdir()) == []
-
-
-def test_a_rung_is_judged_by_the_fid_it_draws_and_the_last_by_the_objective(tmp_path):
-    recipe = study().recipe.override({"eval.rung_samples": 20})
-    of = study(recipe=recipe.model_dump(exclude_none=True), screen={"seeds": [0], "pruner": "none"})
-    desk = open_desk(tmp_path, of)
-    while (cohort := desk.claim()) is not None:
-        worker.run(desk, begun(desk, cohort))
-    assert desk.progress().counts == {"complete": 3}
-    assert desk.close(interrupted=False, timeout=60)
-    store = optuna.load_study(study_name="tiny.screen", storage=f"sqlite:///{tmp_path}/optuna.db")
-    values = {trial.user_attrs["key"]: (trial.intermediate_values, trial.value) for trial in store.trials}
-    for trial in read_study(f"sqlite:///{tmp_path}/mlflow.db", "tiny").trials:
-        first, last = (rung.metrics for rung in trial.rungs)
-        assert "fid_40" not in first
-        assert values[trial.spec.key] == ({4: first["fid_20"], 8: last["fid_40"]}, last["fid_40"])
-
-
-def test_a_resumed_cohort_goes_on_from_its_checkpoint_with_the_same_figures(tmp_path):
-    class CutError(Exception):
-        pass
-
-    class Cut:
-        """A desk whose line breaks after the first rung was reported."""
-
-        def __init__(self, desk: Desk) -> None:
-            self.started, self._desk = desk.started, desk
-
-        def report(self, *news: object) -> frozenset[str]:
-            self._desk.report(*news)  # type: ignore[arg-type]
-            raise CutError
-
-    whole, cut = tmp_path / "whole", tmp_path / "cut"
-    desk = open_desk(whole, study())
-    worker.run(desk, claimed(desk))
-    desk.close(interrupted=True, timeout=60)
-
-    broken = open_desk(cut, study())
-    with pytest.raises(CutError):
-        worker.run(Cut(broken), claimed(broken))  # type: ignore[arg-type]
-    broken.close(interrupted=True, timeout=60)
-    again = open_desk(cut, study())
-    assignment = claimed(again)
-    assert Path(assignment.checkpoint).exists()
-    worker.run(again, assignment)
-    again.close(interrupted=True, timeout=60)
-
-    seconds = ("train_s", "eval_s", "cpu_s")
-    figures = []
-    for root in (whole, cut):
-        trials = read_study(f"sqlite:///{root}/mlflow.db", "tiny").trials
-        figures.append(
-            {
-                (trial.spec.key, rung.step): {k: v for k, v in rung.metrics.items() if k not in seconds}
-                for trial in trials
-                for rung in trial.rungs
-            }
-        )
-    assert figures[0] == figures[1]
-    assert len(figures[0]) == 4
-
-
-def test_a_damaged_checkpoint_costs_time_but_no_figure(tmp_path, caplog):
-    desk = open_desk(tmp_path, study())
-    assignment = claimed(desk)
-    path = Path(assignment.checkpoint)
-    path.write_bytes(b"\0" * 1000)
-    worker.run(desk, assignment)
-    assert "training starts again from step 0" in caplog.text
-    assert desk.progress().counts["complete"] == 2
 
 
 def test_a_stale_attempt_is_turned_away(tmp_path):

@@ -14,8 +14,8 @@ from sweeper.errors import StaleAttemptError
 from sweeper.ledger import read_study
 from sweeper.records import Assignment, LaneReport, Rung, TrialRecord, TrialSpec
 from sweeper.study import Study
+from tests.sweeper.desks import FACTS, claimed, open_desk, ready, reported, study
 from tests.sweeper.floor import Floor
-from tests.sweeper.test_desk import FACTS, claimed, open_desk, ready, reported, study
 
 __all__ = ["ready"]  # a fixture, used by being here
 

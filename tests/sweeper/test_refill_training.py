@@ -19,7 +19,7 @@ from sweeper.desk import Desk
 from sweeper.plan import screen_trials
 from sweeper.records import Assignment, Facts, LaneReport
 from sweeper.study import Study
-from tests.sweeper.test_desk import claimed, make_ready, open_desk, ready, study
+from tests.sweeper.desks import claimed, make_ready, open_desk, ready, study
 from tests.sweeper.test_refill import stored, trials_of
 from trainer import checkpoint
 

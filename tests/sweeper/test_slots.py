@@ -6,7 +6,7 @@ import pytest
 
 from sweeper.desk import Desk
 from sweeper.errors import StaleAttemptError
-from tests.sweeper.test_desk import FACTS, open_desk, ready, reported, study
+from tests.sweeper.desks import FACTS, open_desk, ready, reported, study
 
 __all__ = ["ready"]  # a fixture, used by being here
 

@@ -1,0 +1,83 @@
+"""What tests of the desk share: a tiny study, a workspace that is ready, and what a worker does."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from sweeper.desk import Desk
+from sweeper.places import Places
+from sweeper.provenance import gather
+from sweeper.records import Assignment, Facts, LaneReport, Rung, Stage
+from sweeper.study import Study
+from tests.conftest import copy_database
+
+FACTS = Facts(data_hash="d", extractor="domain", extractor_sha256="e", device="cpu")
+
+
+def study(**changes: object) -> Study:
+    tree = {
+        "name": "tiny",
+        "question": "Does the desk work?",
+        "recipe": {
+            "model": {"width": 16, "depth": 2, "heads": 2},
+            "train": {"steps": 8, "batch": 8, "warmup": 2},
+            "eval": {"samples": 40, "batch": 20, "nfe": 2, "probe": 8},
+        },
+        "space": {"block": [0, 1], "lambda": [0.1], "tau": [0.5]},
+        "screen": {"seeds": [0, 1], "pruner": "none"},
+        "resources": {"cohort": 2},
+    }
+    return Study.model_validate(tree | changes)
+
+
+def places(root: Path) -> Places:
+    for name in ("study", "cache"):
+        (root / name).mkdir(exist_ok=True)
+    return Places(
+        store_url=f"sqlite:///{root}/optuna.db",
+        tracking_uri=f"sqlite:///{root}/mlflow.db",
+        artifacts=root / "artifacts",
+        folder=root / "study",
+        cache=root / "cache",
+        base=root,
+    )
+
+
+def make_ready(root: Path, tables: Path, extractor_cache: Path) -> None:
+    """Give a workspace what takes seconds to make."""
+    root.mkdir(exist_ok=True)
+    copy_database(tables, root / "mlflow.db")
+    (root / "cache").symlink_to(extractor_cache)
+
+
+@pytest.fixture(autouse=True)
+def ready(tables: Path, extractor_cache: Path, tmp_path: Path) -> None:
+    for root in (tmp_path, tmp_path / "whole", tmp_path / "cut"):
+        make_ready(root, tables, extractor_cache)
+
+
+def open_desk(root: Path, of: Study, stages: Sequence[Stage] = ("screen",)) -> Desk:
+    desk = Desk(of, stages, places(root), gather("sweeper run tiny.yaml"))
+    desk.open()
+    return desk
+
+
+def reported(assignment: Assignment, value: float, step: int = 0, **changes: object) -> list[LaneReport]:
+    rung = Rung(step=step or assignment.rungs[0], metrics={"fid_40": value})
+    return [
+        LaneReport.model_validate({"key": key, "diverged": False, "rung": rung} | changes)
+        for key in sorted(assignment.living)
+    ]
+
+
+def claimed(desk: Desk) -> Assignment:
+    cohort = desk.claim()
+    assert cohort is not None
+    return begun(desk, cohort)
+
+
+def begun(desk: Desk, cohort: str) -> Assignment:
+    assignment = desk.begin(cohort)
+    assert assignment is not None
+    return assignment
