@@ -13,23 +13,31 @@ from sweeper.workspace import Workspace
 
 if TYPE_CHECKING:
     from sweeper.render import Format
+    from sweeper.study import Study
 
 DELIVERY_S = 60.0
 
 
 class Published(NamedTuple):
-    """A guide's path in the form asked for, whether MLflow has everything, and why trials failed, each reason once."""
+    """A guide's path in the form asked for, and the study it is of.
+
+    `delivered`: whether MLflow has everything; `failures`: why trials failed, each reason once.
+    """
 
     guide: Path
+    study: Study
     delivered: bool = True
     failures: tuple[str, ...] = ()
 
 
-def publish(study_name: str, workspace: Workspace, reports: Path, form: Format = "markdown") -> Published:
+def publish(
+    study_name: str, workspace: Workspace, reports: Path, form: Format = "markdown", told: Study | None = None
+) -> Published:
     """Write a study's guide into `reports`/<name>, always also as markdown, and attach it to its record.
 
-    A record that another process is writing, or whose store is elsewhere, is read as it is. Raises StudyError where
-    nothing is recorded, SetupError where the store does not answer or the folder cannot be written.
+    `told` is the study as its file has it now, whose words go into the record first. A record that another process is
+    writing, or whose store is elsewhere, is read as it is. Raises StudyError where nothing is recorded, SetupError
+    where the store does not answer or the folder cannot be written.
     """
     from sweeper.ledger import Ledger
 
@@ -41,20 +49,22 @@ def publish(study_name: str, workspace: Workspace, reports: Path, form: Format =
     except ConflictError:
         return _write(study_name, workspace, reports, form)._replace(delivered=False)
     with ledger:
+        if told:
+            ledger.study_told(told)
         ledger.flush(DELIVERY_S)
         written = _write(study_name, workspace, reports, form)
         ledger.artifact(written.guide.parent)
         delivered = ledger.flush(DELIVERY_S)
-    _remember(workspace, study_name, _markdown(study_name, reports))
+    _memory(workspace, study_name).write_text(json.dumps(_identity(_markdown(study_name, reports), written.study)))
     return written._replace(delivered=delivered)
 
 
-def published(study_name: str, workspace: Workspace, reports: Path) -> Path | None:
-    """Return the guide (markdown) this workspace wrote last, if it still lies there unchanged."""
-    guide = _markdown(study_name, reports)
+def published(study: Study, workspace: Workspace, reports: Path) -> Path | None:
+    """Return the guide (markdown) this workspace wrote last, if it still lies there unchanged and is of this study."""
+    guide = _markdown(study.name, reports)
     try:
-        known = json.loads(_memory(workspace, study_name).read_text())
-        return guide if known == _identity(guide) else None
+        known = json.loads(_memory(workspace, study.name).read_text())
+        return guide if known == _identity(guide, study) else None
     except (OSError, ValueError):
         return None
 
@@ -73,7 +83,9 @@ def _write(study_name: str, workspace: Workspace, reports: Path, form: Format) -
     folder = reports / study_name
     guide = write_guide(record, folder, lambda key: read_grid(workspace.tracking_uri, study_name, key), form)
     reasons = Counter(trial.note for trial in record.trials if trial.state == "failed")
-    return Published(guide, failures=tuple(f"{count} failed: {reason}" for reason, count in reasons.most_common()))
+    return Published(
+        guide, record.study, failures=tuple(f"{count} failed: {reason}" for reason, count in reasons.most_common())
+    )
 
 
 def prepare(study_name: str, reports: Path) -> None:
@@ -92,9 +104,9 @@ def _memory(workspace: Workspace, study_name: str) -> Path:
     return workspace.folder(study_name) / "published.json"
 
 
-def _identity(guide: Path) -> dict[str, str]:
-    return {"path": str(guide.resolve()), "sha256": hashlib.sha256(guide.read_bytes()).hexdigest()}
-
-
-def _remember(workspace: Workspace, study_name: str, guide: Path) -> None:
-    _memory(workspace, study_name).write_text(json.dumps(_identity(guide)))
+def _identity(guide: Path, study: Study) -> dict[str, str]:
+    return {
+        "path": str(guide.resolve()),
+        "sha256": hashlib.sha256(guide.read_bytes()).hexdigest(),
+        "study": hashlib.sha256(study.model_dump_json(by_alias=True).encode()).hexdigest(),
+    }

@@ -73,7 +73,7 @@ def run(
     with workspace.lock(study.name):
         workspace.remember(study)
         counts = count(study, workspace, stages)
-        guide = published(study.name, workspace, reports)
+        guide = published(study, workspace, reports)
         if counts.done and guide:
             return Result(counts, guide)
         if not counts.done:
@@ -81,7 +81,7 @@ def run(
             counts = count(study, workspace, stages)
             if interrupted and not counts.done:
                 return Result(counts, interrupted=True)
-        made = publish(study.name, workspace, reports)
+        made = publish(study.name, workspace, reports, told=study)
         return Result(counts, made.guide, delivered=made.delivered, failures=made.failures)
 
 

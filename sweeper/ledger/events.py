@@ -27,6 +27,13 @@ class StudyOpened(Event):
     provenance: Provenance
 
 
+class StudyTold(Event):
+    """What a study says of itself has changed since it was opened: its question, how the baseline was tuned."""
+
+    kind: Literal["study_told"] = "study_told"
+    study: Study
+
+
 class SeedsChosen(Event):
     """The confirm stage begins, on these fresh seeds."""
 
@@ -86,7 +93,15 @@ class ArtifactMade(Event):
 
 
 AnyEvent = Annotated[
-    StudyOpened | SeedsChosen | TrialStarted | RungReached | GridDrawn | TrialFinished | StudyEnded | ArtifactMade,
+    StudyOpened
+    | StudyTold
+    | SeedsChosen
+    | TrialStarted
+    | RungReached
+    | GridDrawn
+    | TrialFinished
+    | StudyEnded
+    | ArtifactMade,
     Field(discriminator="kind"),
 ]
 _EVENT: TypeAdapter[AnyEvent] = TypeAdapter(AnyEvent)

@@ -46,10 +46,10 @@ def record_from(tags: Mapping[str, str], name: str, kind: type[Record]) -> Recor
     return kind.model_validate_json(text[:end])
 
 
-def study_tags(study: Study, provenance: Provenance) -> dict[str, str]:
-    """A study's run: the study, what it asks, and where it runs."""
+def study_tags(study: Study) -> dict[str, str]:
+    """A study, as a record and for people."""
     told = "\n\n".join(part for part in (study.question, study.tuning) if part)
-    return {STATE: "running", "mlflow.note.content": told, **record_tags(STUDY, study), **provenance_tags(provenance)}
+    return {"mlflow.note.content": told, **record_tags(STUDY, study)}
 
 
 def provenance_tags(provenance: Provenance) -> dict[str, str]:

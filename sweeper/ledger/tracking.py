@@ -10,12 +10,11 @@ import json
 import sqlite3
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
-from urllib.parse import quote
 
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, Run, RunTag
@@ -24,7 +23,9 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from sweeper.errors import SetupError, StudyError
 from sweeper.ledger import events, tags
+from sweeper.ledger.sqlite import tables_of, use_write_ahead_log
 from sweeper.records import TrialSpec, TrialState
+from sweeper.study import Study
 
 TRIAL_STATUS: dict[TrialState, str] = {
     "running": "RUNNING",
@@ -55,7 +56,7 @@ class Tracker:
     def __init__(self, uri: str, artifacts: Path | None, study_name: str) -> None:
         """Connect, and create the database's tables (seconds) and the experiment where they are missing."""
         if uri.startswith(SQLITE):
-            _use_write_ahead_log(Path(uri.removeprefix(SQLITE)))
+            use_write_ahead_log(Path(uri.removeprefix(SQLITE)))
         self._client = MlflowClient(tracking_uri=uri)
         self._experiment, created = self._open_experiment(study_name, artifacts)
         self._parent: str | None = None
@@ -85,6 +86,8 @@ class Tracker:
         match event:
             case events.StudyOpened():
                 self._open_study(event)
+            case events.StudyTold():
+                self._tell_study(self._study(), event.study)
             case events.SeedsChosen():
                 self._log(self._study(), {tags.FRESH_SEEDS: json.dumps(event.seeds)})
             case events.TrialStarted():
@@ -121,9 +124,13 @@ class Tracker:
         run_id = str(run.info.run_id)
         # MLflow refuses to change a parameter; what a continued study may change is in the record, a tag.
         params = {name: value for name, value in tags.study_params(study).items() if name not in run.data.params}
-        self._log(run_id, tags.study_tags(study, event.provenance), params)
-        self._client.log_text(run_id, study.model_dump_json(by_alias=True, indent=2), "study.json")
+        self._log(run_id, {tags.STATE: "running", **tags.provenance_tags(event.provenance)}, params)
+        self._tell_study(run_id, study)
         self._client.update_run(run_id, status="RUNNING")
+
+    def _tell_study(self, run_id: str, study: Study) -> None:
+        self._log(run_id, tags.study_tags(study))
+        self._client.log_text(run_id, study.model_dump_json(by_alias=True, indent=2), "study.json")
 
     def _start_trial(self, event: events.TrialStarted) -> None:
         attempt = str(event.attempt)
@@ -284,16 +291,4 @@ def _has_tables(database: Path) -> bool:
     import mlflow.store.db.utils  # noqa: F401
     from mlflow.store.db.base_sql_model import Base
 
-    with closing(sqlite3.connect(f"file:{quote(str(database))}?mode=ro", uri=True, timeout=20)) as connection:
-        found = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-    return {"alembic_version", *Base.metadata.tables} <= found
-
-
-def _use_write_ahead_log(database: Path) -> None:
-    """Let readers and the writer of a SQLite database not wait for one another; the setting stays in the file."""
-    database.parent.mkdir(parents=True, exist_ok=True)
-    connection = sqlite3.connect(database, timeout=20)
-    try:
-        connection.execute("PRAGMA journal_mode=WAL")
-    finally:
-        connection.close()
+    return {"alembic_version", *Base.metadata.tables} <= tables_of(database)

@@ -75,6 +75,10 @@ class Ledger:
         """Begin a study, or continue it: the same parent run goes back to RUNNING."""
         self._tell(events.StudyOpened(at_ms=self._now(), study=study, provenance=provenance))
 
+    def study_told(self, study: Study) -> None:
+        """Record a study as it is written now, without opening it; what decides a figure must be as it was."""
+        self._tell(events.StudyTold(at_ms=self._now(), study=study))
+
     def seeds_chosen(self, seeds: tuple[int, ...]) -> None:
         """Record the seeds that the confirm stage begins with."""
         self._tell(events.SeedsChosen(at_ms=self._now(), seeds=seeds), durable=True)

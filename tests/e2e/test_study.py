@@ -103,6 +103,15 @@ def test_running_again_does_nothing_and_says_so(undisturbed):
     assert place.record() == before
 
 
+def test_new_words_of_a_study_that_is_done_reach_its_guide(undisturbed):
+    place, _ = undisturbed
+    told = place.run("--set", "tuning=Tuned by hand.")
+    assert told.returncode == 0
+    assert "Tuned by hand." in (place.reports / "smoke" / "guide.md").read_text()
+    assert place.run().returncode == 0
+    assert "Tuned by hand." not in (place.reports / "smoke" / "guide.md").read_text()
+
+
 def test_ui_shows_the_study_and_ends_with_its_server(undisturbed):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

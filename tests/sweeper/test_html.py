@@ -182,4 +182,4 @@ def test_report_writes_the_form_asked_for_and_run_still_knows_its_guide(
         assert ended.value.code in (0, None)
         assert capsys.readouterr().out == f"{reports / study.name / name}\n"
         assert (reports / study.name / name).stat().st_size > 0
-        assert published(study.name, place, reports) == reports / study.name / "guide.md"
+        assert published(study, place, reports) == reports / study.name / "guide.md"

@@ -67,6 +67,7 @@ LIFE: list[AnyEvent] = [
     events.RungReached(at_ms=5000, spec=trial(BASELINE), rung=rung(800), facts=FACTS),
     events.TrialFinished(at_ms=5100, spec=trial(BASELINE), state="complete", note=""),
     events.StudyEnded(at_ms=6000, end="finished", provenance=PROVENANCE.model_copy(update={"wall_s": 9.5})),
+    events.StudyTold(at_ms=7000, study=STUDY),
 ]
 
 

@@ -128,6 +128,22 @@ def test_reopening_continues_the_same_run_and_ending_closes_it(home: Home) -> No
     assert home.rejected() == []
 
 
+def test_a_study_told_again_has_its_new_words_and_stays_closed(home: Home) -> None:
+    told = STUDY.model_copy(update={"question": "Which block, really?", "tuning": "by hand"})
+    with home.ledger() as ledger:
+        ledger.study_opened(STUDY, PROVENANCE)
+        ledger.study_finished(PROVENANCE)
+        ledger.study_told(told)
+        assert ledger.flush(30)
+    record = read_study(home.uri, STUDY.name)
+    assert record.study == told
+    assert record.provenance == PROVENANCE
+    client = MlflowClient(home.uri)
+    (run,) = client.search_runs([client.get_experiment_by_name(STUDY.name).experiment_id])
+    assert run.info.status == "FINISHED"
+    assert run.data.tags["mlflow.note.content"] == "Which block, really?\n\nby hand"
+
+
 def test_counts_are_mlflows_own(home: Home) -> None:
     ends: list[TrialState] = ["complete", "complete", "pruned", "diverged", "failed", "failed", "failed"]
     with home.ledger() as ledger:
