@@ -43,7 +43,7 @@ def calibrate(study: Study) -> Cost:
 
     Feature extraction and FID are not timed: at compact scale they add about a tenth to an evaluation.
     """
-    prepare(study.resources.cpus)
+    prepare(study.resources.cpus, study.resources.gpus)
     return _on_gpu(study) if study.resources.gpus else _on_cpu(study.recipe, study.resources)
 
 
@@ -80,7 +80,7 @@ def lanes_here(study: Study, base: Path, cache: Path) -> int:
     device = torch.device("cuda" if resources.gpus else "cpu")
     name = torch.cuda.get_device_name(device) if resources.gpus else "cpu"
     share, wanted = _share(resources), evaluations(study, recipe)
-    torch.set_num_threads(resources.cpus)
+    prepare(resources.cpus, resources.gpus)
     with contextlib.suppress(OSError):  # on a cluster's node it need not exist
         os.chdir(base)
 

@@ -124,7 +124,7 @@ class Desk:
             cache=str(self._places.cache),
             base=str(self._places.base),
             cpus=resources.cpus,
-            gpu=resources.gpus > 0,
+            gpus=resources.gpus,
             check_fid=any(trial.cell.role == "baseline" for trial in trials) and self._spent.asks_for_fid(cohort),
             full=running.stage == "confirm",
         )

@@ -146,8 +146,8 @@ class Assignment(Frozen):
     `living` are the keys still wanted (all of them at first); `rungs` are the optimiser steps it has to report;
     relative paths of the recipe start from `base`. Until `checkpoint` is written, lanes begin as the `sources` left
     them, which name them in their order, or at step 0 where there are none; where the cohort is to part, the lanes it
-    parks are saved at `parked`. With `check_fid` the worker compares its
-    FID with torch-fidelity's on the same features once; with `full` it adds the full metric at the last rung.
+    parks are saved at `parked`. `gpus` may be a part of one. With `check_fid` the worker compares its FID with
+    torch-fidelity's on the same features once; with `full` it adds the full metric at the last rung.
     """
 
     cohort: str
@@ -163,7 +163,7 @@ class Assignment(Frozen):
     cache: str
     base: str
     cpus: int
-    gpu: bool
+    gpus: float
     check_fid: bool
     full: bool
 

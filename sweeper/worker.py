@@ -27,8 +27,8 @@ from trainer.recipe import DataRecipe, EvalRecipe, Lane
 
 log = logging.getLogger(__name__)
 
-# What says nothing about a trial: full disks, missing files, exhausted memory. The study stops and can be continued.
-MACHINE_ERRORS = (OSError, MemoryError, torch.OutOfMemoryError, DataError, SweeperError)
+# What says nothing about a trial, as exhausted memory does: full disks, missing files.
+MACHINE_ERRORS = (OSError, DataError, SweeperError)
 CHUNK = 25  # optimiser steps between looks at the clock
 FID_CHECK_SAMPLES = 2000
 # Of reading a checkpoint that is damaged, missing, or was written by another version.
@@ -53,9 +53,14 @@ class DeskClient(Protocol):
         """Give the survivors of a rung back, saved."""
 
 
+def blames_machine(error: BaseException) -> bool:
+    """Whether an error says nothing about a trial: then the study stops, and can be continued."""
+    return isinstance(error, MACHINE_ERRORS) or machine.is_out_of_memory(error)
+
+
 def prepare_process(assignment: Assignment) -> None:
     """Set what a training process needs, and the folder that relative paths start from."""
-    machine.prepare(assignment.cpus)
+    machine.prepare(assignment.cpus, assignment.gpus)
     with contextlib.suppress(OSError):  # on a cluster's node it need not exist
         os.chdir(assignment.base)
 
@@ -84,7 +89,7 @@ class _Worker:
     def __init__(self, assignment: Assignment) -> None:
         self._assignment = assignment
         self._keys = [trial.key for trial in assignment.trials]
-        device = torch.device("cuda" if assignment.gpu else "cpu")
+        device = torch.device("cuda" if assignment.gpus else "cpu")
         recipe = assignment.recipe
         data = _dataset(recipe.data)
         self._evaluator = _evaluator(recipe.eval, recipe.data, assignment.cache, device)
@@ -154,7 +159,9 @@ class _Worker:
             return {}
         try:
             difference = self._evaluator.check_against_torch_fidelity(self._cohort.draw(lane, FID_CHECK_SAMPLES))
-        except Exception:  # a figure less in the guide, which says "not checked"; never a failed trial
+        except Exception as error:  # a figure less in the guide, which says "not checked"; never a failed trial
+            if machine.has_lost_device(error):
+                raise
             log.exception("FID could not be checked against torch-fidelity")
             return {}
         return {lane: {"torch_fidelity_difference": difference}}
@@ -169,9 +176,9 @@ class _Worker:
             try:
                 self._load(read())
                 break
-            except torch.OutOfMemoryError:  # a RuntimeError too, but of the machine
-                raise
             except UNUSABLE as error:
+                if blames_machine(error) or machine.has_lost_device(error):
+                    raise
                 trouble.append(str(error))
                 self._begin()
         if trouble:

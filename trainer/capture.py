@@ -66,19 +66,28 @@ class Captured(Generic[T]):
             self._left -= 1
             return self._recorder.aside(self._function)
         if not self._recorded:
-            try:
-                self._result = self._recorder.record(self._function)
-            except RuntimeError as error:
-                logger.warning("not captured as a CUDA graph, so it runs several times slower: %s", error)
-                self._recorder = None
-                return self._function()
-            self._recorded = True
+            self._record(self._recorder)
+        if not self._recorded:
+            return self._function()
         self._recorder.replay()
         return self._result
 
+    def _record(self, recorder: Recorder) -> None:
+        # Whoever calls the function after a failure does so when the error is gone: it holds what the capture made.
+        try:
+            self._result = recorder.record(self._function)
+            self._recorded = True
+        except RuntimeError as error:
+            reason = error.__context__ or error  # ending a capture raises again, and says less
+            logger.warning("not captured as a CUDA graph, so it runs several times slower: %s", reason)
+            self._recorder = None
+
 
 class CapturedCall:
-    """A function of tensors, captured for the shapes of its first call; of other shapes it is called as it is."""
+    """A function of tensors, captured for the shapes of its first call; of other shapes it is called as it is.
+
+    `plain` says that it is never captured here.
+    """
 
     def __init__(
         self,
@@ -87,14 +96,14 @@ class CapturedCall:
         recorder: Recorder | None = None,
         warm_ups: int = WARM_UPS,
     ) -> None:
-        self._function, self._plain = function, device.type != "cuda" and recorder is None
+        self._function, self.plain = function, device.type != "cuda" and recorder is None
         # Not through self: in a cycle the graph's memory would wait for the garbage collector.
         self._buffers = buffers = list[Tensor]()
         self._captured = Captured(lambda: function(*buffers), device, recorder, warm_ups)
 
     def __call__(self, *given: Tensor) -> Tensor:
         """Return what the function does, in a tensor of the caller's own."""
-        if self._plain:
+        if self.plain:
             return self._function(*given)
         if not self._buffers:
             self._buffers += [torch.empty_like(part, memory_format=torch.contiguous_format) for part in given]
@@ -132,6 +141,7 @@ class CudaGraph:
             # torch 2.13 leaves its capture stream the current one when ending the capture raises, too.
             torch.cuda.set_stream(here)
             torch.cuda.synchronize(self._device)
+            torch.cuda.empty_cache()
             raise
 
     def replay(self) -> None:

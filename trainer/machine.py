@@ -9,13 +9,29 @@ import torch
 # Options of glibc's mallopt. Blocks up to 32 MiB are not mapped one by one, and up to 256 MiB of what is freed stay
 # with the process.
 _KEEP = {-3: 32 << 20, -1: 256 << 20}
+_OUT_OF_MEMORY = ("CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED", "CUDNN_STATUS_ALLOC_FAILED")
+_DEVICE_ERRORS = ("CUDA error", "CUDA driver error", "cuDNN error", "CUBLAS_STATUS")
 
 
-def prepare(threads: int) -> None:
-    """Compute on this many threads, without denormals, in memory that is kept."""
+def prepare(threads: int, gpus: float = 0.0) -> None:
+    """Compute on this many threads, without denormals, in memory that is kept; take no more than a share of a GPU."""
     torch.set_num_threads(threads)
     torch.set_flush_denormal(True)
     keep_memory()
+    if 0 < gpus < 1 and torch.cuda.is_available():
+        torch.cuda.set_per_process_memory_fraction(gpus)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether memory, the host's or a card's, is exhausted; not every library has a type for that."""
+    told = isinstance(error, RuntimeError) and any(word in str(error) for word in _OUT_OF_MEMORY)
+    return told or isinstance(error, (MemoryError, torch.OutOfMemoryError))
+
+
+def has_lost_device(error: BaseException) -> bool:
+    """Whether a card failed under this process, which then can do nothing on it any more; another process may."""
+    told = isinstance(error, RuntimeError) and str(error).startswith(_DEVICE_ERRORS)
+    return (told or isinstance(error, torch.AcceleratorError)) and not is_out_of_memory(error)
 
 
 def keep_memory() -> bool:

@@ -35,14 +35,19 @@ def samples(
     until = recipe.samples if until is None else until
     # All evaluations of a whole batch are one graph on a GPU, made anew here, for it is of these weights.
     solve_batch = CapturedCall(partial(_solve, model, weights, recipe), device, warm_ups=1)
+    # Then a part of a batch is taken from a whole one; a CPU, or a single call, solves the part alone.
+    in_wholes = not solve_batch.plain and until - first > recipe.batch
     while first < until:
         chunk, skipped = divmod(first, recipe.batch)
         count = min(recipe.batch - skipped, until - first)
+        wanted = slice(skipped, skipped + count)
+        solved = slice(0, recipe.batch) if in_wholes else wanted
         # Always of a whole batch: torch draws other numbers for another shape.
         drawn = {s: _noise(s, chunk, (recipe.batch, *model.shape), device) for s in set(seeds)}
-        noise = torch.stack([drawn[seed][skipped : skipped + count] for seed in seeds])
-        labels = torch.arange(first, first + count, device=device) % model.classes
-        yield first, solve_batch(noise, labels.expand(len(seeds), -1))
+        noise = torch.stack([drawn[seed][solved] for seed in seeds])
+        labels = (chunk * recipe.batch + torch.arange(solved.start, solved.stop, device=device)) % model.classes
+        images = solve_batch(noise, labels.expand(len(seeds), -1))
+        yield first, images if solved == wanted else images[:, wanted]
         first += count
 
 

@@ -86,7 +86,8 @@ class Update:
             capturable=device.type == "cuda",
         )
         self._optimiser.state[parameter] = {
-            "step": torch.tensor(float(step), device=device),
+            # Whatever the weights are: the fused kernel reads it as float32.
+            "step": torch.tensor(float(step), dtype=torch.float32, device=device),
             "exp_avg": learnt.exp_avg,
             "exp_avg_sq": learnt.exp_avg_sq,
         }

@@ -29,7 +29,8 @@ def measured(study: Study, places: Places) -> int:
     Where that fails the study goes on with a guess; what is wrong will be said by the first cohort that meets it.
     """
     resources = study.resources
-    task = ray.remote(lanes_here).options(num_cpus=resources.cpus, num_gpus=resources.gpus, max_retries=0)
+    # One call a process: what stays idle keeps its share of the card.
+    task = ray.remote(num_cpus=resources.cpus, num_gpus=resources.gpus, max_calls=1, max_retries=0)(lanes_here)
     try:
         lanes: int = call(task.remote(study, places.base, places.cache))
     except (RayTaskError, OSError) as error:

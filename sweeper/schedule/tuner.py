@@ -110,16 +110,24 @@ def train_in_slot(config: dict[str, int], desk: DeskActor) -> None:
 
 
 def _train(line: DeskLine, assignment: Assignment) -> None:
-    """Train one cohort; an error of its own is an outcome, a sick machine stops the study."""
+    """Train one cohort; an error of its own is an outcome, a sick machine stops the study.
+
+    A card that failed is raised: Tune gives the slot another process, as often as the desk hands the cohort out.
+    """
     from sweeper import worker
+    from trainer.machine import has_lost_device
 
     try:
         worker.prepare_process(assignment)
         worker.run(line, assignment)
     except StaleAttemptError:
         raise
-    except worker.MACHINE_ERRORS as error:
-        line.halt(assignment.cohort, f"{type(error).__name__}: {error}", assignment.attempt)
     except Exception as error:
-        # The same code on the same seed fails the same way again: an outcome, nothing to retry.
-        line.failed(assignment.cohort, f"{type(error).__name__}: {error}", assignment.attempt, traceback.format_exc())
+        reason = f"{type(error).__name__}: {error}"
+        if worker.blames_machine(error):
+            line.halt(assignment.cohort, reason, assignment.attempt)
+        elif has_lost_device(error):
+            raise
+        else:
+            # The same code on the same seed fails the same way again: nothing to retry.
+            line.failed(assignment.cohort, reason, assignment.attempt, traceback.format_exc())

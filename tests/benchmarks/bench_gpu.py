@@ -23,7 +23,7 @@ import torch  # noqa: E402
 
 from tests.benchmarks.flops import step_flops  # noqa: E402
 from tests.benchmarks.gpu_checks import checks  # noqa: E402
-from tests.benchmarks.gpu_children import Child, serve  # noqa: E402
+from tests.benchmarks.gpu_children import Answer, Child, serve  # noqa: E402
 from tests.benchmarks.gpu_program import (  # noqa: E402
     SIZES,
     TINY,
@@ -164,18 +164,21 @@ def process_rows(plan: Plan, arguments: list[str]) -> Iterator[Row | str]:
 
 
 def _shared(plan: Plan, children: list[Child], number: int, size: Size, mode: str) -> Row | str:
-    for child in children:
-        child.ask(size=number, lanes=1, mode=mode)
-    answers = [child.answer(60) for child in children]
+    answers = _ask_all(plan, children, size=number, lanes=1, mode=mode)
     if not any("error" in answer for answer in answers):
-        for child in children:
-            child.ask(seconds=4 * plan.seconds)
-        answers = [child.answer(60) for child in children]
+        answers = _ask_all(plan, children, seconds=4 * plan.seconds)
     for answer in answers:
         if "error" in answer:
             return f"{size.name}: {len(children)} processes, {mode}: {answer['error']}"
     rate = sum(float(str(answer["rate"])) for answer in answers)
     return Row(size, f"(c) {len(children)} processes, {mode}", len(children), len(children) / rate)
+
+
+def _ask_all(plan: Plan, children: list[Child], **command: object) -> list[Answer]:
+    until = time.monotonic() + min(60.0, plan.left())
+    for child in children:
+        child.ask(**command)
+    return [child.answer(until - time.monotonic()) for child in children]
 
 
 def table(rows: list[Row], peak: float) -> str:

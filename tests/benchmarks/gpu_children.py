@@ -17,30 +17,39 @@ Answer = dict[str, object]
 
 
 class Child:
-    """One such process; asking it returns at once, its answer is waited for."""
+    """One such process; asking it returns at once, its answer is waited for.
+
+    Commands are numbered, so that an answer that came too late is not taken for the next one's.
+    """
 
     def __init__(self, arguments: list[str]) -> None:
         command = [sys.executable, "-m", "tests.benchmarks.bench_gpu", "--child", *arguments]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self._answers: queue.Queue[str] = queue.Queue()
+        self._asked = 0
         threading.Thread(target=self._listen, daemon=True).start()
 
     def ask(self, **command: object) -> None:
         """Send a command; a process that is gone answers with nothing."""
         assert self._process.stdin is not None
+        self._asked += 1
         try:
-            self._process.stdin.write(json.dumps(command) + "\n")
+            self._process.stdin.write(json.dumps({"number": self._asked, **command}) + "\n")
             self._process.stdin.flush()
         except OSError:
             self._answers.put("")
 
     def answer(self, seconds: float) -> Answer:
-        """Return its answer, or an error if none comes in time."""
-        try:
-            line = self._answers.get(timeout=max(0.0, seconds))
-        except queue.Empty:
-            return {"error": f"no answer in {seconds:.0f} s"}
-        return json.loads(line) if line else {"error": "the process ended"}
+        """Return its answer to the last command, or an error if none comes in time."""
+        until = time.monotonic() + seconds
+        while True:
+            try:
+                line = self._answers.get(timeout=max(0.0, until - time.monotonic()))
+            except queue.Empty:
+                return {"error": f"no answer in {seconds:.0f} s"}
+            answer: Answer = json.loads(line) if line else {"error": "the process ended"}
+            if answer.get("number", self._asked) == self._asked:
+                return answer
 
     def close(self) -> None:
         """End it."""
@@ -71,7 +80,7 @@ def serve(sizes: tuple[Size, ...], device: torch.device) -> None:
                 answer = {"rate": _rate(program, device, command["seconds"])}
         except Exception as error:  # out of memory, no compiler: a figure less, and it is said why
             answer = {"error": f"{type(error).__name__}: {str(error).splitlines()[0][:80] if str(error) else ''}"}
-        print(json.dumps(answer), flush=True)
+        print(json.dumps({"number": command["number"], **answer}), flush=True)
 
 
 def _prepare(size: Size, command: dict[str, object], device: torch.device) -> Program:

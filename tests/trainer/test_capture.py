@@ -1,6 +1,7 @@
 """The way to a captured function, with a stand-in for the graph; on a machine with a GPU, with the graph itself."""
 
 import logging
+import sys
 
 import pytest
 import torch
@@ -64,6 +65,13 @@ def test_where_the_capture_fails_the_function_goes_on_as_it_is_with_one_warning(
     assert tape.events == ["aside", "record"]
     assert not captured.captured
     assert len(caplog.records) == 1
+
+
+def test_after_a_failed_capture_the_function_is_called_without_the_error_that_holds_what_it_made():
+    errors = []
+    captured = Captured(lambda: errors.append(sys.exc_info()[0]), CPU, Tape(fails=True), warm_ups=0)
+    captured()
+    assert errors == [None]
 
 
 def test_without_a_gpu_the_function_is_called_as_it_is():

@@ -49,3 +49,30 @@ def test_a_prepared_process_has_its_threads_and_no_denormals(monkeypatch):
     finally:
         torch.set_num_threads(before)
         torch.set_flush_denormal(False)
+
+
+@pytest.mark.parametrize(
+    ("error", "memory", "lost"),
+    [
+        (MemoryError(), True, False),
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"), True, False),
+        (torch.AcceleratorError("CUDA error: out of memory"), True, False),
+        (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"), True, False),
+        (torch.AcceleratorError("CUDA error: an illegal memory access was encountered"), False, True),
+        (RuntimeError("CUDA error: CUBLAS_STATUS_EXECUTION_FAILED when calling `cublasSgemm`"), False, True),
+        (RuntimeError("cuDNN error: CUDNN_STATUS_EXECUTION_FAILED"), False, True),
+        (RuntimeError("mat1 and mat2 shapes cannot be multiplied"), False, False),
+        (ValueError("CUDA error"), False, False),
+        (OSError(28, "No space left on device"), False, False),
+    ],
+)
+def test_errors_of_memory_and_of_a_card_are_told_from_those_of_a_program(error, memory, lost):
+    assert machine.is_out_of_memory(error) == memory
+    assert machine.has_lost_device(error) == lost
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_a_part_of_a_card_is_all_that_is_taken():
+    machine.prepare(1, gpus=0.25)
+    assert torch.cuda.get_per_process_memory_fraction() == 0.25
+    torch.cuda.set_per_process_memory_fraction(1.0)

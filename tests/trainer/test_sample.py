@@ -1,6 +1,8 @@
 import pytest
 import torch
 
+from trainer import sample
+from trainer.capture import CapturedCall
 from trainer.model import SiT
 from trainer.parameters import views
 from trainer.randomness import Stream, generator
@@ -89,6 +91,40 @@ def test_guidance_mixes_conditional_and_unconditional_velocities():
         without = MODEL(named, noise, torch.zeros(1, 3), torch.full((1, 3), 3)).velocity
     got = drawn(EvalRecipe(samples=3, batch=3, nfe=1, cfg=2.5), [0], named)
     torch.testing.assert_close(got, noise + without + 2.5 * (with_label - without), rtol=1e-4, atol=1e-5)
+
+
+class Tape:
+    """Stands in for a CUDA graph: what is recorded is done at every replay."""
+
+    def aside(self, function):
+        return function()
+
+    def record(self, function):
+        self._function, self._result = function, torch.zeros_like(function())
+        return self._result
+
+    def replay(self):
+        self._result.copy_(self._function())
+
+
+@pytest.mark.parametrize(("first", "until"), [(0, 25), (13, 38), (7, 10), (0, 10), (2, 40)])
+def test_where_whole_batches_are_captured_parts_are_taken_from_them(first, until, monkeypatch):
+    recipe, named, sizes = EvalRecipe(samples=40, batch=10, nfe=2), weights(2), []
+
+    def draw() -> torch.Tensor:
+        with torch.no_grad():
+            parts = list(samples(MODEL, named, recipe, [3, 4], first=first, until=until))
+        return torch.cat([images for _, images in parts], dim=1)
+
+    def counted(model, named, recipe, noise, labels):
+        sizes.append(noise.shape[1])
+        return solve(model, named, recipe, noise, labels)
+
+    expected, solve = draw(), sample._solve
+    monkeypatch.setattr(sample, "_solve", counted)
+    monkeypatch.setattr(sample, "CapturedCall", lambda *given, **how: CapturedCall(*given, recorder=Tape(), **how))
+    torch.testing.assert_close(draw(), expected)
+    assert set(sizes) == ({10} if until - first > 10 else {until - first})
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")

@@ -114,6 +114,15 @@ def made(lanes, recipe=RECIPE, device=CPU) -> Update:
     return Update(model, recipe.train, [lane.dispersion for lane in lanes], Learnt.initial(flat), tallies, 0)
 
 
+def test_steps_are_counted_in_float32_whatever_the_weights_are():
+    torch.set_default_dtype(torch.float64)  # as the check on a GPU does, whose fused AdamW reads the count as float32
+    try:
+        (state,) = made(LANES[:1])._optimiser.state.values()
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert (state["step"].dtype, state["exp_avg"].dtype) == (torch.float32, torch.float64)
+
+
 class Asking(TorchDispatchMode):
     """Notes operations that move numbers between host and device, or wait for the device."""
 

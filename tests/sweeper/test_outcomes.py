@@ -1,0 +1,70 @@
+"""What becomes of a cohort whose training raises: an outcome of its trials, a halt, or another process."""
+
+import errno
+
+import pytest
+import torch
+
+from sweeper import worker
+from sweeper.errors import StaleAttemptError
+from sweeper.records import Assignment
+from sweeper.schedule.tuner import _train
+from trainer.data import DataError
+
+ASSIGNMENT = Assignment.model_construct(cohort="c", attempt=2)
+
+
+class Line:
+    """Hears what a worker tells the desk."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[object, ...]] = []
+
+    def halt(self, *news: object) -> None:
+        self.told.append(("halt", *news))
+
+    def failed(self, *news: object) -> None:
+        self.told.append(("failed", *news[:-1]))  # but for the traceback
+
+
+def told(error: BaseException, monkeypatch: pytest.MonkeyPatch) -> list[tuple[object, ...]]:
+    def fail(*_: object) -> None:
+        raise error
+
+    line = Line()
+    monkeypatch.setattr(worker, "prepare_process", lambda _: None)
+    monkeypatch.setattr(worker, "run", fail)
+    _train(line, ASSIGNMENT)  # type: ignore[arg-type]
+    return line.told
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.ENOSPC, "No space left on device"),
+        DataError("gone.npz: no such file"),
+        MemoryError("none left"),
+        torch.OutOfMemoryError("CUDA out of memory"),
+        torch.AcceleratorError("CUDA error: out of memory"),
+    ],
+)
+def test_what_the_machine_lacks_halts_the_study(error, monkeypatch):
+    assert told(error, monkeypatch) == [("halt", "c", f"{type(error).__name__}: {error}", 2)]
+
+
+@pytest.mark.parametrize("error", [ValueError("a shape"), RuntimeError("mat1 and mat2"), ZeroDivisionError("a step")])
+def test_what_the_program_does_wrong_is_an_outcome(error, monkeypatch):
+    assert told(error, monkeypatch) == [("failed", "c", f"{type(error).__name__}: {error}", 2)]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.AcceleratorError("CUDA error: an illegal memory access was encountered"),
+        RuntimeError("cuDNN error: CUDNN_STATUS_EXECUTION_FAILED"),
+        StaleAttemptError("replaced"),
+    ],
+)
+def test_a_lost_card_or_a_replaced_worker_ends_the_process_and_nothing_is_told(error, monkeypatch):
+    with pytest.raises(type(error)):
+        told(error, monkeypatch)
