@@ -80,12 +80,15 @@ class Desk:
 
     def claim(self) -> str | None:
         """Return the name of the next cohort to train, or None if none can be given now (see `done`)."""
+        try:
+            return self._claim()
+        except OSError as error:  # of this machine's disk; what is on it is whole, and another run begins with that
+            self._halted = f"{type(error).__name__}: {error}"
+            return None
+
+    def _claim(self) -> str | None:
         while not self._halted:
-            try:
-                running = self._fleet.claim(self._search)
-            except OSError as error:  # of this machine's disk; what is on it is whole, and another run begins with that
-                self._halted = f"{type(error).__name__}: {error}"
-                return None
+            running = self._fleet.claim(self._search)
             if running:
                 for key in sorted(running.living):
                     self._ledger.trial_started(running.specs[key], attempt=1)
@@ -233,9 +236,8 @@ class Desk:
         return self._searches[self._stage]
 
     def _open_stage(self) -> None:
-        self._stage = self._stages[0]
-        trials = screen_trials(self._study)
-        if self._stage == "confirm":
+        stage, trials = self._stages[0], screen_trials(self._study)
+        if stage == "confirm":
             if "screen" not in self._searches:
                 self._searches["screen"] = Search(self._places.store_url, self._study, "screen", trials)
             screened = self._searches["screen"]
@@ -244,9 +246,9 @@ class Desk:
             chosen = Chosen.keep(self._places.folder / "confirm.json", screened.candidates, screened.fresh_seeds)
             trials = confirm_trials(self._study, chosen.cells, chosen.seeds)
             self._fresh_seeds = chosen.seeds
-        search = Search(self._places.store_url, self._study, self._stage, trials)
-        self._searches[self._stage] = search
-        self._fleet.open(search.running(), self._stage)
+        search = Search(self._places.store_url, self._study, stage, trials)
+        self._fleet.open(search.running(), stage)
+        self._searches[stage], self._stage = search, stage
 
     def _rungs(self, running: Running) -> tuple[int, ...]:
         return rung_steps(self._study, running.recipe, running.stage)

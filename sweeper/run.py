@@ -76,12 +76,13 @@ def run(
         guide = published(study, workspace, reports)
         if counts.done and guide:
             return Result(counts, guide)
+        told = study if counts.done else None  # one that is opened to be trained is told by that
         if not counts.done:
             interrupted = _train(study, workspace, stages, console, gather(command), address)
             counts = count(study, workspace, stages)
             if interrupted and not counts.done:
                 return Result(counts, interrupted=True)
-        made = publish(study.name, workspace, reports, told=study)
+        made = publish(study.name, workspace, reports, told=told)
         return Result(counts, made.guide, delivered=made.delivered, failures=made.failures)
 
 

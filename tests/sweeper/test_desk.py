@@ -1,9 +1,12 @@
 """The desk alone, told of training that nobody did, against the real search and ledger."""
 
+import errno
 import json
+from typing import NoReturn
 
 import pytest
 
+from sweeper.chosen import Chosen
 from sweeper.desk import Desk
 from sweeper.errors import StaleAttemptError, StudyError
 from sweeper.ledger import counts, read_study
@@ -127,6 +130,36 @@ def test_the_confirm_stage_follows_with_the_best_the_marked_and_the_baseline_on_
     assert {"baseline", "block 0, lambda 0.5, tau 0.5"} <= labels
     assert {seed for _, seed in confirmed} == {7, 8}
     assert desk.done()
+
+
+def test_a_disk_that_fails_between_the_stages_halts_the_study_and_the_next_run_confirms(tmp_path, monkeypatch):
+    of, stages = (
+        study(screen={"seeds": [0], "pruner": "none"}, confirm={"top": 1, "seeds": [7, 8]}),
+        ("screen", "confirm"),
+    )
+
+    def run(desk: Desk) -> None:
+        while (cohort := desk.claim()) is not None:
+            assignment = begun(desk, cohort)
+            for step in assignment.rungs:
+                last = step == assignment.rungs[-1]
+                desk.report(cohort, 1, reported(assignment, 5.0, step), FACTS, last=last)
+
+    def fails(*_: object) -> NoReturn:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    desk = open_desk(tmp_path, of, stages)
+    with monkeypatch.context() as full:
+        full.setattr(Chosen, "keep", fails)
+        run(desk)
+    assert desk.done()
+    assert "No space left on device" in desk.halted()
+    assert desk.progress().counts == {"complete": 3}
+    assert desk.close(interrupted=True, timeout=60)
+    again = open_desk(tmp_path, of, stages)
+    run(again)
+    assert again.progress().counts == {"complete": 7}
+    assert not again.halted()
 
 
 def test_an_interrupted_study_stays_open_in_both_stores(tmp_path):
