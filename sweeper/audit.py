@@ -27,7 +27,7 @@ class Audited(NamedTuple):
 
 def audit(name: AuditName, study_name: str, workspace: Workspace) -> Audited:
     """Make one audit of a recorded study. Raises StudyError where nothing is recorded, SetupError without a store."""
-    guide = guidance(read_study(workspace.tracking_uri, study_name))
+    guide = guidance(read_study(workspace.tracking_uri, study_name, workspace.outbox(study_name)))
     models: dict[AuditName, ProxyAudit | PruningAudit | SeedAudit | HealthAudit] = {
         "proxy": guide.proxy,
         "pruning": guide.pruning,

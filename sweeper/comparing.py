@@ -11,9 +11,11 @@ from sweeper.guide.comparison import Comparison
 from sweeper.guide.guidance import Guidance
 from sweeper.guide.rivals import Rival, paired
 from sweeper.guide.transfer import transfer
-from sweeper.ledger import read_study as read_record
+from sweeper.ledger import read_study as read_recorded
+from sweeper.publish import RECORD, read_record
 from sweeper.records import StudyRecord
 from sweeper.study.file import read_study
+from sweeper.workspace import Workspace
 
 GUIDE = "guide.json"
 
@@ -25,13 +27,14 @@ class Contestant(NamedTuple):
     record: StudyRecord | None
 
 
-def compare(a: Path, b: Path, uri: str) -> Comparison:
-    """Compare two studies, each given by its YAML file, recorded at `uri`, or by a guide.json or the folder of one.
+def compare(a: Path, b: Path, workspace: Workspace) -> Comparison:
+    """Compare two studies, each given by its YAML file, recorded in `workspace`, by a record.json or by a guide.json.
 
-    Only records hold single trials, so two guides are compared by what they claim alone. Raises StudyError where a
+    The folder of a guide stands for its record, if that lies there. Only records hold single trials, so two guides are
+    compared by what they claim alone. Raises StudyError where a
     study is not recorded, DataError where a guide cannot be read.
     """
-    own, other = _contestant(a, uri), _contestant(b, uri)
+    own, other = _contestant(a, workspace), _contestant(b, workspace)
     found = transfer(own.guide, other.guide)
     if found.relation != "same recipe" or own.record is None or other.record is None:
         return found
@@ -39,10 +42,16 @@ def compare(a: Path, b: Path, uri: str) -> Comparison:
     return found.model_copy(update={"headline": met.headline, "head_to_head": met})
 
 
-def _contestant(path: Path, uri: str) -> Contestant:
-    if path.is_dir() or path.suffix == ".json":
-        return Contestant(_guide(path / GUIDE if path.is_dir() else path), None)
-    record = read_record(uri, read_study(path).name)
+def _contestant(path: Path, workspace: Workspace) -> Contestant:
+    file = next((path / name for name in (RECORD, GUIDE) if (path / name).is_file()), path / GUIDE)
+    file = file if path.is_dir() else path
+    if file.suffix == ".json" and file.name != RECORD:
+        return Contestant(_guide(file), None)
+    if file.name == RECORD:
+        record = read_record(file)
+    else:
+        name = read_study(path).name
+        record = read_recorded(workspace.tracking_uri, name, workspace.outbox(name))
     return Contestant(guidance(record), record)
 
 

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import platform
 from collections import Counter, deque
 from collections.abc import Sequence
 
 from sweeper.chosen import Chosen
 from sweeper.cohorts import CohortFolder
-from sweeper.errors import StudyError
+from sweeper.errors import ConflictError, StudyError
 from sweeper.fleet import Fleet, Running
 from sweeper.ledger import Ledger
+from sweeper.materials import hold
 from sweeper.places import Places
 from sweeper.plan import confirm_trials, lane_count, rung_steps, screen_trials
 from sweeper.records import Assignment, Facts, LaneReport, Progress, Provenance, Stage, TrialSpec, TrialState
-from sweeper.search import Search
+from sweeper.search import Lease, Search
+from sweeper.seed_registry import SeedRegistry
 from sweeper.slots import Slots
 from sweeper.spent import Spent
 from sweeper.study import Study
+from sweeper.study.registration import NOTE
 
 STOPPED = "stopped: clearly behind"
 
@@ -31,6 +35,7 @@ class Desk:
         self._study, self._stages, self._places = study, deque(stages), places
         self._stage: Stage = stages[0]
         self._spent = Spent(places.folder, provenance)
+        self._registry = SeedRegistry(places.seeds)
         lanes = lanes or lane_count(study, "cuda" if study.resources.gpus else "cpu")
         self._fleet = Fleet(CohortFolder(places.folder / "cohorts"), study.recipe, lanes)
         self._slots = Slots()
@@ -44,15 +49,17 @@ class Desk:
         Raises StudyError, SetupError or ConflictError as the search and the ledger do.
         """
         self._outbox = self._places.folder / "outbox.jsonl"
+        mine = self._places.registration
         self._ledger = Ledger(
-            self._places.tracking_uri, self._places.artifacts, self._outbox, self._study.name, at_once=False
+            self._places.tracking_uri, self._places.artifacts, self._outbox, self._study.name, mine, at_once=False
         )
         try:
+            self._take_over()
             self._open_stage()
         except BaseException:
             self._ledger.close(timeout=0)
             raise
-        self._ledger.study_opened(self._study, self._spent.provenance())
+        self._ledger.study_opened(self._study, self._spent.provenance(), mine.added)
         self._record_opening()
 
     def enter(self, slot: int) -> int:
@@ -132,9 +139,10 @@ class Desk:
             full=running.stage == "confirm",
         )
 
-    def started(self, cohort: str, attempt: int) -> None:
-        """Record that an attempt's training begins."""
+    def started(self, cohort: str, attempt: int, facts: Facts) -> None:
+        """Record that an attempt's training begins; raise DataError where its worker read other data than the first."""
         running = self._fleet.current(cohort, attempt)
+        hold(self._searches["screen"].notes, running.recipe, facts)
         self._spent.training_began()
         self._ledger.deliver()
         for key in sorted(running.living) if attempt > 1 else ():  # the first was recorded when it was claimed
@@ -203,6 +211,10 @@ class Desk:
         counts: Counter[TrialState] = Counter()
         for search in self._searches.values():
             counts.update(search.counts())
+        try:
+            self._lease.renew()
+        except ConflictError as error:
+            self._halted = self._halted or error.message
         best, trouble, rejected = self._search.best(), self._ledger.trouble, self._ledger.rejected
         messages = [f"recording is delayed: {trouble}"] if trouble else []
         if rejected:
@@ -227,6 +239,7 @@ class Desk:
             self._ledger.interrupted(self._spent.provenance())
         else:
             self._ledger.study_finished(self._spent.provenance(), failed)
+        self._lease.release()
         for search in self._searches.values():
             search.close()
         return self._ledger.close(timeout)
@@ -235,20 +248,39 @@ class Desk:
     def _search(self) -> Search:
         return self._searches[self._stage]
 
+    def _take_over(self) -> None:
+        """Open the screen, in whose store everything else about the study is kept, for this driver alone."""
+        mine = self._places.registration
+        screen = Search(self._places.store_url, self._study, "screen", screen_trials(self._study))
+        self._searches["screen"] = screen
+        self._lease = Lease(screen.notes, platform.node(), str(self._places.folder))
+        self._lease.acquire()
+        screen.notes.write(NOTE, mine.model_dump_json(by_alias=True))
+        self._registry.add(mine, self._study.screen.seeds)
+
     def _open_stage(self) -> None:
-        stage, trials = self._stages[0], screen_trials(self._study)
+        stage = self._stages[0]
         if stage == "confirm":
-            if "screen" not in self._searches:
-                self._searches["screen"] = Search(self._places.store_url, self._study, "screen", trials)
-            screened = self._searches["screen"]
-            if not screened.done():
-                raise StudyError("the screen is not finished, so nothing can be confirmed", "run without --stage first")
-            chosen = Chosen.keep(self._places.folder / "confirm.json", screened.candidates, screened.fresh_seeds)
+            chosen = self._choose()
             trials = confirm_trials(self._study, chosen.cells, chosen.seeds)
+            self._searches[stage] = Search(self._places.store_url, self._study, stage, trials)
             self._fresh_seeds = chosen.seeds
-        search = Search(self._places.store_url, self._study, stage, trials)
-        self._fleet.open(search.running(), stage)
-        self._searches[stage], self._stage = search, stage
+        self._fleet.open(self._searches[stage].running(), stage)
+        self._stage = stage
+
+    def _choose(self) -> Chosen:
+        """Return the candidates and the fresh seeds, chosen once the screen is finished."""
+        screened, mine = self._searches["screen"], self._places.registration
+        if not screened.done():
+            raise StudyError("the screen is not finished, so nothing can be confirmed", "run without --stage first")
+
+        def choose() -> Chosen:
+            self._registry.refuse_seen(mine)
+            return Chosen(cells=screened.candidates(), seeds=screened.fresh_seeds(self._registry.seen(mine)))
+
+        chosen = Chosen.keep(screened.notes, self._places.folder / "confirm.json", choose)
+        self._registry.add(mine, chosen.seeds)
+        return chosen
 
     def _rungs(self, running: Running) -> tuple[int, ...]:
         return rung_steps(self._study, running.recipe, running.stage)

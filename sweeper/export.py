@@ -10,13 +10,14 @@ import pandas as pd
 from sweeper.errors import DataError, StudyError
 from sweeper.ledger import read_study
 from sweeper.records import StudyRecord, TrialRecord
+from sweeper.workspace import Workspace
 
 
-def export(uri: str, study_name: str, format_: str, output: Path | None, stdout: TextIO) -> None:
+def export(workspace: Workspace, study_name: str, format_: str, output: Path | None, stdout: TextIO) -> None:
     """Write the table to `output`, or as CSV to `stdout`. Parquet needs a file."""
     if format_ == "parquet" and output is None:
         raise StudyError("parquet is no text", "give a file with --output")
-    table = to_table(read_study(uri, study_name))
+    table = to_table(read_study(workspace.tracking_uri, study_name, workspace.outbox(study_name)))
     try:
         if format_ == "parquet":
             table.to_parquet(output, index=False)

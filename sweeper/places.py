@@ -1,18 +1,25 @@
-"""Where a study's records lie, for the process that owns them."""
+"""Where a study's records lie and what they are held under, for the process that owns them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
 
+from sweeper.study.registration import Registration
+
 
 @dataclass(frozen=True)
 class Places:
-    """Where a desk keeps what it owns, and the folder relative paths start from; plain values that can travel."""
+    """Where a desk keeps what it owns, and the folder relative paths start from; plain values that can travel.
 
+    `seeds` is the registry that the workspace's studies share.
+    """
+
+    registration: Registration
     store_url: str
     tracking_uri: str
     artifacts: Path | None
     folder: Path
     cache: Path
+    seeds: Path
     base: Path

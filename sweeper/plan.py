@@ -206,7 +206,7 @@ def size(study: Study, lanes: int | None = None) -> PlanSize:
     count = shared + len(study.controls)
     controls, confirm = len(study.controls), study.confirm
     again = 1 + controls + min(confirm.top + len(study.cells), settings) if confirm else 0
-    fresh = len(confirm.fresh_seeds(study.screen.seeds)) if confirm else 0
+    fresh = confirm.seed_count() if confirm else 0
     return PlanSize(
         cells=count,
         seeds=seeds,

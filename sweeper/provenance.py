@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import shlex
 import subprocess
 from collections.abc import Sequence
@@ -13,16 +14,20 @@ from pathlib import Path
 
 from sweeper.records import Provenance
 
+CHANGED = "+"
+PASSWORD = re.compile(r"(://[^/@:]*):[^/@]*@")
 PACKAGES = ("sweeper", "torch", "torch-fidelity", "ray", "optuna", "mlflow", "numpy", "scikit-learn")
 
 
 def gather(command: str) -> Provenance:
-    """Describe a run of `command`; a machine without git, or code outside a checkout, has no commit."""
-    commit = _git("rev-parse", "HEAD")
+    """Describe a run of `command`: sweeper's own code and, beside it, the project in whose folder it was typed."""
+    code = Path(__file__).resolve().parent
+    commit = _commit(code) if _is_tracked(Path(__file__).resolve()) else ""
     return Provenance(
         command=command,
-        commit=commit or "unknown",
-        dirty=bool(commit and _git("status", "--porcelain", "--untracked-files=no")),
+        commit=commit.removesuffix(CHANGED) or "unknown",
+        dirty=commit.endswith(CHANGED),
+        project_commit=_commit(Path.cwd()),
         versions={"python": platform.python_version()} | {name: _version(name) for name in PACKAGES},
         cores=usable_cores(),
         started=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -35,11 +40,9 @@ def usable_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def command_line(file: Path, overrides: Sequence[str], stage: str | None) -> str:
-    """Return the command that repeats a run anywhere: without workspaces and URLs, which are this machine's own."""
-    shown = file.name if file.is_absolute() else str(file)
-    changes = [part for override in overrides for part in ("--set", override)]
-    return shlex.join(["sweeper", "run", shown, *changes, *(["--stage", stage] if stage else [])])
+def command_line(arguments: Sequence[str]) -> str:
+    """Return the command as it was typed, without passwords."""
+    return shlex.join(["sweeper", *(PASSWORD.sub(r"\1:***@", argument) for argument in arguments)])
 
 
 def _version(package: str) -> str:
@@ -49,11 +52,20 @@ def _version(package: str) -> str:
         return "not installed"
 
 
-def _git(*arguments: str) -> str:
-    # The code's own checkout, not the folder the user stands in.
-    here = Path(__file__).resolve().parent
+def _commit(folder: Path) -> str:
+    """Return the commit checked out in a folder, with a '+' where files differ from it; '' outside a checkout."""
+    commit = _git(folder, "rev-parse", "HEAD")
+    return commit + CHANGED * bool(commit and _git(folder, "status", "--porcelain", "--untracked-files=no"))
+
+
+def _is_tracked(file: Path) -> bool:
+    # Installed into the environment of a project, sweeper lies in a checkout that is not its own.
+    return bool(_git(file.parent, "ls-files", "--error-unmatch", file.name))
+
+
+def _git(folder: Path, *arguments: str) -> str:
     try:
-        done = subprocess.run(["git", *arguments], cwd=here, capture_output=True, text=True, timeout=10, check=False)
+        done = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True, timeout=10, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return ""
     return done.stdout.strip() if done.returncode == 0 else ""

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Literal
 
 from sweeper.study import Study
-from trainer.recipe import Dispersion, Frozen, Recipe, Scalar, Seed
+from trainer.recipe import Dispersion, Frozen, Recipe, Scalar, Seed, identity
 
 Stage = Literal["screen", "confirm"]
 Role = Literal["baseline", "grid", "control"]
@@ -34,7 +34,7 @@ class Cell(Frozen):
         """A stable name: 'baseline', or ten hex digits of what the cell does (never of how it is called)."""
         if self.role == "baseline":
             return "baseline"
-        does = json.dumps([self.dispersion.model_dump(), sorted(self.overrides)], sort_keys=True)
+        does = json.dumps([identity(self.dispersion), sorted(self.overrides)], sort_keys=True)
         return hashlib.sha256(does.encode()).hexdigest()[:10]
 
     def recipe(self, shared: Recipe) -> Recipe:
@@ -108,11 +108,15 @@ class TrialRecord(Frozen):
 
 
 class Provenance(Frozen):
-    """Where a study's figures come from."""
+    """Where a study's figures come from: `commit` is sweeper's own, `project_commit` that of the folder it was run in.
+
+    Both are empty or 'unknown' outside a checkout; `dirty`, or a '+' behind the other, says that files differed.
+    """
 
     command: str
     commit: str
     dirty: bool
+    project_commit: str = ""
     versions: dict[str, str]
     cores: int
     started: str
@@ -123,13 +127,15 @@ class Provenance(Frozen):
 class StudyRecord(Frozen):
     """A study as the ledger remembers it: all a guide needs.
 
-    `fresh_seeds` are those the confirm stage was begun with; empty before.
+    `fresh_seeds` are those the confirm stage was begun with; empty before. `added` says what was added to the study
+    after it had begun.
     """
 
     study: Study
     provenance: Provenance
     trials: tuple[TrialRecord, ...]
     fresh_seeds: tuple[Seed, ...] = ()
+    added: tuple[str, ...] = ()
 
 
 class Source(Frozen):

@@ -14,7 +14,10 @@ from sweeper.progress import display
 from sweeper.provenance import gather
 from sweeper.publish import forget, prepare, publish, published
 from sweeper.records import Provenance, Stage
+from sweeper.registering import registered
+from sweeper.seed_registry import SeedRegistry
 from sweeper.study import Study
+from sweeper.study.registration import Registration
 from sweeper.workspace import Workspace
 
 
@@ -34,13 +37,13 @@ class Result(NamedTuple):
             return 130
         return 0 if self.counts.done and not self.counts.states.get("failed") else 1
 
-    def summary(self, file: Path) -> str:
-        """Say it in a line or two."""
+    def summary(self, command: str) -> str:
+        """Say it in a line or two; `command` is what was typed."""
         listed = ", ".join(f"{number} {state}" for state, number in self.counts.states.items())
         word = "interrupted" if self.interrupted else "all is done" if self.counts.done else "not all is done"
         lines = [f"{word}: {listed}", *self.failures]
         if not self.counts.done:
-            lines.append(f"the same command continues: sweeper run {file}")
+            lines.append(f"the same command continues: {command}")
         if not self.delivered:
             lines.append("the record is not complete in MLflow yet; the same command delivers the rest")
         return "\n".join(lines)
@@ -68,27 +71,28 @@ def run(
     `command` is what the record says to repeat it with. Raises the SweeperError of whatever stands in the way.
     """
     stages = stages_of(study, only)
-    workspace.prepare(study.name)
-    prepare(study.name, reports)
     with workspace.lock(study.name):
-        workspace.remember(study)
+        registration = registered(study, workspace)
         counts = count(study, workspace, stages)
         guide = published(study, workspace, reports)
         if counts.done and guide:
             return Result(counts, guide)
-        told = study if counts.done else None  # one that is opened to be trained is told by that
         if not counts.done:
-            interrupted = _train(study, workspace, stages, console, gather(command), address)
+            interrupted = _train(registration, workspace, reports, stages, console, gather(command), address)
             counts = count(study, workspace, stages)
             if interrupted and not counts.done:
                 return Result(counts, interrupted=True)
-        made = publish(study.name, workspace, reports, told=told)
+            made = publish(study.name, workspace, reports)
+        else:
+            workspace.register(registration)
+            made = publish(study.name, workspace, reports, told=study)
         return Result(counts, made.guide, delivered=made.delivered, failures=made.failures)
 
 
 def _train(
-    study: Study,
+    registration: Registration,
     workspace: Workspace,
+    reports: Path,
     stages: Sequence[Stage],
     console: Console,
     provenance: Provenance,
@@ -99,14 +103,20 @@ def _train(
     from sweeper.places import Places
     from sweeper.schedule import run_study
 
-    check_fit(study, elsewhere=address is not None)
+    study = registration.study
+    check_fit(study, elsewhere=address is not None)  # nothing is registered of a study that cannot be trained
+    SeedRegistry(workspace.seeds).refuse_seen(registration)
+    prepare(study.name, reports)
+    workspace.register(registration)
     forget(study.name, workspace)
     places = Places(
+        registration=registration,
         store_url=workspace.store_url,
         tracking_uri=workspace.tracking_uri,
         artifacts=workspace.artifacts,
         folder=workspace.folder(study.name),
         cache=workspace.cache,
+        seeds=workspace.seeds,
         base=Path.cwd(),
     )
     with display(console) as show:

@@ -38,8 +38,8 @@ UNUSABLE = (ValueError, KeyError, RuntimeError)
 class DeskClient(Protocol):
     """What a worker knows of the desk. Every call raises StaleAttemptError once a newer attempt has begun."""
 
-    def started(self, cohort: str, attempt: int) -> None:
-        """Say that training has begun."""
+    def started(self, cohort: str, attempt: int, facts: Facts) -> None:
+        """Say that training begins, on what."""
 
     def report(
         self, cohort: str, attempt: int, reports: Sequence[LaneReport], facts: Facts, last: bool
@@ -68,7 +68,7 @@ def prepare_process(assignment: Assignment) -> None:
 def run(desk: DeskClient, assignment: Assignment) -> None:
     """Train, measure and report a cohort until no lane is left."""
     worker = _Worker(assignment)
-    desk.started(assignment.cohort, assignment.attempt)
+    desk.started(assignment.cohort, assignment.attempt, worker.facts)
     for step in assignment.rungs:
         if not worker.advance(step):
             continue

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 from sweeper.errors import ConflictError, SetupError
-from sweeper.study import Study
-from sweeper.study.fingerprint import changed_fields
+from sweeper.files import write_whole
+from sweeper.study.registration import Registration
+
+HOLDER = "holder"  # the file that names the process which holds a study
 
 
 class Workspace:
@@ -25,13 +28,41 @@ class Workspace:
         self.store_url = store or f"sqlite:///{self.root / 'optuna.db'}"
         self.artifacts = None if tracking else self.root / "artifacts"
         self.cache = self.root / "cache"
+        self.seeds = self.root / "seeds.jsonl"
+        # A server or database that others may use too.
+        self.shares_tracking, self.shares_store = tracking is not None, store is not None
 
     def folder(self, study: str) -> Path:
         """Where one study keeps its lock, outbox and checkpoints."""
         return self.root / "studies" / study
 
-    def prepare(self, study: str) -> None:
-        """Create the folders; raise SetupError where that is not possible."""
+    @contextmanager
+    def lock(self, study: str) -> Iterator[None]:
+        """Hold the study for this process, in a folder made where it is missing; raise ConflictError if another has it.
+
+        The operating system releases the lock when the process ends, however it ends. A folder of a study that was
+        not registered meanwhile is removed again.
+        """
+        self._prepare(study)
+        path = self.folder(study) / "lock"
+        lock = FileLock(path)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            raise ConflictError(
+                f"study {study!r} is being run by process {self._holder(study)}",
+                "wait for it, or stop it and run again",
+            ) from None
+        except OSError as error:
+            raise SetupError(f"{path} cannot be locked: {error}", "choose another with --workspace") from error
+        try:
+            write_whole(self.folder(study) / HOLDER, str(os.getpid()), durable=False)
+            yield
+        finally:
+            self._discard_unused(study)
+            lock.release()
+
+    def _prepare(self, study: str) -> None:
         try:
             for folder in (self.folder(study), self.cache):
                 folder.mkdir(parents=True, exist_ok=True)
@@ -40,52 +71,48 @@ class Workspace:
                 f"the workspace {self.root} cannot be written: {error.strerror}", "choose another with --workspace"
             ) from error
 
-    @contextmanager
-    def lock(self, study: str) -> Iterator[None]:
-        """Hold the study for this process; raise ConflictError if another one has it.
+    def _holder(self, study: str) -> str:
+        try:
+            return (self.folder(study) / HOLDER).read_text(encoding="utf-8")[:20]
+        except (OSError, ValueError):
+            return "unknown"
 
-        The operating system releases the lock when the process ends, however it ends.
+    def _discard_unused(self, study: str) -> None:
+        folder = self.folder(study)
+        if {file.name for file in folder.iterdir()} <= {"lock", HOLDER}:
+            shutil.rmtree(folder, ignore_errors=True)
+            for empty in (folder.parent, self.cache, self.root):
+                with suppress(OSError):
+                    empty.rmdir()
+
+    def registration(self, study: str) -> Registration | None:
+        """Return what a study was registered as here; None where it was not.
+
+        Raises ConflictError where that cannot be read.
         """
-        path = self.folder(study) / "lock"
-        lock = FileLock(path)
+        path = self._registered(study)
         try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            holder = self.folder(study) / "holder"
-            process = holder.read_text() if holder.exists() else "unknown"
+            return Registration.parse(path.read_text(encoding="utf-8"), self.root)
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError) as error:
             raise ConflictError(
-                f"study {study!r} is being run by process {process}", "wait for it, or stop it and run again"
-            ) from None
-        except OSError as error:
-            raise SetupError(f"{path} cannot be locked: {error}", "choose another with --workspace") from error
-        try:
-            (self.folder(study) / "holder").write_text(str(os.getpid()))
-            yield
-        finally:
-            lock.release()
+                f"{path} was written by another version, or is damaged",
+                "use another --workspace; or remove it, and the stores' own records say what the study was",
+            ) from error
 
-    def remember(self, study: Study) -> None:
-        """Note what this study is; raise ConflictError if the workspace holds another one of its name."""
-        path = self.folder(study.name) / "study.json"
-        if path.exists():
-            try:
-                before = Study.model_validate_json(path.read_text())
-            except ValueError as error:
-                raise ConflictError(
-                    f"{path} was written by another version, or is damaged", "use another --workspace, or remove it"
-                ) from error
-            changed = changed_fields(before, study, confirming=self._confirming(study.name))
-            if changed:
-                listed = "\n".join(f"  {change}" for change in changed)
-                raise ConflictError(
-                    f"study {study.name!r} was started with other settings:\n{listed}",
-                    "give the changed study another name, or run it in another --workspace",
-                )
-        part = path.with_suffix(".part")
-        part.write_text(study.model_dump_json(by_alias=True))
-        part.replace(path)
+    def register(self, registration: Registration) -> None:
+        """Keep what a study is registered as."""
+        write_whole(self._registered(registration.study.name), registration.model_dump_json(by_alias=True))
 
-    def _confirming(self, study: str) -> bool:
-        from sweeper.search import state_counts
+    def has_events(self, study: str) -> bool:
+        """Whether anything was ever recorded of a study from here."""
+        outbox = self.outbox(study)
+        return outbox.is_file() and outbox.stat().st_size > 0
 
-        return "confirm" in state_counts(self.store_url, study)
+    def outbox(self, study: str) -> Path:
+        """Where everything that happens in a study is written down first."""
+        return self.folder(study) / "outbox.jsonl"
+
+    def _registered(self, study: str) -> Path:
+        return self.folder(study) / "study.json"

@@ -102,9 +102,9 @@ def run(
         _ask(study)
     place = _workspace(workspace, tracking, store)
     only: Stage | None = stage.value if stage else None
-    command = command_line(file, set_ or (), only)
+    command = command_line(sys.argv[1:])
     result = run_study(study, place, reports, _console(), command, only, address)
-    _say(result.summary(file))
+    _say(result.summary(command))
     if result.guide:
         typer.echo(str(result.guide))
     raise typer.Exit(result.exit_code)
@@ -138,12 +138,16 @@ def report(
     tracking: Tracking = None,
     reports: Reports = Path("reports"),
 ) -> None:
-    """Write a study's guide again, from its record alone."""
-    study = _study(file, set_)
-    from sweeper.publish import publish
+    """Write a study's guide again, from its record alone; FILE may be the record.json beside a guide."""
+    from sweeper.publish import publish, publish_record
 
-    place = _workspace(workspace, tracking, None)
-    typer.echo(str(publish(study.name, place, reports, format_.value).guide))
+    if file.suffix == ".json":
+        typer.echo(str(publish_record(file, reports, format_.value).guide))
+        return
+    study = _study(file, set_)
+    written = publish(study.name, _workspace(workspace, tracking, None), reports, format_.value)
+    _say_differences(study, written.study, file)
+    typer.echo(str(written.guide))
 
 
 @app.command()
@@ -160,7 +164,7 @@ def compare(
     from sweeper.comparing import compare as compare_studies
     from sweeper.render.comparison import comparison_markdown
 
-    found = compare_studies(a, b, _workspace(workspace, tracking, None).tracking_uri)
+    found = compare_studies(a, b, _workspace(workspace, tracking, None))
     typer.echo(found.model_dump_json(indent=2) if as_json else comparison_markdown(found), nl=as_json)
 
 
@@ -180,7 +184,7 @@ def export(
     from sweeper.export import export as export_table
 
     place = _workspace(workspace, tracking, None)
-    export_table(place.tracking_uri, study.name, format_.value, output, sys.stdout)
+    export_table(place, study.name, format_.value, output, sys.stdout)
 
 
 @app.command()
@@ -255,6 +259,13 @@ def _workspace(root: Path, tracking: str | None, store: str | None) -> Workspace
     from sweeper.workspace import Workspace
 
     return Workspace(root, tracking, store)
+
+
+def _say_differences(study: Study, recorded: Study, file: Path) -> None:
+    from sweeper.study.fingerprint import changed_fields
+
+    if changed := changed_fields(recorded, study, confirming=True):
+        _say("\n".join([f"{file} differs from the record, which is what is reported:", *changed]))
 
 
 def _ask(study: Study) -> None:

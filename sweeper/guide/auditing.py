@@ -140,7 +140,7 @@ def seed_audit(known: Evidence) -> SeedAudit:
         pool = hopeful_pairing(main.logs()[rows], main.logs()[main.row[BASELINE]]) if rows else None
     sd = pool.difference_sd if pool else None
     needed = needed_seeds(-math.log1p(-confirm.margin), sd, alpha, confirm.power) if sd is not None else None
-    planned = len(known.fresh_seeds or confirm.fresh_seeds(study.screen.seeds, max(3, needed) if needed else None))
+    planned = len(known.fresh_seeds) or confirm.seed_count(max(3, needed) if needed else None)
     sampling_sd, runs = _sampling(known)
     return SeedAudit(
         margin=confirm.margin,

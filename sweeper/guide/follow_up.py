@@ -1,4 +1,4 @@
-"""A study that follows another one: its name, seeds no study before it used, and a space that holds chosen settings."""
+"""A study that follows another one: its name, screening seeds of its own, and a space that holds chosen settings."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from sweeper.records import StudyRecord
-from sweeper.study import Confirm, Study
+from sweeper.study import Confirm, Study, fresh_seeds
 from trainer.recipe import Dispersion
 
 LONGEST_NAME = 64
@@ -36,11 +36,13 @@ def named_next(name: str) -> str:
 
 
 def unused_seeds(record: StudyRecord, count: int) -> tuple[int, ...]:
-    """Return seeds that this study neither used nor plans; above all of them, so those before it did not either."""
-    screen, confirm = record.study.screen, record.study.confirm
-    planned = confirm.fresh_seeds(screen.seeds) if confirm else ()
-    used = {*screen.seeds, *planned, *(trial.spec.seed for trial in record.trials)}
-    first = (max(used) // 100 + 1) * 100
+    """Return screening seeds that this study neither used nor plans; above its own, so those before it did not either.
+
+    Fresh seeds need none of this: every study derives its own.
+    """
+    study = record.study
+    used = {*study.screen.seeds, *fresh_seeds(study), *(trial.spec.seed for trial in record.trials)}
+    first = (max(study.screen.seeds) // 100 + 1) * 100
     free = (seed for seed in itertools.chain(range(first, SEEDS_END), range(first)) if seed not in used)
     return tuple(itertools.islice(free, count))
 
@@ -54,7 +56,6 @@ def study_of(record: StudyRecord, question: str, settings: Sequence[Labelled], s
     """Return a study of these settings, or of `space` with them beside it, on `fresh` confirm seeds of its own."""
     before = record.study
     screen_count = len(before.screen.seeds)
-    seeds = unused_seeds(record, screen_count + fresh)
     confirm = (before.confirm or Confirm()).model_dump()
     tree: Tree = before.model_dump(by_alias=True)
     if space is None:
@@ -69,8 +70,8 @@ def study_of(record: StudyRecord, question: str, settings: Sequence[Labelled], s
         "question": question[:LONGEST_QUESTION],
         "space": space,
         "cells": cells,
-        "screen": {**screen, "seeds": seeds[:screen_count]},
-        "confirm": {**confirm, "seeds": seeds[screen_count:]},
+        "screen": {**screen, "seeds": unused_seeds(record, screen_count)},
+        "confirm": {**confirm, "seeds": fresh},
     }
     return Study.model_validate(tree)
 

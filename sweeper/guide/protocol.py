@@ -124,7 +124,9 @@ def _confirm(study: Study, audit: SeedAudit) -> str:
             f"{what}; as many fresh seeds as see the margin with {percent(confirm.power)} power, 3 to {confirm.limit}: "
             f"{audit.planned}, chosen before they ran"
         )
-    return f"{what}; fresh seeds {', '.join(map(str, confirm.seeds))}"
+    if isinstance(confirm.seeds, tuple):
+        return f"{what}; fresh seeds {', '.join(map(str, confirm.seeds))}"
+    return f"{what}; {confirm.seeds} fresh seeds, which follow from the study's name and settings"
 
 
 def cost(record: StudyRecord, evidence: Evidence) -> Cost:
@@ -163,7 +165,9 @@ def provenance_items(record: StudyRecord, facts: Iterable[Facts]) -> tuple[Item,
     return (
         Item(name="command", value=source.command),
         Item(name="commit", value=source.commit + (" (with uncommitted changes)" if source.dirty else "")),
+        *((Item(name="project's commit", value=source.project_commit),) if source.project_commit else ()),
         Item(name="started", value=source.started),
+        *((Item(name="added after it had begun", value="; ".join(record.added)),) if record.added else ()),
         Item(name="machine", value=f"{counted(source.cores, 'core')}; {_distinct(one.device for one in known)}"),
         Item(name="data hash", value=_distinct(one.data_hash for one in known)),
         Item(name="recipe hash", value=record.study.recipe.hash),

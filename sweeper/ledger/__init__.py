@@ -3,7 +3,8 @@
 `tracking` is the only module that imports mlflow; nothing here imports it before it is needed.
 """
 
-from sweeper.ledger.readback import counts, read_grid, read_study
+from sweeper.ledger.outbox import has_undelivered
+from sweeper.ledger.readback import Owner, counts, owner_of, read_grid, read_study
 from sweeper.ledger.writer import Ledger
 
-__all__ = ["Ledger", "counts", "read_grid", "read_study"]
+__all__ = ["Ledger", "Owner", "counts", "has_undelivered", "owner_of", "read_grid", "read_study"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter
@@ -10,6 +11,7 @@ from sweeper.records import Facts, Provenance, Rung, TrialSpec, TrialState
 from sweeper.study import Study
 from trainer.recipe import Frozen
 
+GRID = "samples.png"  # the name of a sample grid's file, beside the outbox and in MLflow
 StudyEnd = Literal["finished", "failed", "interrupted"]
 
 
@@ -20,11 +22,12 @@ class Event(Frozen):
 
 
 class StudyOpened(Event):
-    """A study begins or is continued."""
+    """A study begins or is continued; `added` says what was added to it after it had begun."""
 
     kind: Literal["study_opened"] = "study_opened"
     study: Study
     provenance: Provenance
+    added: tuple[str, ...] = ()
 
 
 class StudyTold(Event):
@@ -105,6 +108,11 @@ AnyEvent = Annotated[
     Field(discriminator="kind"),
 ]
 _EVENT: TypeAdapter[AnyEvent] = TypeAdapter(AnyEvent)
+
+
+def grid_file(key: str) -> Path:
+    """Where a trial's sample grid lies beside the outbox until it is delivered."""
+    return Path("grids", key, GRID)
 
 
 def to_line(event: AnyEvent) -> str:

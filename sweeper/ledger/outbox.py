@@ -28,6 +28,33 @@ class Entry(NamedTuple):
     end: int
 
 
+def lines_of(path: Path, undelivered: bool) -> list[bytes]:
+    """Return the lines of a log that another process may own: all, or those `undelivered` when this was called.
+
+    A torn last line is left out; a log that is not there has none.
+    """
+    try:
+        mark = _parsed_mark(path) if undelivered else 0
+        with path.open("rb") as file:
+            file.seek(mark)
+            *lines, _torn = file.read().split(b"\n")
+    except FileNotFoundError:
+        return []
+    return lines
+
+
+def has_undelivered(path: Path) -> bool:
+    """Whether a log, which another process may own, holds whole lines that were not delivered."""
+    return bool(lines_of(path, undelivered=True))
+
+
+def _parsed_mark(path: Path) -> int:
+    try:
+        return max(0, int(path.with_name(path.name + ".mark").read_text()))
+    except (OSError, ValueError):
+        return 0
+
+
 class Outbox:
     """Append lines from any thread; one thread takes them from the front, in order."""
 

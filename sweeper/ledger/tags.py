@@ -14,11 +14,16 @@ from sweeper.records import Facts, Provenance, Rung, TrialSpec
 from sweeper.study import Study
 from trainer.recipe import Frozen
 
-KEY, STATE, SPEC, STUDY, PROVENANCE, FACTS, NOTE, ATTEMPT, AUDITED, FRESH_SEEDS = (
+KEY, STATE, SPEC, STUDY, PROVENANCE, FACTS, NOTE, ATTEMPT, AUDITED, FRESH_SEEDS, ADDED = (
     f"sweeper.{name}"
-    for name in ("key", "state", "spec", "study", "provenance", "facts", "note", "attempt", "audited", "fresh_seeds")
+    for name in (
+        *("key", "state", "spec", "study", "provenance", "facts", "note", "attempt", "audited", "fresh_seeds"),
+        "added",
+    )
 )
 STUDY_KEY = "study"
+# Of the experiment: which study it is of, by id, and who began it where.
+ID, OWNER = "sweeper.id", "sweeper.owner"
 RUNG = "sweeper.rung."
 LENGTH = 5000  # characters of a tag: MLflow 3.17 allows 8000, some servers only 5000
 
@@ -83,10 +88,16 @@ def rung_steps(tags: Mapping[str, str]) -> list[int]:
 
 
 def trial_params(spec: TrialSpec) -> dict[str, str]:
-    """What a user filters and plots trials by, under the names of the YAML file."""
+    """What a user filters and plots trials by, under the names of the YAML file.
+
+    A knob that does nothing has no value: at lambda 0 there is no block, and 'covariance' has no tau.
+    """
     loss = spec.cell.dispersion
-    block = ",".join(str(index) for index in loss.blocks)
-    turned = {"block": block, "lambda": loss.lam, "tau": loss.tau, "variant": loss.variant, "tau_units": loss.tau_units}
+    turned: dict[str, object] = {"lambda": loss.lam}
+    if spec.cell.role == "grid":
+        turned |= {"block": ",".join(str(index) for index in loss.blocks), "variant": loss.variant}
+        if loss.variant != "covariance":
+            turned |= {"tau": loss.tau, "tau_units": loss.tau_units}
     place = {"seed": spec.seed, "stage": spec.stage, "role": spec.cell.role, "label": spec.cell.label}
     return {name: str(value) for name, value in {**turned, **place, **dict(spec.cell.overrides)}.items()}
 

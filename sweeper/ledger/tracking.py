@@ -21,11 +21,12 @@ from mlflow.entities import Metric, Param, Run, RunTag
 from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import SQLAlchemyError
 
-from sweeper.errors import SetupError, StudyError
+from sweeper.errors import ConflictError, SetupError, StudyError
 from sweeper.ledger import events, tags
 from sweeper.ledger.sqlite import tables_of, use_write_ahead_log
 from sweeper.records import TrialSpec, TrialState
 from sweeper.study import Study
+from sweeper.study.registration import OTHER_NAME, Registration
 
 TRIAL_STATUS: dict[TrialState, str] = {
     "running": "RUNNING",
@@ -41,24 +42,30 @@ PAGE = 1000
 
 @dataclass
 class _Trial:
-    """A trial's run as the store has it: the steps recorded in it, its status, our own word for that, its attempt."""
+    """A trial's run as the store has it: its steps, its status, our own word for that, its attempt, its end."""
 
     run_id: str
     steps: set[int]
     status: str
     state: str | None
     attempt: str | None
+    ended: int | None
 
 
 class Tracker:
     """Deliver a study's events, each of them any number of times with one effect."""
 
-    def __init__(self, uri: str, artifacts: Path | None, study_name: str) -> None:
-        """Connect, and create the database's tables (seconds) and the experiment where they are missing."""
+    def __init__(
+        self, uri: str, artifacts: Path | None, study_name: str, registration: Registration | None = None
+    ) -> None:
+        """Connect, and create the database's tables (seconds) and the experiment where they are missing.
+
+        Raises ConflictError where the experiment of this name is another study's than `registration`'s.
+        """
         if uri.startswith(SQLITE):
             use_write_ahead_log(Path(uri.removeprefix(SQLITE)))
         self._client = MlflowClient(tracking_uri=uri)
-        self._experiment, created = self._open_experiment(study_name, artifacts)
+        self._experiment, created = self._open_experiment(study_name, artifacts, registration)
         self._parent: str | None = None
         self._trials: dict[str, _Trial] = {}
         # As long as every run of the experiment was created here, one that is not known does not exist.
@@ -108,14 +115,23 @@ class Tracker:
         """Attach a sample grid to its trial, under the file's own name."""
         self._client.log_artifact(self._trial(event.spec, event.at_ms).run_id, str(file))
 
-    def _open_experiment(self, name: str, artifacts: Path | None) -> tuple[str, bool]:
+    def _open_experiment(
+        self, name: str, artifacts: Path | None, registration: Registration | None
+    ) -> tuple[str, bool]:
         """Return an experiment's id, and whether it was created just now."""
         found = self._client.get_experiment_by_name(name)
+        mine = {tags.ID: registration.id, tags.OWNER: registration.owner} if registration else {}
         if found is None:
             place = artifacts.absolute().as_uri() if artifacts else None
-            return str(self._client.create_experiment(name, place)), True
+            return str(self._client.create_experiment(name, place, mine)), True
+        owner = found.tags.get(tags.ID)
+        if registration and owner not in (None, registration.id):
+            whose = found.tags.get(tags.OWNER, owner)
+            raise ConflictError(f"the tracking store holds another study of this name: {whose}", OTHER_NAME)
         if found.lifecycle_stage == "deleted":
             self._client.restore_experiment(found.experiment_id)
+        for tag, value in mine.items() if owner is None else ():  # recorded before studies had an id
+            self._client.set_experiment_tag(found.experiment_id, tag, value)
         return str(found.experiment_id), False
 
     def _open_study(self, event: events.StudyOpened) -> None:
@@ -125,6 +141,7 @@ class Tracker:
         # MLflow refuses to change a parameter; what a continued study may change is in the record, a tag.
         params = {name: value for name, value in tags.study_params(study).items() if name not in run.data.params}
         self._log(run_id, {tags.STATE: "running", **tags.provenance_tags(event.provenance)}, params)
+        self._log(run_id, {tags.ADDED: json.dumps(event.added)})
         self._tell_study(run_id, study)
         self._client.update_run(run_id, status="RUNNING")
 
@@ -135,11 +152,13 @@ class Tracker:
     def _start_trial(self, event: events.TrialStarted) -> None:
         attempt = str(event.attempt)
         trial = self._trial(event.spec, event.at_ms, {tags.ATTEMPT: attempt})
+        if trial.ended is not None and event.at_ms <= trial.ended:
+            return  # delivered late: another machine has finished it meanwhile
         started = "RUNNING", "running", attempt
         if (trial.status, trial.state, trial.attempt) != started:  # else it was created for this start
             self._log(trial.run_id, {tags.STATE: "running", tags.ATTEMPT: attempt})
             self._client.update_run(trial.run_id, status="RUNNING")
-            trial.status, trial.state, trial.attempt = started
+            trial.status, trial.state, trial.attempt, trial.ended = *started, None
 
     def _log_rung(self, event: events.RungReached) -> None:
         trial = self._trial(event.spec, event.at_ms)
@@ -157,7 +176,7 @@ class Tracker:
         audited = {tags.AUDITED: "true"} if event.audited else {}
         self._log(trial.run_id, {tags.STATE: event.state, tags.NOTE: event.note[: tags.LENGTH], **audited})
         self._client.set_terminated(trial.run_id, status, event.at_ms)
-        trial.status, trial.state = status, event.state
+        trial.status, trial.state, trial.ended = status, event.state, event.at_ms
 
     def _log_artifact(self, path: Path) -> None:
         log = self._client.log_artifacts if path.is_dir() else self._client.log_artifact
@@ -196,6 +215,7 @@ class Tracker:
                 run.info.status,
                 run.data.tags.get(tags.STATE),
                 run.data.tags.get(tags.ATTEMPT),
+                run.info.end_time,
             )
             self._log(known.run_id, {}, tags.trial_params(spec))
             self._trials[spec.key] = known
@@ -232,7 +252,11 @@ class Reader:
             experiment = self._client.get_experiment_by_name(study_name)
         if experiment is None:
             raise missing
-        self._experiment = str(experiment.experiment_id)
+        self._experiment, self._tags = str(experiment.experiment_id), dict(experiment.tags)
+
+    def tags(self) -> dict[str, str]:
+        """Return the experiment's tags."""
+        return self._tags
 
     def rows(self) -> Iterator[Row]:
         """Yield the runs this product wrote, in the order in which they started."""

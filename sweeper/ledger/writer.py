@@ -15,6 +15,7 @@ from sweeper.ledger.mlflow_process import prepare_environment
 from sweeper.ledger.outbox import Entry, Outbox
 from sweeper.records import Facts, Provenance, Rung, TrialSpec, TrialState
 from sweeper.study import Study
+from sweeper.study.registration import Registration
 
 if TYPE_CHECKING:
     from sweeper.ledger.tracking import Tracker
@@ -41,6 +42,7 @@ class Ledger:
         artifacts: Path | None,
         outbox: Path,
         study_name: str,
+        registration: Registration | None = None,
         clock: Callable[[], float] = time.time,
         wait_s: float = 60.0,
         at_once: bool = True,
@@ -48,10 +50,11 @@ class Ledger:
         """Own the outbox and start delivering what an earlier process left in it, unless that is left to `deliver`.
 
         `uri` is a database URL (sqlite:///...) or a tracking server's (http://...); `artifacts` is the folder of
-        images and guides, None where the server chooses. Raises ConflictError when another ledger, in whatever
+        images and guides, None where the server chooses. Records of another study than `registration`'s are not
+        touched: see `refused`. Raises ConflictError when another ledger, in whatever
         process, still holds the outbox after `wait_s` seconds, OSError where it cannot be written.
         """
-        self._place = (uri, artifacts, study_name)
+        self._place = (uri, artifacts, study_name, registration)
         self._outbox = Outbox(outbox, wait_s)
         self._clock = clock
         self._trouble: str | None = None
@@ -71,9 +74,12 @@ class Ledger:
             self._delivers = True
             self._thread.start()
 
-    def study_opened(self, study: Study, provenance: Provenance) -> None:
-        """Begin a study, or continue it: the same parent run goes back to RUNNING."""
-        self._tell(events.StudyOpened(at_ms=self._now(), study=study, provenance=provenance))
+    def study_opened(self, study: Study, provenance: Provenance, added: tuple[str, ...] = ()) -> None:
+        """Begin a study, or continue it: the same parent run goes back to RUNNING.
+
+        `added` says what was added to it after it had begun.
+        """
+        self._tell(events.StudyOpened(at_ms=self._now(), study=study, provenance=provenance, added=added))
 
     def study_told(self, study: Study) -> None:
         """Record a study as it is written now, without opening it; what decides a figure must be as it was."""
@@ -93,7 +99,7 @@ class Ledger:
 
     def grid(self, spec: TrialSpec, png: bytes, step: int) -> None:
         """Record a trial's sample grid, shown by MLflow as the run's artifact samples.png."""
-        file = Path("grids", spec.key, "samples.png")
+        file = events.grid_file(spec.key)
         path = self._folder / file
         path.parent.mkdir(parents=True, exist_ok=True)
         written = path.with_suffix(".new")

@@ -29,11 +29,12 @@ FILES: dict[Format, str] = {"markdown": "guide.md", "html": "guide.html", "latex
 
 
 def write_guide(
-    record: StudyRecord, folder: Path, grids: Callable[[str], bytes | None], form: Format = "markdown"
+    record: StudyRecord, folder: Path, grids: Callable[[str], bytes | None] | None, form: Format = "markdown"
 ) -> Path:
     """Write guide.md, guide.json and their pictures into `folder`, and the form asked for; return that one's path.
 
-    `grids` gives a trial's sample grid (PNG) by the trial's key, or None. A form that lies there from an earlier call
+    `grids` gives a trial's sample grid (PNG) by the trial's key, or None; without it the picture of samples that lies
+    there is kept. A form that lies there from an earlier call
     is written anew, so that no two of them disagree.
     """
     guide = guidance(record)

@@ -19,7 +19,7 @@ from sweeper.guide.numerals import metric_name
 from sweeper.guide.results import CellResult, Highlight
 from sweeper.render.ink import INKS, Painted, legend_label, log_norm, plain_log, shortened
 from sweeper.render.overview import overview
-from sweeper.render.samples import samples
+from sweeper.render.samples import SAME, TITLE, samples
 
 LARGEST_FILE = 95_000  # bytes
 MOST_INTERVALS = 40
@@ -33,8 +33,11 @@ class Plot(NamedTuple):
     note: str
 
 
-def draw(guide: Guidance, folder: Path, grids: Callable[[str], bytes | None]) -> dict[str, Plot]:
-    """Draw into `folder` every picture there is data for, by name; earlier ones of the same names are replaced."""
+def draw(guide: Guidance, folder: Path, grids: Callable[[str], bytes | None] | None) -> dict[str, Plot]:
+    """Draw into `folder` every picture there is data for, by name; earlier ones of the same names are replaced.
+
+    Without `grids` an earlier picture of samples is kept.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     drawn: dict[str, Plot] = {}
     # A study's words may hold a '$', which is not a formula here.
@@ -44,8 +47,11 @@ def draw(guide: Guidance, folder: Path, grids: Callable[[str], bytes | None]) ->
             "intervals": _intervals(guide),
             "curves": _curves(guide),
             "health": _health(guide),
-            "samples": samples(guide, grids),
         }
+        if grids is not None:
+            painted["samples"] = samples(guide, grids)
+        elif (folder / "samples.png").is_file():
+            drawn["samples"] = Plot("samples.png", TITLE, SAME)
         for name, picture in painted.items():
             path = folder / f"{name}.png"
             path.unlink(missing_ok=True)

@@ -12,6 +12,9 @@ from sweeper.guide.guidance import Guidance
 from sweeper.guide.results import Highlight, Ink
 from sweeper.render.ink import Painted, legend_label
 
+TITLE = "Samples without and with dispersion"
+SAME = "the same initial weights, data order, sampling noise and labels; only the loss differs"
+
 
 def samples(guide: Guidance, grids: Callable[[str], bytes | None]) -> Painted | None:
     """Draw the grids of one seed beside each other; None when no seed has the baseline's and another's."""
@@ -42,8 +45,7 @@ def _side_by_side(pictures: list[tuple[Highlight, Image.Image]], seed: int) -> P
         panel.imshow(image, interpolation="nearest")
         panel.set_axis_off()
         panel.set_title("\n".join(_wrapped(legend_label(one))), fontsize=8)
-    note = f"seed {seed}: the same initial weights, data order, sampling noise and labels; only the loss differs"
-    return Painted(canvas, "Samples without and with dispersion", note)
+    return Painted(canvas, TITLE, f"seed {seed}: {SAME}")
 
 
 def _wrapped(text: str, width: int = 34) -> Iterator[str]:

@@ -45,9 +45,9 @@ class DeskLine:
         done: bool = call(self._desk.done.remote())
         return done
 
-    def started(self, cohort: str, attempt: int) -> None:
-        """Say that training has begun."""
-        call(self._desk.started.remote(cohort, attempt))
+    def started(self, cohort: str, attempt: int, facts: Facts) -> None:
+        """Say that training begins, on what."""
+        call(self._desk.started.remote(cohort, attempt, facts))
 
     def report(
         self, cohort: str, attempt: int, reports: Sequence[LaneReport], facts: Facts, last: bool

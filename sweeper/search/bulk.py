@@ -11,10 +11,10 @@ import json
 import logging
 from collections.abc import Sequence
 
-from optuna.distributions import distribution_to_json
+from optuna.distributions import CategoricalDistribution, distribution_to_json
 from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial
-from sqlalchemy import func, insert, select
+from sqlalchemy import func, insert, select, update
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
@@ -29,6 +29,24 @@ def insert_trials(storage: RDBStorage, study_id: int, trials: Sequence[FrozenTri
         # Nothing of the transaction is kept.
         log.info("trials are created one by one: %s", error)
         return [storage.create_new_trial(study_id, trial) for trial in trials]
+
+
+def widen(storage: RDBStorage, study_id: int, name: str, choices: CategoricalDistribution) -> None:
+    """Give a parameter of every trial more choices, appended to those it has.
+
+    A trial keeps its choice by its place. Optuna itself compares choices and refuses others, and its importances pass
+    over a parameter whose choices differ between trials. Raises ValueError where Optuna's tables are others.
+    """
+    try:
+        from optuna.storages._rdb import models
+
+        with Session(storage.engine) as session, session.begin():
+            trials = select(models.TrialModel.trial_id).where(models.TrialModel.study_id == study_id)
+            mine = models.TrialParamModel.trial_id.in_(trials), models.TrialParamModel.param_name == name
+            written = distribution_to_json(choices)
+            session.execute(update(models.TrialParamModel).where(*mine).values(distribution_json=written))
+    except (ImportError, AttributeError, TypeError) as error:
+        raise ValueError(f"this Optuna cannot take more choices of {name}: {error}") from error
 
 
 def _at_once(storage: RDBStorage, study_id: int, trials: Sequence[FrozenTrial]) -> list[int]:

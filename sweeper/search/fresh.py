@@ -18,19 +18,19 @@ from sweeper.study import Study
 FEWEST = 3
 
 
-def fresh_seeds(study: Study, screened: Iterable[Entry], candidates: Collection[Cell]) -> tuple[int, ...]:
-    """Return the seeds written in the study or, for `auto`, as many as a gain of the margin needs, within the limit.
+def needed_count(study: Study, screened: Iterable[Entry], candidates: Collection[Cell]) -> int | None:
+    """Return how many fresh seeds a gain of the margin needs, for a study that leaves it open; None: its limit.
 
     Chosen from the finished screen, once: see `sweeper.chosen`.
     """
     confirm = study.confirm
-    if confirm is None:
-        return ()
+    if confirm is None or confirm.seeds != "auto":
+        return None
     tested = {cell.key for cell in (*candidates, *(cell for cell in cells(study) if cell.mark))}
     sd = _difference_sd(screened)
     gain = -math.log1p(-confirm.margin)
     needed = None if sd is None else needed_seeds(gain, sd, OBJECTIVE_ALPHA / max(1, len(tested)), confirm.power)
-    return confirm.fresh_seeds(study.screen.seeds, None if needed is None else max(FEWEST, needed))
+    return None if needed is None else max(FEWEST, needed)
 
 
 def _difference_sd(screened: Iterable[Entry]) -> float | None:

@@ -1,4 +1,4 @@
-"""How trials look in Optuna: parameters people can read, with distributions that never change within a study."""
+"""How trials look in Optuna: parameters people can read, with distributions that only ever grow within a study."""
 
 from __future__ import annotations
 
@@ -31,7 +31,8 @@ def block_text(blocks: tuple[int, ...], depth: int) -> str:
 class Knobs:
     """The parameters of one Optuna study: block, lambda, tau, variant, seed and, on control arms, control.
 
-    Optuna refuses choices that change, so all are fixed beforehand, from the study as far as it tells. A list is
+    Optuna refuses choices that change, so all are fixed beforehand, from the study as far as it tells; what a study
+    that is extended adds to them is appended. A list is
     a categorical axis; a range that random or tpe draws from is continuous. A knob that does nothing (of the
     baseline, of a control, tau of 'covariance') is None where categorical, and absent where continuous; lambda 0
     is shown except on a log axis, which has no place for it.
@@ -40,8 +41,7 @@ class Knobs:
     def __init__(self, study: Study, trials: Sequence[TrialSpec], stored: Mapping[str, BaseDistribution]) -> None:
         self._depth = study.recipe.model.depth
         shown = list({cell.key: cell for cell in (*cells(study), *(trial.cell for trial in trials))}.values())
-        fresh = study.confirm.fresh_seeds(study.screen.seeds) if study.confirm else ()
-        seeds = {*study.screen.seeds, *fresh, *(t.seed for t in trials)}
+        seeds = {trial.seed for trial in trials} or {*study.screen.seeds}
         blocks = [*block_choices(study), *(cell.dispersion.blocks for cell in shown if cell.role == "grid")]
         continuous = study.screen.sampler != "grid"
         wanted: Distributions = {
@@ -114,9 +114,9 @@ def _choices(choices: Iterable[CategoricalChoiceType]) -> CategoricalDistributio
 
 
 def _settled(wanted: BaseDistribution, stored: BaseDistribution | None) -> BaseDistribution:
-    """Prefer the stored choices where they hold all that is wanted, in whatever order."""
+    """Keep the stored choices, in their order, and append what is new: Optuna keeps a choice by its place."""
     if isinstance(wanted, CategoricalDistribution) and isinstance(stored, CategoricalDistribution):
-        return stored if set(wanted.choices) <= set(stored.choices) else wanted
+        return _choices([*stored.choices, *wanted.choices])
     return wanted
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from itertools import islice
 
 from sweeper.errors import ConflictError, StudyError
@@ -12,10 +12,11 @@ from sweeper.records import Cell, Stage, TrialSpec, TrialState
 from sweeper.search import ranking
 from sweeper.search.jury import Jury
 from sweeper.search.knobs import Knobs
+from sweeper.search.notes import Notes
 from sweeper.search.proposals import Proposer
 from sweeper.search.roster import Roster
 from sweeper.search.store import AUDITED, DROPPED, Entry, NewTrial, Store
-from sweeper.study import Study
+from sweeper.study import Study, fresh_seeds
 from trainer.recipe import Recipe
 
 
@@ -39,6 +40,11 @@ class Search:
         self._dropped: list[TrialSpec] = []
         self._jury = Jury(study.screen.pruner if stage == "screen" else "none", study.screen.rungs, study.name)
         self._open(stage, trials)
+
+    @property
+    def notes(self) -> Notes:
+        """What the study keeps in its store beside its trials."""
+        return self._store.notes
 
     def claim(self, count: int) -> list[TrialSpec]:
         """Start up to `count` trials of one recipe and one seed; [] when nothing waits. Never waits itself."""
@@ -136,12 +142,15 @@ class Search:
         top = self._study.confirm.top if self._study.confirm else 0
         return ranking.candidates(self._entries, self._jury.condemned, top)
 
-    def fresh_seeds(self) -> tuple[int, ...]:
-        """Return the confirm stage's seeds; where the study says auto, by the noise and candidates of this screen."""
-        # Imported when asked for, once a study: statsmodels alone takes a second of every start.
-        from sweeper.search.fresh import fresh_seeds
+    def fresh_seeds(self, seen: Collection[int] = ()) -> tuple[int, ...]:
+        """Return the confirm stage's seeds; where the study says auto, by the noise and candidates of this screen.
 
-        return fresh_seeds(self._study, self._entries, self.candidates())
+        Derived seeds are none of those `seen` before.
+        """
+        # Imported when asked for, once a study: statsmodels alone takes a second of every start.
+        from sweeper.search.fresh import needed_count
+
+        return fresh_seeds(self._study, needed_count(self._study, self._entries, self.candidates()), seen)
 
     def close(self) -> None:
         """Let go of the store."""

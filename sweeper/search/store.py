@@ -13,7 +13,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 import optuna
-from optuna.distributions import BaseDistribution, CategoricalChoiceType, check_distribution_compatibility
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalChoiceType,
+    CategoricalDistribution,
+    check_distribution_compatibility,
+)
 from optuna.exceptions import StorageInternalError
 from optuna.storages import RDBStorage
 from optuna.study import StudyDirection
@@ -25,7 +30,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from sweeper.errors import SetupError
 from sweeper.records import FINAL_STATES, Stage, TrialSpec, TrialState
-from sweeper.search.bulk import insert_trials
+from sweeper.search.bulk import insert_trials, widen
+from sweeper.search.notes import Notes
 
 STAGES: tuple[Stage, ...] = ("screen", "confirm")
 DROPPED = "dropped by the race"
@@ -100,6 +106,7 @@ class Store:
                 self._study_id = self._storage.get_study_id_from_name(name)
             except KeyError:
                 self._study_id = self._storage.create_new_study([StudyDirection.MINIMIZE], name)
+        self.notes = Notes(self._storage, self._study_id)
 
     def load(self) -> tuple[list[Entry], dict[str, BaseDistribution]]:
         """Read every trial in order of creation, and the distributions their parameters were given.
@@ -116,16 +123,25 @@ class Store:
     def add(self, trials: Sequence[NewTrial], number: int) -> list[Entry]:
         """Append waiting trials in one transaction, `number` being how many there are; call it after `load`.
 
-        Raises ValueError where choices changed since the first trial, and adds none then.
+        Choices may grow, at their end. Raises ValueError where they changed otherwise since the first trial, and adds
+        none then.
         """
         templates = [_template(trial) for trial in trials]
         distributions = {name: found for trial in reversed(trials) for name, found in trial.distributions.items()}
         for name in distributions.keys() & self._distributions.keys():
-            check_distribution_compatibility(self._distributions[name], distributions[name])
-        self._distributions = {**distributions, **self._distributions}
+            self._fit(name, self._distributions[name], distributions[name])
+        self._distributions = {**self._distributions, **distributions}
         ids = insert_trials(self._storage, self._study_id, templates)
         numbered = enumerate(zip(trials, ids, strict=True), start=number)
         return [Entry(trial.spec, trial_id, place) for place, (trial, trial_id) in numbered]
+
+    def _fit(self, name: str, before: BaseDistribution, now: BaseDistribution) -> None:
+        if isinstance(before, CategoricalDistribution) and isinstance(now, CategoricalDistribution):
+            more = len(now.choices) > len(before.choices)
+            if more and before.choices == now.choices[: len(before.choices)]:
+                widen(self._storage, self._study_id, name, now)
+                return
+        check_distribution_compatibility(before, now)
 
     def start(self, entry: Entry) -> None:
         """Set a waiting trial running."""
@@ -172,6 +188,20 @@ def state_counts(url: str, study_name: str) -> dict[Stage, dict[TrialState, int]
                 for stage in STAGES
                 if (name := f"{study_name}.{stage}") in studies
             }
+
+
+def read_note(url: str, study_name: str, stage: Stage, note: str) -> str | None:
+    """Return a note that a stage keeps in its store; None where there is no store, stage or note.
+
+    Raises SetupError where the store cannot be read.
+    """
+    with _reading(url) as storage:
+        if storage is None:
+            return None
+        with _readable(url):
+            studies = {found.study_name: found._study_id for found in storage.get_all_studies()}
+            study_id = studies.get(f"{study_name}.{stage}")
+            return None if study_id is None else Notes(storage, study_id).read(note)
 
 
 @contextlib.contextmanager

@@ -1,6 +1,7 @@
 """A study: what its author may write, read from YAML with every mistake told at its place."""
 
 from sweeper.study.controls import Control, Name
+from sweeper.study.fresh import fresh_seeds
 from sweeper.study.model import Confirm, Resources, Screen, Study
 from sweeper.study.space import Axis, Block, ExtraCell, Range, Space, block_indices, values
 
@@ -17,5 +18,6 @@ __all__ = [
     "Space",
     "Study",
     "block_indices",
+    "fresh_seeds",
     "values",
 ]

@@ -1,14 +1,29 @@
-"""What must stay the same between the runs of one study, and how to say what did not."""
+"""What must stay the same between the runs of one study, what may be added, and how to say what did not."""
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 
 from sweeper.study.model import Study
+from sweeper.study.space import block_indices, values
+from trainer.recipe import identity
 
 
-def fingerprint(study: Study, confirming: bool = False) -> dict[str, str]:
+def fingerprint(study: Study) -> str:
+    """Return sixteen hex digits of what no run of a study may change; what may be added to it stays out.
+
+    A field added to the product later counts only where it leaves its default.
+    """
+    screen = identity(study.screen)
+    for name in ("seeds", "trials"):
+        del screen[name]
+    fixed = {"recipe": identity(study.recipe), "screen": screen, "tau_units": study.space.tau_units}
+    return hashlib.sha256(json.dumps(fixed, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def fields(study: Study, confirming: bool = False) -> dict[str, str]:
     """Return every field that decides a figure, by dotted name, as JSON text.
 
     The question, the tuning note and the resources may change at any time, `confirm` until that stage has begun
@@ -19,14 +34,48 @@ def fingerprint(study: Study, confirming: bool = False) -> dict[str, str]:
 
 
 def changed_fields(old: Study, new: Study, confirming: bool = False) -> list[str]:
-    """Return what differs between two fingerprints, e.g. ['recipe.train.lr: 0.008 -> 0.004']; empty if nothing."""
-    before, after = fingerprint(old, confirming), fingerprint(new, confirming)
-    names = dict.fromkeys([*before, *after])
+    """Return what differs and may not, e.g. ['recipe.train.lr: 0.008 -> 0.004']; empty if nothing.
+
+    Until the confirm stage has begun, `new` may have more seeds, cells and controls than `old`: see `added`.
+    """
+    before, after = fields(old, confirming), fields(new, confirming)
+    free = () if confirming else tuple(_extended(old, new))
     return [
         f"{name}: {before.get(name, 'not there')} -> {after.get(name, 'not there')}"
-        for name in names
-        if before.get(name) != after.get(name)
+        for name in dict.fromkeys([*before, *after])
+        if before.get(name) != after.get(name) and not any(name == part or name.startswith(f"{part}.") for part in free)
     ]
+
+
+def added(old: Study, new: Study) -> list[str]:
+    """Return what a study that goes on has more than before, e.g. ['screen.seeds: 3 more']; empty if nothing."""
+    before, after = _extensible(old), _extensible(new)
+    more = [(name, len(after[name] - before[name])) for name in _extended(old, new)]
+    return [f"{name}: {count} more" for name, count in more if count]
+
+
+def _extended(old: Study, new: Study) -> Iterator[str]:
+    """Yield the names of what `new` holds as `old` does, or adds to."""
+    before, after = _extensible(old), _extensible(new)
+    yield from (name for name in before.keys() & after.keys() if before[name] <= after[name])
+
+
+def _extensible(study: Study) -> dict[str, frozenset[Hashable]]:
+    """What may be added to, as sets. Where a search draws from the space, only its budget may grow."""
+    depth, space = study.recipe.model.depth, study.space
+    parts: dict[str, frozenset[Hashable]] = {
+        "screen.seeds": frozenset(study.screen.seeds),
+        "cells": frozenset(study.cells),
+        "controls": frozenset((arm.name, tuple(sorted(arm.set.items()))) for arm in study.controls),
+    }
+    if study.screen.trials is not None:
+        return parts | {"screen.trials": frozenset(range(study.screen.trials))}
+    return parts | {
+        "space.block": frozenset(block_indices(block, depth) for block in space.block),
+        "space.lambda": frozenset(values(space.lam)),
+        "space.tau": frozenset(values(space.tau)),
+        "space.variant": frozenset(space.variant),
+    }
 
 
 def _leaves(name: str, value: object) -> Iterator[tuple[str, str]]:

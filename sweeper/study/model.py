@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from typing import Annotated, Literal, Self
 
 from pydantic import (
@@ -24,29 +23,40 @@ from sweeper.study.space import ExtraCell, Space
 from trainer.recipe import Frozen, Recipe, Seed
 
 MAX_SEEDS = 1000
-FIRST_FRESH = 100
 
 
-def _seeds_from(first: int, or_else: str = "") -> BeforeValidator:
-    """Let seeds be written as their number: `seeds: 3` is `first`, `first + 1`, `first + 2`."""
-
-    def expand(given: object) -> object:
-        if isinstance(given, (list, tuple)):
-            return given
-        if not isinstance(given, int) or isinstance(given, bool) or not 1 <= given <= MAX_SEEDS:
-            raise ValueError(f"must be {or_else}a number of seeds from 1 to {MAX_SEEDS}, or a list of seeds")
-        return tuple(range(first, first + given))
-
-    return BeforeValidator(expand, json_schema_input_type=int | tuple[Seed, ...])
+def _is_count(given: object, least: int) -> bool:
+    return isinstance(given, int) and not isinstance(given, bool) and least <= given <= MAX_SEEDS
 
 
-FreshSeeds = Annotated[tuple[Seed, ...], Field(min_length=2), _seeds_from(FIRST_FRESH, "'auto', ")]
+def _seeds_from_0(given: object) -> object:
+    """Let the screen's seeds be written as their number: `seeds: 3` is 0, 1, 2."""
+    if isinstance(given, (list, tuple)):
+        return given
+    if not _is_count(given, 1):
+        raise ValueError(f"must be a number of seeds from 1 to {MAX_SEEDS}, or a list of seeds")
+    assert isinstance(given, int)
+    return tuple(range(given))
+
+
+def _fresh_count(given: object) -> object:
+    if given != "auto" and not _is_count(given, 2):
+        raise ValueError(f"must be 'auto', a number of seeds from 2 to {MAX_SEEDS}, or a list of seeds")
+    return given
+
+
+FreshCount = Annotated[Literal["auto"] | int, BeforeValidator(_fresh_count)]
+FreshList = Annotated[tuple[Seed, ...], Field(min_length=2)]
 
 
 class Screen(Frozen):
     """Few seeds, every cell, early stopping: finds candidates, claims nothing."""
 
-    seeds: Annotated[tuple[Seed, ...], Field(min_length=1), _seeds_from(0)] = (0, 1, 2)
+    seeds: Annotated[
+        tuple[Seed, ...],
+        Field(min_length=1),
+        BeforeValidator(_seeds_from_0, json_schema_input_type=int | tuple[Seed, ...]),
+    ] = (0, 1, 2)
     rungs: Annotated[tuple[Annotated[float, Field(gt=0, le=1)], ...], Field(min_length=1)] = Field(
         (0.5, 1.0), description="where trials are measured, as fractions of train.steps; the last is 1"
     )
@@ -73,34 +83,33 @@ class Screen(Frozen):
 class Confirm(Frozen):
     """The best few, marked cells, controls and the baseline again, on fresh seeds and without pruning.
 
-    `seeds: auto` takes as many as show a gain of `margin` with the wished-for power, given the spread the screen
-    measured: at least 3, at most `limit`. They are chosen before anything is seen on them.
+    `seeds` is their number or, best left to the product, a list. `auto` takes as many as show a gain of `margin` with
+    the wished-for power, given the spread the screen measured: at least 3, at most `limit`. They are chosen before
+    anything is seen on them; which ones follows from the study: see `sweeper.study.fresh`.
     """
 
     top: int = Field(3, ge=1, le=100)
     seeds: Annotated[
-        Annotated[Literal["auto"], Tag("<auto>")] | Annotated[FreshSeeds, Tag("<list>")],
-        Discriminator(lambda given: "<auto>" if given == "auto" else "<list>"),
-    ] = (100, 101, 102, 103, 104)
+        Annotated[FreshCount, Tag("<count>")] | Annotated[FreshList, Tag("<list>")],
+        Discriminator(lambda given: "<list>" if isinstance(given, (list, tuple)) else "<count>"),
+    ] = 5
     margin: float = Field(0.05, gt=0, lt=1, description="relative change of the objective that matters")
     power: float = Field(0.8, gt=0, lt=1, description="wished-for chance to see a gain of `margin`, for seeds: auto")
     limit: int = Field(12, ge=3, le=MAX_SEEDS, description="most seeds that auto may choose")
 
     @model_validator(mode="after")
     def _seeds_differ(self) -> Self:
-        if len(set(self.seeds)) != len(self.seeds) and self.seeds != "auto":
+        if isinstance(self.seeds, tuple) and len(set(self.seeds)) != len(self.seeds):
             raise ValueError(f"seeds must differ, not {list(self.seeds)}")
         return self
 
-    def fresh_seeds(self, used: Collection[int], count: int | None = None) -> tuple[int, ...]:
-        """Return the seeds of the stage: those written or, for auto, `count` (default: the limit) from 100 on.
-
-        Seeds in `used`, the screen's, are never fresh.
-        """
-        if self.seeds != "auto":
-            return self.seeds
-        fresh = (seed for seed in itertools.count(FIRST_FRESH) if seed not in used)
-        return tuple(itertools.islice(fresh, self.limit if count is None else min(count, self.limit)))
+    def seed_count(self, needed: int | None = None) -> int:
+        """Return how many seeds the stage takes: as written or, for auto, as many as `needed`, at most the limit."""
+        if isinstance(self.seeds, tuple):
+            return len(self.seeds)
+        if self.seeds == "auto":
+            return self.limit if needed is None else min(needed, self.limit)
+        return self.seeds
 
 
 class Resources(Frozen):
@@ -153,7 +162,7 @@ class Study(Frozen):
     def _misfits(self) -> Iterator[Misfit]:
         if self.recipe.train.batch == 1:
             yield Misfit(("recipe", "train", "batch"), "must be at least 2: Dispersive Loss is 0 at batch 1", 1)
-        written = self.confirm.seeds if self.confirm and self.confirm.seeds != "auto" else ()
+        written = self.confirm.seeds if self.confirm and isinstance(self.confirm.seeds, tuple) else ()
         for place, seed in enumerate(written):
             if seed in self.screen.seeds:
                 yield Misfit(("confirm", "seeds", place), "must be fresh: no seed of the screen", seed)

@@ -15,6 +15,7 @@ from sweeper.schedule import Outcome, run_study
 from sweeper.schedule.filling import lanes_for, measured
 from sweeper.schedule.session import session
 from sweeper.study import Study
+from sweeper.study.registration import Registration
 from tests.conftest import copy_database
 
 
@@ -46,11 +47,13 @@ def places(tmp_path: Path, tables: Path) -> Places:
     images = random.integers(0, 256, (60, 8, 8), dtype=np.uint8)
     np.savez(tmp_path / "base" / "mine.npz", x=images, y=np.arange(60) % 3)
     return Places(
+        registration=Registration.of(study(), tmp_path),
         store_url=f"sqlite:///{tmp_path}/optuna.db",
         tracking_uri=f"sqlite:///{tmp_path}/mlflow.db",
         artifacts=tmp_path / "artifacts",
         folder=tmp_path / "study",
         cache=tmp_path / "cache",
+        seeds=tmp_path / "seeds.jsonl",
         base=tmp_path / "base",
     )
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sweeper.plan import cells, confirm_trials, rung_steps, screen_trials, size
-from sweeper.study import Study, block_indices
+from sweeper.study import Study, block_indices, fresh_seeds
 from sweeper.study.fingerprint import changed_fields
 
 DEPTH = 4
@@ -131,7 +131,7 @@ def test_the_size_is_that_of_the_built_plan(study: Study) -> None:
     if study.confirm:
         settings = [cell for cell in planned if cell.role == "grid"]
         best = sorted(settings, key=lambda cell: cell.mark is not None)[: study.confirm.top]
-        seeds = study.confirm.fresh_seeds(study.screen.seeds)
+        seeds = fresh_seeds(study)
         assert counted.confirm_trials == len(confirm_trials(study, best, seeds))
 
 

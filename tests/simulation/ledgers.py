@@ -14,7 +14,7 @@ from sweeper.records import Stage as StageName
 from sweeper.search.jury import Jury
 from sweeper.search.ranking import candidates, is_audited
 from sweeper.search.store import Entry
-from sweeper.study import Study
+from sweeper.study import Study, fresh_seeds
 from tests.simulation.worlds import BLOCKS, OUTCOMES, SCREEN_SEEDS, Array, Scenario, Stage, World, stage
 from tests.sweeper.study_records import FACTS, make_record, make_study
 
@@ -56,7 +56,7 @@ def design(seeds: int, depth: int = DEPTHS[0]) -> Design:
     )
     assert study.confirm is not None
     known = cells(study)
-    fresh = study.confirm.fresh_seeds(study.screen.seeds)
+    fresh = fresh_seeds(study)
     return Design(
         study,
         known,

@@ -10,6 +10,7 @@ from sweeper.places import Places
 from sweeper.provenance import gather
 from sweeper.records import Assignment, Facts, LaneReport, Rung, Stage
 from sweeper.study import Study
+from sweeper.study.registration import Registration
 from tests.conftest import copy_database
 
 FACTS = Facts(data_hash="d", extractor="domain", extractor_sha256="e", device="cpu")
@@ -31,15 +32,17 @@ def study(**changes: object) -> Study:
     return Study.model_validate(tree | changes)
 
 
-def places(root: Path) -> Places:
+def places(root: Path, of: Study | None = None) -> Places:
     for name in ("study", "cache"):
         (root / name).mkdir(exist_ok=True)
     return Places(
+        registration=Registration.of(of or study(), root).model_copy(update={"id": "one"}),
         store_url=f"sqlite:///{root}/optuna.db",
         tracking_uri=f"sqlite:///{root}/mlflow.db",
         artifacts=root / "artifacts",
         folder=root / "study",
         cache=root / "cache",
+        seeds=root / "seeds.jsonl",
         base=root,
     )
 
@@ -58,7 +61,7 @@ def ready(tables: Path, extractor_cache: Path, tmp_path: Path) -> None:
 
 
 def open_desk(root: Path, of: Study, stages: Sequence[Stage] = ("screen",)) -> Desk:
-    desk = Desk(of, stages, places(root), gather("sweeper run tiny.yaml"))
+    desk = Desk(of, stages, places(root, of), gather("sweeper run tiny.yaml"))
     desk.open()
     return desk
 

@@ -14,9 +14,11 @@ from sweeper.guide.assemble import guidance
 from sweeper.guide.comparison import Comparison
 from sweeper.records import StudyRecord
 from sweeper.study.file import to_yaml
+from sweeper.workspace import Workspace
 from tests.sweeper.study_records import typical
 from tests.sweeper.test_transfer import BLOCK_2, LARGE, helps, record, strength
 
+PLACE = Workspace(Path("nowhere"))
 Write = Callable[[StudyRecord], Path]
 
 
@@ -24,7 +26,7 @@ Write = Callable[[StudyRecord], Path]
 def recorded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Write:
     """Write a study file whose record is in the ledger."""
     known: dict[str, StudyRecord] = {}
-    monkeypatch.setattr(comparing, "read_record", lambda _uri, name: known[name])
+    monkeypatch.setattr(comparing, "read_recorded", lambda _uri, name, _outbox: known[name])
 
     def write(one: StudyRecord) -> Path:
         known[one.study.name] = one
@@ -43,7 +45,7 @@ def report(one: StudyRecord, folder: Path) -> Path:
 
 def test_recorded_studies_of_one_recipe_meet_on_their_seeds(recorded):
     a, b = recorded(record(strength(0.3), name="a")), recorded(record(strength(0.7), cells=BLOCK_2, name="b"))
-    found = compare(a, b, "uri")
+    found = compare(a, b, PLACE)
     assert found.names == ("a", "b")
     assert found.head_to_head is not None
     assert found.headline == found.head_to_head.headline
@@ -54,15 +56,15 @@ def test_guides_alone_are_compared_by_their_claims_and_never_paired(recorded, tm
     one, two = record(strength(0.3), name="a"), record(strength(0.7), cells=BLOCK_2, name="b")
     folder = report(two, tmp_path / "b")
     for given in (folder, folder / "guide.json"):
-        found = compare(recorded(one), given, "uri")
+        found = compare(recorded(one), given, PLACE)
         assert found.names == ("a", "b")
         assert found.head_to_head is None
 
 
 def test_a_guide_and_the_record_it_was_made_from_transfer_alike(recorded, tmp_path):
     one, large = record(helps, name="a"), record(helps, LARGE, name="b", random=1)
-    from_records = compare(recorded(one), recorded(large), "uri")
-    from_guides = compare(report(one, tmp_path / "x"), report(large, tmp_path / "y"), "uri")
+    from_records = compare(recorded(one), recorded(large), PLACE)
+    from_guides = compare(report(one, tmp_path / "x"), report(large, tmp_path / "y"), PLACE)
     assert from_records.transfers
     assert from_records == from_guides
 
@@ -75,7 +77,7 @@ def test_what_is_no_guide_is_told_with_a_remedy(tmp_path, content, error):
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(error) as told:
-        compare(path, path, "uri")
+        compare(path, path, PLACE)
     assert str(path) in told.value.message
     assert told.value.remedy
 
@@ -112,7 +114,7 @@ def test_a_study_that_was_never_run_ends_with_2(monkeypatch, capsys, tmp_path):
 def test_every_word_of_a_study_is_printed_as_it_was_written(recorded):
     from sweeper.render.comparison import comparison_markdown
 
-    found = compare(recorded(typical()), recorded(record(helps, name="b")), "uri")
+    found = compare(recorded(typical()), recorded(record(helps, name="b")), PLACE)
     odd = found.model_copy(update={"headline": "a <b> | c\n# no heading"})
     text = comparison_markdown(odd)
     assert "> **a &lt;b> | c # no heading**" in text

@@ -88,7 +88,7 @@ def test_the_race_stops_running_lanes_and_records_those_it_drops(tmp_path):
     hopeless = None
     while (cohort := desk.claim()) is not None:
         assignment = begun(desk, cohort)
-        desk.started(cohort, assignment.attempt)
+        desk.started(cohort, assignment.attempt, FACTS)
         behind = assignment.trials[0].cell.dispersion.blocks == (1,)
         survivors = desk.report(cohort, 1, reported(assignment, 1000.0 if behind else 10.0), FACTS, last=False)
         if survivors:
@@ -165,7 +165,7 @@ def test_a_disk_that_fails_between_the_stages_halts_the_study_and_the_next_run_c
 def test_an_interrupted_study_stays_open_in_both_stores(tmp_path):
     desk = open_desk(tmp_path, study())
     assignment = claimed(desk)
-    desk.started(assignment.cohort, 1)
+    desk.started(assignment.cohort, 1, FACTS)
     desk.close(interrupted=True, timeout=60)
     assert counts(f"sqlite:///{tmp_path}/mlflow.db", "tiny") == {"running": 2}
     again = open_desk(tmp_path, study())
@@ -216,7 +216,7 @@ def test_wall_time_and_the_fid_check_add_up_over_runs(tmp_path):
     desk = open_desk(tmp_path, study())
     assignment = claimed(desk)
     rung = Rung(step=assignment.rungs[0], metrics={"fid_40": 1.0, "torch_fidelity_difference": 1e-9})
-    desk.started(assignment.cohort, 1)
+    desk.started(assignment.cohort, 1, FACTS)
     desk.report(assignment.cohort, 1, reported(assignment, 1.0, rung=rung), FACTS, last=False)
     desk.close(interrupted=True, timeout=60)
     assert json.loads((tmp_path / "study" / "spent.json").read_text())["first_step_at"] is not None

@@ -6,14 +6,20 @@ import pytest
 from sweeper import export as module
 from sweeper.errors import StudyError
 from sweeper.export import export, to_table
+from sweeper.workspace import Workspace
 from tests.sweeper.study_records import typical
 
 
 @pytest.fixture(autouse=True)
 def record(monkeypatch):
     made = typical()
-    monkeypatch.setattr(module, "read_study", lambda _uri, _name: made)
+    monkeypatch.setattr(module, "read_study", lambda _uri, _name, _outbox: made)
     return made
+
+
+@pytest.fixture
+def place(tmp_path):
+    return Workspace(tmp_path / "ws")
 
 
 def test_a_row_for_every_trial_and_rung_with_parameters_and_metrics(record):
@@ -27,16 +33,16 @@ def test_a_row_for_every_trial_and_rung_with_parameters_and_metrics(record):
     assert {"stage", "state", "cell", "seed", "block", "lambda", "tau", "data_hash"} <= set(table.columns)
 
 
-def test_csv_and_parquet_hold_the_same_table(tmp_path):
+def test_csv_and_parquet_hold_the_same_table(place, tmp_path):
     text = io.StringIO()
-    export("uri", "name", "csv", None, text)
-    export("uri", "name", "parquet", tmp_path / "t.parquet", text)
+    export(place, "name", "csv", None, text)
+    export(place, "name", "parquet", tmp_path / "t.parquet", text)
     csv = pd.read_csv(io.StringIO(text.getvalue()))
     parquet = pd.read_parquet(tmp_path / "t.parquet")
     assert list(csv.columns) == list(parquet.columns)
     assert len(csv) == len(parquet)
 
 
-def test_parquet_needs_a_file():
+def test_parquet_needs_a_file(place):
     with pytest.raises(StudyError, match="parquet is no text"):
-        export("uri", "name", "parquet", None, io.StringIO())
+        export(place, "name", "parquet", None, io.StringIO())

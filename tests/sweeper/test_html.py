@@ -168,10 +168,9 @@ def test_report_writes_the_form_asked_for_and_run_still_knows_its_guide(
     tmp_path: Path, tables: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     place, study, reports = Workspace(tmp_path / "home"), read_study(SMOKE), tmp_path / "reports"
-    place.prepare(study.name)
+    place.root.mkdir()
     copy_database(tables, place.root / "mlflow.db")
-    outbox = place.folder(study.name) / "outbox.jsonl"
-    with Ledger(place.tracking_uri, place.artifacts, outbox, study.name) as ledger:
+    with Ledger(place.tracking_uri, place.artifacts, place.outbox(study.name), study.name) as ledger:
         ledger.study_opened(study, make_record(study, []).provenance)
         assert ledger.flush(30)
     for form, name in (("markdown", "guide.md"), ("html", "guide.html"), ("latex", "guide.tex")):

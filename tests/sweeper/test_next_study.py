@@ -47,7 +47,7 @@ def test_undecided_settings_are_measured_again_and_nothing_else(tmp_path):
     assert study.name == "block_temp_next"
     assert knobs(study) == {((0,), 0.01, 0.5), ((1,), 0.1, 1.0)}
     assert study.confirm is not None
-    assert len(study.confirm.seeds) == 12
+    assert study.confirm.seeds == 12
     assert "Settle 2 undecided settings" in found.aims[0]
     tested = confirm_trials(study, [cell for cell in planned_cells(study) if not cell.mark][1:], (0,))
     assert {one.cell.dispersion for one in tested} > {OPEN.dispersion, OTHER.dispersion}
@@ -88,7 +88,7 @@ def test_where_the_seeds_should_have_been_enough_twice_as_many_are_taken(tmp_pat
     case.needed = 4
     found, study = case.written(tmp_path)
     assert study.confirm is not None
-    assert len(study.confirm.seeds) == 2 * len(FRESH)
+    assert study.confirm.seeds == 2 * len(FRESH)
     assert "twice as many as before" in found.aims[0]
 
 

@@ -18,6 +18,7 @@ from sweeper.plan import cells as planned_cells
 from sweeper.plan import confirm_trials, screen_trials
 from sweeper.records import Cell
 from sweeper.render.next_study import next_yaml
+from sweeper.study import fresh_seeds
 from tests.sweeper.next_cases import ABOVE, AROUND, BELOW, OPEN, OTHER, Case, reread, saturate, study_with
 from tests.sweeper.study_records import make_study, setting
 from trainer.recipe import Dispersion
@@ -112,7 +113,7 @@ def test_trials_and_seconds_follow_the_plan_and_what_a_trial_took(tmp_path):
     assert study.confirm is not None
     assert study.confirm.seeds != "auto"
     tested = [cell for cell in planned_cells(study) if cell.role == "grid"]
-    expected = len(screen_trials(study)) + len(confirm_trials(study, tested, study.confirm.seeds))
+    expected = len(screen_trials(study)) + len(confirm_trials(study, tested, fresh_seeds(study)))
     assert found.trials == expected
     assert found.seconds == pytest.approx(expected * 900.0 / len(case.record.trials))
 
@@ -140,11 +141,11 @@ def test_seeds_are_disjoint_from_all_used_or_planned_before_and_from_each_other(
 def test_a_chain_of_studies_never_returns_to_a_seed(tmp_path):
     study, used = study_with(), set()
     for _ in range(4):
-        used |= {*study.screen.seeds, *(study.confirm.seeds if study.confirm else ())}
+        used |= {*study.screen.seeds, *fresh_seeds(study)}
         case = Case(study, [OPEN]).claims((OPEN, "suggestive"))
         _, study = case.written(tmp_path)
         assert study.confirm is not None
-        assert not used & {*study.screen.seeds, *study.confirm.seeds}
+        assert not used & {*study.screen.seeds, *fresh_seeds(study)}
     assert study.name == "block_temp_next4"
 
 
@@ -230,7 +231,7 @@ def test_whatever_was_found_the_file_is_a_study_on_fresh_seeds(
         assert study.confirm is not None
         assert study.confirm.seeds != "auto"
         used = {one.spec.seed for one in case.record.trials}
-        assert not used & {*study.screen.seeds, *study.confirm.seeds}
+        assert not used & {*study.screen.seeds, *fresh_seeds(study)}
         again = [one for one in planned_cells(study) if one.role == "grid"]
         for key, standing in case.standings.items():
             if standing in ("suggestive", "no evidence either way"):

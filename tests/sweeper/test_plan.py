@@ -19,7 +19,7 @@ from sweeper.plan import (
     searched_count,
     size,
 )
-from sweeper.study import Study
+from sweeper.study import Study, fresh_seeds
 from trainer.recipe import Recipe
 
 PAPER = {"label": "paper's default", "block": 0.25, "lambda": 0.5, "tau": 0.5}
@@ -114,10 +114,11 @@ def test_confirming_runs_marked_cells_and_controls_too() -> None:
 
 
 def test_seeds_chosen_later_are_planned_at_their_limit_and_never_those_of_the_screen() -> None:
-    planned = study(block=[0], screen={"seeds": [0, 101]}, confirm={"top": 1, "seeds": "auto", "limit": 4})
-    assert planned.confirm is not None
-    assert planned.confirm.fresh_seeds(planned.screen.seeds) == (100, 102, 103, 104)
-    assert planned.confirm.fresh_seeds(planned.screen.seeds, 2) == (100, 102)
+    confirm = {"top": 1, "seeds": "auto", "limit": 4}
+    free = fresh_seeds(study(block=[0], screen={"seeds": [0, 1]}, confirm=confirm))
+    planned = study(block=[0], screen={"seeds": [0, free[1]]}, confirm=confirm)
+    assert fresh_seeds(planned)[:3] == (free[0], *free[2:])
+    assert fresh_seeds(planned, 2) == (free[0], free[2])
     assert size(planned).confirm_trials == 2 * 4
 
 

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import optuna
 import pytest
 
 from sweeper.errors import ConflictError, SetupError
@@ -80,9 +81,21 @@ def test_reopening_duplicates_nothing_and_appends_what_is_new(url: str, opened: 
     assert list(reopened.states())[-1].endswith(".9")
 
 
-def test_a_setting_outside_the_choices_a_search_began_with_is_a_conflict(url: str, opened: Search):
-    with pytest.raises(ConflictError, match=r"lambda 0\.7.*does not fit the search that tiny began"):
-        Search(url, study(), "screen", trials((cell(0, 0.7),)))
+def test_a_setting_outside_the_choices_a_search_began_with_is_appended_to_them(url: str):
+    Search(url, study(), "screen", trials()).close()
+    extended = Search(url, study(), "screen", [*trials(), *trials((cell(0, 0.7),))])
+    assert sum(extended.counts().values()) == len(trials()) + len(trials((cell(0, 0.7),)))
+    seen = optuna.load_study(study_name="tiny.screen", storage=url).trials
+    before = [trial.params["lambda"] for trial in seen[: len(trials())]]
+    assert before == [one.cell.dispersion.lam for one in trials()]
+    assert {len(trial.distributions["lambda"].choices) for trial in seen} == {len({*before}) + 1}
+
+
+def test_a_search_that_began_with_another_kind_of_axis_is_a_conflict(url: str, opened: Search):
+    lam = {"low": 0.001, "high": 0.7, "count": 3}
+    drawn = study(space={"block": [0], "lambda": lam}, screen={"sampler": "random", "trials": 30})
+    with pytest.raises(ConflictError, match="does not fit the search that tiny began"):
+        Search(url, drawn, "screen", trials((cell(0, 0.7),)))
     assert sum(opened.counts().values()) == len(trials())
 
 

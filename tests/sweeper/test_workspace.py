@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from sweeper.errors import ConflictError, SetupError
-from sweeper.search import Search
 from sweeper.study import Study
+from sweeper.study.registration import Registration
 from sweeper.workspace import Workspace
 
 
@@ -18,9 +18,7 @@ def study(**changes: object) -> Study:
 
 @pytest.fixture
 def workspace(tmp_path: Path) -> Workspace:
-    place = Workspace(tmp_path / "ws")
-    place.prepare("one")
-    return place
+    return Workspace(tmp_path / "ws")
 
 
 def test_everything_lies_under_the_root_unless_a_url_says_otherwise(tmp_path):
@@ -51,30 +49,21 @@ def test_a_study_is_held_by_one_process_and_freed_when_that_dies(workspace):
         pass
 
 
-def test_the_same_study_may_come_back_with_other_words_and_resources(workspace):
-    workspace.remember(study())
-    workspace.remember(study(question="Really?", resources={"slots": 1}))
+def test_a_study_that_was_not_registered_leaves_nothing_behind(workspace):
+    with pytest.raises(ZeroDivisionError), workspace.lock("one"):
+        _ = 1 / 0
+    assert not workspace.root.exists()
+    with workspace.lock("one"):
+        workspace.register(Registration.of(study(), workspace.root))
+    assert workspace.registration("one").study == study()
 
 
-def test_another_recipe_under_the_same_name_is_a_conflict(workspace):
-    workspace.remember(study())
-    with pytest.raises(ConflictError, match=r"recipe\.train\.steps: 800 -> 500"):
-        workspace.remember(study(recipe={"train": {"steps": 500}}))
-
-
-def test_confirm_may_change_until_that_stage_has_begun(workspace):
-    workspace.remember(study())
-    workspace.remember(study(confirm={"top": 2}))
-    Search(workspace.store_url, study(confirm={"top": 2}), "confirm", [])
-    with pytest.raises(ConflictError, match=r"confirm\.top: 2 -> 3"):
-        workspace.remember(study(confirm={"top": 3}))
-
-
-def test_a_damaged_note_of_the_study_is_told_and_not_a_traceback(workspace):
-    workspace.remember(study())
-    (workspace.folder("one") / "study.json").write_text('{"name": ')
+@pytest.mark.parametrize("content", ['{"name": ', "", "[" * 100_000])
+def test_a_registration_that_cannot_be_read_is_told_and_not_a_traceback(workspace, content):
+    workspace.folder("one").mkdir(parents=True)
+    (workspace.folder("one") / "study.json").write_text(content)
     with pytest.raises(ConflictError, match="is damaged"):
-        workspace.remember(study())
+        workspace.registration("one")
 
 
 def test_a_path_that_no_database_url_can_carry_is_refused(tmp_path):
@@ -84,5 +73,5 @@ def test_a_path_that_no_database_url_can_carry_is_refused(tmp_path):
 
 def test_a_folder_that_cannot_be_made_is_told(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(SetupError, match="cannot be written"):
-        Workspace(tmp_path / "file" / "ws").prepare("one")
+    with pytest.raises(SetupError, match="cannot be written"), Workspace(tmp_path / "file" / "ws").lock("one"):
+        pass

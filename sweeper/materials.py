@@ -1,0 +1,52 @@
+"""What a study trains on and is scored by, held from its first trial on: figures of other data cannot be compared."""
+
+from __future__ import annotations
+
+import json
+
+from sweeper.chosen import Notes
+from sweeper.errors import DataError
+from sweeper.records import Facts
+from trainer.recipe import Frozen, Recipe, identity
+
+NOTE = "materials"
+
+
+class Material(Frozen):
+    """The hashes of a data set and of the extractor that looks at it."""
+
+    data_hash: str
+    extractor_sha256: str
+
+
+class Materials(Frozen):
+    """The materials of every kind of recipe a study trains, by the data and the extractor it names."""
+
+    by_recipe: dict[str, Material]
+
+
+def hold(notes: Notes, recipe: Recipe, facts: Facts) -> None:
+    """Compare what a worker read with what the study began with, or note it for a recipe that is the first to name it.
+
+    Raises DataError where they differ.
+    """
+    noted = notes.read(NOTE)
+    known = Materials.model_validate_json(noted) if noted else Materials(by_recipe={})
+    name = json.dumps([identity(recipe.data), recipe.eval.extractor], sort_keys=True)
+    before = known.by_recipe.get(name)
+    now = Material(data_hash=facts.data_hash, extractor_sha256=facts.extractor_sha256)
+    if before is None:
+        notes.write(NOTE, Materials(by_recipe={**known.by_recipe, name: now}).model_dump_json())
+        return
+    if now.data_hash != before.data_hash:
+        raise DataError(
+            f"{recipe.data.path or recipe.data.name} is not what this study began with: "
+            f"its hash is {now.data_hash[:16]}, it was {before.data_hash[:16]}",
+            "bring the data back; a study of the new data needs a name of its own",
+        )
+    if now.extractor_sha256 != before.extractor_sha256:
+        raise DataError(
+            f"the extractor {facts.extractor} is not the one this study is scored by: its hash is "
+            f"{now.extractor_sha256[:16]}, it was {before.extractor_sha256[:16]}",
+            "bring its weights back (eval.weights or, for 'domain', the cache folder of the first workspace)",
+        )

@@ -1,0 +1,52 @@
+"""Whose records a study's are: found by its id in the workspace and in both stores, and never a stranger's."""
+
+from __future__ import annotations
+
+from sweeper.errors import ConflictError, SetupError, StudyError
+from sweeper.ledger import owner_of
+from sweeper.search import read_note, state_counts
+from sweeper.study import Study
+from sweeper.study.fingerprint import changed_fields
+from sweeper.study.registration import NOTE, OTHER_NAME, Registration
+from sweeper.workspace import Workspace
+
+
+def registered(study: Study, workspace: Workspace) -> Registration:
+    """Return the registration of a study that begins, or goes on here or from another machine; nothing is written.
+
+    Records that were made before studies had ids are adopted. Raises ConflictError where a store holds another
+    study's records under this name, or settings changed that may not.
+    """
+    trials = state_counts(workspace.store_url, study.name)
+    begun = bool(trials) or workspace.has_events(study.name)
+    before = workspace.registration(study.name) if begun else None  # what measured nothing may change as it likes
+    stored = _stored(study.name, workspace)
+    if before and before.id and stored:
+        before.refuse(stored)
+    before = stored or before
+    if workspace.shares_tracking:
+        _refuse_strangers(study, workspace, before, begun)
+    new = Registration.of(study, workspace.root)
+    if before is None:
+        return new
+    after = before.continued(study, confirming="confirm" in trials)
+    return after if after.id else after.model_copy(update={"id": new.id})
+
+
+def _stored(study_name: str, workspace: Workspace) -> Registration | None:
+    text = read_note(workspace.store_url, study_name, "screen", NOTE)
+    return Registration.parse(text, workspace.root) if text else None
+
+
+def _refuse_strangers(study: Study, workspace: Workspace, before: Registration | None, begun: bool) -> None:
+    """Look at a tracking store that others use too; the workspace's own is looked at when the ledger opens it."""
+    try:
+        owner = owner_of(workspace.tracking_uri, study.name)
+    except StudyError:
+        return
+    except SetupError:
+        return  # it does not answer: training goes on, and the ledger looks again before it writes
+    known = before.id if before else None
+    adopted = begun and not owner.id and not (owner.study and changed_fields(owner.study, study))
+    if owner.id != known and not adopted:
+        raise ConflictError(f"the tracking store holds another study of this name: {owner.words}", OTHER_NAME)

@@ -1,0 +1,23 @@
+"""What a study keeps in its search store beside its trials, for every machine that continues it: named texts."""
+
+from __future__ import annotations
+
+from optuna.storages import RDBStorage
+
+PREFIX = "sweeper."
+
+
+class Notes:
+    """Texts by name, kept as attributes of one Optuna study; read anew each time, since another process may write."""
+
+    def __init__(self, storage: RDBStorage, study_id: int) -> None:
+        self._storage, self._study_id = storage, study_id
+
+    def read(self, name: str) -> str | None:
+        """Return a note, None where there is none."""
+        found = self._storage.get_study_user_attrs(self._study_id).get(PREFIX + name)
+        return found if isinstance(found, str) else None
+
+    def write(self, name: str, text: str) -> None:
+        """Keep a note in place of the one before."""
+        self._storage.set_study_user_attr(self._study_id, PREFIX + name, text)

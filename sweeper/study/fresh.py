@@ -1,0 +1,38 @@
+"""Which seeds are fresh: those written in a study, or a sequence of its own that no other study shares."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+from collections.abc import Collection, Iterator
+
+from sweeper.study.fingerprint import fingerprint
+from sweeper.study.model import Study
+
+FIRST, END = 1_000, 1_000_000  # of derived seeds: far from those that people write, short enough to be read
+
+
+def fresh_seeds(study: Study, count: int | None = None, seen: Collection[int] = ()) -> tuple[int, ...]:
+    """Return the seeds of a study's confirm stage; () where it has none.
+
+    Those written or, where the study gives their number (or `auto`: `count` of them, its limit by default), a sequence
+    that follows from the study's name and fingerprint, without the screen's seeds and those `seen` before.
+    """
+    confirm = study.confirm
+    if confirm is None:
+        return ()
+    if isinstance(confirm.seeds, tuple):
+        return confirm.seeds
+    used = {*study.screen.seeds, *seen}
+    fresh = (seed for seed in _sequence(study) if seed not in used)
+    return tuple(itertools.islice(fresh, confirm.seed_count(count)))
+
+
+def _sequence(study: Study) -> Iterator[int]:
+    name, given = f"{study.name}:{fingerprint(study)}", set[int]()
+    for place in itertools.count():
+        digest = hashlib.sha256(f"{name}:{place}".encode()).digest()
+        seed = FIRST + int.from_bytes(digest[:8], "big") % (END - FIRST)
+        if seed not in given:
+            given.add(seed)
+            yield seed

@@ -1,0 +1,78 @@
+"""What the records of one study are held under: in its workspace, in the search store and in MLflow alike."""
+
+from __future__ import annotations
+
+import platform
+import uuid
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Self
+
+from sweeper.errors import ConflictError
+from sweeper.study.fingerprint import added, changed_fields, fingerprint
+from sweeper.study.model import Study
+from trainer.recipe import Frozen
+
+NOTE = "registration"  # its name in the search store
+OTHER_NAME = "give this study another name, or use stores of its own (--store, --tracking)"
+
+
+class Registration(Frozen):
+    """A study's id, made once; the study as it was last run; and who began it where.
+
+    `id` is empty for a study begun before ids were kept. `added` says what was added after it had begun.
+    """
+
+    id: str
+    study: Study
+    host: str
+    folder: str
+    begun: str
+    added: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, study: Study, folder: Path) -> Self:
+        """Register a study that begins now in the workspace `folder`."""
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        return cls(id=uuid.uuid4().hex, study=study, host=platform.node(), folder=str(folder), begun=now)
+
+    @classmethod
+    def parse(cls, text: str, folder: Path) -> Self:
+        """Read what was kept, also by a version that kept the study alone; raises ValueError for anything else."""
+        try:
+            return cls.model_validate_json(text)
+        except ValueError:
+            return cls.of(Study.model_validate_json(text), folder).model_copy(update={"id": ""})
+
+    @property
+    def owner(self) -> str:
+        """Say whose records these are."""
+        return (
+            f"study {self.study.name!r} ({fingerprint(self.study)}), begun {self.begun} on {self.host} in {self.folder}"
+        )
+
+    def continued(self, study: Study, confirming: bool) -> Self:
+        """Return the registration of `study` as it goes on; raise ConflictError where it changed what it may not.
+
+        `confirming`: the confirm stage has begun.
+        """
+        before = self._with_counted_seeds(study)
+        if changed := changed_fields(before, study, confirming):
+            listed = "\n".join(f"  {change}" for change in changed)
+            raise ConflictError(
+                f"study {study.name!r} was started with other settings:\n{listed}\n  as {self.owner}", OTHER_NAME
+            )
+        return self.model_copy(update={"study": study, "added": (*self.added, *added(before, study))})
+
+    def refuse(self, other: Registration) -> None:
+        """Raise ConflictError if `other`, found in a store that this study is to use, is of another study."""
+        if other.id != self.id:
+            raise ConflictError(f"a store holds the records of another study of this name: {other.owner}", OTHER_NAME)
+
+    def _with_counted_seeds(self, study: Study) -> Study:
+        # Until seeds were derived, `seeds: 3` was kept as 100, 101, 102.
+        before, after = self.study.confirm, study.confirm
+        if before and after and isinstance(after.seeds, int) and before.seeds == tuple(range(100, 100 + after.seeds)):
+            counted = before.model_copy(update={"seeds": after.seeds})
+            return self.study.model_copy(update={"confirm": counted})
+        return self.study

@@ -1,0 +1,43 @@
+"""Data and extractor belong to a study from its first trial on."""
+
+from __future__ import annotations
+
+import pytest
+
+from sweeper.errors import DataError
+from sweeper.materials import hold
+from tests.sweeper.desks import FACTS, claimed, open_desk, ready, study
+from tests.sweeper.test_chosen import Notes
+
+__all__ = ["ready"]  # a fixture, used by being here
+
+RECIPE = study().recipe
+
+
+def test_the_first_worker_decides_what_the_study_is_of():
+    notes = Notes()
+    hold(notes, RECIPE, FACTS)
+    hold(notes, RECIPE, FACTS)
+    with pytest.raises(DataError, match=f"its hash is changed, it was {FACTS.data_hash[:16]}"):
+        hold(notes, RECIPE, FACTS.model_copy(update={"data_hash": "changed"}))
+    with pytest.raises(DataError, match=r"the extractor .* is not the one this study is scored by"):
+        hold(notes, RECIPE, FACTS.model_copy(update={"extractor_sha256": "changed"}))
+
+
+def test_an_arm_that_trains_on_other_data_on_purpose_has_a_hash_of_its_own():
+    notes = Notes()
+    hold(notes, RECIPE, FACTS)
+    hold(notes, RECIPE.override({"data.limit": 50}), FACTS.model_copy(update={"data_hash": "fifty"}))
+    hold(notes, RECIPE.override({"train.lr": 0.1}), FACTS)
+
+
+def test_a_worker_that_reads_other_data_is_refused_after_a_restart_too(tmp_path):
+    desk = open_desk(tmp_path, study())
+    first = claimed(desk)
+    desk.started(first.cohort, first.attempt, FACTS)
+    desk.close(interrupted=True, timeout=30)
+    again = open_desk(tmp_path, study())
+    second = claimed(again)
+    with pytest.raises(DataError, match="is not what this study began with"):
+        again.started(second.cohort, second.attempt, FACTS.model_copy(update={"data_hash": "changed"}))
+    again.close(interrupted=True, timeout=0)
