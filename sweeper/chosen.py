@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from sweeper.files import write_whole
 from sweeper.records import Cell
 from trainer.recipe import Frozen, Seed
 
@@ -24,7 +25,5 @@ class Chosen(Frozen):
         if path.exists():
             return cls.model_validate_json(path.read_text())
         chosen = cls(cells=cells(), seeds=seeds())
-        part = path.with_suffix(".part")
-        part.write_text(chosen.model_dump_json())
-        part.replace(path)
+        write_whole(path, chosen.model_dump_json())
         return chosen

@@ -10,6 +10,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from sweeper.errors import ConflictError, SetupError
+from sweeper.files import write_whole
 from sweeper.study import Study
 from sweeper.study.fingerprint import changed_fields
 
@@ -59,7 +60,7 @@ class Workspace:
         except OSError as error:
             raise SetupError(f"{path} cannot be locked: {error}", "choose another with --workspace") from error
         try:
-            (self.folder(study) / "holder").write_text(str(os.getpid()))
+            write_whole(self.folder(study) / "holder", str(os.getpid()), durable=False)
             yield
         finally:
             lock.release()

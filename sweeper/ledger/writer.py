@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 import threading
 import time
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from sweeper.files import write_whole
 from sweeper.ledger import events
 from sweeper.ledger.mlflow_process import prepare_environment
 from sweeper.ledger.outbox import Entry, Outbox
@@ -96,9 +98,7 @@ class Ledger:
         file = Path("grids", spec.key, "samples.png")
         path = self._folder / file
         path.parent.mkdir(parents=True, exist_ok=True)
-        written = path.with_suffix(".new")
-        written.write_bytes(png)
-        written.replace(path)
+        write_whole(path, png, durable=False)
         self._tell(events.GridDrawn(at_ms=self._now(), spec=spec, step=step, file=str(file)))
 
     def trial_finished(self, spec: TrialSpec, state: TrialState, note: str = "", audited: bool = False) -> None:
@@ -207,8 +207,7 @@ class Ledger:
         if not file.exists():
             return  # a crash came between the delivery and the mark
         tracker.deliver_grid(event, file)
-        file.unlink()
-        file.parent.rmdir()
+        shutil.rmtree(file.parent, ignore_errors=True)
 
     def _connect(self) -> Tracker:
         """Import mlflow and open the store, creating what is missing; takes seconds."""
