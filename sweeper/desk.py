@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter, deque
 from collections.abc import Sequence
 
+from sweeper.assigning import assignment
 from sweeper.chosen import Chosen
 from sweeper.cohorts import CohortFolder
-from sweeper.errors import StudyError
+from sweeper.errors import StaleAttemptError, StudyError
 from sweeper.fleet import Fleet, Running
+from sweeper.halting import Halt, or_halt
 from sweeper.ledger import Ledger
+from sweeper.patience import PATIENCE_S, Patience
 from sweeper.places import Places
 from sweeper.plan import confirm_trials, lane_count, rung_steps, screen_trials
 from sweeper.records import Assignment, Facts, LaneReport, Progress, Provenance, Stage, TrialSpec, TrialState
@@ -25,9 +29,18 @@ class Desk:
     """Decides which cohort runs next and which trials survive; every decision is on disk before it is told."""
 
     def __init__(
-        self, study: Study, stages: Sequence[Stage], places: Places, provenance: Provenance, lanes: int | None = None
+        self,
+        study: Study,
+        stages: Sequence[Stage],
+        places: Places,
+        provenance: Provenance,
+        lanes: int | None = None,
+        patience_s: float = PATIENCE_S,
     ) -> None:
-        """`lanes` are the trials of a cohort; those the study's resources stand for if not given."""
+        """`lanes` are the trials of a cohort; those the study's resources stand for if not given.
+
+        `patience_s` is how long a store that does not answer is waited for.
+        """
         self._study, self._stages, self._places = study, deque(stages), places
         self._stage: Stage = stages[0]
         self._spent = Spent(places.folder, provenance)
@@ -35,7 +48,7 @@ class Desk:
         self._fleet = Fleet(CohortFolder(places.folder / "cohorts"), study.recipe, lanes)
         self._slots = Slots()
         self._searches: dict[Stage, Search] = {}
-        self._halted = ""
+        self.halting, self._patience = Halt(places.folder / "failures.log"), Patience(patience_s)
         self._fresh_seeds: tuple[int, ...] = ()
 
     def open(self) -> None:
@@ -43,10 +56,8 @@ class Desk:
 
         Raises StudyError, SetupError or ConflictError as the search and the ledger do.
         """
-        self._outbox = self._places.folder / "outbox.jsonl"
-        self._ledger = Ledger(
-            self._places.tracking_uri, self._places.artifacts, self._outbox, self._study.name, at_once=False
-        )
+        places, outbox = self._places, self._places.folder / "outbox.jsonl"
+        self._ledger = Ledger(places.tracking_uri, places.artifacts, outbox, self._study.name, at_once=False)
         try:
             self._open_stage()
         except BaseException:
@@ -66,7 +77,7 @@ class Desk:
         StaleAttemptError for a worker that was replaced.
         """
         self._slots.asks(slot, life)
-        cohort = self._left_behind() or self.claim()
+        cohort = self.claim()
         if cohort is None:
             return None
         self._slots.give(slot, cohort)
@@ -76,18 +87,16 @@ class Desk:
         """Note that a slot's worker died; halt the study where workers die before they can even ask for a cohort."""
         deaths = self._slots.died(slot)
         if deaths > self._study.resources.retries + 1:
-            self._halted = self._halted or f"{deaths} worker processes in a row ended before they could begin"
+            self.halting.call(f"{deaths} worker processes in a row ended before they could begin")
 
     def claim(self) -> str | None:
         """Return the name of the next cohort to train, or None if none can be given now (see `done`)."""
-        try:
-            return self._claim()
-        except OSError as error:  # of this machine's disk; what is on it is whole, and another run begins with that
-            self._halted = f"{type(error).__name__}: {error}"
-            return None
+        with contextlib.suppress(StaleAttemptError), self.halting.guarding():
+            return self._left_behind() or self._claim()
+        return None
 
     def _claim(self) -> str | None:
-        while not self._halted:
+        while True:
             running = self._fleet.claim(self._search)
             if running:
                 for key in sorted(running.living):
@@ -96,13 +105,12 @@ class Desk:
             if self._fleet.in_work or not self._search.done() or len(self._stages) == 1:
                 return None
             self._stages.popleft()
-            self._open_stage()
+            self._patience.through(self._open_stage)
             self._record_opening()
-        return None
 
     def done(self) -> bool:
         """Whether there is nothing left to hand out: every trial of every stage is decided, or the study halted."""
-        if self._halted:
+        if self.halting:
             return True
         return not self._fleet.in_work and len(self._stages) == 1 and self._search.done()
 
@@ -112,26 +120,11 @@ class Desk:
         if running is None:
             return None
         running.attempt += 1
-        trials, resources = running.cohort.trials, self._study.resources
-        return Assignment(
-            cohort=cohort,
-            attempt=running.attempt,
-            recipe=running.recipe,
-            trials=trials,
-            living=frozenset(running.living),
-            rungs=tuple(step for step in self._rungs(running) if step > running.cohort.step),
-            checkpoint=str(self._fleet.checkpoint(running)),
-            parked=str(self._fleet.parked_at(running)),
-            sources=self._fleet.sources(running),
-            checkpoint_seconds=resources.checkpoint_seconds,
-            cache=str(self._places.cache),
-            base=str(self._places.base),
-            cpus=resources.cpus,
-            gpus=resources.gpus,
-            check_fid=any(trial.cell.role == "baseline" for trial in trials) and self._spent.asks_for_fid(cohort),
-            full=running.stage == "confirm",
-        )
+        baseline = any(trial.cell.role == "baseline" for trial in running.cohort.trials)
+        check_fid = baseline and self._spent.asks_for_fid(cohort)
+        return assignment(self._study, running, self._fleet, self._places, check_fid)
 
+    @or_halt
     def started(self, cohort: str, attempt: int) -> None:
         """Record that an attempt's training begins."""
         running = self._fleet.current(cohort, attempt)
@@ -140,6 +133,7 @@ class Desk:
         for key in sorted(running.living) if attempt > 1 else ():  # the first was recorded when it was claimed
             self._ledger.trial_started(running.specs[key], attempt)
 
+    @or_halt
     def report(
         self, cohort: str, attempt: int, reports: Sequence[LaneReport], facts: Facts, last: bool
     ) -> frozenset[str]:
@@ -165,15 +159,18 @@ class Desk:
             self._close(running)
         return frozenset(running.living)
 
+    @or_halt
     def parts(self, cohort: str, attempt: int, step: int) -> bool:
         """Whether a cohort that goes on from a rung is to be parked, to train further in the company of others."""
         return self._fleet.is_to_part(self._fleet.current(cohort, attempt), step, self._search)
 
+    @or_halt
     def park(self, cohort: str, attempt: int, step: int) -> None:
         """Take back a cohort's living lanes, which its worker has saved, and hand them out again with others."""
         self._fleet.park(self._fleet.current(cohort, attempt), step)
         self._spent.fid_not_checked(cohort)
 
+    @or_halt
     def failed(self, cohort: str, reason: str, attempt: int | None = None, trace: str = "") -> None:
         """Record that a cohort cannot be trained: an error in its worker, or more deaths than retries.
 
@@ -182,8 +179,7 @@ class Desk:
         running = self._fleet.find(cohort)
         if running is None or (attempt is not None and attempt != running.attempt):
             return
-        with (self._places.folder / "failures.log").open("a", encoding="utf-8") as log:
-            log.write(f"{', '.join(sorted(running.living))}: {reason}\n{trace}\n")
+        self.halting.write(f"{', '.join(sorted(running.living))}: {reason}", trace)
         for key in sorted(running.living):
             self._leave(running, key, "failed", reason)
         self._close(running)
@@ -192,27 +188,28 @@ class Desk:
         """Hand out nothing more, since this machine cannot go on; the trials stay undecided and can be continued."""
         running = self._fleet.find(cohort)
         if running is not None and attempt == running.attempt:
-            self._halted = self._halted or reason
+            self.halting.call(reason)
 
     def halted(self) -> str:
-        """Return why the study was halted; empty if it was not."""
-        return self._halted
+        """Return why the study was halted; empty if it was not. Any thread may ask."""
+        return self.halting.reason
+
+    def waits_for(self) -> str:
+        """Say which store a call waits for, and since when; empty if none does. Any thread may ask."""
+        return self._patience.waits_for()
+
+    def give_up(self) -> None:
+        """Wait for no store any more: the run is about to end. Any thread may say so."""
+        self._patience.give_up()
 
     def progress(self) -> Progress:
         """Return how far the study is."""
         counts: Counter[TrialState] = Counter()
         for search in self._searches.values():
             counts.update(search.counts())
-        best, trouble, rejected = self._search.best(), self._ledger.trouble, self._ledger.rejected
-        messages = [f"recording is delayed: {trouble}"] if trouble else []
-        if rejected:
-            messages.append(f"{rejected} events could not be recorded and lie in {self._outbox}.rejected")
-        return Progress(
-            stage=self._stage,
-            counts=dict(counts),
-            lowest=f"{best.trial.cell.label}: {self._study.objective} {best.value:.3g}" if best else "",
-            messages=tuple(messages),
-        )
+        best = self._search.best()
+        lowest = f"{best.trial.cell.label}: {self._study.objective} {best.value:.3g}" if best else ""
+        return Progress(stage=self._stage, counts=dict(counts), lowest=lowest, messages=self._ledger.messages())
 
     def close(self, interrupted: bool, timeout: float) -> bool:
         """Write the study's end and deliver what is undelivered; return whether everything arrived.
@@ -221,12 +218,14 @@ class Desk:
         """
         self._slots.close()
         self._fleet.stop()
-        self._spent.keep()
-        failed = any(search.counts().get("failed", 0) for search in self._searches.values())
-        if interrupted:
-            self._ledger.interrupted(self._spent.provenance())
-        else:
-            self._ledger.study_finished(self._spent.provenance(), failed)
+        try:
+            self._spent.keep()
+            if interrupted or self.halting:
+                self._ledger.interrupted(self._spent.provenance())
+            else:
+                self._ledger.study_finished(self._spent.provenance(), bool(self.progress().counts.get("failed")))
+        except OSError as error:
+            self.halting.call_for(error)
         for search in self._searches.values():
             search.close()
         return self._ledger.close(timeout)
@@ -239,14 +238,14 @@ class Desk:
         stage, trials = self._stages[0], screen_trials(self._study)
         if stage == "confirm":
             if "screen" not in self._searches:
-                self._searches["screen"] = Search(self._places.store_url, self._study, "screen", trials)
+                self._searches["screen"] = Search(self._places.store_url, self._study, "screen", trials, self._patience)
             screened = self._searches["screen"]
             if not screened.done():
                 raise StudyError("the screen is not finished, so nothing can be confirmed", "run without --stage first")
             chosen = Chosen.keep(self._places.folder / "confirm.json", screened.candidates, screened.fresh_seeds)
             trials = confirm_trials(self._study, chosen.cells, chosen.seeds)
             self._fresh_seeds = chosen.seeds
-        search = Search(self._places.store_url, self._study, stage, trials)
+        search = Search(self._places.store_url, self._study, stage, trials, self._patience)
         self._fleet.open(search.running(), stage)
         self._searches[stage], self._stage = search, stage
 
@@ -254,7 +253,7 @@ class Desk:
         return rung_steps(self._study, running.recipe, running.stage)
 
     def _left_behind(self) -> str | None:
-        while self._slots.left and not self._halted:
+        while self._slots.left:
             running = self._fleet.find(self._slots.left.popleft())
             if running and running.attempt <= self._study.resources.retries:
                 return running.name

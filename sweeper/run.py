@@ -19,19 +19,19 @@ from sweeper.workspace import Workspace
 
 
 class Result(NamedTuple):
-    """How a run ended: trials by state, the guide if one was written, and what is missing."""
+    """How a run ended: trials by state, the guide if one was written, the signal that ended it, what is missing."""
 
     counts: Counts
     guide: Path | None = None
-    interrupted: bool = False
+    interrupted: int = 0
     delivered: bool = True
     failures: tuple[str, ...] = ()
 
     @property
     def exit_code(self) -> int:
-        """0 when everything is done, 1 with failed or undecided trials, 130 when interrupted."""
+        """0 when everything is done, 1 with failed or undecided trials, 128 and the signal when interrupted."""
         if self.interrupted:
-            return 130
+            return 128 + self.interrupted
         return 0 if self.counts.done and not self.counts.states.get("failed") else 1
 
     def summary(self, file: Path) -> str:
@@ -81,7 +81,7 @@ def run(
             interrupted = _train(study, workspace, stages, console, gather(command), address)
             counts = count(study, workspace, stages)
             if interrupted and not counts.done:
-                return Result(counts, interrupted=True)
+                return Result(counts, interrupted=interrupted)
         made = publish(study.name, workspace, reports, told=told)
         return Result(counts, made.guide, delivered=made.delivered, failures=made.failures)
 
@@ -93,7 +93,7 @@ def _train(
     console: Console,
     provenance: Provenance,
     address: str | None,
-) -> bool:
+) -> int:
     # Ray and torch are imported here: a study that is done needs neither.
     from sweeper.fit import check_fit
     from sweeper.places import Places

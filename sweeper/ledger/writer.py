@@ -134,6 +134,12 @@ class Ledger:
         """How many events were set aside in `<outbox>.rejected`, ever."""
         return self._outbox.rejected
 
+    def messages(self) -> tuple[str, ...]:
+        """Say, to whoever waits for the study, what keeps events from being delivered."""
+        delayed = (f"recording is delayed: {self._trouble}",) if self._trouble else ()
+        aside = (f"{self.rejected} events could not be recorded and lie in {self._outbox.path}.rejected",)
+        return delayed + (aside if self.rejected else ())
+
     def flush(self, timeout: float) -> bool:
         """Wait up to `timeout` seconds for everything to be delivered; return whether it is."""
         self.deliver()

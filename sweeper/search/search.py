@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from itertools import islice
 
 from sweeper.errors import ConflictError, StudyError
+from sweeper.patience import Patience
 from sweeper.plan import rung_steps, searched_count
 from sweeper.records import Cell, Stage, TrialSpec, TrialState
 from sweeper.search import ranking
@@ -27,11 +28,16 @@ class Search:
     seed. Opening the store again continues it: known trials stay, trials given since then are appended.
     """
 
-    def __init__(self, url: str, study: Study, stage: Stage, trials: Sequence[TrialSpec]) -> None:
-        """Open or create `<study>.<stage>`. Raises SetupError, StudyError (budget), ConflictError (other choices)."""
+    def __init__(
+        self, url: str, study: Study, stage: Stage, trials: Sequence[TrialSpec], patience: Patience | None = None
+    ) -> None:
+        """Open or create `<study>.<stage>`. Raises SetupError, StudyError (budget), ConflictError (other choices).
+
+        `patience` is how long a write waits for a store that does not answer; UnavailableError then.
+        """
         self._study, self._seeds = study, study.screen.seeds
         self._proposer = _proposer(study, stage, len(trials))
-        self._store = Store(url, f"{study.name}.{stage}")
+        self._store = Store(url, f"{study.name}.{stage}", patience)
         self._given = {trial.cell.key for trial in trials}
         self._recipes: dict[str, Recipe] = {}
         self._entries = Roster(self._rank)
