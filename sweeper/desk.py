@@ -57,7 +57,9 @@ class Desk:
         Raises StudyError, SetupError or ConflictError as the search and the ledger do.
         """
         places, outbox = self._places, self._places.folder / "outbox.jsonl"
-        self._ledger = Ledger(places.tracking_uri, places.artifacts, outbox, self._study.name, at_once=False)
+        self._ledger = Ledger(
+            places.tracking_uri, places.artifacts, outbox, self._study.name, at_once=False, hopeless=self.halting.call
+        )
         try:
             self._open_stage()
         except BaseException:

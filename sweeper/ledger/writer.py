@@ -11,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from sweeper.errors import SetupError, UnavailableError
 from sweeper.files import write_whole
 from sweeper.ledger import events
 from sweeper.ledger.mlflow_process import prepare_environment
@@ -46,11 +47,14 @@ class Ledger:
         clock: Callable[[], float] = time.time,
         wait_s: float = 60.0,
         at_once: bool = True,
+        hopeless: Callable[[str], None] = lambda _: None,
     ) -> None:
         """Own the outbox and start delivering what an earlier process left in it, unless that is left to `deliver`.
 
         `uri` is a database URL (sqlite:///...) or a tracking server's (http://...); `artifacts` is the folder of
-        images and guides, None where the server chooses. Raises ConflictError when another ledger, in whatever
+        images and guides, None where the server chooses. `hopeless` is called, by the delivering thread, once that
+        knows that the store can never be written as it is: no server that is silent, but a file that holds something
+        else, or MLflow that cannot be imported. Raises ConflictError when another ledger, in whatever
         process, still holds the outbox after `wait_s` seconds, OSError where it cannot be written.
         """
         self._place = (uri, artifacts, study_name)
@@ -58,7 +62,7 @@ class Ledger:
         self._clock = clock
         self._trouble: str | None = None
         self._tracker: Tracker | None = None
-        self._closing = threading.Event()
+        self._closing, self._hopeless, self._call_hopeless = threading.Event(), False, hopeless
         self._thread = threading.Thread(target=self._deliver_all, name="ledger", daemon=True)
         self._delivers = False
         if at_once:
@@ -143,7 +147,7 @@ class Ledger:
     def flush(self, timeout: float) -> bool:
         """Wait up to `timeout` seconds for everything to be delivered; return whether it is."""
         self.deliver()
-        return self._outbox.wait_until_empty(timeout)
+        return self._outbox.wait_until_empty(0 if self._hopeless else timeout)
 
     def close(self, timeout: float = 10.0) -> bool:
         """Flush for up to `timeout` seconds and stop; return whether everything was delivered.
@@ -218,8 +222,10 @@ class Ledger:
     def _connect(self) -> Tracker:
         """Import mlflow and open the store, creating what is missing; takes seconds."""
         prepare_environment()
-        from sweeper.ledger.tracking import Tracker
-
+        try:
+            from sweeper.ledger.tracking import Tracker
+        except ImportError as error:
+            raise SetupError(f"MLflow cannot be imported: {error}", "install the packages again: make setup") from error
         tracker = Tracker(*self._place)
         if self._outbox.has_history and not tracker.knows_study():
             _log.warning("the tracking store does not know this study: everything is delivered again")
@@ -228,7 +234,10 @@ class Ledger:
 
     def _is_refused(self, error: Exception, failures: int) -> bool:
         """Note a failure; return whether it is the event's own, as the store accepts other writes right after."""
-        self._trouble = f"{type(error).__name__}: {error}"
+        self._trouble = error.message if isinstance(error, SetupError) else f"{type(error).__name__}: {error}"
+        if isinstance(error, SetupError) and not isinstance(error, UnavailableError):
+            self._hopeless = True
+            self._call_hopeless(self._trouble)
         if failures == FAILURES_BEFORE_WARNING:
             _log.warning("recording is delayed, training goes on: %s", self._trouble)
         if self._tracker is None:

@@ -15,6 +15,7 @@ from sqlalchemy import create_engine, inspect
 from sqlalchemy import exc as sql
 from sqlalchemy.engine import make_url
 
+from sweeper.databases import Schema, UnsafeConnection, make_ready, ready
 from sweeper.errors import SetupError, UnavailableError
 
 # While another process writes. Short, since nobody can be told meanwhile; the desk has patience of its own.
@@ -52,6 +53,8 @@ def open_storage(url: str) -> RDBStorage:
     """Open a store to write in it, created where there is none; raise SetupError where that is not possible."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     with _opening(url):
+        if (file := _file(url)) is not None:
+            make_ready(file, _schema(), _make_tables)
         return RDBStorage(url, engine_kwargs=_engine(url, _WalConnection))
 
 
@@ -141,15 +144,39 @@ def _reason(error: BaseException) -> str:
 
 
 def _exists(url: str) -> bool:
-    path = make_url(url).database
-    if url.startswith("sqlite") and not (path and Path(path).exists()):
-        return False
     with _opening(url):
+        if (file := _file(url)) is not None:
+            return ready(file, _schema())
         engine = create_engine(url, **_engine(url, _ReadConnection))
         try:
             return inspect(engine).has_table("version_info")
         finally:
             engine.dispose()
+
+
+def _file(url: str) -> Path | None:
+    parsed = make_url(url)
+    named = parsed.database if parsed.get_backend_name() == "sqlite" else None
+    return Path(named) if named and named != ":memory:" and not named.startswith("file:") else None
+
+
+def _schema() -> Schema:
+    from optuna.storages._rdb.models import BaseModel
+
+    return Schema(
+        owner="Optuna",
+        tables=frozenset({*BaseModel.metadata.tables, "alembic_version"}),
+        is_whole=lambda has: _has_rows(has, "version_info") and _has_rows(has, "alembic_version"),
+        is_used=lambda has: _has_rows(has, "studies"),
+    )
+
+
+def _has_rows(connection: sqlite3.Connection, table: str) -> bool:
+    return connection.execute(f"SELECT 1 FROM {table} LIMIT 1").fetchone() is not None
+
+
+def _make_tables(database: Path) -> None:
+    close(RDBStorage(f"sqlite:///{database}", engine_kwargs=_engine("sqlite://", UnsafeConnection)))
 
 
 def _engine(url: str, connection: type[sqlite3.Connection]) -> dict[str, Any]:
