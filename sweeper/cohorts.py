@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import shutil
 from collections.abc import Collection, Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Self
 
 from pydantic import model_validator
 
+from sweeper.files import read_json, write_whole
 from sweeper.records import Stage, TrialSpec
 from trainer.recipe import Frozen
 
@@ -72,15 +72,13 @@ class CohortFolder:
         """Remember which trials train together, or what became of them; the file is the old or the new one, whole."""
         folder = self._root / cohort.name
         folder.mkdir(parents=True, exist_ok=True)
-        part = folder / f"{LANES}.part"
-        part.write_text(cohort.model_dump_json())
-        part.replace(folder / LANES)
+        write_whole(folder / LANES, cohort.model_dump_json())
         return cohort
 
     def read(self, name: str) -> StoredCohort | None:
         """Return a stored cohort; None if its lanes cannot be read."""
         try:
-            content = json.loads((self._root / name / LANES).read_text())
+            content = read_json(self._root / name / LANES)
             if isinstance(content, list):  # of trials, as it was until cohorts could part
                 content = {"name": name, "trials": content}
             return StoredCohort.model_validate(content)

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import platform
 from collections import Counter, deque
 from collections.abc import Sequence
 
+from sweeper.assigning import assignment
 from sweeper.chosen import Chosen
 from sweeper.cohorts import CohortFolder
-from sweeper.errors import ConflictError, StudyError
+from sweeper.errors import StaleAttemptError, StudyError, SweeperError
 from sweeper.fleet import Fleet, Running
+from sweeper.halting import Halt, or_halt
 from sweeper.ledger import Ledger
 from sweeper.materials import hold
+from sweeper.patience import PATIENCE_S, Patience
 from sweeper.places import Places
 from sweeper.plan import confirm_trials, lane_count, rung_steps, screen_trials
 from sweeper.records import Assignment, Facts, LaneReport, Progress, Provenance, Stage, TrialSpec, TrialState
-from sweeper.search import Lease, Search
+from sweeper.search import Search
 from sweeper.seed_registry import SeedRegistry
 from sweeper.slots import Slots
 from sweeper.spent import Spent
@@ -29,9 +33,18 @@ class Desk:
     """Decides which cohort runs next and which trials survive; every decision is on disk before it is told."""
 
     def __init__(
-        self, study: Study, stages: Sequence[Stage], places: Places, provenance: Provenance, lanes: int | None = None
+        self,
+        study: Study,
+        stages: Sequence[Stage],
+        places: Places,
+        provenance: Provenance,
+        lanes: int | None = None,
+        patience_s: float = PATIENCE_S,
     ) -> None:
-        """`lanes` are the trials of a cohort; those the study's resources stand for if not given."""
+        """`lanes` are the trials of a cohort; those the study's resources stand for if not given.
+
+        `patience_s` is how long a store that does not answer is waited for.
+        """
         self._study, self._stages, self._places = study, deque(stages), places
         self._stage: Stage = stages[0]
         self._spent = Spent(places.folder, provenance)
@@ -40,7 +53,7 @@ class Desk:
         self._fleet = Fleet(CohortFolder(places.folder / "cohorts"), study.recipe, lanes)
         self._slots = Slots()
         self._searches: dict[Stage, Search] = {}
-        self._halted = ""
+        self.halting, self._patience = Halt(places.folder / "failures.log"), Patience(patience_s)
         self._fresh_seeds: tuple[int, ...] = ()
 
     def open(self) -> None:
@@ -48,10 +61,11 @@ class Desk:
 
         Raises StudyError, SetupError or ConflictError as the search and the ledger do.
         """
-        self._outbox = self._places.folder / "outbox.jsonl"
-        mine = self._places.registration
+        places, mine = self._places, self._places.registration
         self._ledger = Ledger(
-            self._places.tracking_uri, self._places.artifacts, self._outbox, self._study.name, mine, at_once=False
+            *(places.tracking_uri, places.artifacts, places.folder / "outbox.jsonl", self._study.name, mine),
+            at_once=False,
+            hopeless=self.halting.call_for,
         )
         try:
             self._take_over()
@@ -73,7 +87,7 @@ class Desk:
         StaleAttemptError for a worker that was replaced.
         """
         self._slots.asks(slot, life)
-        cohort = self._left_behind() or self.claim()
+        cohort = self.claim()
         if cohort is None:
             return None
         self._slots.give(slot, cohort)
@@ -83,18 +97,16 @@ class Desk:
         """Note that a slot's worker died; halt the study where workers die before they can even ask for a cohort."""
         deaths = self._slots.died(slot)
         if deaths > self._study.resources.retries + 1:
-            self._halted = self._halted or f"{deaths} worker processes in a row ended before they could begin"
+            self.halting.call(f"{deaths} worker processes in a row ended before they could begin")
 
     def claim(self) -> str | None:
         """Return the name of the next cohort to train, or None if none can be given now (see `done`)."""
-        try:
-            return self._claim()
-        except OSError as error:  # of this machine's disk; what is on it is whole, and another run begins with that
-            self._halted = f"{type(error).__name__}: {error}"
-            return None
+        with contextlib.suppress(StaleAttemptError), self.halting.guarding():
+            return self._left_behind() or self._claim()
+        return None
 
     def _claim(self) -> str | None:
-        while not self._halted:
+        while True:
             running = self._fleet.claim(self._search)
             if running:
                 for key in sorted(running.living):
@@ -103,13 +115,12 @@ class Desk:
             if self._fleet.in_work or not self._search.done() or len(self._stages) == 1:
                 return None
             self._stages.popleft()
-            self._open_stage()
+            self._patience.through(self._open_stage)
             self._record_opening()
-        return None
 
     def done(self) -> bool:
         """Whether there is nothing left to hand out: every trial of every stage is decided, or the study halted."""
-        if self._halted:
+        if self.halting:
             return True
         return not self._fleet.in_work and len(self._stages) == 1 and self._search.done()
 
@@ -119,28 +130,13 @@ class Desk:
         if running is None:
             return None
         running.attempt += 1
-        trials, resources = running.cohort.trials, self._study.resources
-        return Assignment(
-            cohort=cohort,
-            attempt=running.attempt,
-            recipe=running.recipe,
-            trials=trials,
-            living=frozenset(running.living),
-            rungs=tuple(step for step in self._rungs(running) if step > running.cohort.step),
-            checkpoint=str(self._fleet.checkpoint(running)),
-            parked=str(self._fleet.parked_at(running)),
-            sources=self._fleet.sources(running),
-            checkpoint_seconds=resources.checkpoint_seconds,
-            cache=str(self._places.cache),
-            base=str(self._places.base),
-            cpus=resources.cpus,
-            gpus=resources.gpus,
-            check_fid=any(trial.cell.role == "baseline" for trial in trials) and self._spent.asks_for_fid(cohort),
-            full=running.stage == "confirm",
-        )
+        baseline = any(trial.cell.role == "baseline" for trial in running.cohort.trials)
+        check_fid = baseline and self._spent.asks_for_fid(cohort)
+        return assignment(self._study, running, self._fleet, self._places, check_fid)
 
+    @or_halt
     def started(self, cohort: str, attempt: int, facts: Facts) -> None:
-        """Record that an attempt's training begins; raise DataError where its worker read other data than the first."""
+        """Record that an attempt's training begins; the study halts where its worker read other data than the first."""
         running = self._fleet.current(cohort, attempt)
         hold(self._searches["screen"].notes, running.recipe, facts)
         self._spent.training_began()
@@ -148,6 +144,7 @@ class Desk:
         for key in sorted(running.living) if attempt > 1 else ():  # the first was recorded when it was claimed
             self._ledger.trial_started(running.specs[key], attempt)
 
+    @or_halt
     def report(
         self, cohort: str, attempt: int, reports: Sequence[LaneReport], facts: Facts, last: bool
     ) -> frozenset[str]:
@@ -173,15 +170,18 @@ class Desk:
             self._close(running)
         return frozenset(running.living)
 
+    @or_halt
     def parts(self, cohort: str, attempt: int, step: int) -> bool:
         """Whether a cohort that goes on from a rung is to be parked, to train further in the company of others."""
         return self._fleet.is_to_part(self._fleet.current(cohort, attempt), step, self._search)
 
+    @or_halt
     def park(self, cohort: str, attempt: int, step: int) -> None:
         """Take back a cohort's living lanes, which its worker has saved, and hand them out again with others."""
         self._fleet.park(self._fleet.current(cohort, attempt), step)
         self._spent.fid_not_checked(cohort)
 
+    @or_halt
     def failed(self, cohort: str, reason: str, attempt: int | None = None, trace: str = "") -> None:
         """Record that a cohort cannot be trained: an error in its worker, or more deaths than retries.
 
@@ -190,41 +190,39 @@ class Desk:
         running = self._fleet.find(cohort)
         if running is None or (attempt is not None and attempt != running.attempt):
             return
-        with (self._places.folder / "failures.log").open("a", encoding="utf-8") as log:
-            log.write(f"{', '.join(sorted(running.living))}: {reason}\n{trace}\n")
+        self.halting.write(f"{', '.join(sorted(running.living))}: {reason}", trace)
         for key in sorted(running.living):
             self._leave(running, key, "failed", reason)
         self._close(running)
 
-    def halt(self, cohort: str, reason: str, attempt: int) -> None:
+    def halt(self, cohort: str, reason: SweeperError, attempt: int) -> None:
         """Hand out nothing more, since this machine cannot go on; the trials stay undecided and can be continued."""
         running = self._fleet.find(cohort)
         if running is not None and attempt == running.attempt:
-            self._halted = self._halted or reason
+            self.halting.call_for(reason)
 
-    def halted(self) -> str:
-        """Return why the study was halted; empty if it was not."""
-        return self._halted
+    def halted(self) -> SweeperError | None:
+        """Return why the study was halted, if it was. Any thread may ask."""
+        return self.halting.error
+
+    def waits_for(self) -> str:
+        """Say which store a call waits for, and since when; empty if none does. Any thread may ask."""
+        return self._patience.waits_for()
+
+    def give_up(self) -> None:
+        """Wait for no store any more: the run is about to end. Any thread may say so."""
+        self._patience.give_up()
 
     def progress(self) -> Progress:
-        """Return how far the study is."""
+        """Return how far the study is, and keep the right to run it."""
+        with contextlib.suppress(StaleAttemptError), self.halting.guarding():
+            self._lease.renew()
         counts: Counter[TrialState] = Counter()
         for search in self._searches.values():
             counts.update(search.counts())
-        try:
-            self._lease.renew()
-        except ConflictError as error:
-            self._halted = self._halted or error.message
-        best, trouble, rejected = self._search.best(), self._ledger.trouble, self._ledger.rejected
-        messages = [f"recording is delayed: {trouble}"] if trouble else []
-        if rejected:
-            messages.append(f"{rejected} events could not be recorded and lie in {self._outbox}.rejected")
-        return Progress(
-            stage=self._stage,
-            counts=dict(counts),
-            lowest=f"{best.trial.cell.label}: {self._study.objective} {best.value:.3g}" if best else "",
-            messages=tuple(messages),
-        )
+        best = self._search.best()
+        lowest = f"{best.trial.cell.label}: {self._study.objective} {best.value:.3g}" if best else ""
+        return Progress(stage=self._stage, counts=dict(counts), lowest=lowest, messages=self._ledger.messages())
 
     def close(self, interrupted: bool, timeout: float) -> bool:
         """Write the study's end and deliver what is undelivered; return whether everything arrived.
@@ -233,12 +231,14 @@ class Desk:
         """
         self._slots.close()
         self._fleet.stop()
-        self._spent.keep()
-        failed = any(search.counts().get("failed", 0) for search in self._searches.values())
-        if interrupted:
-            self._ledger.interrupted(self._spent.provenance())
-        else:
-            self._ledger.study_finished(self._spent.provenance(), failed)
+        try:
+            self._spent.keep()
+            if interrupted or self.halting:
+                self._ledger.interrupted(self._spent.provenance())
+            else:
+                self._ledger.study_finished(self._spent.provenance(), bool(self.progress().counts.get("failed")))
+        except OSError as error:
+            self.halting.call_for(error)
         self._lease.release()
         for search in self._searches.values():
             search.close()
@@ -250,10 +250,10 @@ class Desk:
 
     def _take_over(self) -> None:
         """Open the screen, in whose store everything else about the study is kept, for this driver alone."""
-        mine = self._places.registration
-        screen = Search(self._places.store_url, self._study, "screen", screen_trials(self._study))
+        mine, trials = self._places.registration, screen_trials(self._study)
+        screen = Search(self._places.store_url, self._study, "screen", trials, self._patience)
         self._searches["screen"] = screen
-        self._lease = Lease(screen.notes, platform.node(), str(self._places.folder))
+        self._lease = screen.lease(platform.node(), str(self._places.folder))
         self._lease.acquire()
         screen.notes.write(NOTE, mine.model_dump_json(by_alias=True))
         self._registry.add(mine, self._study.screen.seeds)
@@ -263,7 +263,7 @@ class Desk:
         if stage == "confirm":
             chosen = self._choose()
             trials = confirm_trials(self._study, chosen.cells, chosen.seeds)
-            self._searches[stage] = Search(self._places.store_url, self._study, stage, trials)
+            self._searches[stage] = Search(self._places.store_url, self._study, stage, trials, self._patience)
             self._fresh_seeds = chosen.seeds
         self._fleet.open(self._searches[stage].running(), stage)
         self._stage = stage
@@ -286,7 +286,7 @@ class Desk:
         return rung_steps(self._study, running.recipe, running.stage)
 
     def _left_behind(self) -> str | None:
-        while self._slots.left and not self._halted:
+        while self._slots.left:
             running = self._fleet.find(self._slots.left.popleft())
             if running and running.attempt <= self._study.resources.retries:
                 return running.name

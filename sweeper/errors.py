@@ -33,6 +33,10 @@ class SetupError(SweeperError):
     exit_code = 3
 
 
+class UnavailableError(SetupError):
+    """A store or server does not answer at the moment; whoever can wait asks it again."""
+
+
 class DataError(SweeperError):
     """Data, weights or a checkpoint cannot be read or are not what they should be."""
 
@@ -46,4 +50,7 @@ class ConflictError(SweeperError):
 
 
 class StaleAttemptError(Exception):
-    """A worker speaks for an attempt that a newer one has replaced; it stops without a word. Never a user's mistake."""
+    """A worker speaks for an attempt that was replaced, or for a study that was halted; it stops without a word.
+
+    Never a user's mistake.
+    """

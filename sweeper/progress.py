@@ -74,13 +74,13 @@ def display(console: Console) -> Iterator[Show]:
 
 
 def _plain(console: Console, clock: Clock) -> Show:
-    last_line, last_time = "", -PLAIN_EVERY_S
+    last_text, last_time = "", -PLAIN_EVERY_S
 
     def show(progress: Progress) -> None:
-        nonlocal last_line, last_time
-        line, now = clock.line(progress), time.monotonic()
-        if line != last_line and now - last_time >= PLAIN_EVERY_S:
-            console.print(line, *progress.messages, sep="\n", soft_wrap=True, highlight=False, markup=False)
-            last_line, last_time = line, now
+        nonlocal last_text, last_time
+        text, now = "\n".join([clock.line(progress), *progress.messages]), time.monotonic()
+        if text != last_text and now - last_time >= PLAIN_EVERY_S:
+            console.print(text, soft_wrap=True, highlight=False, markup=False)
+            last_text, last_time = text, now
 
     return show

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from rich.console import Console
 
 from sweeper.counting import Counts, count
-from sweeper.errors import SetupError, StudyError
+from sweeper.errors import StudyError
 from sweeper.progress import display
 from sweeper.provenance import gather
 from sweeper.publish import forget, prepare, publish, published
@@ -22,19 +22,19 @@ from sweeper.workspace import Workspace
 
 
 class Result(NamedTuple):
-    """How a run ended: trials by state, the guide if one was written, and what is missing."""
+    """How a run ended: trials by state, the guide if one was written, the signal that ended it, what is missing."""
 
     counts: Counts
     guide: Path | None = None
-    interrupted: bool = False
+    interrupted: int = 0
     delivered: bool = True
     failures: tuple[str, ...] = ()
 
     @property
     def exit_code(self) -> int:
-        """0 when everything is done, 1 with failed or undecided trials, 130 when interrupted."""
+        """0 when everything is done, 1 with failed or undecided trials, 128 and the signal when interrupted."""
         if self.interrupted:
-            return 130
+            return 128 + self.interrupted
         return 0 if self.counts.done and not self.counts.states.get("failed") else 1
 
     def summary(self, command: str) -> str:
@@ -81,7 +81,7 @@ def run(
             interrupted = _train(registration, workspace, reports, stages, console, gather(command), address)
             counts = count(study, workspace, stages)
             if interrupted and not counts.done:
-                return Result(counts, interrupted=True)
+                return Result(counts, interrupted=interrupted)
             made = publish(study.name, workspace, reports)
         else:
             workspace.register(registration)
@@ -97,7 +97,7 @@ def _train(
     console: Console,
     provenance: Provenance,
     address: str | None,
-) -> bool:
+) -> int:
     # Ray and torch are imported here: a study that is done needs neither.
     from sweeper.fit import check_fit
     from sweeper.places import Places
@@ -122,5 +122,7 @@ def _train(
     with display(console) as show:
         outcome = run_study(study, stages, places, provenance, address, show)
     if outcome.halted:
-        raise SetupError(f"the study was stopped: {outcome.halted}", "repair that; the same command continues")
+        reason = outcome.halted
+        remedy = "; ".join(filter(None, (reason.remedy, "the same command continues")))
+        raise type(reason)(f"the study was stopped: {reason.message}", remedy)
     return outcome.interrupted

@@ -6,6 +6,7 @@ import json
 import time
 from pathlib import Path
 
+from sweeper.files import read_json, write_whole
 from sweeper.records import Provenance
 
 
@@ -19,7 +20,7 @@ class Spent:
         self._begun = time.time()
         self._fid_asked_of: str | None = None
         try:
-            kept = json.loads(self._path.read_text())
+            kept = read_json(self._path)
             self._before_s = float(kept["wall_s"])
             self.fid_difference: float | None = kept["fid_difference"]
             self._started, self._first_step_at = str(kept["started"]), kept["first_step_at"]
@@ -63,6 +64,4 @@ class Spent:
             "started": self._started,
             "first_step_at": self._first_step_at,
         }
-        part = self._path.with_suffix(".part")
-        part.write_text(json.dumps(kept))
-        part.replace(self._path)
+        write_whole(self._path, json.dumps(kept), durable=False)  # at every rung

@@ -14,6 +14,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from sweeper import errors
 from sweeper.errors import SweeperError
 from sweeper.lane_seconds import LaneSeconds
 from sweeper.records import Assignment, Facts, LaneReport, Rung
@@ -56,6 +57,15 @@ class DeskClient(Protocol):
 def blames_machine(error: BaseException) -> bool:
     """Whether an error says nothing about a trial: then the study stops, and can be continued."""
     return isinstance(error, MACHINE_ERRORS) or machine.is_out_of_memory(error)
+
+
+def halting_error(error: BaseException) -> SweeperError:
+    """Return what a study is halted with for an error of its machine: data that cannot be read is told apart."""
+    if isinstance(error, SweeperError):
+        return error
+    if isinstance(error, DataError):
+        return errors.DataError(str(error), "bring the data back")
+    return errors.SetupError(f"{type(error).__name__}: {error}", "repair that")
 
 
 def prepare_process(assignment: Assignment) -> None:

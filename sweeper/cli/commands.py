@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,6 +28,7 @@ from sweeper.cli.arguments import (
     Tracking,
 )
 from sweeper.errors import SetupError, SweeperError
+from sweeper.signals import stoppable
 
 if TYPE_CHECKING:
     from sweeper.records import Stage
@@ -103,7 +105,8 @@ def run(
     place = _workspace(workspace, tracking, store)
     only: Stage | None = stage.value if stage else None
     command = command_line(sys.argv[1:])
-    result = run_study(study, place, reports, _console(), command, only, address)
+    with _stoppable(command):
+        result = run_study(study, place, reports, _console(), command, only, address)
     _say(result.summary(command))
     if result.guide:
         typer.echo(str(result.guide))
@@ -247,6 +250,17 @@ def _clean_errors() -> Iterator[None]:
     except OSError as error:
         _say(f"error: {error.filename or 'input or output'}: {error.strerror or error}")
         sys.exit(SetupError.exit_code)
+
+
+@contextmanager
+def _stoppable(command: str) -> Iterator[None]:
+    """Exit with a signal's own code, and say what continues, whenever it comes."""
+    try:
+        with stoppable():
+            yield
+    except KeyboardInterrupt as stop:
+        _say(f"interrupted; the same command continues: {command}")
+        raise typer.Exit(128 + getattr(stop, "number", signal.SIGINT)) from None
 
 
 def _study(file: Path, changes: list[str] | None) -> Study:

@@ -17,6 +17,7 @@ from types import TracebackType
 from typing import NamedTuple, Self
 
 from sweeper.errors import ConflictError
+from sweeper.files import write_whole
 
 LOCK_POLL_S = 0.05
 
@@ -166,9 +167,7 @@ class Outbox:
         return mark if fits else 0
 
     def _move_mark(self, mark: int) -> None:
-        written = self._mark_path.with_name(self._mark_path.name + ".new")
-        written.write_text(str(mark))
-        written.replace(self._mark_path)
+        write_whole(self._mark_path, str(mark), durable=False)  # lost, everything is delivered again
         with self._changed:
             self._mark = mark
             self._changed.notify_all()

@@ -1,11 +1,10 @@
-"""MLflow's database, where that is a SQLite file, seen without MLflow."""
+"""MLflow's database, where that is a SQLite file, prepared without MLflow."""
 
 from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
 from pathlib import Path
-from urllib.parse import quote
 
 PATIENCE_S = 20.0  # while another process writes
 
@@ -15,9 +14,3 @@ def use_write_ahead_log(database: Path) -> None:
     database.parent.mkdir(parents=True, exist_ok=True)
     with closing(sqlite3.connect(database, timeout=PATIENCE_S)) as connection:
         connection.execute("PRAGMA journal_mode=WAL")
-
-
-def tables_of(database: Path) -> set[str]:
-    """Return the names of a database's tables, writing nothing; raises sqlite3.Error for a file that is none."""
-    with closing(sqlite3.connect(f"file:{quote(str(database))}?mode=ro", uri=True, timeout=PATIENCE_S)) as connection:
-        return {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}

@@ -19,11 +19,15 @@ from typing import NamedTuple
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, Run, RunTag
 from mlflow.exceptions import MlflowException
+from mlflow.store.db import utils as db  # with it, the list of tables holds those of every part of MLflow
+from mlflow.store.db.base_sql_model import Base
+from sqlalchemy import create_engine, make_url
 from sqlalchemy.exc import SQLAlchemyError
 
+from sweeper.databases import Schema, UnsafeConnection, make_ready, ready
 from sweeper.errors import ConflictError, SetupError, StudyError
 from sweeper.ledger import events, tags
-from sweeper.ledger.sqlite import tables_of, use_write_ahead_log
+from sweeper.ledger.sqlite import use_write_ahead_log
 from sweeper.records import TrialSpec, TrialState
 from sweeper.study import Study
 from sweeper.study.registration import OTHER_NAME, Registration
@@ -38,6 +42,7 @@ TRIAL_STATUS: dict[TrialState, str] = {
 STUDY_STATUS: dict[events.StudyEnd, str] = {"finished": "FINISHED", "failed": "FAILED", "interrupted": "KILLED"}
 SQLITE = "sqlite:///"
 PAGE = 1000
+OUTDATED = "out-of-date database schema"  # MLflow has no kind of its own for it
 
 
 @dataclass
@@ -63,9 +68,18 @@ class Tracker:
         Raises ConflictError where the experiment of this name is another study's than `registration`'s.
         """
         if uri.startswith(SQLITE):
-            use_write_ahead_log(Path(uri.removeprefix(SQLITE)))
-        self._client = MlflowClient(tracking_uri=uri)
-        self._experiment, created = self._open_experiment(study_name, artifacts, registration)
+            database = Path(uri.removeprefix(SQLITE))
+            make_ready(database, _schema(), _make_tables)
+            use_write_ahead_log(database)
+        try:
+            self._client = MlflowClient(tracking_uri=uri)
+            self._experiment, created = self._open_experiment(study_name, artifacts, registration)
+        except MlflowException as error:
+            if OUTDATED not in str(error):
+                raise
+            named = make_url(uri).render_as_string(hide_password=True)
+            said = f"the tracking store {named} was made by another version of MLflow"
+            raise SetupError(said, "'mlflow db upgrade <uri>' brings it up to date; make a copy before") from error
         self._parent: str | None = None
         self._trials: dict[str, _Trial] = {}
         # As long as every run of the experiment was created here, one that is not known does not exist.
@@ -246,7 +260,7 @@ class Reader:
         missing = StudyError(f"nothing is recorded of a study named '{study_name}'", remedy)
         self._uri = uri
         with self._answering():
-            if uri.startswith(SQLITE) and not _has_tables(Path(uri.removeprefix(SQLITE))):
+            if uri.startswith(SQLITE) and not ready(Path(uri.removeprefix(SQLITE)), _schema()):
                 raise missing
             self._client = MlflowClient(tracking_uri=uri)
             experiment = self._client.get_experiment_by_name(study_name)
@@ -304,15 +318,25 @@ def _row(run: Run) -> Row:
     return Row(run.data.tags[tags.KEY], run.info.run_id, run.info.status, run.data.tags)
 
 
-def _has_tables(database: Path) -> bool:
-    """Whether a SQLite database has all of MLflow's tables, without which MLflow itself would create them.
+def _schema() -> Schema:
+    """Describe MLflow's tables. One that is used is left to MLflow, whatever its version."""
+    head: str = db._get_latest_schema_revision()  # type: ignore[no-untyped-call]
 
-    Raises sqlite3.Error for a file that is no database; MLflow would try to open that for 100 s.
-    """
-    if not database.exists():
-        return False
-    # Only with this module imported does the list of tables hold those of every part of MLflow.
-    import mlflow.store.db.utils  # noqa: F401
-    from mlflow.store.db.base_sql_model import Base
+    def is_whole(connection: sqlite3.Connection) -> bool:
+        return connection.execute("SELECT version_num FROM alembic_version").fetchall() == [(head,)]
 
-    return {"alembic_version", *Base.metadata.tables} <= tables_of(database)
+    def is_used(connection: sqlite3.Connection) -> bool:
+        # MLflow itself makes the experiment 0.
+        used = "SELECT 1 FROM experiments WHERE experiment_id != 0 UNION SELECT 1 FROM runs"
+        return connection.execute(used).fetchone() is not None
+
+    return Schema("MLflow", frozenset({*Base.metadata.tables, "alembic_version"}), is_whole, is_used)
+
+
+def _make_tables(database: Path) -> None:
+    # MLflow 3.17 makes them wherever it meets an empty database, one transaction a migration.
+    engine = create_engine(f"sqlite:///{database}", connect_args={"factory": UnsafeConnection})
+    try:
+        db._initialize_tables(engine)  # type: ignore[no-untyped-call]
+    finally:
+        engine.dispose()

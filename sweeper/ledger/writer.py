@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 import threading
 import time
 from collections.abc import Callable
@@ -10,6 +11,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from sweeper.errors import SetupError, SweeperError, UnavailableError
+from sweeper.files import write_whole
 from sweeper.ledger import events
 from sweeper.ledger.mlflow_process import prepare_environment
 from sweeper.ledger.outbox import Entry, Outbox
@@ -46,12 +49,15 @@ class Ledger:
         clock: Callable[[], float] = time.time,
         wait_s: float = 60.0,
         at_once: bool = True,
+        hopeless: Callable[[SweeperError], None] = lambda _: None,
     ) -> None:
         """Own the outbox and start delivering what an earlier process left in it, unless that is left to `deliver`.
 
         `uri` is a database URL (sqlite:///...) or a tracking server's (http://...); `artifacts` is the folder of
-        images and guides, None where the server chooses. Records of another study than `registration`'s are not
-        touched: see `refused`. Raises ConflictError when another ledger, in whatever
+        images and guides, None where the server chooses. `hopeless` is called, by the delivering thread, once that
+        knows that the store can never be written as it is: no server that is silent, but a file that holds something
+        else, MLflow that cannot be imported, or the records of another study than `registration`'s. Raises
+        ConflictError when another ledger, in whatever
         process, still holds the outbox after `wait_s` seconds, OSError where it cannot be written.
         """
         self._place = (uri, artifacts, study_name, registration)
@@ -59,7 +65,7 @@ class Ledger:
         self._clock = clock
         self._trouble: str | None = None
         self._tracker: Tracker | None = None
-        self._closing = threading.Event()
+        self._closing, self._hopeless, self._call_hopeless = threading.Event(), False, hopeless
         self._thread = threading.Thread(target=self._deliver_all, name="ledger", daemon=True)
         self._delivers = False
         if at_once:
@@ -102,9 +108,7 @@ class Ledger:
         file = events.grid_file(spec.key)
         path = self._folder / file
         path.parent.mkdir(parents=True, exist_ok=True)
-        written = path.with_suffix(".new")
-        written.write_bytes(png)
-        written.replace(path)
+        write_whole(path, png, durable=False)
         self._tell(events.GridDrawn(at_ms=self._now(), spec=spec, step=step, file=str(file)))
 
     def trial_finished(self, spec: TrialSpec, state: TrialState, note: str = "", audited: bool = False) -> None:
@@ -140,10 +144,16 @@ class Ledger:
         """How many events were set aside in `<outbox>.rejected`, ever."""
         return self._outbox.rejected
 
+    def messages(self) -> tuple[str, ...]:
+        """Say, to whoever waits for the study, what keeps events from being delivered."""
+        delayed = (f"recording is delayed: {self._trouble}",) if self._trouble else ()
+        aside = (f"{self.rejected} events could not be recorded and lie in {self._outbox.path}.rejected",)
+        return delayed + (aside if self.rejected else ())
+
     def flush(self, timeout: float) -> bool:
         """Wait up to `timeout` seconds for everything to be delivered; return whether it is."""
         self.deliver()
-        return self._outbox.wait_until_empty(timeout)
+        return self._outbox.wait_until_empty(0 if self._hopeless else timeout)
 
     def close(self, timeout: float = 10.0) -> bool:
         """Flush for up to `timeout` seconds and stop; return whether everything was delivered.
@@ -213,14 +223,15 @@ class Ledger:
         if not file.exists():
             return  # a crash came between the delivery and the mark
         tracker.deliver_grid(event, file)
-        file.unlink()
-        file.parent.rmdir()
+        shutil.rmtree(file.parent, ignore_errors=True)
 
     def _connect(self) -> Tracker:
         """Import mlflow and open the store, creating what is missing; takes seconds."""
         prepare_environment()
-        from sweeper.ledger.tracking import Tracker
-
+        try:
+            from sweeper.ledger.tracking import Tracker
+        except ImportError as error:
+            raise SetupError(f"MLflow cannot be imported: {error}", "install the packages again: make setup") from error
         tracker = Tracker(*self._place)
         if self._outbox.has_history and not tracker.knows_study():
             _log.warning("the tracking store does not know this study: everything is delivered again")
@@ -229,7 +240,10 @@ class Ledger:
 
     def _is_refused(self, error: Exception, failures: int) -> bool:
         """Note a failure; return whether it is the event's own, as the store accepts other writes right after."""
-        self._trouble = f"{type(error).__name__}: {error}"
+        self._trouble = error.message if isinstance(error, SweeperError) else f"{type(error).__name__}: {error}"
+        if isinstance(error, SweeperError) and not isinstance(error, UnavailableError):
+            self._hopeless = True
+            self._call_hopeless(error)
         if failures == FAILURES_BEFORE_WARNING:
             _log.warning("recording is delayed, training goes on: %s", self._trouble)
         if self._tracker is None:

@@ -1,31 +1,41 @@
-"""Ctrl-C and SIGTERM that cannot get lost while a study runs."""
+"""Ctrl-C, SIGTERM and SIGHUP that cannot get lost while a study runs."""
 
 from __future__ import annotations
 
 import signal
 from types import FrameType
 
+from sweeper.signals import STOPPING, StoppedError
+
+
+class HaltedError(Exception):
+    """The desk has halted the study; workers that train on would be turned away."""
+
 
 class Interrupts:
-    """Remembers that the run was asked to stop.
+    """Remembers that the run was asked to stop, by a signal (its `number`) or since the desk `halted` the study.
 
     Python drops a KeyboardInterrupt that happens to be raised inside a finaliser or a callback of C code, of which Ray
     has many; whoever calls `check` now and then raises it again.
     """
 
     def __init__(self) -> None:
-        self._asked = False
+        self.number = 0
+        self.halted = False
 
     def install(self) -> None:
         """Take the signals over. Ray's own handler of SIGTERM would end the process with the signal's number."""
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self._ask)
+        for number in STOPPING:
+            if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup ignores SIGHUP
+                signal.signal(number, self._ask)
 
     def check(self) -> None:
-        """Raise KeyboardInterrupt if the run was asked to stop."""
-        if self._asked:
-            raise KeyboardInterrupt
+        """Raise KeyboardInterrupt or HaltedError if the run was asked to stop."""
+        if self.number:
+            raise StoppedError(self.number)
+        if self.halted:
+            raise HaltedError
 
-    def _ask(self, _number: int, _frame: FrameType | None) -> None:
-        self._asked = True
-        raise KeyboardInterrupt
+    def _ask(self, number: int, _frame: FrameType | None) -> None:
+        self.number = self.number or number
+        raise StoppedError(self.number)

@@ -6,22 +6,39 @@ from collections.abc import Sequence
 from typing import Any
 
 import ray
-from ray.exceptions import RayError, RayTaskError
+from ray.exceptions import GetTimeoutError, RayError, RayTaskError
 
 from sweeper.errors import SetupError, StaleAttemptError, SweeperError
 from sweeper.records import Assignment, Facts, LaneReport
 
 DeskActor = Any  # Ray makes an actor's methods at run time
+ASIDE = "aside"  # the desk's second thread
+ASIDE_S = 5.0
+CONTINUES = "the same command continues"
 
 
-def call(reference: Any) -> Any:
-    """Wait for an answer; raise SetupError when the desk's process is gone."""
+def aside(method: Any) -> Any:
+    """Call a method of the desk that any thread may call, although another call may be under way."""
+    return call(method.options(concurrency_group=ASIDE).remote(), ASIDE_S)
+
+
+def call(reference: Any, timeout: float | None = None, otherwise: Any = None) -> Any:
+    """Wait for an answer, `otherwise` if there is none in time; raise SetupError when the desk's process is gone."""
     try:
-        return ray.get(reference)
+        return ray.get(reference, timeout=timeout)
+    except GetTimeoutError:
+        return otherwise
     except RayTaskError as error:
         raise error.cause if isinstance(error.cause, (StaleAttemptError, SweeperError, OSError)) else error from None
     except RayError as error:
-        raise SetupError(f"the process that keeps the study's records stopped: {error}", "run it again") from error
+        raise SetupError(
+            f"the process that keeps the study's records stopped: {first_line(error)}", CONTINUES
+        ) from error
+
+
+def first_line(error: RayError) -> str:
+    """Return Ray's own first line; it goes on for pages."""
+    return next(iter(str(error).splitlines()), type(error).__name__)
 
 
 class DeskLine:
@@ -69,6 +86,6 @@ class DeskLine:
         """Say that the cohort's training raised an error of its own."""
         call(self._desk.failed.remote(cohort, reason, attempt, trace))
 
-    def halt(self, cohort: str, reason: str, attempt: int) -> None:
+    def halt(self, cohort: str, reason: SweeperError, attempt: int) -> None:
         """Say that this machine cannot go on, through no fault of the trials."""
         call(self._desk.halt.remote(cohort, reason, attempt))

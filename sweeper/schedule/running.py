@@ -13,25 +13,27 @@ from ray.exceptions import RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from sweeper.desk import Desk
-from sweeper.errors import SetupError
+from sweeper.errors import SetupError, SweeperError
 from sweeper.places import Places
 from sweeper.records import Progress, Provenance, Stage
 from sweeper.schedule.filling import lanes_for
-from sweeper.schedule.line import DeskActor, call
+from sweeper.schedule.interrupts import HaltedError, Interrupts
+from sweeper.schedule.line import ASIDE, CONTINUES, DeskActor, aside, call, first_line
 from sweeper.schedule.session import session, slot_count
 from sweeper.schedule.tuner import fit
 from sweeper.study import Study
 
-CLOSE_TIMEOUT_S = 60.0
+CLOSE_TIMEOUT_S = 60.0  # of a study that is done; whoever interrupts one waits less
+STOP_TIMEOUT_S = 5.0
 POLL_S = 1.0
 
 
 class Outcome(NamedTuple):
-    """How a run ended: interrupted or not, whether the ledger's store has everything, and what halted it."""
+    """How a run ended: by which signal (0: none), whether the ledger's store has everything, and what halted it."""
 
-    interrupted: bool
+    interrupted: int
     delivered: bool
-    halted: str
+    halted: SweeperError | None
 
 
 def run_study(
@@ -42,7 +44,7 @@ def run_study(
     address: str | None,
     show: Callable[[Progress], None],
 ) -> Outcome:
-    """Run every trial that is not decided yet; Ctrl-C (or SIGTERM) stops cleanly with an interrupted outcome.
+    """Run every trial that is not decided yet; Ctrl-C, SIGTERM and SIGHUP stop cleanly with an interrupted outcome.
 
     `show` is called about once a second. Raises SetupError if Ray cannot be started or reached, lacks what a cohort
     asks for, or stops; StudyError, ConflictError or DataError for what the desk finds when it opens the study.
@@ -52,39 +54,57 @@ def run_study(
     with session(study.resources, address) as interrupts:
         slots = slot_count(study.resources)
         desk = _open_desk(study, stages, places, provenance, lanes_for(study, places))
-        interrupted = False
+        interrupted = 0
         try:
-            with _watching(desk, show):
+            with _watching(desk, show, interrupts):
                 fit(study.resources, slots, desk, folder, interrupts)
+        except HaltedError:
+            pass  # the desk says why
         except KeyboardInterrupt:
-            interrupted = True
+            interrupted = interrupts.number
         except RayError as error:
-            raise SetupError(f"Ray stopped: {error}", "the same command continues") from error
+            raise SetupError(f"Ray stopped: {first_line(error)}", CONTINUES) from error
         finally:
             shutil.rmtree(folder, ignore_errors=True)
-        halted: str = call(desk.halted.remote())
-        delivered: bool = call(desk.close.remote(interrupted or bool(halted), CLOSE_TIMEOUT_S))
-        return Outcome(interrupted, delivered, halted)
+        return _close(desk, interrupted)
 
 
 def _open_desk(study: Study, stages: Sequence[Stage], places: Places, provenance: Provenance, lanes: int) -> DeskActor:
-    # Beside the driver, where the stores are; one call at a time, so a rung is judged as a whole.
+    # Beside the driver, where the stores are; one call at a time, so a rung is judged as a whole. A second thread
+    # answers what may be asked while a call waits for a store.
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-    actor: Any = ray.remote(Desk)
-    options = {"num_cpus": 0, "max_concurrency": 1, "scheduling_strategy": here}
-    desk = actor.options(**options).remote(study, list(stages), places, provenance, lanes)
+    made: Any = ray.remote
+    actor = made(num_cpus=0, max_concurrency=1, concurrency_groups={ASIDE: 1})(Desk)
+    desk = actor.options(scheduling_strategy=here).remote(study, list(stages), places, provenance, lanes)
     call(desk.open.remote())
     return desk
 
 
+def _close(desk: DeskActor, interrupted: int) -> Outcome:
+    timeout = STOP_TIMEOUT_S if interrupted else CLOSE_TIMEOUT_S
+    if interrupted:
+        aside(desk.give_up)
+    delivered: bool = call(desk.close.remote(bool(interrupted), timeout), timeout + STOP_TIMEOUT_S, otherwise=False)
+    return Outcome(interrupted, delivered, aside(desk.halted))
+
+
 @contextlib.contextmanager
-def _watching(desk: DeskActor, show: Callable[[Progress], None]) -> Iterator[None]:
+def _watching(desk: DeskActor, show: Callable[[Progress], None], interrupts: Interrupts) -> Iterator[None]:
+    """Show progress once a second, and say when the desk halts."""
     stop = threading.Event()
 
     def watch() -> None:
+        seen: Progress | None = None
+        asked: Any = None
         while not stop.wait(POLL_S):
             with contextlib.suppress(Exception):  # display only: a missed look is no failure
-                show(call(desk.progress.remote()))
+                interrupts.halted = bool(aside(desk.halted))
+                asked = asked or desk.progress.remote()
+                if ray.wait([asked], timeout=POLL_S)[0]:  # else a call waits for a store
+                    seen, asked = call(asked), None
+                waits = aside(desk.waits_for)
+                if seen:
+                    show(seen.model_copy(update={"messages": seen.messages + ((waits,) if waits else ())}))
 
     watcher = threading.Thread(target=watch, name="progress", daemon=True)
     watcher.start()
@@ -92,4 +112,4 @@ def _watching(desk: DeskActor, show: Callable[[Progress], None]) -> Iterator[Non
         yield
     finally:
         stop.set()
-        watcher.join(timeout=10)
+        watcher.join(timeout=2)

@@ -26,7 +26,7 @@ IDLE_S = 0.2  # between a slot's questions to the desk while it has nothing to g
 
 
 def fit(resources: Resources, slots: int, desk: DeskActor, folder: Path, interrupts: Interrupts) -> None:
-    """Run cohorts until the desk has none left, or until it is interrupted (KeyboardInterrupt)."""
+    """Run cohorts until the desk has none left, or is interrupted (KeyboardInterrupt) or halted (HaltedError)."""
     trainable = tune.with_parameters(train_in_slot, desk=desk)
     tuner = tune.Tuner(
         tune.with_resources(trainable, {"cpu": resources.cpus, "gpu": resources.gpus}),
@@ -78,13 +78,13 @@ class FreeSlots(Searcher):
 
 
 class Watch(tune.Callback):
-    """Tell the desk of workers that died, and end the run when it was asked to stop."""
+    """Tell the desk of workers that died, and end the run when it was asked to stop or was halted."""
 
     def __init__(self, desk: DeskActor, interrupts: Interrupts) -> None:
         self._desk, self._interrupts = desk, interrupts
 
     def on_step_begin(self, iteration: int, trials: list[Any], **info: Any) -> None:  # noqa: ARG002
-        """Look for Ctrl-C; Tune's loop comes by ten times a second."""
+        """Look for Ctrl-C and trouble; Tune's loop comes by ten times a second."""
         self._interrupts.check()
 
     def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:  # noqa: ARG002
@@ -125,7 +125,7 @@ def _train(line: DeskLine, assignment: Assignment) -> None:
     except Exception as error:
         reason = f"{type(error).__name__}: {error}"
         if worker.blames_machine(error):
-            line.halt(assignment.cohort, reason, assignment.attempt)
+            line.halt(assignment.cohort, worker.halting_error(error), assignment.attempt)
         elif has_lost_device(error):
             raise
         else:

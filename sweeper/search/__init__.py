@@ -3,8 +3,7 @@
 The only package that imports optuna; nothing above the desk imports it while a command starts.
 """
 
-from sweeper.search.lease import Lease
 from sweeper.search.search import Search
 from sweeper.search.store import read_note, state_counts
 
-__all__ = ["Lease", "Search", "read_note", "state_counts"]
+__all__ = ["Search", "read_note", "state_counts"]

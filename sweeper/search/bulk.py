@@ -18,6 +18,8 @@ from sqlalchemy import func, insert, select, update
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
+from sweeper.search.database import PASSING
+
 log = logging.getLogger(__name__)
 
 
@@ -26,6 +28,8 @@ def insert_trials(storage: RDBStorage, study_id: int, trials: Sequence[FrozenTri
     try:
         return _at_once(storage, study_id, trials) if trials else []
     except (ImportError, AttributeError, TypeError, SQLAlchemyError) as error:
+        if isinstance(error, PASSING):  # no other way in would be open
+            raise
         # Nothing of the transaction is kept.
         log.info("trials are created one by one: %s", error)
         return [storage.create_new_trial(study_id, trial) for trial in trials]

@@ -7,10 +7,7 @@ import time
 import uuid
 from collections.abc import Callable
 
-from optuna.exceptions import StorageInternalError
-from sqlalchemy.exc import SQLAlchemyError
-
-from sweeper.errors import ConflictError
+from sweeper.errors import ConflictError, UnavailableError
 from sweeper.search.notes import Notes
 from trainer.recipe import Frozen
 
@@ -57,7 +54,7 @@ class Lease:
         """
         if self._clock() - self._mine.seen < RENEW_EVERY_S:
             return
-        with contextlib.suppress(StorageInternalError, SQLAlchemyError):
+        with contextlib.suppress(UnavailableError):
             other = self._holder()
             if other is not None and other.token != self._mine.token:
                 raise ConflictError(
@@ -67,7 +64,7 @@ class Lease:
 
     def release(self) -> None:
         """Let the next driver begin at once."""
-        with contextlib.suppress(StorageInternalError, SQLAlchemyError):
+        with contextlib.suppress(UnavailableError):
             holder = self._holder()
             if holder is not None and holder.token == self._mine.token:
                 self._notes.write(NAME, "")

@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any, Protocol
+
 from optuna.storages import RDBStorage
 
 PREFIX = "sweeper."
 
 
+class Ask(Protocol):
+    """How a database is asked: once, or with patience."""
+
+    def __call__(self, action: Callable[[], Any], /) -> Any:
+        """Do `action` and return what it returns."""
+
+
 class Notes:
     """Texts by name, kept as attributes of one Optuna study; read anew each time, since another process may write."""
 
-    def __init__(self, storage: RDBStorage, study_id: int) -> None:
-        self._storage, self._study_id = storage, study_id
+    def __init__(self, storage: RDBStorage, study_id: int, ask: Ask) -> None:
+        self._storage, self._study_id, self._ask = storage, study_id, ask
 
     def read(self, name: str) -> str | None:
         """Return a note, None where there is none."""
-        found = self._storage.get_study_user_attrs(self._study_id).get(PREFIX + name)
+        found = self._ask(lambda: self._storage.get_study_user_attrs(self._study_id)).get(PREFIX + name)
         return found if isinstance(found, str) else None
 
     def write(self, name: str, text: str) -> None:
         """Keep a note in place of the one before."""
-        self._storage.set_study_user_attr(self._study_id, PREFIX + name, text)
+        self._ask(lambda: self._storage.set_study_user_attr(self._study_id, PREFIX + name, text))

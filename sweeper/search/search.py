@@ -7,11 +7,13 @@ from collections.abc import Collection, Iterable, Sequence
 from itertools import islice
 
 from sweeper.errors import ConflictError, StudyError
+from sweeper.patience import Patience
 from sweeper.plan import rung_steps, searched_count
 from sweeper.records import Cell, Stage, TrialSpec, TrialState
 from sweeper.search import ranking
 from sweeper.search.jury import Jury
 from sweeper.search.knobs import Knobs
+from sweeper.search.lease import Lease
 from sweeper.search.notes import Notes
 from sweeper.search.proposals import Proposer
 from sweeper.search.roster import Roster
@@ -28,11 +30,16 @@ class Search:
     seed. Opening the store again continues it: known trials stay, trials given since then are appended.
     """
 
-    def __init__(self, url: str, study: Study, stage: Stage, trials: Sequence[TrialSpec]) -> None:
-        """Open or create `<study>.<stage>`. Raises SetupError, StudyError (budget), ConflictError (other choices)."""
+    def __init__(
+        self, url: str, study: Study, stage: Stage, trials: Sequence[TrialSpec], patience: Patience | None = None
+    ) -> None:
+        """Open or create `<study>.<stage>`. Raises SetupError, StudyError (budget), ConflictError (other choices).
+
+        `patience` is how long a write waits for a store that does not answer; UnavailableError then.
+        """
         self._study, self._seeds = study, study.screen.seeds
         self._proposer = _proposer(study, stage, len(trials))
-        self._store = Store(url, f"{study.name}.{stage}")
+        self._store = Store(url, f"{study.name}.{stage}", patience)
         self._given = {trial.cell.key for trial in trials}
         self._recipes: dict[str, Recipe] = {}
         self._entries = Roster(self._rank)
@@ -40,6 +47,10 @@ class Search:
         self._dropped: list[TrialSpec] = []
         self._jury = Jury(study.screen.pruner if stage == "screen" else "none", study.screen.rungs, study.name)
         self._open(stage, trials)
+
+    def lease(self, host: str, folder: str) -> Lease:
+        """Return the right of a driver, on `host` in `folder`, to run the study; not yet acquired."""
+        return self._store.lease(host, folder)
 
     @property
     def notes(self) -> Notes:

@@ -131,12 +131,13 @@ def test_counting_works_from_another_process_while_a_write_is_open_and_changes_n
     assert told.stderr == ""
 
 
-def test_counting_a_data_base_that_is_not_a_store_finds_nothing_or_says_so(tmp_path: Path):
+def test_counting_a_data_base_that_is_not_a_store_says_so(tmp_path: Path):
     (tmp_path / "text.db").write_text("this is no data base, but long enough to look at" * 50)
-    with pytest.raises(SetupError, match=r"cannot be opened: .*not a database"):
+    with pytest.raises(SetupError, match=r"cannot be read: file is not a database"):
         state_counts(f"sqlite:///{tmp_path}/text.db", "seen")
     sqlite3.connect(tmp_path / "other.db").execute("CREATE TABLE other (x)")
-    assert state_counts(f"sqlite:///{tmp_path}/other.db", "seen") == {}
+    with pytest.raises(SetupError, match="holds other, which is not Optuna's"):
+        state_counts(f"sqlite:///{tmp_path}/other.db", "seen")
 
 
 @pytest.mark.parametrize("table", ["studies", "trials"])

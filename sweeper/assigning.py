@@ -1,0 +1,32 @@
+"""What a worker is given to train."""
+
+from __future__ import annotations
+
+from sweeper.fleet import Fleet, Running
+from sweeper.places import Places
+from sweeper.plan import rung_steps
+from sweeper.records import Assignment
+from sweeper.study import Study
+
+
+def assignment(study: Study, running: Running, fleet: Fleet, places: Places, check_fid: bool) -> Assignment:
+    """Describe the attempt at a cohort that has just begun."""
+    resources, steps = study.resources, rung_steps(study, running.recipe, running.stage)
+    return Assignment(
+        cohort=running.name,
+        attempt=running.attempt,
+        recipe=running.recipe,
+        trials=running.cohort.trials,
+        living=frozenset(running.living),
+        rungs=tuple(step for step in steps if step > running.cohort.step),
+        checkpoint=str(fleet.checkpoint(running)),
+        parked=str(fleet.parked_at(running)),
+        sources=fleet.sources(running),
+        checkpoint_seconds=resources.checkpoint_seconds,
+        cache=str(places.cache),
+        base=str(places.base),
+        cpus=resources.cpus,
+        gpus=resources.gpus,
+        check_fid=check_fid,
+        full=running.stage == "confirm",
+    )

@@ -1,0 +1,60 @@
+"""Waiting for a store that does not answer: the same write again, with growing pauses."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from sweeper.errors import UnavailableError
+
+T = TypeVar("T")
+
+PATIENCE_S = 600.0
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 15.0
+
+
+class Patience:
+    """Asks again for `seconds` at least; another thread can see what is waited for, and end the waiting."""
+
+    def __init__(
+        self,
+        seconds: float = PATIENCE_S,
+        clock: Callable[[], float] = time.monotonic,
+        pause: Callable[[float], object] | None = None,
+    ) -> None:
+        """`clock` and `pause` are time's own unless a test gives others."""
+        self._seconds, self._clock = seconds, clock
+        self._given_up = threading.Event()
+        self._pause = pause or self._given_up.wait
+        self._waiting: tuple[str, float] | None = None
+
+    def through(self, action: Callable[[], T]) -> T:
+        """Do `action`, again as long as it raises UnavailableError; raise that when time is up.
+
+        An attempt that failed may have had its effect, if only the answer was lost: `action` must allow for that.
+        """
+        begun, pause = self._clock(), FIRST_PAUSE_S
+        try:
+            while True:
+                try:
+                    return action()
+                except UnavailableError as error:
+                    if self._given_up.is_set() or self._clock() - begun >= self._seconds:
+                        raise
+                    since = self._waiting[1] if self._waiting else begun
+                    self._waiting = error.message, since
+                self._pause(pause)
+                pause = min(2 * pause, LONGEST_PAUSE_S)
+        finally:
+            self._waiting = None
+
+    def waits_for(self) -> str:
+        """Say what is waited for, and since when; empty if nothing is. Any thread may ask."""
+        waiting = self._waiting
+        return f"waiting for {self._clock() - waiting[1]:.0f} s: {waiting[0]}" if waiting else ""
+
+    def give_up(self) -> None:
+        """Wait no more, now and from now on."""
+        self._given_up.set()
