@@ -26,6 +26,7 @@ from sweeper.cli.arguments import (
     TemplateName,
     Tracking,
 )
+from sweeper.cli.own_code import check_own_code
 from sweeper.errors import SetupError, SweeperError
 
 if TYPE_CHECKING:
@@ -228,6 +229,7 @@ def schema(
 def main() -> None:
     """Run the command line; a user's mistake ends in one message and its exit code, never in a traceback."""
     with _clean_errors():
+        check_own_code()
         app(prog_name="sweeper")
 
 

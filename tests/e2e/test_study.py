@@ -11,7 +11,7 @@ from urllib.request import urlopen
 import pytest
 
 from sweeper.records import StudyRecord
-from tests.e2e.workplace import PATIENCE_S, SWEEPER, Workplace, children, until, until_gone
+from tests.e2e.workplace import PATIENCE_S, SWEEPER, Workplace, children, shadowed, until, until_gone
 
 STUDY = Path(__file__).parents[2] / "studies" / "smoke.yaml"
 TRIALS = 12  # six to screen, then the best setting and the baseline on three fresh seeds
@@ -34,7 +34,8 @@ def trial_figures(record: StudyRecord) -> dict[str, object]:
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Workplace, subprocess.CompletedProcess[str]]:
-    place = Workplace(tmp_path_factory.mktemp("undisturbed"), STUDY)
+    here = shadowed(tmp_path_factory.mktemp("here"))
+    place = Workplace(tmp_path_factory.mktemp("undisturbed"), STUDY, here)
     return place, place.run()
 
 
@@ -117,7 +118,9 @@ def test_ui_shows_the_study_and_ends_with_its_server(undisturbed):
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = [*SWEEPER, "ui", "--port", str(port), "--workspace", str(undisturbed[0].root)]
-    shown = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    here = undisturbed[0].here
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    shown = subprocess.Popen(command, **quiet, cwd=here, start_new_session=True)
 
     def experiments() -> str:
         query = f"http://127.0.0.1:{port}/api/2.0/mlflow/experiments/get-by-name?experiment_name=smoke"
