@@ -9,6 +9,7 @@ from sweeper.chosen import Chosen
 from sweeper.cohorts import CohortFolder
 from sweeper.errors import StudyError
 from sweeper.fleet import Fleet, Running
+from sweeper.inert import masked
 from sweeper.ledger import Ledger
 from sweeper.places import Places
 from sweeper.plan import confirm_trials, lane_count, rung_steps, screen_trials
@@ -183,16 +184,16 @@ class Desk:
         if running is None or (attempt is not None and attempt != running.attempt):
             return
         with (self._places.folder / "failures.log").open("a", encoding="utf-8") as log:
-            log.write(f"{', '.join(sorted(running.living))}: {reason}\n{trace}\n")
+            log.write(masked(f"{', '.join(sorted(running.living))}: {reason}\n{trace}\n"))
         for key in sorted(running.living):
-            self._leave(running, key, "failed", reason)
+            self._leave(running, key, "failed", masked(reason))
         self._close(running)
 
     def halt(self, cohort: str, reason: str, attempt: int) -> None:
         """Hand out nothing more, since this machine cannot go on; the trials stay undecided and can be continued."""
         running = self._fleet.find(cohort)
         if running is not None and attempt == running.attempt:
-            self._halted = self._halted or reason
+            self._halted = self._halted or masked(reason)
 
     def halted(self) -> str:
         """Return why the study was halted; empty if it was not."""

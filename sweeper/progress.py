@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+from sweeper.inert import inert
 from sweeper.records import FINAL_STATES, Progress, TrialState
 
 PLAIN_EVERY_S = 15.0
@@ -68,7 +69,7 @@ def display(console: Console) -> Iterator[Show]:
     with Live(console=console, refresh_per_second=4, transient=True) as live:
 
         def show(progress: Progress) -> None:
-            live.update(Text("\n".join([clock.line(progress), *progress.messages])))
+            live.update(Text("\n".join(map(inert, [clock.line(progress), *progress.messages]))))
 
         yield show
 
@@ -80,7 +81,8 @@ def _plain(console: Console, clock: Clock) -> Show:
         nonlocal last_line, last_time
         line, now = clock.line(progress), time.monotonic()
         if line != last_line and now - last_time >= PLAIN_EVERY_S:
-            console.print(line, *progress.messages, sep="\n", soft_wrap=True, highlight=False, markup=False)
+            told = map(inert, [line, *progress.messages])
+            console.print(*told, sep="\n", soft_wrap=True, highlight=False, markup=False)
             last_line, last_time = line, now
 
     return show

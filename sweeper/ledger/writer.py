@@ -10,6 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from sweeper.inert import masked
 from sweeper.ledger import events
 from sweeper.ledger.mlflow_process import prepare_environment
 from sweeper.ledger.outbox import Entry, Outbox
@@ -223,7 +224,7 @@ class Ledger:
 
     def _is_refused(self, error: Exception, failures: int) -> bool:
         """Note a failure; return whether it is the event's own, as the store accepts other writes right after."""
-        self._trouble = f"{type(error).__name__}: {error}"
+        self._trouble = masked(f"{type(error).__name__}: {error}")
         if failures == FAILURES_BEFORE_WARNING:
             _log.warning("recording is delayed, training goes on: %s", self._trouble)
         if self._tracker is None:

@@ -13,6 +13,7 @@ from sweeper.guide import numerals
 from sweeper.guide.assemble import guidance
 from sweeper.guide.guidance import Guidance
 from sweeper.guide.prior_art import SOURCE
+from sweeper.inert import prose, visible
 from sweeper.inference.levels import OBJECTIVE_ALPHA, SIDE_ALPHA
 from sweeper.records import StudyRecord
 from sweeper.render.claim_tables import ranking
@@ -21,7 +22,7 @@ from sweeper.render.latex import render_latex
 from sweeper.render.next_study import next_yaml
 from sweeper.render.plots import Plot, draw
 from sweeper.render.sections import guide_tables, is_grid
-from sweeper.render.table import prose, to_markdown
+from sweeper.render.table import fenced, to_markdown
 from sweeper.render.tables import legend
 
 Format = Literal["markdown", "html", "latex"]
@@ -43,7 +44,7 @@ def write_guide(
     text = render_markdown(guide, plots)
     (folder / FILES["markdown"]).write_text(text, encoding="utf-8")
     if form == "html" or (folder / FILES["html"]).exists():
-        page = render_html(text, folder, f"{guide.name}: {guide.question}")
+        page = render_html(text, folder, visible(f"{guide.name}: {guide.question}"))
         (folder / FILES["html"]).write_text(page, encoding="utf-8")
     if form == "latex" or (folder / FILES["latex"]).exists():
         (folder / FILES["latex"]).write_text(render_latex(guide), encoding="utf-8")
@@ -70,6 +71,7 @@ def render_markdown(guide: Guidance, plots: Mapping[str, Plot]) -> str:
     )
     environment.filters.update(
         prose=prose,
+        fenced=fenced,
         md=to_markdown,
         yaml=next_yaml,
         ranking=ranking,
