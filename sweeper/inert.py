@@ -42,13 +42,13 @@ def masked(text: str) -> str:
     for name, value in os.environ.items():
         if len(value) >= SHORTEST and _SECRET_NAME.search(name) and not name.endswith(("_PATH", "_FILE")):
             text = text.replace(value, HIDDEN)
-    return masked_urls(text)
-
-
-def masked_urls(text: str) -> str:
-    """Hide what a text itself shows to be a password."""
     text = _IN_URL.sub(rf"\1:{HIDDEN}@", text)
     return _NAMED.sub(rf"\1={HIDDEN}", _USER_ALONE.sub(f"{HIDDEN}@", text) if "://" in text else text)
+
+
+def has_password(text: str) -> bool:
+    """Whether there is a URL with a password in it."""
+    return bool(_IN_URL.search(text))
 
 
 def visible(text: str) -> str:

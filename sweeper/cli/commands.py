@@ -27,7 +27,7 @@ from sweeper.cli.arguments import (
 from sweeper.cli.edge import clean_errors, log_inertly, say, tell
 from sweeper.cli.own_code import check_own_code
 from sweeper.errors import StudyError
-from sweeper.inert import masked, masked_urls
+from sweeper.inert import has_password, masked
 
 if TYPE_CHECKING:
     from sweeper.records import Stage
@@ -238,8 +238,7 @@ def _study(file: Path, changes: list[str] | None) -> Study:
     from sweeper.study.file import read_study
 
     study = read_study(file, changes or ())
-    written = study.model_dump_json(by_alias=True)
-    if masked_urls(written) != written:
+    if has_password(study.model_dump_json(by_alias=True)):
         raise StudyError(f"{file} holds a password in a URL, and a study is published", "take it out")
     return study
 

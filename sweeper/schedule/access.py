@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ray._private import ray_constants, services
+from ray._private import ray_constants, services, utils
 from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[attr-defined]
 
 from sweeper.errors import SetupError
@@ -72,6 +72,17 @@ def guest(address: str) -> Iterator[None]:
         )
     with _environment({"RAY_AUTH_MODE": "token" if refusal else "disabled"}):
         yield
+
+
+@contextlib.contextmanager
+def unnamed() -> Iterator[None]:
+    """Keep our command line, in which --store may hold a password, from the jobs that a cluster lists."""
+    theirs = utils.get_entrypoint_name
+    utils.get_entrypoint_name = lambda: "sweeper"
+    try:
+        yield
+    finally:
+        utils.get_entrypoint_name = theirs
 
 
 def unreachable(address: str | None, error: object) -> SetupError:

@@ -16,7 +16,7 @@ from ray.exceptions import RayError
 from ray.job_config import JobConfig
 
 from sweeper.errors import SetupError
-from sweeper.schedule.access import guest, private, unreachable
+from sweeper.schedule.access import guest, private, unnamed, unreachable
 from sweeper.schedule.interrupts import Interrupts
 from sweeper.study import Resources
 
@@ -43,7 +43,8 @@ def session(resources: Resources, address: str | None) -> Iterator[Interrupts]:
         logging.getLogger("ray").setLevel(logging.ERROR)
         with private(Path(folder)) if address is None else guest(address):
             try:
-                ray.init(**options, job_config=_job())
+                with unnamed():
+                    ray.init(**options, job_config=_job())
                 interrupts = Interrupts()
                 interrupts.install()
                 yield interrupts

@@ -139,6 +139,12 @@ def test_the_token_of_a_local_run_is_its_owners_alone(own):
     assert Path(own.token).parent.stat().st_mode & 0o777 == 0o700
 
 
+@pytest.mark.usefixtures("own")
+def test_the_cluster_is_not_told_the_command_line_with_its_passwords():
+    (job,) = ray._private.worker.global_worker.gcs_client.get_all_job_info().values()
+    assert job.entrypoint == "sweeper"
+
+
 def test_a_client_without_the_token_is_refused(own):
     refused = python(PLAIN, own.address, RAY_AUTH_MODE="disabled")
     assert "AuthenticationError" in refused.stderr
