@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset as TorchDataset
 
+from trainer.images import Images
+
 # Operators that torchvision 0.28 decorates while it is imported. Its PyPI build is linked against CUDA's torch, so
 # beside a CPU-only torch its compiled half does not load and these are missing. Nothing here ever calls them.
 _SCHEMAS = {
@@ -92,7 +94,11 @@ Metric = Literal["fid", "kid", "prc"]
 
 
 def reference_metrics(
-    samples: Tensor, reference: Tensor, name: str, extract: Callable[[Tensor], Tensor], wanted: Collection[Metric]
+    samples: Tensor,
+    reference: Tensor | Images,
+    name: str,
+    extract: Callable[[Tensor], Tensor],
+    wanted: Collection[Metric],
 ) -> dict[str, float]:
     """Score samples with `torch_fidelity.calculate_metrics` from images to figures; takes seconds, for checks.
 
@@ -125,7 +131,7 @@ def reference_metrics(
 class _Images(TorchDataset[Tensor]):
     """Images as torch-fidelity takes them: one tensor at a time."""
 
-    def __init__(self, images: Tensor) -> None:
+    def __init__(self, images: Tensor | Images) -> None:
         self._images = images
 
     def __len__(self) -> int:

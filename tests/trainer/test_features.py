@@ -118,7 +118,7 @@ def test_features_are_computed_without_tf32_and_its_switch_is_put_back() -> None
 
 
 def test_features_do_not_depend_on_the_batch(evaluator: Evaluator) -> None:
-    images = evaluator.data.held_images
+    images = evaluator.data.held_images[:]
     one_by_one = torch.cat([evaluator.extractor(image[None]) for image in images[:8]])
     torch.testing.assert_close(one_by_one, evaluator.extractor(images)[:8], rtol=1e-5, atol=1e-5)
     assert evaluator.extractor(images).shape == (359, 64)
