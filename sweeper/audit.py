@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Literal, NamedTuple
 
 from sweeper.guide.assemble import guidance
@@ -36,7 +37,8 @@ def audit(name: AuditName, study_name: str, workspace: Workspace) -> Audited:
     }
     model, gate = models[name], models[name].gate
     parts = [f"{name} {passed(gate)}: {gate.says}", *filter(None, map(to_markdown, _tables(name, guide)))]
-    return Audited("\n\n".join(parts), model.model_dump_json(indent=2), gate.passed is True)
+    written = json.dumps(model.model_dump(mode="json"), indent=2)
+    return Audited("\n\n".join(parts), written, gate.passed is True)
 
 
 def _tables(name: AuditName, guide: Guidance) -> tuple[Table, ...]:

@@ -13,6 +13,7 @@ from sweeper.cohorts import CohortFolder
 from sweeper.errors import StaleAttemptError, StudyError, SweeperError
 from sweeper.fleet import Fleet, Running
 from sweeper.halting import Halt, or_halt
+from sweeper.inert import masked
 from sweeper.ledger import Ledger
 from sweeper.materials import hold
 from sweeper.patience import PATIENCE_S, Patience
@@ -63,9 +64,10 @@ class Desk:
         """
         places, mine = self._places, self._places.registration
         self._ledger = Ledger(
-            *(places.tracking_uri, places.artifacts, places.folder / "outbox.jsonl", self._study.name, mine),
+            *(places.tracking_uri, places.artifacts, places.folder / "outbox.jsonl", self._study.name),
             at_once=False,
             hopeless=self.halting.call_for,
+            registration=mine,
         )
         try:
             self._take_over()
@@ -192,7 +194,7 @@ class Desk:
             return
         self.halting.write(f"{', '.join(sorted(running.living))}: {reason}", trace)
         for key in sorted(running.living):
-            self._leave(running, key, "failed", reason)
+            self._leave(running, key, "failed", masked(reason))
         self._close(running)
 
     def halt(self, cohort: str, reason: SweeperError, attempt: int) -> None:

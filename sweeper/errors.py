@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from sweeper.inert import masked
+
 
 class SweeperError(Exception):
     """A failure that is told in one clear message, without a traceback.
@@ -12,9 +14,9 @@ class SweeperError(Exception):
     exit_code = 1
 
     def __init__(self, message: str, remedy: str = "") -> None:
-        super().__init__(message)
-        self.message = message
-        self.remedy = remedy
+        # What a library says of a server that it cannot reach quotes its URL, with the password.
+        self.message, self.remedy = masked(message), masked(remedy)
+        super().__init__(self.message)
 
     def __reduce__(self) -> tuple[type[SweeperError], tuple[str, str]]:
         # Exceptions with extra arguments lose them when pickled between Ray processes.

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 import pandas as pd
 
 from sweeper.errors import DataError, StudyError
+from sweeper.inert import visible
 from sweeper.ledger import read_study
 from sweeper.records import StudyRecord, TrialRecord
 from sweeper.workspace import Workspace
@@ -17,12 +18,17 @@ def export(workspace: Workspace, study_name: str, format_: str, output: Path | N
     """Write the table to `output`, or as CSV to `stdout`. Parquet needs a file."""
     if format_ == "parquet" and output is None:
         raise StudyError("parquet is no text", "give a file with --output")
-    table = to_table(read_study(workspace.tracking_uri, study_name, workspace.outbox(study_name)))
+    write_table(read_study(workspace.tracking_uri, study_name, workspace.outbox(study_name)), format_, output, stdout)
+
+
+def write_table(record: StudyRecord, format_: str, output: Path | None, stdout: TextIO) -> None:
+    """Write a record as a table; in CSV, which spreadsheets open, its words are text alone, in parquet as they are."""
+    table = to_table(record)
     try:
         if format_ == "parquet":
             table.to_parquet(output, index=False)
         else:
-            table.to_csv(output or stdout, index=False)
+            table.apply(_column).to_csv(output or stdout, index=False)
     except BrokenPipeError:
         raise
     except OSError as error:
@@ -34,6 +40,18 @@ def export(workspace: Workspace, study_name: str, format_: str, output: Path | N
 def to_table(record: StudyRecord) -> pd.DataFrame:
     """Return one row a trial and rung; a trial without a rung has one row without metrics."""
     return pd.DataFrame([row for trial in record.trials for row in _rows(trial)])
+
+
+def _column(column: pd.Series[Any]) -> pd.Series[Any]:
+    return column.map(_cell, na_action="ignore") if column.dtype.kind == "O" else column
+
+
+def _cell(value: object) -> object:
+    """Words as a spreadsheet shows them: it runs a cell that begins like a formula (OWASP, CSV injection)."""
+    if not isinstance(value, str):
+        return value
+    formula = value.startswith(("\t", "\r")) or value.lstrip().startswith(("=", "+", "-", "@"))
+    return ("'" if formula else "") + visible(value)
 
 
 def _rows(trial: TrialRecord) -> list[dict[str, object]]:

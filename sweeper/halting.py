@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Concatenate, ParamSpec, Protocol, TypeVar
 
 from sweeper.errors import SetupError, StaleAttemptError, SweeperError
+from sweeper.inert import masked
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -38,7 +39,7 @@ class Halt:
     def call_for(self, error: Exception) -> None:
         """Halt the study, unless it is, for an error of whoever keeps its records or trains its trials."""
         if isinstance(error, SweeperError):
-            self.error = self.error or error
+            self.error = self.error or type(error)(masked(error.message), error.remedy)
             return
         self.call(f"{type(error).__name__}: {error}")
         if not isinstance(error, OSError):
@@ -48,7 +49,7 @@ class Halt:
     def write(self, what: str, trace: str) -> None:
         """Append to the log; raise OSError where that is not possible."""
         with self._log.open("a", encoding="utf-8") as log:
-            log.write(f"{what}\n{trace}\n")
+            log.write(masked(f"{what}\n{trace}\n"))
 
     @contextlib.contextmanager
     def guarding(self) -> Iterator[None]:

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+from sweeper.inert import inert
 from sweeper.records import FINAL_STATES, Progress, TrialState
 
 PLAIN_EVERY_S = 15.0
@@ -68,7 +69,7 @@ def display(console: Console) -> Iterator[Show]:
     with Live(console=console, refresh_per_second=4, transient=True) as live:
 
         def show(progress: Progress) -> None:
-            live.update(Text("\n".join([clock.line(progress), *progress.messages])))
+            live.update(Text("\n".join(map(inert, [clock.line(progress), *progress.messages]))))
 
         yield show
 
@@ -78,7 +79,7 @@ def _plain(console: Console, clock: Clock) -> Show:
 
     def show(progress: Progress) -> None:
         nonlocal last_text, last_time
-        text, now = "\n".join([clock.line(progress), *progress.messages]), time.monotonic()
+        text, now = inert("\n".join([clock.line(progress), *progress.messages])), time.monotonic()
         if text != last_text and now - last_time >= PLAIN_EVERY_S:
             console.print(text, soft_wrap=True, highlight=False, markup=False)
             last_text, last_time = text, now

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-import re
 import shlex
 import subprocess
 from collections.abc import Sequence
@@ -12,10 +11,10 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from sweeper.inert import masked
 from sweeper.records import Provenance
 
 CHANGED = "+"
-PASSWORD = re.compile(r"(://[^/@:]*):[^/@]*@")
 PACKAGES = ("sweeper", "torch", "torch-fidelity", "ray", "optuna", "mlflow", "numpy", "scikit-learn")
 
 
@@ -42,7 +41,7 @@ def usable_cores() -> int:
 
 def command_line(arguments: Sequence[str]) -> str:
     """Return the command as it was typed, without passwords."""
-    return shlex.join(["sweeper", *(PASSWORD.sub(r"\1:***@", argument) for argument in arguments)])
+    return shlex.join(["sweeper", *map(masked, arguments)])
 
 
 def _version(package: str) -> str:

@@ -51,7 +51,9 @@ def publish(
         return _write(study_name, workspace, reports, form)
     registration = workspace.registration(study_name)
     try:
-        ledger = Ledger(workspace.tracking_uri, workspace.artifacts, outbox, study_name, registration, wait_s=0.0)
+        ledger = Ledger(
+            workspace.tracking_uri, workspace.artifacts, outbox, study_name, wait_s=0.0, registration=registration
+        )
     except ConflictError:
         return _write(study_name, workspace, reports, form)._replace(delivered=False)
     with ledger:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import socket
 import subprocess
+import tempfile
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -25,10 +26,15 @@ def serve(workspace: Workspace, port: int, say: Callable[[str], None]) -> int:
             probe.bind(("127.0.0.1", port))
         except OSError as error:
             raise SetupError(f"port {port} is not free: {error.strerror}", "give another with --port") from error
+    # In an empty folder: Python and uvicorn would import a user's mlflow/ from the current one.
     arguments, environment = ui_command(workspace.tracking_uri, workspace.root / "artifacts", port)
     say(f"MLflow on http://127.0.0.1:{port} (takes some seconds to start; Ctrl-C ends it)")
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a stopped `sweeper ui` takes its server with it
-    server = subprocess.Popen(arguments, env=environment)
+    with tempfile.TemporaryDirectory(prefix="sweeper-") as empty:
+        return _wait(subprocess.Popen(arguments, env=environment, cwd=empty))
+
+
+def _wait(server: subprocess.Popen[bytes]) -> int:
     try:
         code = server.wait()
         raise SetupError(f"MLflow's server ended with code {code}", "see its message above")

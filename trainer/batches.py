@@ -9,6 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from trainer.images import Images
 from trainer.randomness import Stream, generator
 
 
@@ -26,7 +27,7 @@ class Batch(NamedTuple):
 
 
 def draw(
-    images_NCHW: Tensor, labels_N: Tensor, classes: int, seeds: Sequence[int], step: int, batch: int, label_drop: float
+    images_NCHW: Images, labels_N: Tensor, classes: int, seeds: Sequence[int], step: int, batch: int, label_drop: float
 ) -> Batch:
     """Return the batch of every seed at `step` (0-based), on the images' device."""
     parts = [_draw_one(images_NCHW, labels_N, classes, seed, step, batch, label_drop) for seed in seeds]
@@ -34,7 +35,7 @@ def draw(
 
 
 def _draw_one(
-    images_NCHW: Tensor, labels_N: Tensor, classes: int, seed: int, step: int, batch: int, label_drop: float
+    images_NCHW: Images, labels_N: Tensor, classes: int, seed: int, step: int, batch: int, label_drop: float
 ) -> Batch:
     device = images_NCHW.device
     rows = order(seed, step * batch, batch, len(images_NCHW)).to(device, non_blocking=True)

@@ -12,6 +12,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from trainer.images import Images
 from trainer.recipe import DataRecipe
 from trainer.sources import DataError, Raw, read_digits, read_folder, read_mnist5k, read_npz
 
@@ -25,7 +26,7 @@ Indices = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """A data set ready for training and evaluation; images are float32 [N, C, H, W], labels int64 [N].
+    """A data set ready for training and evaluation; images give float32 [N, C, H, W], labels are int64 [N].
 
     Pixels lie in [-1, 1]; latents are standardised per channel over the training split. `reference_images` is
     the whole training split: the reference of FID and what the domain extractor learns from, so neither it nor
@@ -33,11 +34,11 @@ class Dataset:
     """
 
     name: str
-    train_images: Tensor
+    train_images: Images
     train_labels: Tensor
-    held_images: Tensor
+    held_images: Images
     held_labels: Tensor
-    reference_images: Tensor
+    reference_images: Images
     reference_labels: Tensor
     classes: int
     hash: str
@@ -60,14 +61,14 @@ def load(recipe: DataRecipe) -> Dataset:
     place = recipe.path or recipe.name
     reference, held = _split(raw.labels, recipe.holdout, place)
     train = _limit(raw.labels, reference, recipe.limit, place)
-    images, labels = _scale(raw, reference), torch.from_numpy(raw.labels)
-    reference_images = images[reference]
+    held_NCHW, labels = _held(raw, reference), torch.from_numpy(raw.labels)
+    reference_images = Images(held_NCHW[reference], raw.white)
     reference_hash = _hash(raw, recipe.holdout)
     return Dataset(
         name=recipe.name,
-        train_images=reference_images if recipe.limit is None else images[train],
+        train_images=reference_images if recipe.limit is None else Images(held_NCHW[train], raw.white),
         train_labels=labels[train],
-        held_images=images[held],
+        held_images=Images(held_NCHW[held], raw.white),
         held_labels=labels[held],
         reference_images=reference_images,
         reference_labels=labels[reference],
@@ -120,11 +121,11 @@ def _limit(labels: Indices, reference: Indices, limit: int | None, place: str) -
     return np.array(sorted(index for _, _, index in turns[:limit]), dtype=np.int64)
 
 
-def _scale(raw: Raw, reference: Indices) -> Tensor:
-    """Pixels to [-1, 1]; latents to mean 0 and deviation 1 of every channel over the training split."""
-    images = torch.from_numpy(raw.images.astype(np.float32))
+def _held(raw: Raw, reference: Indices) -> Tensor:
+    """Pixels as they are; latents with mean 0 and deviation 1 of every channel over the training split."""
     if raw.white is not None:
-        return images.mul_(2 / raw.white).sub_(1)
+        return torch.from_numpy(raw.images)
+    images = torch.from_numpy(raw.images.astype(np.float32))
     std, mean = torch.std_mean(images[reference].double(), dim=(0, 2, 3), keepdim=True)
     return ((images - mean) / std.clamp_min(1e-6)).float()
 

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from trainer.data import Dataset
+from trainer.images import Images
 from trainer.made_once import made_once
 
 # Raise it with every change below: it names the cached weights, and so every figure made with them.
@@ -78,7 +79,7 @@ def weights_sha256(state: Mapping[str, Tensor]) -> str:
 
 def _train(data: Dataset) -> dict[str, Tensor]:
     """Train on the reference images on the CPU; return the weights and their accuracy on held-out images."""
-    images, labels = data.reference_images.cpu(), data.reference_labels.cpu()
+    images, labels = data.reference_images.to("cpu"), data.reference_labels.cpu()
     steps = min(max(10 * len(images) // BATCH, STEPS[0]), STEPS[1])
     random = torch.Generator().manual_seed(SEED)
     with _one_thread(), torch.enable_grad():
@@ -91,7 +92,7 @@ def _train(data: Dataset) -> dict[str, Tensor]:
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
-        accuracy = _accuracy(net, data.held_images.cpu(), data.held_labels.cpu())
+        accuracy = _accuracy(net, data.held_images.to("cpu"), data.held_labels.cpu())
     return {**net.state_dict(), "held_accuracy": torch.tensor(accuracy)}
 
 
@@ -102,7 +103,7 @@ def _fresh_net(data: Dataset) -> DomainNet:
 
 
 @torch.no_grad()
-def _accuracy(net: DomainNet, images: Tensor, labels: Tensor) -> float:
+def _accuracy(net: DomainNet, images: Images, labels: Tensor) -> float:
     guessed = torch.cat([net.head(net(images[i : i + BATCH])).argmax(1) for i in range(0, len(images), BATCH)])
     return float((guessed == labels).double().mean())
 

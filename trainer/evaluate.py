@@ -83,7 +83,8 @@ class Evaluator:
         return References(Reference(made["mean"], made["covariance"]), made["features"])
 
     def _reference_tensors(self) -> dict[str, Tensor]:
-        features = self.extractor(self.data.reference_images).cpu()
+        parts = self.data.reference_images.split(self.extractor.at_once)
+        features = torch.cat([self.extractor(part[:]) for part in parts]).cpu()
         moments = self._moments(features[None])
         stride = math.ceil(len(features) / MANIFOLD)
         mean, covariance = moments.mean[0], moments.covariance[0]
@@ -144,7 +145,7 @@ class Evaluator:
         """Return the relative difference between our FID of images and torch-fidelity's, from images on."""
         (ours,) = self.references.gaussian.frechet_distance(self._moments(self.extractor(images_NCHW)[None]))
         name = f"{self.extractor_name}-{self.extractor_sha256[:16]}"
-        reference = self.data.reference_images.cpu()
+        reference = self.data.reference_images.to("cpu")
         scores = reference_metrics(images_NCHW.cpu(), reference, name, self.extractor, ["fid"])
         theirs = scores["frechet_inception_distance"]
         return abs(ours - theirs) / max(abs(theirs), 1e-12)

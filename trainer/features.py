@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from trainer.data import DataError, Dataset
 from trainer.domain import DIM, domain_extractor
 from trainer.fidelity import pretrained
 from trainer.recipe import EvalRecipe
+from trainer.weights import read_weights
 
 BATCH = 250
 NUMBERS = 2**22  # of pixels at once on a GPU: the convnet's first layer makes 32 times as many, half a gigabyte
@@ -81,13 +81,14 @@ def _pretrained(name: str, weights: Path, data: Dataset, device: torch.device) -
         raise DataError(f"extractor {name!r} looks at pixels and {data.name!r} holds latents; use extractor 'domain'")
     if not weights.is_file():
         raise DataError(f"{weights}: no such file; give eval.weights the weight file of {name!r}, or use 'domain'")
-    with weights.open("rb") as file:
-        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     try:
-        net = pretrained(name, str(weights))
+        state, sha256 = read_weights(weights)
+        net = pretrained(name, state)
         dim = net(torch.zeros(1, 3, 32, 32, dtype=torch.uint8)).shape[1]
-    except Exception as error:  # zip, pickle, TorchScript and shape errors have no type in common
-        reason = str(error).strip().partition("\n")[0]
+    except (DataError, OSError, MemoryError):
+        raise
+    except Exception as error:  # zip, pickle, safetensors and shape errors have no type in common
+        reason = str(error).strip().partition("\n")[0] or type(error).__name__
         raise DataError(f"{weights}: not a weight file of {name!r} ({reason})") from error
     return Extractor(name, sha256, dim, True, device, lambda images: net(_rgb(images)))
 

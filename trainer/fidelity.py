@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import io
 import sys
 from collections.abc import Callable, Collection
 from typing import Any, Literal, NamedTuple
@@ -10,6 +11,8 @@ from typing import Any, Literal, NamedTuple
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset as TorchDataset
+
+from trainer.images import Images
 
 # Operators that torchvision 0.28 decorates while it is imported. Its PyPI build is linked against CUDA's torch, so
 # beside a CPU-only torch its compiled half does not load and these are missing. Nothing here ever calls them.
@@ -91,7 +94,11 @@ Metric = Literal["fid", "kid", "prc"]
 
 
 def reference_metrics(
-    samples: Tensor, reference: Tensor, name: str, extract: Callable[[Tensor], Tensor], wanted: Collection[Metric]
+    samples: Tensor,
+    reference: Tensor | Images,
+    name: str,
+    extract: Callable[[Tensor], Tensor],
+    wanted: Collection[Metric],
 ) -> dict[str, float]:
     """Score samples with `torch_fidelity.calculate_metrics` from images to figures; takes seconds, for checks.
 
@@ -124,7 +131,7 @@ def reference_metrics(
 class _Images(TorchDataset[Tensor]):
     """Images as torch-fidelity takes them: one tensor at a time."""
 
-    def __init__(self, images: Tensor) -> None:
+    def __init__(self, images: Tensor | Images) -> None:
         self._images = images
 
     def __len__(self) -> int:
@@ -164,22 +171,22 @@ def _register(name: str, extract: Callable[[Tensor], Tensor]) -> None:
     registry.register_feature_extractor(name, Registered)
 
 
-def pretrained(kind: str, weights: str) -> Callable[[Tensor], Tensor]:
-    """Return torch-fidelity's inception, clip or dinov2 with weights from a file: uint8 RGB [B, 3, H, W] -> [B, D].
+def pretrained(kind: str, state: dict[str, Tensor]) -> Callable[[Tensor], Tensor]:
+    """Return torch-fidelity's inception, clip or dinov2 with these weights: uint8 RGB [B, 3, H, W] -> [B, D].
 
-    inception takes torch-fidelity's converted TensorFlow weights, clip OpenAI's TorchScript archive, dinov2
-    Meta's pretraining state dict. Raises whatever torch raises for a file that does not fit.
+    inception takes torch-fidelity's converted TensorFlow weights, clip OpenAI's, dinov2 Meta's. Raises whatever
+    torch raises for weights that do not fit.
     """
-    if kind == "clip":
-        # The name only chooses a download; sizes follow from the file.
-        clip = _part("feature_extractor_clip").FeatureExtractorCLIP
-        return _first(clip("clip-vit-b-32", ["clip"], feature_extractor_weights_path=weights))
-    # torch-fidelity 0.4.0 unpickles its weight file unguarded; this load refuses anything but tensors.
-    state = torch.load(weights, map_location="cpu", weights_only=True)
     if kind == "dinov2":
         return _first(_dinov2(state))
+    if kind == "clip":
+        return _first(_clip(state))
+    # torch-fidelity 0.4.0 takes a file alone, and unpickles it unguarded: it gets one that we wrote.
+    written = io.BytesIO()
+    torch.save(state, written)
+    written.seek(0)
     inception = _part("feature_extractor_inceptionv3").FeatureExtractorInceptionV3
-    return _first(inception("inception-v3-compat", ["2048"], feature_extractor_weights_path=weights))
+    return _first(inception("inception-v3-compat", ["2048"], feature_extractor_weights_path=written))
 
 
 def _first(module: Any) -> Callable[[Tensor], Tensor]:
@@ -203,5 +210,21 @@ def _dinov2(state: dict[str, Tensor]) -> Any:
             self.model = DinoV2.load(state)
             self.requires_grad_(False)
             self.eval()
+
+    return Offline()
+
+
+def _clip(state: dict[str, Tensor]) -> Any:
+    """torch-fidelity's extractor around its own network: left to itself it runs a TorchScript archive."""
+    module = _part("feature_extractor_clip")
+
+    class Offline(module.FeatureExtractorCLIP):  # type: ignore[misc, name-defined]
+        def __init__(self) -> None:
+            # The name only chooses a download; sizes follow from the weights.
+            _part("feature_extractor_base").FeatureExtractorBase.__init__(self, "clip-vit-b-32", ["clip"])
+            self.feature_extractor_internal_dtype = torch.float32
+            self.model = module.build_model(dict(state), torch.float32)
+            self.resolution = self.model.visual.input_resolution
+            self.requires_grad_(False)
 
     return Offline()

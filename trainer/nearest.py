@@ -5,10 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from trainer.images import Images
+
 _NUMBERS = 16_000_000  # distances, or pixels of training images, held at a time: 64 MB each
 
 
-def nearest_distances(queries_NCHW: Tensor, images_MCHW: Tensor) -> Tensor:
+def nearest_distances(queries_NCHW: Tensor, images_MCHW: Images) -> Tensor:
     """Return the L2 distance [N] of each query to its nearest image, over all pixels and exact for copies."""
     queries = queries_NCHW.flatten(1)
     best = torch.full((len(queries),), torch.inf, device=queries.device)

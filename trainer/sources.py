@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
+import os
+import warnings
+import zipfile
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -14,6 +19,8 @@ if TYPE_CHECKING:
     from PIL import Image
 
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".ppm", ".pgm"})
+# Whatever a file is called, Pillow may open it as one of these alone: for others it starts programs (Ghostscript).
+IMAGE_FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF", "PPM")
 
 
 class DataError(ValueError):
@@ -81,15 +88,18 @@ def _image_files(folder: Path) -> list[Path]:
 
 
 def _read_image(file: Path, size: int, channels: int) -> npt.NDArray[np.uint8]:
-    from PIL import Image
+    from PIL import Image, UnidentifiedImageError
 
     try:
-        with Image.open(file) as opened:
+        with _strict(), Image.open(file, formats=IMAGE_FORMATS) as opened:
             if opened.mode.startswith(("I", "F")):
                 raise DataError(f"{file}: an image of mode {opened.mode!r}; convert it to 8 bits a channel")
             upright = _upright(opened).convert("L" if channels == 1 else "RGB")
     except DataError:
         raise
+    except UnidentifiedImageError as error:
+        known = ", ".join(IMAGE_FORMATS)
+        raise DataError(f"{file}: cannot be read as an image (none of {known}); replace or remove it") from error
     except Exception as error:  # a corrupt file can meet any error of its format's reader
         reason = " ".join(str(error).split())
         raise DataError(f"{file}: cannot be read as an image ({reason}); replace or remove it") from error
@@ -98,6 +108,17 @@ def _read_image(file: Path, size: int, channels: int) -> npt.NDArray[np.uint8]:
     # Cropped before, for a resize limited to a box still lets the filter look over its edge.
     square = upright.crop((left, top, left + side, top + side)).resize((size, size), Image.Resampling.LANCZOS)
     return np.asarray(square, dtype=np.uint8).reshape(size, size, channels).transpose(2, 0, 1)
+
+
+@contextlib.contextmanager
+def _strict() -> Iterator[None]:
+    """Refuse images of more pixels than Pillow holds for honest (89 million), and let it say nothing of the others."""
+    from PIL import Image
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        yield
 
 
 def _upright(opened: Image.Image) -> Image.Image:
@@ -118,6 +139,8 @@ def read_npz(path: Path) -> Raw:
     Images may be [N, H, W], [N, H, W, C] or [N, C, H, W] with 1 or 3 channels. Labels are renumbered in order.
     """
     x, y = _npz_arrays(path)
+    if x.ndim < 3 or 0 in x.shape[1:]:
+        raise DataError(f"{path}: x is {x.dtype} {list(x.shape)}; give images [N, H, W] or more, latents [N, C, H, W]")
     if y.ndim != 1 or len(y) != len(x) or y.dtype.kind not in "iu":
         raise DataError(f"{path}: y is {y.dtype} {list(y.shape)}; it must be {len(x)} integers, one for each of x")
     labels = np.unique(y, return_inverse=True)[1].astype(np.int64)
@@ -125,9 +148,19 @@ def read_npz(path: Path) -> Raw:
         return Raw(_channels_first(path, x), labels, 255.0)
     if x.dtype.kind != "f" or x.ndim != 4:
         raise DataError(f"{path}: x is {x.dtype} {list(x.shape)}; give uint8 images or float latents [N, C, H, W]")
+    _check_latents(path, x)
+    return Raw(x, labels, None)
+
+
+def _check_latents(path: Path, x: npt.NDArray[np.generic]) -> None:
+    _, channels, height, width = x.shape
+    if height != width and channels >= min(height, width):
+        raise DataError(
+            f"{path}: x is {x.dtype} {list(x.shape)}, which looks like channels last; latents are [N, C, H, W]: "
+            "write x.transpose(0, 3, 1, 2)"
+        )
     if not np.isfinite(x).all():
         raise DataError(f"{path}: x has values that are not finite; encode these latents again")
-    return Raw(x, labels, None)
 
 
 def _npz_arrays(path: Path) -> tuple[npt.NDArray[np.generic], npt.NDArray[np.generic]]:
@@ -138,12 +171,21 @@ def _npz_arrays(path: Path) -> tuple[npt.NDArray[np.generic], npt.NDArray[np.gen
             keys = sorted(archive.files)
             if not {"x", "y"} <= set(keys):
                 raise DataError(f"{path}: has arrays {keys}; name the images (or latents) x and the labels y")
-            return archive["x"], archive["y"]
+            _check_memory(path, archive.zip)
+            return np.asarray(archive["x"]), np.asarray(archive["y"])
     except DataError:
         raise
     except Exception as error:  # zipfile, zlib, numpy and pickle each have errors of their own
-        reason = " ".join(str(error).split())
+        reason = " ".join(str(error).split()) or type(error).__name__
         raise DataError(f"{path}: not a readable npz ({reason}); write it with numpy.savez(file, x=x, y=y)") from error
+
+
+def _check_memory(path: Path, archive: zipfile.ZipFile) -> None:
+    """Refuse a file whose arrays cannot be held; no more is unpacked of a member than its size in the directory."""
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    needed = sum(member.file_size for member in archive.infolist() if Path(member.filename).stem in ("x", "y"))
+    if needed > memory:
+        raise DataError(f"{path}: unpacks to {needed / 2**30:,.0f} GiB and this machine has {memory / 2**30:,.0f}")
 
 
 def _channels_first(path: Path, x: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:

@@ -13,6 +13,7 @@ from torch import Tensor
 from trainer import counters
 from trainer.batches import Batch, order
 from trainer.ema import ema_decay
+from trainer.images import Images
 from trainer.randomness import Stream, key
 from trainer.rates import learning_rate
 from trainer.recipe import TrainRecipe
@@ -30,7 +31,7 @@ class Stretch:
     """
 
     def __init__(
-        self, images_NCHW: Tensor, labels_N: Tensor, classes: int, train: TrainRecipe, seeds_K: Sequence[int]
+        self, images_NCHW: Images, labels_N: Tensor, classes: int, train: TrainRecipe, seeds_K: Sequence[int]
     ) -> None:
         self._images, self._labels, self._classes, self._train = images_NCHW, labels_N, classes, train
         self._seeds = sorted(set(seeds_K))
@@ -71,7 +72,7 @@ class Stretch:
         noise, times, labels, chosen = (
             part.index_select(0, rows_K) for part in (self._noise, self._times, self._classes_given, self._order)
         )
-        images = self._images.index_select(0, chosen.flatten()).view_as(noise)
+        images = self._images.take(chosen.flatten()).view_as(noise)
         lr, share = (part.index_select(0, self._place).squeeze(0) for part in (self._lr, self._share))
         self._place += 1
         return Inputs(Batch(images, noise, times, labels), lr, share)

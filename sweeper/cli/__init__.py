@@ -1,5 +1,11 @@
 """The command line, the one package that imports typer."""
 
-from sweeper.cli.commands import main
 
-__all__ = ["main"]
+def main() -> None:
+    """Run the command line; a user's mistake ends in one message and its exit code, never in a traceback."""
+    from sweeper.cli.own_code import keep_folder_out
+
+    keep_folder_out()
+    from sweeper.cli.commands import main as run
+
+    run()

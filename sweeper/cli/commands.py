@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -27,8 +24,10 @@ from sweeper.cli.arguments import (
     TemplateName,
     Tracking,
 )
-from sweeper.errors import SetupError, SweeperError
-from sweeper.signals import stoppable
+from sweeper.cli.edge import clean_errors, log_inertly, say, stoppable, tell
+from sweeper.cli.own_code import check_own_code
+from sweeper.errors import StudyError
+from sweeper.inert import has_password
 
 if TYPE_CHECKING:
     from sweeper.records import Stage
@@ -54,7 +53,7 @@ def init(
     from sweeper.starting import write_template
 
     write_template(path, template.value)
-    _say(f"{path} written; next: sweeper check {path}, sweeper run {path}")
+    say(f"{path} written; next: sweeper check {path}, sweeper run {path}")
 
 
 @app.command()
@@ -64,7 +63,7 @@ def check(file: File, set_: Set = None) -> None:
     from sweeper.plan import size
 
     planned = size(study)
-    typer.echo(f"{file}: ok, {planned.cells} cells on {planned.seeds} seeds, {planned.trials} trials")
+    tell(f"{file}: ok, {planned.cells} cells on {planned.seeds} seeds, {planned.trials} trials")
 
 
 @app.command()
@@ -74,11 +73,11 @@ def plan(file: File, set_: Set = None, as_json: AsJson = False) -> None:
     from sweeper.plan import announce
 
     if not as_json:
-        typer.echo(announce(study))  # before torch is imported, which takes longer than all of this
+        tell(announce(study))  # before torch is imported, which takes longer than all of this
     from sweeper.forecast import describe, forecast
 
     made = forecast(study)
-    typer.echo(json.dumps(made._asdict(), indent=2) if as_json else describe(study, made))
+    tell(json.dumps(made._asdict(), indent=2) if as_json else describe(study, made))
 
 
 @app.command()
@@ -105,11 +104,11 @@ def run(
     place = _workspace(workspace, tracking, store)
     only: Stage | None = stage.value if stage else None
     command = command_line(sys.argv[1:])
-    with _stoppable(command):
+    with stoppable(command):
         result = run_study(study, place, reports, _console(), command, only, address)
-    _say(result.summary(command))
+    say(result.summary(command))
     if result.guide:
-        typer.echo(str(result.guide))
+        tell(str(result.guide))
     raise typer.Exit(result.exit_code)
 
 
@@ -127,7 +126,7 @@ def status(
     from sweeper.counting import status_of
 
     found = status_of(study, _workspace(workspace, tracking, store))
-    typer.echo(json.dumps(found.as_json(), indent=2) if as_json else found.describe())
+    tell(json.dumps(found.as_json(), indent=2) if as_json else found.describe())
 
 
 @app.command()
@@ -145,12 +144,12 @@ def report(
     from sweeper.publish import publish, publish_record
 
     if file.suffix == ".json":
-        typer.echo(str(publish_record(file, reports, format_.value).guide))
+        tell(str(publish_record(file, reports, format_.value).guide))
         return
     study = _study(file, set_)
     written = publish(study.name, _workspace(workspace, tracking, None), reports, format_.value)
     _say_differences(study, written.study, file)
-    typer.echo(str(written.guide))
+    tell(str(written.guide))
 
 
 @app.command()
@@ -168,7 +167,7 @@ def compare(
     from sweeper.render.comparison import comparison_markdown
 
     found = compare_studies(a, b, _workspace(workspace, tracking, None))
-    typer.echo(found.model_dump_json(indent=2) if as_json else comparison_markdown(found), nl=as_json)
+    tell(json.dumps(found.model_dump(mode="json"), indent=2) if as_json else comparison_markdown(found), nl=as_json)
 
 
 @app.command()
@@ -198,7 +197,7 @@ def ui(
     """Open MLflow over the workspace on 127.0.0.1; Ctrl-C ends it."""
     from sweeper.ui import serve
 
-    raise typer.Exit(serve(_workspace(workspace, None, None), port, _say))
+    raise typer.Exit(serve(_workspace(workspace, None, None), port, say))
 
 
 @app.command()
@@ -215,7 +214,7 @@ def audit(
     from sweeper.audit import audit as make
 
     found = make(name.value, study.name, _workspace(workspace, tracking, None))
-    typer.echo(found.json if as_json else found.text)
+    tell(found.json if as_json else found.text)
     raise typer.Exit(0 if found.passed else 1)
 
 
@@ -229,44 +228,24 @@ def schema(
     else:
         from sweeper.render.schema import guide_schema as described
 
-    typer.echo(json.dumps(described(), indent=2))
+    tell(json.dumps(described(), indent=2))
 
 
 def main() -> None:
     """Run the command line; a user's mistake ends in one message and its exit code, never in a traceback."""
-    with _clean_errors():
+    log_inertly()
+    with clean_errors():
+        check_own_code()
         app(prog_name="sweeper")
-
-
-@contextmanager
-def _clean_errors() -> Iterator[None]:
-    try:
-        yield
-    except SweeperError as error:
-        _say(f"error: {error.message}")
-        if error.remedy:
-            _say(f"  {error.remedy}")
-        sys.exit(error.exit_code)
-    except OSError as error:
-        _say(f"error: {error.filename or 'input or output'}: {error.strerror or error}")
-        sys.exit(SetupError.exit_code)
-
-
-@contextmanager
-def _stoppable(command: str) -> Iterator[None]:
-    """Exit with a signal's own code, and say what continues, whenever it comes."""
-    try:
-        with stoppable():
-            yield
-    except KeyboardInterrupt as stop:
-        _say(f"interrupted; the same command continues: {command}")
-        raise typer.Exit(128 + getattr(stop, "number", signal.SIGINT)) from None
 
 
 def _study(file: Path, changes: list[str] | None) -> Study:
     from sweeper.study.file import read_study
 
-    return read_study(file, changes or ())
+    study = read_study(file, changes or ())
+    if has_password(study.model_dump_json(by_alias=True)):
+        raise StudyError(f"{file} holds a password in a URL, and a study is published", "take it out")
+    return study
 
 
 def _workspace(root: Path, tracking: str | None, store: str | None) -> Workspace:
@@ -279,13 +258,13 @@ def _say_differences(study: Study, recorded: Study, file: Path) -> None:
     from sweeper.study.fingerprint import changed_fields
 
     if changed := changed_fields(recorded, study, confirming=True):
-        _say("\n".join([f"{file} differs from the record, which is what is reported:", *changed]))
+        say("\n".join([f"{file} differs from the record, which is what is reported:", *changed]))
 
 
 def _ask(study: Study) -> None:
     from sweeper.plan import announce
 
-    _say(announce(study))
+    say(announce(study))
     if not typer.confirm("Start?", default=True, err=True):
         raise typer.Exit(0)
 
@@ -294,7 +273,3 @@ def _console() -> Any:
     from rich.console import Console
 
     return Console(stderr=True)
-
-
-def _say(text: str) -> None:
-    typer.echo(text, err=True)

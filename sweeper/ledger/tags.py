@@ -10,6 +10,7 @@ import json
 from collections.abc import Mapping
 from typing import TypeVar
 
+from sweeper.inert import prose
 from sweeper.records import Facts, Provenance, Rung, TrialSpec
 from sweeper.study import Study
 from trainer.recipe import Frozen
@@ -53,7 +54,8 @@ def record_from(tags: Mapping[str, str], name: str, kind: type[Record]) -> Recor
 
 def study_tags(study: Study) -> dict[str, str]:
     """A study, as a record and for people."""
-    told = "\n\n".join(part for part in (study.question, study.tuning) if part)
+    # MLflow shows it as markdown, and would load pictures from anywhere.
+    told = "\n\n".join(prose(part) for part in (study.question, study.tuning) if part)
     return {"mlflow.note.content": told, **record_tags(STUDY, study)}
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Self
 
 from sweeper.errors import SetupError, SweeperError, UnavailableError
 from sweeper.files import write_whole
+from sweeper.inert import masked
 from sweeper.ledger import events
 from sweeper.ledger.mlflow_process import prepare_environment
 from sweeper.ledger.outbox import Entry, Outbox
@@ -45,11 +46,11 @@ class Ledger:
         artifacts: Path | None,
         outbox: Path,
         study_name: str,
-        registration: Registration | None = None,
         clock: Callable[[], float] = time.time,
         wait_s: float = 60.0,
         at_once: bool = True,
         hopeless: Callable[[SweeperError], None] = lambda _: None,
+        registration: Registration | None = None,
     ) -> None:
         """Own the outbox and start delivering what an earlier process left in it, unless that is left to `deliver`.
 
@@ -240,7 +241,7 @@ class Ledger:
 
     def _is_refused(self, error: Exception, failures: int) -> bool:
         """Note a failure; return whether it is the event's own, as the store accepts other writes right after."""
-        self._trouble = error.message if isinstance(error, SweeperError) else f"{type(error).__name__}: {error}"
+        self._trouble = masked(error.message if isinstance(error, SweeperError) else f"{type(error).__name__}: {error}")
         if isinstance(error, SweeperError) and not isinstance(error, UnavailableError):
             self._hopeless = True
             self._call_hopeless(error)

@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from sweeper.guide import numerals
 from sweeper.guide.comparison import Arm, Comparison, HeadToHead, Match, Pair
 from sweeper.guide.results import Outcome
-from sweeper.render.table import Table, prose, to_markdown
+from sweeper.inert import prose
+from sweeper.render.table import Table, to_markdown
 
 MOST_ROWS = 40
 WINNERS = {"a": "A", "b": "B", "equivalent": "equivalent", "open": "cannot be told apart"}

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from sweeper.guide.results import Highlight, Ink
+from sweeper.inert import visible
 
 # Okabe & Ito's palette: told apart by every kind of colour vision.
 INKS: dict[Ink, str] = {"baseline": "#000000", "lowest": "#0072B2", "marked": "#E69F00", "highest": "#D55E00"}
@@ -32,8 +33,9 @@ class Painted(NamedTuple):
 
 
 def shortened(label: str) -> str:
-    """Cut a label that would crowd a picture."""
-    return label if len(label) <= LONGEST else label[: LONGEST - 1] + "…"
+    """Cut a label that would crowd a picture; its words are no formula."""
+    plain = visible(label)
+    return (plain if len(plain) <= LONGEST else plain[: LONGEST - 1] + "…").replace("$", r"\$")
 
 
 def legend_label(one: Highlight) -> str:

@@ -13,6 +13,7 @@ from sweeper.guide import numerals
 from sweeper.guide.assemble import guidance
 from sweeper.guide.guidance import Guidance
 from sweeper.guide.prior_art import SOURCE
+from sweeper.inert import prose, visible
 from sweeper.inference.levels import OBJECTIVE_ALPHA, SIDE_ALPHA
 from sweeper.records import StudyRecord
 from sweeper.render.claim_tables import ranking
@@ -20,8 +21,9 @@ from sweeper.render.html import render_html
 from sweeper.render.latex import render_latex
 from sweeper.render.next_study import next_yaml
 from sweeper.render.plots import Plot, draw
+from sweeper.render.proposed import write_proposed
 from sweeper.render.sections import guide_tables, is_grid
-from sweeper.render.table import prose, to_markdown
+from sweeper.render.table import fenced, to_markdown
 from sweeper.render.tables import legend
 
 Format = Literal["markdown", "html", "latex"]
@@ -40,23 +42,16 @@ def write_guide(
     guide = guidance(record)
     plots = draw(guide, folder, grids)
     (folder / "guide.json").write_text(guide.model_dump_json(indent=1) + "\n", encoding="utf-8")
-    _write_next(guide, folder)
+    found = guide.next_study
+    write_proposed(folder, found.file if found else None, next_yaml(found) if found else "")
     text = render_markdown(guide, plots)
     (folder / FILES["markdown"]).write_text(text, encoding="utf-8")
     if form == "html" or (folder / FILES["html"]).exists():
-        page = render_html(text, folder, f"{guide.name}: {guide.question}")
+        page = render_html(text, folder, visible(f"{guide.name}: {guide.question}"))
         (folder / FILES["html"]).write_text(page, encoding="utf-8")
     if form == "latex" or (folder / FILES["latex"]).exists():
         (folder / FILES["latex"]).write_text(render_latex(guide), encoding="utf-8")
     return folder / FILES[form]
-
-
-def _write_next(guide: Guidance, folder: Path) -> None:
-    """Write the next study beside the guide; those of earlier guides are removed."""
-    for old in folder.glob("*.yaml"):
-        old.unlink()
-    if guide.next_study:
-        (folder / guide.next_study.file).write_text(next_yaml(guide.next_study), encoding="utf-8")
 
 
 def render_markdown(guide: Guidance, plots: Mapping[str, Plot]) -> str:
@@ -71,6 +66,7 @@ def render_markdown(guide: Guidance, plots: Mapping[str, Plot]) -> str:
     )
     environment.filters.update(
         prose=prose,
+        fenced=fenced,
         md=to_markdown,
         yaml=next_yaml,
         ranking=ranking,

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 
+from sweeper.inert import prose, visible
 from sweeper.render.tex import escaped
 
 # Characters of a cell from which on LaTeX breaks its column into lines, and that fit on one line of \small.
@@ -21,10 +23,11 @@ class Table(NamedTuple):
         return bool(self.rows)
 
 
-def prose(text: str) -> str:
-    """One line of text that markdown shows as it was written."""
-    line = " ".join(text.split()).replace("<", "&lt;")
-    return line.replace("](", "]\\(")
+def fenced(text: str, language: str) -> str:
+    """A block of code that no line of the text can end."""
+    longest = max(map(len, re.findall(r"`+", text)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return f"{fence}{language}\n{visible(text)}\n{fence}"
 
 
 def to_markdown(table: Table) -> str:

@@ -5,21 +5,23 @@ from __future__ import annotations
 import contextlib
 import logging
 import shutil
-import socket
+import site
 import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import ray
 from ray.exceptions import RayError
+from ray.job_config import JobConfig
 
 from sweeper.errors import SetupError
+from sweeper.schedule.access import guest, private, unnamed, unreachable
 from sweeper.schedule.interrupts import Interrupts
 from sweeper.study import Resources
 
-# Ray's sockets lie 60 characters below its folder, and the system allows 107 in all.
-LONGEST_SCRATCH = 40
-KNOCK_S = 10.0
+# Ray's sockets lie up to 83 characters below the temporary folder, and the system allows 107 in all.
+LONGEST_SCRATCH = 24
 
 
 @contextlib.contextmanager
@@ -34,38 +36,35 @@ def session(resources: Resources, address: str | None) -> Iterator[Interrupts]:
         options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR, "configure_logging": False}
         if address is None:
             cpus = resources.slots * resources.cpus if resources.slots else None
-            options |= {"include_dashboard": False, "_temp_dir": folder, "num_cpus": cpus, "address": "local"}
+            # A folder below ours: Ray 2.60 opens the one it is given to every user of the machine.
+            options |= {"include_dashboard": False, "_temp_dir": f"{folder}/r", "num_cpus": cpus, "address": "local"}
         else:
-            _knock(address)
             options |= {"address": address}
         logging.getLogger("ray").setLevel(logging.ERROR)
-        try:
-            ray.init(**options)
-            interrupts = Interrupts()
-            interrupts.install()
-            yield interrupts
-        except (OSError, RuntimeError, ValueError, RayError) as error:
-            if ray.is_initialized():
-                raise
-            raise _unreachable(address, error) from error
-        finally:
-            ray.shutdown()
+        with private(Path(folder)) if address is None else guest(address):
+            try:
+                with unnamed():
+                    ray.init(**options, job_config=_job())
+                interrupts = Interrupts()
+                interrupts.install()
+                yield interrupts
+            except (OSError, RuntimeError, ValueError, RayError) as error:
+                if ray.is_initialized():
+                    raise
+                raise unreachable(address, error) from error
+            finally:
+                ray.shutdown()
 
 
-def _knock(address: str) -> None:
-    # Ray 2.60 tries an address where nobody listens for over ten minutes.
-    host, found, port = address.removeprefix("ray://").rpartition(":")
-    if not found or not port.isdigit():
-        return  # 'auto': Ray looks for a cluster on this machine and answers at once
-    try:
-        socket.create_connection((host.strip("[]"), int(port)), timeout=KNOCK_S).close()
-    except OSError as error:
-        raise _unreachable(address, error) from error
+def _job() -> JobConfig:
+    """A job whose workers search for modules where this process does: never first in the folder it is run in.
 
-
-def _unreachable(address: str | None, error: Exception) -> SetupError:
-    where = f"reach Ray at {address}" if address else "start Ray"
-    return SetupError(f"cannot {where}: {error}", "see `ray status`, or run without --address")
+    Ray 2.60 puts that folder first on their path, where a user's trainer.py or ray.py would be taken for ours, but not
+    for a job that came through its client.
+    """
+    home = str(Path(__file__).parents[2])
+    # A checkout that is not installed is not on a worker's path by itself.
+    return JobConfig(_client_job=True, _py_driver_sys_path=[] if home in site.getsitepackages() else [home])
 
 
 @contextlib.contextmanager

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from trainer.capture import Captured
+from trainer.images import Images
 from trainer.model import SiT
 from trainer.randomness import Stream, generator
 from trainer.recipe import Dispersion, ModelRecipe, TrainRecipe
@@ -77,7 +78,8 @@ class Program:
     ) -> None:
         seeds = seeds or [0] * len(dispersions)
         random = torch.Generator().manual_seed(0)
-        images = torch.rand(IMAGES, *size.shape, generator=random).mul(2).sub(1).to(device)
+        pixels = torch.randint(256, (IMAGES, *size.shape), generator=random, dtype=torch.uint8)
+        images = Images(pixels.to(device), 255.0)
         labels = torch.randint(CLASSES, (IMAGES,), generator=random).to(device)
         train = size.train(precision)
         self.model = SiT(size.model, size.shape, CLASSES, 1000.0, device)

@@ -11,7 +11,8 @@ from urllib.request import urlopen
 import pytest
 
 from sweeper.records import StudyRecord
-from tests.e2e.workplace import PATIENCE_S, SWEEPER, Workplace, children, until, until_gone
+from sweeper.study import fresh_seeds
+from tests.e2e.workplace import PATIENCE_S, SWEEPER, Workplace, children, shadowed, until, until_gone
 
 STUDY = Path(__file__).parents[2] / "studies" / "smoke.yaml"
 TRIALS = 12  # six to screen, then the best setting and the baseline on three fresh seeds
@@ -34,7 +35,8 @@ def trial_figures(record: StudyRecord) -> dict[str, object]:
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Workplace, subprocess.CompletedProcess[str]]:
-    place = Workplace(tmp_path_factory.mktemp("undisturbed"), STUDY)
+    here = shadowed(tmp_path_factory.mktemp("here"))
+    place = Workplace(tmp_path_factory.mktemp("undisturbed"), STUDY, here)
     return place, place.run()
 
 
@@ -65,9 +67,9 @@ def test_optuna_and_mlflow_count_what_status_counts(undisturbed):
 
 def test_the_seeds_of_the_confirm_stage_are_recorded_and_its_trials_have_the_full_metric(undisturbed):
     record = undisturbed[0].record()
-    assert record.fresh_seeds == (100, 101, 102)
+    assert record.fresh_seeds == fresh_seeds(record.study)
     fresh = [trial for trial in record.trials if trial.spec.stage == "confirm"]
-    assert {trial.spec.seed for trial in fresh} == {100, 101, 102}
+    assert {trial.spec.seed for trial in fresh} == {*record.fresh_seeds}
     assert all({"fid_500", "fid_1k", "fid_500_second"} <= trial.rungs[-1].metrics.keys() for trial in fresh)
 
 
@@ -117,7 +119,9 @@ def test_ui_shows_the_study_and_ends_with_its_server(undisturbed):
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = [*SWEEPER, "ui", "--port", str(port), "--workspace", str(undisturbed[0].root)]
-    shown = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    here = undisturbed[0].here
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    shown = subprocess.Popen(command, **quiet, cwd=here, start_new_session=True)
 
     def experiments() -> str:
         query = f"http://127.0.0.1:{port}/api/2.0/mlflow/experiments/get-by-name?experiment_name=smoke"

@@ -12,20 +12,25 @@ from sweeper.ledger import read_study
 from sweeper.records import StudyRecord
 from sweeper.study.file import read_study as read_file
 
-SWEEPER = [sys.executable, "-c", "from sweeper.cli import main; main()"]
+# -P, as the installed script has its own folder first on its path, and not the current one.
+SWEEPER = [sys.executable, "-P", "-c", "from sweeper.cli import main; main()"]
+SHADOWS = ("trainer.py", "ray.py", "sweeper.py", "mlflow/__init__.py", "optuna/__init__.py", "uvicorn/__init__.py")
 PATIENCE_S = 180
 
 
 class Workplace:
     """A study's workspace, and the commands run on it."""
 
-    def __init__(self, root: Path, study: Path) -> None:
-        self.root, self.study = root, study
+    def __init__(self, root: Path, study: Path, here: Path | None = None) -> None:
+        """`here` is the folder commands are run in; the tests' own if not given."""
+        self.root, self.study, self.here = root, study, here
         self.reports = root / "reports"
         self.name = read_file(study).name
 
     def run(self, *extra: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(self._command(*extra), capture_output=True, text=True, timeout=PATIENCE_S, check=False)
+        return subprocess.run(
+            self._command(*extra), cwd=self.here, capture_output=True, text=True, timeout=PATIENCE_S, check=False
+        )
 
     def start(self) -> subprocess.Popen[bytes]:
         # A session of its own, so that what is sent reaches this run alone.
@@ -66,6 +71,15 @@ class Workplace:
                 return int(connection.execute(f"select count(*) from {table} where {where}").fetchone()[0])
         except sqlite3.OperationalError:  # the tables are not there yet
             return 0
+
+
+def shadowed(folder: Path) -> Path:
+    """Return a folder with files of a user's that have the names of our modules, and fail when they are imported."""
+    for name in SHADOWS:
+        file = folder / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(f"raise SystemExit('{name} of the current folder was imported')\n")
+    return folder
 
 
 def until(reached: Callable[[], bool], process: subprocess.Popen[bytes]) -> None:

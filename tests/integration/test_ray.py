@@ -78,12 +78,12 @@ def test_a_sick_machine_halts_the_study_and_a_repaired_one_continues_it(places):
     hidden = places.base / "hidden.npz"
     (places.base / "mine.npz").rename(hidden)
     outcome, _ = run(study(), places)
-    assert "mine.npz" in outcome.halted
+    assert "mine.npz" in str(outcome.halted)
     assert not outcome.interrupted
 
     hidden.rename(places.base / "mine.npz")
     outcome, shown = run(study(), places)
-    assert outcome == Outcome(interrupted=False, delivered=True, halted="")
+    assert outcome == Outcome(interrupted=False, delivered=True, halted=None)
     record = read_study(places.tracking_uri, "own_data")
     assert [trial.state for trial in record.trials] == ["complete", "complete"]
     assert record.study.recipe.data.path == "mine.npz"

@@ -8,7 +8,7 @@ import pytest
 
 from sweeper.chosen import Chosen
 from sweeper.desk import Desk
-from sweeper.errors import StaleAttemptError, StudyError
+from sweeper.errors import SetupError, StaleAttemptError, StudyError
 from sweeper.ledger import counts, read_study
 from sweeper.provenance import gather
 from sweeper.records import Rung
@@ -153,7 +153,7 @@ def test_a_disk_that_fails_between_the_stages_halts_the_study_and_the_next_run_c
         full.setattr(Chosen, "keep", fails)
         run(desk)
     assert desk.done()
-    assert "No space left on device" in desk.halted()
+    assert "No space left on device" in str(desk.halted())
     assert desk.progress().counts == {"complete": 3}
     assert desk.close(interrupted=True, timeout=60)
     again = open_desk(tmp_path, of, stages)
@@ -185,8 +185,8 @@ def test_a_cohort_that_is_finished_is_not_begun_again(tmp_path):
 def test_a_sick_machine_halts_the_study_and_no_trial_is_judged(tmp_path):
     desk = open_desk(tmp_path, study())
     assignment = claimed(desk)
-    desk.halt(assignment.cohort, "OSError: disk full", assignment.attempt)
-    assert desk.halted() == "OSError: disk full"
+    desk.halt(assignment.cohort, SetupError("OSError: disk full"), assignment.attempt)
+    assert str(desk.halted()) == "OSError: disk full"
     assert desk.claim() is None
     assert desk.done()
     assert desk.progress().counts == {"running": 2, "waiting": 4}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sweeper.errors import DataError
+from sweeper.errors import DataError, StaleAttemptError
 from sweeper.materials import hold
 from tests.sweeper.desks import FACTS, claimed, open_desk, ready, study
 from tests.sweeper.test_chosen import Notes
@@ -38,6 +38,8 @@ def test_a_worker_that_reads_other_data_is_refused_after_a_restart_too(tmp_path)
     desk.close(interrupted=True, timeout=30)
     again = open_desk(tmp_path, study())
     second = claimed(again)
-    with pytest.raises(DataError, match="is not what this study began with"):
+    with pytest.raises(StaleAttemptError):
         again.started(second.cohort, second.attempt, FACTS.model_copy(update={"data_hash": "changed"}))
+    assert isinstance(again.halted(), DataError)
+    assert "is not what this study began with" in str(again.halted())
     again.close(interrupted=True, timeout=0)

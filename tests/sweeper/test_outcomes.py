@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from sweeper import worker
-from sweeper.errors import StaleAttemptError
+from sweeper.errors import ConflictError, StaleAttemptError, SweeperError
 from sweeper.records import Assignment
 from sweeper.schedule.tuner import _train
 from trainer.data import DataError
@@ -39,17 +39,21 @@ def told(error: BaseException, monkeypatch: pytest.MonkeyPatch) -> list[tuple[ob
 
 
 @pytest.mark.parametrize(
-    "error",
+    ("error", "exit_code", "says"),
     [
-        OSError(errno.ENOSPC, "No space left on device"),
-        DataError("gone.npz: no such file"),
-        MemoryError("none left"),
-        torch.OutOfMemoryError("CUDA out of memory"),
-        torch.AcceleratorError("CUDA error: out of memory"),
+        (OSError(errno.ENOSPC, "No space left on device"), 3, "OSError: [Errno 28] No space left on device"),
+        (DataError("gone.npz: no such file"), 4, "gone.npz: no such file"),
+        (ConflictError("another study's"), 5, "another study's"),
+        (MemoryError("none left"), 3, "MemoryError: none left"),
+        (torch.OutOfMemoryError("CUDA out of memory"), 3, "OutOfMemoryError: CUDA out of memory"),
+        (torch.AcceleratorError("CUDA error: out of memory"), 3, "AcceleratorError: CUDA error: out of memory"),
     ],
 )
-def test_what_the_machine_lacks_halts_the_study(error, monkeypatch):
-    assert told(error, monkeypatch) == [("halt", "c", f"{type(error).__name__}: {error}", 2)]
+def test_what_the_machine_lacks_halts_the_study(error, exit_code, says, monkeypatch):
+    [(verb, cohort, reason, attempt)] = told(error, monkeypatch)
+    assert (verb, cohort, attempt) == ("halt", "c", 2)
+    assert isinstance(reason, SweeperError)
+    assert (reason.exit_code, reason.message) == (exit_code, says)
 
 
 @pytest.mark.parametrize("error", [ValueError("a shape"), RuntimeError("mat1 and mat2"), ZeroDivisionError("a step")])

@@ -161,7 +161,7 @@ def test_a_disk_that_fills_up_when_a_cohort_is_made_halts_the_study_and_loses_no
         full.setattr(CohortFolder, "store", fails)
         assert desk.next(0, desk.enter(0)) is None
     assert desk.done()
-    assert "No space left on device" in desk.halted()
+    assert "No space left on device" in str(desk.halted())
     assert desk.close(interrupted=True, timeout=60)
     again = open_desk(tmp_path, pairs())
     Floor(again, 1, lambda *_: 10.0).run()

@@ -45,7 +45,7 @@ def begun(place: Workspace, of: Study) -> Registration:
     search = Search(place.store_url, of, "screen", screen_trials(of))
     search.notes.write(NOTE, found.model_dump_json(by_alias=True))
     search.close()
-    with Ledger(place.tracking_uri, None, place.outbox(of.name), of.name, found) as ledger:
+    with Ledger(place.tracking_uri, None, place.outbox(of.name), of.name, registration=found) as ledger:
         ledger.study_opened(of, gather("sweeper run one.yaml"), found.added)
         assert ledger.flush(30)
     return found

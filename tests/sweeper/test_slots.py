@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from sweeper.desk import Desk
-from sweeper.errors import StaleAttemptError
+from sweeper.errors import SetupError, StaleAttemptError
 from tests.sweeper.desks import FACTS, open_desk, ready, reported, study
 
 __all__ = ["ready"]  # a fixture, used by being here
@@ -76,7 +76,7 @@ def test_a_cohort_whose_workers_keep_dying_fails_after_its_retries_and_the_slot_
     assert tried[3] != tried[0]
     assert desk.progress().counts["failed"] == 1
     assert "ended 3 times" in (tmp_path / "study" / "failures.log").read_text()
-    assert desk.halted() == ""
+    assert desk.halted() is None
 
 
 def test_workers_that_die_before_they_ask_for_a_cohort_halt_the_study(tmp_path):
@@ -84,9 +84,9 @@ def test_workers_that_die_before_they_ask_for_a_cohort_halt_the_study(tmp_path):
     desk.next(0, desk.enter(0))
     for _ in range(RETRIES["retries"] + 1):
         desk.died(0)
-    assert desk.halted() == ""
+    assert desk.halted() is None
     desk.died(0)
-    assert "ended before they could begin" in desk.halted()
+    assert "ended before they could begin" in str(desk.halted())
     assert desk.done()
     assert "failed" not in desk.progress().counts
 
@@ -96,7 +96,7 @@ def test_a_halted_study_gives_a_slot_nothing_not_even_what_it_left(tmp_path):
     life = desk.enter(0)
     given = desk.next(0, life)
     assert given
-    desk.halt(given.cohort, "OSError: disk full", given.attempt)
+    desk.halt(given.cohort, SetupError("OSError: disk full"), given.attempt)
     assert desk.next(0, life) is None
     assert desk.progress().counts["running"] == 1
 

@@ -8,6 +8,7 @@ import torch
 from trainer.cohort import Cohort, Measurement
 from trainer.data import load
 from trainer.evaluate import Evaluator
+from trainer.images import Images
 from trainer.rates import learning_rate
 from trainer.recipe import DataRecipe, Dispersion, EvalRecipe, Lane, ModelRecipe, Recipe, TrainRecipe
 
@@ -71,7 +72,7 @@ def test_every_lane_equals_its_solo_run(build):
 def test_every_lane_equals_its_solo_run_to_the_last_digits_in_float64(data, evaluator):
     torch.set_default_dtype(torch.float64)
     try:
-        wide = data.__class__(**{**data.__dict__, "train_images": data.train_images.double()})
+        wide = data.__class__(**{**data.__dict__, "train_images": Images(data.train_images[:].double(), None)})
         together = Cohort(RECIPE, LANES, wide, CPU, evaluator)
         together.advance(20)
         for lane, one in enumerate(LANES):

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
+from tests.trainer.torchscript_trap import TorchScriptTrap
 from trainer.data import DataError, Dataset
 from trainer.evaluate import Evaluator
 from trainer.features import Extractor, dequantise, load_extractor, quantise
@@ -37,25 +39,41 @@ def inception_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def clip_file(path: Path) -> Path:
-    """A TorchScript archive in the shape of OpenAI's CLIP, tiny and random: 16 x 16 pixels, one block."""
+def clip_state() -> dict[str, torch.Tensor]:
+    """Weights in the shape of OpenAI's CLIP, tiny and random: 16 x 16 pixels, one block."""
     torch_fidelity()
     from torch_fidelity.feature_extractor_clip import CLIPVisual
+
+    visual = CLIPVisual(32, 16, 1, 64, 8).visual.state_dict()
+    random = torch.Generator().manual_seed(0)
+    state = {f"visual.{name}": torch.randn(weight.shape, generator=random) * 0.1 for name, weight in visual.items()}
+    return state | {"text_projection": torch.zeros(8, 32)}
+
+
+def clip_file(path: Path) -> Path:
+    torch.save(clip_state(), path)
+    return path
+
+
+def clip_safetensors(path: Path) -> Path:
+    save_file(clip_state(), path)
+    return path
+
+
+def clip_archive(path: Path) -> Path:
+    """The same weights as OpenAI gives them: a TorchScript archive."""
 
     class Archive(torch.nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            visual = CLIPVisual(32, 16, 1, 64, 8).visual
-            self.visual = torch.nn.Module()
-            for name, weight in visual.state_dict().items():
+            for name, weight in clip_state().items():
                 *parents, leaf = name.split(".")
-                module = self.visual
+                module: torch.nn.Module = self
                 for parent in parents:
                     if not hasattr(module, parent):
                         module.add_module(parent, torch.nn.Module())
                     module = getattr(module, parent)
-                module.register_parameter(leaf, torch.nn.Parameter(torch.randn_like(weight) * 0.1))
-            self.text_projection = torch.nn.Parameter(torch.zeros(8, 32))
+                module.register_parameter(leaf, torch.nn.Parameter(weight))
 
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             return x
@@ -100,7 +118,7 @@ def test_features_are_computed_without_tf32_and_its_switch_is_put_back() -> None
 
 
 def test_features_do_not_depend_on_the_batch(evaluator: Evaluator) -> None:
-    images = evaluator.data.held_images
+    images = evaluator.data.held_images[:]
     one_by_one = torch.cat([evaluator.extractor(image[None]) for image in images[:8]])
     torch.testing.assert_close(one_by_one, evaluator.extractor(images)[:8], rtol=1e-5, atol=1e-5)
     assert evaluator.extractor(images).shape == (359, 64)
@@ -123,7 +141,9 @@ def test_inception_scores_grey_digits_with_the_users_weights(
     torch.testing.assert_close(features, theirs(quantise(images).repeat(1, 3, 1, 1))[0])
 
 
-@pytest.mark.parametrize(("name", "make", "dim"), [("clip", clip_file, 32), ("dinov2", dinov2_file, 64)])
+@pytest.mark.parametrize(
+    ("name", "make", "dim"), [("clip", clip_file, 32), ("clip", clip_safetensors, 32), ("dinov2", dinov2_file, 64)]
+)
 def test_clip_and_dinov2_take_their_size_from_the_weight_file(
     name: str, make, dim: int, digits: Dataset, tmp_path: Path
 ) -> None:
@@ -156,6 +176,50 @@ def test_a_weight_file_that_would_run_code_is_refused_unread(digits: Dataset, tm
     with pytest.raises(DataError, match="not a weight file of 'inception'"):
         load_extractor(weights_recipe("inception", tmp_path / "trap.pth"), digits, tmp_path, CPU)
     assert not (tmp_path / "sprung").exists()
+
+
+@pytest.mark.parametrize("name", ["inception", "clip", "dinov2"])
+def test_a_torchscript_archive_is_refused_unread_and_the_remedy_said(
+    name: str, digits: Dataset, tmp_path: Path
+) -> None:
+    trap, sprung = tmp_path / "trap.pt", tmp_path / "sprung"
+    torch.jit.script(TorchScriptTrap(str(sprung))).save(str(trap))
+    with pytest.raises(DataError, match=r"trap\.pt: a TorchScript archive, .* torch\.save\(torch\.jit\.load") as caught:
+        load_extractor(weights_recipe(name, trap), digits, tmp_path, CPU)
+    assert "\n" not in str(caught.value)
+    assert not sprung.exists()
+    torch.jit.load(str(trap))
+    assert sprung.exists()  # else this test says nothing
+
+
+def test_clip_from_a_state_dict_is_torch_fidelitys_clip_from_the_archive(digits: Dataset, tmp_path: Path) -> None:
+    extractor = load_extractor(weights_recipe("clip", clip_file(tmp_path / "plain.pt")), digits, tmp_path, CPU)
+    from torch_fidelity.feature_extractor_clip import FeatureExtractorCLIP
+
+    archive = clip_archive(tmp_path / "archive.pt")
+    theirs = FeatureExtractorCLIP("clip-vit-b-32", ["clip"], feature_extractor_weights_path=str(archive))
+    images = digits.held_images[:3]
+    assert extractor(images).equal(theirs(quantise(images).repeat(1, 3, 1, 1))[0])
+
+
+def test_weights_that_are_swapped_after_they_were_read_are_never_loaded(
+    digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weights, sound = tmp_path / "weights.pt", clip_file(tmp_path / "sound.pt")
+    weights.symlink_to(sound)
+    read = Path.read_bytes
+
+    def read_and_swap(path: Path) -> bytes:
+        content = read(path)
+        weights.unlink()
+        weights.write_bytes(b"something else")
+        return content
+
+    monkeypatch.setattr(Path, "read_bytes", read_and_swap)
+    extractor = load_extractor(weights_recipe("clip", weights), digits, tmp_path, CPU)
+    monkeypatch.undo()
+    assert weights.read_bytes() == b"something else"
+    assert extractor.sha256 == hashlib.sha256(sound.read_bytes()).hexdigest()
 
 
 def test_pixel_extractors_refuse_latents(digits: Dataset, tmp_path: Path) -> None:

@@ -53,7 +53,7 @@ def features(cohort: Cohort, count: int) -> list[np.ndarray]:
 
 
 def frechet(one: np.ndarray, evaluator: Evaluator) -> float:
-    other = evaluator.extractor(evaluator.data.reference_images).double().numpy()
+    other = evaluator.extractor(evaluator.data.reference_images[:]).double().numpy()
     a, b = np.cov(one, rowvar=False), np.cov(other, rowvar=False)
     root = scipy.linalg.sqrtm(a @ b).real
     return float(np.square(one.mean(0) - other.mean(0)).sum() + np.trace(a) + np.trace(b) - 2 * np.trace(root))
@@ -119,14 +119,14 @@ def evaluator(build):
 
 def proxy(evaluator: Evaluator, count: int = 100):
     tally = evaluator.tally(1, final=False)
-    tally.add(evaluator.data.held_images[None, :count])
+    tally.add(evaluator.data.held_images[:count][None])
     return tally
 
 
 def test_the_proxys_score_is_left_alone(evaluator):
     first = proxy(evaluator)
     before = first.metrics()
-    FullTally(evaluator, first.moments, 230).add(evaluator.data.held_images[None, 100:230])
+    FullTally(evaluator, first.moments, 230).add(evaluator.data.held_images[100:230][None])
     assert first.metrics() == before
 
 
@@ -148,7 +148,7 @@ def test_full_metrics_do_not_depend_on_how_samples_were_batched(evaluator, start
 @pytest.mark.parametrize("count", [199, 229, 231])
 def test_a_full_metric_is_not_given_for_another_count_than_its_name_says(evaluator, count):
     tally = FullTally(evaluator, proxy(evaluator).moments, 230)
-    tally.add(evaluator.data.held_images[None, 100:count])
+    tally.add(evaluator.data.held_images[100:count][None])
     with pytest.raises(ValueError, match=f"fid_230 is of 230 samples, not {count}"):
         tally.metrics()
 
@@ -175,6 +175,6 @@ def test_what_is_kept_does_not_grow_with_the_samples(evaluator):
 
     before = held()
     for _ in range(5):
-        tally.add(evaluator.data.held_images[None])
+        tally.add(evaluator.data.held_images[:][None])
     assert held() == before
     assert set(vars(tally)) == {"_evaluator", "_count", "_all", "_second", "_finite_K"}

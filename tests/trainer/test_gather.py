@@ -6,6 +6,7 @@ import torch
 from tests.trainer.test_cohort import CPU, LANES, RECIPE, build, data, evaluator
 from trainer.cohort import Cohort
 from trainer.gather import gathered
+from trainer.images import Images
 
 __all__ = ["build", "data", "evaluator"]  # fixtures, used by being here
 
@@ -36,7 +37,7 @@ def test_rows_are_gathered_bit_for_bit(build):
 def test_lanes_of_several_cohorts_and_seeds_go_on_as_their_solo_runs_to_the_last_digits_in_float64(data, evaluator):
     torch.set_default_dtype(torch.float64)
     try:
-        wide = data.__class__(**{**data.__dict__, "train_images": data.train_images.double()})
+        wide = data.__class__(**{**data.__dict__, "train_images": Images(data.train_images[:].double(), None)})
 
         def made(lanes):
             return Cohort(RECIPE, lanes, wide, CPU, evaluator)

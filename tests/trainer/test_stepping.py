@@ -8,6 +8,7 @@ from trainer import stepping as module
 from trainer.cohort import Cohort
 from trainer.data import Dataset
 from trainer.evaluate import Evaluator
+from trainer.images import Images
 from trainer.model import SiT
 from trainer.randomness import Stream, generator
 from trainer.recipe import Dispersion, EvalRecipe, Lane, ModelRecipe, Recipe, TrainRecipe
@@ -47,7 +48,7 @@ def build(digits, extractor_cache, monkeypatch):
 @pytest.fixture
 def in_float64(digits):
     torch.set_default_dtype(torch.float64)
-    yield digits.__class__(**{**digits.__dict__, "train_images": digits.train_images.double()})
+    yield digits.__class__(**{**digits.__dict__, "train_images": Images(digits.train_images[:].double(), None)})
     torch.set_default_dtype(torch.float32)
 
 

@@ -2,6 +2,7 @@ import torch
 
 from trainer.batches import order
 from trainer.ema import ema_decay
+from trainer.images import Images
 from trainer.rates import learning_rate
 from trainer.recipe import TrainRecipe
 from trainer.stretch import STEPS, Stretch
@@ -12,7 +13,7 @@ TRAIN = TrainRecipe(steps=200, batch=6, lr=0.5, warmup=10, label_drop=0.3)
 
 
 def stretch(*seeds: int, train: TrainRecipe = TRAIN) -> Stretch:
-    return Stretch(IMAGES, LABELS, 3, train, seeds)
+    return Stretch(Images(IMAGES, None), LABELS, 3, train, seeds)
 
 
 def taken(made: Stretch, first: int, steps: int) -> list:
@@ -63,5 +64,5 @@ def test_noise_is_normal_times_uniform_and_labels_dropped_at_their_rate():
 def test_a_stretch_is_short_where_images_are_large():
     assert stretch(0).steps == STEPS
     large = torch.zeros(2, 3, 256, 256)
-    made = Stretch(large, LABELS[:2], 3, TrainRecipe(batch=16), (0,))
+    made = Stretch(Images(large, None), LABELS[:2], 3, TrainRecipe(batch=16), (0,))
     assert made.steps == 1

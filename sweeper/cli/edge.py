@@ -1,0 +1,66 @@
+"""Where the program meets a terminal: all that is printed is made inert, and errors end in one message."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import typer
+
+from sweeper import signals
+from sweeper.errors import SetupError, SweeperError
+from sweeper.inert import inert
+
+
+@contextmanager
+def clean_errors() -> Iterator[None]:
+    """Print an error as a message and its remedy, and exit with its code."""
+    try:
+        yield
+    except SweeperError as error:
+        say(f"error: {error.message}")
+        if error.remedy:
+            say(f"  {error.remedy}")
+        sys.exit(error.exit_code)
+    except OSError as error:
+        say(f"error: {error.filename or 'input or output'}: {error.strerror or error}")
+        sys.exit(SetupError.exit_code)
+    except Exception:  # a fault of ours; what Python itself would print of it could hold a password
+        say(traceback.format_exc().rstrip())
+        sys.exit(1)
+
+
+@contextmanager
+def stoppable(command: str) -> Iterator[None]:
+    """Exit with a signal's own code, and say what continues, whenever it comes."""
+    try:
+        with signals.stoppable():
+            yield
+    except KeyboardInterrupt as stop:
+        say(f"interrupted; the same command continues: {command}")
+        raise typer.Exit(128 + getattr(stop, "number", signal.SIGINT)) from None
+
+
+def log_inertly() -> None:
+    """Print what is logged, ours and libraries', as everything is printed."""
+
+    class Inert(logging.Formatter):
+        def format(self, record: logging.LogRecord) -> str:
+            return inert(super().format(record))
+
+    if logging.lastResort:  # what Python prints warnings with, as nothing else is configured
+        logging.lastResort.setFormatter(Inert())
+
+
+def say(text: str) -> None:
+    """Print a line of progress or an error, to stderr."""
+    typer.echo(inert(text), err=True)
+
+
+def tell(text: str, nl: bool = True) -> None:
+    """Print what was asked for, to stdout."""
+    typer.echo(inert(text), nl=nl)

@@ -1,0 +1,49 @@
+"""Weight files of pretrained extractors: read once, hashed and loaded from the same bytes, nothing in them run."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import zipfile
+from pathlib import Path
+from typing import NamedTuple
+
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from trainer.sources import DataError
+
+
+class Weights(NamedTuple):
+    """Tensors by name, on the CPU, and the SHA-256 of the file they are from."""
+
+    state: dict[str, Tensor]
+    sha256: str
+
+
+def read_weights(path: Path) -> Weights:
+    """Read a state dict that torch.save or safetensors wrote; raise DataError for anything else.
+
+    The file is opened once: hashed and then opened again by name it could be another.
+    """
+    content = path.read_bytes()
+    if content[8:9] == b"{":  # safetensors: eight bytes of length, then JSON
+        state = safetensors.torch.load(content)
+    elif _is_torchscript(content):
+        raise DataError(
+            f"{path}: a TorchScript archive, which runs code when it is loaded; if you trust it, write its weights "
+            "once with torch.save(torch.jit.load(file).state_dict(), other) and give that file"
+        )
+    else:
+        state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise DataError(f"{path}: holds no plain state dict, tensors by name; write one with torch.save")
+    return Weights({str(name): tensor for name, tensor in state.items()}, hashlib.sha256(content).hexdigest())
+
+
+def _is_torchscript(content: bytes) -> bool:
+    if not zipfile.is_zipfile(io.BytesIO(content)):
+        return False
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        return any(name.endswith("constants.pkl") for name in archive.namelist())
