@@ -23,6 +23,7 @@ _ACTIVE = (
     (re.compile(r"&(?=#?\w+;)"), "&amp;"),
     (re.compile(r"<"), "&lt;"),
     (re.compile(r"^\[(?=[^\]]*\]:)"), r"\\["),
+    (re.compile(r"^(?=#{1,6} |>|[-+*] )"), r"\\"),
     (re.compile(r"\](?=[(\[])"), r"]\\"),
     (re.compile(r"!(?=\[)"), r"!\\"),
     (re.compile(r"://"), r":\\//"),

@@ -32,8 +32,9 @@ def samples(guide: Guidance, grids: Callable[[str], bytes | None]) -> Painted | 
 
 def _image(png: bytes | None) -> Image.Image | None:
     try:
-        return Image.open(io.BytesIO(png)).convert("RGB") if png else None
-    except (OSError, ValueError):
+        # It may come from a server: as anything else but PNG it is not opened, PostScript would start a program.
+        return Image.open(io.BytesIO(png), formats=("PNG",)).convert("RGB") if png else None
+    except Exception:  # of a damaged file, of any kind; a guide does without
         return None
 
 

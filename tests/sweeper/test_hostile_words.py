@@ -174,3 +174,13 @@ def test_what_is_printed_keeps_its_lines_and_letters() -> None:
 )
 def test_plain_words_need_no_escape(plain: str) -> None:
     assert prose(plain) == plain
+
+
+@pytest.mark.parametrize(
+    "line", ["# a", "> a", "- a", "* a", "[a]: http://b", "~~~ a", "``` a", "a ![b][c]", "\\](a", "<b>"]
+)
+def test_a_line_that_begins_like_markup_is_a_line_of_text(line: str) -> None:
+    item = MarkdownIt("commonmark").parse(f"- {prose(line)}")
+    kinds = ["bullet_list_open", "list_item_open", "paragraph_open", "inline"]
+    assert [token.type for token in item[:4]] == kinds
+    assert words(item) == line

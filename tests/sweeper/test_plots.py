@@ -63,6 +63,16 @@ def test_without_readable_grids_there_are_no_samples(tmp_path: Path, png: bytes 
     assert "samples" not in draw(guidance(typical()), tmp_path, lambda _: png)
 
 
+def test_a_grid_that_is_postscript_starts_no_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    called = tmp_path / "called"
+    (tmp_path / "gs").write_text(f"#!/bin/sh\necho > {called}\n")
+    (tmp_path / "gs").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    postscript = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\nshowpage\n"
+    assert "samples" not in draw(guidance(typical()), tmp_path, lambda _: postscript)
+    assert not called.exists()
+
+
 def test_continuous_knobs_are_drawn_as_points(tmp_path: Path) -> None:
     study = make_study(
         space={"block": [0], "lambda": {"low": 1e-3, "high": 1, "count": 5}, "tau": [0.5, 1.0]},
