@@ -63,6 +63,7 @@ def run_study(
         except KeyboardInterrupt:
             interrupted = interrupts.number
         except RayError as error:
+            interrupts.check()
             raise SetupError(f"Ray stopped: {first_line(error)}", CONTINUES) from error
         finally:
             shutil.rmtree(folder, ignore_errors=True)

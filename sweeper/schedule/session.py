@@ -15,6 +15,7 @@ from ray.exceptions import RayError
 
 from sweeper.errors import SetupError
 from sweeper.schedule.interrupts import Interrupts
+from sweeper.schedule.vitals import Vitals
 from sweeper.study import Resources
 
 # Ray's sockets lie 60 characters below its folder, and the system allows 107 in all.
@@ -39,17 +40,25 @@ def session(resources: Resources, address: str | None) -> Iterator[Interrupts]:
             _knock(address)
             options |= {"address": address}
         logging.getLogger("ray").setLevel(logging.ERROR)
+        interrupts = Interrupts()
+        vitals = Vitals(interrupts, folder)
+        if address is None:
+            vitals.start()
         try:
             ray.init(**options)
-            interrupts = Interrupts()
             interrupts.install()
             yield interrupts
+        except KeyboardInterrupt:
+            interrupts.check()
+            raise
         except (OSError, RuntimeError, ValueError, RayError) as error:
             if ray.is_initialized():
                 raise
             raise _unreachable(address, error) from error
         finally:
+            vitals.stop()
             ray.shutdown()
+            vitals.clear()
 
 
 def _knock(address: str) -> None:
