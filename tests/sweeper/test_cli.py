@@ -21,7 +21,7 @@ from tests.conftest import copy_database
 ROOT = Path(__file__).parents[2]
 STUDY = ROOT / "studies" / "smoke.yaml"
 GOLDEN = ROOT / "tests" / "golden" / "help.txt"
-COMMANDS = ("init", "check", "plan", "run", "status", "report", "compare", "export", "ui", "schema")
+COMMANDS = ("init", "check", "plan", "run", "retry", "status", "report", "compare", "export", "ui", "schema")
 
 
 class Ran:
@@ -207,7 +207,7 @@ def test_a_run_that_is_asked_to_stop_exits_with_the_signals_code_and_says_what_c
     before = signal.getsignal(number)
     ran = run("run", STUDY, "--yes")
     assert ran.code == 128 + number
-    assert ran.err == f"interrupted; the same command continues: sweeper run {STUDY}\n"
+    assert ran.err == f"interrupted; the same command continues: sweeper run {STUDY} --yes\n"
     assert signal.getsignal(number) is before
 
 
