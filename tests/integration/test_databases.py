@@ -41,6 +41,7 @@ OPENERS = [open_optuna, open_mlflow]
 
 @pytest.mark.parametrize("opens", OPENERS)
 def test_a_database_is_made_whole_with_nothing_beside_it(tmp_path, opens):
+    (tmp_path / "made").mkdir()
     opens(tmp_path / "made" / "store.db")
     beside = {file.name for file in (tmp_path / "made").iterdir()}
     assert beside <= {"store.db", "store.db-wal", "store.db-shm", "store.db.lock"}
@@ -100,11 +101,11 @@ def test_what_cannot_be_recorded_is_not_trained(tmp_path):
     (tmp_path / "mlflow.db").write_text(TEXT)
     desk = open_desk(tmp_path, study())
     assignment = claimed(desk)
-    desk.started(assignment.cohort, 1)
+    desk.started(assignment.cohort, 1, FACTS)
     deadline = time.monotonic() + 30
     while not desk.halted() and time.monotonic() < deadline:
         time.sleep(0.05)
-    assert "mlflow.db cannot be read" in desk.halted()
+    assert "mlflow.db cannot be read" in str(desk.halted())
     with pytest.raises(StaleAttemptError):
         desk.report(assignment.cohort, 1, reported(assignment, 5.0), FACTS, last=False)
     began = time.monotonic()

@@ -147,7 +147,7 @@ def test_a_store_that_stays_silent_halts_the_study_and_blames_no_trial(tmp_path)
         with pytest.raises(StaleAttemptError):
             desk.report(assignment.cohort, 1, reported(assignment, 5.0), FACTS, last=False)
         assert desk.next(0, desk.enter(0)) is None
-    assert "database is locked" in desk.halted()
+    assert "database is locked" in str(desk.halted())
     assert desk.done()
     assert desk.progress().counts == {"running": 2, "waiting": 4}
     with pytest.raises(StaleAttemptError):
@@ -166,7 +166,7 @@ def test_what_goes_wrong_in_the_desk_is_no_fault_of_the_trial_that_met_it(tmp_pa
     monkeypatch.setattr(desk._spent, "keep", lambda: {}["a mistake of ours"])
     with pytest.raises(StaleAttemptError):
         desk.report(assignment.cohort, 1, reported(assignment, 5.0), FACTS, last=False)
-    assert desk.halted() == "KeyError: 'a mistake of ours'"
+    assert str(desk.halted()) == "KeyError: 'a mistake of ours'"
     assert "Traceback" in (tmp_path / "study" / "failures.log").read_text()
     assert "failed" not in desk.progress().counts
 
