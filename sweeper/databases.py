@@ -65,8 +65,9 @@ def make_ready(database: Path, schema: Schema, make: Callable[[Path], None]) -> 
     """
     if ready(database, schema):
         return
+    if not database.parent.is_dir():  # which FileLock would make
+        raise SetupError(f"{database} cannot be made: there is no such folder", "make it, or choose another")
     try:
-        database.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{database}.lock"):
             if not ready(database, schema):  # else another process made it meanwhile
                 _make(database, make)

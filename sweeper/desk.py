@@ -41,10 +41,11 @@ class Desk:
         provenance: Provenance,
         lanes: int | None = None,
         patience_s: float = PATIENCE_S,
+        retry: bool = False,
     ) -> None:
         """`lanes` are the trials of a cohort; those the study's resources stand for if not given.
 
-        `patience_s` is how long a store that does not answer is waited for.
+        `patience_s` is how long a store that does not answer is waited for. With `retry`, trials that failed run again.
         """
         self._study, self._stages, self._places = study, deque(stages), places
         self._stage: Stage = stages[0]
@@ -52,7 +53,7 @@ class Desk:
         self._registry = SeedRegistry(places.seeds)
         lanes = lanes or lane_count(study, "cuda" if study.resources.gpus else "cpu")
         self._fleet = Fleet(CohortFolder(places.folder / "cohorts"), study.recipe, lanes)
-        self._slots = Slots()
+        self._slots, self._retry = Slots(), retry
         self._searches: dict[Stage, Search] = {}
         self.halting, self._patience = Halt(places.folder / "failures.log"), Patience(patience_s)
         self._fresh_seeds: tuple[int, ...] = ()
@@ -253,10 +254,14 @@ class Desk:
     def _take_over(self) -> None:
         """Open the screen, in whose store everything else about the study is kept, for this driver alone."""
         mine, trials = self._places.registration, screen_trials(self._study)
-        screen = Search(self._places.store_url, self._study, "screen", trials, self._patience)
+        url, study, patience = self._places.store_url, self._study, self._patience
+        screen = Search(url, study, "screen", trials, patience)
         self._searches["screen"] = screen
         self._lease = screen.lease(platform.node(), str(self._places.folder))
         self._lease.acquire()
+        if self._retry:  # which is ours to say from here on
+            screen.close()
+            screen = self._searches["screen"] = Search(url, study, "screen", trials, patience, retry=True)
         screen.notes.write(NOTE, mine.model_dump_json(by_alias=True))
         self._registry.add(mine, self._study.screen.seeds)
 
@@ -265,7 +270,8 @@ class Desk:
         if stage == "confirm":
             chosen = self._choose()
             trials = confirm_trials(self._study, chosen.cells, chosen.seeds)
-            self._searches[stage] = Search(self._places.store_url, self._study, stage, trials, self._patience)
+            url, study, patience = self._places.store_url, self._study, self._patience
+            self._searches[stage] = Search(url, study, stage, trials, patience, self._retry)
             self._fresh_seeds = chosen.seeds
         self._fleet.open(self._searches[stage].running(), stage)
         self._stage = stage
@@ -326,7 +332,7 @@ class Desk:
 
     def _finish(self, spec: TrialSpec, state: TrialState, note: str, value: float | None = None) -> None:
         self._ledger.trial_finished(spec, state, note, self._search.audited(spec.key))
-        self._search.finish(spec.key, state, value)
+        self._search.finish(spec.key, state, value, note)
 
     def _close(self, running: Running) -> None:
         self._spent.fid_not_checked(running.name)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -25,13 +24,12 @@ RECORD = "record.json"
 class Published(NamedTuple):
     """A guide's path in the form asked for, and the study it is of.
 
-    `delivered`: whether MLflow has everything; `failures`: why trials failed, each reason once.
+    `delivered`: whether MLflow has everything.
     """
 
     guide: Path
     study: Study
     delivered: bool = True
-    failures: tuple[str, ...] = ()
 
 
 def publish(
@@ -131,9 +129,7 @@ def _guide(record: StudyRecord, reports: Path, form: Format, grids: Callable[[st
     folder = reports / record.study.name
     guide = write_guide(record, folder, grids, form)
     write_whole(folder / RECORD, record.model_dump_json(by_alias=True) + "\n", durable=False)
-    reasons = Counter(trial.note for trial in record.trials if trial.state == "failed")
-    failures = tuple(f"{count} failed: {reason}" for reason, count in reasons.most_common())
-    return Published(guide, record.study, failures=failures)
+    return Published(guide, record.study)
 
 
 def read_record(file: Path) -> StudyRecord:

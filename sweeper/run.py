@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -42,6 +43,9 @@ class Result(NamedTuple):
         listed = ", ".join(f"{number} {state}" for state, number in self.counts.states.items())
         word = "interrupted" if self.interrupted else "all is done" if self.counts.done else "not all is done"
         lines = [f"{word}: {listed}", *self.failures]
+        if self.failures:
+            again = re.sub(r" --stage[ =]\S+", "", command.replace("sweeper run ", "sweeper retry ", 1))
+            lines.append(f"to run them again: {again}")
         if not self.counts.done:
             lines.append(f"the same command continues: {command}")
         if not self.delivered:
@@ -65,20 +69,23 @@ def run(
     command: str,
     only: Stage | None = None,
     address: str | None = None,
+    retry: bool = False,
 ) -> Result:
     """Run what is not decided yet and write the guide; the same call again continues a study that was stopped.
 
-    `command` is what the record says to repeat it with. Raises the SweeperError of whatever stands in the way.
+    `command` is what the record says to repeat it with. With `retry`, trials that failed run again. Raises the
+    SweeperError of whatever stands in the way.
     """
     stages = stages_of(study, only)
     with workspace.lock(study.name):
         registration = registered(study, workspace)
         counts = count(study, workspace, stages)
+        again = retry and bool(counts.states.get("failed"))
         guide = published(study, workspace, reports)
-        if counts.done and guide:
-            return Result(counts, guide)
-        if not counts.done:
-            interrupted = _train(registration, workspace, reports, stages, console, gather(command), address)
+        if counts.done and guide and not again:
+            return Result(counts, guide, failures=_failures(study, workspace))
+        if not counts.done or again:
+            interrupted = _train(registration, workspace, reports, stages, console, gather(command), address, again)
             counts = count(study, workspace, stages)
             if interrupted and not counts.done:
                 return Result(counts, interrupted=interrupted)
@@ -86,7 +93,17 @@ def run(
         else:
             workspace.register(registration)
             made = publish(study.name, workspace, reports, told=study)
-        return Result(counts, made.guide, delivered=made.delivered, failures=made.failures)
+        return Result(counts, made.guide, delivered=made.delivered, failures=_failures(study, workspace))
+
+
+def _failures(study: Study, workspace: Workspace) -> tuple[str, ...]:
+    """Say which trials failed and why, each reason once."""
+    from sweeper.search import failures
+
+    by_reason: dict[str, list[str]] = {}
+    for failed in failures(workspace.store_url, study.name):
+        by_reason.setdefault(failed.reason, []).append(failed.label)
+    return tuple(f"{len(labels)} failed: {reason} ({'; '.join(labels)})" for reason, labels in by_reason.items())
 
 
 def _train(
@@ -97,6 +114,7 @@ def _train(
     console: Console,
     provenance: Provenance,
     address: str | None,
+    retry: bool,
 ) -> int:
     # Ray and torch are imported here: a study that is done needs neither.
     from sweeper.fit import check_fit
@@ -120,7 +138,7 @@ def _train(
         base=Path.cwd(),
     )
     with display(console) as show:
-        outcome = run_study(study, stages, places, provenance, address, show)
+        outcome = run_study(study, stages, places, provenance, address, show, retry)
     if outcome.halted:
         reason = outcome.halted
         remedy = "; ".join(filter(None, (reason.remedy, "the same command continues")))

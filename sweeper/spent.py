@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import time
 from pathlib import Path
 
 from sweeper.files import read_json, write_whole
 from sweeper.records import Provenance
+from trainer.recipe import Frozen
+
+
+class _Kept(Frozen):
+    wall_s: float
+    fid_difference: float | None
+    started: str
+    first_step_at: float | None
 
 
 class Spent:
@@ -20,13 +27,11 @@ class Spent:
         self._begun = time.time()
         self._fid_asked_of: str | None = None
         try:
-            kept = read_json(self._path)
-            self._before_s = float(kept["wall_s"])
-            self.fid_difference: float | None = kept["fid_difference"]
-            self._started, self._first_step_at = str(kept["started"]), kept["first_step_at"]
-        except (OSError, ValueError, KeyError, TypeError):
-            self._before_s, self.fid_difference = 0.0, None
-            self._started, self._first_step_at = provenance.started, None
+            kept = _Kept.model_validate(read_json(self._path))
+        except (OSError, ValueError):
+            kept = _Kept(wall_s=0.0, fid_difference=None, started=provenance.started, first_step_at=None)
+        self._before_s, self.fid_difference = kept.wall_s, kept.fid_difference
+        self._started, self._first_step_at = kept.started, kept.first_step_at
 
     def asks_for_fid(self, cohort: str) -> bool:
         """Whether a cohort with a baseline is to measure that difference: once a study, by the first."""
@@ -58,10 +63,10 @@ class Spent:
     def keep(self) -> None:
         """Write it down; a crash loses what came after the last call."""
         now = self.provenance()
-        kept = {
-            "wall_s": now.wall_s,
-            "fid_difference": self.fid_difference,
-            "started": self._started,
-            "first_step_at": self._first_step_at,
-        }
-        write_whole(self._path, json.dumps(kept), durable=False)  # at every rung
+        kept = _Kept(
+            wall_s=now.wall_s,
+            fid_difference=self.fid_difference,
+            started=self._started,
+            first_step_at=self._first_step_at,
+        )
+        write_whole(self._path, kept.model_dump_json(), durable=False)  # at every rung

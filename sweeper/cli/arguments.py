@@ -60,6 +60,8 @@ Set = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="A.B=C", help="Override a field of the study; may be repeated.", show_default=False),
 ]
+Address = Annotated[str | None, typer.Option("--address", help="Address of a Ray cluster; default: this machine.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before starting.")]
 Root = Annotated[
     Path,
     typer.Option("--workspace", envvar="SWEEPER_WORKSPACE", help="Folder for records, checkpoints and caches."),

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from sweeper.cli.arguments import (
+    Address,
     AsJson,
     AuditName,
     File,
@@ -23,14 +24,15 @@ from sweeper.cli.arguments import (
     TableFormat,
     TemplateName,
     Tracking,
+    Yes,
 )
-from sweeper.cli.edge import clean_errors, log_inertly, say, stoppable, tell
+from sweeper.cli.edge import clean_errors, log_inertly, say, tell
 from sweeper.cli.own_code import check_own_code
+from sweeper.cli.running import run_to_guide
 from sweeper.errors import StudyError
 from sweeper.inert import has_password
 
 if TYPE_CHECKING:
-    from sweeper.records import Stage
     from sweeper.study import Study
     from sweeper.workspace import Workspace
 
@@ -85,31 +87,31 @@ def run(
     file: File,
     set_: Set = None,
     stage: Annotated[StageName | None, typer.Option("--stage", help="Run one stage only.")] = None,
-    address: Annotated[
-        str | None, typer.Option("--address", help="Address of a Ray cluster; default: this machine.")
-    ] = None,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before starting.")] = False,
+    address: Address = None,
+    yes: Yes = False,
     workspace: Root = Path(".sweeper"),
     tracking: Tracking = None,
     store: Store = None,
     reports: Reports = Path("reports"),
 ) -> None:
     """Run a study to its guide; the same command continues one that was stopped."""
-    study = _study(file, set_)
-    from sweeper.provenance import command_line
-    from sweeper.run import run as run_study
-
-    if not yes and sys.stdin.isatty() and sys.stderr.isatty():
-        _ask(study)
     place = _workspace(workspace, tracking, store)
-    only: Stage | None = stage.value if stage else None
-    command = command_line(sys.argv[1:])
-    with stoppable(command):
-        result = run_study(study, place, reports, _console(), command, only, address)
-    say(result.summary(command))
-    if result.guide:
-        tell(str(result.guide))
-    raise typer.Exit(result.exit_code)
+    run_to_guide(_study(file, set_), place, reports, yes, address, only=stage.value if stage else None)
+
+
+@app.command()
+def retry(
+    file: File,
+    set_: Set = None,
+    address: Address = None,
+    yes: Yes = False,
+    workspace: Root = Path(".sweeper"),
+    tracking: Tracking = None,
+    store: Store = None,
+    reports: Reports = Path("reports"),
+) -> None:
+    """Run the trials again that failed, and whatever else is not decided."""
+    run_to_guide(_study(file, set_), _workspace(workspace, tracking, store), reports, yes, address, retry=True)
 
 
 @app.command()
@@ -259,17 +261,3 @@ def _say_differences(study: Study, recorded: Study, file: Path) -> None:
 
     if changed := changed_fields(recorded, study, confirming=True):
         say("\n".join([f"{file} differs from the record, which is what is reported:", *changed]))
-
-
-def _ask(study: Study) -> None:
-    from sweeper.plan import announce
-
-    say(announce(study))
-    if not typer.confirm("Start?", default=True, err=True):
-        raise typer.Exit(0)
-
-
-def _console() -> Any:
-    from rich.console import Console
-
-    return Console(stderr=True)

@@ -168,6 +168,7 @@ def provenance_items(record: StudyRecord, facts: Iterable[Facts]) -> tuple[Item,
         *((Item(name="project's commit", value=source.project_commit),) if source.project_commit else ()),
         Item(name="started", value=source.started),
         *((Item(name="added after it had begun", value="; ".join(record.added)),) if record.added else ()),
+        *((Item(name="failed", value=_failures(record)),) if _failures(record) else ()),
         Item(name="machine", value=f"{counted(source.cores, 'core')}; {_distinct(one.device for one in known)}"),
         Item(name="data hash", value=_distinct(one.data_hash for one in known)),
         Item(name="recipe hash", value=record.study.recipe.hash),
@@ -177,6 +178,15 @@ def provenance_items(record: StudyRecord, facts: Iterable[Facts]) -> tuple[Item,
             value="not checked" if difference is None else f"relative difference {figure(difference)}, same features",
         ),
     )
+
+
+def _failures(record: StudyRecord) -> str:
+    """Say which trials failed and why, each reason once."""
+    by_reason: dict[str, list[str]] = {}
+    for trial in record.trials:
+        if trial.state == "failed":
+            by_reason.setdefault(trial.note, []).append(f"{trial.spec.cell.label}, seed {trial.spec.seed}")
+    return "; ".join(f"{', and '.join(trials)}: {reason}" for reason, trials in by_reason.items())
 
 
 def _distinct(values: Iterable[str]) -> str:

@@ -16,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Self
 
-from sweeper.errors import ConflictError
+from sweeper.errors import ConflictError, SetupError
 from sweeper.files import write_whole
 
 LOCK_POLL_S = 0.05
@@ -62,8 +62,8 @@ class Outbox:
     def __init__(self, path: Path, wait_s: float = 0.0) -> None:
         """Open or create the log, own it until `close` or the process's death, and cut off a line torn by a crash.
 
-        Raises ConflictError when another owner keeps it for `wait_s` seconds, OSError where the folder cannot be
-        written.
+        Raises ConflictError when another owner keeps it for `wait_s` seconds, SetupError for a folder in its place,
+        OSError where the folder cannot be written.
         """
         path.parent.mkdir(parents=True, exist_ok=True)
         self.path = path
@@ -133,7 +133,7 @@ class Outbox:
     @property
     def rejected(self) -> int:
         """How many lines were ever set aside."""
-        return self._rejected_path.read_bytes().count(b"\n") if self._rejected_path.exists() else 0
+        return self._rejected_path.read_bytes().count(b"\n") if self._rejected_path.is_file() else 0
 
     def close(self) -> None:
         """Close the log; what is undelivered is found again by the next one to open it."""
@@ -161,7 +161,7 @@ class Outbox:
         """Return the mark, or 0 (deliver everything again) where it does not fit this log."""
         try:
             mark = int(self._mark_path.read_text())
-        except (FileNotFoundError, ValueError):
+        except (FileNotFoundError, IsADirectoryError, ValueError):
             return 0
         fits = 0 < mark <= self._size and os.pread(self._file, 1, mark - 1) == b"\n"
         return mark if fits else 0
@@ -175,6 +175,8 @@ class Outbox:
 
 def _own(path: Path, wait_s: float) -> int:
     """Open a log and lock it for this owner alone, waiting up to `wait_s` seconds for the one before to let go."""
+    if path.is_dir():
+        raise SetupError(f"{path} is a folder, where the study's events should be", "move it away, then run again")
     file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
     deadline = time.monotonic() + wait_s
     try:

@@ -69,6 +69,7 @@ class Tracker:
         """
         if uri.startswith(SQLITE):
             database = Path(uri.removeprefix(SQLITE))
+            database.parent.mkdir(parents=True, exist_ok=True)
             make_ready(database, _schema(), _make_tables)
             use_write_ahead_log(database)
         try:

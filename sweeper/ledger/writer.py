@@ -198,7 +198,7 @@ class Ledger:
                 if refusals < REFUSALS_BEFORE_ASIDE:
                     self._deliver(entry)
                 else:
-                    self._set_aside(entry)
+                    self._set_aside(entry, self._trouble or "")
                 self._trouble, failures, refusals = None, 0, 0
             except Exception as error:  # whatever a store or its transport raises, training goes on
                 failures += 1
@@ -211,7 +211,11 @@ class Ledger:
         if self._tracker is None:
             self._tracker = self._connect()
             return
-        event = events.from_line(entry.line)
+        try:
+            event = events.from_line(entry.line)
+        except ValueError:  # nor will it become one
+            self._set_aside(entry, "it is no event of this version")
+            return
         if isinstance(event, events.GridDrawn):
             self._deliver_grid(self._tracker, event)
         else:
@@ -252,7 +256,6 @@ class Ledger:
         self._tracker.forget()
         return self._tracker.accepts_writes()
 
-    def _set_aside(self, entry: Entry) -> None:
-        reason = self._trouble or ""
+    def _set_aside(self, entry: Entry, reason: str) -> None:
         _log.error("an event could not be recorded and was set aside in %s.rejected: %s", self._outbox.path, reason)
         self._outbox.set_aside(entry, reason)

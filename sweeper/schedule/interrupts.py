@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 from types import FrameType
 
+from sweeper.errors import SetupError
 from sweeper.signals import STOPPING, StoppedError
 
 
@@ -13,7 +14,8 @@ class HaltedError(Exception):
 
 
 class Interrupts:
-    """Remembers that the run was asked to stop, by a signal (its `number`) or since the desk `halted` the study.
+    """Remembers that the run was asked to stop, by a signal (its `number`), since the desk `halted` the study, or
+    since Ray was `lost`.
 
     Python drops a KeyboardInterrupt that happens to be raised inside a finaliser or a callback of C code, of which Ray
     has many; whoever calls `check` now and then raises it again.
@@ -22,6 +24,7 @@ class Interrupts:
     def __init__(self) -> None:
         self.number = 0
         self.halted = False
+        self.lost = ""
 
     def install(self) -> None:
         """Take the signals over. Ray's own handler of SIGTERM would end the process with the signal's number."""
@@ -30,12 +33,15 @@ class Interrupts:
                 signal.signal(number, self._ask)
 
     def check(self) -> None:
-        """Raise KeyboardInterrupt or HaltedError if the run was asked to stop."""
+        """Raise SetupError, KeyboardInterrupt or HaltedError if the run was asked to stop."""
+        if self.lost:
+            raise SetupError(self.lost, "the same command continues")
         if self.number:
             raise StoppedError(self.number)
         if self.halted:
             raise HaltedError
 
     def _ask(self, number: int, _frame: FrameType | None) -> None:
-        self.number = self.number or number
-        raise StoppedError(self.number)
+        if not self.lost:
+            self.number = self.number or number
+        self.check()

@@ -43,17 +43,19 @@ def run_study(
     provenance: Provenance,
     address: str | None,
     show: Callable[[Progress], None],
+    retry: bool = False,
 ) -> Outcome:
     """Run every trial that is not decided yet; Ctrl-C, SIGTERM and SIGHUP stop cleanly with an interrupted outcome.
 
-    `show` is called about once a second. Raises SetupError if Ray cannot be started or reached, lacks what a cohort
-    asks for, or stops; StudyError, ConflictError or DataError for what the desk finds when it opens the study.
+    `show` is called about once a second. With `retry`, trials that failed run again. Raises SetupError if Ray cannot
+    be started or reached, lacks what a cohort asks for, or stops; StudyError, ConflictError or DataError for what the
+    desk finds when it opens the study.
     """
     folder = places.folder / "ray"
     shutil.rmtree(folder, ignore_errors=True)
     with session(study.resources, address) as interrupts:
         slots = slot_count(study.resources)
-        desk = _open_desk(study, stages, places, provenance, lanes_for(study, places))
+        desk = _open_desk(study, stages, places, provenance, lanes_for(study, places), retry)
         interrupted = 0
         try:
             with _watching(desk, show, interrupts):
@@ -63,19 +65,22 @@ def run_study(
         except KeyboardInterrupt:
             interrupted = interrupts.number
         except RayError as error:
+            interrupts.check()
             raise SetupError(f"Ray stopped: {first_line(error)}", CONTINUES) from error
         finally:
             shutil.rmtree(folder, ignore_errors=True)
         return _close(desk, interrupted)
 
 
-def _open_desk(study: Study, stages: Sequence[Stage], places: Places, provenance: Provenance, lanes: int) -> DeskActor:
+def _open_desk(
+    study: Study, stages: Sequence[Stage], places: Places, provenance: Provenance, lanes: int, retry: bool
+) -> DeskActor:
     # Beside the driver, where the stores are; one call at a time, so a rung is judged as a whole. A second thread
     # answers what may be asked while a call waits for a store.
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
     made: Any = ray.remote
     actor = made(num_cpus=0, max_concurrency=1, concurrency_groups={ASIDE: 1})(Desk)
-    desk = actor.options(scheduling_strategy=here).remote(study, list(stages), places, provenance, lanes)
+    desk = actor.options(scheduling_strategy=here).remote(study, list(stages), places, provenance, lanes, retry=retry)
     call(desk.open.remote())
     return desk
 

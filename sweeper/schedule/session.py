@@ -18,6 +18,7 @@ from ray.job_config import JobConfig
 from sweeper.errors import SetupError
 from sweeper.schedule.access import guest, private, unnamed, unreachable
 from sweeper.schedule.interrupts import Interrupts
+from sweeper.schedule.vitals import Vitals
 from sweeper.study import Resources
 
 # Ray's sockets lie up to 83 characters below the temporary folder, and the system allows 107 in all.
@@ -41,19 +42,27 @@ def session(resources: Resources, address: str | None) -> Iterator[Interrupts]:
         else:
             options |= {"address": address}
         logging.getLogger("ray").setLevel(logging.ERROR)
+        interrupts = Interrupts()
+        vitals = Vitals(interrupts, folder)
         with private(Path(folder)) if address is None else guest(address):
+            if address is None:
+                vitals.start()
             try:
                 with unnamed():
                     ray.init(**options, job_config=_job())
-                interrupts = Interrupts()
                 interrupts.install()
                 yield interrupts
+            except KeyboardInterrupt:
+                interrupts.check()
+                raise
             except (OSError, RuntimeError, ValueError, RayError) as error:
                 if ray.is_initialized():
                     raise
                 raise unreachable(address, error) from error
             finally:
+                vitals.stop()
                 ray.shutdown()
+                vitals.clear()
 
 
 def _job() -> JobConfig:

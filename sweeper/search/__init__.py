@@ -3,7 +3,8 @@
 The only package that imports optuna; nothing above the desk imports it while a command starts.
 """
 
+from sweeper.search.retrying import failures
 from sweeper.search.search import Search
 from sweeper.search.store import read_note, state_counts
 
-__all__ = ["Search", "read_note", "state_counts"]
+__all__ = ["Search", "failures", "read_note", "state_counts"]

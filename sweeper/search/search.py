@@ -31,11 +31,18 @@ class Search:
     """
 
     def __init__(
-        self, url: str, study: Study, stage: Stage, trials: Sequence[TrialSpec], patience: Patience | None = None
+        self,
+        url: str,
+        study: Study,
+        stage: Stage,
+        trials: Sequence[TrialSpec],
+        patience: Patience | None = None,
+        retry: bool = False,
     ) -> None:
         """Open or create `<study>.<stage>`. Raises SetupError, StudyError (budget), ConflictError (other choices).
 
-        `patience` is how long a write waits for a store that does not answer; UnavailableError then.
+        `patience` is how long a write waits for a store that does not answer; UnavailableError then. With `retry`,
+        trials that failed wait again.
         """
         self._study, self._seeds = study, study.screen.seeds
         self._proposer = _proposer(study, stage, len(trials))
@@ -46,7 +53,7 @@ class Search:
         self._exhausted = False
         self._dropped: list[TrialSpec] = []
         self._jury = Jury(study.screen.pruner if stage == "screen" else "none", study.screen.rungs, study.name)
-        self._open(stage, trials)
+        self._open(stage, trials, retry)
 
     def lease(self, host: str, folder: str) -> Lease:
         """Return the right of a driver, on `host` in `folder`, to run the study; not yet acquired."""
@@ -111,8 +118,11 @@ class Search:
         dropped, self._dropped = tuple(self._dropped), []
         return dropped
 
-    def finish(self, key: str, state: TrialState, value: float | None = None) -> None:
-        """End a trial; complete needs a finite `value`. The same end again is a no-op, another a ValueError."""
+    def finish(self, key: str, state: TrialState, value: float | None = None, reason: str = "") -> None:
+        """End a trial; complete needs a finite `value`, `reason` is why one failed.
+
+        The same end again is a no-op, another a ValueError.
+        """
         entry = self._entries[key]
         if entry.final:
             if entry.state != state:
@@ -122,7 +132,8 @@ class Search:
             raise ValueError(f"trial {key} cannot be complete without a finite value, but was given {value}")
         if state == "pruned":
             value = next(reversed(entry.values.values()), None)  # As Optuna's Study.tell does.
-        self._end(entry, state, value if state in ("complete", "pruned") else None, "diverged" * (state == "diverged"))
+        outcome = {"diverged": "diverged", "failed": reason}.get(state, "")
+        self._end(entry, state, value if state in ("complete", "pruned") else None, outcome)
 
     def running(self) -> tuple[TrialSpec, ...]:
         """Return the trials in work; after opening, those that a crash or an interrupt left so."""
@@ -167,7 +178,9 @@ class Search:
         """Let go of the store."""
         self._store.close()
 
-    def _open(self, stage: Stage, trials: Sequence[TrialSpec]) -> None:
+    def _open(self, stage: Stage, trials: Sequence[TrialSpec], retry: bool) -> None:
+        if retry:
+            self._store.reopen_failed()
         known, distributions = self._store.load()
         self._knobs = Knobs(self._study, trials, distributions)
         for entry in known:

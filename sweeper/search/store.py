@@ -26,6 +26,7 @@ from sweeper.search.bulk import insert_trials, widen
 from sweeper.search.database import close, open_storage, readable, reading, writable
 from sweeper.search.lease import Lease
 from sweeper.search.notes import Notes
+from sweeper.search.retrying import current, reopen_failed
 
 T = TypeVar("T")
 
@@ -98,10 +99,14 @@ class Store:
         """
         with readable(self._url):
             known = self._storage.get_all_trials(self._study_id, deepcopy=False)
-            trials = [trial for trial in known if _is_ours(trial)]
+            trials = [trial for trial in current(known) if _is_ours(trial)]
             distributions = {name: found for trial in reversed(trials) for name, found in trial.distributions.items()}
             self._distributions = distributions
             return [_entry(trial) for trial in trials], distributions
+
+    def reopen_failed(self) -> None:
+        """Let every failed trial wait again; call it before `load`."""
+        self._write(lambda: reopen_failed(self._storage, self._study_id))
 
     def add(self, trials: Sequence[NewTrial], number: int) -> list[Entry]:
         """Append waiting trials in one transaction, `number` being how many there are; call it after `load`.
@@ -161,7 +166,7 @@ class Store:
         known: dict[str, int] = {}
         if again:
             stored = self._storage.get_all_trials(self._study_id, deepcopy=False)
-            known = {trial.user_attrs["key"]: trial._trial_id for trial in stored if _is_ours(trial)}
+            known = {trial.user_attrs["key"]: trial._trial_id for trial in current(stored) if _is_ours(trial)}
         new = [trial for trial in trials if trial.user_attrs["key"] not in known]
         ids = insert_trials(self._storage, self._study_id, new)
         known |= {trial.user_attrs["key"]: trial_id for trial, trial_id in zip(new, ids, strict=True)}
@@ -197,7 +202,7 @@ def state_counts(url: str, study_name: str) -> dict[Stage, dict[TrialState, int]
         with readable(url):
             studies = {found.study_name: found._study_id for found in storage.get_all_studies()}
             return {
-                stage: dict(Counter(_state(trial) for trial in storage.get_all_trials(studies[name], deepcopy=False)))
+                stage: dict(Counter(map(_state, current(storage.get_all_trials(studies[name], deepcopy=False)))))
                 for stage in STAGES
                 if (name := f"{study_name}.{stage}") in studies
             }

@@ -41,6 +41,7 @@ OPENERS = [open_optuna, open_mlflow]
 
 @pytest.mark.parametrize("opens", OPENERS)
 def test_a_database_is_made_whole_with_nothing_beside_it(tmp_path, opens):
+    (tmp_path / "made").mkdir()
     opens(tmp_path / "made" / "store.db")
     beside = {file.name for file in (tmp_path / "made").iterdir()}
     assert beside <= {"store.db", "store.db-wal", "store.db-shm", "store.db.lock"}

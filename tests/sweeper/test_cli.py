@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -20,7 +21,7 @@ from tests.conftest import copy_database
 ROOT = Path(__file__).parents[2]
 STUDY = ROOT / "studies" / "smoke.yaml"
 GOLDEN = ROOT / "tests" / "golden" / "help.txt"
-COMMANDS = ("init", "check", "plan", "run", "status", "report", "compare", "export", "ui", "schema")
+COMMANDS = ("init", "check", "plan", "run", "retry", "status", "report", "compare", "export", "ui", "schema")
 
 
 class Ran:
@@ -198,6 +199,16 @@ def test_ctrl_c_ends_with_130(run, monkeypatch):
 
     monkeypatch.setattr("sweeper.study.file.read_study", interrupted)
     assert run("check", STUDY).code == 130
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_run_that_is_asked_to_stop_exits_with_the_signals_code_and_says_what_continues(run, monkeypatch, number):
+    monkeypatch.setattr("sweeper.run.run", lambda *_: os.kill(os.getpid(), number))
+    before = signal.getsignal(number)
+    ran = run("run", STUDY, "--yes")
+    assert ran.code == 128 + number
+    assert ran.err == f"interrupted; the same command continues: sweeper run {STUDY} --yes\n"
+    assert signal.getsignal(number) is before
 
 
 def test_help_imports_no_heavy_library():

@@ -272,3 +272,11 @@ def test_no_record_is_too_strange_for_a_guide(trials: list[TrialRecord]) -> None
     text = render_markdown(guidance(make_record(make_study(), trials)), {})
     words = text.lower().replace("|", " ").split()
     assert not {"nan", "inf", "none)", "nan)"} & set(words)
+
+
+def test_a_guide_names_what_failed_and_why():
+    rows = [trial(cell, seed, fid) for cell, fids in FIDS.items() for seed, fid in enumerate(fids)]
+    lost = rows[-1].model_copy(update={"state": "failed", "rungs": (), "note": "RuntimeError: out of luck"})
+    text = guidance(make_record(make_study(), [*rows[:-1], lost])).model_dump_json()
+    assert f"{lost.spec.cell.label}, seed 2: RuntimeError: out of luck" in text
+    assert "out of luck" not in guidance(one_cell()).model_dump_json()

@@ -1,0 +1,98 @@
+"""A second chance for trials that failed: in the search, in the record, and in what people are told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import optuna
+
+from sweeper.counting import Counts
+from sweeper.desk import Desk
+from sweeper.ledger import counts, read_study
+from sweeper.provenance import gather
+from sweeper.run import Result
+from sweeper.search import failures, state_counts
+from tests.sweeper.desks import FACTS, begun, claimed, open_desk, places, ready, reported, study
+
+__all__ = ["ready"]  # a fixture, used by being here
+
+
+def run(desk: Desk) -> None:
+    while (cohort := desk.claim()) is not None:
+        assignment = begun(desk, cohort)
+        for step in assignment.rungs:
+            desk.report(cohort, 1, reported(assignment, 5.0, step), FACTS, last=step == assignment.rungs[-1])
+    assert desk.close(interrupted=False, timeout=60)
+
+
+def fail_one_cohort(tmp_path: Path) -> list[str]:
+    """Run a study whose first cohort fails after a rung; return the keys of its trials."""
+    desk = open_desk(tmp_path, study())
+    lost = claimed(desk)
+    desk.report(lost.cohort, 1, reported(lost, 9.0), FACTS, last=False)
+    desk.failed(lost.cohort, "RuntimeError: out of luck", lost.attempt)
+    run(desk)
+    return [trial.key for trial in lost.trials]
+
+
+def retrying(tmp_path: Path) -> Desk:
+    of = study()
+    desk = Desk(of, ["screen"], places(tmp_path, of), gather("sweeper retry tiny.yaml"), retry=True)
+    desk.open()
+    return desk
+
+
+def test_failed_trials_run_again_and_both_stores_say_so(tmp_path):
+    failed = fail_one_cohort(tmp_path)
+    store, tracking = f"sqlite:///{tmp_path}/optuna.db", f"sqlite:///{tmp_path}/mlflow.db"
+    assert state_counts(store, "tiny") == {"screen": {"failed": 2, "complete": 4}}
+    desk = retrying(tmp_path)
+    assert desk.progress().counts == {"waiting": 2, "complete": 4}
+    again = claimed(desk)
+    assert [trial.key for trial in again.trials] == failed
+    for step in again.rungs:
+        desk.report(again.cohort, 1, reported(again, 5.0, step), FACTS, last=step == again.rungs[-1])
+    assert desk.close(interrupted=False, timeout=60)
+    assert state_counts(store, "tiny") == {"screen": {"complete": 6}}
+    assert counts(tracking, "tiny") == {"complete": 6}
+    assert {trial.note for trial in read_study(tracking, "tiny").trials} == {""}
+    stored = optuna.load_study(study_name="tiny.screen", storage=store)
+    assert [trial.state.name for trial in stored.trials].count("FAIL") == 2  # Optuna forgets nothing
+
+
+def test_a_crash_after_the_retry_was_asked_for_leaves_trials_that_wait_and_no_second_copy(tmp_path):
+    failed = fail_one_cohort(tmp_path)
+    retrying(tmp_path).close(interrupted=True, timeout=60)
+    retrying(tmp_path).close(interrupted=True, timeout=60)
+    plain = open_desk(tmp_path, study())
+    assert plain.progress().counts == {"waiting": 2, "complete": 4}
+    assert [trial.key for trial in claimed(plain).trials] == failed
+
+
+def test_a_trial_that_fails_again_can_be_retried_again(tmp_path):
+    fail_one_cohort(tmp_path)
+    desk = retrying(tmp_path)
+    again = claimed(desk)
+    desk.failed(again.cohort, "RuntimeError: out of luck twice", again.attempt)
+    desk.close(interrupted=False, timeout=60)
+    found = failures(f"sqlite:///{tmp_path}/optuna.db", "tiny")
+    assert {failure.reason for failure in found} == {"RuntimeError: out of luck twice"}
+    assert retrying(tmp_path).progress().counts == {"waiting": 2, "complete": 4}
+
+
+def test_why_trials_failed_is_kept_in_the_store_and_a_retry_has_nothing_else_to_do(tmp_path):
+    fail_one_cohort(tmp_path)
+    (first, second) = failures(f"sqlite:///{tmp_path}/optuna.db", "tiny")
+    assert first.label == "baseline, seed 0"
+    assert first.reason == second.reason == "RuntimeError: out of luck"
+
+
+def test_the_last_lines_name_what_failed_why_and_the_command_that_runs_it_again():
+    done = Counts({"complete": 4, "failed": 1}, done=True)
+    said = Result(done, failures=("1 failed: RuntimeError: out of luck (baseline, seed 0)",))
+    assert said.exit_code == 1
+    assert said.summary("sweeper run tiny.yaml --stage screen --yes").splitlines() == [
+        "all is done: 4 complete, 1 failed",
+        "1 failed: RuntimeError: out of luck (baseline, seed 0)",
+        "to run them again: sweeper retry tiny.yaml --yes",
+    ]
