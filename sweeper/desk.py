@@ -299,7 +299,7 @@ class Desk:
             if running and running.attempt <= self._study.resources.retries:
                 return running.name
             if running:
-                self.failed(running.name, f"its worker process ended {running.attempt} times before it could report")
+                self.failed(running.name, f"its worker process ended {_times(running.attempt)} before it could report")
         return None
 
     def _record(self, running: Running, report: LaneReport, facts: Facts) -> None:
@@ -337,3 +337,7 @@ class Desk:
     def _close(self, running: Running) -> None:
         self._spent.fid_not_checked(running.name)
         self._fleet.close(running)
+
+
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count} times"
