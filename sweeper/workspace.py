@@ -26,7 +26,8 @@ class Workspace:
             raise SetupError(f"a workspace cannot have ? or # in its path: {self.root}", "choose another --workspace")
         self.tracking_uri = tracking or f"sqlite:///{self.root / 'mlflow.db'}"
         self.store_url = store or f"sqlite:///{self.root / 'optuna.db'}"
-        self.artifacts = None if tracking else self.root / "artifacts"
+        # A server has a place for them; a database, whoever else uses it, has none.
+        self.artifacts = None if self.tracking_uri.startswith("http") else self.root / "artifacts"
         self.cache = self.root / "cache"
         self.seeds = self.root / "seeds.jsonl"
         # A server or database that others may use too.

@@ -45,7 +45,7 @@ def begun(place: Workspace, of: Study) -> Registration:
     search = Search(place.store_url, of, "screen", screen_trials(of))
     search.notes.write(NOTE, found.model_dump_json(by_alias=True))
     search.close()
-    with Ledger(place.tracking_uri, None, place.outbox(of.name), of.name, registration=found) as ledger:
+    with Ledger(place.tracking_uri, place.artifacts, place.outbox(of.name), of.name, registration=found) as ledger:
         ledger.study_opened(of, gather("sweeper run one.yaml"), found.added)
         assert ledger.flush(30)
     return found
@@ -109,7 +109,7 @@ def test_a_ledger_writes_nothing_into_another_studys_experiment(tmp_path, tracki
 
     begun(Workspace(tmp_path / "a", tracking), study())
     with pytest.raises(ConflictError, match="tracking store holds another study"):
-        Tracker(tracking, None, "one", Registration.of(study(), tmp_path))
+        Tracker(tracking, tmp_path / "artifacts", "one", Registration.of(study(), tmp_path))
 
 
 def test_records_made_before_studies_had_ids_are_adopted(tmp_path, tracking, store):
@@ -119,7 +119,7 @@ def test_records_made_before_studies_had_ids_are_adopted(tmp_path, tracking, sto
     (place.folder("one") / "study.json").write_text(old.model_dump_json(by_alias=True))
     Search(store, old, "screen", screen_trials(old)).close()
     Search(store, old, "confirm", []).close()
-    with Ledger(tracking, None, place.outbox("one"), "one") as ledger:
+    with Ledger(tracking, place.artifacts, place.outbox("one"), "one") as ledger:
         ledger.study_opened(old, gather("sweeper run one.yaml"))
         assert ledger.flush(30)
     found = registered(study(confirm={"top": 1, "seeds": 3}), place)
