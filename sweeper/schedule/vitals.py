@@ -52,7 +52,7 @@ class Vitals:
         while not self._stopped.wait(POLL_S):
             found = [one for one in _descendants(os.getpid()) if one[0] not in self._others]
             dead = [name for _, name, lives in found if name in VITAL and not lives]  # Ray lets them be zombies
-            if dead:
+            if dead and not self._stopped.is_set():  # else it ends since it was told to, while we looked
                 self._lose(dead[0])
                 return
             self._seen = {pid for pid, _, _ in found}
