@@ -41,6 +41,11 @@ def first_line(error: RayError) -> str:
     return next(iter(str(error).splitlines()), type(error).__name__)
 
 
+def last_line(error: Exception) -> str:
+    """Return the last line of a traceback that is kept as text: what was raised."""
+    return next(reversed(str(error).strip().splitlines()), type(error).__name__)
+
+
 class DeskLine:
     """The desk as a worker sees it."""
 

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import ray
 from ray.exceptions import RayError
+from ray.tune.error import TuneError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from sweeper.desk import Desk
@@ -18,7 +19,7 @@ from sweeper.places import Places
 from sweeper.records import Progress, Provenance, Stage
 from sweeper.schedule.filling import lanes_for
 from sweeper.schedule.interrupts import HaltedError, Interrupts
-from sweeper.schedule.line import ASIDE, CONTINUES, DeskActor, aside, call, first_line
+from sweeper.schedule.line import ASIDE, CONTINUES, DeskActor, aside, call, first_line, last_line
 from sweeper.schedule.session import session, slot_count
 from sweeper.schedule.tuner import fit
 from sweeper.study import Study
@@ -67,6 +68,9 @@ def run_study(
         except RayError as error:
             interrupts.check()
             raise SetupError(f"Ray stopped: {first_line(error)}", CONTINUES) from error
+        except TuneError as error:  # of whatever a callback of ours raised, as text
+            interrupts.check()
+            raise SetupError(f"Ray Tune stopped: {last_line(error)}", CONTINUES) from error
         finally:
             shutil.rmtree(folder, ignore_errors=True)
         return _close(desk, interrupted)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import shutil
 import site
 import tempfile
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import ray
+from filelock import FileLock, Timeout
 from ray.exceptions import RayError
 from ray.job_config import JobConfig
 
@@ -23,6 +25,7 @@ from sweeper.study import Resources
 
 # Ray's sockets lie up to 83 characters below the temporary folder, and the system allows 107 in all.
 LONGEST_SCRATCH = 24
+PREFIX, LOCK = "sweeper-", "lock"  # of that folder, and of the file in it that a living driver holds
 
 
 @contextlib.contextmanager
@@ -78,15 +81,28 @@ def _job() -> JobConfig:
 
 @contextlib.contextmanager
 def _scratch() -> Iterator[str]:
-    short = None if len(tempfile.gettempdir()) <= LONGEST_SCRATCH else "/tmp"
+    parent = tempfile.gettempdir() if len(tempfile.gettempdir()) <= LONGEST_SCRATCH else "/tmp"
     try:
-        folder = tempfile.mkdtemp(prefix="sweeper-", dir=short)
+        _clear_dead(Path(parent))
+        folder = tempfile.mkdtemp(prefix=PREFIX, dir=parent)
+        lock = FileLock(Path(folder, LOCK))
+        lock.acquire()
     except OSError as error:
         raise SetupError(f"no temporary folder can be made: {error.strerror}", "set TMPDIR to one") from error
     try:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+        lock.release()
+
+
+def _clear_dead(parent: Path) -> None:
+    """Remove what killed drivers of this user left: whoever lives holds the lock in its folder."""
+    for folder in parent.glob(f"{PREFIX}*"):
+        with contextlib.suppress(OSError, Timeout):
+            if folder.stat().st_uid == os.getuid() and (folder / LOCK).is_file():
+                with FileLock(folder / LOCK, timeout=0):
+                    shutil.rmtree(folder, ignore_errors=True)
 
 
 def slot_count(resources: Resources) -> int:

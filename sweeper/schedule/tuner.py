@@ -16,7 +16,7 @@ from typing import Any
 from ray import tune
 from ray.tune.search import Searcher
 
-from sweeper.errors import StaleAttemptError
+from sweeper.errors import SetupError, StaleAttemptError
 from sweeper.records import Assignment
 from sweeper.schedule.interrupts import Interrupts
 from sweeper.schedule.line import DeskActor, DeskLine, call
@@ -88,8 +88,11 @@ class Watch(tune.Callback):
         self._interrupts.check()
 
     def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:  # noqa: ARG002
-        """Tell of a worker that Tune replaces; raise SetupError if it is the desk that died."""
-        call(self._desk.died.remote(trial.config["slot"]))
+        """Tell of a worker that Tune replaces; the run ends if it is the desk that died."""
+        try:
+            call(self._desk.died.remote(trial.config["slot"]))
+        except SetupError as error:  # raised from here, Tune 2.60 would wrap it into pages of its own
+            self._interrupts.lost = self._interrupts.lost or error.message
 
     on_trial_error = on_trial_recover
 

@@ -1,9 +1,12 @@
 """The schedule against a real Ray on this machine: what it refuses, what halts a study, where relative paths start."""
 
+import shutil
+import tempfile
 from pathlib import Path
 
 import numpy as np
 import pytest
+from filelock import FileLock
 
 from sweeper.errors import SetupError
 from sweeper.ledger import read_study
@@ -13,7 +16,7 @@ from sweeper.provenance import gather
 from sweeper.records import Progress
 from sweeper.schedule import Outcome, run_study
 from sweeper.schedule.filling import lanes_for, measured
-from sweeper.schedule.session import session
+from sweeper.schedule.session import _scratch, session
 from sweeper.study import Study
 from sweeper.study.registration import Registration
 from tests.conftest import copy_database
@@ -105,3 +108,16 @@ def test_lanes_are_measured_once_in_a_process_of_their_own_and_guessed_where_tha
         kept.unlink()
         (places.base / "mine.npz").unlink()
         assert measured(of, places) == GPU_LANES
+
+
+def test_the_folder_of_a_killed_driver_is_cleared_by_the_next_and_a_living_ones_is_not():
+    dead, alive = (Path(tempfile.mkdtemp(prefix="sweeper-")) for _ in range(2))
+    (dead / "lock").touch()
+    try:
+        with FileLock(alive / "lock"), _scratch() as folder:
+            assert not dead.exists()
+            assert alive.exists()
+            assert Path(folder, "lock").exists()
+        assert not Path(folder).exists()
+    finally:
+        shutil.rmtree(alive)

@@ -1,0 +1,188 @@
+"""Studies in storms: `python -m tests.storm.storm --blows 50` strikes a small study again and again, kind by kind.
+
+Each run is started, struck at a random moment between its first second and its last, and started again until the study
+is done; then its record is held against an undisturbed one. The table goes to `reports/storm_<date>.md`. Kinds that are
+done are kept in a work file: the same command goes on. Run it alone on a machine; `disk full` needs root.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import datetime
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import asdict
+from pathlib import Path
+from random import Random
+
+from sweeper.ledger import read_study
+from sweeper.records import StudyRecord
+from tests.e2e.workplace import Workplace, children
+from tests.storm.blows import STORMS, Storm, small_disk
+from tests.storm.tally import Tally, compared, stored_keys
+
+ROOT = Path(__file__).parents[2]
+STUDY = ROOT / "studies" / "smoke.yaml"
+WORK = ROOT / "build" / "storm.json"
+GONE_S = 60.0
+CALM_S = 300.0
+MOST_RUNS = 25
+
+
+class Struck:
+    """One study in a storm."""
+
+    def __init__(self, root: Path, storm: Storm, random: Random, whole_s: float) -> None:
+        self._place, self._storm, self._random = Workplace(root / "ws", STUDY), storm, random
+        self._whole_s, self._log = whole_s, root / "log"
+        self._tally, self._seen = Tally(), set[int]()
+
+    def run(self, whole: StudyRecord, most_blows: int) -> Tally:
+        """Strike the study up to so many times and let it end; return what became of it."""
+        begun = time.monotonic()
+        for _ in range(MOST_RUNS):
+            code = self._one_run(most_blows - self._tally.blows)
+            self._tally.runs += 1
+            if code == 0:
+                break
+        else:
+            self._tally.unexpected += 1
+        place, tally = self._place, self._tally
+        outbox = place.root / "studies" / place.name / "outbox.jsonl"
+        found = read_study(f"sqlite:///{place.root / 'mlflow.db'}", place.name)
+        tally.add(compared(found, whole, outbox, stored_keys(place.root / "optuna.db")))
+        tally.unexpected += not (place.reports / place.name / "guide.md").exists()
+        tally.left += self._left()
+        tally.seconds = time.monotonic() - begun
+        return tally
+
+    def _one_run(self, blows: int) -> int:
+        with self._log.open("ab") as log:
+            command = [*self._place._command(), *self._storm.options]
+            run = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+            while blows > 0 and run.poll() is None:
+                self._wait(run, self._random.uniform(0, self._whole_s))
+                if run.poll() is None and self._storm.strike(self._place, run, self._random):
+                    self._tally.blows += 1
+                    blows -= 1
+            code = self._ended(run)
+        if code not in self._storm.ends | {0}:
+            self._tally.unexpected += 1
+            print(f"  exit code {code}; see {self._log}", flush=True)
+        return code
+
+    def _wait(self, run: subprocess.Popen[bytes], seconds: float) -> None:
+        until = time.monotonic() + seconds
+        while run.poll() is None and time.monotonic() < until:
+            self._seen |= {pid for pid, _ in children(run.pid)}
+            time.sleep(0.2)
+
+    def _ended(self, run: subprocess.Popen[bytes]) -> int:
+        self._wait(run, CALM_S)
+        if run.poll() is None:
+            run.kill()
+        return run.wait()
+
+    def _left(self) -> int:
+        """Count what outlived the study: its processes, and tracebacks in what it printed."""
+        until = time.monotonic() + GONE_S
+        while (alive := [pid for pid in self._seen if _lives(pid)]) and time.monotonic() < until:
+            time.sleep(1)
+        self._tally.unexpected += self._log.read_bytes().count(b"Traceback (most recent")
+        return len(alive)
+
+
+def _lives(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0] not in "ZX"
+    except OSError:
+        return False
+
+
+def undisturbed(root: Path) -> tuple[StudyRecord, float]:
+    """Run the study alone; return its record and the seconds it took."""
+    place, begun = Workplace(root, STUDY), time.monotonic()
+    done = place.run()
+    assert done.returncode == 0, done.stderr
+    return place.record(), time.monotonic() - begun
+
+
+def storm(kind: str, blows: int, seed: int, whole: StudyRecord, whole_s: float, cache: Path) -> Tally:
+    """Strike studies until there were so many blows."""
+    total, number = Tally(), 0
+    while total.blows < blows:
+        with tempfile.TemporaryDirectory(prefix="storm-") as folder, contextlib.ExitStack() as stack:
+            root = Path(folder)
+            if kind == "disk full":
+                stack.enter_context(small_disk(root / "ws"))
+            shutil.copytree(cache, root / "ws" / "cache", dirs_exist_ok=True)
+            one = Struck(root, STORMS[kind], Random(f"{seed}.{kind}.{number}"), whole_s)
+            found = one.run(whole, min(6, blows - total.blows))
+            if not found.clean:
+                kept = ROOT / "build" / f"storm-{kind.replace(' ', '-')}-{number}.log"
+                shutil.copy(root / "log", kept)
+                print(f"  {kind} {number}: {asdict(found)}; what it printed is in {kept}", flush=True)
+            total.add(found)
+            number += 1
+    return total
+
+
+def table(found: dict[str, Tally], seed: int) -> str:
+    """Write the table of a storm as markdown."""
+    names = list(asdict(Tally()))
+    lines = [
+        f"# Studies in storms, {datetime.date.today()}",
+        "",
+        f"`python -m tests.storm.storm --seed {seed}` on {os.cpu_count()} cores ({platform.machine()}),"
+        " studies/smoke.yaml: each run is struck at a random moment, and started again until the study is done. `lost` to `unexpected`"
+        " must be 0: `tests/storm/tally.py` says what they count.",
+        "",
+        "| storm | " + " | ".join(names) + " |",
+        "|---|" + "---|" * len(names),
+    ]
+    for kind, tally in found.items():
+        cells = [f"{value:.0f}" for value in asdict(tally).values()]
+        lines.append(f"| {kind} | " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    """Run the storms that are not done yet, and write the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--blows", type=int, default=50)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--only", nargs="*", choices=list(STORMS), default=list(STORMS))
+    parser.add_argument("--out", type=Path, default=ROOT / "reports")
+    parser.add_argument("--fresh", action="store_true", help="forget what earlier calls have done")
+    given = parser.parse_args()
+    WORK.parent.mkdir(exist_ok=True)
+    kept = json.loads(WORK.read_text()) if WORK.exists() and not given.fresh else {}
+    found = {kind: Tally(**tally) for kind, tally in kept.items()}
+    with tempfile.TemporaryDirectory(prefix="storm-") as folder:
+        whole, _ = undisturbed(Path(folder) / "first")  # trains the extractor
+        cache = Path(folder) / "first" / "cache"
+        shutil.copytree(cache, Path(folder) / "calm" / "cache")
+        again, whole_s = undisturbed(Path(folder) / "calm")
+        assert not compared(again, whole, Path(folder) / "none", [trial.spec.key for trial in whole.trials]).changed
+        for kind in given.only:
+            if kind in found and found[kind].blows >= given.blows:
+                continue
+            print(f"{kind} ...", flush=True)
+            found[kind] = storm(kind, given.blows, given.seed, whole, whole_s, cache)
+            print(f"{kind}: {asdict(found[kind])}", flush=True)
+            WORK.write_text(json.dumps({kind: asdict(tally) for kind, tally in found.items()}))
+    path = given.out / f"storm_{datetime.date.today()}.md"
+    path.write_text(table(found, given.seed), encoding="utf-8")
+    print(path)
+    sys.exit(not all(tally.clean for tally in found.values()))
+
+
+if __name__ == "__main__":
+    main()

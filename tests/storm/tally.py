@@ -1,0 +1,104 @@
+"""What a storm did to a study, read from what it left: nothing may be lost, doubled, changed, begun again or blamed."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections import Counter
+from collections.abc import Iterable
+from contextlib import closing
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+from sweeper.ledger.events import RungReached, TrialFinished, from_line
+from sweeper.ledger.outbox import lines_of
+from sweeper.records import StudyRecord
+
+SECONDS = {"train_s", "eval_s", "cpu_s", "torch_fidelity_difference"}
+
+
+@dataclass
+class Tally:
+    """Counts over the studies of a kind of storm; all but the first four must be 0.
+
+    `lost` and `changed` are trials that the record lacks, or has with other figures than an undisturbed study;
+    `doubled` are trials that a store has twice, or that ended twice in different ways; `scratch` trials measured an
+    earlier rung again after a later one; `blamed` failed; `left` are processes and folders that outlived the study;
+    `unexpected` are exit codes that do not say what happened, and tracebacks.
+    """
+
+    studies: int = 0
+    blows: int = 0
+    runs: int = 0
+    seconds: float = 0.0
+    lost: int = 0
+    doubled: int = 0
+    scratch: int = 0
+    changed: int = 0
+    blamed: int = 0
+    left: int = 0
+    unexpected: int = 0
+
+    def add(self, other: Tally) -> None:
+        """Add another storm's counts."""
+        for field in fields(self):
+            setattr(self, field.name, getattr(self, field.name) + getattr(other, field.name))
+
+    @property
+    def clean(self) -> bool:
+        """Whether nothing happened that must not."""
+        return not any(list(asdict(self).values())[4:])
+
+
+def figures(record: StudyRecord) -> dict[str, object]:
+    """Every trial's state and metrics by key, but for the seconds it took."""
+    return {
+        trial.spec.key: (
+            trial.state,
+            [(rung.step, {k: v for k, v in rung.metrics.items() if k not in SECONDS}) for rung in trial.rungs],
+        )
+        for trial in record.trials
+    }
+
+
+def compared(found: StudyRecord, whole: StudyRecord, outbox: Path, stored: Iterable[str]) -> Tally:
+    """Hold a study against an undisturbed one; `stored` are the keys of the search store's finished trials."""
+    mine, expected = figures(found), figures(whole)
+    failed = {trial.spec.key for trial in found.trials if trial.state == "failed"}
+    again, ends = _measured_again(outbox)
+    twice = [key for key, count in Counter(stored).items() if count > 1]
+    return Tally(
+        studies=1,
+        lost=len(expected.keys() - mine.keys()) + len(expected.keys() - {*stored}),
+        doubled=len(twice) + len(mine.keys() - expected.keys()) + ends,
+        scratch=again,
+        changed=sum(mine[key] != expected[key] for key in mine.keys() & expected.keys() - failed),
+        blamed=len(failed),
+    )
+
+
+def stored_keys(database: Path) -> list[str]:
+    """Return the keys of the finished trials in an SQLite search store."""
+    query = (
+        "select a.value_json from trial_user_attributes a join trials t on t.trial_id = a.trial_id "
+        "where a.key = 'key' and t.state in ('COMPLETE', 'PRUNED', 'FAIL')"
+    )
+    with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=30)) as connection:
+        return [json.loads(value) for (value,) in connection.execute(query)]
+
+
+def _measured_again(outbox: Path) -> tuple[int, int]:
+    """Count trials that went back behind a rung they had reported, and trials with two different ends."""
+    furthest: dict[str, int] = {}
+    back: set[str] = set()
+    ends: dict[str, set[str]] = {}
+    for line in lines_of(outbox, undelivered=False):
+        event = from_line(line)
+        if isinstance(event, RungReached):
+            key, step = event.spec.key, event.rung.step
+            if step < furthest.get(key, 0):
+                back.add(key)
+            furthest[key] = max(step, furthest.get(key, 0))
+        elif isinstance(event, TrialFinished):
+            ends.setdefault(event.spec.key, set()).add(event.state)
+    return len(back), sum(len(states) > 1 for states in ends.values())
