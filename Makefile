@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STUDY ?= studies/block_temp.yaml
 BENCH_PYTHON ?= python3
 
-.PHONY: setup study test check bench bench-peer bench-gpu compare-fid simulate clean
+.PHONY: setup study test check bench bench-peer bench-gpu compare-fid simulate storm clean
 
 setup: $(VENV)/.installed
 
@@ -46,6 +46,10 @@ bench-gpu:
 # Hours on two cores; killed, `make simulate SIMULATE=--resume` goes on.
 simulate: setup
 	$(BIN)/python -m tests.simulation.simulate --out reports $(SIMULATE)
+
+# Hours on two cores, with nothing beside it; killed, the same command goes on. STORM="--blows 10 --only 'disk full'".
+storm: setup
+	$(BIN)/python -m tests.storm.storm $(STORM)
 
 clean:
 	rm -rf $(VENV) .sweeper

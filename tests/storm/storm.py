@@ -140,9 +140,9 @@ def table(found: dict[str, Tally], seed: int) -> str:
     lines = [
         f"# Studies in storms, {datetime.date.today()}",
         "",
-        f"`python -m tests.storm.storm --seed {seed}` on {os.cpu_count()} cores ({platform.machine()}),"
-        " studies/smoke.yaml: each run is struck at a random moment, and started again until the study is done. `lost` to `unexpected`"
-        " must be 0: `tests/storm/tally.py` says what they count.",
+        f"`python -m tests.storm.storm --seed {seed}` on {os.cpu_count()} cores ({platform.machine()}),",
+        "studies/smoke.yaml: each run is struck at a random moment, and started again until the study is done. `lost`",
+        "to `unexpected` must be 0: `tests/storm/tally.py` says what they count.",
         "",
         "| storm | " + " | ".join(names) + " |",
         "|---|" + "---|" * len(names),

@@ -1,0 +1,90 @@
+"""A record is read from the store and the outbox together: whatever is where, it is the whole record."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import pytest
+
+from sweeper.errors import SetupError, StudyError
+from sweeper.ledger import events, has_undelivered
+from sweeper.ledger.readback import read_grid, read_study
+from sweeper.ledger.replay import Replay
+from sweeper.records import StudyRecord
+from tests.integration.ledger.ledger_life import GRID, LIFE, PNG, STUDY, Home, closed_port, trial
+
+
+def written(path: Path, delivered: int) -> Path:
+    """An outbox that holds the whole life, so many of its events delivered."""
+    lines = [events.to_line(event).encode() + b"\n" for event in LIFE]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"".join(lines))
+    path.with_name(path.name + ".mark").write_text(str(sum(map(len, lines[:delivered]))))
+    return path
+
+
+@pytest.fixture
+def whole(home: Home) -> StudyRecord:
+    tracker = home.tracker()
+    for event in LIFE:
+        tracker.deliver(event)
+    return read_study(home.uri, STUDY.name)
+
+
+def test_whatever_is_delivered_the_record_is_the_whole_one(home: Home, whole: StudyRecord):
+    for delivered in range(len(LIFE) + 1):
+        room = home.room(f"after {delivered}")
+        tracker = room.tracker()
+        for event in LIFE[:delivered]:
+            tracker.deliver(event)
+        outbox = written(room.outbox, delivered)
+        assert has_undelivered(outbox) == (delivered < len(LIFE))
+        assert read_study(room.uri, room.experiment, outbox) == whole
+
+
+def test_events_that_arrive_while_the_store_is_read_do_no_harm(whole: StudyRecord):
+    for delivered in range(len(LIFE)):
+        again = Replay(whole)
+        again.take(LIFE[delivered:])
+        assert again.record() == whole
+
+
+def test_where_the_store_does_not_answer_the_outbox_alone_is_the_record(
+    home: Home, whole: StudyRecord, caplog: pytest.LogCaptureFixture
+):
+    outbox = written(home.outbox, 3)
+    with caplog.at_level(logging.WARNING):
+        found = read_study(f"http://127.0.0.1:{closed_port()}", STUDY.name, outbox)
+    assert found == whole
+    assert "does not answer" in caplog.text
+    assert "read from this workspace alone" in caplog.text
+
+
+def test_without_an_outbox_a_store_that_does_not_answer_is_said_to_be_so(tmp_path: Path):
+    with pytest.raises(SetupError, match="does not answer"):
+        read_study(f"http://127.0.0.1:{closed_port()}", STUDY.name, tmp_path / "none")
+    with pytest.raises(StudyError, match="nothing is recorded"):
+        read_study(f"sqlite:///{tmp_path}/none.db", STUDY.name, tmp_path / "none")
+
+
+def test_a_torn_or_strange_line_is_passed_over(home: Home, whole: StudyRecord):
+    outbox = written(home.outbox, 0)
+    outbox.write_bytes(b"no event\n" + outbox.read_bytes() + b'{"kind": "trial_st')
+    assert read_study(f"http://127.0.0.1:{closed_port()}", STUDY.name, outbox) == whole
+
+
+def test_a_sample_grid_is_shown_before_it_is_delivered(home: Home):
+    outbox = written(home.outbox, 0)
+    file = outbox.parent / events.grid_file(trial(GRID).key)
+    file.parent.mkdir(parents=True)
+    file.write_bytes(PNG)
+    assert read_grid(f"http://127.0.0.1:{closed_port()}", STUDY.name, trial(GRID).key, outbox) == PNG
+
+
+def test_a_start_that_is_delivered_late_does_not_open_a_finished_trial_again(home: Home, whole: StudyRecord):
+    home.tracker().deliver(events.TrialStarted(at_ms=4900, spec=LIFE[1].spec, attempt=2))
+    assert read_study(home.uri, STUDY.name) == whole
+    home.tracker().deliver(events.TrialStarted(at_ms=9000, spec=LIFE[1].spec, attempt=3))
+    states = {one.spec.key: one.state for one in read_study(home.uri, STUDY.name).trials}
+    assert states[LIFE[1].spec.key] == "running"

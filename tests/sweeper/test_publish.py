@@ -1,0 +1,59 @@
+"""A guide and the record it was made from."""
+
+from __future__ import annotations
+
+import pytest
+
+from sweeper.errors import DataError, StudyError
+from sweeper.publish import publish, publish_record
+from sweeper.records import StudyRecord
+from sweeper.render.markdown import write_guide
+from sweeper.workspace import Workspace
+from tests.sweeper.study_records import grid_png, typical
+
+
+@pytest.fixture
+def reports(tmp_path):
+    """A guide with its record beside it, as a run leaves them."""
+    record = typical()
+    folder = tmp_path / "reports" / record.study.name
+    folder.mkdir(parents=True)
+    write_guide(record, folder, grid_png)
+    (folder / "record.json").write_text(record.model_dump_json(by_alias=True))
+    return tmp_path / "reports"
+
+
+def test_a_guide_is_written_again_from_the_record_beside_it_alone(reports):
+    folder = reports / typical().study.name
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    assert "samples.png" in before
+    written = publish_record(folder / "record.json", reports)
+    assert written.guide == folder / "guide.md"
+    after = {path.name: path.read_bytes() for path in folder.iterdir()}
+    assert after.keys() == before.keys()
+    assert after["guide.json"] == before["guide.json"]
+    assert after["samples.png"] == before["samples.png"]
+    assert b"samples.png" in after["guide.md"]
+    assert StudyRecord.model_validate_json(after["record.json"]) == typical()
+
+
+def test_a_study_that_is_recorded_nowhere_else_is_reported_from_there(reports, tmp_path):
+    written = publish(typical().study.name, Workspace(tmp_path / "empty"), reports)
+    assert written.study == typical().study
+    assert not (tmp_path / "empty").exists()
+
+
+def test_a_study_that_is_recorded_nowhere_at_all_is_said_to_be_so(tmp_path):
+    with pytest.raises(StudyError, match="nothing is recorded"):
+        publish("nobody", Workspace(tmp_path / "empty"), tmp_path)
+
+
+@pytest.mark.parametrize("content", ["", "{}", "[" * 100_000, '{"study": 3}'])
+def test_a_file_that_is_no_record_is_one_line(tmp_path, content):
+    file = tmp_path / "record.json"
+    file.write_text(content)
+    with pytest.raises(DataError, match="no record that this version reads") as told:
+        publish_record(file, tmp_path)
+    assert "\n" not in told.value.message
+    with pytest.raises(StudyError, match="is not there"):
+        publish_record(tmp_path / "none.json", tmp_path)
