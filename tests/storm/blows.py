@@ -7,27 +7,35 @@ import os
 import signal
 import sqlite3
 import subprocess
+import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from random import Random
+from typing import Literal
 
 from tests.e2e.workplace import Workplace, children
+from tests.storm.servers import Mode, mlflow_line, postgres
 
-DONE = 0
+Strike = Callable[[Workplace, subprocess.Popen[bytes], Random], bool]
 
 
 @dataclass(frozen=True)
 class Storm:
     """A kind of blow: `strike` returns whether it found what it strikes; `ends` are exit codes a run may have then.
 
-    `options` are given to every run of the study.
+    `options` are given to every run of the study; `store` and `tracking` are where it keeps its records, where that is
+    not its workspace; with `small_disk` that has a disk of its own.
     """
 
-    strike: Callable[[Workplace, subprocess.Popen[bytes], Random], bool]
-    ends: frozenset[int]
+    strike: Strike
+    ends: frozenset[int] = frozenset()
     options: tuple[str, ...] = ()
+    store: str | None = None
+    tracking: str | None = None
+    small_disk: bool = False
 
 
 def _signal(number: signal.Signals) -> Storm:
@@ -63,7 +71,7 @@ def _locked(database: str) -> Storm:
             connection.execute("ROLLBACK")
         return True
 
-    return Storm(strike, frozenset())
+    return Storm(strike)
 
 
 def _full(place: Workplace, _: subprocess.Popen[bytes], random: Random) -> bool:
@@ -79,7 +87,34 @@ def _full(place: Workplace, _: subprocess.Popen[bytes], random: Random) -> bool:
     return True
 
 
-STORMS: Mapping[str, Storm] = {
+@contextlib.contextmanager
+def _postgres(how: Literal["immediate", "fast"], shortest_s: float, longest_s: float) -> Iterator[Storm]:
+    with postgres() as server:
+
+        def strike(_: Workplace, __: subprocess.Popen[bytes], random: Random) -> bool:
+            server.stop(how)
+            time.sleep(random.uniform(shortest_s, longest_s))
+            server.start()
+            return True
+
+        # A server that is away when a run begins is a fault of the environment.
+        yield Storm(strike, frozenset({3}), store=server.url)
+
+
+@contextlib.contextmanager
+def _mlflow(mode: Mode) -> Iterator[Storm]:
+    with tempfile.TemporaryDirectory(prefix="storm-mlflow-") as folder, mlflow_line(Path(folder)) as line:
+
+        def strike(_: Workplace, __: subprocess.Popen[bytes], random: Random) -> bool:
+            line.set_mode(mode)
+            time.sleep(random.uniform(1, 25))
+            line.set_mode("open")
+            return True
+
+        yield Storm(strike, tracking=f"http://127.0.0.1:{line.port}")
+
+
+_ALONE: Mapping[str, Storm] = {
     "driver killed": _signal(signal.SIGKILL),
     "worker killed": _kill("ray::ImplicitFunc", set(), ("--set", "resources.retries=1000")),
     "desk killed": _kill("ray::Desk", {3}),
@@ -90,12 +125,24 @@ STORMS: Mapping[str, Storm] = {
     "hang-up (SIGHUP)": _signal(signal.SIGHUP),
     "search store locked": _locked("optuna.db"),
     "tracking store locked": _locked("mlflow.db"),
-    "disk full": Storm(_full, frozenset({3})),
+    "disk full": Storm(_full, frozenset({3}), small_disk=True),
+}
+
+
+STORMS: Mapping[str, Callable[[], contextlib.AbstractContextManager[Storm]]] = {
+    **{kind: partial(contextlib.nullcontext, storm) for kind, storm in _ALONE.items()},
+    "PostgreSQL restarted": partial(_postgres, "fast", 0.0, 3.0),
+    "PostgreSQL killed, away": partial(_postgres, "immediate", 3.0, 40.0),
+    "MLflow down": partial(_mlflow, "down"),
+    "MLflow silent": partial(_mlflow, "silent"),
+    "MLflow slow": partial(_mlflow, "slow"),
+    "MLflow answers 500": partial(_mlflow, "500"),
+    "MLflow answers 401": partial(_mlflow, "401"),
 }
 
 
 @contextlib.contextmanager
-def small_disk(folder: Path, megabytes: int = 96):  # type: ignore[no-untyped-def]
+def small_disk(folder: Path, megabytes: int = 96) -> Iterator[None]:
     """Give a folder a disk of its own in memory; needs root."""
     folder.mkdir(parents=True, exist_ok=True)
     subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", str(folder)], check=True)

@@ -22,7 +22,7 @@ from dataclasses import asdict
 from pathlib import Path
 from random import Random
 
-from sweeper.ledger import read_study
+from sweeper.ledger import has_undelivered, read_study
 from sweeper.records import StudyRecord
 from tests.e2e.workplace import Workplace, children
 from tests.storm.blows import STORMS, Storm, small_disk
@@ -33,16 +33,21 @@ STUDY = ROOT / "studies" / "smoke.yaml"
 WORK = ROOT / "build" / "storm.json"
 GONE_S = 60.0
 CALM_S = 300.0
-MOST_RUNS = 25
+MOST_RUNS, MOST_BLOWS = 25, 6  # of one study
+# Fresh seeds follow from a study's name, and every study of a storm has its own.
+FRESH = ("--set", "confirm.seeds=[7, 8, 9]")
 
 
 class Struck:
-    """One study in a storm."""
+    """One study in a storm, named so that no other one on the storm's servers has its name."""
 
-    def __init__(self, root: Path, storm: Storm, random: Random, whole_s: float) -> None:
+    def __init__(self, root: Path, name: str, storm: Storm, random: Random, whole_s: float) -> None:
         self._place, self._storm, self._random = Workplace(root / "ws", STUDY), storm, random
-        self._whole_s, self._log = whole_s, root / "log"
+        self._place.name, self._whole_s, self._log = name, whole_s, root / "log"
+        self._outbox = self._place.root / "studies" / name / "outbox.jsonl"
         self._tally, self._seen = Tally(), set[int]()
+        self._store = storm.store or f"sqlite:///{self._place.root / 'optuna.db'}"
+        self._tracking = storm.tracking or f"sqlite:///{self._place.root / 'mlflow.db'}"
 
     def run(self, whole: StudyRecord, most_blows: int) -> Tally:
         """Strike the study up to so many times and let it end; return what became of it."""
@@ -50,22 +55,23 @@ class Struck:
         for _ in range(MOST_RUNS):
             code = self._one_run(most_blows - self._tally.blows)
             self._tally.runs += 1
-            if code == 0:
+            if code == 0 and not has_undelivered(self._outbox):
                 break
         else:
             self._tally.unexpected += 1
-        place, tally = self._place, self._tally
-        outbox = place.root / "studies" / place.name / "outbox.jsonl"
-        found = read_study(f"sqlite:///{place.root / 'mlflow.db'}", place.name)
-        tally.add(compared(found, whole, outbox, stored_keys(place.root / "optuna.db")))
-        tally.unexpected += not (place.reports / place.name / "guide.md").exists()
+        tally, name = self._tally, self._place.name
+        tally.add(compared(read_study(self._tracking, name), whole, self._outbox, stored_keys(self._store, name)))
+        tally.unexpected += not (self._place.reports / name / "guide.md").exists()
         tally.left += self._left()
         tally.seconds = time.monotonic() - begun
         return tally
 
     def _one_run(self, blows: int) -> int:
+        where = ["--store", self._store, "--tracking", self._tracking]
+        named = [*FRESH, "--set", f"name={self._place.name}"]
         with self._log.open("ab") as log:
-            command = [*self._place._command(), *self._storm.options]
+            command = [*self._place._command(), *named, *self._storm.options]
+            command += [*(where[:2] if self._storm.store else ()), *(where[2:] if self._storm.tracking else ())]
             run = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
             while blows > 0 and run.poll() is None:
                 self._wait(run, self._random.uniform(0, self._whole_s))
@@ -109,28 +115,29 @@ def _lives(pid: int) -> bool:
 def undisturbed(root: Path) -> tuple[StudyRecord, float]:
     """Run the study alone; return its record and the seconds it took."""
     place, begun = Workplace(root, STUDY), time.monotonic()
-    done = place.run()
+    done = place.run(*FRESH)
     assert done.returncode == 0, done.stderr
     return place.record(), time.monotonic() - begun
 
 
-def storm(kind: str, blows: int, seed: int, whole: StudyRecord, whole_s: float, cache: Path) -> Tally:
+def strike_all(kind: str, blows: int, seed: int, whole: StudyRecord, whole_s: float, cache: Path) -> Tally:
     """Strike studies until there were so many blows."""
     total, number = Tally(), 0
-    while total.blows < blows:
-        with tempfile.TemporaryDirectory(prefix="storm-") as folder, contextlib.ExitStack() as stack:
-            root = Path(folder)
-            if kind == "disk full":
-                stack.enter_context(small_disk(root / "ws"))
-            shutil.copytree(cache, root / "ws" / "cache", dirs_exist_ok=True)
-            one = Struck(root, STORMS[kind], Random(f"{seed}.{kind}.{number}"), whole_s)
-            found = one.run(whole, min(6, blows - total.blows))
-            if not found.clean:
-                kept = ROOT / "build" / f"storm-{kind.replace(' ', '-')}-{number}.log"
-                shutil.copy(root / "log", kept)
-                print(f"  {kind} {number}: {asdict(found)}; what it printed is in {kept}", flush=True)
-            total.add(found)
-            number += 1
+    with STORMS[kind]() as storm:
+        while total.blows < blows:
+            with tempfile.TemporaryDirectory(prefix="storm-") as folder, contextlib.ExitStack() as stack:
+                root = Path(folder)
+                if storm.small_disk:
+                    stack.enter_context(small_disk(root / "ws"))
+                shutil.copytree(cache, root / "ws" / "cache", dirs_exist_ok=True)
+                one = Struck(root, f"storm-{number}", storm, Random(f"{seed}.{kind}.{number}"), whole_s)
+                found = one.run(whole, min(MOST_BLOWS, blows - total.blows))
+                if not found.clean:
+                    kept = ROOT / "build" / f"storm-{kind.replace(' ', '-')}-{number}.log"
+                    shutil.copy(root / "log", kept)
+                    print(f"  {kind} {number}: {asdict(found)}; what it printed is in {kept}", flush=True)
+                total.add(found)
+                number += 1
     return total
 
 
@@ -175,7 +182,7 @@ def main() -> None:
             if kind in found and found[kind].blows >= given.blows:
                 continue
             print(f"{kind} ...", flush=True)
-            found[kind] = storm(kind, given.blows, given.seed, whole, whole_s, cache)
+            found[kind] = strike_all(kind, given.blows, given.seed, whole, whole_s, cache)
             print(f"{kind}: {asdict(found[kind])}", flush=True)
             WORK.write_text(json.dumps({kind: asdict(tally) for kind, tally in found.items()}))
     path = given.out / f"storm_{datetime.date.today()}.md"

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
-import sqlite3
 from collections import Counter
 from collections.abc import Iterable
-from contextlib import closing
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from sweeper.ledger.events import RungReached, TrialFinished, from_line
 from sweeper.ledger.outbox import lines_of
 from sweeper.records import StudyRecord
+from sweeper.search.database import reading
+from sweeper.search.retrying import current
 
 SECONDS = {"train_s", "eval_s", "cpu_s", "torch_fidelity_difference"}
 
@@ -70,21 +69,20 @@ def compared(found: StudyRecord, whole: StudyRecord, outbox: Path, stored: Itera
     return Tally(
         studies=1,
         lost=len(expected.keys() - mine.keys()) + len(expected.keys() - {*stored}),
-        doubled=len(twice) + len(mine.keys() - expected.keys()) + ends,
+        doubled=len(twice) + len(found.trials) - len(mine) + len(mine.keys() - expected.keys()) + ends,
         scratch=again,
         changed=sum(mine[key] != expected[key] for key in mine.keys() & expected.keys() - failed),
         blamed=len(failed),
     )
 
 
-def stored_keys(database: Path) -> list[str]:
-    """Return the keys of the finished trials in an SQLite search store."""
-    query = (
-        "select a.value_json from trial_user_attributes a join trials t on t.trial_id = a.trial_id "
-        "where a.key = 'key' and t.state in ('COMPLETE', 'PRUNED', 'FAIL')"
-    )
-    with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=30)) as connection:
-        return [json.loads(value) for (value,) in connection.execute(query)]
+def stored_keys(url: str, study_name: str) -> list[str]:
+    """Return the keys of a study's finished trials in its search store; those that were run again count once."""
+    with reading(url) as storage:
+        assert storage is not None
+        mine = [found._study_id for found in storage.get_all_studies() if found.study_name.startswith(f"{study_name}.")]
+        trials = [trial for number in mine for trial in current(storage.get_all_trials(number))]
+        return [trial.user_attrs["key"] for trial in trials if trial.state.is_finished()]
 
 
 def _measured_again(outbox: Path) -> tuple[int, int]:
