@@ -43,6 +43,7 @@ def publish(
     is known here, or the folder cannot be written.
     """
     from sweeper.ledger import Ledger
+    from sweeper.render import guide_files
 
     outbox = workspace.outbox(study_name)
     if not outbox.exists():
@@ -58,7 +59,8 @@ def publish(
         if told:
             ledger.study_told(told)
         written = _write(study_name, workspace, reports, form)
-        ledger.artifact(written.guide.parent)
+        folder = written.guide.parent
+        ledger.artifact(folder, [path.name for path in guide_files(folder)])
         delivered = ledger.flush(DELIVERY_S)
     _remember(workspace, _markdown(study_name, reports), written.study)
     return written._replace(delivered=delivered)

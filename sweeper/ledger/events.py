@@ -89,10 +89,11 @@ class StudyEnded(Event):
 
 
 class ArtifactMade(Event):
-    """A file or folder belongs to the study: its guide."""
+    """A file, or these `files` of a folder (all, if none are named), belong to the study: its guide."""
 
     kind: Literal["artifact_made"] = "artifact_made"
     path: str
+    files: tuple[str, ...] = ()
 
 
 AnyEvent = Annotated[

@@ -122,7 +122,7 @@ class Tracker:
                 self._log(self._study(), {tags.STATE: event.end, **tags.provenance_tags(event.provenance)})
                 self._client.set_terminated(self._study(), STUDY_STATUS[event.end], event.at_ms)
             case events.ArtifactMade():
-                self._log_artifact(Path(event.path))
+                self._log_artifact(Path(event.path), event.files)
             case events.GridDrawn():
                 raise AssertionError("a grid is delivered with its file")
 
@@ -193,7 +193,12 @@ class Tracker:
         self._client.set_terminated(trial.run_id, status, event.at_ms)
         trial.status, trial.state, trial.ended = status, event.state, event.at_ms
 
-    def _log_artifact(self, path: Path) -> None:
+    def _log_artifact(self, path: Path, files: Sequence[str]) -> None:
+        if files:
+            found = [path / name for name in files if (path / name).exists()]  # else removed since, by its owner
+            for file in found:
+                self._client.log_artifact(self._study(), str(file), "guide")
+            return
         log = self._client.log_artifacts if path.is_dir() else self._client.log_artifact
         log(self._study(), str(path), "guide")
 

@@ -6,7 +6,7 @@ import logging
 import shutil
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -131,9 +131,9 @@ class Ledger:
         """
         self._end("interrupted", provenance)
 
-    def artifact(self, path: Path) -> None:
-        """Attach a file, or a folder's content, to the study under `guide/`, as it is when it is delivered."""
-        self._tell(events.ArtifactMade(at_ms=self._now(), path=str(path.absolute())))
+    def artifact(self, path: Path, files: Sequence[str] = ()) -> None:
+        """Attach a file, or the named `files` of a folder, to the study under `guide/`, as they are when delivered."""
+        self._tell(events.ArtifactMade(at_ms=self._now(), path=str(path.absolute()), files=tuple(files)))
 
     @property
     def trouble(self) -> str | None:

@@ -20,8 +20,8 @@ from sweeper.render.claim_tables import ranking
 from sweeper.render.html import render_html
 from sweeper.render.latex import render_latex
 from sweeper.render.next_study import next_yaml
-from sweeper.render.plots import Plot, draw
-from sweeper.render.proposed import write_proposed
+from sweeper.render.plots import PICTURES, Plot, draw
+from sweeper.render.proposed import is_ours, write_proposed
 from sweeper.render.sections import guide_tables, is_grid
 from sweeper.render.table import fenced, to_markdown
 from sweeper.render.tables import legend
@@ -52,6 +52,14 @@ def write_guide(
     if form == "latex" or (folder / FILES["latex"]).exists():
         (folder / FILES["latex"]).write_text(render_latex(guide), encoding="utf-8")
     return folder / FILES[form]
+
+
+def guide_files(folder: Path) -> list[Path]:
+    """Return what of a guide's folder is the guide: a user's own files may lie there too."""
+    names = {*FILES.values(), "guide.json", "record.json", *(f"{picture}.png" for picture in PICTURES)}
+    return [
+        path for path in sorted(folder.iterdir()) if path.name in names or (path.suffix == ".yaml" and is_ours(path))
+    ]
 
 
 def render_markdown(guide: Guidance, plots: Mapping[str, Plot]) -> str:

@@ -25,6 +25,9 @@ LARGEST_FILE = 95_000  # bytes
 MOST_INTERVALS = 40
 
 
+PICTURES = ("overview", "intervals", "curves", "health", "samples")
+
+
 class Plot(NamedTuple):
     """A picture beside the guide: the file's name, and what it shows."""
 

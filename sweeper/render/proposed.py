@@ -17,7 +17,7 @@ def write_proposed(folder: Path, name: str | None, text: str) -> None:
     One that somebody changed is kept; the new one then gets another name, and a warning says so.
     """
     for old in folder.glob("*.yaml"):
-        if _is_ours(old):
+        if is_ours(old):
             old.unlink()
     if name is None:
         return
@@ -34,7 +34,8 @@ def sealed(name: str, text: str) -> str:
     return f"{SEAL}{_digest(name, text)}\n{text}"
 
 
-def _is_ours(path: Path) -> bool:
+def is_ours(path: Path) -> bool:
+    """Whether a study file is one that sweeper wrote and nobody changed."""
     try:
         seal, _, text = path.read_text(encoding="utf-8").partition("\n")
     except (OSError, UnicodeDecodeError):

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from sweeper.errors import DataError, StudyError
+from sweeper.guide.assemble import guidance
 from sweeper.publish import publish, publish_record
 from sweeper.records import StudyRecord
-from sweeper.render.markdown import write_guide
+from sweeper.render.markdown import guide_files, write_guide
 from sweeper.workspace import Workspace
 from tests.sweeper.study_records import grid_png, typical
 
@@ -57,3 +58,13 @@ def test_a_file_that_is_no_record_is_one_line(tmp_path, content):
     assert "\n" not in told.value.message
     with pytest.raises(StudyError, match="is not there"):
         publish_record(tmp_path / "none.json", tmp_path)
+
+
+def test_only_the_guide_of_a_guides_folder_is_attached_to_the_record(reports):
+    folder = reports / typical().study.name
+    for mine in ("notes.md", "my_follow_up.yaml", "photo.png"):
+        (folder / mine).write_text("mine")
+    names = {path.name for path in guide_files(folder)}
+    assert {"guide.md", "guide.json", "record.json", "overview.png", "samples.png"} <= names
+    assert not names & {"notes.md", "my_follow_up.yaml", "photo.png"}
+    assert [name for name in names if name.endswith(".yaml")] == [guidance(typical()).next_study.file]
