@@ -6,6 +6,7 @@ published model learnt a variance too, which its own sampler drops
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 
 import torch
@@ -62,6 +63,11 @@ def from_public(model: SiT, state: Mapping[str, Tensor], place: str) -> Tensor:
     named["modulation.weight"] = torch.cat([given[f"{name}.weight"].T for name in _modulated(model)], 1)
     named["modulation.bias"] = torch.cat([given[f"{name}.bias"] for name in _modulated(model)])
     return flatten(named, model.layout)
+
+
+def size(model: SiT) -> int:
+    """Return how many bytes one lane's weights take so."""
+    return 4 * (sum(map(math.prod, model.layout.values())) + model.positions_ND.numel())
 
 
 def _products(model: SiT) -> Iterator[tuple[str, str]]:
