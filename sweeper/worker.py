@@ -181,6 +181,7 @@ class _Worker:
             data_hash=self._data.hash,
             shape=self._data.shape,
             classes=self._data.classes,
+            pixels=self._data.pixels,
         )
         path = Path(assigned.weights, f"{trial.key}.safetensors")
         lost = keep(path, origin, self._cohort.published(lane), spare=Path(assigned.checkpoint).stat().st_size)

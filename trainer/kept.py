@@ -27,7 +27,7 @@ FORMAT = "sweeper-sit-1"
 class Origin(Frozen):
     """Where weights come from: what was trained how far on what, under which trial's name.
 
-    `shape` is (C, H, W) of an image.
+    `shape` is (C, H, W) of an image; without `pixels` it is of latents, which are standardised by channel.
     """
 
     trial: str
@@ -39,6 +39,7 @@ class Origin(Frozen):
     data_hash: str
     shape: tuple[int, int, int]
     classes: int
+    pixels: bool
 
     def metadata(self) -> dict[str, str]:
         """Return it as a safetensors file carries it: texts, and JSON of all else."""

@@ -46,6 +46,7 @@ def file(trained: Cohort, digits: Dataset, tmp_path: Path) -> Path:
         data_hash=digits.hash,
         shape=digits.shape,
         classes=digits.classes,
+        pixels=digits.pixels,
     )
     path = tmp_path / "weights.safetensors"
     kept.save(path, origin, trained.published(0))
