@@ -1,4 +1,4 @@
-"""Weight files of pretrained extractors: read once, hashed and loaded from the same bytes, nothing in them run."""
+"""Weight files made elsewhere, of extractors and models: read once, hashed and loaded from those bytes, nothing run."""
 
 from __future__ import annotations
 

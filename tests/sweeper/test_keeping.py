@@ -12,11 +12,13 @@ from PIL import Image
 from sweeper import worker
 from sweeper.desk import Desk
 from sweeper.errors import DataError
+from sweeper.guide.protocol import provenance_items
 from sweeper.keeping import keep
 from sweeper.ledger import GRID, WEIGHTS, read_file, read_study
 from sweeper.materials import hold
 from sweeper.plan import keeps_weights
 from tests.sweeper.desks import FACTS, begun, claimed, open_desk, ready, reported, study
+from tests.sweeper.study_records import make_record, make_study, typical
 from tests.sweeper.test_chosen import Notes
 from trainer import kept
 from trainer.data import load
@@ -127,6 +129,20 @@ def test_weights_that_are_reported_twice_are_recorded_once(tmp_path):
         desk.report(assignment.cohort, 1, reported(assignment, 5.0, weights=str(file)), FACTS, last=False)
     desk.close(interrupted=True, timeout=60)
     assert read_file(f"sqlite:///{tmp_path}/mlflow.db", "tiny", assignment.trials[0].key, WEIGHTS) == b"again"
+
+
+def test_the_guide_says_which_weights_are_lost_and_what_training_started_from():
+    record = typical()
+    lost, *others = record.trials
+    trials = (lost.model_copy(update={"note": "its weights are lost: No space left on device"}), *others)
+    started = make_study(recipe={"model": {"init": "start.pt"}})
+    facts = [FACTS.model_copy(update={"init_sha256": "a" * 64})]
+    items = {item.name: item.value for item in provenance_items(make_record(started, list(trials)), facts)}
+    label = f"{lost.spec.cell.label}, seed {lost.spec.seed}"
+    assert items["weights not kept"] == f"{label}: its weights are lost: No space left on device"
+    assert items["started from"] == f"start.pt, SHA-256 {'a' * 64}"
+    plain = {item.name for item in provenance_items(record, [FACTS])}
+    assert not plain & {"weights not kept", "started from"}
 
 
 def test_a_study_belongs_to_the_file_it_starts_from():
