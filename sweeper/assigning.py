@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sweeper.fleet import Fleet, Running
 from sweeper.places import Places
-from sweeper.plan import rung_steps
+from sweeper.plan import keeps_weights, rung_steps
 from sweeper.records import Assignment
 from sweeper.study import Study
 
@@ -29,4 +29,5 @@ def assignment(study: Study, running: Running, fleet: Fleet, places: Places, che
         gpus=resources.gpus,
         check_fid=check_fid,
         full=running.stage == "confirm",
+        weights=str(fleet.weights_at(running)) if keeps_weights(study, running.stage) else None,
     )

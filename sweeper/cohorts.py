@@ -68,6 +68,10 @@ class CohortFolder:
         """Where the lanes that a cohort parked lie; a worker of it that was replaced writes its checkpoint at most."""
         return self._root / name / "parked.safetensors"
 
+    def weights(self, name: str) -> Path:
+        """Where the weights of a cohort's complete trials lie until they are recorded."""
+        return self._root / name / "weights"
+
     def store(self, cohort: StoredCohort) -> StoredCohort:
         """Remember which trials train together, or what became of them; the file is the old or the new one, whole."""
         folder = self._root / cohort.name

@@ -6,6 +6,7 @@ import contextlib
 import platform
 from collections import Counter, deque
 from collections.abc import Sequence
+from pathlib import Path
 
 from sweeper.assigning import assignment
 from sweeper.chosen import Chosen
@@ -57,6 +58,7 @@ class Desk:
         self._searches: dict[Stage, Search] = {}
         self.halting, self._patience = Halt(places.folder / "failures.log"), Patience(patience_s)
         self._fresh_seeds: tuple[int, ...] = ()
+        self._lost: dict[str, str] = {}
 
     def open(self) -> None:
         """Open or continue the study; trials that were running when it was last left are handed out first.
@@ -164,7 +166,7 @@ class Desk:
             if report.diverged:
                 self._leave(running, report.key, "diverged", "loss or weights not finite")
             elif last:
-                self._leave(running, report.key, "complete", "", report.rung.metrics[self._study.objective])
+                self._leave(running, report.key, "complete", report.lost, report.rung.metrics[self._study.objective])
         for key in sorted(self._search.judge(sorted(running.living))):
             self._leave(running, key, "pruned", STOPPED)
         self._record_dropped()
@@ -225,7 +227,8 @@ class Desk:
             counts.update(search.counts())
         best = self._search.best()
         lowest = f"{best.trial.cell.label}: {self._study.objective} {best.value:.3g}" if best else ""
-        return Progress(stage=self._stage, counts=dict(counts), lowest=lowest, messages=self._ledger.messages())
+        messages = (*self._ledger.messages(), *self._lost.values())
+        return Progress(stage=self._stage, counts=dict(counts), lowest=lowest, messages=messages)
 
     def close(self, interrupted: bool, timeout: float) -> bool:
         """Write the study's end and deliver what is undelivered; return whether everything arrived.
@@ -307,6 +310,10 @@ class Desk:
         self._ledger.rung(spec, rung, facts)
         if report.grid_png is not None:
             self._ledger.grid(spec, report.grid_png, rung.step)
+        if report.weights is not None:
+            self._ledger.weights(spec, Path(report.weights), rung.step)
+        if report.lost:
+            self._lost[report.key] = f"{spec.cell.label}, seed {spec.seed}: {report.lost}"
         self._spent.fid_checked(rung.metrics.get("torch_fidelity_difference"))
         if not report.diverged:
             steps = self._rungs(running)

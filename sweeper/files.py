@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from pathlib import Path
 from typing import Any
+
+FULL = (errno.ENOSPC, errno.EDQUOT)  # of a disk, or of what a user may have of it
 
 
 def write_whole(path: Path, content: str | bytes, durable: bool = True) -> None:

@@ -9,12 +9,13 @@ import torch
 from sweeper.errors import DataError, SetupError, StudyError
 from sweeper.study import Study
 from trainer import data as trainer_data
+from trainer.initial import read_initial
 from trainer.model import SiT
 from trainer.recipe import Recipe
 
 
-def check_fit(study: Study, elsewhere: bool = False) -> None:
-    """Load the data of every recipe, lay out its model and look for the extractor's weights and the GPU.
+def check_fit(study: Study, elsewhere: bool = False) -> SiT:
+    """Load the data of every recipe, lay out its model and look for weights and the GPU; return the study's model.
 
     `elsewhere`: training is on other machines, whose GPUs cannot be seen from here.
 
@@ -25,11 +26,12 @@ def check_fit(study: Study, elsewhere: bool = False) -> None:
             "resources.gpus asks for a GPU and PyTorch sees none",
             "set resources.gpus to 0, install PyTorch's CUDA build, or give --address of a cluster",
         )
-    for recipe in (study.recipe, *(study.recipe.override(arm.set) for arm in study.controls)):
-        _check(recipe)
+    for arm in study.controls:
+        _check(study.recipe.override(arm.set))
+    return _check(study.recipe)
 
 
-def _check(recipe: Recipe) -> None:
+def _check(recipe: Recipe) -> SiT:
     try:
         data = trainer_data.load(recipe.data)
     except trainer_data.DataError as error:
@@ -37,6 +39,11 @@ def _check(recipe: Recipe) -> None:
     if recipe.eval.weights is not None and not Path(recipe.eval.weights).expanduser().is_file():
         raise DataError(f"{recipe.eval.weights}: no such weight file", "correct recipe.eval.weights in the study")
     try:
-        SiT(recipe.model, data.shape, data.classes, recipe.train.time_scale, torch.device("cpu"))
+        model = SiT(recipe.model, data.shape, data.classes, recipe.train.time_scale, torch.device("cpu"))
     except ValueError as error:
         raise StudyError(f"recipe.model does not fit the data: {error}", "change recipe.model.patch") from error
+    try:
+        read_initial(recipe, model)
+    except trainer_data.DataError as error:
+        raise DataError(str(error), "correct recipe.model.init, or the recipe, in the study") from error
+    return model

@@ -110,6 +110,10 @@ class Fleet:
         """Where a cohort's worker is to save the lanes it parks."""
         return self._folder.parked(running.name)
 
+    def weights_at(self, running: Running) -> Path:
+        """Where a cohort's worker is to save weights that are kept."""
+        return self._folder.weights(running.name)
+
     def sources(self, running: Running) -> tuple[Source, ...]:
         """Return where the state of a cohort's lanes lies until it has a checkpoint of its own, in their order."""
         origins = running.cohort.origins

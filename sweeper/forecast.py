@@ -8,14 +8,18 @@ import torch
 
 from sweeper.calibrate import calibrate
 from sweeper.fit import check_fit
-from sweeper.plan import estimate, rung_steps, size
+from sweeper.plan import estimate, keeps_weights, rung_steps, size
 from sweeper.progress import duration
 from sweeper.provenance import usable_cores
 from sweeper.study import Study
+from trainer import published
 
 
 class Forecast(NamedTuple):
-    """Counts of the plan, what a trial costs on this machine, and the longest a study takes."""
+    """Counts of the plan, what a trial costs on this machine, and the longest a study takes.
+
+    `kept` trials at most leave their weights behind, `kept_bytes` together.
+    """
 
     study: str
     cells: int
@@ -28,14 +32,19 @@ class Forecast(NamedTuple):
     seconds_per_step: float
     seconds_per_evaluation: float
     seconds: float
+    kept: int
+    kept_bytes: int
 
 
 def forecast(study: Study) -> Forecast:
     """Plan and calibrate a study on this machine. Raises DataError or StudyError where data and model do not fit."""
-    check_fit(study)
+    model = check_fit(study)
     cost = calibrate(study)
     planned = size(study, cost.lanes)
     slots = study.resources.slots or _slots(study)
+    kept = (planned.trials if keeps_weights(study, "screen") else 0) + (
+        planned.confirm_trials if keeps_weights(study, "confirm") else 0
+    )
     full = study.recipe.eval.full_count("cuda" if study.resources.gpus else "cpu")
     return Forecast(
         study=study.name,
@@ -49,6 +58,8 @@ def forecast(study: Study) -> Forecast:
         seconds_per_step=round(cost.per_step, 5),
         seconds_per_evaluation=round(cost.per_evaluation, 2),
         seconds=round(estimate(study, cost.per_step, cost.per_evaluation, slots, full), 1),
+        kept=kept,
+        kept_bytes=kept * published.size(model),
     )
 
 
@@ -63,6 +74,17 @@ def _cheaper(study: Study) -> str:
     return f", before the last step {100 * share:.3g} % of that" if share < 1 else ""
 
 
+def _kept(study: Study, made: Forecast) -> str:
+    if made.kept:
+        return f"keeps the weights of at most {made.kept} trials (keep: {study.keep}), {_volume(made.kept_bytes)}"
+    why = "" if study.keep == "none" else ": finalists are known from a confirm stage on, and there is none"
+    return f"keeps no weights (keep: {study.keep}{why})"
+
+
+def _volume(count: int) -> str:
+    return f"{count / 1e6:.3g} MB" if count < 1e9 else f"{count / 1e9:.3g} GB"
+
+
 def describe(study: Study, made: Forecast) -> str:
     """Say what a forecast measured, and how long it makes the study; what is run, `plan.announce` says."""
     steps = ", ".join(map(str, rung_steps(study, study.recipe)))
@@ -73,5 +95,6 @@ def describe(study: Study, made: Forecast) -> str:
             f" an evaluation {made.seconds_per_evaluation:.3g} s{_cheaper(study)}",
             f"at most {duration(made.seconds)} (less what the pruner saves), in {made.cohorts} cohorts of {lanes},"
             f" {made.slots} at once",
+            _kept(study, made),
         ]
     )

@@ -13,10 +13,11 @@ NOTE = "materials"
 
 
 class Material(Frozen):
-    """The hashes of a data set and of the extractor that looks at it."""
+    """The hashes of a data set, of the extractor that looks at it, and of the weights that training starts from."""
 
     data_hash: str
     extractor_sha256: str
+    init_sha256: str = ""
 
 
 class Materials(Frozen):
@@ -32,9 +33,10 @@ def hold(notes: Notes, recipe: Recipe, facts: Facts) -> None:
     """
     noted = notes.read(NOTE)
     known = Materials.model_validate_json(noted) if noted else Materials(by_recipe={})
-    name = json.dumps([identity(recipe.data), recipe.eval.extractor], sort_keys=True)
+    init = [recipe.model.init] if recipe.model.init else []
+    name = json.dumps([identity(recipe.data), recipe.eval.extractor, *init], sort_keys=True)
     before = known.by_recipe.get(name)
-    now = Material(data_hash=facts.data_hash, extractor_sha256=facts.extractor_sha256)
+    now = Material(data_hash=facts.data_hash, extractor_sha256=facts.extractor_sha256, init_sha256=facts.init_sha256)
     if before is None:
         notes.write(NOTE, Materials(by_recipe={**known.by_recipe, name: now}).model_dump_json())
         return
@@ -49,4 +51,10 @@ def hold(notes: Notes, recipe: Recipe, facts: Facts) -> None:
             f"the extractor {facts.extractor} is not the one this study is scored by: its hash is "
             f"{now.extractor_sha256[:16]}, it was {before.extractor_sha256[:16]}",
             "bring its weights back (eval.weights or, for 'domain', the cache folder of the first workspace)",
+        )
+    if now.init_sha256 != before.init_sha256:
+        raise DataError(
+            f"{recipe.model.init} is not the file this study starts from: its hash is {now.init_sha256[:16]}, "
+            f"it was {before.init_sha256[:16]}",
+            "bring the file back; a study of another start needs a name of its own",
         )

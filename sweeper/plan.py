@@ -155,6 +155,14 @@ def lane_count(study: Study, device: str) -> int:
     return GPU_LANES if device.startswith("cuda") else 1
 
 
+def keeps_weights(study: Study, stage: Stage) -> bool:
+    """Whether the weights of a stage's complete trials outlive the study.
+
+    Finalists are known from the confirm stage on. All their seeds are kept, as one seed alone supports no claim.
+    """
+    return study.keep == "all" or (study.keep == "finalists" and stage == "confirm")
+
+
 def searched_count(study: Study) -> int:
     """Return how many configurations random and tpe propose; 0 for a grid.
 

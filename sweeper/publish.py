@@ -104,7 +104,7 @@ def prepare(study_name: str, reports: Path) -> None:
 
 
 def _write(study_name: str, workspace: Workspace, reports: Path, form: Format) -> Published:
-    from sweeper.ledger import read_grid, read_study
+    from sweeper.ledger import GRID, read_file, read_study
 
     uri, outbox = workspace.tracking_uri, workspace.outbox(study_name)
     try:
@@ -117,7 +117,7 @@ def _write(study_name: str, workspace: Workspace, reports: Path, form: Format) -
 
     def grid(key: str) -> bytes | None:
         try:
-            return read_grid(uri, study_name, key, outbox)
+            return read_file(uri, study_name, key, GRID, outbox)
         except (SetupError, StudyError):
             return None  # the store does not answer, which `read_study` has said
 

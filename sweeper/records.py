@@ -56,12 +56,16 @@ class TrialSpec(Frozen):
 
 
 class Facts(Frozen):
-    """What a worker read and where it ran; goes into every trial's record."""
+    """What a worker read and where it ran; goes into every trial's record.
+
+    `init_sha256` is of the weights that training started from, empty where it started anew.
+    """
 
     data_hash: str
     extractor: str
     extractor_sha256: str
     device: str
+    init_sha256: str = ""
 
 
 class Rung(Frozen):
@@ -84,16 +88,21 @@ class Rung(Frozen):
 
 
 class LaneReport(Frozen):
-    """One lane's news from a worker at a rung; `grid_png` is its sample grid at the last rung."""
+    """One lane's news from a worker at a rung; `grid_png` is its sample grid at the last rung.
+
+    There `weights` is the file with its averaged weights, if they are to be kept; `lost` says why there is none.
+    """
 
     key: str
     diverged: bool
     rung: Rung
     grid_png: bytes | None = None
+    weights: str | None = None
+    lost: str = ""
 
 
 class TrialRecord(Frozen):
-    """All that is known of one trial; `note` says why it failed or was stopped.
+    """All that is known of one trial; `note` says why it failed or was stopped, or why its weights are lost.
 
     `audited`: the pruner would have stopped it; it ran on so that the pruner can be checked, and counts for nothing
     else.
@@ -153,7 +162,8 @@ class Assignment(Frozen):
     relative paths of the recipe start from `base`. Until `checkpoint` is written, lanes begin as the `sources` left
     them, which name them in their order, or at step 0 where there are none; where the cohort is to part, the lanes it
     parks are saved at `parked`. `gpus` may be a part of one. With `check_fid` the worker compares its FID with
-    torch-fidelity's on the same features once; with `full` it adds the full metric at the last rung.
+    torch-fidelity's on the same features once; with `full` it adds the full metric at the last rung; weights that are
+    kept go into the folder `weights`, if there is one.
     """
 
     cohort: str
@@ -172,6 +182,7 @@ class Assignment(Frozen):
     gpus: float
     check_fid: bool
     full: bool
+    weights: str | None
 
 
 class Progress(Frozen):

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from sweeper import errors
 from sweeper.errors import SweeperError
+from sweeper.keeping import keep
 from sweeper.lane_seconds import LaneSeconds
 from sweeper.records import Assignment, Facts, LaneReport, Rung
 from trainer import checkpoint, machine
@@ -24,6 +25,7 @@ from trainer.data import DataError, Dataset, load
 from trainer.evaluate import Evaluator
 from trainer.gather import gathered
 from trainer.grid import encode_png
+from trainer.kept import Origin
 from trainer.recipe import DataRecipe, EvalRecipe, Lane
 
 log = logging.getLogger(__name__)
@@ -121,6 +123,7 @@ class _Worker:
             extractor=self._evaluator.extractor_name,
             extractor_sha256=self._evaluator.extractor_sha256,
             device=name,
+            init_sha256=self._cohort.init_sha256,
         )
 
     def advance(self, step: int) -> bool:
@@ -159,7 +162,30 @@ class _Worker:
         rung = Rung(step=self._cohort.step, metrics=one.metrics | cost)
         columns = self._data.classes if self._data.classes <= 10 else 10
         grid = None if one.grid is None else encode_png(one.grid, columns)
-        return LaneReport(key=self._keys[one.lane], diverged=one.diverged, rung=rung, grid_png=grid)
+        weights, lost = (None, "") if one.diverged else self._keep_weights(one.lane)
+        key = self._keys[one.lane]
+        return LaneReport(key=key, diverged=one.diverged, rung=rung, grid_png=grid, weights=weights, lost=lost)
+
+    def _keep_weights(self, lane: int) -> tuple[str | None, str]:
+        """Write what is kept of a lane at its end; return the file, or why it is lost."""
+        assigned, trial = self._assignment, self._assignment.trials[lane]
+        if assigned.weights is None or self._cohort.step < assigned.rungs[-1]:
+            return None, ""
+        origin = Origin(
+            trial=trial.key,
+            recipe=assigned.recipe,
+            recipe_hash=assigned.recipe.hash,
+            dispersion=trial.cell.dispersion,
+            seed=trial.seed,
+            step=self._cohort.step,
+            data_hash=self._data.hash,
+            shape=self._data.shape,
+            classes=self._data.classes,
+            pixels=self._data.pixels,
+        )
+        path = Path(assigned.weights, f"{trial.key}.safetensors")
+        lost = keep(path, origin, self._cohort.published(lane), spare=Path(assigned.checkpoint).stat().st_size)
+        return None if lost else str(path), lost
 
     def _fid_check(self, measured: list[Measurement]) -> dict[int, dict[str, float]]:
         if not self._assignment.check_fid or self._cohort.step < self._assignment.rungs[-1]:

@@ -25,7 +25,12 @@ def save(path: Path, state: Mapping[str, Tensor], owner: str) -> None:
     `owner` says whose state it is; `load` refuses another's. Raises OSError (disk full, no permission).
     """
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
-    content = serialise(tensors, {"owner": owner, HASH: _digest(tensors, owner)})
+    write(path, tensors, {"owner": owner, HASH: digest(tensors, owner)})
+
+
+def write(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str]) -> None:
+    """Write contiguous tensors of the CPU as safetensors, whole or not at all. Raises OSError."""
+    content = serialise(dict(tensors), metadata)
     path.parent.mkdir(parents=True, exist_ok=True)
     # The process id keeps a worker that outlived its driver from writing into its successor's file.
     unfinished = path.with_name(f"{path.name}.{os.getpid()}.part")
@@ -50,17 +55,18 @@ def load(path: Path, owner: str) -> dict[str, Tensor]:
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
     except (SafetensorError, FileNotFoundError) as error:
         raise CheckpointError(f"{path}: not a readable checkpoint ({error})") from error
-    if metadata.get(HASH) != _digest(state, metadata.get("owner", "")):
+    if metadata.get(HASH) != digest(state, metadata.get("owner", "")):
         raise CheckpointError(f"{path}: content does not match its SHA-256; the file is damaged")
     if metadata["owner"] != owner:
         raise CheckpointError(f"{path}: belongs to {metadata['owner']}, not to {owner}")
     return state
 
 
-def _digest(tensors: Mapping[str, Tensor], owner: str) -> str:
-    digest = hashlib.sha256(owner.encode())
+def digest(tensors: Mapping[str, Tensor], owner: str) -> str:
+    """Return the SHA-256 of named tensors and of words about them."""
+    found = hashlib.sha256(owner.encode())
     for name in sorted(tensors):
         tensor = tensors[name]
-        digest.update(json.dumps([name, str(tensor.dtype), list(tensor.shape)]).encode())
-        digest.update(tensor.contiguous().reshape(-1).numpy().tobytes())
-    return digest.hexdigest()
+        found.update(json.dumps([name, str(tensor.dtype), list(tensor.shape)]).encode())
+        found.update(tensor.contiguous().reshape(-1).numpy().tobytes())
+    return found.hexdigest()

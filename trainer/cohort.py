@@ -13,10 +13,12 @@ from trainer.data import Dataset
 from trainer.evaluate import Evaluator
 from trainer.fid import Moments
 from trainer.full import FullTally
+from trainer.initial import read_initial
 from trainer.loss import TrainingLoss
 from trainer.model import SiT
 from trainer.parameters import views
 from trainer.probe import Probe
+from trainer.published import to_public
 from trainer.randomness import Stream, generator
 from trainer.recipe import Lane, Recipe
 from trainer.sample import GRID_IMAGES, samples
@@ -43,7 +45,11 @@ class Cohort:
     def __init__(
         self, recipe: Recipe, lanes: Sequence[Lane], data: Dataset, device: torch.device, evaluator: Evaluator
     ) -> None:
-        """Raise ValueError if the recipe does not fit the data (patch), or a lane the model (blocks)."""
+        """Raise ValueError if the recipe does not fit the data (patch), or a lane the model (blocks).
+
+        `init_sha256` is of the file that all lanes start from, empty where they start anew. Raises DataError where it
+        is no start for this model.
+        """
         self.recipe, self.lanes, self.step = recipe, tuple(lanes), 0
         for lane in self.lanes:
             if max(lane.dispersion.blocks) >= recipe.model.depth:
@@ -51,7 +57,12 @@ class Cohort:
         self._data, self._device, self._evaluator = data, device, evaluator
         self._split = Trained(data, device)
         self._model = SiT(recipe.model, data.shape, data.classes, recipe.train.time_scale, device)
-        initial = {seed: self._model.initial_weights(generator(seed, Stream.INIT)) for seed in {s for _, s in lanes}}
+        begun = read_initial(recipe, self._model)
+        self.init_sha256 = begun.sha256 if begun else ""
+        initial = {
+            seed: begun.weights if begun else self._model.initial_weights(generator(seed, Stream.INIT))
+            for seed in {seed for _, seed in lanes}
+        }
         flat = torch.stack([initial[seed] for _, seed in lanes]).to(device)
         self._install(tuple(range(len(lanes))), Learnt.initial(flat), Tallies.zeros(len(lanes), device))
         self._probe: Probe | None = None
@@ -105,6 +116,13 @@ class Cohort:
         until = min(count, recipe.samples)
         with torch.no_grad():
             return torch.cat([x[0] for _, x in samples(self._model, weights, recipe, seeds, until=until)])
+
+    def published(self, lane: int) -> dict[str, Tensor]:
+        """Return the averaged weights of a living lane, on the CPU, as the public SiT's state dict."""
+        row = self._living.index(lane)
+        weights = views(self._learnt.ema[row : row + 1], self._model.layout)
+        state = to_public(self._model, {name: weight[0] for name, weight in weights.items()})
+        return {name: tensor.cpu() for name, tensor in state.items()}
 
     def keep(self, lanes: Collection[int]) -> None:
         """Go on with these lanes only; the others' weights are dropped. Raises ValueError for a lane not living."""

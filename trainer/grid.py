@@ -20,13 +20,22 @@ def encode_png(images_NCHW: Tensor, columns: int) -> bytes:
     Images with 1 or 3 channels are pixels in [-1, 1]; of latents the first three channels are shown, each
     stretched from its least to its greatest value. What is not finite is drawn black.
     """
-    from PIL import Image
-
     images = torch.nan_to_num(images_NCHW.detach().float().cpu(), nan=-1, posinf=1, neginf=-1)
     pixels = quantise(images if images.shape[1] in (1, 3) else _stretched(images[:, :3]))
-    sheet = _sheet(_enlarged(pixels.expand(-1, 3, -1, -1) if pixels.shape[1] == 1 else pixels), columns)
+    return _png(_sheet(_enlarged(pixels.expand(-1, 3, -1, -1) if pixels.shape[1] == 1 else pixels), columns))
+
+
+def encode_image(image_CHW: Tensor) -> bytes:
+    """Draw one image of pixels in [-1, 1], 1 or 3 channels, as it is. What is not finite is drawn black."""
+    pixels = quantise(torch.nan_to_num(image_CHW.detach().float().cpu(), nan=-1, posinf=1, neginf=-1)[None])[0]
+    return _png(pixels.expand(3, -1, -1))
+
+
+def _png(pixels_3HW: Tensor) -> bytes:
+    from PIL import Image
+
     stream = io.BytesIO()
-    Image.fromarray(sheet.permute(1, 2, 0).numpy()).save(stream, format="PNG", optimize=True)
+    Image.fromarray(pixels_3HW.permute(1, 2, 0).numpy()).save(stream, format="PNG", optimize=True)
     return stream.getvalue()
 
 

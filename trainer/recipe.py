@@ -95,6 +95,9 @@ class ModelRecipe(Frozen):
     heads: int = Field(4, ge=1, le=128)
     patch: int = Field(2, ge=1, le=64, description="side of a patch in pixels")
     mlp_ratio: float = Field(4.0, gt=0, le=16)
+    init: Annotated[str | None, Later()] = Field(
+        None, min_length=1, description="start from these weights: a kept file of ours, or a published SiT checkpoint"
+    )
 
     @model_validator(mode="before")
     @classmethod

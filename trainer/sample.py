@@ -25,14 +25,17 @@ def samples(
     *,
     first: int = 0,
     until: int | None = None,
+    labels: Sequence[int] | None = None,
 ) -> Iterator[tuple[int, Tensor]]:
     """Yield (start, images [K, b, C, H, W]): the samples number `first` to `until` - 1, or to recipe.samples - 1.
 
-    Labels run 0, 1, .., classes - 1, 0, ..; the noise of a sample is a function of (seed, recipe.batch, its number)
-    alone, so lanes of one seed, and every trial on that seed, are drawn from the same noise however many they draw.
+    Labels run 0, 1, .., classes - 1, 0, ..; those given take turns likewise. The noise of a sample is a function of
+    (seed, recipe.batch, its number) alone, so lanes of one seed, and every trial on that seed, are drawn from the same
+    noise however many they draw.
     """
     device = weights["labels"].device
     until = recipe.samples if until is None else until
+    turns = torch.tensor(range(model.classes) if labels is None else labels, device=device)
     # All evaluations of a whole batch are one graph on a GPU, made anew here, for it is of these weights.
     solve_batch = CapturedCall(partial(_solve, model, weights, recipe), device, warm_ups=1)
     # Then a part of a batch is taken from a whole one; a CPU, or a single call, solves the part alone.
@@ -45,8 +48,8 @@ def samples(
         # Always of a whole batch: torch draws other numbers for another shape.
         drawn = {s: _noise(s, chunk, (recipe.batch, *model.shape), device) for s in set(seeds)}
         noise = torch.stack([drawn[seed][solved] for seed in seeds])
-        labels = (chunk * recipe.batch + torch.arange(solved.start, solved.stop, device=device)) % model.classes
-        images = solve_batch(noise, labels.expand(len(seeds), -1))
+        numbers = chunk * recipe.batch + torch.arange(solved.start, solved.stop, device=device)
+        images = solve_batch(noise, turns[numbers % len(turns)].expand(len(seeds), -1))
         yield first, images if solved == wanted else images[:, wanted]
         first += count
 

@@ -1,10 +1,12 @@
-"""Weight files of pretrained extractors: read once, hashed and loaded from the same bytes, nothing in them run."""
+"""Weight files made elsewhere, of extractors and models: read once, hashed and loaded from those bytes, nothing run."""
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import io
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -28,18 +30,31 @@ def read_weights(path: Path) -> Weights:
     The file is opened once: hashed and then opened again by name it could be another.
     """
     content = path.read_bytes()
+    return Weights(parse_weights(content, str(path)), hashlib.sha256(content).hexdigest())
+
+
+def parse_weights(content: bytes, place: str, within: Sequence[str] = ()) -> dict[str, Tensor]:
+    """Return the tensors by name in a file's content; raise DataError, which names `place`, for anything else.
+
+    A checkpoint of training holds several state dicts: the first of `within` that it has is taken.
+    """
+    state: object
     if content[8:9] == b"{":  # safetensors: eight bytes of length, then JSON
         state = safetensors.torch.load(content)
     elif _is_torchscript(content):
         raise DataError(
-            f"{path}: a TorchScript archive, which runs code when it is loaded; if you trust it, write its weights "
+            f"{place}: a TorchScript archive, which runs code when it is loaded; if you trust it, write its weights "
             "once with torch.save(torch.jit.load(file).state_dict(), other) and give that file"
         )
     else:
-        state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+        # Training scripts save their arguments as well: plain data, which runs nothing.
+        with torch.serialization.safe_globals([argparse.Namespace]):
+            state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    if isinstance(state, dict) and (held := [name for name in within if isinstance(state.get(name), dict)]):
+        state = state[held[0]]
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise DataError(f"{path}: holds no plain state dict, tensors by name; write one with torch.save")
-    return Weights({str(name): tensor for name, tensor in state.items()}, hashlib.sha256(content).hexdigest())
+        raise DataError(f"{place}: holds no plain state dict, tensors by name; write one with torch.save")
+    return {str(name): tensor for name, tensor in state.items()}
 
 
 def _is_torchscript(content: bytes) -> bool:

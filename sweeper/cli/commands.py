@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sweeper.cli import models
 from sweeper.cli.arguments import (
     Address,
     AsJson,
@@ -189,6 +190,10 @@ def export(
 
     place = _workspace(workspace, tracking, None)
     export_table(place, study.name, format_.value, output, sys.stdout)
+
+
+app.command()(models.sample)
+app.command()(models.measure)
 
 
 @app.command()

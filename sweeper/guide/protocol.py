@@ -12,7 +12,7 @@ from sweeper.guide.evidence import Evidence, number
 from sweeper.guide.numerals import counted, figure, metric_name, percent
 from sweeper.guide.results import Cost, Item
 from sweeper.inference.levels import OBJECTIVE_ALPHA, SET_ALPHA, SIDE_ALPHA, UNIQUE_ALPHA
-from sweeper.records import FINAL_STATES, Facts, StudyRecord, TrialState
+from sweeper.records import FINAL_STATES, Facts, StudyRecord, TrialRecord, TrialState
 from sweeper.study import Screen, Study
 from trainer.recipe import fid_name
 
@@ -169,8 +169,10 @@ def provenance_items(record: StudyRecord, facts: Iterable[Facts]) -> tuple[Item,
         Item(name="started", value=source.started),
         *((Item(name="added after it had begun", value="; ".join(record.added)),) if record.added else ()),
         *((Item(name="failed", value=_failures(record)),) if _failures(record) else ()),
+        *((Item(name="weights not kept", value=_lost(record)),) if _lost(record) else ()),
         Item(name="machine", value=f"{counted(source.cores, 'core')}; {_distinct(one.device for one in known)}"),
         Item(name="data hash", value=_distinct(one.data_hash for one in known)),
+        *((Item(name="started from", value=_init(record.study, known)),) if record.study.recipe.model.init else ()),
         Item(name="recipe hash", value=record.study.recipe.hash),
         Item(name="versions", value=", ".join(f"{name} {version}" for name, version in source.versions.items())),
         Item(
@@ -180,13 +182,25 @@ def provenance_items(record: StudyRecord, facts: Iterable[Facts]) -> tuple[Item,
     )
 
 
+def _init(study: Study, facts: Iterable[Facts]) -> str:
+    return f"{study.recipe.model.init}, SHA-256 {_distinct(one.init_sha256 for one in facts if one.init_sha256)}"
+
+
 def _failures(record: StudyRecord) -> str:
     """Say which trials failed and why, each reason once."""
+    return _reasons(trial for trial in record.trials if trial.state == "failed")
+
+
+def _lost(record: StudyRecord) -> str:
+    """Say of which complete trials no weights are kept that should have been, and why."""
+    return _reasons(trial for trial in record.trials if trial.state == "complete" and trial.note)
+
+
+def _reasons(trials: Iterable[TrialRecord]) -> str:
     by_reason: dict[str, list[str]] = {}
-    for trial in record.trials:
-        if trial.state == "failed":
-            by_reason.setdefault(trial.note, []).append(f"{trial.spec.cell.label}, seed {trial.spec.seed}")
-    return "; ".join(f"{', and '.join(trials)}: {reason}" for reason, trials in by_reason.items())
+    for trial in trials:
+        by_reason.setdefault(trial.note, []).append(f"{trial.spec.cell.label}, seed {trial.spec.seed}")
+    return "; ".join(f"{', and '.join(named)}: {reason}" for reason, named in by_reason.items())
 
 
 def _distinct(values: Iterable[str]) -> str:

@@ -3,8 +3,9 @@
 `tracking` is the only module that imports mlflow; nothing here imports it before it is needed.
 """
 
+from sweeper.ledger.events import GRID, WEIGHTS
 from sweeper.ledger.outbox import has_undelivered
-from sweeper.ledger.readback import Owner, counts, owner_of, read_grid, read_study
+from sweeper.ledger.readback import Owner, counts, owner_of, read_file, read_study
 from sweeper.ledger.writer import Ledger
 
-__all__ = ["Ledger", "Owner", "counts", "has_undelivered", "owner_of", "read_grid", "read_study"]
+__all__ = ["GRID", "WEIGHTS", "Ledger", "Owner", "counts", "has_undelivered", "owner_of", "read_file", "read_study"]

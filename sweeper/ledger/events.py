@@ -11,7 +11,7 @@ from sweeper.records import Facts, Provenance, Rung, TrialSpec, TrialState
 from sweeper.study import Study
 from trainer.recipe import Frozen
 
-GRID = "samples.png"  # the name of a sample grid's file, beside the outbox and in MLflow
+GRID, WEIGHTS = "samples.png", "weights.safetensors"  # names of a trial's files, beside the outbox and in MLflow
 StudyEnd = Literal["finished", "failed", "interrupted"]
 
 
@@ -61,10 +61,11 @@ class RungReached(Event):
     facts: Facts
 
 
-class GridDrawn(Event):
-    """A trial's sample grid lies in `file`, relative to the outbox's folder, until it is delivered."""
+class FileMade(Event):
+    """A file of a trial, its sample grid or its weights, is `file`, from the outbox's folder, until it is delivered."""
 
-    kind: Literal["grid_drawn"] = "grid_drawn"
+    # 'grid_drawn' is what older outboxes have: grids were all there was.
+    kind: Literal["file_made", "grid_drawn"] = "file_made"
     spec: TrialSpec
     step: int
     file: str
@@ -102,7 +103,7 @@ AnyEvent = Annotated[
     | SeedsChosen
     | TrialStarted
     | RungReached
-    | GridDrawn
+    | FileMade
     | TrialFinished
     | StudyEnded
     | ArtifactMade,
@@ -111,9 +112,9 @@ AnyEvent = Annotated[
 _EVENT: TypeAdapter[AnyEvent] = TypeAdapter(AnyEvent)
 
 
-def grid_file(key: str) -> Path:
-    """Where a trial's sample grid lies beside the outbox until it is delivered."""
-    return Path("grids", key, GRID)
+def trial_file(key: str, name: str) -> Path:
+    """Where a file of a trial lies beside the outbox until it is delivered."""
+    return Path("files", key, name)
 
 
 def to_line(event: AnyEvent) -> str:

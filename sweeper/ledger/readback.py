@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from sweeper.errors import DataError, SetupError, StudyError
 from sweeper.ledger import events, tags
-from sweeper.ledger.events import GRID, grid_file
+from sweeper.ledger.events import trial_file
 from sweeper.ledger.mlflow_process import prepare_environment
 from sweeper.ledger.outbox import lines_of
 from sweeper.ledger.replay import Replay
@@ -75,16 +75,16 @@ def _events(outbox: Path | None, undelivered: bool) -> list[events.AnyEvent]:
     return found
 
 
-def read_grid(uri: str, study_name: str, key: str, outbox: Path | None = None) -> bytes | None:
-    """Read the sample grid (PNG) of the trial with this key, or None where it has none.
+def read_file(uri: str, study_name: str, key: str, name: str, outbox: Path | None = None) -> bytes | None:
+    """Read a file of the trial with this key, its GRID (PNG) or its WEIGHTS (safetensors); None where it has none.
 
     One that is not delivered yet lies beside the outbox.
     """
-    if outbox and (file := outbox.parent / grid_file(key)).is_file():
+    if outbox and (file := outbox.parent / trial_file(key, name)).is_file():
         return file.read_bytes()
     reader = _reader(uri, study_name)
     row = reader.find(key)
-    return reader.artifact(row.run_id, GRID) if row else None
+    return reader.artifact(row.run_id, name) if row else None
 
 
 class Owner(NamedTuple):

@@ -78,7 +78,7 @@ class Replay:
                 trial.state, trial.note, trial.audited = event.state, event.note, event.audited or trial.audited
             case events.StudyEnded():
                 self._provenance = event.provenance
-            case events.GridDrawn() | events.ArtifactMade():
+            case events.FileMade() | events.ArtifactMade():
                 pass  # files, which lie beside the record
             case _:
                 assert_never(event)

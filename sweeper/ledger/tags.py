@@ -80,7 +80,7 @@ def trial_tags(spec: TrialSpec, parent: str) -> dict[str, str]:
 
 def rung_tags(rung: Rung, facts: Facts) -> dict[str, str]:
     """A rung, and what the worker read and where it ran."""
-    people = {name: str(value)[:LENGTH] for name, value in facts.model_dump().items()}
+    people = {name: str(value)[:LENGTH] for name, value in facts.model_dump().items() if value != ""}
     return {**record_tags(FACTS, facts), **people, **record_tags(f"{RUNG}{rung.step}", rung)}
 
 

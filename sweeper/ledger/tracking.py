@@ -123,11 +123,11 @@ class Tracker:
                 self._client.set_terminated(self._study(), STUDY_STATUS[event.end], event.at_ms)
             case events.ArtifactMade():
                 self._log_artifact(Path(event.path), event.files)
-            case events.GridDrawn():
-                raise AssertionError("a grid is delivered with its file")
+            case events.FileMade():
+                raise AssertionError("a file is delivered with its content")
 
-    def deliver_grid(self, event: events.GridDrawn, file: Path) -> None:
-        """Attach a sample grid to its trial, under the file's own name."""
+    def deliver_file(self, event: events.FileMade, file: Path) -> None:
+        """Attach a file to its trial, under its own name."""
         self._client.log_artifact(self._trial(event.spec, event.at_ms).run_id, str(file))
 
     def _open_experiment(

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
-import shutil
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from sweeper.errors import SetupError, SweeperError, UnavailableError
-from sweeper.files import write_whole
+from sweeper.files import FULL, write_whole
 from sweeper.inert import masked
 from sweeper.ledger import events
 from sweeper.ledger.mlflow_process import prepare_environment
@@ -106,11 +106,17 @@ class Ledger:
 
     def grid(self, spec: TrialSpec, png: bytes, step: int) -> None:
         """Record a trial's sample grid, shown by MLflow as the run's artifact samples.png."""
-        file = events.grid_file(spec.key)
-        path = self._folder / file
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, png, durable=False)
-        self._tell(events.GridDrawn(at_ms=self._now(), spec=spec, step=step, file=str(file)))
+        write_whole(self._file(spec, events.GRID), png, durable=False)
+        self._tell_file(spec, events.GRID, step)
+
+    def weights(self, spec: TrialSpec, file: Path, step: int) -> None:
+        """Record a trial's weights, which are moved from `file`, as the run's artifact weights.safetensors.
+
+        A file that is not there was moved before. Raises OSError.
+        """
+        with contextlib.suppress(FileNotFoundError):
+            file.replace(self._file(spec, events.WEIGHTS))
+        self._tell_file(spec, events.WEIGHTS, step)
 
     def trial_finished(self, spec: TrialSpec, state: TrialState, note: str = "", audited: bool = False) -> None:
         """Record a trial's final state, also of one that was dropped before it started.
@@ -182,6 +188,15 @@ class Ledger:
     def _now(self) -> int:
         return int(self._clock() * 1000)
 
+    def _file(self, spec: TrialSpec, name: str) -> Path:
+        path = self._folder / events.trial_file(spec.key, name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def _tell_file(self, spec: TrialSpec, name: str, step: int) -> None:
+        file = str(events.trial_file(spec.key, name))
+        self._tell(events.FileMade(at_ms=self._now(), spec=spec, step=step, file=file))
+
     def _tell(self, event: events.AnyEvent, durable: bool = False) -> None:
         self._outbox.append(events.to_line(event), durable)
 
@@ -216,19 +231,28 @@ class Ledger:
         except ValueError:  # nor will it become one
             self._set_aside(entry, "it is no event of this version")
             return
-        if isinstance(event, events.GridDrawn):
-            self._deliver_grid(self._tracker, event)
+        if isinstance(event, events.FileMade):
+            self._deliver_file(self._tracker, event)
         else:
             self._tracker.deliver(event)
         if not self._closing.is_set():  # else the outbox may have its next owner already; the event is replayed
             self._outbox.delivered(entry)
 
-    def _deliver_grid(self, tracker: Tracker, event: events.GridDrawn) -> None:
+    def _deliver_file(self, tracker: Tracker, event: events.FileMade) -> None:
         file = self._folder / event.file
         if not file.exists():
             return  # a crash came between the delivery and the mark
-        tracker.deliver_grid(event, file)
-        shutil.rmtree(file.parent, ignore_errors=True)
+        try:
+            tracker.deliver_file(event, file)
+        except OSError as error:
+            if error.errno not in FULL:
+                raise
+            # It would hold up the figures, which need less room; where it lies it is found as well.
+            _log.warning("there is no room for a copy of %s, which stays there", file)
+            return
+        file.unlink()
+        with contextlib.suppress(OSError):  # another file of the trial is there
+            file.parent.rmdir()
 
     def _connect(self) -> Tracker:
         """Import mlflow and open the store, creating what is missing; takes seconds."""

@@ -26,8 +26,8 @@ def fingerprint(study: Study) -> str:
 def fields(study: Study, confirming: bool = False) -> dict[str, str]:
     """Return every field that decides a figure, by dotted name, as JSON text.
 
-    The question, the tuning note and the resources may change at any time, `confirm` until that stage has begun
-    (`confirming`). Seeds may not: they decide which trials there are.
+    The question, the tuning note, the resources and what is kept may change at any time, `confirm` until that stage
+    has begun (`confirming`). Seeds may not: they decide which trials there are.
     """
     fixed = {"recipe", "space", "cells", "controls", "screen"} | ({"confirm"} if confirming else set())
     return dict(_leaves("", study.model_dump(mode="json", by_alias=True, include=fixed)))

@@ -146,6 +146,10 @@ class Study(Frozen):
     screen: Screen = Screen()
     confirm: Confirm | None = None
     resources: Resources = Resources()
+    keep: Literal["none", "finalists", "all"] = Field(
+        "finalists",
+        description="whose averaged weights are kept: of every complete trial of the confirm stage, of all, of none",
+    )
 
     @model_validator(mode="after")
     def _parts_fit_together(self) -> Self:

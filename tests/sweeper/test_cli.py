@@ -21,7 +21,21 @@ from tests.conftest import copy_database
 ROOT = Path(__file__).parents[2]
 STUDY = ROOT / "studies" / "smoke.yaml"
 GOLDEN = ROOT / "tests" / "golden" / "help.txt"
-COMMANDS = ("init", "check", "plan", "run", "retry", "status", "report", "compare", "export", "ui", "schema")
+COMMANDS = (
+    "init",
+    "check",
+    "plan",
+    "run",
+    "retry",
+    "status",
+    "report",
+    "compare",
+    "export",
+    "sample",
+    "measure",
+    "ui",
+    "schema",
+)
 
 
 class Ran:

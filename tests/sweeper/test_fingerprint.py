@@ -23,10 +23,12 @@ def study(**parts: Any) -> Study:
 
 
 @pytest.mark.parametrize(
-    "parts", [{"question": "why?"}, {"tuning": "well"}, {"resources": {"slots": 4}}, {"confirm": None}]
+    "parts",
+    [{"question": "why?"}, {"tuning": "well"}, {"resources": {"slots": 4}}, {"confirm": None}, {"keep": "all"}],
 )
 def test_words_resources_and_a_stage_to_come_may_change(parts: dict[str, Any]) -> None:
     assert changed_fields(study(), study(**parts)) == []
+    assert fingerprint(study(**parts)) == fingerprint(study())
 
 
 @pytest.mark.parametrize(

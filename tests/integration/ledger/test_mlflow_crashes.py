@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+import errno
+from typing import Any, NoReturn
 
-from sweeper.ledger import events
-from sweeper.ledger.readback import read_grid
-from tests.integration.ledger.ledger_life import GRID, LIFE, PNG, PROVENANCE, STUDY, Home, snapshot, trial
+import pytest
+
+from sweeper.ledger import events, tracking
+from sweeper.ledger.readback import read_file, read_study
+from tests.integration.ledger.ledger_life import BASELINE, GRID, LIFE, PNG, PROVENANCE, STUDY, Home, snapshot, trial
 
 
 class Dying:
@@ -90,4 +93,30 @@ def test_dying_between_a_grid_and_its_mark_loses_nothing(home: Home) -> None:
     with home.ledger() as ledger:
         assert ledger.flush(30), ledger.trouble
     assert home.rejected() == []
-    assert read_grid(home.uri, STUDY.name, trial(GRID).key) == PNG
+    assert read_file(home.uri, STUDY.name, trial(GRID).key, events.GRID) == PNG
+
+
+def test_a_file_whose_copy_finds_no_room_is_left_where_it_lies_and_holds_nothing_up(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> NoReturn:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(tracking.Tracker, "deliver_file", full)
+    with home.ledger() as ledger:
+        ledger.study_opened(STUDY, PROVENANCE)
+        made = home.outbox.parent / "made"
+        made.write_bytes(b"weights")
+        ledger.weights(trial(BASELINE), made, step=800)
+        ledger.trial_finished(trial(BASELINE), "complete")
+        assert ledger.flush(30), ledger.trouble
+    assert home.rejected() == []
+    assert read_study(home.uri, STUDY.name).trials[0].state == "complete"
+    assert read_file(home.uri, STUDY.name, trial(BASELINE).key, events.WEIGHTS, home.outbox) == b"weights"
+
+
+def test_an_older_outbox_delivers_the_grids_it_holds() -> None:
+    old = events.to_line(events.FileMade(at_ms=1, spec=trial(GRID), step=8, file="grids/k/samples.png"))
+    told = events.from_line(old.replace("file_made", "grid_drawn").encode())
+    assert isinstance(told, events.FileMade)
+    assert told.file == "grids/k/samples.png"

@@ -9,7 +9,7 @@ import pytest
 
 from sweeper.errors import SetupError, StudyError
 from sweeper.ledger import events, has_undelivered
-from sweeper.ledger.readback import read_grid, read_study
+from sweeper.ledger.readback import read_file, read_study
 from sweeper.ledger.replay import Replay
 from sweeper.records import StudyRecord
 from tests.integration.ledger.ledger_life import GRID, LIFE, PNG, STUDY, Home, closed_port, trial
@@ -76,10 +76,11 @@ def test_a_torn_or_strange_line_is_passed_over(home: Home, whole: StudyRecord):
 
 def test_a_sample_grid_is_shown_before_it_is_delivered(home: Home):
     outbox = written(home.outbox, 0)
-    file = outbox.parent / events.grid_file(trial(GRID).key)
+    file = outbox.parent / events.trial_file(trial(GRID).key, events.GRID)
     file.parent.mkdir(parents=True)
     file.write_bytes(PNG)
-    assert read_grid(f"http://127.0.0.1:{closed_port()}", STUDY.name, trial(GRID).key, outbox) == PNG
+    silent = f"http://127.0.0.1:{closed_port()}"
+    assert read_file(silent, STUDY.name, trial(GRID).key, events.GRID, outbox) == PNG
 
 
 def test_a_start_that_is_delivered_late_does_not_open_a_finished_trial_again(home: Home, whole: StudyRecord):

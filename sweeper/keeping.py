@@ -1,0 +1,34 @@
+"""Which trials' weights outlive a study, and a worker's way of keeping them."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+from torch import Tensor
+
+from sweeper.files import FULL
+from trainer import kept
+from trainer.kept import Origin
+
+
+def keep(path: Path, origin: Origin, state: Mapping[str, Tensor], spare: int) -> str:
+    """Write a trial's weights; return why they are lost instead where the disk is full, for the trial goes before.
+
+    Room is left for their copy in MLflow and for `spare` bytes, which training will write. Raises OSError for any
+    other trouble.
+    """
+    size = sum(tensor.nbytes for tensor in state.values())
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if shutil.disk_usage(path.parent).free < 2 * size + spare:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        kept.save(path, origin, state)
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        return f"its weights are lost: {os.strerror(error.errno)}"
+    return ""

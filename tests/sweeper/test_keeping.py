@@ -1,0 +1,154 @@
+"""The weights of trials from the worker that trained them to the record, through crashes and full disks."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+from sweeper import worker
+from sweeper.desk import Desk
+from sweeper.errors import DataError
+from sweeper.guide.protocol import provenance_items
+from sweeper.keeping import keep
+from sweeper.ledger import GRID, WEIGHTS, read_file, read_study
+from sweeper.materials import hold
+from sweeper.plan import keeps_weights
+from tests.sweeper.desks import FACTS, begun, claimed, open_desk, ready, reported, study
+from tests.sweeper.study_records import make_record, make_study, typical
+from tests.sweeper.test_chosen import Notes
+from trainer import kept
+from trainer.data import load
+from trainer.evaluate import Evaluator
+from trainer.grid import encode_png
+from trainer.recipe import DataRecipe
+from trainer.rescoring import rescored
+
+__all__ = ["ready"]  # a fixture, used by being here
+
+CPU = torch.device("cpu")
+SMALL = {
+    "space": {"block": [0], "lambda": [0.1], "tau": [0.5]},
+    "screen": {"seeds": [0], "pruner": "none", "rungs": [1]},
+    "resources": {"cohort": 1},
+}
+
+
+def trained(desk: Desk) -> None:
+    while (cohort := desk.claim()) is not None:
+        worker.run(desk, begun(desk, cohort))
+
+
+@pytest.mark.parametrize(("keep", "stages"), [("none", []), ("finalists", ["confirm"]), ("all", ["screen", "confirm"])])
+def test_what_is_kept_follows_from_the_stage(keep, stages):
+    assert [stage for stage in ("screen", "confirm") if keeps_weights(study(keep=keep), stage)] == stages
+
+
+def test_every_confirmed_trial_leaves_weights_that_draw_and_score_as_it_did(tmp_path):
+    desk = open_desk(tmp_path, study(**SMALL, confirm={"top": 1, "seeds": [7, 8]}), ["screen", "confirm"])
+    trained(desk)
+    assert desk.close(interrupted=False, timeout=60)
+    uri, outbox = f"sqlite:///{tmp_path}/mlflow.db", tmp_path / "study" / "outbox.jsonl"
+    assert not (tmp_path / "study" / "files").exists() or not any((tmp_path / "study" / "files").iterdir())
+    files = {
+        trial.spec.key: (trial, read_file(uri, "tiny", trial.spec.key, WEIGHTS, outbox))
+        for trial in read_study(uri, "tiny").trials
+    }
+    assert {key.partition(".")[0] for key, (_, file) in files.items() if file} == {"confirm"}
+    assert sum(file is not None for _, file in files.values()) == 4
+    for key, (trial, file) in files.items():
+        if file is None:
+            continue
+        found = kept.read(file, key)
+        assert (found.origin.trial, found.origin.dispersion) == (key, trial.spec.cell.dispersion)
+        assert pixels(encode_png(found.draw(40, CPU), 10)) == pixels(read_file(uri, "tiny", key, GRID, outbox))
+    trial, file = files[f"confirm.{trial.spec.cell.key}.{trial.spec.seed}"]
+    found = kept.read(file or b"", "")
+    evaluator = Evaluator(found.origin.recipe.eval, load(DataRecipe()), tmp_path / "cache", CPU)
+    assert rescored(found, evaluator)["fid_40"] == trial.rungs[-1].metrics["fid_40"]
+
+
+def pixels(png: bytes | None) -> bytes:
+    return Image.open(io.BytesIO(png or b"")).tobytes()
+
+
+def test_weights_survive_a_crash_between_the_report_and_its_end(tmp_path):
+    class CutError(Exception):
+        pass
+
+    class Cut:
+        """A desk whose line breaks after the weights were written, before the report of the last rung arrives."""
+
+        def __init__(self, desk: Desk) -> None:
+            self.started, self.parts, self._desk = desk.started, desk.parts, desk
+
+        def report(self, *news: object) -> frozenset[str]:
+            if news[-1]:
+                raise CutError
+            return self._desk.report(*news)  # type: ignore[arg-type]
+
+    of = study(**SMALL, keep="all")
+    broken = open_desk(tmp_path, of)
+    first = claimed(broken)
+    with pytest.raises(CutError):
+        worker.run(Cut(broken), first)  # type: ignore[arg-type]
+    assert len(list(Path(first.weights or "").iterdir())) == 1
+    broken.close(interrupted=True, timeout=60)
+    again = open_desk(tmp_path, of)
+    trained(again)
+    assert again.close(interrupted=False, timeout=60)
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    for trial in read_study(uri, "tiny").trials:
+        assert (trial.state, trial.note) == ("complete", "")
+        assert kept.read(read_file(uri, "tiny", trial.spec.key, WEIGHTS) or b"", "").origin.step == 8
+
+
+def test_a_full_disk_loses_weights_and_no_trial_and_says_so(tmp_path, monkeypatch):
+    # What training needs is set so high that no disk has it.
+    monkeypatch.setattr(worker, "keep", lambda path, origin, state, spare: keep(path, origin, state, spare + 10**18))
+    desk = open_desk(tmp_path, study(**SMALL, keep="all"))
+    trained(desk)
+    progress = desk.progress()
+    assert progress.counts == {"complete": 2}
+    lost = "its weights are lost: No space left on device"
+    assert f"baseline, seed 0: {lost}" in progress.messages
+    assert desk.close(interrupted=False, timeout=60)
+    assert {trial.note for trial in read_study(f"sqlite:///{tmp_path}/mlflow.db", "tiny").trials} == {lost}
+
+
+def test_weights_that_are_reported_twice_are_recorded_once(tmp_path):
+    desk = open_desk(tmp_path, study(**SMALL))
+    assignment = claimed(desk)
+    file = tmp_path / "file"
+    for content in (b"first", None, b"again"):  # None: a report that came through, and is repeated
+        if content:
+            file.write_bytes(content)
+        desk.report(assignment.cohort, 1, reported(assignment, 5.0, weights=str(file)), FACTS, last=False)
+    desk.close(interrupted=True, timeout=60)
+    assert read_file(f"sqlite:///{tmp_path}/mlflow.db", "tiny", assignment.trials[0].key, WEIGHTS) == b"again"
+
+
+def test_the_guide_says_which_weights_are_lost_and_what_training_started_from():
+    record = typical()
+    lost, *others = record.trials
+    trials = (lost.model_copy(update={"note": "its weights are lost: No space left on device"}), *others)
+    started = make_study(recipe={"model": {"init": "start.pt"}})
+    facts = [FACTS.model_copy(update={"init_sha256": "a" * 64})]
+    items = {item.name: item.value for item in provenance_items(make_record(started, list(trials)), facts)}
+    label = f"{lost.spec.cell.label}, seed {lost.spec.seed}"
+    assert items["weights not kept"] == f"{label}: its weights are lost: No space left on device"
+    assert items["started from"] == f"start.pt, SHA-256 {'a' * 64}"
+    plain = {item.name for item in provenance_items(record, [FACTS])}
+    assert not plain & {"weights not kept", "started from"}
+
+
+def test_a_study_belongs_to_the_file_it_starts_from():
+    notes, recipe = Notes(), study().recipe
+    hold(notes, recipe, FACTS)
+    tuned = recipe.override({"model.init": "start.pt"})
+    hold(notes, tuned, FACTS.model_copy(update={"init_sha256": "a" * 64}))
+    with pytest.raises(DataError, match=r"start\.pt is not the file this study starts from: its hash is b+, it was a+"):
+        hold(notes, tuned, FACTS.model_copy(update={"init_sha256": "b" * 64}))

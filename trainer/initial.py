@@ -1,0 +1,56 @@
+"""Weights that training starts from, out of a file: one of ours, or a published SiT's checkpoint."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from torch import Tensor
+
+from trainer import kept
+from trainer.model import SiT
+from trainer.published import from_public
+from trainer.recipe import Recipe
+from trainer.sources import DataError
+from trainer.weights import parse_weights
+
+PUBLISHED_TIME_SCALE = 1.0  # the public SiT embeds t itself
+
+
+class Initial(NamedTuple):
+    """One lane's weights [P], and the SHA-256 of their file."""
+
+    weights: Tensor
+    sha256: str
+
+
+def read_initial(recipe: Recipe, model: SiT) -> Initial | None:
+    """Read what a recipe starts from; None where it starts anew. Raises DataError where file and model do not fit."""
+    if recipe.model.init is None:
+        return None
+    path = Path(recipe.model.init).expanduser()
+    if not path.is_file():
+        raise DataError(f"{path}: no such file; give recipe.model.init a file of weights, or leave it out")
+    content = path.read_bytes()
+    if kept.is_kept(content):
+        found = kept.read(content, str(path))
+        state: Mapping[str, Tensor] = found.state
+        scale, train = found.origin.recipe.train.time_scale, recipe.train
+    else:
+        state, scale, train = _published(content, str(path)), PUBLISHED_TIME_SCALE, recipe.train
+    if scale != train.time_scale:
+        raise DataError(f"{path}: its train.time_scale is {scale:g}, the study's {train.time_scale:g}; set it to that")
+    return Initial(from_public(model, state, str(path)), hashlib.sha256(content).hexdigest())
+
+
+def _published(content: bytes, place: str) -> Mapping[str, Tensor]:
+    """Return a published checkpoint's state dict: of its average, where it holds one beside the weights."""
+    try:
+        return parse_weights(content, place, ("ema", "model"))
+    except (DataError, MemoryError):
+        raise
+    except Exception as error:  # zip, pickle and safetensors errors have no type in common
+        reason = str(error).strip().partition("\n")[0] or type(error).__name__
+        raise DataError(f"{place}: not a file of weights ({reason})") from error

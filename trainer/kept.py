@@ -1,0 +1,130 @@
+"""A trial's weights as a file that outlives its study: the public SiT's tensors, and in words what they are."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple, Self
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load as parse
+from torch import Tensor
+
+from trainer.checkpoint import HASH, digest, write
+from trainer.model import SiT
+from trainer.parameters import views
+from trainer.published import DIFFERENCES, from_public
+from trainer.recipe import Dispersion, EvalRecipe, Frozen, Recipe
+from trainer.sample import samples
+from trainer.sources import DataError
+
+FORMAT = "sweeper-sit-1"
+
+
+class Origin(Frozen):
+    """Where weights come from: what was trained how far on what, under which trial's name.
+
+    `shape` is (C, H, W) of an image; without `pixels` it is of latents, which are standardised by channel.
+    """
+
+    trial: str
+    recipe: Recipe
+    recipe_hash: str
+    dispersion: Dispersion
+    seed: int
+    step: int
+    data_hash: str
+    shape: tuple[int, int, int]
+    classes: int
+    pixels: bool
+
+    def metadata(self) -> dict[str, str]:
+        """Return it as a safetensors file carries it: texts, and JSON of all else."""
+        tree = self.model_dump(mode="json")
+        texts = {name: value if isinstance(value, str) else json.dumps(value) for name, value in tree.items()}
+        return {"format": FORMAT, "differences": DIFFERENCES, **texts}
+
+    @classmethod
+    def of(cls, metadata: Mapping[str, str]) -> Self:
+        """Read it back; raise ValueError for anything else."""
+        named = {name: metadata.get(name, "") for name in cls.model_fields}
+        texts = ("trial", "recipe_hash", "data_hash")
+        return cls.model_validate({name: text if name in texts else json.loads(text) for name, text in named.items()})
+
+
+class Kept(NamedTuple):
+    """Weights in the public SiT's layout, and their origin."""
+
+    origin: Origin
+    state: dict[str, Tensor]
+
+    def model(self, device: torch.device) -> tuple[SiT, dict[str, Tensor]]:
+        """Return the model and the weights of its one lane."""
+        recipe, origin = self.origin.recipe, self.origin
+        model = SiT(recipe.model, origin.shape, origin.classes, recipe.train.time_scale, device)
+        flat = from_public(model, self.state, origin.trial).to(device)
+        return model, views(flat[None], model.layout)
+
+    @torch.no_grad()
+    def draw(
+        self,
+        count: int,
+        device: torch.device,
+        evaluation: EvalRecipe | None = None,
+        seed: int | None = None,
+        labels: Sequence[int] | None = None,
+    ) -> Tensor:
+        """Return the first `count` samples [count, C, H, W]: those the trial was scored by, unless asked otherwise.
+
+        `labels` take turns; all classes do, if not given. Batches are those of the evaluation, part or whole, for a
+        product of other shapes adds in another order.
+        """
+        recipe = evaluation or self.origin.recipe.eval
+        wholes = math.ceil(count / recipe.batch) * recipe.batch
+        until = min(wholes, recipe.samples) if count <= recipe.samples else wholes
+        model, weights = self.model(device)
+        seeds = [self.origin.seed if seed is None else seed]
+        drawn = samples(model, weights, recipe, seeds, until=until, labels=labels)
+        return torch.cat([images[0].cpu() for _, images in drawn])[:count]
+
+
+def save(path: Path, origin: Origin, state: Mapping[str, Tensor]) -> None:
+    """Write weights in the public SiT's layout, whole or not at all. Raises OSError."""
+    metadata = origin.metadata()
+    write(path, state, {**metadata, HASH: digest(state, json.dumps(metadata, sort_keys=True))})
+
+
+def is_kept(content: bytes) -> bool:
+    """Whether a file's content is one of ours, whatever its state."""
+    return _metadata(content).get("format", "").startswith("sweeper-")
+
+
+def read(content: bytes, place: str) -> Kept:
+    """Read a file's content; raise DataError, which names `place`, for what is not ours, damaged or newer."""
+    metadata = _metadata(content)
+    found = metadata.get("format", "")
+    if found != FORMAT:
+        what = f"a file of format {found!r}; this version reads" if found else "not a file of kept weights, of format"
+        raise DataError(f"{place}: {what} {FORMAT!r}")
+    hashed = metadata.pop(HASH, "")
+    try:
+        state = parse(content)
+        origin = Origin.of(metadata)
+    except (SafetensorError, ValueError) as error:
+        raise DataError(f"{place}: cannot be read: {str(error).splitlines()[0]}") from error
+    if digest(state, json.dumps(metadata, sort_keys=True)) != hashed:
+        raise DataError(f"{place}: content does not match its SHA-256; the file is damaged")
+    return Kept(origin, state)
+
+
+def _metadata(content: bytes) -> dict[str, str]:
+    # The library reads it from a path alone, and a path may lead to another file meanwhile.
+    try:
+        size = int.from_bytes(content[:8], "little")
+        metadata = json.loads(content[8 : 8 + size]).get("__metadata__", {})
+    except (ValueError, AttributeError, RecursionError):
+        return {}
+    return metadata if isinstance(metadata, dict) else {}

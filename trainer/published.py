@@ -1,0 +1,126 @@
+"""Our weights under the names, shapes and orders of the public SiT (github.com/willisma/SiT, models.py), and back.
+
+Both ways copy numbers bit for bit. D width, C channels, S side of a patch, O outputs a pixel: C, or 2 C where a
+published model learnt a variance too, which its own sampler drops
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+
+import torch
+from torch import Tensor
+
+from trainer.model import SiT
+from trainer.parameters import flatten
+from trainer.sources import DataError
+
+# What a state dict cannot carry, said in every file that is kept.
+DIFFERENCES = (
+    "load into SiT(learn_sigma=False, class_dropout_prob above 0); call it with t times train.time_scale; we take the "
+    "exact GELU where it takes the approximation by tanh; latents are standardised by channel"
+)
+POSITIONS, LABELS, LAST = "pos_embed", "y_embedder.embedding_table.weight", "final_layer.linear"
+
+
+def to_public(model: SiT, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return one lane's weights, each shaped as in the model's layout, as the public SiT's state dict."""
+    side, (channels, _, _) = model.recipe.patch, model.shape
+    state = {
+        POSITIONS: model.positions_ND[None],
+        "x_embedder.proj.weight": weights["patch.weight"].T.reshape(-1, channels, side, side),
+        "x_embedder.proj.bias": weights["patch.bias"],
+        LABELS: weights["labels"],
+        f"{LAST}.weight": _pixels_first(weights["final.weight"].T, channels),
+        f"{LAST}.bias": _pixels_first(weights["final.bias"], channels),
+    }
+    for ours, theirs in _products(model):
+        state |= {f"{theirs}.weight": weights[f"{ours}.weight"].T, f"{theirs}.bias": weights[f"{ours}.bias"]}
+    sizes = _modulated(model)
+    parts = (torch.split(weights[f"modulation.{kind}"], list(sizes.values()), -1) for kind in ("weight", "bias"))
+    for name, weight, bias in zip(sizes, *parts, strict=True):
+        state |= {f"{name}.weight": weight.T, f"{name}.bias": bias}
+    return {name: tensor.contiguous() for name, tensor in state.items()}
+
+
+def from_public(model: SiT, state: Mapping[str, Tensor], place: str) -> Tensor:
+    """Return one lane's weights [P] from a public SiT's state dict, whose fixed positions may be missing.
+
+    Raises DataError, which names `place`, where it is of another model, or of another number of classes.
+    """
+    _refuse_misfits(model, state, place)
+    given = {name: tensor.float() for name, tensor in state.items()}
+    named = {
+        "patch.weight": given["x_embedder.proj.weight"].flatten(1).T,
+        "patch.bias": given["x_embedder.proj.bias"],
+        "labels": given[LABELS],
+        "final.weight": _velocity(model, given[f"{LAST}.weight"]).T,
+        "final.bias": _velocity(model, given[f"{LAST}.bias"]),
+    }
+    for ours, theirs in _products(model):
+        named |= {f"{ours}.weight": given[f"{theirs}.weight"].T, f"{ours}.bias": given[f"{theirs}.bias"]}
+    named["modulation.weight"] = torch.cat([given[f"{name}.weight"].T for name in _modulated(model)], 1)
+    named["modulation.bias"] = torch.cat([given[f"{name}.bias"] for name in _modulated(model)])
+    return flatten(named, model.layout)
+
+
+def size(model: SiT) -> int:
+    """Return how many bytes one lane's weights take so."""
+    return 4 * (sum(map(math.prod, model.layout.values())) + model.positions_ND.numel())
+
+
+def _products(model: SiT) -> Iterator[tuple[str, str]]:
+    yield from (("time1", "t_embedder.mlp.0"), ("time2", "t_embedder.mlp.2"))
+    for block in range(model.recipe.depth):
+        theirs = f"blocks.{block}"
+        yield from (
+            (f"{block}.qkv", f"{theirs}.attn.qkv"),
+            (f"{block}.out", f"{theirs}.attn.proj"),
+            (f"{block}.up", f"{theirs}.mlp.fc1"),
+            (f"{block}.down", f"{theirs}.mlp.fc2"),
+        )
+
+
+def _modulated(model: SiT) -> dict[str, int]:
+    # What our one product for all modulations is in parts, with their outputs.
+    width, depth = model.recipe.width, model.recipe.depth
+    blocks = {f"blocks.{block}.adaLN_modulation.1": 6 * width for block in range(depth)}
+    return blocks | {"final_layer.adaLN_modulation.1": 2 * width}
+
+
+def _pixels_first(last: Tensor, channels: int) -> Tensor:
+    # [C S S, ...], as we patchify, -> [S S C, ...]
+    return last.reshape(channels, -1, *last.shape[1:]).transpose(0, 1).flatten(0, 1)
+
+
+def _velocity(model: SiT, last: Tensor) -> Tensor:
+    # [S S O, ...] -> [C S S, ...]
+    outputs = last.reshape(model.recipe.patch**2, -1, *last.shape[1:])
+    return outputs[:, : model.shape[0]].transpose(0, 1).flatten(0, 1)
+
+
+def _refuse_misfits(model: SiT, state: Mapping[str, Tensor], place: str) -> None:
+    empty = {name: torch.empty(shape, device="meta") for name, shape in model.layout.items()}
+    expected = {name: list(tensor.shape) for name, tensor in to_public(model, empty).items()}
+    given = {name: list(tensor.shape) for name, tensor in state.items()}
+    with_variance = {name: [2 * expected[name][0], *expected[name][1:]] for name in expected if name.startswith(LAST)}
+    if all(given.get(name) == shape for name, shape in with_variance.items()):
+        expected |= with_variance
+    given.setdefault(POSITIONS, expected[POSITIONS])
+    if given.keys() != expected.keys():
+        odd = sorted(given.keys() ^ expected.keys())
+        raise DataError(f"{place}: not a SiT of depth {model.recipe.depth}: {odd[0]} is {_whose(odd[0] in given)}")
+    if given[LABELS][0] != expected[LABELS][0] and given[LABELS][1:] == expected[LABELS][1:]:
+        classes, wanted = given[LABELS][0] - 1, model.classes
+        raise DataError(f"{place}: it has labels of {classes} classes (and 'no class'), the data of {wanted}")
+    for name, shape in expected.items():
+        if given[name] != shape:
+            raise DataError(f"{place}: {name} has the shape {given[name]}, expected is {shape}")
+    positions = state.get(POSITIONS)
+    if positions is not None and not torch.allclose(positions[0].float(), model.positions_ND.cpu(), atol=1e-4):
+        raise DataError(f"{place}: {POSITIONS} holds other positions than sines and cosines of the patches' places")
+
+
+def _whose(given: bool) -> str:
+    return "there and not expected" if given else "missing"

@@ -1,0 +1,38 @@
+"""The metrics of a kept model, measured again: those it was recorded with, or others that came later."""
+
+from __future__ import annotations
+
+import torch
+
+from trainer.evaluate import Evaluator
+from trainer.kept import Kept
+from trainer.probe import Probe
+from trainer.sample import samples
+from trainer.sources import DataError
+
+
+@torch.no_grad()
+def rescored(kept: Kept, evaluator: Evaluator) -> dict[str, float]:
+    """Return what the last rung of the trial was given of its weights, in the evaluator's settings.
+
+    With those of the recipe the figures are the recorded ones; FID, KID and the like with another extractor, solver
+    or number of samples are new ones, under their own names:
+
+        found = kept.read(path.read_bytes(), path.name)
+        data = load(found.origin.recipe.data)
+        rescored(found, Evaluator(found.origin.recipe.eval, data, cache, torch.device("cpu")))
+
+    Raises DataError for an evaluator of other data than the model was trained on.
+    """
+    origin, data, recipe = kept.origin, evaluator.data, evaluator.recipe
+    if data.hash != origin.data_hash:
+        raise DataError(
+            f"{origin.trial} was trained on data of the hash {origin.data_hash[:16]}, these have {data.hash[:16]}"
+        )
+    model, weights = kept.model(evaluator.device)
+    tally = evaluator.tally(1, final=True)
+    for _, images_KBCHW in samples(model, weights, recipe, [origin.seed], until=tally.count):
+        tally.add(images_KBCHW)
+    probe = Probe(data, recipe.probe, evaluator.device)
+    health = probe.health(model, weights) | {"val_loss": probe.validation_loss(model, weights)}
+    return tally.metrics()[0] | {name: float(value) for name, value in health.items()}
