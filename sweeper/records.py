@@ -56,12 +56,21 @@ class TrialSpec(Frozen):
 
 
 class Facts(Frozen):
-    """What a worker read and where it ran; goes into every trial's record."""
+    """What a worker read and where it ran; goes into every trial's record.
+
+    `images` were read in all, held-out ones among them; 0 in records made before they were counted. Plain values: an
+    export has a column for each.
+    """
 
     data_hash: str
     extractor: str
     extractor_sha256: str
     device: str
+    images: int = 0
+    image_kind: Literal["images", "latents"] = "images"
+    image_channels: int = 0
+    image_height: int = 0
+    image_width: int = 0
 
 
 class Rung(Frozen):

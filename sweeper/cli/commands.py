@@ -62,9 +62,11 @@ def init(
 def check(file: File, set_: Set = None) -> None:
     """Read a study and say what is wrong with it, or that nothing is."""
     study = _study(file, set_)
-    from sweeper.plan import size
+    from sweeper.plan import merged_blocks, size
 
     planned = size(study)
+    for note in merged_blocks(study):
+        say(f"note: {note}")
     tell(f"{file}: ok, {planned.cells} cells on {planned.seeds} seeds, {planned.trials} trials")
 
 
