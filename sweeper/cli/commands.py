@@ -51,20 +51,23 @@ def init(
     path: Annotated[Path, typer.Argument(metavar="FILE", help="Where to write the study.")] = Path("study.yaml"),
     template: Annotated[TemplateName, typer.Option("--template", help="What to start from.")] = TemplateName.default,
 ) -> None:
-    """Write a study that runs as it is, to be changed."""
+    """Write a study to start from."""
     from sweeper.starting import write_template
 
-    write_template(path, template.value)
-    say(f"{path} written; next: sweeper check {path}, sweeper run {path}")
+    empty = ", ".join(map(str, write_template(path, template.value)))
+    fill_in = f"fill in line {empty}, then: " if empty else ""
+    say(f"{path} written; next: {fill_in}sweeper check {path}, sweeper run {path}")
 
 
 @app.command()
 def check(file: File, set_: Set = None) -> None:
-    """Read a study and say what is wrong with it, or that nothing is."""
+    """Read a study and its data, and say what is wrong."""
     study = _study(file, set_)
+    from sweeper.fit import check_fit
     from sweeper.plan import merged_blocks, size
 
     planned = size(study)
+    check_fit(study, elsewhere=True)  # a study for a cluster is checked on a laptop
     for note in merged_blocks(study):
         say(f"note: {note}")
     tell(f"{file}: ok, {planned.cells} cells on {planned.seeds} seeds, {planned.trials} trials")
