@@ -68,6 +68,17 @@ class Workspace:
             self._discard_unused(study)
             lock.release()
 
+    def runner(self, study: str) -> str:
+        """Return the process that holds the study in this workspace; '' where none does."""
+        path = self.folder(study) / "lock"
+        if not path.is_file():
+            return ""
+        try:
+            with FileLock(path, timeout=0):
+                return ""
+        except (Timeout, OSError):
+            return self._holder(study)
+
     def _prepare(self, study: str) -> None:
         try:
             for folder in (self.folder(study), self.cache):

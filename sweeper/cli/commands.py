@@ -132,7 +132,10 @@ def status(
     study = _study(file, set_)
     from sweeper.counting import status_of
 
-    found = status_of(study, _workspace(workspace, tracking, store))
+    place = _workspace(workspace, tracking, store)
+    found = status_of(study, place)
+    if registration := place.registration(study.name):
+        _say_differences(study, registration.study, f"{file} differs from the record:")
     tell(json.dumps(found.as_json(), indent=2) if as_json else found.describe())
 
 
@@ -155,7 +158,7 @@ def report(
         return
     study = _study(file, set_)
     written = publish(study.name, _workspace(workspace, tracking, None), reports, format_.value)
-    _say_differences(study, written.study, file)
+    _say_differences(study, written.study, f"{file} differs from the record, which is what is reported:")
     tell(str(written.guide))
 
 
@@ -261,8 +264,8 @@ def _workspace(root: Path, tracking: str | None, store: str | None) -> Workspace
     return Workspace(root, tracking, store)
 
 
-def _say_differences(study: Study, recorded: Study, file: Path) -> None:
+def _say_differences(study: Study, recorded: Study, says: str) -> None:
     from sweeper.study.fingerprint import changed_fields
 
     if changed := changed_fields(recorded, study, confirming=True):
-        say("\n".join([f"{file} differs from the record, which is what is reported:", *changed]))
+        say("\n".join([says, *changed]))
