@@ -164,7 +164,7 @@ def _saturation(found: Findings) -> Iterator[Rule]:
         most = max(flagged, key=lambda one: one.floor_share or 0.0)
         yield Rule(
             rule=f"Do not compare blocks or tau among the {counted(len(flagged), 'saturated setting')} (◦)",
-            evidence=f"up to {share(most.floor_share)} of steps at the floor -log B, where the loss has no gradient",
+            evidence=f"up to {share(most.floor_share)} of steps at the floor of the loss, where it has no gradient",
             grade="screening",
         )
 
