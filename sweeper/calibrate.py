@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import time
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,48 +15,46 @@ import torch
 
 from sweeper.plan import evaluations
 from sweeper.study import Resources, Study
-from trainer.cohort import Cohort
+from sweeper.timing import extrapolated, timed
 from trainer.data import load
-from trainer.evaluate import Evaluator
 from trainer.lanes import lane_cost, measured_lanes
 from trainer.machine import prepare
 from trainer.made_once import made_once
-from trainer.recipe import Dispersion, Lane, Recipe
 from trainer.stepping import Trained
 
 WARM_UP, STEPS = 3, 12
+LIMIT_S = 12.0  # of measuring; with imports and data `plan` answers within 20 s
 # Raise it with every change to how lanes are trained or measured: it names the cached file.
 VERSION = 1
 
 
 class Cost(NamedTuple):
-    """Seconds of one trial on one slot, which it shares with so many others less one."""
+    """Seconds of one trial on one slot, which it shares with so many others less one.
+
+    `extrapolated`: from models of one and two blocks, since the study's own is too large to be tried.
+    """
 
     per_step: float
     per_evaluation: float
     lanes: int
+    extrapolated: bool = False
 
 
-def calibrate(study: Study) -> Cost:
+def calibrate(study: Study, limit_s: float = LIMIT_S) -> Cost:
     """Time steps and sampling on this machine, on its GPU if the study uses one; takes seconds, on a GPU a minute.
 
-    Feature extraction and FID are not timed: at compact scale they add about a tenth to an evaluation.
+    On a CPU a model that would take longer than `limit_s` to time is extrapolated from small pieces of it. Feature
+    extraction and FID are not timed.
     """
     prepare(study.resources.cpus, study.resources.gpus)
-    return _on_gpu(study) if study.resources.gpus else _on_cpu(study.recipe, study.resources)
-
-
-def _on_cpu(recipe: Recipe, resources: Resources) -> Cost:
-    data, device = load(recipe.data), torch.device("cpu")
-    cohort = Cohort(recipe, [Lane(Dispersion(), 0)], data, device, Evaluator(recipe.eval, data, Path(), device))
-    cohort.advance(WARM_UP)
-    begun = time.perf_counter()
-    cohort.advance(WARM_UP + STEPS)
-    per_step = (time.perf_counter() - begun) / STEPS
-    begun = time.perf_counter()
-    drawn = len(cohort.draw(0, recipe.eval.batch))
-    per_sample = (time.perf_counter() - begun) / drawn
-    return Cost(per_step, per_sample * recipe.eval.samples, 1 if resources.cohort == "auto" else resources.cohort)
+    if study.resources.gpus:
+        return _on_gpu(study)
+    lanes = 1 if study.resources.cohort == "auto" else study.resources.cohort
+    foreseen = extrapolated(study.recipe)
+    if (WARM_UP + STEPS) * foreseen.step_s + foreseen.sample_s * study.recipe.eval.batch > limit_s:
+        return Cost(foreseen.step_s, foreseen.sample_s * study.recipe.eval.samples, lanes, extrapolated=True)
+    found = timed(study.recipe, load(study.recipe.data), WARM_UP, STEPS, study.recipe.eval.batch)
+    return Cost(found.step_s, found.sample_s * study.recipe.eval.samples, lanes)
 
 
 def _on_gpu(study: Study) -> Cost:

@@ -41,13 +41,17 @@ def count(study: Study, workspace: Workspace, stages: Sequence[Stage]) -> Counts
 
 
 class Status(NamedTuple):
-    """A study's trials by state, and the two stores' own counts of what has begun or ended."""
+    """A study's trials by state, and the two stores' own counts of what has begun or ended.
+
+    `runner` is the process of this workspace that runs it, '' where none does. What such a process left running waits.
+    """
 
     study: str
     done: bool
     states: Mapping[TrialState, int]
     optuna: Mapping[TrialState, int]
     mlflow: Mapping[TrialState, int]
+    runner: str = ""
 
     @property
     def agree(self) -> bool:
@@ -58,12 +62,17 @@ class Status(NamedTuple):
     def as_json(self) -> dict[str, object]:
         """Return what `status --json` prints."""
         parts = {"states": self.states, "optuna": self.optuna, "mlflow": self.mlflow}
-        return {"study": self.study, "done": self.done, **{k: dict(v) for k, v in parts.items()}, "agree": self.agree}
+        about = {"study": self.study, "done": self.done, "runner": self.runner}
+        return {**about, **{k: dict(v) for k, v in parts.items()}, "agree": self.agree}
 
     def describe(self) -> str:
         """Return what `status` prints."""
         listed = ", ".join(f"{number} {state}" for state, number in self.states.items())
         lines = [f"{self.study}: {'done' if self.done else 'not done'}: {listed}"]
+        if self.runner:
+            lines.append(f"process {self.runner} runs it")
+        elif not self.done:
+            lines.append("nobody runs it from this workspace: 'sweeper run' goes on with what waits")
         if not self.agree:
             lines.append(
                 f"Optuna has {dict(self.optuna)}, MLflow {dict(self.mlflow)}: run again to bring them together"
@@ -86,7 +95,11 @@ def status_of(study: Study, workspace: Workspace) -> Status:
     except StudyError:
         recorded = {}
     all_counts = count(study, workspace, stages)
-    return Status(study.name, all_counts.done, all_counts.states, _ordered(totals), _ordered(recorded))
+    runner = workspace.runner(study.name)
+    left = 0 if runner or workspace.shares_store else all_counts.states.get("running", 0)
+    states = {**all_counts.states, "running": all_counts.states.get("running", 0) - left}
+    states["waiting"] = states.get("waiting", 0) + left
+    return Status(study.name, all_counts.done, _ordered(states), _ordered(totals), _ordered(recorded), runner)
 
 
 def _ordered(states: Mapping[TrialState, int]) -> dict[TrialState, int]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import torch
 
 from sweeper.errors import DataError, SetupError, StudyError
+from sweeper.provenance import usable_cores
 from sweeper.study import Study
 from trainer import data as trainer_data
 from trainer.initial import read_initial
@@ -17,14 +19,20 @@ from trainer.recipe import Recipe
 def check_fit(study: Study, elsewhere: bool = False) -> SiT:
     """Load the data of every recipe, lay out its model and look for weights and the GPU; return the study's model.
 
-    `elsewhere`: training is on other machines, whose GPUs cannot be seen from here.
+    `elsewhere`: training is on other machines, whose cores and GPUs cannot be seen from here.
 
-    Raises DataError for data that cannot be read, StudyError for a model that does not fit, SetupError without a GPU.
+    Raises DataError for data that cannot be read, StudyError for a model that does not fit, SetupError without the
+    cores or the GPU.
     """
     if study.resources.gpus and not elsewhere and not torch.cuda.is_available():
         raise SetupError(
             "resources.gpus asks for a GPU and PyTorch sees none",
             "set resources.gpus to 0, install PyTorch's CUDA build, or give --address of a cluster",
+        )
+    if study.resources.cpus > usable_cores() and not elsewhere:
+        raise SetupError(
+            f"resources.cpus asks for {study.resources.cpus} cores and this machine has {usable_cores()}",
+            "lower resources.cpus, or give --address of a larger cluster",
         )
     for arm in study.controls:
         _check(study.recipe.override(arm.set))
@@ -36,7 +44,7 @@ def _check(recipe: Recipe) -> SiT:
         data = trainer_data.load(recipe.data)
     except trainer_data.DataError as error:
         raise DataError(str(error), "correct recipe.data in the study") from error
-    if recipe.eval.weights is not None and not Path(recipe.eval.weights).expanduser().is_file():
+    if recipe.eval.weights is not None and not Path(os.path.expanduser(recipe.eval.weights)).is_file():
         raise DataError(f"{recipe.eval.weights}: no such weight file", "correct recipe.eval.weights in the study")
     try:
         model = SiT(recipe.model, data.shape, data.classes, recipe.train.time_scale, torch.device("cpu"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -13,6 +14,10 @@ from sweeper.progress import duration
 from sweeper.provenance import usable_cores
 from sweeper.study import Study
 from trainer import published
+
+# Start of Ray, its workers, the stores and the guide (20 s on two idle cores); the domain extractor, trained once; from
+# one trial to the next; features, FID and whatever slots take from each other, beside the steps and samples timed.
+START_UP_S, EXTRACTOR_S, BETWEEN_S, BESIDE = 40.0, 60.0, 1.0, 1.4
 
 
 class Forecast(NamedTuple):
@@ -34,6 +39,7 @@ class Forecast(NamedTuple):
     seconds: float
     kept: int
     kept_bytes: int
+    extrapolated: bool
 
 
 def forecast(study: Study) -> Forecast:
@@ -57,10 +63,19 @@ def forecast(study: Study) -> Forecast:
         slots=slots,
         seconds_per_step=round(cost.per_step, 5),
         seconds_per_evaluation=round(cost.per_evaluation, 2),
-        seconds=round(estimate(study, cost.per_step, cost.per_evaluation, slots, full), 1),
+        seconds=round(at_most(study, estimate(study, cost.per_step, cost.per_evaluation, slots, full), slots), 1),
+        extrapolated=cost.extrapolated,
         kept=kept,
         kept_bytes=kept * published.size(model),
     )
+
+
+def at_most(study: Study, trained: float, slots: int) -> float:
+    """Add to the seconds of steps and samples what a run takes beside them, generously: it is an upper limit."""
+    planned = size(study)
+    between = math.ceil((planned.trials + planned.confirm_trials) / slots) * BETWEEN_S
+    extractor = EXTRACTOR_S if study.recipe.eval.extractor == "domain" else 0.0
+    return START_UP_S + extractor + between + BESIDE * trained
 
 
 def _slots(study: Study) -> int:
@@ -89,11 +104,13 @@ def describe(study: Study, made: Forecast) -> str:
     """Say what a forecast measured, and how long it makes the study; what is run, `plan.announce` says."""
     steps = ", ".join(map(str, rung_steps(study, study.recipe)))
     lanes = "1 trial" if made.lanes == 1 else f"{made.lanes} trials"
+    timed = " (extrapolated from one and two blocks: the model is too large to be timed)" if made.extrapolated else ""
     return "\n".join(
         [
             f"measured at steps {steps}; a step takes {1000 * made.seconds_per_step:.3g} ms,"
-            f" an evaluation {made.seconds_per_evaluation:.3g} s{_cheaper(study)}",
-            f"at most {duration(made.seconds)} (less what the pruner saves), in {made.cohorts} cohorts of {lanes},"
+            f" an evaluation {made.seconds_per_evaluation:.3g} s{_cheaper(study)}{timed}",
+            f"at most {duration(made.seconds)}, start-up and both stages (less what the pruner saves),"
+            f" in {made.cohorts} cohorts of {lanes},"
             f" {made.slots} at once",
             _kept(study, made),
         ]

@@ -71,6 +71,19 @@ def block_choices(study: Study) -> tuple[tuple[int, ...], ...]:
     return tuple(dict.fromkeys(block_indices(block, depth) for block in study.space.block))
 
 
+def merged_blocks(study: Study) -> tuple[str, ...]:
+    """Say which blocks of the space, written differently, are one at this depth, and so are measured once."""
+    depth, written = study.recipe.model.depth, dict[tuple[int, ...], dict[str, None]]()
+    for block in study.space.block:
+        spelling = str(list(block)) if isinstance(block, tuple) else str(block)
+        written.setdefault(block_indices(block, depth), {})[spelling] = None
+    return tuple(
+        f"at depth {depth} blocks {' and '.join(spellings)} are the same, {'+'.join(map(str, indices))}: measured once"
+        for indices, spellings in written.items()
+        if len(spellings) > 1
+    )
+
+
 def cells(study: Study) -> tuple[Cell, ...]:
     """Return every cell known beforehand: baseline, grid, extra cells that the grid lacks, controls.
 
@@ -232,6 +245,7 @@ def announce(study: Study) -> str:
     if planned.confirm_trials:
         most = "at most " if study.confirm and study.confirm.seeds == "auto" else ""
         lines.append(f"then {most}{planned.confirm_trials} trials on fresh seeds to confirm")
+    lines += (f"note: {note}" for note in merged_blocks(study))
     return "\n".join(lines)
 
 

@@ -59,6 +59,8 @@ class Facts(Frozen):
     """What a worker read and where it ran; goes into every trial's record.
 
     `init_sha256` is of the weights that training started from, empty where it started anew.
+    `images` were read in all, held-out ones among them; 0 in records made before they were counted. Plain values: an
+    export has a column for each.
     """
 
     data_hash: str
@@ -66,6 +68,11 @@ class Facts(Frozen):
     extractor_sha256: str
     device: str
     init_sha256: str = ""
+    images: int = 0
+    image_kind: Literal["images", "latents"] = "images"
+    image_channels: int = 0
+    image_height: int = 0
+    image_width: int = 0
 
 
 class Rung(Frozen):

@@ -118,12 +118,18 @@ class _Worker:
     def facts(self) -> Facts:
         """What was read and where this runs."""
         name = torch.cuda.get_device_name() if self._device.type == "cuda" else "cpu"
+        channels, height, width = self._data.shape
         return Facts(
             data_hash=self._data.hash,
             extractor=self._evaluator.extractor_name,
             extractor_sha256=self._evaluator.extractor_sha256,
             device=name,
             init_sha256=self._cohort.init_sha256,
+            images=len(self._data.reference_labels) + len(self._data.held_labels),
+            image_kind="images" if self._data.pixels else "latents",
+            image_channels=channels,
+            image_height=height,
+            image_width=width,
         )
 
     def advance(self, step: int) -> bool:

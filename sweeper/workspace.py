@@ -10,6 +10,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from sweeper.addresses import check_url
 from sweeper.errors import ConflictError, SetupError
 from sweeper.files import write_whole
 from sweeper.study.registration import Registration
@@ -21,7 +22,11 @@ class Workspace:
     """Paths and store addresses under one root; `tracking` and `store` move MLflow and Optuna elsewhere by URL."""
 
     def __init__(self, root: Path, tracking: str | None = None, store: str | None = None) -> None:
-        self.root = root.expanduser().resolve()
+        self.root = _resolved(root)
+        if tracking is not None:
+            check_url(tracking, "--tracking", "http://host:5000")
+        if store is not None:
+            check_url(store, "--store", "postgresql://user@host:5432/database")
         if set("?#") & set(str(self.root)):
             raise SetupError(f"a workspace cannot have ? or # in its path: {self.root}", "choose another --workspace")
         self.tracking_uri = tracking or f"sqlite:///{self.root / 'mlflow.db'}"
@@ -62,6 +67,17 @@ class Workspace:
         finally:
             self._discard_unused(study)
             lock.release()
+
+    def runner(self, study: str) -> str:
+        """Return the process that holds the study in this workspace; '' where none does."""
+        path = self.folder(study) / "lock"
+        if not path.is_file():
+            return ""
+        try:
+            with FileLock(path, timeout=0):
+                return ""
+        except (Timeout, OSError):
+            return self._holder(study)
 
     def _prepare(self, study: str) -> None:
         try:
@@ -117,3 +133,10 @@ class Workspace:
 
     def _registered(self, study: str) -> Path:
         return self.folder(study) / "study.json"
+
+
+def _resolved(root: Path) -> Path:
+    try:
+        return root.expanduser().resolve()
+    except (RuntimeError, OSError) as error:  # RuntimeError: a link to itself, or the home of nobody
+        raise SetupError(f"the workspace {root} is no folder: {error}", "choose another with --workspace") from error

@@ -20,13 +20,17 @@ from torch import Tensor
 from trainer.infonce import L2InfoNce
 from trainer.recipe import TauUnits, Variant
 
+CONSTANT = 1e-6  # of the mean variance: a feature that varies less does not vary
+ROUNDING = 1e-10  # of the mean square: what float32 makes of a feature that does not vary at all
+LEAST_VARIANCE = 1e-12  # of float32, whose powers a gradient takes
+LEAST_SPAN = 1e-3  # where a floor is all there is: a hundredth of it is above what rounding does
 FLOOR_SHARE = 0.01  # of the span: closer than this to the floor counts as being at it
 
 
 class Bounds(NamedTuple):
     """The least a loss can be, and how far above that it is when all representations are equal; each [K].
 
-    `span` is NaN for 'covariance', which is least where the batch has collapsed.
+    Of 'covariance' the span is that of features which are all perfectly correlated.
     """
 
     floor: Tensor
@@ -35,6 +39,11 @@ class Bounds(NamedTuple):
 
 def dispersive_loss(z_KBE: Tensor, tau_K: Tensor, variant: Variant, tau_units: TauUnits = "absolute") -> Tensor:
     """Return the loss of each lane, [K], in float32, whatever the precision of z (float64 is kept).
+
+    'covariance' is the mean squared correlation of two features over the batch: Barlow Twins (Zbontar et al. 2021,
+    arXiv:2103.03230) without positives, which normalises features over the batch, divided by the number of pairs so
+    that lambda means the same at every width. Of features as they are it would contract the batch: its logarithm
+    falls by 4 where that of the scale falls by 1.
 
     tau: the temperature of 'l2' and 'cosine', the margin epsilon of 'hinge', unused by 'covariance'; with
     `tau_units` 'relative' ('l2' only) distances are divided by the batch's mean off-diagonal distance, gradient
@@ -48,13 +57,19 @@ def dispersive_loss(z_KBE: Tensor, tau_K: Tensor, variant: Variant, tau_units: T
         return _relative_l2(z_KBE, tau_K) if tau_units == "relative" else _VARIANTS[variant](z_KBE, tau_K)
 
 
-def bounds(tau_K: Tensor, variant: Variant, tau_units: TauUnits, batch: int) -> Bounds:
-    """Return the bounds of `dispersive_loss` for a batch of so many, in tau's precision; all 0 for a batch of one."""
+def bounds(tau_K: Tensor, variant: Variant, tau_units: TauUnits, batch: int, elements: int) -> Bounds:
+    """Return the bounds of `dispersive_loss` for a batch of so many, in tau's precision; all 0 for a batch of one.
+
+    `elements` are those of one representation, E. The floor of 'covariance' is that of E features that all vary.
+    """
     nothing = torch.zeros_like(tau_K)
-    if batch == 1:
+    if batch == 1 or (variant == "covariance" and elements == 1):
         return Bounds(nothing, nothing)
     if variant == "covariance":
-        return Bounds(nothing, torch.full_like(tau_K, torch.nan))
+        # A correlation matrix of rank B - 1 or less has trace E, so by Cauchy and Schwarz squares of E^2 / (B - 1) or
+        # more, E of them on its diagonal: of B = 2 all are 1, and of B much smaller than E there is little to gain.
+        floor = torch.full_like(tau_K, max(0.0, (elements / (batch - 1) - 1) / (elements - 1)))
+        return Bounds(floor, (1 - floor).clamp_min(LEAST_SPAN))
     if variant == "hinge":
         floor = tau_K.square() / batch
         return Bounds(floor, tau_K.square() - floor)
@@ -69,7 +84,7 @@ def bounds(tau_K: Tensor, variant: Variant, tau_units: TauUnits, batch: int) -> 
 
 
 def at_floor(above_floor: Tensor, span: Tensor) -> Tensor:
-    """Return whether a loss is saturated: nearer to its floor than 1 % of its span; never where that is NaN."""
+    """Return whether a loss is saturated: nearer to its floor than 1 % of its span."""
     return above_floor <= FLOOR_SHARE * span
 
 
@@ -145,11 +160,19 @@ def _hinge(z_KBE: Tensor, tau_K: Tensor) -> Tensor:
 
 
 def _covariance(z_KBE: Tensor, _tau_K: Tensor) -> Tensor:
-    # |Cov|_F^2 from the B x B Gram matrix: the E x E covariance is never built.
-    batch, elements = z_KBE.shape[1:]
-    gram = _centred_gram(z_KBE) * (elements / (batch - 1))
-    variances = z_KBE.var(1, unbiased=True)
-    return gram.square().sum((1, 2)) - variances.square().sum(1)
+    centred = z_KBE - z_KBE.mean(1, keepdim=True)
+    variance_KE = centred.square().mean(1)
+    # A feature that does not vary has no correlation; relative to the others, so that no scale of z is preferred.
+    least_K = CONSTANT * variance_KE.mean(1) + ROUNDING * z_KBE.square().mean((1, 2))
+    least_K = least_K.clamp_min(LEAST_VARIANCE)
+    standard_KBE = centred * (variance_KE + least_K[:, None]).rsqrt()[:, None, :]
+    # |R|_F^2 from the B x B Gram matrix: the E x E correlation matrix R is never built.
+    gram_KBB = standard_KBE @ standard_KBE.mT / z_KBE.shape[1]
+    varies_KE = variance_KE / (variance_KE + least_K[:, None])  # R's diagonal: 1, and 0 of what does not vary
+    diagonal_K = varies_KE.square().sum(1)
+    pairs_K = varies_KE.sum(1).square() - diagonal_K
+    # Of fewer than one pair that varies, what is left is rounding.
+    return (gram_KBB.square().sum((1, 2)) - diagonal_K) / pairs_K.clamp_min(1)
 
 
 def _mixture(diagonal: Tensor, others: Tensor, batch: int) -> Tensor:

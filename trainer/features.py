@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,7 +63,7 @@ def load_extractor(recipe: EvalRecipe, data: Dataset, cache: Path, device: torch
     Raises DataError for a weight file that is missing or does not fit, or a pixel extractor on latents.
     """
     if recipe.extractor != "domain":
-        return _pretrained(recipe.extractor, Path(recipe.weights or "").expanduser(), data, device)
+        return _pretrained(recipe.extractor, Path(os.path.expanduser(recipe.weights or "")), data, device)
     made = domain_extractor(data, cache)
     net = made.net.to(device)
 

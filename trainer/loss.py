@@ -49,7 +49,8 @@ class TrainingLoss:
 
     DISPERSED: ClassVar = frozenset({"dispersive_loss", "floor_distance", "floor_share"})
 
-    def __init__(self, dispersions: Sequence[Dispersion], batch: int, device: torch.device) -> None:
+    def __init__(self, dispersions: Sequence[Dispersion], batch: int, elements: int, device: torch.device) -> None:
+        """`elements` are those of one representation: tokens times width."""
         self._lam = torch.tensor([each.lam for each in dispersions], device=device)
         self._blocks = torch.tensor([len(each.blocks) for each in dispersions], device=device)
         pairs: dict[tuple[Variant, TauUnits], list[tuple[int, int, float]]] = defaultdict(list)
@@ -62,7 +63,7 @@ class TrainingLoss:
         self._nothing = torch.where(self._lam > 0, 0.0, torch.nan)
         self._floor, self._span = self._nothing.clone(), self._nothing.clone()
         for group in self._groups:
-            found = bounds(group.tau.double(), group.variant, group.units, batch)
+            found = bounds(group.tau.double(), group.variant, group.units, batch, elements)
             self._floor[group.lanes] = found.floor.to(self._floor)
             self._span[group.lanes] = found.span.to(self._span)
 

@@ -282,7 +282,9 @@ class Dispersion(Frozen):
     tau: float = Field(
         1.0, ge=1e-6, le=1e6, description="temperature; the margin epsilon of 'hinge'; unused by 'covariance'"
     )
-    variant: Variant = "l2"
+    variant: Variant = Field(
+        "l2", description="'covariance': mean squared correlation of two features, normalised over the batch"
+    )
     tau_units: TauUnits = Field("absolute", description="'relative': tau in units of the batch's mean distance")
 
     @field_validator("blocks")

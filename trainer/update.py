@@ -91,7 +91,7 @@ class Update:
             "exp_avg": learnt.exp_avg,
             "exp_avg_sq": learnt.exp_avg_sq,
         }
-        self._loss = TrainingLoss(dispersions, train.batch, device)
+        self._loss = TrainingLoss(dispersions, train.batch, model.positions_ND.numel(), device)
         self._losses = torch.compile(self._loss.__call__, dynamic=False) if compiled else self._loss
 
     def __call__(self, inputs: Inputs) -> None:

@@ -52,20 +52,25 @@ def init(
     path: Annotated[Path, typer.Argument(metavar="FILE", help="Where to write the study.")] = Path("study.yaml"),
     template: Annotated[TemplateName, typer.Option("--template", help="What to start from.")] = TemplateName.default,
 ) -> None:
-    """Write a study that runs as it is, to be changed."""
+    """Write a study to start from."""
     from sweeper.starting import write_template
 
-    write_template(path, template.value)
-    say(f"{path} written; next: sweeper check {path}, sweeper run {path}")
+    empty = ", ".join(map(str, write_template(path, template.value)))
+    fill_in = f"fill in line {empty}, then: " if empty else ""
+    say(f"{path} written; next: {fill_in}sweeper check {path}, sweeper run {path}")
 
 
 @app.command()
 def check(file: File, set_: Set = None) -> None:
-    """Read a study and say what is wrong with it, or that nothing is."""
+    """Read a study and its data, and say what is wrong."""
     study = _study(file, set_)
-    from sweeper.plan import size
+    from sweeper.fit import check_fit
+    from sweeper.plan import merged_blocks, size
 
     planned = size(study)
+    check_fit(study, elsewhere=True)  # a study for a cluster is checked on a laptop
+    for note in merged_blocks(study):
+        say(f"note: {note}")
     tell(f"{file}: ok, {planned.cells} cells on {planned.seeds} seeds, {planned.trials} trials")
 
 
@@ -128,7 +133,10 @@ def status(
     study = _study(file, set_)
     from sweeper.counting import status_of
 
-    found = status_of(study, _workspace(workspace, tracking, store))
+    place = _workspace(workspace, tracking, store)
+    found = status_of(study, place)
+    if registration := place.registration(study.name):
+        _say_differences(study, registration.study, f"{file} differs from the record:")
     tell(json.dumps(found.as_json(), indent=2) if as_json else found.describe())
 
 
@@ -151,7 +159,7 @@ def report(
         return
     study = _study(file, set_)
     written = publish(study.name, _workspace(workspace, tracking, None), reports, format_.value)
-    _say_differences(study, written.study, file)
+    _say_differences(study, written.study, f"{file} differs from the record, which is what is reported:")
     tell(str(written.guide))
 
 
@@ -261,8 +269,8 @@ def _workspace(root: Path, tracking: str | None, store: str | None) -> Workspace
     return Workspace(root, tracking, store)
 
 
-def _say_differences(study: Study, recorded: Study, file: Path) -> None:
+def _say_differences(study: Study, recorded: Study, says: str) -> None:
     from sweeper.study.fingerprint import changed_fields
 
     if changed := changed_fields(recorded, study, confirming=True):
-        say("\n".join([f"{file} differs from the record, which is what is reported:", *changed]))
+        say("\n".join([says, *changed]))

@@ -12,7 +12,7 @@ from sweeper.guide.claims import claims
 from sweeper.guide.contrast import changes
 from sweeper.guide.controls import against_controls
 from sweeper.guide.curves import highlights
-from sweeper.guide.evidence import BASELINE, STAGES, Evidence, StageTable, average, evidence, means, spreads
+from sweeper.guide.evidence import BASELINE, STAGES, Evidence, StageTable, evidence, means, spreads
 from sweeper.guide.findings import SATURATED, Findings, unstopped
 from sweeper.guide.guidance import Guidance
 from sweeper.guide.health import cell_health, distances, rank_correlations
@@ -25,13 +25,18 @@ from sweeper.guide.protocol import ORDER, cost, protocol_items, provenance_items
 from sweeper.guide.recommend import recommend
 from sweeper.guide.results import CellResult, Change, StageResult
 from sweeper.guide.rules import rules
+from sweeper.guide.scope import refuse_mixed, scope
 from sweeper.guide.steps import next_steps
-from sweeper.guide.verdict import scope, summary, verdict
+from sweeper.guide.verdict import summary, verdict
 from sweeper.records import StudyRecord
 
 
 def guidance(record: StudyRecord) -> Guidance:
-    """Work out everything a guide says about a study, finished or not."""
+    """Work out everything a guide says about a study, finished or not.
+
+    Raises DataError for a record whose trials cannot be compared.
+    """
+    refuse_mixed(record)
     study, known = record.study, evidence(record)
     stages = _stages(known)
     main, table = stages[0], known.main
@@ -47,12 +52,12 @@ def guidance(record: StudyRecord) -> Guidance:
         tuning=study.tuning,
         objective=study.objective,
         rung_objective=study.recipe.eval.objective_at(last=False),
-        scope=scope(study),
+        scope=scope(record),
         depth=depth,
         recipe_hash=study.recipe.hash,
         verdict=verdict(found),
         summary=summary(record, main, spent.states),
-        recipe=recipe_items(study),
+        recipe=recipe_items(study, facts),
         stages=stages,
         pages=pages,
         off_grid=tuple(one.key for one in main.cells if one.key not in on_grid),
@@ -136,7 +141,7 @@ def _cell_result(
 ) -> CellResult:
     row, states = table.row[key], Counter(table.states(key))
     mean, sd, n = moments
-    floor = average(table.last("floor_share")[row])
+    floor = table.furthest("floor_share")[row]
     pruned_at = table.step_cs[row][table.pruned_cs[row]]
     stopped = pruned_at[pruned_at > 0]
     return CellResult(

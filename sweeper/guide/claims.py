@@ -15,6 +15,7 @@ import numpy as np
 
 from sweeper.guide.contrast import change_of, log_differences
 from sweeper.guide.evidence import BASELINE, Evidence, Matrix, StageTable
+from sweeper.guide.numerals import metric_name
 from sweeper.guide.statements import Claim, Direction, Standing
 from sweeper.inference.levels import EQUIVALENCE_ALPHA, INTERVAL_ALPHA, OBJECTIVE_ALPHA, SIDE_ALPHA
 from sweeper.inference.paired import Paired, holm
@@ -87,14 +88,23 @@ def side_metrics(table: StageTable) -> list[tuple[str, Direction]]:
 def _test(known: Evidence, fresh: StageTable, key: str, metric: str, better: Direction) -> _Test:
     differences = _differences(fresh, key, metric)
     bad = sum(state in ("diverged", "failed") for state in fresh.states(key))
+    without_ratio = _without_ratio(fresh, key, metric)
     reason = ""
     if bad:
         reason = f"{bad} of {len(fresh.seeds)} fresh seeds diverged or failed"
+    elif without_ratio:
+        reason = f"{without_ratio} of {len(fresh.seeds)} fresh seeds have a {metric_name(metric)} of 0 or less"
     elif len(differences) < 2:
         reason = "fewer than two fresh seeds shared with the baseline"
     paired = Paired(differences) if len(differences) > 1 else None
     label = known.cells[key].label
     return _Test(key, label, metric, better, _direction(known, key, metric, better), paired, reason)
+
+
+def _without_ratio(fresh: StageTable, key: str, metric: str) -> int:
+    """Count the seeds on which the arm or the baseline is 0 or less; leaving those out would choose by the outcome."""
+    pair_2S = fresh.scores(metric)[[fresh.row[key], fresh.row[BASELINE]]]
+    return int((pair_2S <= 0).any(axis=0).sum())
 
 
 def _direction(known: Evidence, key: str, metric: str, better: Direction) -> Direction:

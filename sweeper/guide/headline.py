@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from sweeper.guide.findings import Findings, written
 from sweeper.guide.numerals import counted, percent
 from sweeper.guide.statements import Claim, VerdictKind
@@ -10,9 +12,8 @@ from sweeper.records import FINAL_STATES
 
 def decided(found: Findings) -> tuple[VerdictKind, str]:
     """Say in one sentence what the fresh seeds decided."""
-    seeds = found.confirming.seeds if found.confirming else ()
-    on = f"on {counted(len(seeds), 'fresh seed')}"
     helps, hurts, margin = *_confirmed(found), percent(found.seeds.margin)
+    on = _on(found, helps[:1] or found.claims)
     if helps:
         more = f" (and {counted(len(helps) - 1, 'more setting')})" if len(helps) > 1 else ""
         within = f", which is less than the margin of {margin}" if helps[0].within_margin else ""
@@ -29,10 +30,22 @@ def decided(found: Findings) -> tuple[VerdictKind, str]:
             return "hurts", f"The setting tested does not help: it is confirmed to hurt{within}, {on}."
         return "hurts", f"None of the {len(hurts)} settings tested helps: all are confirmed to hurt{within}, {on}."
     if not hurts and all(claim.standing == "equivalent" for claim in found.claims):
-        return "equivalent", f"No setting matters: all tested {on} are equivalent to lambda 0 within {margin}."
+        says = f"No setting matters for {found.metric}: all tested {on} are equivalent to lambda 0 within {margin}."
+        return "equivalent", says
     if hurts:
         return "hurts", f"No evidence that any setting helps; {_names(found, hurts)} confirmed to hurt, {on}."
     return "no evidence", f"No evidence that any setting helps or hurts, {on}."
+
+
+def _on(found: Findings, claims: Iterable[Claim]) -> str:
+    """Say on how many fresh seeds these claims were measured, beside the baseline: fewer than ran where some failed."""
+    ran = len(found.confirming.seeds) if found.confirming else 0
+    comparable = [claim for claim in claims if claim.standing != "not comparable"]
+    measured = sorted({claim.change.n if claim.change else 0 for claim in comparable or claims})
+    least, most = measured[0], measured[-1]
+    if least == ran:
+        return f"on {counted(ran, 'fresh seed')}"
+    return f"on {most if least == most else f'{least} to {most}'} of {counted(ran, 'fresh seed')}"
 
 
 def _confirmed(found: Findings) -> tuple[list[Claim], list[Claim]]:

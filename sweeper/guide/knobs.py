@@ -20,6 +20,7 @@ from sweeper.inference import factors
 from sweeper.inference.factors import Factor, Level, Vector
 from sweeper.inference.levels import INTERVAL_ALPHA
 from sweeper.study import Confirm
+from trainer.recipe import Dispersion
 
 REJECTED = 0.05
 MOST_LEVELS = 24
@@ -44,7 +45,7 @@ def interaction(known: Evidence, on_grid: Collection[str], saturated: Collection
     """Test whether the best tau depends on the block, on the grid's unsaturated settings that ran to their end."""
     seen = _observe(known, set(on_grid) - set(saturated))
     if seen.settings == 0:
-        return Interaction(reason="every finished setting is saturated" if saturated else "no setting has finished")
+        return Interaction(reason=_nothing_to_test(known, on_grid))
     with_tau = _observe(known, {key for key in set(on_grid) - set(saturated) if _has_tau(known, key)})
     seen = with_tau if with_tau.settings else seen
     if min(seen.levels("block"), seen.levels("tau")) < 2:
@@ -54,6 +55,14 @@ def interaction(known: Evidence, on_grid: Collection[str], saturated: Collection
         return Interaction(reason="too few settings and seeds to test it", settings=seen.settings)
     f, df, rest, p = found
     return Interaction(f=f, df=df, df_residual=rest, p=p, rejects=p < REJECTED, settings=seen.settings)
+
+
+def _nothing_to_test(known: Evidence, on_grid: Collection[str]) -> str:
+    if not on_grid and any(cell.role == "grid" for cell in known.cells.values()):
+        return "these settings form no grid"
+    if _observe(known, on_grid).settings == 0:
+        return "no setting of the grid has finished on every seed"
+    return "every setting that finished on every seed is saturated"
 
 
 def knobs(
@@ -100,6 +109,15 @@ def _said(known: Evidence, level: Hashable) -> str:
     return f"{level:g}" if isinstance(level, float) else str(level)
 
 
+def level_of(known: Evidence, key: str, knob: str) -> str:
+    """Name the level of a knob that a setting has, as `KnobLevel.level` does."""
+    return _said(known, _turned(known.cells[key].dispersion)[knob])
+
+
+def _turned(setting: Dispersion) -> dict[str, Hashable]:
+    return {"block": setting.blocks, "lambda": setting.lam, "tau": setting.tau, "variant": setting.variant}
+
+
 def _observe(known: Evidence, wanted: Collection[str]) -> _Observations:
     main = known.main
     rows = [] if main is None else [key for key in main.keys if key in wanted and _is_whole(main, key)]
@@ -115,12 +133,7 @@ def _observe(known: Evidence, wanted: Collection[str]) -> _Observations:
         np.array(y),
         list(seeds),
         [(cell.lam, cell.variant) for cell in cells],
-        {
-            "block": [cell.blocks for cell in cells],
-            "lambda": [cell.lam for cell in cells],
-            "tau": [cell.tau for cell in cells],
-            "variant": [cell.variant for cell in cells],
-        },
+        {name: [_turned(cell)[name] for cell in cells] for name in ("block", "lambda", "tau", "variant")},
         len(rows),
     )
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from sweeper.guide import scope
 from sweeper.guide.audits import SeedAudit
 from sweeper.guide.evidence import Evidence, number
 from sweeper.guide.numerals import counted, figure, metric_name, percent
@@ -30,12 +31,11 @@ PRUNERS = {
 }
 
 
-def recipe_items(study: Study) -> tuple[Item, ...]:
+def recipe_items(study: Study, facts: Iterable[Facts]) -> tuple[Item, ...]:
     """Name what every trial shares."""
     data, model, train = study.recipe.data, study.recipe.model, study.recipe.train
-    limit = f", {counted(data.limit, 'training image')}" if data.limit else ""
     return (
-        Item(name="data", value=f"{data.name}{limit}, {100 * data.holdout:g} % held out"),
+        Item(name="data", value=f"{scope.data(data, facts)}, {100 * data.holdout:g} % held out"),
         Item(
             name="model",
             value=f"SiT, width {model.width}, depth {model.depth}, {model.heads} heads, patch {model.patch}",
@@ -57,7 +57,10 @@ def protocol_items(study: Study, facts: Iterable[Facts], seeds: SeedAudit) -> tu
     return (
         Item(name="samples", value=f"{evaluation.samples:,}, classes balanced, rounded to uint8, the EMA weights"),
         Item(name="features", value=_extractor(study, list(facts))),
-        Item(name="reference", value=f"the whole training split of {study.recipe.data.name}, same features"),
+        Item(
+            name="reference",
+            value=f"the whole training split of {study.recipe.data.path or study.recipe.data.name}, same features",
+        ),
         Item(name="solver", value=f"{evaluation.solver}, {evaluation.nfe} NFE"),
         Item(name="guidance (CFG)", value=guidance),
         Item(

@@ -43,8 +43,9 @@ class CellResult(Frozen):
     """One cell in one stage: the objective of its complete trials, and what became of the others.
 
     `mean` and `sd` are arithmetic, over seeds; `stopped_at` is the last step a stopped trial reached; `not_started`
-    counts the pruned trials that were dropped before their first step; `floor_share` is the mean share of steps at
-    the loss's floor, None without a Dispersive Loss; `audited`: the pruner would have stopped it.
+    counts the pruned trials that were dropped before their first step; `floor_share` is the share of steps at the
+    loss's floor, mean over the trials that came furthest, None without a Dispersive Loss; `audited`: the pruner would
+    have stopped it.
     """
 
     key: str

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import get_args
 
+from sweeper.guide.advice import advice
+from sweeper.guide.claims import of
+from sweeper.guide.evidence import BASELINE
 from sweeper.guide.findings import Findings, candidates, changed, claimed, listed, written
+from sweeper.guide.knobs import level_of
 from sweeper.guide.numerals import counted, percent, share
-from sweeper.guide.statements import Claim, Grade, KnobLevel, Rule, Standing
-
-SAYS: dict[Standing, tuple[str, Grade]] = {
-    "confirmed helps": ("Use {}", "confirmed"),
-    "confirmed hurts": ("Do not use {}", "confirmed"),
-    "equivalent": ("{} may be used or left out: it changes nothing that matters", "equivalent"),
-    "suggestive": ("{}: look again with more seeds", "suggestive"),
-    "no evidence either way": ("{}: nothing can be said", "none"),
-    "not comparable": ("{}: not comparable", "none"),
-}
+from sweeper.guide.statements import Claim, KnobLevel, Rule, Standing
 
 
 def rules(found: Findings) -> tuple[Rule, ...]:
@@ -25,26 +21,33 @@ def rules(found: Findings) -> tuple[Rule, ...]:
 
 
 def _first(found: Findings) -> Iterator[Rule]:
-    chosen = found.recommendation
     if found.standing("confirmed helps"):
         return  # told with its claim
-    if chosen and chosen.why == "bet":
+    if bet := _bet(found):
         yield Rule(
-            rule=f"Keep lambda 0, or bet on {found.label(chosen.first)}",
-            evidence=f"no gain is confirmed; its mean gain on fresh seeds is {percent(found.seeds.margin)} or more"
-            f"{found.lost(chosen.first)}",
+            rule=f"Keep lambda 0, or bet on {found.label(bet.key)}",
+            evidence=f"no gain of a setting is confirmed; its mean gain on fresh seeds is "
+            f"{percent(found.seeds.margin)} or more ({claimed(bet)}){found.lost(bet.key)}",
             grade="suggestive",
         )
     else:
-        seen = "no gain is confirmed on fresh seeds" if found.finished else "no gain has been shown"
+        seen = "no gain of a setting is confirmed on fresh seeds" if found.finished else "no gain has been shown"
         rule = "Keep lambda 0" if found.finished else "Until a setting is confirmed, keep lambda 0"
         yield Rule(rule=rule, evidence=seen, grade="none")
 
 
+def _bet(found: Findings) -> Claim | None:
+    chosen = found.recommendation
+    return of(found.claims, chosen.first) if chosen and chosen.why == "bet" else None
+
+
 def _claims(found: Findings) -> Iterator[Rule]:
-    for standing, (says, grade) in SAYS.items():
+    bet = _bet(found)
+    for standing in get_args(Standing):
         for claim in found.standing(standing):
-            yield Rule(rule=says.format(found.label(claim.key)), evidence=_evidence(found, claim), grade=grade)
+            if claim is not bet:  # told as the first rule
+                rule, grade = advice(found, claim)
+                yield Rule(rule=rule, evidence=_evidence(found, claim), grade=grade)
 
 
 def _evidence(found: Findings, claim: Claim) -> str:
@@ -56,7 +59,10 @@ def _evidence(found: Findings, claim: Claim) -> str:
 
 
 def _lambda(found: Findings) -> Iterator[Rule]:
-    """Generalise what hurts to larger lambda, where neither fresh seeds nor the screen say anything else."""
+    """Generalise what hurts to larger lambda, where neither fresh seeds nor the screen say anything else.
+
+    What cannot be told apart from the best is not advised against.
+    """
     lams = {claim.key: found.known.cells[claim.key].dispersion.lam for claim in found.claims}
     hurts = found.standing("confirmed hurts")
     if not hurts or len({one.cell.dispersion.lam for one in found.main.cells}) < 2:
@@ -66,13 +72,23 @@ def _lambda(found: Findings) -> Iterator[Rule]:
     above = [one for one in found.main.cells if one.cell.dispersion.lam >= lam]
     worse = [one for one in above if (one.change and one.change.mean > 0) or one.mean is None]
     fresh = [claim for claim in found.claims if lams[claim.key] >= lam]
-    if len(worse) == len(above) > 1 and all(claim.standing == "confirmed hurts" for claim in fresh):
+    open_still = any(one.key in _hopeful(found) for one in above)
+    hurt = all(claim.standing == "confirmed hurts" for claim in fresh)
+    if len(worse) == len(above) > 1 and hurt and not open_still:
         yield Rule(
             rule=f"Keep lambda below {lam:g}",
             evidence=f"{len(fresh)} of {counted(len(above), 'setting')} with lambda {lam:g} or more confirmed to hurt "
             f"({weakest.label}: {claimed(weakest)}); the others averaged above the baseline or were stopped",
             grade="confirmed" if len(fresh) == len(above) else "screening",
         )
+
+
+def _hopeful(found: Findings) -> set[str]:
+    """The settings that a guide holds open, with which no rule about a knob may break."""
+    members = found.recommendation.members if found.recommendation else ()
+    open_claims = found.standing("confirmed helps", "equivalent", "suggestive")
+    worth = () if found.confirming else candidates(found.main, found.seeds.top)
+    return {*members, *(claim.key for claim in open_claims), *(one.key for one in worth)}
 
 
 def _set(found: Findings) -> Iterator[Rule]:
@@ -89,7 +105,7 @@ def _set(found: Findings) -> Iterator[Rule]:
         )
     elif len(names) > 1:
         yield Rule(
-            rule=f"Choose among {listed(names, 6)}; {names[0]} is the simplest",
+            rule=f"Not to be told apart from the best: {listed(names, 6)}; {names[0]} is the simplest",
             evidence=f"{len(names)} of {len(found.main.cells) + 1} are not shown to be worse than another{stopped}",
             grade="95 % set",
         )
@@ -106,19 +122,28 @@ def _interaction(found: Findings) -> Iterator[Rule]:
 
 
 def _knobs(found: Findings) -> Iterator[Rule]:
+    # A screen that sees no difference gives way to fresh seeds that do.
+    disputed = found.standing("confirmed hurts") and (found.standing("confirmed helps") or any(_lambda(found)))
     for knob in found.knobs:
+        open_levels = {level_of(found.known, key, knob.name) for key in _hopeful(found) if key != BASELINE}
         lowest = next(level for level in knob.levels if level.reach == "lowest")
         others = [level for level in knob.levels if level is not lowest]
         if all(level.reach == "within the margin" for level in others):
-            yield _knob(f"{knob.name} hardly matters here: all levels within {percent(found.seeds.margin)}", others)
-        elif beyond := [level for level in others if level.reach == "beyond the margin"]:
+            if disputed:
+                continue
+            says = f"{knob.name} hardly matters here: all levels within {percent(found.seeds.margin)}"
+            yield _knob(says, lowest, others)
+        elif beyond := [
+            level for level in others if level.reach == "beyond the margin" and level.level not in open_levels
+        ]:
             names = ", ".join(level.level for level in beyond)
-            yield _knob(f"Avoid {knob.name} {names}; lowest at {lowest.level}", beyond)
+            yield _knob(f"Avoid {knob.name} {names}", lowest, beyond)
 
 
-def _knob(rule: str, levels: list[KnobLevel]) -> Rule:
+def _knob(rule: str, lowest: KnobLevel, levels: list[KnobLevel]) -> Rule:
     seen = "; ".join(f"{level.level}: {written(level.change)}" for level in levels[:4])
-    return Rule(rule=rule, evidence=f"against the lowest level, over all else: {seen}", grade="screening")
+    evidence = f"against the lowest level, {lowest.level}, over all else: {seen}"
+    return Rule(rule=rule, evidence=evidence, grade="screening")
 
 
 def _confirm(found: Findings) -> Iterator[Rule]:
@@ -139,28 +164,21 @@ def _saturation(found: Findings) -> Iterator[Rule]:
         most = max(flagged, key=lambda one: one.floor_share or 0.0)
         yield Rule(
             rule=f"Do not compare blocks or tau among the {counted(len(flagged), 'saturated setting')} (◦)",
-            evidence=f"up to {share(most.floor_share)} of steps at the floor -log B, where the loss has no gradient",
+            evidence=f"up to {share(most.floor_share)} of steps at the floor of the loss, where it has no gradient",
             grade="screening",
         )
 
 
 def _controls(found: Findings) -> Iterator[Rule]:
-    for one in found.controls:
-        if not one.better:
-            yield Rule(
-                rule=f"Try the plain control {one.control} before {one.setting}",
-                evidence=f"the setting against the control: {written(one.change)}, not shown to be better",
-                grade="suggestive",
-            )
     plain = [claim for claim in found.side_claims if found.known.cells[claim.key].role == "control"]
     for claim in plain:
         if claim.confirmed:
-            says = "Use" if claim.standing == "confirmed helps" else "Do not use"
-            yield Rule(
-                rule=f"{says} the plain control {claim.label}",
-                evidence=_evidence(found, claim),
-                grade="confirmed",
-            )
+            rule = f"Do not use the plain control {claim.label}"
+            if claim.standing == "confirmed helps":
+                # Beside a setting that helps it is no second order: nobody measured both at once.
+                name = f"the plain control {claim.label}"
+                rule = f"T{name[1:]} helps as well" if found.standing("confirmed helps") else f"Use {name}"
+            yield Rule(rule=rule, evidence=_evidence(found, claim), grade="confirmed")
     measured = [one for one in found.main.controls if one.change]
     if measured and not plain:
         seen = "; ".join(f"{one.cell.label} {changed(one)}" for one in measured)

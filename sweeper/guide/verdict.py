@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+from sweeper.guide.advice import use
 from sweeper.guide.evidence import BASELINE
 from sweeper.guide.findings import Findings, changed, claimed, figure_of, listed, written
 from sweeper.guide.headline import decided, effect_of, undecided
 from sweeper.guide.numerals import counted, duration, metric_name, percent, share
 from sweeper.guide.protocol import ORDER, finished
 from sweeper.guide.results import CellResult, StageResult
+from sweeper.guide.scope import scope
 from sweeper.guide.statements import Claim, Verdict
 from sweeper.inference.levels import OBJECTIVE_ALPHA
 from sweeper.inference.noise import pairing
 from sweeper.inference.power import detectable
 from sweeper.records import StudyRecord, TrialState
-from sweeper.study import Study
 
 SPOKEN: dict[TrialState, str] = {"pruned": "stopped early"}
 CHANCE = 0.05
+FEWEST_SEEDS = 3
 
 
 def verdict(found: Findings) -> Verdict:
@@ -29,7 +31,7 @@ def verdict(found: Findings) -> Verdict:
         return Verdict(
             kind="no evidence",
             headline="No evidence that any setting helps: none was worth confirming on fresh seeds.",
-            points=(*_screened(found), *_controls(found), *_set(found), _use(found), _scope(found)),
+            points=(*_screened(found), *_controls(found), *_set(found), _use(found), *_left_out(found), _scope(found)),
         )
     if not any(one.mean is not None for one in main.cells):
         return Verdict(
@@ -42,7 +44,7 @@ def verdict(found: Findings) -> Verdict:
     return Verdict(
         kind="confirming" if found.confirming else "screening",
         headline=undecided(found),
-        points=(*_screened(found), *_marked(found), *_set(found), _use(found), _scope(found)),
+        points=(*_screened(found), *_marked(found), *_set(found), _use(found), *_left_out(found), _scope(found)),
     )
 
 
@@ -72,6 +74,7 @@ def _decided(found: Findings) -> Verdict:
         *_beside(found),
         *_set(found),
         _use(found),
+        *_left_out(found),
         _scope(found),
     )
     return Verdict(kind=kind, headline=headline, points=points)
@@ -102,17 +105,19 @@ def _seeable(found: Findings, best: Claim) -> str:
         return ""
     if best.direction == "higher":
         return " The screen saw it higher, so it was tested for harm."
-    shown = _detectable(found)
+    shown = _detectable(found, best)
     return f" A gain of {share(shown)} or more would probably have shown." if shown else ""
 
 
-def _detectable(found: Findings) -> float | None:
-    """The gain that these fresh seeds show with the wished-for power, by their own noise: no longer a plan."""
-    fresh = found.known.stages["confirm"]
+def _detectable(found: Findings, best: Claim) -> float | None:
+    """The gain that the measured seeds show with the wished-for power, by their own noise: no longer a plan."""
+    fresh, measured = found.known.stages["confirm"], best.change.n if best.change else 0
+    if measured < FEWEST_SEEDS:
+        return None  # two seeds say next to nothing about the noise
     logs, rows = fresh.logs(), [fresh.row[claim.key] for claim in found.claims]
     pool = pairing(logs[rows], logs[fresh.row[BASELINE]])
     alpha = OBJECTIVE_ALPHA / len(rows)
-    return detectable(len(fresh.seeds), pool.difference_sd, alpha, found.seeds.power) if pool else None
+    return detectable(measured, pool.difference_sd, alpha, found.seeds.power) if pool else None
 
 
 def _screened(found: Findings) -> tuple[str, ...]:
@@ -208,7 +213,7 @@ def _set(found: Findings) -> tuple[str, ...]:
 def _use(found: Findings) -> str:
     chosen, helps = found.recommendation, found.standing("confirmed helps")
     if helps:
-        return f"Use {found.label(helps[0].key)}."
+        return f"{use(found, helps[0])}."
     if chosen is None or not found.finished:
         return "Use lambda 0 until a setting is confirmed."
     if chosen.why == "default":
@@ -219,18 +224,20 @@ def _use(found: Findings) -> str:
     )
 
 
-def scope(study: Study) -> str:
-    """Say what a study speaks about."""
-    recipe = study.recipe
-    images = f" ({recipe.data.limit:,} training images)" if recipe.data.limit else ""
-    return (
-        f"{recipe.data.name}{images}, SiT width {recipe.model.width} depth {recipe.model.depth}, "
-        f"{counted(recipe.train.steps, 'step')}, batch {recipe.train.batch}"
-    )
+def _left_out(found: Findings) -> tuple[str, ...]:
+    """Name the trials whose objective has no ratio to another's; a negative distance is a numerical error."""
+    trials = [
+        f"{trial.spec.cell.label}, seed {trial.spec.seed}"
+        for table in found.known.stages.values()
+        for row, scores in zip(table.trials, table.scores(), strict=True)
+        for trial, score in zip(row, scores, strict=True)
+        if trial and score <= 0
+    ]
+    return (f"Left out of every change, for a {found.metric} of 0 or less: {listed(trials)}.",) if trials else ()
 
 
 def _scope(found: Findings) -> str:
-    return f"Scope: {scope(found.record.study)}. Nothing is said about anything else."
+    return f"Scope: {scope(found.record)}. Nothing is said about anything else."
 
 
 def summary(record: StudyRecord, main: StageResult, states: dict[TrialState, int]) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
 from sweeper.study.diagnose import study_error
 from sweeper.study.model import Study
+from sweeper.study.placeholders import refuse_placeholders
 from sweeper.study.source import Source
 from trainer.recipe import ModelRecipe
 
@@ -26,6 +27,7 @@ def read_study(path: Path, overrides: Sequence[str] = ()) -> Study:
     source = Source.read(path)
     for option in overrides:
         source.override(option)
+    refuse_placeholders(source)
     try:
         # Strict: a study says what it means, so true is not 1 and '5' is not 5.
         return Study.model_validate(source.document.value, strict=True)

@@ -23,6 +23,7 @@ from sweeper.study.space import ExtraCell, Space
 from trainer.recipe import Frozen, Recipe, Seed
 
 MAX_SEEDS = 1000
+MOST_CORES = 100_000
 
 
 def _is_count(given: object, least: int) -> bool:
@@ -115,9 +116,9 @@ class Confirm(Frozen):
 class Resources(Frozen):
     """What a cohort may use; how many run at once follows from what there is."""
 
-    cpus: int = Field(1, ge=1, description="cores (threads) of one cohort")
+    cpus: int = Field(1, ge=1, le=MOST_CORES, description="cores (threads) of one cohort")
     gpus: float = Field(0.0, ge=0, description="GPUs of one cohort; may be a fraction")
-    slots: int | None = Field(None, ge=1, description="cohorts at once; default: as many as fit")
+    slots: int | None = Field(None, ge=1, le=MOST_CORES, description="cohorts at once; default: as many as fit")
     cohort: int | Literal["auto"] = Field(
         "auto", description="trials in one program, refilled at rungs; auto: 1 on a CPU"
     )

@@ -11,6 +11,7 @@ from sweeper.study.misfit import Loc
 from sweeper.study.positions import Document, Position, YamlError, parse
 
 MAX_BYTES = 256 * 1024
+DIGITS = 10
 WIDTH = 100  # columns of a line that an excerpt shows
 FORM = "Write it as --set recipe.train.steps=100 or --set 'space.lambda=[0.1]'."
 
@@ -84,6 +85,7 @@ class Source:
     def override(self, option: str) -> None:
         """Replace one value, as in 'recipe.train.steps=100'; raise StudyError if that cannot be done."""
         dotted, equals, text = option.partition("=")
+        option = option if len(option) <= 2 * WIDTH else f"{option[: 2 * WIDTH]}..."
         parts = dotted.strip().split(".")
         if not equals or not all(parts):
             raise StudyError(f"--set {option}: must be a dotted field, '=' and a value", FORM)
@@ -106,9 +108,10 @@ class Source:
         if not parts:
             return value
         if isinstance(node, tuple):
-            place = int(parts[0]) if parts[0].isdecimal() else len(node)
+            # Python refuses to read a number of thousands of digits, and no list has so many items.
+            place = int(parts[0]) if parts[0].isdecimal() and len(parts[0]) < DIGITS else len(node)
             if place >= len(node):
-                says = f"{'.'.join(map(str, loc))} has items 0 to {len(node) - 1}, not {parts[0]!r}"
+                says = f"{'.'.join(map(str, loc))} has items 0 to {len(node) - 1}, not {parts[0][:DIGITS]!r}"
                 raise StudyError(f"--set {option}: {says}", "Replace the whole list to add to it.")
             loc.append(place)
             return (*node[:place], self._replaced(node[place], parts[1:], value, loc, option), *node[place + 1 :])

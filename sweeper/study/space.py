@@ -45,6 +45,19 @@ def _list_or_range(given: object) -> object:
     return given
 
 
+def _above_zero(given: object) -> object:
+    if given == 0 and not isinstance(given, bool):
+        raise ValueError("must be above 0: lambda 0, the baseline, always runs and is not written here")
+    return given
+
+
+def _no_baseline(given: object) -> object:
+    """Say of lambda 0 in a list or a range that it always runs, before its bound refuses it without a reason."""
+    if isinstance(given, dict):
+        _above_zero(given.get("low"))
+    return given
+
+
 class Range(Frozen):
     """An interval of a knob: `count` points for a grid, a continuous interval for random and tpe."""
 
@@ -74,7 +87,14 @@ BlockList = Annotated[tuple[Annotated[Index | Depth, BeforeValidator(_one_of_sev
 Block = Annotated[Annotated[OneBlock, Tag("<one>")] | Annotated[BlockList, Tag("<list>")], Discriminator(_block_shape)]
 
 Positive = Annotated[float, Field(ge=1e-6, le=1e6)]  # as in the trainer's Dispersion
+Lambda = Annotated[Positive, BeforeValidator(_above_zero)]
 Points = Annotated[tuple[Positive, ...], Field(min_length=1)]
+Lambdas = Annotated[tuple[Lambda, ...], Field(min_length=1)]
+LambdaAxis = Annotated[
+    Annotated[Range, BeforeValidator(_no_baseline), Tag("<range>")] | Annotated[Lambdas, Tag("<list>")],
+    Discriminator(_axis_shape),
+    BeforeValidator(_list_or_range),
+]
 Axis = Annotated[
     Annotated[Range, Tag("<range>")] | Annotated[Points, Tag("<list>")],
     Discriminator(_axis_shape),
@@ -106,7 +126,7 @@ class Space(Frozen):
     model_config = ConfigDict(serialize_by_alias=True)
 
     block: Annotated[tuple[Block, ...], Field(min_length=1)]
-    lam: Axis = Field(alias="lambda")
+    lam: LambdaAxis = Field(alias="lambda")
     tau: Axis = (1.0,)
     variant: Annotated[tuple[Variant, ...], Field(min_length=1)] = ("l2",)
     tau_units: TauUnits = "absolute"
@@ -119,7 +139,7 @@ class ExtraCell(Frozen):
 
     label: str = Field(min_length=1, max_length=80)
     block: Block
-    lam: Positive = Field(alias="lambda")
+    lam: Lambda = Field(alias="lambda")
     tau: Positive = 1.0
     variant: Variant = "l2"
     tau_units: TauUnits = "absolute"

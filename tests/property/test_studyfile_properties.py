@@ -13,7 +13,7 @@ from sweeper.study.file import read_study, templates, to_yaml
 from trainer.recipe import PRESETS
 
 KEEP = [HealthCheck.function_scoped_fixture]
-TEXT = templates()["folder"]
+TEXT = templates()["folder"].replace("<folder of images>", "images")
 PIECES = [
     "[",
     "]",

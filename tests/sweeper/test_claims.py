@@ -235,5 +235,5 @@ def test_without_one_the_levels_of_a_knob_are_compared() -> None:
 def test_saturated_settings_are_no_evidence_about_block_and_tau() -> None:
     study = make_study(space={"block": [0, 1], "lambda": [0.5], "tau": [0.25, 0.5]})
     guide = guidance(make_record(study, simulate(study, grid_cells(study), lambda cell: cell.dispersion.tau)))
-    assert guide.interaction.reason == "every finished setting is saturated"
+    assert guide.interaction.reason == "every setting that finished on every seed is saturated"
     assert guide.knobs == ()

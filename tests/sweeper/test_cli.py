@@ -80,10 +80,61 @@ def test_help_is_the_golden_one(run):
 @pytest.mark.parametrize("template", ["default", "folder", "gpu"])
 def test_init_writes_a_study_that_reads_and_never_overwrites(run, tmp_path, template):
     assert run("init", "mine.yaml", "--template", template).code == 0
-    read_study(tmp_path / "mine.yaml")
+    read_study(tmp_path / "mine.yaml", () if template == "default" else ["recipe.data.path=mine"])
     again = run("init", "mine.yaml")
     assert again.code == 2
     assert "mine.yaml exists already" in again.err
+
+
+def test_init_names_the_line_to_fill_in_and_check_stops_there(run):
+    assert "next: fill in line 10, then: sweeper check" in run("init", "mine.yaml", "--template", "folder").err
+    checked = run("check", "mine.yaml")
+    assert checked.code == 2
+    assert "mine.yaml:10:11: recipe.data.path is to be filled in" in checked.err
+
+
+def test_check_reads_the_data(run):
+    wrong = ["--set", "recipe.data={name: npz, path: nowhere.npz}"]
+    checked = run("check", STUDY, *wrong)
+    assert checked.code == 4
+    assert "nowhere.npz" in checked.err
+
+
+@pytest.mark.parametrize(
+    ("code", "says", "options"),
+    [
+        (2, "no URL", ["--store", "garbage"]),
+        (2, "Port could not be cast", ["--store", "postgresql://u:p@h:notaport/d"]),
+        (2, "no URL", ["--tracking", "garbage"]),
+        (2, "Port could not be cast", ["--tracking", "http://h:notaport/"]),
+        (3, "is no folder", ["--workspace", "loop"]),
+        (3, "is no folder", ["--workspace", "~nosuchuser/x"]),
+        (2, "resources.cpus must be at most", ["--set", "resources.cpus=1000000000"]),
+    ],
+)
+def test_an_odd_address_is_told_in_one_line_and_a_remedy(run, tmp_path, code, says, options):
+    (tmp_path / "loop").symlink_to("loop")
+    for command in ("run", "status"):
+        ran = run(command, STUDY, *options)
+        assert ran.code == code
+        assert says in ran.err
+        assert "Traceback" not in ran.err
+        assert "u:p@" not in ran.err
+    assert [file.name for file in tmp_path.iterdir()] == ["loop"]
+
+
+def test_more_cores_than_there_are_are_refused_before_anything_is_made(run, tmp_path):
+    for command in ("plan", "run"):
+        ran = run(command, STUDY, "--set", "resources.cpus=4096")
+        assert ran.code == 3
+        assert "asks for 4096 cores" in ran.err
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_home_of_nobody_is_data_that_is_not_there(run):
+    ran = run("check", STUDY, "--set", "recipe.data={name: npz, path: ~nosuchuser/x.npz}")
+    assert ran.code == 4
+    assert "~nosuchuser/x.npz" in ran.err
 
 
 def test_init_into_a_missing_folder_is_told_in_one_line(run):

@@ -24,8 +24,8 @@ def random_z(seed: int = 0, lanes: int = 2) -> torch.Tensor:
 def naive(z_BE: torch.Tensor, tau: float, variant: str) -> float:
     """The formulas of the paper and its public code, written out pair by pair."""
     if variant == "covariance":
-        cov = torch.cov(z_BE.T)
-        return float(sum(cov[i, j] ** 2 for i in range(E) for j in range(E) if i != j))
+        correlation = torch.corrcoef(z_BE.T)
+        return float(sum(correlation[i, j] ** 2 for i in range(E) for j in range(E) if i != j)) / (E * (E - 1))
     total = 0.0
     for a in z_BE:
         for b in z_BE:
@@ -45,7 +45,9 @@ def test_loss_equals_the_formula_written_out_pair_by_pair(variant):
     z, tau = random_z(), torch.tensor([0.5, 2.0])
     loss = dispersive_loss(z, tau, variant)
     expected = [naive(z[k], float(tau[k]), variant) for k in range(2)]
-    torch.testing.assert_close(loss, torch.tensor(expected, dtype=torch.float64), rtol=1e-10, atol=1e-12)
+    # Of covariance, what counts as constant is subtracted from what varies: a millionth.
+    rtol = 1e-5 if variant == "covariance" else 1e-10
+    torch.testing.assert_close(loss, torch.tensor(expected, dtype=torch.float64), rtol=rtol, atol=1e-12)
 
 
 def test_l2_equals_the_public_code_with_pdist():
@@ -91,6 +93,14 @@ def simplex(scale: float) -> torch.Tensor:
     return scale * (corners - corners.mean(0))[None]
 
 
+def tight_frame() -> torch.Tensor:
+    """E features of B images, as far from correlated as rank B - 1 allows: a harmonic frame, none a constant."""
+    waves = torch.arange(1, (B - 1) // 2 + 1, dtype=torch.float64)[:, None] * 2 * math.pi / E * torch.arange(E)
+    rows_RE = torch.cat([waves.cos(), waves.sin()])  # orthogonal and as long; every column as long
+    basis_BB = torch.linalg.qr(torch.cat([torch.ones(B, 1), torch.eye(B, B - 1)], 1).double())[0]
+    return (basis_BB[:, 1:] @ rows_RE)[None]
+
+
 @pytest.mark.parametrize(
     ("variant", "units", "z"),
     [
@@ -98,13 +108,14 @@ def simplex(scale: float) -> torch.Tensor:
         ("l2", "relative", simplex(1.0)),
         ("cosine", "absolute", simplex(1.0)),
         ("hinge", "absolute", simplex(1e4)),
-        ("covariance", "absolute", torch.zeros(1, B, E, dtype=torch.float64)),
+        ("covariance", "absolute", tight_frame()),
     ],
 )
 def test_floor_is_attained_and_never_undercut(variant, units, z):
     tau = torch.tensor([0.8], dtype=torch.float64)
-    floor = bounds(tau, variant, units, B).floor
-    torch.testing.assert_close(dispersive_loss(z, tau, variant, units), floor, rtol=0, atol=1e-9)
+    floor = bounds(tau, variant, units, B, E).floor
+    atol = 1e-6 if variant == "covariance" else 1e-9
+    torch.testing.assert_close(dispersive_loss(z, tau, variant, units), floor, rtol=0, atol=atol)
     for seed in range(20):
         assert float(dispersive_loss(random_z(seed, 1), tau, variant, units) - floor) > -1e-12
 
@@ -113,7 +124,7 @@ def test_floor_of_absolute_l2_is_minus_log_batch():
     loss = dispersive_loss(simplex(1e4), torch.tensor([0.5]), "l2")
     assert float(loss) == pytest.approx(-math.log(B))
     for above in (0.0, 0.009, 0.011, 0.1):
-        span = bounds(torch.tensor([0.5]), "l2", "absolute", B).span
+        span = bounds(torch.tensor([0.5]), "l2", "absolute", B, E).span
         assert bool(at_floor(torch.tensor([above * math.log(B)]), span)) == (above < 0.01)
 
 
@@ -122,7 +133,7 @@ def test_floor_of_absolute_l2_is_minus_log_batch():
 )
 def test_span_is_what_a_collapsed_batch_has_above_the_floor_and_one_percent_of_it_is_the_floor(variant, units):
     tau = torch.tensor([0.05, 30.0], dtype=torch.float64)
-    floor, span = bounds(tau, variant, units, B)
+    floor, span = bounds(tau, variant, units, B, E)
     above = dispersive_loss(torch.ones(2, B, E, dtype=torch.float64), tau, variant, units) - floor
     torch.testing.assert_close(above, span, rtol=1e-6, atol=1e-9)
     assert not at_floor(above, span).any()
@@ -130,16 +141,67 @@ def test_span_is_what_a_collapsed_batch_has_above_the_floor_and_one_percent_of_i
     assert not at_floor(0.011 * span, span).any()
 
 
-def test_covariance_is_never_at_the_floor_for_it_is_least_where_the_batch_collapsed():
-    loss = dispersive_loss(torch.ones(1, B, E), torch.tensor([1.0]), "covariance")
-    floor, span = bounds(torch.tensor([1.0]), "covariance", "absolute", B)
-    assert float(loss) == float(floor) == 0
-    assert not bool(at_floor(loss - floor, span))
+def covariance(z: torch.Tensor) -> torch.Tensor:
+    return dispersive_loss(z, torch.ones(len(z)), "covariance")
+
+
+def test_the_span_of_covariance_is_that_of_features_which_are_all_one() -> None:
+    same = torch.randn(1, B, 1, generator=torch.Generator().manual_seed(0), dtype=torch.float64).expand(1, B, E)
+    floor, span = bounds(torch.ones(1, dtype=torch.float64), "covariance", "absolute", B, E)
+    torch.testing.assert_close(covariance(same * torch.linspace(-1, 2, E)) - floor, span, rtol=1e-5, atol=0)
+    more = bounds(torch.ones(1), "covariance", "absolute", E + 1, E)
+    assert (float(more.floor), float(more.span)) == (0, 1)
+
+
+def test_covariance_has_no_scale_to_win_by_for_the_batch_or_for_one_feature() -> None:
+    z = random_z(3)
+    scales = torch.tensor([1e-3, 1e3], dtype=torch.float64)[:, None, None]
+    torch.testing.assert_close(covariance(z * scales), covariance(z))
+    z.requires_grad_()
+    (gradient,) = torch.autograd.grad(covariance(z).sum(), z)
+    along = (gradient * (z - z.mean(1, keepdim=True))).sum((1, 2))
+    assert along.abs().max() < 1e-6
+    assert gradient.abs().max() > 1e-3
+
+
+def test_descending_on_covariance_alone_does_not_contract_the_batch() -> None:
+    z = (torch.randn(1, 16, 8, generator=torch.Generator().manual_seed(0)) @ torch.randn(8, 8)).requires_grad_()
+    before, loss_before = float(squared_distances(z).mean().detach()), float(covariance(z).detach())
+    optimiser = torch.optim.Adam([z], lr=0.01)
+    for _ in range(300):
+        optimiser.zero_grad()
+        covariance(z).sum().backward()
+        optimiser.step()
+    assert float(covariance(z)) < loss_before / 10
+    assert float(squared_distances(z).mean()) > 0.9 * before
+
+
+def test_features_that_do_not_vary_neither_count_nor_blow_up() -> None:
+    z = random_z(5)
+    still = torch.cat([z, torch.full((2, B, 3), 7.0, dtype=torch.float64)], 2).float().requires_grad_()
+    torch.testing.assert_close(covariance(still), covariance(z).float(), rtol=1e-4, atol=0)
+    (gradient,) = torch.autograd.grad(covariance(still).sum(), still)
+    assert gradient.isfinite().all()
+    assert gradient.abs().max() < 10
+    for nothing in (torch.zeros(1, B, E), torch.full((1, B, E), 3.3), torch.eye(B, E)[None] * 1e-20):
+        nothing.requires_grad_()
+        (gradient,) = torch.autograd.grad(covariance(nothing).sum(), nothing)
+        assert float(covariance(nothing)) == pytest.approx(0, abs=1e-6)
+        assert gradient.isfinite().all()
+
+
+def test_two_images_are_perfectly_correlated_and_at_the_floor() -> None:
+    z = random_z(6)[:, :2].float().requires_grad_()
+    loss = covariance(z)
+    floor, span = bounds(torch.ones(2), "covariance", "absolute", 2, E)
+    torch.testing.assert_close(loss, torch.ones(2), rtol=1e-5, atol=0)
+    assert at_floor(loss - floor, span).all()
+    assert torch.autograd.grad(loss.sum(), z)[0].abs().max() < 1e-4
 
 
 def test_a_batch_of_one_has_no_room_to_move():
     for variant in ("l2", "cosine", "hinge", "covariance"):
-        assert [float(part) for part in bounds(torch.tensor([0.5]), variant, "absolute", 1)] == [0, 0]
+        assert [float(part) for part in bounds(torch.tensor([0.5]), variant, "absolute", 1, E)] == [0, 0]
 
 
 def test_one_image_has_loss_and_gradient_zero():

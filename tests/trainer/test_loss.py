@@ -9,14 +9,14 @@ from trainer.model import Output
 from trainer.recipe import Dispersion
 
 CPU = torch.device("cpu")
-BATCH = 6
+BATCH, ELEMENTS = 6, 4 * 8
 TOKENS = [torch.randn(3, BATCH, 4, 8, generator=torch.Generator().manual_seed(b)) for b in range(3)]
 VELOCITY, TARGET = (torch.randn(3, 6, 1, 4, 4, generator=torch.Generator().manual_seed(s)) for s in (7, 8))
 OUTPUT = Output(VELOCITY, dict(enumerate(TOKENS)))
 
 
 def losses(*dispersions: Dispersion):
-    return TrainingLoss(dispersions, BATCH, CPU)(OUTPUT, TARGET)
+    return TrainingLoss(dispersions, BATCH, ELEMENTS, CPU)(OUTPUT, TARGET)
 
 
 def single(lane: int, block: int, tau: float, variant="l2") -> float:
@@ -51,8 +51,8 @@ def test_lanes_without_dispersion_have_none_reported():
 
 def test_blocks_are_those_of_lanes_that_disperse():
     dispersions = [Dispersion(blocks=(5,)), Dispersion(blocks=(0, 2), lam=0.1), Dispersion(blocks=(2,), lam=0.5)]
-    assert TrainingLoss(dispersions, BATCH, CPU).blocks == {0, 2}
-    assert TrainingLoss(dispersions[:1], BATCH, CPU).blocks == set()
+    assert TrainingLoss(dispersions, BATCH, ELEMENTS, CPU).blocks == {0, 2}
+    assert TrainingLoss(dispersions[:1], BATCH, ELEMENTS, CPU).blocks == set()
 
 
 def test_span_of_each_lane_is_that_of_its_own_variant_whatever_its_number_of_blocks():
@@ -66,6 +66,6 @@ def test_span_of_each_lane_is_that_of_its_own_variant_whatever_its_number_of_blo
 
 def test_reported_parts_carry_no_gradient():
     tokens = {block: part.clone().requires_grad_() for block, part in enumerate(TOKENS)}
-    got = TrainingLoss([Dispersion(lam=0.1)] * 3, BATCH, CPU)(Output(VELOCITY, tokens), TARGET)
+    got = TrainingLoss([Dispersion(lam=0.1)] * 3, BATCH, ELEMENTS, CPU)(Output(VELOCITY, tokens), TARGET)
     assert got.total.requires_grad
     assert not any(part.requires_grad for part in got[1:])

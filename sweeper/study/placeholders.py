@@ -1,0 +1,31 @@
+"""What a template leaves to be filled in: text in <angle brackets>, which never reaches a study."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+
+from sweeper.errors import StudyError
+from sweeper.study.misfit import Loc
+from sweeper.study.source import Source
+
+PLACEHOLDER = re.compile(r"<[^<>]+>")
+
+
+def refuse_placeholders(source: Source) -> None:
+    """Raise StudyError at the place of every value that is still to be filled in."""
+    found = [(loc, text) for loc, text in _texts(source.document.value, ()) if PLACEHOLDER.fullmatch(text)]
+    if found:
+        told = sorted(source.told(loc, f"{'.'.join(map(str, loc))} is to be filled in: {text}") for loc, text in found)
+        raise StudyError("\n".join(says for _, says in told), "Write your own there, or give it with --set.")
+
+
+def _texts(node: object, loc: Loc) -> Iterator[tuple[Loc, str]]:
+    if isinstance(node, str):
+        yield loc, node
+    elif isinstance(node, Mapping):
+        for name, value in node.items():
+            yield from _texts(value, (*loc, name))
+    elif isinstance(node, (list, tuple)):
+        for place, value in enumerate(node):
+            yield from _texts(value, (*loc, place))

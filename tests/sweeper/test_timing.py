@@ -1,0 +1,38 @@
+"""`plan` answers soon whatever the model, and its "at most" holds what a run takes beside training."""
+
+from __future__ import annotations
+
+import time
+
+from sweeper.calibrate import calibrate
+from sweeper.forecast import BESIDE, START_UP_S, at_most, describe, forecast
+from sweeper.study import Study
+from tests.sweeper.study_records import make_study
+
+
+def small(**model: object) -> Study:
+    return make_study(
+        recipe={"model": model, "eval": {"samples": 200, "nfe": 4}, "train": {"steps": 20, "warmup": 2}},
+        space={"block": [0], "lambda": [0.1]},
+    )
+
+
+def test_a_model_too_large_for_the_limit_is_extrapolated_from_pieces_of_it_and_said_to_be() -> None:
+    begun = time.monotonic()
+    large = calibrate(small(width=384, depth=200, heads=6), limit_s=0.0)
+    assert time.monotonic() - begun < 20
+    assert large.extrapolated
+    assert large.per_step > 20 * calibrate(small(width=384, depth=1, heads=6), limit_s=0.0).per_step
+
+
+def test_a_small_model_is_timed_itself() -> None:
+    made = forecast(small(preset="compact"))
+    assert not made.extrapolated
+    assert "extrapolated" not in describe(small(), made)
+    assert "extrapolated from one and two blocks" in describe(small(), made._replace(extrapolated=True))
+
+
+def test_at_most_holds_start_up_and_what_is_done_beside_training() -> None:
+    study = small()
+    assert at_most(study, 1000.0, slots=2) > START_UP_S + BESIDE * 1000
+    assert at_most(study, 1000.0, slots=1) > at_most(study, 1000.0, slots=2)
