@@ -3,30 +3,25 @@
 from __future__ import annotations
 
 import contextlib
-import platform
-from collections import Counter, deque
 from collections.abc import Sequence
 from pathlib import Path
 
 from sweeper.assigning import assignment
-from sweeper.chosen import Chosen
 from sweeper.cohorts import CohortFolder
-from sweeper.errors import StaleAttemptError, StudyError, SweeperError
+from sweeper.errors import StaleAttemptError, SweeperError
 from sweeper.fleet import Fleet, Running
 from sweeper.halting import Halt, or_halt
 from sweeper.inert import masked
 from sweeper.ledger import Ledger
-from sweeper.materials import hold
 from sweeper.patience import PATIENCE_S, Patience
 from sweeper.places import Places
-from sweeper.plan import confirm_trials, lane_count, rung_steps, screen_trials
+from sweeper.plan import lane_count, rung_steps
 from sweeper.records import Assignment, Facts, LaneReport, Progress, Provenance, Stage, TrialSpec, TrialState
 from sweeper.search import Search
-from sweeper.seed_registry import SeedRegistry
 from sweeper.slots import Slots
 from sweeper.spent import Spent
+from sweeper.stages import Stages
 from sweeper.study import Study
-from sweeper.study.registration import NOTE
 
 STOPPED = "stopped: clearly behind"
 
@@ -48,16 +43,13 @@ class Desk:
 
         `patience_s` is how long a store that does not answer is waited for. With `retry`, trials that failed run again.
         """
-        self._study, self._stages, self._places = study, deque(stages), places
-        self._stage: Stage = stages[0]
+        self.halting, self._patience = Halt(places.folder / "failures.log"), Patience(patience_s)
+        self._study, self._places = study, places
+        self._stages = Stages(places, stages, self._patience, retry)
         self._spent = Spent(places.folder, provenance)
-        self._registry = SeedRegistry(places.seeds)
         lanes = lanes or lane_count(study, "cuda" if study.resources.gpus else "cpu")
         self._fleet = Fleet(CohortFolder(places.folder / "cohorts"), study.recipe, lanes)
-        self._slots, self._retry = Slots(), retry
-        self._searches: dict[Stage, Search] = {}
-        self.halting, self._patience = Halt(places.folder / "failures.log"), Patience(patience_s)
-        self._fresh_seeds: tuple[int, ...] = ()
+        self._slots = Slots()
         self._lost: dict[str, str] = {}
 
     def open(self) -> None:
@@ -73,8 +65,8 @@ class Desk:
             registration=mine,
         )
         try:
-            self._take_over()
-            self._open_stage()
+            self._stages.open()
+            self._fleet.open(self._search.running(), self._stages.stage)
         except BaseException:
             self._ledger.close(timeout=0)
             raise
@@ -117,17 +109,17 @@ class Desk:
                 for key in sorted(running.living):
                     self._ledger.trial_started(running.specs[key], attempt=1)
                 return running.name
-            if self._fleet.in_work or not self._search.done() or len(self._stages) == 1:
+            if self._fleet.in_work or not self._search.done() or self._stages.is_last:
                 return None
-            self._stages.popleft()
-            self._patience.through(self._open_stage)
+            self._patience.through(self._stages.advance)
+            self._fleet.open(self._search.running(), self._stages.stage)
             self._record_opening()
 
     def done(self) -> bool:
         """Whether there is nothing left to hand out: every trial of every stage is decided, or the study halted."""
         if self.halting:
             return True
-        return not self._fleet.in_work and len(self._stages) == 1 and self._search.done()
+        return not self._fleet.in_work and self._stages.is_last and self._search.done()
 
     def begin(self, cohort: str) -> Assignment | None:
         """Start an attempt at a cohort, after which earlier ones may no longer report; None if it is in no work."""
@@ -143,7 +135,7 @@ class Desk:
     def started(self, cohort: str, attempt: int, facts: Facts) -> None:
         """Record that an attempt's training begins; the study halts where its worker read other data than the first."""
         running = self._fleet.current(cohort, attempt)
-        hold(self._searches["screen"].notes, running.recipe, facts)
+        self._stages.hold(running.recipe, facts)
         self._spent.training_began()
         self._ledger.deliver()
         for key in sorted(running.living) if attempt > 1 else ():  # the first was recorded when it was claimed
@@ -221,14 +213,12 @@ class Desk:
     def progress(self) -> Progress:
         """Return how far the study is, and keep the right to run it."""
         with contextlib.suppress(StaleAttemptError), self.halting.guarding():
-            self._lease.renew()
-        counts: Counter[TrialState] = Counter()
-        for search in self._searches.values():
-            counts.update(search.counts())
+            self._stages.renew()
         best = self._search.best()
         lowest = f"{best.trial.cell.label}: {self._study.objective} {best.value:.3g}" if best else ""
         messages = (*self._ledger.messages(), *self._lost.values())
-        return Progress(stage=self._stage, counts=dict(counts), lowest=lowest, messages=messages)
+        counts = dict(self._stages.counts())
+        return Progress(stage=self._stages.stage, counts=counts, lowest=lowest, messages=messages)
 
     def close(self, interrupted: bool, timeout: float) -> bool:
         """Write the study's end and deliver what is undelivered; return whether everything arrived.
@@ -245,53 +235,17 @@ class Desk:
                 self._ledger.study_finished(self._spent.provenance(), bool(self.progress().counts.get("failed")))
         except OSError as error:
             self.halting.call_for(error)
-        self._lease.release()
-        for search in self._searches.values():
-            search.close()
+        self._stages.close()
         return self._ledger.close(timeout)
 
     @property
     def _search(self) -> Search:
-        return self._searches[self._stage]
+        return self._stages.search
 
-    def _take_over(self) -> None:
-        """Open the screen, in whose store everything else about the study is kept, for this driver alone."""
-        mine, trials = self._places.registration, screen_trials(self._study)
-        url, study, patience = self._places.store_url, self._study, self._patience
-        screen = Search(url, study, "screen", trials, patience)
-        self._searches["screen"] = screen
-        self._lease = screen.lease(platform.node(), str(self._places.folder))
-        self._lease.acquire()
-        if self._retry:  # which is ours to say from here on
-            screen.close()
-            screen = self._searches["screen"] = Search(url, study, "screen", trials, patience, retry=True)
-        screen.notes.write(NOTE, mine.model_dump_json(by_alias=True))
-        self._registry.add(mine, self._study.screen.seeds)
-
-    def _open_stage(self) -> None:
-        stage = self._stages[0]
-        if stage == "confirm":
-            chosen = self._choose()
-            trials = confirm_trials(self._study, chosen.cells, chosen.seeds)
-            url, study, patience = self._places.store_url, self._study, self._patience
-            self._searches[stage] = Search(url, study, stage, trials, patience, self._retry)
-            self._fresh_seeds = chosen.seeds
-        self._fleet.open(self._searches[stage].running(), stage)
-        self._stage = stage
-
-    def _choose(self) -> Chosen:
-        """Return the candidates and the fresh seeds, chosen once the screen is finished."""
-        screened, mine = self._searches["screen"], self._places.registration
-        if not screened.done():
-            raise StudyError("the screen is not finished, so nothing can be confirmed", "run without --stage first")
-
-        def choose() -> Chosen:
-            self._registry.refuse_seen(mine)
-            return Chosen(cells=screened.candidates(), seeds=screened.fresh_seeds(self._registry.seen(mine)))
-
-        chosen = Chosen.keep(screened.notes, self._places.folder / "confirm.json", choose)
-        self._registry.add(mine, chosen.seeds)
-        return chosen
+    def _record_opening(self) -> None:
+        if self._stages.stage == "confirm":
+            self._ledger.seeds_chosen(self._stages.fresh_seeds)
+        self._record_dropped()
 
     def _rungs(self, running: Running) -> tuple[int, ...]:
         return rung_steps(self._study, running.recipe, running.stage)
@@ -319,11 +273,6 @@ class Desk:
             steps = self._rungs(running)
             fid = rung.metrics[running.recipe.eval.objective_at(rung.step == steps[-1])]
             self._search.report(report.key, rung.step, steps.index(rung.step), fid)
-
-    def _record_opening(self) -> None:
-        if self._stage == "confirm":
-            self._ledger.seeds_chosen(self._fresh_seeds)
-        self._record_dropped()
 
     def _record_dropped(self) -> None:
         for spec in self._search.take_dropped():

@@ -7,7 +7,8 @@ import json
 from sweeper.chosen import Notes
 from sweeper.errors import DataError
 from sweeper.records import Facts
-from trainer.recipe import Frozen, Recipe, identity
+from trainer.identity import identity
+from trainer.recipe import Frozen, Recipe
 
 NOTE = "materials"
 

@@ -1,6 +1,6 @@
 """The ledger: a study's memory in MLflow, written through an outbox and read back as plain records.
 
-`tracking` is the only module that imports mlflow; nothing here imports it before it is needed.
+`tracking`, `reader` and `mlflow_tables` alone import mlflow; nothing here imports them before they are needed.
 """
 
 from sweeper.ledger.events import GRID, WEIGHTS

@@ -20,7 +20,7 @@ from sweeper.records import Facts, Provenance, Rung, StudyRecord, TrialRecord, T
 from sweeper.study import Study
 
 if TYPE_CHECKING:
-    from sweeper.ledger.tracking import Reader, Row
+    from sweeper.ledger.reader import Reader, Row
 
 log = logging.getLogger(__name__)
 
@@ -114,7 +114,7 @@ def counts(uri: str, study_name: str) -> dict[TrialState, int]:
 
 def _reader(uri: str, study_name: str) -> Reader:
     prepare_environment()
-    from sweeper.ledger.tracking import Reader
+    from sweeper.ledger.reader import Reader
 
     return Reader(uri, study_name)
 

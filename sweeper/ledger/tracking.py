@@ -1,4 +1,4 @@
-"""MLflow, which nothing else of the product imports: events into runs, and runs out again.
+"""Events into MLflow's runs.
 
 An experiment is a study; its run with key 'study' is the parent of one run a trial. Runs are found by their key, so
 delivering an event twice has one effect (MLflow itself drops a metric equal in name, step, time and value).
@@ -7,26 +7,20 @@ delivering an event twice has one effect (MLflow itself drops a metric equal in 
 from __future__ import annotations
 
 import json
-import sqlite3
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import NamedTuple
 
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, Run, RunTag
 from mlflow.exceptions import MlflowException
-from mlflow.store.db import utils as db  # with it, the list of tables holds those of every part of MLflow
-from mlflow.store.db.base_sql_model import Base
-from sqlalchemy import create_engine, make_url
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy import make_url
 
-from sweeper.databases import Schema, UnsafeConnection, make_ready, ready
-from sweeper.errors import ConflictError, SetupError, StudyError
+from sweeper.errors import ConflictError, SetupError
 from sweeper.ledger import events, tags
+from sweeper.ledger.mlflow_tables import SQLITE, make_tables
+from sweeper.ledger.reader import find_run
 from sweeper.ledger.sqlite import use_write_ahead_log
 from sweeper.records import TrialSpec, TrialState
 from sweeper.study import Study
@@ -40,8 +34,6 @@ TRIAL_STATUS: dict[TrialState, str] = {
     "failed": "FAILED",
 }
 STUDY_STATUS: dict[events.StudyEnd, str] = {"finished": "FINISHED", "failed": "FAILED", "interrupted": "KILLED"}
-SQLITE = "sqlite:///"
-PAGE = 1000
 OUTDATED = "out-of-date database schema"  # MLflow has no kind of its own for it
 
 
@@ -70,7 +62,7 @@ class Tracker:
         if uri.startswith(SQLITE):
             database = Path(uri.removeprefix(SQLITE))
             database.parent.mkdir(parents=True, exist_ok=True)
-            make_ready(database, _schema(), _make_tables)
+            make_tables(database)
             use_write_ahead_log(database)
         try:
             self._client = MlflowClient(tracking_uri=uri)
@@ -245,104 +237,4 @@ class Tracker:
         return self._client.create_run(self._experiment, at_ms, {tags.KEY: key, **tagged}, name)
 
     def _find(self, key: str) -> Run | None:
-        return _find(self._client, self._experiment, key)
-
-
-class Row(NamedTuple):
-    """A run as it is read back."""
-
-    key: str
-    run_id: str
-    status: str
-    tags: dict[str, str]
-
-
-class Reader:
-    """Read a study's runs; writes nothing, and leaves a database that does not exist or has no tables as it is."""
-
-    def __init__(self, uri: str, study_name: str) -> None:
-        """Connect; raises StudyError where there is no such study and SetupError where the store does not answer."""
-        remedy = "'sweeper run' records a study; name the workspace it was run in with --workspace"
-        missing = StudyError(f"nothing is recorded of a study named '{study_name}'", remedy)
-        self._uri = uri
-        with self._answering():
-            if uri.startswith(SQLITE) and not ready(Path(uri.removeprefix(SQLITE)), _schema()):
-                raise missing
-            self._client = MlflowClient(tracking_uri=uri)
-            experiment = self._client.get_experiment_by_name(study_name)
-        if experiment is None:
-            raise missing
-        self._experiment, self._tags = str(experiment.experiment_id), dict(experiment.tags)
-
-    def tags(self) -> dict[str, str]:
-        """Return the experiment's tags."""
-        return self._tags
-
-    def rows(self) -> Iterator[Row]:
-        """Yield the runs this product wrote, in the order in which they started."""
-        token: str | None = ""
-        while token is not None:
-            with self._answering():
-                page = self._client.search_runs(
-                    [self._experiment], max_results=PAGE, order_by=["attributes.start_time ASC"], page_token=token
-                )
-            yield from (_row(run) for run in page if tags.KEY in run.data.tags)
-            token = page.token or None
-
-    def find(self, key: str) -> Row | None:
-        """Return the run with a key."""
-        with self._answering():
-            run = _find(self._client, self._experiment, key)
-        return _row(run) if run else None
-
-    def artifact(self, run_id: str, name: str) -> bytes | None:
-        """Return an artifact's bytes, or None where the run has none of that name."""
-        with self._answering(), tempfile.TemporaryDirectory() as folder:
-            if name not in {file.path for file in self._client.list_artifacts(run_id)}:
-                return None
-            return Path(self._client.download_artifacts(run_id, name, folder)).read_bytes()
-
-    @contextmanager
-    def _answering(self) -> Iterator[None]:
-        try:
-            yield
-        except (MlflowException, SQLAlchemyError) as error:
-            remedy = "check that the server runs; 'mlflow db upgrade <uri>' brings an older database up to date"
-            reason = next(iter(str(error).splitlines()), type(error).__name__)
-            raise SetupError(f"the tracking store {self._uri} does not answer: {reason}", remedy) from error
-        except sqlite3.Error as error:
-            remedy = "restore the file from a copy, or run the study in a new workspace"
-            raise SetupError(f"the tracking store {self._uri} cannot be read: {error}", remedy) from error
-
-
-def _find(client: MlflowClient, experiment: str, key: str) -> Run | None:
-    found = client.search_runs([experiment], f"tags.`{tags.KEY}` = '{key}'", max_results=1)
-    return found[0] if found else None
-
-
-def _row(run: Run) -> Row:
-    return Row(run.data.tags[tags.KEY], run.info.run_id, run.info.status, run.data.tags)
-
-
-def _schema() -> Schema:
-    """Describe MLflow's tables. One that is used is left to MLflow, whatever its version."""
-    head: str = db._get_latest_schema_revision()  # type: ignore[no-untyped-call]
-
-    def is_whole(connection: sqlite3.Connection) -> bool:
-        return connection.execute("SELECT version_num FROM alembic_version").fetchall() == [(head,)]
-
-    def is_used(connection: sqlite3.Connection) -> bool:
-        # MLflow itself makes the experiment 0.
-        used = "SELECT 1 FROM experiments WHERE experiment_id != 0 UNION SELECT 1 FROM runs"
-        return connection.execute(used).fetchone() is not None
-
-    return Schema("MLflow", frozenset({*Base.metadata.tables, "alembic_version"}), is_whole, is_used)
-
-
-def _make_tables(database: Path) -> None:
-    # MLflow 3.17 makes them wherever it meets an empty database, one transaction a migration.
-    engine = create_engine(f"sqlite:///{database}", connect_args={"factory": UnsafeConnection})
-    try:
-        db._initialize_tables(engine)  # type: ignore[no-untyped-call]
-    finally:
-        engine.dispose()
+        return find_run(self._client, self._experiment, key)

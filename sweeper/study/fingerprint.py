@@ -8,7 +8,7 @@ from collections.abc import Hashable, Iterator
 
 from sweeper.study.model import Study
 from sweeper.study.space import block_indices, values
-from trainer.recipe import identity
+from trainer.identity import identity
 
 
 def fingerprint(study: Study) -> str:

@@ -11,7 +11,7 @@ from mlflow import MlflowClient
 from pydantic import ValidationError
 
 from sweeper.errors import ConflictError, StudyError
-from sweeper.ledger import events, tracking
+from sweeper.ledger import events, reader, tracking
 from sweeper.ledger.readback import counts, read_file, read_study
 from sweeper.ledger.writer import Ledger
 from sweeper.records import Rung, TrialState
@@ -98,7 +98,7 @@ def test_trials_are_children_of_the_study(home: Home) -> None:
     tracker = home.tracker()
     for event in LIFE:
         tracker.deliver(event)
-    rows = list(tracking.Reader(home.uri, STUDY.name).rows())
+    rows = list(reader.Reader(home.uri, STUDY.name).rows())
     parent = next(row.run_id for row in rows if row.key == "study")
     assert {row.tags.get("mlflow.parentRunId") for row in rows if row.key != "study"} == {parent}
 
@@ -151,7 +151,7 @@ def test_counts_are_mlflows_own(home: Home) -> None:
         ledger.trial_finished(trial(BASELINE, 1), "pruned", "never started")
         assert ledger.flush(30), ledger.trouble
     assert counts(home.uri, STUDY.name) == {"complete": 2, "pruned": 2, "diverged": 1, "failed": 3, "running": 1}
-    states = [row.status for row in tracking.Reader(home.uri, STUDY.name).rows() if row.key != "study"]
+    states = [row.status for row in reader.Reader(home.uri, STUDY.name).rows() if row.key != "study"]
     assert sorted(states) == sorted(["FINISHED"] * 2 + ["KILLED"] * 3 + ["FAILED"] * 3 + ["RUNNING"])
 
 
@@ -257,7 +257,7 @@ def test_a_shorter_provenance_replaces_a_longer_one(home: Home) -> None:
 
 
 def test_a_study_is_read_page_by_page(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tracking, "PAGE", 2)
+    monkeypatch.setattr(reader, "PAGE", 2)
     specs = [trial(GRID, seed) for seed in range(6)]
     with home.ledger() as ledger:
         ledger.study_opened(STUDY, PROVENANCE)

@@ -13,7 +13,7 @@ import pytest
 from mlflow import MlflowClient
 
 from sweeper.errors import SetupError
-from sweeper.ledger import events, tracking
+from sweeper.ledger import events, reader
 from sweeper.ledger import writer as ledger_module
 from sweeper.ledger.readback import read_study
 from sweeper.ledger.writer import Ledger
@@ -58,7 +58,7 @@ def test_a_run_deleted_by_hand_is_made_anew(home: Home) -> None:
         ledger.study_opened(STUDY, PROVENANCE)
         ledger.trial_started(trial(GRID), attempt=1)
         assert ledger.flush(30), ledger.trouble
-        row = tracking.Reader(home.uri, STUDY.name).find(trial(GRID).key)
+        row = reader.Reader(home.uri, STUDY.name).find(trial(GRID).key)
         assert row is not None
         MlflowClient(tracking_uri=home.uri).delete_run(row.run_id)
         ledger.rung(trial(GRID), rung(800), FACTS)

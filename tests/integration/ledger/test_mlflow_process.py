@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from sweeper.ledger import events, tracking
+from sweeper.ledger import events, reader
 from sweeper.ledger.mlflow_process import ENVIRONMENT, ui_command
 from sweeper.ledger.readback import counts, read_file, read_study
 from sweeper.ledger.writer import Ledger
@@ -105,7 +105,7 @@ def test_the_ui_serves_the_workspace_on_this_machine(served: tuple[Home, int]) -
         ledger.trial_started(trial(GRID), attempt=1)
         ledger.grid(trial(GRID), PNG, step=800)
         assert ledger.flush(30), ledger.trouble
-    row = tracking.Reader(home.uri, STUDY.name).find(trial(GRID).key)
+    row = reader.Reader(home.uri, STUDY.name).find(trial(GRID).key)
     assert row is not None
     found = json.loads(get(port, f"/api/2.0/mlflow/experiments/get-by-name?experiment_name={STUDY.name}"))
     assert found["experiment"]["name"] == STUDY.name

@@ -1,0 +1,111 @@
+"""A study's stages, one after the other, each a search over its trials; what a study keeps in its store beside them."""
+
+from __future__ import annotations
+
+import platform
+from collections import Counter, deque
+from collections.abc import Sequence
+
+from sweeper.chosen import Chosen
+from sweeper.errors import StudyError
+from sweeper.materials import hold
+from sweeper.patience import Patience
+from sweeper.places import Places
+from sweeper.plan import confirm_trials, screen_trials
+from sweeper.records import Facts, Stage, TrialSpec, TrialState
+from sweeper.search import Search
+from sweeper.seed_registry import SeedRegistry
+from sweeper.study.registration import NOTE
+from trainer.recipe import Recipe
+
+
+class Stages:
+    """The searches of the stages opened so far, and those to come; the screen is always open: its store has the notes.
+
+    `stage` is the one at work, `search` its search, `fresh_seeds` those of the confirm stage once that is open.
+    """
+
+    def __init__(self, places: Places, stages: Sequence[Stage], patience: Patience, retry: bool) -> None:
+        """`stages` are those to run. With `retry`, trials that failed run again."""
+        self._places, self._left, self._patience, self._retry = places, deque(stages), patience, retry
+        self._study = places.registration.study
+        self._registry = SeedRegistry(places.seeds)
+        self._searches: dict[Stage, Search] = {}
+        self.stage: Stage = stages[0]
+        self.fresh_seeds: tuple[int, ...] = ()
+
+    @property
+    def search(self) -> Search:
+        """The search of the stage at work."""
+        return self._searches[self.stage]
+
+    @property
+    def is_last(self) -> bool:
+        """Whether no stage comes after the one at work."""
+        return len(self._left) == 1
+
+    def open(self) -> None:
+        """Take the study over for this driver alone, and open its first stage.
+
+        Raises StudyError, SetupError or ConflictError as a search does, ConflictError where another driver runs it.
+        """
+        screen = self._search("screen", screen_trials(self._study), retry=False)
+        self._lease = screen.lease(platform.node(), str(self._places.folder))
+        self._lease.acquire()
+        if self._retry:  # which is ours to say from here on
+            screen.close()
+            screen = self._search("screen", screen_trials(self._study), retry=True)
+        screen.notes.write(NOTE, self._places.registration.model_dump_json(by_alias=True))
+        self._registry.add(self._places.registration, self._study.screen.seeds)
+        self._open(self._left[0])
+
+    def advance(self) -> None:
+        """Open the next stage; may be called again if the store did not answer."""
+        self._open(self._left[1])
+        self._left.popleft()
+
+    def hold(self, recipe: Recipe, facts: Facts) -> None:
+        """Raise DataError where a worker read other data, or has another extractor, than the study's first one."""
+        hold(self._searches["screen"].notes, recipe, facts)
+
+    def counts(self) -> Counter[TrialState]:
+        """Count the trials of the stages opened so far by state."""
+        counts: Counter[TrialState] = Counter()
+        for search in self._searches.values():
+            counts.update(search.counts())
+        return counts
+
+    def renew(self) -> None:
+        """Keep the right to run the study; raise ConflictError where another driver has it now."""
+        self._lease.renew()
+
+    def close(self) -> None:
+        """Let the next driver begin, and let go of the store."""
+        self._lease.release()
+        for search in self._searches.values():
+            search.close()
+
+    def _open(self, stage: Stage) -> None:
+        if stage == "confirm":
+            chosen = self._choose()
+            self._search(stage, confirm_trials(self._study, chosen.cells, chosen.seeds), self._retry)
+            self.fresh_seeds = chosen.seeds
+        self.stage = stage
+
+    def _search(self, stage: Stage, trials: Sequence[TrialSpec], retry: bool) -> Search:
+        self._searches[stage] = Search(self._places.store_url, self._study, stage, trials, self._patience, retry)
+        return self._searches[stage]
+
+    def _choose(self) -> Chosen:
+        """Return the candidates and the fresh seeds, chosen once the screen is finished."""
+        screened, mine = self._searches["screen"], self._places.registration
+        if not screened.done():
+            raise StudyError("the screen is not finished, so nothing can be confirmed", "run without --stage first")
+
+        def choose() -> Chosen:
+            self._registry.refuse_seen(mine)
+            return Chosen(cells=screened.candidates(), seeds=screened.fresh_seeds(self._registry.seen(mine)))
+
+        chosen = Chosen.keep(screened.notes, self._places.folder / "confirm.json", choose)
+        self._registry.add(mine, chosen.seeds)
+        return chosen

@@ -1,0 +1,31 @@
+"""What names a configuration: its fields, but for those that were added since and are not used."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+
+class Later:
+    """Marks a field that was added after studies had been recorded, as in `Annotated[int, Later()] = 0`."""
+
+
+def identity(given: object) -> Any:
+    """Return what names a configuration, as plain values: every field but those added later that hold their default.
+
+    So a study that was recorded before a field existed keeps its hashes and keys.
+    """
+    if isinstance(given, BaseModel):
+        fields = type(given).model_fields.items()
+        named = {name: (getattr(given, name), field) for name, field in fields}
+        return {name: identity(value) for name, (value, field) in named.items() if not _is_unused(value, field)}
+    if isinstance(given, Mapping):
+        return {name: identity(value) for name, value in given.items()}
+    return [identity(value) for value in given] if isinstance(given, (list, tuple)) else given
+
+
+def _is_unused(value: object, field: FieldInfo) -> bool:
+    return any(isinstance(mark, Later) for mark in field.metadata) and value == field.get_default()
