@@ -227,7 +227,8 @@ class Desk:
             counts.update(search.counts())
         best = self._search.best()
         lowest = f"{best.trial.cell.label}: {self._study.objective} {best.value:.3g}" if best else ""
-        messages = (*self._ledger.messages(), *self._lost.values())
+        lost = (f"{reason} ({count} so far)" for reason, count in Counter(self._lost.values()).items())
+        messages = (*self._ledger.messages(), *lost)
         return Progress(stage=self._stage, counts=dict(counts), lowest=lowest, messages=messages)
 
     def close(self, interrupted: bool, timeout: float) -> bool:
@@ -313,7 +314,7 @@ class Desk:
         if report.weights is not None:
             self._ledger.weights(spec, Path(report.weights), rung.step)
         if report.lost:
-            self._lost[report.key] = f"{spec.cell.label}, seed {spec.seed}: {report.lost}"
+            self._lost[report.key] = report.lost
         self._spent.fid_checked(rung.metrics.get("torch_fidelity_difference"))
         if not report.diverged:
             steps = self._rungs(running)
