@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -216,9 +217,9 @@ class Desk:
             self._stages.renew()
         best = self._search.best()
         lowest = f"{best.trial.cell.label}: {self._study.objective} {best.value:.3g}" if best else ""
-        messages = (*self._ledger.messages(), *self._lost.values())
-        counts = dict(self._stages.counts())
-        return Progress(stage=self._stages.stage, counts=counts, lowest=lowest, messages=messages)
+        lost = (f"{reason} ({count} so far)" for reason, count in Counter(self._lost.values()).items())
+        stage, counts = self._stages.stage, dict(self._stages.counts())
+        return Progress(stage=stage, counts=counts, lowest=lowest, messages=(*self._ledger.messages(), *lost))
 
     def close(self, interrupted: bool, timeout: float) -> bool:
         """Write the study's end and deliver what is undelivered; return whether everything arrived.
@@ -267,7 +268,7 @@ class Desk:
         if report.weights is not None:
             self._ledger.weights(spec, Path(report.weights), rung.step)
         if report.lost:
-            self._lost[report.key] = f"{spec.cell.label}, seed {spec.seed}: {report.lost}"
+            self._lost[report.key] = report.lost
         self._spent.fid_checked(rung.metrics.get("torch_fidelity_difference"))
         if not report.diverged:
             steps = self._rungs(running)

@@ -1,4 +1,4 @@
-"""Which trials' weights outlive a study, and a worker's way of keeping them."""
+"""How a worker keeps the weights of a trial beyond its study."""
 
 from __future__ import annotations
 
@@ -30,5 +30,5 @@ def keep(path: Path, origin: Origin, state: Mapping[str, Tensor], spare: int) ->
     except OSError as error:
         if error.errno not in FULL:
             raise
-        return f"its weights are lost: {os.strerror(error.errno)}"
+        return f"weights lost: {os.strerror(error.errno)}"
     return ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 
     from sweeper.records import StudyRecord
     from sweeper.workspace import Workspace
+
+log = logging.getLogger(__name__)
 
 SHOWN = 8  # of a study's trials, where none is the one that was asked for
 GRID_COLUMNS = 10  # at most
@@ -110,7 +113,7 @@ def draw(
         raise StudyError(f"{output}: images are written as .png, .npz or into a folder", "change --output")
     if not (pixels or output.suffix):
         raise StudyError("the model draws latents, which are no images", "give an --output that ends in .npz")
-    device = _prepared(cpus)
+    device = _prepared(model, cpus)
     images = model.draw(count, device, _changed(model.origin.recipe, changes).eval, seed, labels)
     drawn = np.resize(np.array(labels or range(classes)), count)
     if output.suffix == ".png":
@@ -136,7 +139,7 @@ def measure(model: Kept, cache: Path, changes: Mapping[str, Scalar], cpus: int) 
     Raises DataError where the data cannot be read or are others, StudyError for changes that are none.
     """
     recipe = _changed(model.origin.recipe, changes)
-    device = _prepared(cpus)
+    device = _prepared(model, cpus)
     with _told("bring the data of its recipe back; a relative path starts from this folder"):
         return rescored(model, Evaluator(recipe.eval, load(recipe.data), cache, device))
 
@@ -150,9 +153,14 @@ def _changed(recipe: Recipe, changes: Mapping[str, Scalar]) -> Recipe:
         raise StudyError(f"{place}: {first['msg']}", "change the option") from error
 
 
-def _prepared(cpus: int) -> torch.device:
+def _prepared(model: Kept, cpus: int) -> torch.device:
+    """Set the process up, and return a device of the kind that the model was trained on, or the next best."""
     machine.prepare(cpus)
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    wanted = model.origin.device
+    if wanted == "cuda" and not torch.cuda.is_available():
+        log.warning("%s was trained on a GPU: a CPU draws other noise, and so other images", model.origin.trial)
+        wanted = "cpu"
+    return torch.device(wanted)
 
 
 @contextmanager

@@ -185,6 +185,7 @@ class _Worker:
             seed=trial.seed,
             step=self._cohort.step,
             data_hash=self._data.hash,
+            device=self._device.type,
             shape=self._data.shape,
             classes=self._data.classes,
             pixels=self._data.pixels,

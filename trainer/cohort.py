@@ -118,7 +118,10 @@ class Cohort:
             return torch.cat([x[0] for _, x in samples(self._model, weights, recipe, seeds, until=until)])
 
     def published(self, lane: int) -> dict[str, Tensor]:
-        """Return the averaged weights of a living lane, on the CPU, as the public SiT's state dict."""
+        """Return the averaged weights of a living lane, on the CPU, as the public SiT's state dict.
+
+        Some may be views of the cohort's own, which go on with its training.
+        """
         row = self._living.index(lane)
         weights = views(self._learnt.ema[row : row + 1], self._model.layout)
         state = to_public(self._model, {name: weight[0] for name, weight in weights.items()})

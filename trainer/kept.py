@@ -27,7 +27,8 @@ FORMAT = "sweeper-sit-1"
 class Origin(Frozen):
     """Where weights come from: what was trained how far on what, under which trial's name.
 
-    `shape` is (C, H, W) of an image; without `pixels` it is of latents, which are standardised by channel.
+    `device` is the kind it was trained on, which draws noise of its own; `shape` is (C, H, W) of an image; without
+    `pixels` it is of latents, which are standardised by channel.
     """
 
     trial: str
@@ -37,6 +38,7 @@ class Origin(Frozen):
     seed: int
     step: int
     data_hash: str
+    device: str
     shape: tuple[int, int, int]
     classes: int
     pixels: bool
@@ -51,7 +53,7 @@ class Origin(Frozen):
     def of(cls, metadata: Mapping[str, str]) -> Self:
         """Read it back; raise ValueError for anything else."""
         named = {name: metadata.get(name, "") for name in cls.model_fields}
-        texts = ("trial", "recipe_hash", "data_hash")
+        texts = ("trial", "recipe_hash", "data_hash", "device")
         return cls.model_validate({name: text if name in texts else json.loads(text) for name, text in named.items()})
 
 

@@ -18,8 +18,9 @@ from trainer.sources import DataError
 
 # What a state dict cannot carry, said in every file that is kept.
 DIFFERENCES = (
-    "load into SiT(learn_sigma=False, class_dropout_prob above 0); call it with t times train.time_scale; we take the "
-    "exact GELU where it takes the approximation by tanh; latents are standardised by channel"
+    "load into SiT(learn_sigma=False, class_dropout_prob above 0), which takes square images; call it with t times "
+    "train.time_scale; we take the exact GELU where it takes the approximation by tanh; latents are standardised by "
+    "channel"
 )
 POSITIONS, LABELS, LAST = "pos_embed", "y_embedder.embedding_table.weight", "final_layer.linear"
 

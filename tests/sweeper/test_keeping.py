@@ -113,8 +113,8 @@ def test_a_full_disk_loses_weights_and_no_trial_and_says_so(tmp_path, monkeypatc
     trained(desk)
     progress = desk.progress()
     assert progress.counts == {"complete": 2}
-    lost = "its weights are lost: No space left on device"
-    assert f"baseline, seed 0: {lost}" in progress.messages
+    lost = "weights lost: No space left on device"
+    assert f"{lost} (2 so far)" in progress.messages
     assert desk.close(interrupted=False, timeout=60)
     assert {trial.note for trial in read_study(f"sqlite:///{tmp_path}/mlflow.db", "tiny").trials} == {lost}
 
@@ -134,12 +134,12 @@ def test_weights_that_are_reported_twice_are_recorded_once(tmp_path):
 def test_the_guide_says_which_weights_are_lost_and_what_training_started_from():
     record = typical()
     lost, *others = record.trials
-    trials = (lost.model_copy(update={"note": "its weights are lost: No space left on device"}), *others)
+    trials = (lost.model_copy(update={"note": "weights lost: No space left on device"}), *others)
     started = make_study(recipe={"model": {"init": "start.pt"}})
     facts = [FACTS.model_copy(update={"init_sha256": "a" * 64})]
     items = {item.name: item.value for item in provenance_items(make_record(started, list(trials)), facts)}
     label = f"{lost.spec.cell.label}, seed {lost.spec.seed}"
-    assert items["weights not kept"] == f"{label}: its weights are lost: No space left on device"
+    assert items["weights not kept"] == f"{label}: weights lost: No space left on device"
     assert items["started from"] == f"start.pt, SHA-256 {'a' * 64}"
     plain = {item.name for item in provenance_items(record, [FACTS])}
     assert not plain & {"weights not kept", "started from"}

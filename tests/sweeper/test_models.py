@@ -107,6 +107,15 @@ def test_a_folder_gets_one_image_a_file(run: Run, weights: Path) -> None:
         assert image.size == (8, 8)
 
 
+def test_a_gpus_model_is_drawn_on_a_cpu_where_there_is_no_gpu_and_that_is_said(
+    run: Run, weights: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    found = kept.read(weights.read_bytes(), "it")
+    kept.save(weights, found.origin.model_copy(update={"device": "cuda"}), found.state)
+    assert run("sample", weights, "-n", 1).code == 0
+    assert torch.cuda.is_available() or "was trained on a GPU: a CPU draws other noise" in caplog.text
+
+
 @pytest.mark.parametrize(
     ("options", "code", "says"),
     [

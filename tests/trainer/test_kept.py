@@ -44,6 +44,7 @@ def file(trained: Cohort, digits: Dataset, tmp_path: Path) -> Path:
         seed=LANE.seed,
         step=8,
         data_hash=digits.hash,
+        device="cpu",
         shape=digits.shape,
         classes=digits.classes,
         pixels=digits.pixels,

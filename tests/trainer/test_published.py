@@ -13,7 +13,7 @@ from torch.nn import functional
 from trainer.data import DataError
 from trainer.model import SiT
 from trainer.parameters import views
-from trainer.published import from_public, to_public
+from trainer.published import from_public, size, to_public
 from trainer.recipe import ModelRecipe
 
 CPU = torch.device("cpu")
@@ -70,6 +70,10 @@ def test_the_public_model_computes_what_ours_does(gelu, apart):
     theirs = public_velocity(public_state(), x, 1000 * t, y, gelu)
     assert ours.std() > 0.1
     assert (ours - theirs).abs().max() < apart * ours.abs().max()
+
+
+def test_the_size_that_is_announced_is_that_of_the_tensors():
+    assert size(MODEL) == sum(tensor.nbytes for tensor in public_state().values())
 
 
 def test_weights_come_back_bit_for_bit():
