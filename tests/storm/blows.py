@@ -17,6 +17,7 @@ from random import Random
 from typing import Literal
 
 from tests.e2e.workplace import Workplace, children
+from tests.storm.hosts import HEAD, PORT, Hosts, two_hosts
 from tests.storm.servers import Mode, mlflow_line, postgres
 
 Strike = Callable[[Workplace, subprocess.Popen[bytes], Random], bool]
@@ -27,7 +28,7 @@ class Storm:
     """A kind of blow: `strike` returns whether it found what it strikes; `ends` are exit codes a run may have then.
 
     `options` are given to every run of the study; `store` and `tracking` are where it keeps its records, where that is
-    not its workspace; with `small_disk` that has a disk of its own.
+    not its workspace; with `small_disk` that has a disk of its own. `prefix` begins its command.
     """
 
     strike: Strike
@@ -36,6 +37,7 @@ class Storm:
     store: str | None = None
     tracking: str | None = None
     small_disk: bool = False
+    prefix: tuple[str, ...] = ()
 
 
 def _signal(number: signal.Signals) -> Storm:
@@ -114,6 +116,18 @@ def _mlflow(mode: Mode) -> Iterator[Storm]:
         yield Storm(strike, tracking=f"http://127.0.0.1:{line.port}")
 
 
+@contextlib.contextmanager
+def _hosts(blow: Callable[[Hosts, Random], None]) -> Iterator[Storm]:
+    with two_hosts() as hosts:
+
+        def strike(_: Workplace, __: subprocess.Popen[bytes], random: Random) -> bool:
+            blow(hosts, random)
+            return True
+
+        options = ("--address", f"{HEAD}:{PORT}", "--set", "resources.retries=1000")
+        yield Storm(strike, options=options, prefix=hosts.prefix)
+
+
 _ALONE: Mapping[str, Storm] = {
     "driver killed": _signal(signal.SIGKILL),
     "worker killed": _kill("ray::ImplicitFunc", set(), ("--set", "resources.retries=1000")),
@@ -138,6 +152,8 @@ STORMS: Mapping[str, Callable[[], contextlib.AbstractContextManager[Storm]]] = {
     "MLflow slow": partial(_mlflow, "slow"),
     "MLflow answers 500": partial(_mlflow, "500"),
     "MLflow answers 401": partial(_mlflow, "401"),
+    "second host killed": partial(_hosts, lambda hosts, _: hosts.lose_other()),
+    "network cut": partial(_hosts, lambda hosts, random: hosts.cut(random.uniform(1, 60))),
 }
 
 

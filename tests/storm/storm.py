@@ -70,7 +70,7 @@ class Struck:
         where = ["--store", self._store, "--tracking", self._tracking]
         named = [*FRESH, "--set", f"name={self._place.name}"]
         with self._log.open("ab") as log:
-            command = [*self._place._command(), *named, *self._storm.options]
+            command = [*self._storm.prefix, *self._place._command(), *named, *self._storm.options]
             command += [*(where[:2] if self._storm.store else ()), *(where[2:] if self._storm.tracking else ())]
             run = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
             while blows > 0 and run.poll() is None:

@@ -13,8 +13,9 @@ from pydantic import ValidationError
 from sweeper.errors import ConflictError, StudyError
 from sweeper.ledger import events, reader, tracking
 from sweeper.ledger.readback import counts, read_file, read_study
+from sweeper.ledger.tags import trial_params
 from sweeper.ledger.writer import Ledger
-from sweeper.records import Rung, TrialState
+from sweeper.records import Cell, Rung, TrialState
 from tests.integration.ledger.ledger_life import (
     BASELINE,
     CONTROL,
@@ -29,6 +30,7 @@ from tests.integration.ledger.ledger_life import (
     snapshot,
     trial,
 )
+from trainer.recipe import Dispersion
 
 
 def test_a_whole_study_reads_back_as_it_was_told(home: Home, tmp_path: Path) -> None:
@@ -92,6 +94,16 @@ def test_a_control_shows_the_recipe_fields_it_changes(home: Home) -> None:
     tracker.deliver(events.TrialStarted(at_ms=1, spec=trial(CONTROL), attempt=1))
     params = snapshot(home)[trial(CONTROL).key][1]
     assert (params["train.weight_decay"], params["data.limit"], params["lambda"]) == ("0.5", "100", "0.0")
+
+
+def test_a_knob_that_does_nothing_has_no_value_in_mlflow_either() -> None:
+    collapse = Cell(role="grid", label="c", dispersion=Dispersion(blocks=(1,), lam=0.1, variant="covariance"))
+    knobs = {
+        cell.label: trial_params(trial(cell)).keys() & {"block", "tau", "variant", "tau_units"}
+        for cell in (BASELINE, CONTROL, GRID, collapse)
+    }
+    everything = {"block", "tau", "variant", "tau_units"}
+    assert list(knobs.values()) == [set(), set(), everything, {"block", "variant"}]
 
 
 def test_trials_are_children_of_the_study(home: Home) -> None:
