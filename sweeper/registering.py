@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 from sweeper.errors import ConflictError, SetupError, StudyError
 from sweeper.ledger import owner_of
 from sweeper.search import read_note, state_counts
@@ -9,6 +11,8 @@ from sweeper.study import Study
 from sweeper.study.fingerprint import changed_fields
 from sweeper.study.registration import NOTE, OTHER_NAME, Registration
 from sweeper.workspace import Workspace
+
+log = logging.getLogger(__name__)
 
 
 def registered(study: Study, workspace: Workspace) -> Registration:
@@ -44,8 +48,10 @@ def _refuse_strangers(study: Study, workspace: Workspace, before: Registration |
         owner = owner_of(workspace.tracking_uri, study.name)
     except StudyError:
         return
-    except SetupError:
-        return  # it does not answer: training goes on, and the ledger looks again before it writes
+    except SetupError as error:
+        # Training goes on, and the ledger looks again before it writes.
+        log.warning("%s; the study goes on without it: %s", error.message, error.remedy)
+        return
     known = before.id if before else None
     adopted = begun and not owner.id and not (owner.study and changed_fields(owner.study, study))
     if owner.id != known and not adopted:

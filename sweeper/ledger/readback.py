@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from sweeper.errors import DataError, SetupError, StudyError
 from sweeper.ledger import events, tags
 from sweeper.ledger.events import trial_file
+from sweeper.ledger.liveness import ensure_answers
 from sweeper.ledger.mlflow_process import prepare_environment
 from sweeper.ledger.outbox import lines_of
 from sweeper.ledger.replay import Replay
@@ -113,6 +114,7 @@ def counts(uri: str, study_name: str) -> dict[TrialState, int]:
 
 
 def _reader(uri: str, study_name: str) -> Reader:
+    ensure_answers(uri)
     prepare_environment()
     from sweeper.ledger.reader import Reader
 

@@ -15,6 +15,7 @@ from sweeper.errors import SetupError, SweeperError, UnavailableError
 from sweeper.files import FULL, write_whole
 from sweeper.inert import masked
 from sweeper.ledger import events
+from sweeper.ledger.liveness import ensure_answers
 from sweeper.ledger.mlflow_process import prepare_environment
 from sweeper.ledger.outbox import Entry, Outbox
 from sweeper.records import Facts, Provenance, Rung, TrialSpec, TrialState
@@ -28,6 +29,7 @@ _log = logging.getLogger(__name__)
 
 REFUSALS_BEFORE_ASIDE = 5
 FAILURES_BEFORE_WARNING = 3
+TROUBLED_S, SLICE_S = 5.0, 0.5
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 30.0
 
 
@@ -158,9 +160,20 @@ class Ledger:
         return delayed + (aside if self.rejected else ())
 
     def flush(self, timeout: float) -> bool:
-        """Wait up to `timeout` seconds for everything to be delivered; return whether it is."""
+        """Wait up to `timeout` seconds for everything to be delivered; return whether it is.
+
+        Less long where delivery stands still: what will be delivered later is not waited for.
+        """
         self.deliver()
-        return self._outbox.wait_until_empty(0 if self._hopeless else timeout)
+        begun = time.monotonic()
+        while not self._hopeless:
+            waited = time.monotonic() - begun
+            patience = min(timeout, TROUBLED_S) if self._trouble else timeout
+            if self._outbox.wait_until_empty(max(0.0, min(SLICE_S, patience - waited))):
+                return True
+            if waited >= patience:
+                return False
+        return self._outbox.wait_until_empty(0)
 
     def close(self, timeout: float = 10.0) -> bool:
         """Flush for up to `timeout` seconds and stop; return whether everything was delivered.
@@ -256,6 +269,7 @@ class Ledger:
 
     def _connect(self) -> Tracker:
         """Import mlflow and open the store, creating what is missing; takes seconds."""
+        ensure_answers(self._place[0])
         prepare_environment()
         try:
             from sweeper.ledger.tracking import Tracker

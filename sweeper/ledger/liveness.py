@@ -1,0 +1,31 @@
+"""Whether a tracking server answers, found out in seconds: MLflow's own calls wait a quarter of a minute each."""
+
+from __future__ import annotations
+
+import ssl
+from urllib.error import HTTPError
+from urllib.request import urlopen
+
+from sweeper.errors import UnavailableError
+
+ANSWER_S = 8.0
+
+
+def ensure_answers(uri: str, wait_s: float = ANSWER_S) -> None:
+    """Raise UnavailableError where a server says nothing within `wait_s` seconds; whatever it says will do.
+
+    Databases are left to those who open them.
+    """
+    if not uri.startswith(("http://", "https://")):
+        return
+    try:
+        # Nothing is told to it and nothing believed, so its certificate is for MLflow to check.
+        with urlopen(f"{uri.rstrip('/')}/health", timeout=wait_s, context=ssl._create_unverified_context()):
+            return
+    except HTTPError:
+        return
+    except (OSError, ValueError) as error:
+        raise UnavailableError(
+            f"the tracking server {uri} does not answer: {getattr(error, 'reason', error)}",
+            "start it, or correct --tracking; what is trained meanwhile is kept here, and the same command delivers it",
+        ) from error
