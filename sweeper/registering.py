@@ -39,7 +39,13 @@ def registered(study: Study, workspace: Workspace) -> Registration:
 
 def _stored(study_name: str, workspace: Workspace) -> Registration | None:
     text = read_note(workspace.store_url, study_name, "screen", NOTE)
-    return Registration.parse(text, workspace.root) if text else None
+    try:
+        return Registration.parse(text, workspace.root) if text else None
+    except ValueError as error:
+        raise ConflictError(
+            f"the search store's note of whose study {study_name!r} is cannot be read: another version wrote it",
+            f"run it with that version; or {OTHER_NAME}",
+        ) from error
 
 
 def _refuse_strangers(study: Study, workspace: Workspace, before: Registration | None, begun: bool) -> None:

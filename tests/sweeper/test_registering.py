@@ -128,6 +128,14 @@ def test_records_made_before_studies_had_ids_are_adopted(tmp_path, tracking, sto
         registered(study(confirm={"top": 1, "seeds": 4}), place)
 
 
+def test_a_note_of_another_version_is_a_conflict_and_not_a_traceback(tmp_path, store):
+    search = Search(store, study(), "screen", screen_trials(study()))
+    search.notes.write(NOTE, '{"id": "from the future"}')
+    search.close()
+    with pytest.raises(ConflictError, match="another version wrote it"):
+        registered(study(), Workspace(tmp_path / "ws", store=store))
+
+
 def test_an_event_that_says_what_was_added_survives_the_outbox():
     opened = events.StudyOpened(at_ms=1, study=study(), provenance=gather("x"), added=("cells: 1 more",))
     assert events.from_line(events.to_line(opened).encode()) == opened
