@@ -1,0 +1,1 @@
+"""Storms: many damaged inputs, or many kills, at once."""
