@@ -55,4 +55,4 @@ def extrapolated(recipe: Recipe) -> Timed:
 
 def _piece(recipe: Recipe, data: Dataset, blocks: int, batch: int) -> Timed:
     changes = {"model.depth": blocks, "train.batch": batch, "eval.nfe": NFE, "eval.batch": batch}
-    return timed(recipe.override(changes), data, warm_up=1, steps=1, samples=batch)
+    return timed(recipe.override(changes), data, warm_up=1, steps=3, samples=batch)

@@ -40,7 +40,7 @@ def test_what_is_confirmed_to_help_is_recommended_whatever_the_screen_made_of_it
     assert guide.recommendation is not None
     assert (guide.recommendation.first, guide.recommendation.why) == (GOOD.key, "confirmed")
     assert not re.search(r"(Use|Keep|keep) lambda 0\b(?!\.\d)", told(guide))
-    assert "no gain is confirmed" not in told(guide)
+    assert "no gain of a setting is confirmed" not in told(guide)
 
 
 def lost_on(*seeds: int, same: float, good: float = 0.0) -> Guidance:

@@ -240,28 +240,6 @@ def shipped() -> dict[str, str]:
     return {**files, **filled_in}
 
 
-@pytest.mark.parametrize(("name", "line", "says"), [("folder", 10, "<folder of images>"), ("gpu", 11, "<latents.npz>")])
-def test_what_a_template_leaves_open_is_refused_at_its_line_and_never_reaches_a_guide(
-    write: Any, name: str, line: int, says: str
-) -> None:
-    path = write(templates()[name])
-    with pytest.raises(StudyError, match=rf"yaml:{line}:11: recipe.data.path is to be filled in: {says}"):
-        read_study(path)
-    assert read_study(path, ["recipe.data.path=mine"]).recipe.data.path == "mine"
-
-
-@pytest.mark.parametrize("axis", ["[0, 0.1]", "{low: 0, high: 1, count: 3}"])
-def test_lambda_zero_is_said_to_run_always(write: Any, axis: str) -> None:
-    message = refusal(write(GOOD), f"space.lambda={axis}").message
-    assert "lambda 0, the baseline, always runs" in message
-
-
-def test_an_index_of_thousands_of_digits_is_told_in_one_short_line(write: Any) -> None:
-    message = refusal(write(GOOD), f"space.tau.{'1' * 5000}=1").message
-    assert "has items 0 to" in message
-    assert len(message) < 400
-
-
 def test_the_studies_and_templates_that_are_promised_are_there() -> None:
     assert {"block_temp.yaml", "lambda_tau.yaml", "small_data.yaml", "smoke.yaml"} <= shipped().keys()
     assert {"default", "folder", "gpu"} <= templates().keys()
