@@ -5,6 +5,10 @@ D_ij = |z_i - z_j|^2 / d. The public code divides by d, the number of elements o
 and without it the loss is at its floor, -log B, from the start. At the floor there is no gradient left: block and tau
 mean nothing there, so the distance to the floor is recorded with every loss.
 
+'covariance' is the mean square of the off-diagonal entries of the features' correlation matrix over the batch (Barlow
+Twins without positives; of raw features it would contract the batch). The paper prints a sum: as D_ij is divided by d,
+it is divided by the number of pairs here, d (d - 1), so that a lambda means the same in models of any size.
+
 Shapes: K lanes, B batch, E elements of one representation (tokens x width).
 """
 

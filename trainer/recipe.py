@@ -12,6 +12,9 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from trainer.identity import Later, identity
 
 Variant = Literal["l2", "cosine", "hinge", "covariance"]
+# Which formula each is computed by, counted up when that changes: figures of two formulas cannot be compared. Until
+# 2026-11-26 'covariance' was of raw features, which contracts the batch.
+FORMULAS: Mapping[Variant, int] = {"l2": 1, "cosine": 1, "hinge": 1, "covariance": 2}
 TauUnits = Literal["absolute", "relative"]
 Scalar = bool | int | float | str
 

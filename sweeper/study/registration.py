@@ -8,10 +8,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
 
+from pydantic import Field
+
 from sweeper.errors import ConflictError
 from sweeper.study.fingerprint import added, changed_fields, fingerprint
 from sweeper.study.model import Study
-from trainer.recipe import Frozen
+from trainer.recipe import FORMULAS, Frozen, Variant
 
 NOTE = "registration"  # its name in the search store
 OTHER_NAME = "give this study another name, or use stores of its own (--store, --tracking)"
@@ -20,7 +22,8 @@ OTHER_NAME = "give this study another name, or use stores of its own (--store, -
 class Registration(Frozen):
     """A study's id, made once; the study as it was last run; and who began it where.
 
-    `id` is empty for a study begun before ids were kept. `added` says what was added after it had begun.
+    `id` is empty for a study begun before ids were kept. `added` says what was added after it had begun. `formulas` are
+    those that variants of the loss were computed by when it began; one that is missing was by its first.
     """
 
     id: str
@@ -29,12 +32,14 @@ class Registration(Frozen):
     folder: str
     begun: str
     added: tuple[str, ...] = ()
+    formulas: dict[Variant, int] = Field(default_factory=dict)
 
     @classmethod
     def of(cls, study: Study, folder: Path) -> Self:
         """Register a study that begins now in the workspace `folder`."""
         now = datetime.now(UTC).isoformat(timespec="seconds")
-        return cls(id=uuid.uuid4().hex, study=study, host=platform.node(), folder=str(folder), begun=now)
+        where = {"host": platform.node(), "folder": str(folder), "begun": now}
+        return cls(id=uuid.uuid4().hex, study=study, **where, formulas=dict(FORMULAS))
 
     @classmethod
     def parse(cls, text: str, folder: Path) -> Self:
@@ -42,7 +47,7 @@ class Registration(Frozen):
         try:
             return cls.model_validate_json(text)
         except ValueError:
-            return cls.of(Study.model_validate_json(text), folder).model_copy(update={"id": ""})
+            return cls.of(Study.model_validate_json(text), folder).model_copy(update={"id": "", "formulas": {}})
 
     @property
     def owner(self) -> str:
@@ -62,7 +67,16 @@ class Registration(Frozen):
             raise ConflictError(
                 f"study {study.name!r} was started with other settings:\n{listed}\n  as {self.owner}", OTHER_NAME
             )
+        self._refuse_other_formulas(study)
         return self.model_copy(update={"study": study, "added": (*self.added, *added(before, study))})
+
+    def _refuse_other_formulas(self, study: Study) -> None:
+        for variant in dict.fromkeys((*study.space.variant, *(cell.variant for cell in study.cells))):
+            if self.formulas.get(variant, 1) != FORMULAS[variant]:
+                raise ConflictError(
+                    f"study {study.name!r} was started when variant {variant!r} was computed by another formula",
+                    "finish it with the version it was started with, or give this study another name",
+                )
 
     def refuse(self, other: Registration) -> None:
         """Raise ConflictError if `other`, found in a store that this study is to use, is of another study."""

@@ -128,6 +128,19 @@ def test_records_made_before_studies_had_ids_are_adopted(tmp_path, tracking, sto
         registered(study(confirm={"top": 1, "seeds": 4}), place)
 
 
+def test_a_study_whose_loss_was_computed_by_another_formula_is_not_continued(tmp_path):
+    place = Workspace(tmp_path / "ws")
+    contracting = study(space={"block": [1], "lambda": [0.1], "variant": ["l2", "covariance"]})
+    found = begun(place, contracting)
+    assert registered(contracting, place).id == found.id
+    before = found.model_copy(update={"formulas": {"l2": 1}})  # as when 'covariance' was of raw features
+    search = Search(place.store_url, contracting, "screen", [])
+    search.notes.write(NOTE, before.model_dump_json(by_alias=True))
+    search.close()
+    with pytest.raises(ConflictError, match="'covariance' was computed by another formula"):
+        registered(contracting, place)
+
+
 def test_a_note_of_another_version_is_a_conflict_and_not_a_traceback(tmp_path, store):
     search = Search(store, study(), "screen", screen_trials(study()))
     search.notes.write(NOTE, '{"id": "from the future"}')

@@ -1,7 +1,9 @@
+from typing import get_args
+
 import pytest
 from pydantic import ValidationError
 
-from trainer.recipe import DataRecipe, Dispersion, EvalRecipe, ModelRecipe, Recipe, TrainRecipe
+from trainer.recipe import FORMULAS, DataRecipe, Dispersion, EvalRecipe, ModelRecipe, Recipe, TrainRecipe, Variant
 
 
 @pytest.mark.parametrize(
@@ -139,3 +141,7 @@ def test_what_rungs_and_finalists_draw_does_not_rename_a_recipe() -> None:
     recipe = Recipe()
     assert recipe.override({"eval.full_samples": 20_000, "eval.rung_samples": 1000}).hash == recipe.hash
     assert recipe.override({"eval.samples": 5_000}).hash != recipe.hash
+
+
+def test_every_variant_says_which_formula_it_is_computed_by() -> None:
+    assert set(FORMULAS) == set(get_args(Variant))
