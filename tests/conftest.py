@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sqlite3
 import sys
 from collections.abc import Iterator
@@ -15,6 +16,14 @@ def copy_database(source: Path, target: Path) -> None:
     """Copy a SQLite database whole: what was written last may still lie in its write-ahead log."""
     with closing(sqlite3.connect(source)) as read, closing(sqlite3.connect(target)) as written:
         read.backup(written)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def signals() -> None:
+    """Take signals as a terminal gives them: tests that are started in the background inherit ignored ones."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    for number in (signal.SIGHUP, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
 
 
 @pytest.fixture(autouse=True)

@@ -71,7 +71,7 @@ def test_the_pruning_audit_ranks_the_ends_of_the_screen_by_both(record: StudyRec
 
 
 def test_a_forecast_says_that_earlier_evaluations_are_cheaper() -> None:
-    made = Forecast("block_temp", 25, 3, 75, 20, 1, 75, 2, 0.01, 8.0, 600.0, 20, 4_000_000)
+    made = Forecast("block_temp", 25, 3, 75, 20, 1, 75, 2, 0.01, 8.0, 600.0, 20, 4_000_000, False)
     assert "an evaluation 8 s, before the last step 25 % of that" in describe(make_study(recipe=FEWER), made)
     assert "an evaluation 8 s\n" in describe(make_study(), made)
 
