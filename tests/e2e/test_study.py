@@ -10,27 +10,11 @@ from urllib.request import urlopen
 
 import pytest
 
-from sweeper.records import StudyRecord
 from sweeper.study import fresh_seeds
-from tests.e2e.workplace import PATIENCE_S, SWEEPER, Workplace, children, shadowed, until, until_gone
+from tests.e2e.workplace import PATIENCE_S, SWEEPER, Workplace, children, shadowed, trial_figures, until, until_gone
 
 STUDY = Path(__file__).parents[2] / "studies" / "smoke.yaml"
 TRIALS = 12  # six to screen, then the best setting and the baseline on three fresh seeds
-
-
-def trial_figures(record: StudyRecord) -> dict[str, object]:
-    """Every trial's state and metrics, but for the seconds it took."""
-    seconds = {"train_s", "eval_s", "cpu_s", "torch_fidelity_difference"}
-    return {
-        trial.spec.key: (
-            trial.state,
-            [
-                (rung.step, {name: value for name, value in rung.metrics.items() if name not in seconds})
-                for rung in trial.rungs
-            ],
-        )
-        for trial in record.trials
-    }
 
 
 @pytest.fixture(scope="module")

@@ -109,3 +109,18 @@ def until_gone(pid: int) -> None:
     while Path(f"/proc/{pid}").exists() and time.monotonic() < deadline:
         time.sleep(0.5)
     assert not Path(f"/proc/{pid}").exists()
+
+
+def trial_figures(record: StudyRecord) -> dict[str, object]:
+    """Every trial's state and metrics, but for the seconds it took."""
+    seconds = {"train_s", "eval_s", "cpu_s", "torch_fidelity_difference"}
+    return {
+        trial.spec.key: (
+            trial.state,
+            [
+                (rung.step, {name: value for name, value in rung.metrics.items() if name not in seconds})
+                for rung in trial.rungs
+            ],
+        )
+        for trial in record.trials
+    }

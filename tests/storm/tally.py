@@ -12,8 +12,7 @@ from sweeper.ledger.outbox import lines_of
 from sweeper.records import StudyRecord
 from sweeper.search.database import reading
 from sweeper.search.retrying import current
-
-SECONDS = {"train_s", "eval_s", "cpu_s", "torch_fidelity_difference"}
+from tests.e2e.workplace import trial_figures
 
 
 @dataclass
@@ -49,20 +48,9 @@ class Tally:
         return not any(list(asdict(self).values())[4:])
 
 
-def figures(record: StudyRecord) -> dict[str, object]:
-    """Every trial's state and metrics by key, but for the seconds it took."""
-    return {
-        trial.spec.key: (
-            trial.state,
-            [(rung.step, {k: v for k, v in rung.metrics.items() if k not in SECONDS}) for rung in trial.rungs],
-        )
-        for trial in record.trials
-    }
-
-
 def compared(found: StudyRecord, whole: StudyRecord, outbox: Path, stored: Iterable[str]) -> Tally:
     """Hold a study against an undisturbed one; `stored` are the keys of the search store's finished trials."""
-    mine, expected = figures(found), figures(whole)
+    mine, expected = trial_figures(found), trial_figures(whole)
     failed = {trial.spec.key for trial in found.trials if trial.state == "failed"}
     again, ends = _measured_again(outbox)
     twice = [key for key, count in Counter(stored).items() if count > 1]
