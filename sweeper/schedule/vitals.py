@@ -50,12 +50,13 @@ class Vitals:
 
     def _watch(self) -> None:
         while not self._stopped.wait(POLL_S):
-            found = [one for one in _descendants(os.getpid()) if one[0] not in self._others]
-            dead = [name for _, name, lives in found if name in VITAL and not lives]  # Ray lets them be zombies
+            # Ray starts them as children of its driver's: another Ray's, further down, may end as it likes.
+            mine = [child for child in _children(os.getpid()) if child[0] not in self._others]
+            dead = [name for _, name, lives in mine if name in VITAL and not lives]  # Ray lets them be zombies
             if dead and not self._stopped.is_set():  # else it ends since it was told to, while we looked
                 self._lose(dead[0])
                 return
-            self._seen = {pid for pid, _, _ in found}
+            self._seen = {pid for pid, _, _ in _descendants(os.getpid())} - self._others
 
     def _lose(self, name: str) -> None:
         self._interrupts.lost = f"Ray's {name} ended"
@@ -75,7 +76,14 @@ class Vitals:
 
 
 def _descendants(pid: int) -> Iterator[tuple[int, str, bool]]:
-    """Yield id, name and whether it lives of a process's children, theirs, and so on; nothing where there is no /proc.
+    """Yield the children of a process as `_children` does, theirs, and so on."""
+    for child in _children(pid):
+        yield child
+        yield from _descendants(child[0])
+
+
+def _children(pid: int) -> Iterator[tuple[int, str, bool]]:
+    """Yield id, name and whether it lives of a process's children; nothing where there is no /proc.
 
     A zombie is a child that does not live.
     """
@@ -84,4 +92,3 @@ def _descendants(pid: int) -> Iterator[tuple[int, str, bool]]:
             for child in map(int, task.read_text().split()):
                 before, _, after = Path(f"/proc/{child}/stat").read_text().rpartition(") ")
                 yield child, before.partition("(")[2], after[0] not in "ZX"
-                yield from _descendants(child)

@@ -1,8 +1,9 @@
 """Studies in storms: `python -m tests.storm.storm --blows 50` strikes a small study again and again, kind by kind.
 
 Each run is started, struck at a random moment between its first second and its last, and started again until the study
-is done; then its record is held against an undisturbed one. The table goes to `reports/storm_<date>.md`. Kinds that are
-done are kept in a work file: the same command goes on. Run it alone on a machine; `disk full` needs root.
+is done; then its record is held against an undisturbed one. The table goes to `reports/storm_<date>.md`. What was
+counted is kept, a file a kind: the same command goes on, and two at once with other kinds share a machine's cores.
+Run it in a clone that nobody edits; `disk full` and the two hosts need root.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from dataclasses import asdict
 from pathlib import Path
 from random import Random
 
+from sweeper.files import write_whole
 from sweeper.ledger import has_undelivered, read_study
 from sweeper.records import StudyRecord
 from tests.e2e.workplace import Workplace, children
@@ -30,7 +32,7 @@ from tests.storm.tally import Tally, compared, stored_keys
 
 ROOT = Path(__file__).parents[2]
 STUDY = ROOT / "studies" / "smoke.yaml"
-WORK = ROOT / "build" / "storm.json"
+WORK = ROOT / "build" / "storm"
 GONE_S = 60.0
 CALM_S = 300.0
 MOST_RUNS, MOST_BLOWS = 25, 6  # of one study
@@ -120,11 +122,11 @@ def undisturbed(root: Path) -> tuple[StudyRecord, float]:
     return place.record(), time.monotonic() - begun
 
 
-def strike_all(kind: str, blows: int, seed: int, whole: StudyRecord, whole_s: float, cache: Path) -> Tally:
-    """Strike studies until there were so many blows."""
-    total, number = Tally(), 0
+def strike_all(kind: str, blows: int, seed: int, whole: StudyRecord, whole_s: float, cache: Path) -> None:
+    """Strike studies until there were so many blows, those of earlier calls included."""
     with STORMS[kind]() as storm:
-        while total.blows < blows:
+        while (total := counted(kind)).blows < blows:
+            number = int(total.studies)
             with tempfile.TemporaryDirectory(prefix="storm-") as folder, contextlib.ExitStack() as stack:
                 root = Path(folder)
                 if storm.small_disk:
@@ -133,15 +135,31 @@ def strike_all(kind: str, blows: int, seed: int, whole: StudyRecord, whole_s: fl
                 one = Struck(root, f"storm-{number}", storm, Random(f"{seed}.{kind}.{number}"), whole_s)
                 found = one.run(whole, min(MOST_BLOWS, blows - total.blows))
                 if not found.clean:
-                    kept = ROOT / "build" / f"storm-{kind.replace(' ', '-')}-{number}.log"
+                    kept = work_file(kind).with_suffix(f".{number}.log")
                     shutil.copy(root / "log", kept)
                     print(f"  {kind} {number}: {asdict(found)}; what it printed is in {kept}", flush=True)
                 total.add(found)
-                number += 1
-    return total
+            write_whole(work_file(kind), json.dumps({"revision": revision(), **asdict(total)}))
 
 
-def table(found: dict[str, Tally], seed: int) -> str:
+def work_file(kind: str) -> Path:
+    """Return where a kind's counts are kept."""
+    return WORK / f"{kind.translate(str.maketrans(' ()', '-__', ','))}.json"
+
+
+def counted(kind: str) -> Tally:
+    """Return what was counted of a kind so far."""
+    kept = json.loads(work_file(kind).read_text()) if work_file(kind).exists() else {}
+    return Tally(**{name: value for name, value in kept.items() if name != "revision"})
+
+
+def revision() -> str:
+    """Return the commit that is struck."""
+    asked = ["git", "-C", str(ROOT), "describe", "--always", "--dirty", "--exclude=*"]
+    return subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def table(kinds: list[str], seed: int) -> str:
     """Write the table of a storm as markdown."""
     names = list(asdict(Tally()))
     lines = [
@@ -151,12 +169,13 @@ def table(found: dict[str, Tally], seed: int) -> str:
         "studies/smoke.yaml: each run is struck at a random moment, and started again until the study is done. `lost`",
         "to `unexpected` must be 0: `tests/storm/tally.py` says what they count.",
         "",
-        "| storm | " + " | ".join(names) + " |",
-        "|---|" + "---|" * len(names),
+        "| storm | revision | " + " | ".join(names) + " |",
+        "|---|---|" + "---|" * len(names),
     ]
-    for kind, tally in found.items():
-        cells = [f"{value:.0f}" for value in asdict(tally).values()]
-        lines.append(f"| {kind} | " + " | ".join(cells) + " |")
+    for kind in kinds:
+        struck = json.loads(work_file(kind).read_text())["revision"]
+        cells = [f"{value:.0f}" for value in asdict(counted(kind)).values()]
+        lines.append(f"| {kind} | {struck} | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 
 
@@ -167,11 +186,11 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", nargs="*", choices=list(STORMS), default=list(STORMS))
     parser.add_argument("--out", type=Path, default=ROOT / "reports")
-    parser.add_argument("--fresh", action="store_true", help="forget what earlier calls have done")
+    parser.add_argument("--fresh", action="store_true", help="forget what earlier calls have counted of these kinds")
     given = parser.parse_args()
-    WORK.parent.mkdir(exist_ok=True)
-    kept = json.loads(WORK.read_text()) if WORK.exists() and not given.fresh else {}
-    found = {kind: Tally(**tally) for kind, tally in kept.items()}
+    WORK.mkdir(parents=True, exist_ok=True)
+    for kind in given.only if given.fresh else ():
+        work_file(kind).unlink(missing_ok=True)
     with tempfile.TemporaryDirectory(prefix="storm-") as folder:
         whole, _ = undisturbed(Path(folder) / "first")  # trains the extractor
         cache = Path(folder) / "first" / "cache"
@@ -179,16 +198,14 @@ def main() -> None:
         again, whole_s = undisturbed(Path(folder) / "calm")
         assert not compared(again, whole, Path(folder) / "none", [trial.spec.key for trial in whole.trials]).changed
         for kind in given.only:
-            if kind in found and found[kind].blows >= given.blows:
-                continue
             print(f"{kind} ...", flush=True)
-            found[kind] = strike_all(kind, given.blows, given.seed, whole, whole_s, cache)
-            print(f"{kind}: {asdict(found[kind])}", flush=True)
-            WORK.write_text(json.dumps({kind: asdict(tally) for kind, tally in found.items()}))
+            strike_all(kind, given.blows, given.seed, whole, whole_s, cache)
+            print(f"{kind}: {asdict(counted(kind))}", flush=True)
+    struck = [kind for kind in STORMS if work_file(kind).exists()]
     path = given.out / f"storm_{datetime.date.today()}.md"
-    path.write_text(table(found, given.seed), encoding="utf-8")
+    path.write_text(table(struck, given.seed), encoding="utf-8")
     print(path)
-    sys.exit(not all(tally.clean for tally in found.values()))
+    sys.exit(not all(counted(kind).clean for kind in struck))
 
 
 if __name__ == "__main__":

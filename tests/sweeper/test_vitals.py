@@ -65,3 +65,14 @@ def test_a_gcs_that_ends_when_it_may_is_no_loss(tmp_path, gcs):
         time.sleep(1)
 
     assert watch(tmp_path, meanwhile).lost == ""
+
+
+def test_the_gcs_of_another_ray_below_this_process_may_end(tmp_path):
+    named = tmp_path / "gcs_server"
+    named.symlink_to("/bin/sleep")
+
+    def meanwhile(_: Vitals) -> None:
+        with subprocess.Popen(["/bin/sh", "-c", f"{named} 1; {named} 1 & exec sleep 3"]):
+            pass
+
+    assert watch(tmp_path, meanwhile).lost == ""
