@@ -7,8 +7,8 @@ import json
 from sweeper.chosen import Notes
 from sweeper.errors import DataError
 from sweeper.records import Facts
-from trainer.identity import identity
 from trainer.recipe import Frozen, Recipe
+from trainer.recipe.identity import identity
 
 NOTE = "materials"
 

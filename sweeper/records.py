@@ -8,8 +8,8 @@ from functools import cached_property
 from typing import Literal
 
 from sweeper.study import Study
-from trainer.identity import identity
 from trainer.recipe import Dispersion, Frozen, Recipe, Scalar, Seed
+from trainer.recipe.identity import identity
 
 Stage = Literal["screen", "confirm"]
 Role = Literal["baseline", "grid", "control"]

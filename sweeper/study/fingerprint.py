@@ -8,7 +8,7 @@ from collections.abc import Hashable, Iterator
 
 from sweeper.study.model import Study
 from sweeper.study.space import block_indices, values
-from trainer.identity import identity
+from trainer.recipe.identity import identity
 
 
 def fingerprint(study: Study) -> str:

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, NamedTuple, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from trainer.identity import Later, identity
+from trainer.recipe.identity import Later, identity
 
 Variant = Literal["l2", "cosine", "hinge", "covariance"]
 # Which formula each is computed by, counted up when that changes: figures of two formulas cannot be compared. Until

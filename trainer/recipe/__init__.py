@@ -1,0 +1,41 @@
+"""What is trained, on what, how, and how it is measured: frozen configuration, without torch."""
+
+from trainer.recipe.recipe import (
+    FORMULAS,
+    FULL_SAMPLES,
+    MAX_SAMPLES,
+    PRESETS,
+    DataRecipe,
+    Dispersion,
+    EvalRecipe,
+    Frozen,
+    Lane,
+    ModelRecipe,
+    Recipe,
+    Scalar,
+    Seed,
+    TauUnits,
+    TrainRecipe,
+    Variant,
+    fid_name,
+)
+
+__all__ = [
+    "FORMULAS",
+    "FULL_SAMPLES",
+    "MAX_SAMPLES",
+    "PRESETS",
+    "DataRecipe",
+    "Dispersion",
+    "EvalRecipe",
+    "Frozen",
+    "Lane",
+    "ModelRecipe",
+    "Recipe",
+    "Scalar",
+    "Seed",
+    "TauUnits",
+    "TrainRecipe",
+    "Variant",
+    "fid_name",
+]
