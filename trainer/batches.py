@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from trainer.images import Images
-from trainer.randomness import Stream, generator
+from trainer.rng.streams import Stream, generator
 
 
 class Batch(NamedTuple):

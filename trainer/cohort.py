@@ -19,8 +19,8 @@ from trainer.model import SiT
 from trainer.parameters import views
 from trainer.probe import Probe
 from trainer.published import to_public
-from trainer.randomness import Stream, generator
 from trainer.recipe import Lane, Recipe
+from trainer.rng.streams import Stream, generator
 from trainer.sample import GRID_IMAGES, samples
 from trainer.stepping import Trained, stepping
 from trainer.tallies import Tallies

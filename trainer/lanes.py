@@ -13,8 +13,8 @@ import torch
 from trainer.data import Dataset
 from trainer.model import SiT
 from trainer.parameters import views
-from trainer.randomness import Stream, generator
 from trainer.recipe import Dispersion, Recipe
+from trainer.rng.streams import Stream, generator
 from trainer.sample import samples
 from trainer.stepping import Trained, stepping
 from trainer.tallies import Tallies

@@ -12,7 +12,7 @@ from trainer.data import Dataset
 from trainer.dispersion import effective_rank, feature_norm, median_distance
 from trainer.interpolant import interpolate
 from trainer.model import SiT
-from trainer.randomness import Stream, generator
+from trainer.rng.streams import Stream, generator
 
 VALIDATION_IMAGES = 2048  # at most
 VALIDATION_DRAWS = 4  # of time and noise for each image

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from trainer.capture import CapturedCall
 from trainer.model import SiT
-from trainer.randomness import Stream, generator
 from trainer.recipe import EvalRecipe
+from trainer.rng.streams import Stream, generator
 from trainer.solver import guide, solve
 
 GRID_IMAGES = 40  # samples kept for a picture

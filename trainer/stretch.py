@@ -10,13 +10,13 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from trainer import counters
 from trainer.batches import Batch, order
 from trainer.ema import ema_decay
 from trainer.images import Images
-from trainer.randomness import Stream, key
 from trainer.rates import learning_rate
 from trainer.recipe import TrainRecipe
+from trainer.rng import counters
+from trainer.rng.streams import Stream, key
 from trainer.update import Inputs
 
 STEPS = 32  # of a stretch: more would only save launches that are few already

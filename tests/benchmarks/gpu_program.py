@@ -14,8 +14,8 @@ from torch import Tensor
 from trainer.capture import Captured
 from trainer.images import Images
 from trainer.model import SiT
-from trainer.randomness import Stream, generator
 from trainer.recipe import Dispersion, ModelRecipe, TrainRecipe
+from trainer.rng.streams import Stream, generator
 from trainer.stretch import Stretch
 from trainer.tallies import Tallies
 from trainer.update import Learnt, Update

@@ -268,7 +268,7 @@ def test_adamw_and_ema_equal_a_plain_training_loop(build, data):
     from trainer.interpolant import interpolate
     from trainer.model import SiT
     from trainer.parameters import flatten, views
-    from trainer.randomness import Stream, generator
+    from trainer.rng.streams import Stream, generator
 
     recipe = RECIPE.override({"train.weight_decay": 0.3})
     model = SiT(recipe.model, data.shape, data.classes, recipe.train.time_scale, CPU)

@@ -5,8 +5,8 @@ from trainer.data import load
 from trainer.model import SiT
 from trainer.parameters import views
 from trainer.probe import Probe
-from trainer.randomness import Stream, generator
 from trainer.recipe import DataRecipe, ModelRecipe
+from trainer.rng.streams import Stream, generator
 
 CPU = torch.device("cpu")
 

@@ -5,8 +5,8 @@ from trainer import sample
 from trainer.capture import CapturedCall
 from trainer.model import SiT
 from trainer.parameters import views
-from trainer.randomness import Stream, generator
 from trainer.recipe import EvalRecipe, ModelRecipe
+from trainer.rng.streams import Stream, generator
 from trainer.sample import samples
 
 CPU = torch.device("cpu")

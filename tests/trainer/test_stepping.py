@@ -10,8 +10,8 @@ from trainer.data import Dataset
 from trainer.evaluate import Evaluator
 from trainer.images import Images
 from trainer.model import SiT
-from trainer.randomness import Stream, generator
 from trainer.recipe import Dispersion, EvalRecipe, Lane, ModelRecipe, Recipe, TrainRecipe
+from trainer.rng.streams import Stream, generator
 from trainer.stepping import OneByOne, Replayed, Trained
 from trainer.stretch import Stretch
 from trainer.tallies import Tallies

@@ -2,8 +2,8 @@ import math
 
 import torch
 
-from trainer import counters
-from trainer.randomness import Stream, key
+from trainer.rng import counters
+from trainer.rng.streams import Stream, key
 
 MASK = (1 << 64) - 1
 
