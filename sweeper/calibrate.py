@@ -18,8 +18,8 @@ from sweeper.study import Resources, Study
 from sweeper.timing import extrapolated, timed
 from trainer.data import load
 from trainer.lanes import lane_cost, measured_lanes
-from trainer.machine import prepare
-from trainer.made_once import made_once
+from trainer.runtime.cached_file import made_once
+from trainer.runtime.process import prepare
 from trainer.stepping import Trained
 
 WARM_UP, STEPS = 3, 12

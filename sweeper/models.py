@@ -18,7 +18,7 @@ from sweeper.errors import DataError, StudyError
 from sweeper.files import write_whole
 from sweeper.ledger import WEIGHTS, read_file, read_study
 from sweeper.records import TrialRecord
-from trainer import kept, machine, sources
+from trainer import kept, sources
 from trainer.data import load
 from trainer.evaluate import Evaluator
 from trainer.features import quantise
@@ -26,6 +26,7 @@ from trainer.grid import encode_image, encode_png
 from trainer.kept import Kept
 from trainer.recipe import Recipe, Scalar
 from trainer.rescoring import rescored
+from trainer.runtime import process as machine
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

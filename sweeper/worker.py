@@ -19,7 +19,6 @@ from sweeper.errors import SweeperError
 from sweeper.keeping import keep
 from sweeper.lane_seconds import LaneSeconds
 from sweeper.records import Assignment, Facts, LaneReport, Rung
-from trainer import checkpoint, machine
 from trainer.cohort import Cohort, Measurement
 from trainer.data import DataError, Dataset, load
 from trainer.evaluate import Evaluator
@@ -27,6 +26,8 @@ from trainer.gather import gathered
 from trainer.grid import encode_png
 from trainer.kept import Origin
 from trainer.recipe import DataRecipe, EvalRecipe, Lane
+from trainer.runtime import checkpoint
+from trainer.runtime import process as machine
 
 log = logging.getLogger(__name__)
 

@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from trainer.data import Dataset
 from trainer.images import Images
-from trainer.made_once import made_once
+from trainer.runtime.cached_file import made_once
 
 # Raise it with every change below: it names the cached weights, and so every figure made with them.
 VERSION = 1

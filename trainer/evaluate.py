@@ -16,9 +16,9 @@ from trainer.data import Dataset
 from trainer.features import Extractor, load_extractor
 from trainer.fid import Moments, Reference
 from trainer.fidelity import kid, precision_recall, reference_metrics
-from trainer.made_once import made_once
 from trainer.nearest import nearest_distances
 from trainer.recipe import EvalRecipe, fid_name
+from trainer.runtime.cached_file import made_once
 
 logger = logging.getLogger(__name__)
 

@@ -15,7 +15,7 @@ from trainer.data import DataError, Dataset
 from trainer.domain import DIM, domain_extractor
 from trainer.fidelity import pretrained
 from trainer.recipe import EvalRecipe
-from trainer.weights import read_weights
+from trainer.runtime.weight_files import read_weights
 
 BATCH = 250
 NUMBERS = 2**22  # of pixels at once on a GPU: the convnet's first layer makes 32 times as many, half a gigabyte

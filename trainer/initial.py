@@ -13,8 +13,8 @@ from trainer import kept
 from trainer.model import SiT
 from trainer.published import from_public
 from trainer.recipe import Recipe
+from trainer.runtime.weight_files import parse_weights
 from trainer.sources import DataError
-from trainer.weights import parse_weights
 
 PUBLISHED_TIME_SCALE = 1.0  # the public SiT embeds t itself
 

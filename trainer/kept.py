@@ -13,11 +13,11 @@ from safetensors import SafetensorError
 from safetensors.torch import load as parse
 from torch import Tensor
 
-from trainer.checkpoint import HASH, digest, write
 from trainer.model import SiT
 from trainer.parameters import views
 from trainer.published import DIFFERENCES, from_public
 from trainer.recipe import Dispersion, EvalRecipe, Frozen, Recipe
+from trainer.runtime.checkpoint import HASH, digest, write
 from trainer.sample import samples
 from trainer.sources import DataError
 

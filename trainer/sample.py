@@ -8,10 +8,10 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from trainer.capture import CapturedCall
 from trainer.model import SiT
 from trainer.recipe import EvalRecipe
 from trainer.rng.streams import Stream, generator
+from trainer.runtime.cuda_graph import CapturedCall
 from trainer.solver import guide, solve
 
 GRID_IMAGES = 40  # samples kept for a picture

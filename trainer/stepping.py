@@ -8,11 +8,11 @@ from typing import Protocol
 import torch
 
 from trainer.batches import draw
-from trainer.capture import Captured
 from trainer.data import Dataset
 from trainer.ema import ema_decay
 from trainer.rates import learning_rate
 from trainer.recipe import TrainRecipe
+from trainer.runtime.cuda_graph import Captured
 from trainer.stretch import Stretch
 from trainer.update import Inputs, Update
 

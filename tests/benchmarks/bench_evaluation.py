@@ -23,8 +23,8 @@ from trainer.data import load
 from trainer.evaluate import Evaluator
 from trainer.fid import Moments, Reference
 from trainer.fidelity import kid, precision_recall, torch_fidelity
-from trainer.machine import prepare
 from trainer.recipe import Dispersion, Lane, Recipe
+from trainer.runtime.process import prepare
 
 WIDE, MANY = 2048, 10_000
 TRAINED = 50  # steps, so that samples are not noise; the cost does not depend on it

@@ -28,8 +28,8 @@ from trainer.cohort import Cohort
 from trainer.data import Dataset, load
 from trainer.evaluate import Evaluator
 from trainer.fidelity import torch_fidelity
-from trainer.machine import prepare
 from trainer.recipe import Dispersion, Lane, Recipe
+from trainer.runtime.process import prepare
 
 BLOCK, LAM, TAU = 1, 0.25, 0.5
 Step = Callable[[], None]

@@ -29,8 +29,8 @@ from trainer.cohort import Cohort
 from trainer.data import load
 from trainer.evaluate import Evaluator
 from trainer.fid import Moments
-from trainer.machine import prepare
 from trainer.recipe import Lane
+from trainer.runtime.process import prepare
 
 COUNTS = (500, 1000, 2500, 5000, 10_000)
 

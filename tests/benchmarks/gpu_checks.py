@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 
 from tests.benchmarks.gpu_program import Program, Size
-from trainer.capture import CapturedCall
 from trainer.dispersion import squared_distances
 from trainer.infonce import L2InfoNce
 from trainer.recipe import Dispersion
 from trainer.rng import counters
+from trainer.runtime.cuda_graph import CapturedCall
 from trainer.solver import solve
 
 STEPS = 12  # of which the first few warm up, and the others are replays

@@ -11,11 +11,11 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from trainer.capture import Captured
 from trainer.images import Images
 from trainer.model import SiT
 from trainer.recipe import Dispersion, ModelRecipe, TrainRecipe
 from trainer.rng.streams import Stream, generator
+from trainer.runtime.cuda_graph import Captured
 from trainer.stretch import Stretch
 from trainer.tallies import Tallies
 from trainer.update import Learnt, Update

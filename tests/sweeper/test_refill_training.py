@@ -21,7 +21,7 @@ from sweeper.records import Assignment, Facts, LaneReport
 from sweeper.study import Study
 from tests.sweeper.desks import claimed, make_ready, open_desk, ready, study
 from tests.sweeper.test_refill import stored, trials_of
-from trainer import checkpoint
+from trainer.runtime import checkpoint
 
 __all__ = ["ready"]  # a fixture, used by being here
 

@@ -19,7 +19,7 @@ from safetensors.torch import save as safetensors
 from trainer.data import DataError, load
 from trainer.features import load_extractor
 from trainer.recipe import DataRecipe, EvalRecipe
-from trainer.weights import read_weights
+from trainer.runtime.weight_files import read_weights
 
 POSTSCRIPT = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\nshowpage\n"
 MUTANTS = 25  # of each kind of file

@@ -2,11 +2,11 @@ import pytest
 import torch
 
 from trainer import sample
-from trainer.capture import CapturedCall
 from trainer.model import SiT
 from trainer.parameters import views
 from trainer.recipe import EvalRecipe, ModelRecipe
 from trainer.rng.streams import Stream, generator
+from trainer.runtime.cuda_graph import CapturedCall
 from trainer.sample import samples
 
 CPU = torch.device("cpu")

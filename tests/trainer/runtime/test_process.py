@@ -6,11 +6,11 @@ import sys
 import pytest
 import torch
 
-from trainer import machine
+from trainer.runtime import process as machine
 
 TOUCH = """
 import resource, torch
-from trainer import machine
+from trainer.runtime import process as machine
 if {keep}:
     assert machine.keep_memory()
 def use():

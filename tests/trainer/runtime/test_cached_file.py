@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from trainer.made_once import made_once
+from trainer.runtime.cached_file import made_once
 
 
 def make(log: Path, seconds: float = 0.0) -> dict[str, Tensor]:

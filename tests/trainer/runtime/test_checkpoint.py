@@ -4,8 +4,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from trainer import checkpoint
-from trainer.checkpoint import CheckpointError
+from trainer.runtime import checkpoint
+from trainer.runtime.checkpoint import CheckpointError
 
 STATE = {
     "weights": torch.randn(2, 50, generator=torch.Generator().manual_seed(0)),

@@ -9,7 +9,7 @@ from pathlib import Path
 from filelock import FileLock
 from torch import Tensor
 
-from trainer.checkpoint import CheckpointError, load, save
+from trainer.runtime.checkpoint import CheckpointError, load, save
 
 logger = logging.getLogger(__name__)
 

@@ -6,7 +6,7 @@ import sys
 import pytest
 import torch
 
-from trainer.capture import WARM_UPS, Captured, CapturedCall
+from trainer.runtime.cuda_graph import WARM_UPS, Captured, CapturedCall
 
 CPU = torch.device("cpu")
 on_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")

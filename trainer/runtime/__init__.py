@@ -1,0 +1,1 @@
+"""How a process uses its device, memory and files."""
