@@ -16,7 +16,7 @@ import torch
 from sweeper.plan import evaluations
 from sweeper.study import Resources, Study
 from sweeper.timing import extrapolated, timed
-from trainer.data import load
+from trainer.data.dataset import load
 from trainer.lanes import lane_cost, measured_lanes
 from trainer.runtime.cached_file import made_once
 from trainer.runtime.process import prepare

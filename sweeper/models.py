@@ -18,8 +18,8 @@ from sweeper.errors import DataError, StudyError
 from sweeper.files import write_whole
 from sweeper.ledger import WEIGHTS, read_file, read_study
 from sweeper.records import TrialRecord
-from trainer import kept, sources
-from trainer.data import load
+from trainer import kept
+from trainer.data.dataset import load, sources
 from trainer.evaluate import Evaluator
 from trainer.features import quantise
 from trainer.grid import encode_image, encode_png

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 
 from trainer.cohort import Cohort
-from trainer.data import Dataset, load
+from trainer.data.dataset import Dataset, load
 from trainer.evaluate import Evaluator
 from trainer.recipe import Dispersion, Lane, Recipe
 

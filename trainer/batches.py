@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from trainer.images import Images
+from trainer.data.images import Images
 from trainer.rng.streams import Stream, generator
 
 

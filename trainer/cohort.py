@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from trainer.data import Dataset
+from trainer.data.dataset import Dataset
 from trainer.evaluate import Evaluator
 from trainer.fid import Moments
 from trainer.full import FullTally

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from trainer.data import Dataset
-from trainer.images import Images
+from trainer.data.dataset import Dataset
+from trainer.data.images import Images
 from trainer.runtime.cached_file import made_once
 
 # Raise it with every change below: it names the cached weights, and so every figure made with them.

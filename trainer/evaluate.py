@@ -12,7 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from trainer.data import Dataset
+from trainer.data.dataset import Dataset
 from trainer.features import Extractor, load_extractor
 from trainer.fid import Moments, Reference
 from trainer.fidelity import kid, precision_recall, reference_metrics

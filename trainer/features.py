@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from trainer.data import DataError, Dataset
+from trainer.data.dataset import DataError, Dataset
 from trainer.domain import DIM, domain_extractor
 from trainer.fidelity import pretrained
 from trainer.recipe import EvalRecipe

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset as TorchDataset
 
-from trainer.images import Images
+from trainer.data.images import Images
 
 # Operators that torchvision 0.28 decorates while it is imported. Its PyPI build is linked against CUDA's torch, so
 # beside a CPU-only torch its compiled half does not load and these are missing. Nothing here ever calls them.

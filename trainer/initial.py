@@ -10,11 +10,11 @@ from typing import NamedTuple
 from torch import Tensor
 
 from trainer import kept
+from trainer.data.sources import DataError
 from trainer.model import SiT
 from trainer.published import from_public
 from trainer.recipe import Recipe
 from trainer.runtime.weight_files import parse_weights
-from trainer.sources import DataError
 
 PUBLISHED_TIME_SCALE = 1.0  # the public SiT embeds t itself
 

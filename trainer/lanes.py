@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import torch
 
-from trainer.data import Dataset
+from trainer.data.dataset import Dataset
 from trainer.model import SiT
 from trainer.parameters import views
 from trainer.recipe import Dispersion, Recipe

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from trainer.images import Images
+from trainer.data.images import Images
 
 _NUMBERS = 16_000_000  # distances, or pixels of training images, held at a time: 64 MB each
 

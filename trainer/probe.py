@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from trainer.data import Dataset
+from trainer.data.dataset import Dataset
 from trainer.dispersion import effective_rank, feature_norm, median_distance
 from trainer.interpolant import interpolate
 from trainer.model import SiT

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import torch
 
+from trainer.data.sources import DataError
 from trainer.evaluate import Evaluator
 from trainer.kept import Kept
 from trainer.probe import Probe
 from trainer.sample import samples
-from trainer.sources import DataError
 
 
 @torch.no_grad()

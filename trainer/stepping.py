@@ -8,7 +8,7 @@ from typing import Protocol
 import torch
 
 from trainer.batches import draw
-from trainer.data import Dataset
+from trainer.data.dataset import Dataset
 from trainer.ema import ema_decay
 from trainer.rates import learning_rate
 from trainer.recipe import TrainRecipe

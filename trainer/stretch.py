@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from trainer.batches import Batch, order
+from trainer.data.images import Images
 from trainer.ema import ema_decay
-from trainer.images import Images
 from trainer.rates import learning_rate
 from trainer.recipe import TrainRecipe
 from trainer.rng import counters

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from trainer.cohort import Cohort
-from trainer.data import load
+from trainer.data.dataset import load
 from trainer.evaluate import Evaluator
 from trainer.fid import Moments, Reference
 from trainer.fidelity import kid, precision_recall, torch_fidelity

@@ -23,7 +23,7 @@ from sweeper.ledger.events import RungReached, TrialFinished, from_line
 from sweeper.study import Study
 from sweeper.study.file import to_yaml
 from tests.benchmarks.watching import cpu_seconds, family, memory_bytes, run_study, title
-from trainer.data import load
+from trainer.data.dataset import load
 from trainer.evaluate import Evaluator
 
 SAMPLE_EVERY_S = 5.0

@@ -25,7 +25,7 @@ import torch
 from torch import Tensor
 
 from trainer.cohort import Cohort
-from trainer.data import Dataset, load
+from trainer.data.dataset import Dataset, load
 from trainer.evaluate import Evaluator
 from trainer.fidelity import torch_fidelity
 from trainer.recipe import Dispersion, Lane, Recipe

@@ -38,7 +38,7 @@ def train(arm: str, seed: int, cache: Path) -> dict[str, float]:
     import torch
 
     from trainer.cohort import Cohort
-    from trainer.data import load
+    from trainer.data.dataset import load
     from trainer.evaluate import Evaluator
     from trainer.recipe import Dispersion, Lane, Recipe
 

@@ -26,7 +26,7 @@ from sweeper.search.race import Panel, Point
 from sweeper.study import Study
 from sweeper.study.file import read_study
 from trainer.cohort import Cohort
-from trainer.data import load
+from trainer.data.dataset import load
 from trainer.evaluate import Evaluator
 from trainer.fid import Moments
 from trainer.recipe import Lane

@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from trainer.images import Images
+from trainer.data.images import Images
 from trainer.model import SiT
 from trainer.recipe import Dispersion, ModelRecipe, TrainRecipe
 from trainer.rng.streams import Stream, generator

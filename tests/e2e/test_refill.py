@@ -14,7 +14,7 @@ from sweeper.records import TrialRecord
 from sweeper.study.file import read_study
 from tests.e2e.workplace import Workplace, children, until
 from trainer.cohort import Cohort
-from trainer.data import load
+from trainer.data.dataset import load
 from trainer.evaluate import Evaluator
 from trainer.recipe import Lane, Recipe
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from trainer.data import Dataset, load
+from trainer.data.dataset import Dataset, load
 from trainer.evaluate import Evaluator
 from trainer.recipe import DataRecipe, EvalRecipe
 

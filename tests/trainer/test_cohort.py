@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from trainer.cohort import Cohort, Measurement
-from trainer.data import load
+from trainer.data.dataset import load
+from trainer.data.images import Images
 from trainer.evaluate import Evaluator
-from trainer.images import Images
 from trainer.rates import learning_rate
 from trainer.recipe import DataRecipe, Dispersion, EvalRecipe, Lane, ModelRecipe, Recipe, TrainRecipe
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from trainer import domain
-from trainer.data import Dataset, load
+from trainer.data.dataset import Dataset, load
 from trainer.domain import DomainNet, domain_extractor, weights_sha256
 from trainer.evaluate import Evaluator
 from trainer.recipe import DataRecipe

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from trainer.data import Dataset, load
+from trainer.data.dataset import Dataset, load
 from trainer.evaluate import VERSION, Evaluator
 from trainer.fidelity import kid, precision_recall, torch_fidelity
 from trainer.recipe import DataRecipe, EvalRecipe

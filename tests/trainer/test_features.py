@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import save_file
 
 from tests.trainer.torchscript_trap import TorchScriptTrap
-from trainer.data import DataError, Dataset
+from trainer.data.dataset import DataError, Dataset
 from trainer.evaluate import Evaluator
 from trainer.features import Extractor, dequantise, load_extractor, quantise
 from trainer.fidelity import torch_fidelity

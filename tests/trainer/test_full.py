@@ -8,7 +8,7 @@ import scipy.linalg
 import torch
 
 from trainer.cohort import Cohort
-from trainer.data import load
+from trainer.data.dataset import load
 from trainer.evaluate import Evaluator
 from trainer.full import FullTally
 from trainer.parameters import views

@@ -5,8 +5,8 @@ import torch
 
 from tests.trainer.test_cohort import CPU, LANES, RECIPE, build, data, evaluator
 from trainer.cohort import Cohort
+from trainer.data.images import Images
 from trainer.gather import gathered
-from trainer.images import Images
 
 __all__ = ["build", "data", "evaluator"]  # fixtures, used by being here
 

@@ -12,7 +12,7 @@ import torch
 from tests.trainer.torchscript_trap import TorchScriptTrap
 from trainer import kept
 from trainer.cohort import Cohort
-from trainer.data import DataError, Dataset
+from trainer.data.dataset import DataError, Dataset
 from trainer.evaluate import Evaluator
 from trainer.kept import Kept, Origin
 from trainer.recipe import Dispersion, EvalRecipe, Lane, ModelRecipe, Recipe, TrainRecipe

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from trainer import nearest
-from trainer.images import Images
+from trainer.data.images import Images
 from trainer.nearest import nearest_distances
 
 

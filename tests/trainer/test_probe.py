@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from trainer.data import load
+from trainer.data.dataset import load
 from trainer.model import SiT
 from trainer.parameters import views
 from trainer.probe import Probe

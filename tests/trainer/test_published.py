@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from trainer.data import DataError
+from trainer.data.dataset import DataError
 from trainer.model import SiT
 from trainer.parameters import views
 from trainer.published import from_public, size, to_public

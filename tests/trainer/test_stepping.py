@@ -6,9 +6,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from trainer import stepping as module
 from trainer.cohort import Cohort
-from trainer.data import Dataset
+from trainer.data.dataset import Dataset
+from trainer.data.images import Images
 from trainer.evaluate import Evaluator
-from trainer.images import Images
 from trainer.model import SiT
 from trainer.recipe import Dispersion, EvalRecipe, Lane, ModelRecipe, Recipe, TrainRecipe
 from trainer.rng.streams import Stream, generator

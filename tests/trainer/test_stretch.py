@@ -1,8 +1,8 @@
 import torch
 
 from trainer.batches import order
+from trainer.data.images import Images
 from trainer.ema import ema_decay
-from trainer.images import Images
 from trainer.rates import learning_rate
 from trainer.recipe import TrainRecipe
 from trainer.stretch import STEPS, Stretch

@@ -14,7 +14,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from trainer.sources import DataError
+from trainer.data.sources import DataError
 
 
 class Weights(NamedTuple):

@@ -13,9 +13,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from trainer.images import Images
+from trainer.data.images import Images
+from trainer.data.sources import DataError, Raw, read_digits, read_folder, read_mnist5k, read_npz
 from trainer.recipe import DataRecipe
-from trainer.sources import DataError, Raw, read_digits, read_folder, read_mnist5k, read_npz
 
 __all__ = ["DataError", "Dataset", "load"]
 

@@ -16,7 +16,7 @@ import torch
 from PIL import Image
 from safetensors.torch import save as safetensors
 
-from trainer.data import DataError, load
+from trainer.data.dataset import DataError, load
 from trainer.features import load_extractor
 from trainer.recipe import DataRecipe, EvalRecipe
 from trainer.runtime.weight_files import read_weights

@@ -11,9 +11,9 @@ import torch
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from trainer.data import DataError, Dataset, load
+from trainer.data.dataset import DataError, Dataset, load
+from trainer.data.sources import read_digits
 from trainer.recipe import DataRecipe
-from trainer.sources import read_digits
 
 
 def write_folder(root: Path, size: tuple[int, int] = (6, 6), each: int = 6) -> None:
@@ -132,7 +132,7 @@ def test_transparent_pixels_are_white_whatever_colour_lies_below_them(tmp_path: 
 
 def test_what_counts_as_white_is_part_of_the_hash(monkeypatch: pytest.MonkeyPatch, digits: Dataset) -> None:
     raw = read_digits()
-    monkeypatch.setattr("trainer.data.read_digits", lambda: raw._replace(white=255.0))
+    monkeypatch.setattr("trainer.data.dataset.read_digits", lambda: raw._replace(white=255.0))
     darker = load(DataRecipe())
     assert not darker.reference_images[:].equal(digits.reference_images[:])
     assert darker.reference_hash != digits.reference_hash

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from trainer.data import load
-from trainer.images import Images
+from trainer.data.dataset import load
+from trainer.data.images import Images
+from trainer.data.sources import read_digits
 from trainer.recipe import DataRecipe
-from trainer.sources import read_digits
 
 
 @pytest.mark.parametrize("white", [255.0, 16.0])
