@@ -10,9 +10,9 @@ import torch
 from sweeper.errors import DataError, SetupError, StudyError
 from sweeper.provenance import usable_cores
 from sweeper.study import Study
+from trainer.backbones.sit import SiT
 from trainer.data.dataset import dataset as trainer_data
 from trainer.initial import read_initial
-from trainer.model import SiT
 from trainer.recipe import Recipe
 
 

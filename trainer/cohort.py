@@ -9,16 +9,16 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from trainer.backbones.flat_parameters import views
+from trainer.backbones.public_sit import to_public
+from trainer.backbones.sit import SiT
 from trainer.data.dataset import Dataset
 from trainer.evaluate import Evaluator
 from trainer.fid import Moments
 from trainer.full import FullTally
 from trainer.initial import read_initial
 from trainer.loss import TrainingLoss
-from trainer.model import SiT
-from trainer.parameters import views
 from trainer.probe import Probe
-from trainer.published import to_public
 from trainer.recipe import Lane, Recipe
 from trainer.rng.streams import Stream, generator
 from trainer.sample import GRID_IMAGES, samples

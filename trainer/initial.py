@@ -10,9 +10,9 @@ from typing import NamedTuple
 from torch import Tensor
 
 from trainer import kept
+from trainer.backbones.public_sit import from_public
+from trainer.backbones.sit import SiT
 from trainer.data.sources import DataError
-from trainer.model import SiT
-from trainer.published import from_public
 from trainer.recipe import Recipe
 from trainer.runtime.weight_files import parse_weights
 

@@ -13,10 +13,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load as parse
 from torch import Tensor
 
+from trainer.backbones.flat_parameters import views
+from trainer.backbones.public_sit import DIFFERENCES, from_public
+from trainer.backbones.sit import SiT
 from trainer.data.sources import DataError
-from trainer.model import SiT
-from trainer.parameters import views
-from trainer.published import DIFFERENCES, from_public
 from trainer.recipe import Dispersion, EvalRecipe, Frozen, Recipe
 from trainer.runtime.checkpoint import HASH, digest, write
 from trainer.sample import samples

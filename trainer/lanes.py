@@ -10,9 +10,9 @@ from typing import NamedTuple
 
 import torch
 
+from trainer.backbones.flat_parameters import views
+from trainer.backbones.sit import SiT
 from trainer.data.dataset import Dataset
-from trainer.model import SiT
-from trainer.parameters import views
 from trainer.recipe import Dispersion, Recipe
 from trainer.rng.streams import Stream, generator
 from trainer.sample import samples

@@ -9,8 +9,8 @@ from typing import ClassVar, NamedTuple
 import torch
 from torch import Tensor
 
+from trainer.backbones.sit import Output
 from trainer.dispersion import bounds, dispersive_loss
-from trainer.model import Output
 from trainer.recipe import Dispersion, TauUnits, Variant
 
 

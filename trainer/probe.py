@@ -8,10 +8,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from trainer.backbones.sit import SiT
 from trainer.data.dataset import Dataset
 from trainer.dispersion import effective_rank, feature_norm, median_distance
 from trainer.interpolant import interpolate
-from trainer.model import SiT
 from trainer.rng.streams import Stream, generator
 
 VALIDATION_IMAGES = 2048  # at most

@@ -8,7 +8,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from trainer.model import SiT
+from trainer.backbones.sit import SiT
 from trainer.recipe import EvalRecipe
 from trainer.rng.streams import Stream, generator
 from trainer.runtime.cuda_graph import CapturedCall

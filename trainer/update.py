@@ -11,12 +11,12 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from trainer.backbones.flat_parameters import Shadow, leaves, views
+from trainer.backbones.sit import SiT
 from trainer.batches import Batch
 from trainer.ema import update_ema
 from trainer.interpolant import interpolate
 from trainer.loss import TrainingLoss
-from trainer.model import SiT
-from trainer.parameters import Shadow, leaves, views
 from trainer.recipe import Dispersion, TrainRecipe
 from trainer.tallies import Tallies
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from trainer.model import FREQUENCIES
+from trainer.backbones.sit import FREQUENCIES
 from trainer.recipe import ModelRecipe
 
 

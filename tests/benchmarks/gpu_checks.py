@@ -87,7 +87,7 @@ def _losses(size: Size, device: torch.device) -> float:
 
 @torch.no_grad()
 def _solvers(program: Program, device: torch.device) -> float:
-    from trainer.parameters import views
+    from trainer.backbones.flat_parameters import views
 
     lanes, model = len(program.learnt.ema), program.model
     weights = views(program.learnt.ema, model.layout)

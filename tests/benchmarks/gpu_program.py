@@ -11,8 +11,8 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
+from trainer.backbones.sit import SiT
 from trainer.data.images import Images
-from trainer.model import SiT
 from trainer.recipe import Dispersion, ModelRecipe, TrainRecipe
 from trainer.rng.streams import Stream, generator
 from trainer.runtime.cuda_graph import Captured

@@ -263,11 +263,11 @@ def test_bf16_trains_close_to_fp32(build):
 
 def test_adamw_and_ema_equal_a_plain_training_loop(build, data):
     """The same numbers from torch's own AdamW on separate parameters and an average written out."""
+    from trainer.backbones.flat_parameters import flatten, views
+    from trainer.backbones.sit import SiT
     from trainer.batches import draw
     from trainer.ema import ema_decay
     from trainer.interpolant import interpolate
-    from trainer.model import SiT
-    from trainer.parameters import flatten, views
     from trainer.rng.streams import Stream, generator
 
     recipe = RECIPE.override({"train.weight_decay": 0.3})

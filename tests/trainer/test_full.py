@@ -7,11 +7,11 @@ import pytest
 import scipy.linalg
 import torch
 
+from trainer.backbones.flat_parameters import views
 from trainer.cohort import Cohort
 from trainer.data.dataset import load
 from trainer.evaluate import Evaluator
 from trainer.full import FullTally
-from trainer.parameters import views
 from trainer.recipe import DataRecipe, Dispersion, EvalRecipe, Lane, ModelRecipe, Recipe, TrainRecipe
 from trainer.sample import samples
 

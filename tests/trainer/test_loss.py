@@ -3,9 +3,9 @@ import math
 import pytest
 import torch
 
+from trainer.backbones.sit import Output
 from trainer.dispersion import dispersive_loss
 from trainer.loss import TrainingLoss
-from trainer.model import Output
 from trainer.recipe import Dispersion
 
 CPU = torch.device("cpu")

@@ -1,9 +1,9 @@
 import pytest
 import torch
 
+from trainer.backbones.flat_parameters import views
+from trainer.backbones.sit import SiT
 from trainer.data.dataset import load
-from trainer.model import SiT
-from trainer.parameters import views
 from trainer.probe import Probe
 from trainer.recipe import DataRecipe, ModelRecipe
 from trainer.rng.streams import Stream, generator

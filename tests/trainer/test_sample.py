@@ -2,8 +2,8 @@ import pytest
 import torch
 
 from trainer import sample
-from trainer.model import SiT
-from trainer.parameters import views
+from trainer.backbones.flat_parameters import views
+from trainer.backbones.sit import SiT
 from trainer.recipe import EvalRecipe, ModelRecipe
 from trainer.rng.streams import Stream, generator
 from trainer.runtime.cuda_graph import CapturedCall

@@ -5,11 +5,11 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from trainer import stepping as module
+from trainer.backbones.sit import SiT
 from trainer.cohort import Cohort
 from trainer.data.dataset import Dataset
 from trainer.data.images import Images
 from trainer.evaluate import Evaluator
-from trainer.model import SiT
 from trainer.recipe import Dispersion, EvalRecipe, Lane, ModelRecipe, Recipe, TrainRecipe
 from trainer.rng.streams import Stream, generator
 from trainer.stepping import OneByOne, Replayed, Trained

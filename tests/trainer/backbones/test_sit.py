@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch.nn import functional as F  # noqa: N812
 
-from trainer import attention
-from trainer.model import SiT, sincos_positions
-from trainer.parameters import views
+from trainer.backbones import attention
+from trainer.backbones.flat_parameters import views
+from trainer.backbones.sit import SiT, sincos_positions
 from trainer.recipe import ModelRecipe
 
 CPU = torch.device("cpu")

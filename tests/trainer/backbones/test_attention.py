@@ -1,6 +1,6 @@
 import torch
 
-from trainer.attention import fused
+from trainer.backbones.attention import fused
 
 
 def test_a_batch_too_large_for_a_kernel_is_attended_to_in_parts():

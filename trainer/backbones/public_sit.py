@@ -12,9 +12,9 @@ from collections.abc import Iterator, Mapping
 import torch
 from torch import Tensor
 
+from trainer.backbones.flat_parameters import flatten
+from trainer.backbones.sit import SiT
 from trainer.data.sources import DataError
-from trainer.model import SiT
-from trainer.parameters import flatten
 
 # What a state dict cannot carry, said in every file that is kept.
 DIFFERENCES = (

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from trainer.backbones.flat_parameters import views
+from trainer.backbones.public_sit import from_public, size, to_public
+from trainer.backbones.sit import SiT
 from trainer.data.dataset import DataError
-from trainer.model import SiT
-from trainer.parameters import views
-from trainer.published import from_public, size, to_public
 from trainer.recipe import ModelRecipe
 
 CPU = torch.device("cpu")

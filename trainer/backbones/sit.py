@@ -15,8 +15,8 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
-from trainer.attention import attention
-from trainer.parameters import flatten
+from trainer.backbones.attention import attention
+from trainer.backbones.flat_parameters import flatten
 from trainer.recipe import ModelRecipe
 
 FREQUENCIES = 256  # of the timestep embedding, as in DiT

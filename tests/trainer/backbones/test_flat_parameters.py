@@ -1,7 +1,7 @@
 import torch
 
-from trainer.model import SiT
-from trainer.parameters import Shadow, flatten, leaves, views
+from trainer.backbones.flat_parameters import Shadow, flatten, leaves, views
+from trainer.backbones.sit import SiT
 from trainer.recipe import ModelRecipe
 
 CPU = torch.device("cpu")
