@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from trainer.backbones.sit import SiT
+from trainer.objectives.solver import guide, solve
 from trainer.recipe import EvalRecipe
 from trainer.rng.streams import Stream, generator
 from trainer.runtime.cuda_graph import CapturedCall
-from trainer.solver import guide, solve
 
 GRID_IMAGES = 40  # samples kept for a picture
 

@@ -15,8 +15,8 @@ from trainer.backbones.flat_parameters import Shadow, leaves, views
 from trainer.backbones.sit import SiT
 from trainer.batches import Batch
 from trainer.ema import update_ema
-from trainer.interpolant import interpolate
 from trainer.loss import TrainingLoss
+from trainer.objectives.interpolant import interpolate
 from trainer.recipe import Dispersion, TrainRecipe
 from trainer.tallies import Tallies
 

@@ -12,10 +12,10 @@ from torch import Tensor
 from tests.benchmarks.gpu_program import Program, Size
 from trainer.dispersion import squared_distances
 from trainer.infonce import L2InfoNce
+from trainer.objectives.solver import solve
 from trainer.recipe import Dispersion
 from trainer.rng import counters
 from trainer.runtime.cuda_graph import CapturedCall
-from trainer.solver import solve
 
 STEPS = 12  # of which the first few warm up, and the others are replays
 

@@ -267,7 +267,7 @@ def test_adamw_and_ema_equal_a_plain_training_loop(build, data):
     from trainer.backbones.sit import SiT
     from trainer.batches import draw
     from trainer.ema import ema_decay
-    from trainer.interpolant import interpolate
+    from trainer.objectives.interpolant import interpolate
     from trainer.rng.streams import Stream, generator
 
     recipe = RECIPE.override({"train.weight_decay": 0.3})

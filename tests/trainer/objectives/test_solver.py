@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from trainer.solver import guide, solve
+from trainer.objectives.solver import guide, solve
 
 
 def decay(x: torch.Tensor, _t: float) -> torch.Tensor:

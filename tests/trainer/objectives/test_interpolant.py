@@ -1,6 +1,6 @@
 import torch
 
-from trainer.interpolant import interpolate
+from trainer.objectives.interpolant import interpolate
 
 
 def test_path_runs_from_noise_to_data_with_constant_velocity():

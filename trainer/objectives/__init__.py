@@ -1,0 +1,1 @@
+"""What a network learns to predict, and how samples are drawn with it."""
