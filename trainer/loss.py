@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from trainer.backbones.sit import Output
-from trainer.dispersion import bounds, dispersive_loss
 from trainer.recipe import Dispersion, TauUnits, Variant
+from trainer.regularisers.dispersive import bounds, dispersive_loss
 
 
 class Losses(NamedTuple):

@@ -9,8 +9,8 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from trainer.dispersion import at_floor
 from trainer.loss import Losses
+from trainer.regularisers.dispersive import at_floor
 
 MEMORY = 0.98  # decay of the running means: about the last 50 steps
 

@@ -3,8 +3,8 @@ import math
 import pytest
 import torch
 
-from trainer.dispersion import squared_distances
-from trainer.infonce import L2InfoNce
+from trainer.regularisers.dispersive import squared_distances
+from trainer.regularisers.infonce import L2InfoNce
 
 
 def random_z(lanes: int, batch: int, dtype: torch.dtype = torch.float64) -> torch.Tensor:

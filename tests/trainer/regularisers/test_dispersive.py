@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional as F  # noqa: N812
 
-from trainer.dispersion import (
+from trainer.regularisers.dispersive import (
     at_floor,
     bounds,
     dispersive_loss,

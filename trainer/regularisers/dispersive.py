@@ -21,8 +21,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from trainer.infonce import L2InfoNce
 from trainer.recipe import TauUnits, Variant
+from trainer.regularisers.infonce import L2InfoNce
 
 CONSTANT = 1e-6  # of the mean variance: a feature that varies less does not vary
 ROUNDING = 1e-10  # of the mean square: what float32 makes of a feature that does not vary at all

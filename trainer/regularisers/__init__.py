@@ -1,0 +1,1 @@
+"""What is added to the loss, its bounds, and the health of the representation it acts on."""
