@@ -20,8 +20,8 @@ from sweeper.ledger import WEIGHTS, read_file, read_study
 from sweeper.records import TrialRecord
 from trainer import kept
 from trainer.data.dataset import load, sources
-from trainer.evaluate import Evaluator
-from trainer.features import quantise
+from trainer.evaluation.evaluator import Evaluator
+from trainer.evaluation.extractors import quantise
 from trainer.grid import encode_image, encode_png
 from trainer.kept import Kept
 from trainer.recipe import Recipe, Scalar

@@ -10,7 +10,7 @@ import torch
 
 from trainer.cohort import Cohort
 from trainer.data.dataset import Dataset, load
-from trainer.evaluate import Evaluator
+from trainer.evaluation.evaluator import Evaluator
 from trainer.recipe import Dispersion, Lane, Recipe
 
 DEPTHS, BATCHES = (1, 2), (2, 4)

@@ -21,7 +21,7 @@ from sweeper.lane_seconds import LaneSeconds
 from sweeper.records import Assignment, Facts, LaneReport, Rung
 from trainer.cohort import Cohort, Measurement
 from trainer.data.dataset import DataError, Dataset, load
-from trainer.evaluate import Evaluator
+from trainer.evaluation.evaluator import Evaluator
 from trainer.gather import gathered
 from trainer.grid import encode_png
 from trainer.kept import Origin

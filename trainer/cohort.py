@@ -13,12 +13,12 @@ from trainer.backbones.flat_parameters import views
 from trainer.backbones.public_sit import to_public
 from trainer.backbones.sit import SiT
 from trainer.data.dataset import Dataset
-from trainer.evaluate import Evaluator
-from trainer.fid import Moments
-from trainer.full import FullTally
+from trainer.evaluation.evaluator import Evaluator
+from trainer.evaluation.frechet import Moments
+from trainer.evaluation.full_metric import FullTally
+from trainer.evaluation.held_out import Probe
 from trainer.initial import read_initial
 from trainer.loss import TrainingLoss
-from trainer.probe import Probe
 from trainer.recipe import Lane, Recipe
 from trainer.rng.streams import Stream, generator
 from trainer.sample import GRID_IMAGES, samples

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from trainer.features import quantise
+from trainer.evaluation.extractors import quantise
 
 TILE = 32  # least height of a tile in pixels
 GAP = 2  # white pixels around every tile

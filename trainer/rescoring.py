@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 
 from trainer.data.sources import DataError
-from trainer.evaluate import Evaluator
+from trainer.evaluation.evaluator import Evaluator
+from trainer.evaluation.held_out import Probe
 from trainer.kept import Kept
-from trainer.probe import Probe
 from trainer.sample import samples
 
 

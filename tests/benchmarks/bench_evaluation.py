@@ -20,9 +20,9 @@ from torch import Tensor
 
 from trainer.cohort import Cohort
 from trainer.data.dataset import load
-from trainer.evaluate import Evaluator
-from trainer.fid import Moments, Reference
-from trainer.fidelity import kid, precision_recall, torch_fidelity
+from trainer.evaluation.evaluator import Evaluator
+from trainer.evaluation.frechet import Moments, Reference
+from trainer.evaluation.torch_fidelity import kid, precision_recall, torch_fidelity
 from trainer.recipe import Dispersion, Lane, Recipe
 from trainer.runtime.process import prepare
 

@@ -24,7 +24,7 @@ from sweeper.study import Study
 from sweeper.study.file import to_yaml
 from tests.benchmarks.watching import cpu_seconds, family, memory_bytes, run_study, title
 from trainer.data.dataset import load
-from trainer.evaluate import Evaluator
+from trainer.evaluation.evaluator import Evaluator
 
 SAMPLE_EVERY_S = 5.0
 SLOTS, SEEDS, BLOCKS, TAUS = 2, 4, 2, (0.25, 0.5, 1.0, 2.0, 4.0)

@@ -26,8 +26,8 @@ from torch import Tensor
 
 from trainer.cohort import Cohort
 from trainer.data.dataset import Dataset, load
-from trainer.evaluate import Evaluator
-from trainer.fidelity import torch_fidelity
+from trainer.evaluation.evaluator import Evaluator
+from trainer.evaluation.torch_fidelity import torch_fidelity
 from trainer.recipe import Dispersion, Lane, Recipe
 from trainer.runtime.process import prepare
 

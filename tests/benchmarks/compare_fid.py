@@ -39,7 +39,7 @@ def train(arm: str, seed: int, cache: Path) -> dict[str, float]:
 
     from trainer.cohort import Cohort
     from trainer.data.dataset import load
-    from trainer.evaluate import Evaluator
+    from trainer.evaluation.evaluator import Evaluator
     from trainer.recipe import Dispersion, Lane, Recipe
 
     torch.set_num_threads(1)

@@ -27,8 +27,8 @@ from sweeper.study import Study
 from sweeper.study.file import read_study
 from trainer.cohort import Cohort
 from trainer.data.dataset import load
-from trainer.evaluate import Evaluator
-from trainer.fid import Moments
+from trainer.evaluation.evaluator import Evaluator
+from trainer.evaluation.frechet import Moments
 from trainer.recipe import Lane
 from trainer.runtime.process import prepare
 

@@ -15,7 +15,7 @@ from sweeper.study.file import read_study
 from tests.e2e.workplace import Workplace, children, until
 from trainer.cohort import Cohort
 from trainer.data.dataset import load
-from trainer.evaluate import Evaluator
+from trainer.evaluation.evaluator import Evaluator
 from trainer.recipe import Lane, Recipe
 
 STUDY = """

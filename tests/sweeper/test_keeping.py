@@ -22,7 +22,7 @@ from tests.sweeper.study_records import make_record, make_study, typical
 from tests.sweeper.test_chosen import Notes
 from trainer import kept
 from trainer.data.dataset import load
-from trainer.evaluate import Evaluator
+from trainer.evaluation.evaluator import Evaluator
 from trainer.grid import encode_png
 from trainer.recipe import DataRecipe
 from trainer.rescoring import rescored

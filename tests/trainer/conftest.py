@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from trainer.data.dataset import Dataset, load
-from trainer.evaluate import Evaluator
+from trainer.evaluation.evaluator import Evaluator
 from trainer.recipe import DataRecipe, EvalRecipe
 
 

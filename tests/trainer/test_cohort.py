@@ -8,7 +8,7 @@ import torch
 from trainer.cohort import Cohort, Measurement
 from trainer.data.dataset import load
 from trainer.data.images import Images
-from trainer.evaluate import Evaluator
+from trainer.evaluation.evaluator import Evaluator
 from trainer.rates import learning_rate
 from trainer.recipe import DataRecipe, Dispersion, EvalRecipe, Lane, ModelRecipe, Recipe, TrainRecipe
 

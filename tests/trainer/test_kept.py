@@ -13,7 +13,7 @@ from tests.trainer.torchscript_trap import TorchScriptTrap
 from trainer import kept
 from trainer.cohort import Cohort
 from trainer.data.dataset import DataError, Dataset
-from trainer.evaluate import Evaluator
+from trainer.evaluation.evaluator import Evaluator
 from trainer.kept import Kept, Origin
 from trainer.recipe import Dispersion, EvalRecipe, Lane, ModelRecipe, Recipe, TrainRecipe
 from trainer.rescoring import rescored

@@ -9,7 +9,7 @@ from trainer.backbones.sit import SiT
 from trainer.cohort import Cohort
 from trainer.data.dataset import Dataset
 from trainer.data.images import Images
-from trainer.evaluate import Evaluator
+from trainer.evaluation.evaluator import Evaluator
 from trainer.recipe import Dispersion, EvalRecipe, Lane, ModelRecipe, Recipe, TrainRecipe
 from trainer.rng.streams import Stream, generator
 from trainer.stepping import OneByOne, Replayed, Trained

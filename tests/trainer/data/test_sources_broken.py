@@ -17,7 +17,7 @@ from PIL import Image
 from safetensors.torch import save as safetensors
 
 from trainer.data.dataset import DataError, load
-from trainer.features import load_extractor
+from trainer.evaluation.extractors import load_extractor
 from trainer.recipe import DataRecipe, EvalRecipe
 from trainer.runtime.weight_files import read_weights
 

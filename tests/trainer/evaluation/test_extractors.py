@@ -10,9 +10,9 @@ from safetensors.torch import save_file
 
 from tests.trainer.torchscript_trap import TorchScriptTrap
 from trainer.data.dataset import DataError, Dataset
-from trainer.evaluate import Evaluator
-from trainer.features import Extractor, dequantise, load_extractor, quantise
-from trainer.fidelity import torch_fidelity
+from trainer.evaluation.evaluator import Evaluator
+from trainer.evaluation.extractors import Extractor, dequantise, load_extractor, quantise
+from trainer.evaluation.torch_fidelity import torch_fidelity
 from trainer.recipe import EvalRecipe
 
 CPU = torch.device("cpu")
@@ -83,7 +83,7 @@ def clip_archive(path: Path) -> Path:
 
 
 def dinov2_file(path: Path) -> Path:
-    from trainer.dinov2 import DinoV2
+    from trainer.evaluation.dinov2 import DinoV2
 
     net = DinoV2(width=64, depth=1, patch=14, positions=1 + 9, hidden=128, gated=False)
     torch.save({name: torch.randn_like(weight) * 0.1 for name, weight in net.state_dict().items()}, path)

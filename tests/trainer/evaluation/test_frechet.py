@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from trainer.fid import Moments, Reference
-from trainer.fidelity import torch_fidelity
+from trainer.evaluation.frechet import Moments, Reference
+from trainer.evaluation.torch_fidelity import torch_fidelity
 
 
 def features(count: int, dim: int, seed: int = 0, offset: float = 0.0) -> Tensor:

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from trainer.fidelity import kid, precision_recall, reference_metrics, torch_fidelity
+from trainer.evaluation.torch_fidelity import kid, precision_recall, reference_metrics, torch_fidelity
 
 # A stand-in with what torch-fidelity imports of torchvision; like the real one it decorates operators on import.
 STAND_IN = {
@@ -114,7 +114,7 @@ def test_precision_and_recall_tell_missing_modes_from_bad_samples() -> None:
 def test_precision_and_recall_do_not_depend_on_the_memory_they_may_use(monkeypatch: pytest.MonkeyPatch) -> None:
     x, y = cloud(200, 0.5), cloud(150, seed=1)
     whole = precision_recall(x, y)
-    monkeypatch.setattr("trainer.fidelity._DISTANCES", 1400)
+    monkeypatch.setattr("trainer.evaluation.torch_fidelity._DISTANCES", 1400)
     assert precision_recall(x, y) == whole
 
 

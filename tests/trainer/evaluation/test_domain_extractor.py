@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from trainer import domain
 from trainer.data.dataset import Dataset, load
-from trainer.domain import DomainNet, domain_extractor, weights_sha256
-from trainer.evaluate import Evaluator
+from trainer.evaluation import domain_extractor as domain
+from trainer.evaluation.domain_extractor import DomainNet, domain_extractor, weights_sha256
+from trainer.evaluation.evaluator import Evaluator
 from trainer.recipe import DataRecipe
 
 

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from trainer.data.dataset import DataError, Dataset
-from trainer.domain import DIM, domain_extractor
-from trainer.fidelity import pretrained
+from trainer.evaluation.domain_extractor import DIM, domain_extractor
+from trainer.evaluation.torch_fidelity import pretrained
 from trainer.recipe import EvalRecipe
 from trainer.runtime.weight_files import read_weights
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from trainer.dinov2 import DinoV2
+from trainer.evaluation.dinov2 import DinoV2
 
 
 def random_state(gated: bool) -> dict[str, torch.Tensor]:

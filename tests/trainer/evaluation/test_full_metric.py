@@ -10,8 +10,8 @@ import torch
 from trainer.backbones.flat_parameters import views
 from trainer.cohort import Cohort
 from trainer.data.dataset import load
-from trainer.evaluate import Evaluator
-from trainer.full import FullTally
+from trainer.evaluation.evaluator import Evaluator
+from trainer.evaluation.full_metric import FullTally
 from trainer.recipe import DataRecipe, Dispersion, EvalRecipe, Lane, ModelRecipe, Recipe, TrainRecipe
 from trainer.sample import samples
 

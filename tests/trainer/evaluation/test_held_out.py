@@ -4,7 +4,7 @@ import torch
 from trainer.backbones.flat_parameters import views
 from trainer.backbones.sit import SiT
 from trainer.data.dataset import load
-from trainer.probe import Probe
+from trainer.evaluation.held_out import Probe
 from trainer.recipe import DataRecipe, ModelRecipe
 from trainer.rng.streams import Stream, generator
 

@@ -11,8 +11,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from trainer.data.dataset import Dataset, load
-from trainer.evaluate import VERSION, Evaluator
-from trainer.fidelity import kid, precision_recall, torch_fidelity
+from trainer.evaluation.evaluator import VERSION, Evaluator
+from trainer.evaluation.torch_fidelity import kid, precision_recall, torch_fidelity
 from trainer.recipe import DataRecipe, EvalRecipe
 
 CPU = torch.device("cpu")
@@ -154,7 +154,7 @@ def test_kid_and_precision_see_no_more_samples_than_the_reference_may_have(
 ) -> None:
     images = drawn(digits, 0.2)
     whole = score(evaluator, images, final=True)
-    monkeypatch.setattr("trainer.evaluate.MANIFOLD", 250)
+    monkeypatch.setattr("trainer.evaluation.evaluator.MANIFOLD", 250)
     capped = score(evaluator, images, final=True, batch=77)
     first = evaluator.extractor(images[:250])
     reference = evaluator.references.features
@@ -219,7 +219,7 @@ def test_the_reference_is_computed_once_and_kept_in_the_cache_by_its_hashes(
 def test_fewer_samples_than_features_are_warned_of(
     digits: Dataset, extractor_cache: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with caplog.at_level(logging.WARNING, "trainer.evaluate"):
+    with caplog.at_level(logging.WARNING, "trainer.evaluation.evaluator"):
         assert Evaluator(EvalRecipe(samples=64), digits, extractor_cache, CPU).extractor_name == "domain"
     assert "raise eval.samples above 64" in caplog.text
 
@@ -229,7 +229,7 @@ def test_latents_are_scored_without_rounding_or_clipping(tmp_path: Path) -> None
     x = random.randn(60, 4, 8, 8).astype(np.float32) * 3
     np.savez(tmp_path / "latents.npz", x=x, y=np.arange(60) % 2)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("trainer.domain.STEPS", (20, 20))
+        patch.setattr("trainer.evaluation.domain_extractor.STEPS", (20, 20))
         data = load(DataRecipe(name="npz", path=str(tmp_path / "latents.npz")))
         evaluator = Evaluator(EvalRecipe(samples=48), data, tmp_path, CPU)
         copies = score(evaluator, data.reference_images[:], final=True)

@@ -7,8 +7,8 @@ import copy
 import torch
 from torch import Tensor
 
-from trainer.evaluate import Evaluator, Part
-from trainer.fid import Moments
+from trainer.evaluation.evaluator import Evaluator, Part
+from trainer.evaluation.frechet import Moments
 from trainer.recipe import fid_name
 
 

@@ -13,10 +13,10 @@ import torch
 from torch import Tensor
 
 from trainer.data.dataset import Dataset
-from trainer.features import Extractor, load_extractor
-from trainer.fid import Moments, Reference
-from trainer.fidelity import kid, precision_recall, reference_metrics
-from trainer.nearest import nearest_distances
+from trainer.evaluation.extractors import Extractor, load_extractor
+from trainer.evaluation.frechet import Moments, Reference
+from trainer.evaluation.nearest import nearest_distances
+from trainer.evaluation.torch_fidelity import kid, precision_recall, reference_metrics
 from trainer.recipe import EvalRecipe, fid_name
 from trainer.runtime.cached_file import made_once
 

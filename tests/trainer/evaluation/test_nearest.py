@@ -3,9 +3,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from trainer import nearest
 from trainer.data.images import Images
-from trainer.nearest import nearest_distances
+from trainer.evaluation import nearest
+from trainer.evaluation.nearest import nearest_distances
 
 
 @pytest.mark.parametrize("numbers", [1, 126, 16_000_000])

@@ -199,7 +199,7 @@ def _first(module: Any) -> Callable[[Tensor], Tensor]:
 
 def _dinov2(state: dict[str, Tensor]) -> Any:
     """torch-fidelity's extractor around our network: its own comes from torch.hub, and it refuses a weight file."""
-    from trainer.dinov2 import DinoV2
+    from trainer.evaluation.dinov2 import DinoV2
 
     module = _part("feature_extractor_dinov2")
 
