@@ -11,8 +11,8 @@ from pathlib import Path
 from torch import Tensor
 
 from sweeper.files import FULL
-from trainer import kept
-from trainer.kept import Origin
+from trainer.sampling import kept
+from trainer.sampling.kept import Origin
 
 
 def keep(path: Path, origin: Origin, state: Mapping[str, Tensor], spare: int) -> str:

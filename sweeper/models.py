@@ -18,15 +18,15 @@ from sweeper.errors import DataError, StudyError
 from sweeper.files import write_whole
 from sweeper.ledger import WEIGHTS, read_file, read_study
 from sweeper.records import TrialRecord
-from trainer import kept
 from trainer.data.dataset import load, sources
 from trainer.evaluation.evaluator import Evaluator
 from trainer.evaluation.extractors import quantise
-from trainer.grid import encode_image, encode_png
-from trainer.kept import Kept
 from trainer.recipe import Recipe, Scalar
-from trainer.rescoring import rescored
 from trainer.runtime import process as machine
+from trainer.sampling import kept
+from trainer.sampling.image_grid import encode_image, encode_png
+from trainer.sampling.kept import Kept
+from trainer.sampling.rescoring import rescored
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

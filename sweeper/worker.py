@@ -23,11 +23,11 @@ from trainer.cohort import Cohort, Measurement
 from trainer.data.dataset import DataError, Dataset, load
 from trainer.evaluation.evaluator import Evaluator
 from trainer.gather import gathered
-from trainer.grid import encode_png
-from trainer.kept import Origin
 from trainer.recipe import DataRecipe, EvalRecipe, Lane
 from trainer.runtime import checkpoint
 from trainer.runtime import process as machine
+from trainer.sampling.image_grid import encode_png
+from trainer.sampling.kept import Origin
 
 log = logging.getLogger(__name__)
 

@@ -21,7 +21,7 @@ from trainer.initial import read_initial
 from trainer.loss import TrainingLoss
 from trainer.recipe import Lane, Recipe
 from trainer.rng.streams import Stream, generator
-from trainer.sample import GRID_IMAGES, samples
+from trainer.sampling.samples import GRID_IMAGES, samples
 from trainer.stepping import Trained, stepping
 from trainer.tallies import Tallies
 from trainer.update import Learnt, Update

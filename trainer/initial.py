@@ -9,12 +9,12 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from trainer import kept
 from trainer.backbones.public_sit import from_public
 from trainer.backbones.sit import SiT
 from trainer.data.sources import DataError
 from trainer.recipe import Recipe
 from trainer.runtime.weight_files import parse_weights
+from trainer.sampling import kept
 
 PUBLISHED_TIME_SCALE = 1.0  # the public SiT embeds t itself
 

@@ -15,7 +15,7 @@ from trainer.backbones.sit import SiT
 from trainer.data.dataset import Dataset
 from trainer.recipe import Dispersion, Recipe
 from trainer.rng.streams import Stream, generator
-from trainer.sample import samples
+from trainer.sampling.samples import samples
 from trainer.stepping import Trained, stepping
 from trainer.tallies import Tallies
 from trainer.update import Learnt, Update

@@ -14,8 +14,8 @@ from sweeper.cli.edge import say, tell
 from sweeper.errors import StudyError
 
 if TYPE_CHECKING:
-    from trainer.kept import Kept
     from trainer.recipe import Scalar
+    from trainer.sampling.kept import Kept
 
 
 GRID = "samples.png"

@@ -20,12 +20,12 @@ from sweeper.plan import keeps_weights
 from tests.sweeper.desks import FACTS, begun, claimed, open_desk, ready, reported, study
 from tests.sweeper.study_records import make_record, make_study, typical
 from tests.sweeper.test_chosen import Notes
-from trainer import kept
 from trainer.data.dataset import load
 from trainer.evaluation.evaluator import Evaluator
-from trainer.grid import encode_png
 from trainer.recipe import DataRecipe
-from trainer.rescoring import rescored
+from trainer.sampling import kept
+from trainer.sampling.image_grid import encode_png
+from trainer.sampling.rescoring import rescored
 
 __all__ = ["ready"]  # a fixture, used by being here
 

@@ -17,8 +17,8 @@ from sweeper.ledger import GRID, WEIGHTS, read_file, read_study
 from sweeper.workspace import Workspace
 from tests.sweeper.desks import begun, make_ready, open_desk, study
 from tests.sweeper.test_cli import Run, run
-from trainer import kept
 from trainer.runtime import process as machine
+from trainer.sampling import kept
 
 __all__ = ["run"]  # a fixture, used by being here
 

@@ -253,6 +253,6 @@ def test_a_missing_or_broken_npz_is_told_with_the_remedy(tmp_path: Path) -> None
 
 def test_importing_the_trainer_brings_in_no_heavy_package() -> None:
     heavy = "sklearn mlxtend PIL torchvision torch_fidelity matplotlib pandas"
-    code = f"import sys, trainer.evaluation.evaluator, trainer.grid; print([m for m in '{heavy}'.split() if m in sys.modules])"
+    code = f"import sys, trainer.evaluation.evaluator, trainer.sampling.image_grid; print([m for m in '{heavy}'.split() if m in sys.modules])"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"

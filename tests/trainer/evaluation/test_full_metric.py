@@ -13,7 +13,7 @@ from trainer.data.dataset import load
 from trainer.evaluation.evaluator import Evaluator
 from trainer.evaluation.full_metric import FullTally
 from trainer.recipe import DataRecipe, Dispersion, EvalRecipe, Lane, ModelRecipe, Recipe, TrainRecipe
-from trainer.sample import samples
+from trainer.sampling.samples import samples
 
 CPU = torch.device("cpu")
 RECIPE = Recipe(

@@ -19,7 +19,7 @@ from trainer.backbones.sit import SiT
 from trainer.data.sources import DataError
 from trainer.recipe import Dispersion, EvalRecipe, Frozen, Recipe
 from trainer.runtime.checkpoint import HASH, digest, write
-from trainer.sample import samples
+from trainer.sampling.samples import samples
 
 FORMAT = "sweeper-sit-1"
 

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from trainer.grid import encode_png
+from trainer.sampling.image_grid import encode_png
 
 
 def decode(png: bytes) -> np.ndarray:

@@ -1,13 +1,13 @@
 import pytest
 import torch
 
-from trainer import sample
 from trainer.backbones.flat_parameters import views
 from trainer.backbones.sit import SiT
 from trainer.recipe import EvalRecipe, ModelRecipe
 from trainer.rng.streams import Stream, generator
 from trainer.runtime.cuda_graph import CapturedCall
-from trainer.sample import samples
+from trainer.sampling import samples as sample
+from trainer.sampling.samples import samples
 
 CPU = torch.device("cpu")
 MODEL = SiT(ModelRecipe(width=16, depth=1, heads=2), (1, 4, 4), 3, 1000.0, CPU)
@@ -140,5 +140,5 @@ def test_samples_of_a_graph_are_those_drawn_one_evaluation_after_the_other(recip
             return torch.cat([images for _, images in samples(model, named, recipe, [3, 4])], dim=1)
 
     played = all_of_them()
-    monkeypatch.setattr("trainer.sample.CapturedCall.__call__", lambda self, *given: self._function(*given))
+    monkeypatch.setattr("trainer.sampling.samples.CapturedCall.__call__", lambda self, *given: self._function(*given))
     torch.testing.assert_close(played, all_of_them(), rtol=1e-4, atol=1e-5)

@@ -7,8 +7,8 @@ import torch
 from trainer.data.sources import DataError
 from trainer.evaluation.evaluator import Evaluator
 from trainer.evaluation.held_out import Probe
-from trainer.kept import Kept
-from trainer.sample import samples
+from trainer.sampling.kept import Kept
+from trainer.sampling.samples import samples
 
 
 @torch.no_grad()

@@ -1,0 +1,1 @@
+"""Samples of trained weights, as tensors and pictures, and models that were kept."""
