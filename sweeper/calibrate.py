@@ -17,10 +17,10 @@ from sweeper.plan import evaluations
 from sweeper.study import Resources, Study
 from sweeper.timing import extrapolated, timed
 from trainer.data.dataset import load
-from trainer.lanes import lane_cost, measured_lanes
 from trainer.runtime.cached_file import made_once
 from trainer.runtime.process import prepare
-from trainer.stepping import Trained
+from trainer.training.lane_search import lane_cost, measured_lanes
+from trainer.training.steppers import Trained
 
 WARM_UP, STEPS = 3, 12
 LIMIT_S = 12.0  # of measuring; with imports and data `plan` answers within 20 s

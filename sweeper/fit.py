@@ -12,8 +12,8 @@ from sweeper.provenance import usable_cores
 from sweeper.study import Study
 from trainer.backbones.sit import SiT
 from trainer.data.dataset import dataset as trainer_data
-from trainer.initial import read_initial
 from trainer.recipe import Recipe
+from trainer.training.initial_weights import read_initial
 
 
 def check_fit(study: Study, elsewhere: bool = False) -> SiT:

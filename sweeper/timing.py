@@ -8,10 +8,10 @@ from typing import NamedTuple
 
 import torch
 
-from trainer.cohort import Cohort
 from trainer.data.dataset import Dataset, load
 from trainer.evaluation.evaluator import Evaluator
 from trainer.recipe import Dispersion, Lane, Recipe
+from trainer.training.cohort import Cohort
 
 DEPTHS, BATCHES = (1, 2), (2, 4)
 NFE = 2

@@ -19,15 +19,15 @@ from sweeper.errors import SweeperError
 from sweeper.keeping import keep
 from sweeper.lane_seconds import LaneSeconds
 from sweeper.records import Assignment, Facts, LaneReport, Rung
-from trainer.cohort import Cohort, Measurement
 from trainer.data.dataset import DataError, Dataset, load
 from trainer.evaluation.evaluator import Evaluator
-from trainer.gather import gathered
 from trainer.recipe import DataRecipe, EvalRecipe, Lane
 from trainer.runtime import checkpoint
 from trainer.runtime import process as machine
 from trainer.sampling.image_grid import encode_png
 from trainer.sampling.kept import Origin
+from trainer.training.cohort import Cohort, Measurement
+from trainer.training.merge import gathered
 
 log = logging.getLogger(__name__)
 

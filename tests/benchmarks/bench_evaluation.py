@@ -18,13 +18,13 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from trainer.cohort import Cohort
 from trainer.data.dataset import load
 from trainer.evaluation.evaluator import Evaluator
 from trainer.evaluation.frechet import Moments, Reference
 from trainer.evaluation.torch_fidelity import kid, precision_recall, torch_fidelity
 from trainer.recipe import Dispersion, Lane, Recipe
 from trainer.runtime.process import prepare
+from trainer.training.cohort import Cohort
 
 WIDE, MANY = 2048, 10_000
 TRAINED = 50  # steps, so that samples are not noise; the cost does not depend on it

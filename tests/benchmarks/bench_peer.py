@@ -24,12 +24,12 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from trainer.cohort import Cohort
 from trainer.data.dataset import Dataset, load
 from trainer.evaluation.evaluator import Evaluator
 from trainer.evaluation.torch_fidelity import torch_fidelity
 from trainer.recipe import Dispersion, Lane, Recipe
 from trainer.runtime.process import prepare
+from trainer.training.cohort import Cohort
 
 BLOCK, LAM, TAU = 1, 0.25, 0.5
 Step = Callable[[], None]

@@ -37,10 +37,10 @@ def train(arm: str, seed: int, cache: Path) -> dict[str, float]:
     """Train one trial with the trainer that is imported, and return its last rung."""
     import torch
 
-    from trainer.cohort import Cohort
     from trainer.data.dataset import load
     from trainer.evaluation.evaluator import Evaluator
     from trainer.recipe import Dispersion, Lane, Recipe
+    from trainer.training.cohort import Cohort
 
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)

@@ -25,12 +25,12 @@ from sweeper.records import TrialSpec
 from sweeper.search.race import Panel, Point
 from sweeper.study import Study
 from sweeper.study.file import read_study
-from trainer.cohort import Cohort
 from trainer.data.dataset import load
 from trainer.evaluation.evaluator import Evaluator
 from trainer.evaluation.frechet import Moments
 from trainer.recipe import Lane
 from trainer.runtime.process import prepare
+from trainer.training.cohort import Cohort
 
 COUNTS = (500, 1000, 2500, 5000, 10_000)
 

@@ -16,9 +16,9 @@ from trainer.data.images import Images
 from trainer.recipe import Dispersion, ModelRecipe, TrainRecipe
 from trainer.rng.streams import Stream, generator
 from trainer.runtime.cuda_graph import Captured
-from trainer.stretch import Stretch
-from trainer.tallies import Tallies
-from trainer.update import Learnt, Update
+from trainer.training.prefetch import Stretch
+from trainer.training.running_means import Tallies
+from trainer.training.train_step import Learnt, Update
 
 Mode = Literal["eager", "captured", "compiled"]
 IMAGES, CLASSES = 1024, 10

@@ -13,10 +13,10 @@ from sweeper.cohorts import CohortFolder, StoredCohort
 from sweeper.records import TrialRecord
 from sweeper.study.file import read_study
 from tests.e2e.workplace import Workplace, children, until
-from trainer.cohort import Cohort
 from trainer.data.dataset import load
 from trainer.evaluation.evaluator import Evaluator
 from trainer.recipe import Lane, Recipe
+from trainer.training.cohort import Cohort
 
 STUDY = """
 name: refilled

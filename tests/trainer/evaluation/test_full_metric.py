@@ -8,12 +8,12 @@ import scipy.linalg
 import torch
 
 from trainer.backbones.flat_parameters import views
-from trainer.cohort import Cohort
 from trainer.data.dataset import load
 from trainer.evaluation.evaluator import Evaluator
 from trainer.evaluation.full_metric import FullTally
 from trainer.recipe import DataRecipe, Dispersion, EvalRecipe, Lane, ModelRecipe, Recipe, TrainRecipe
 from trainer.sampling.samples import samples
+from trainer.training.cohort import Cohort
 
 CPU = torch.device("cpu")
 RECIPE = Recipe(

@@ -10,13 +10,13 @@ import pytest
 import torch
 
 from tests.trainer.torchscript_trap import TorchScriptTrap
-from trainer.cohort import Cohort
 from trainer.data.dataset import DataError, Dataset
 from trainer.evaluation.evaluator import Evaluator
 from trainer.recipe import Dispersion, EvalRecipe, Lane, ModelRecipe, Recipe, TrainRecipe
 from trainer.sampling import kept
 from trainer.sampling.kept import Kept, Origin
 from trainer.sampling.rescoring import rescored
+from trainer.training.cohort import Cohort
 
 CPU = torch.device("cpu")
 LANE = Lane(Dispersion(blocks=(1,), lam=0.1, tau=0.5), 3)

@@ -1,7 +1,7 @@
 import torch
 
-from trainer.batches import draw, order
 from trainer.data.images import Images
+from trainer.training.batches import draw, order
 
 IMAGES = torch.arange(10.0).reshape(10, 1, 1, 1).expand(10, 1, 2, 2)
 HELD = Images(IMAGES, None)

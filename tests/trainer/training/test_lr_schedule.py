@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-from trainer.rates import learning_rate
 from trainer.recipe import TrainRecipe
+from trainer.training.lr_schedule import learning_rate
 
 
 def test_learning_rate_equals_torch_schedulers():

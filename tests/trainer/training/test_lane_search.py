@@ -1,9 +1,9 @@
 import pytest
 import torch
 
-from trainer.lanes import MOST, LaneCost, best_lanes, lane_cost, measured_lanes
 from trainer.recipe import EvalRecipe, ModelRecipe, Recipe, TrainRecipe
-from trainer.stepping import Trained
+from trainer.training.lane_search import MOST, LaneCost, best_lanes, lane_cost, measured_lanes
+from trainer.training.steppers import Trained
 
 CPU = torch.device("cpu")
 GIB = 2**30

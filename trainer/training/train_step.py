@@ -13,12 +13,12 @@ from torch import Tensor
 
 from trainer.backbones.flat_parameters import Shadow, leaves, views
 from trainer.backbones.sit import SiT
-from trainer.batches import Batch
-from trainer.ema import update_ema
-from trainer.loss import TrainingLoss
 from trainer.objectives.interpolant import interpolate
 from trainer.recipe import Dispersion, TrainRecipe
-from trainer.tallies import Tallies
+from trainer.training.batches import Batch
+from trainer.training.ema import update_ema
+from trainer.training.loss import TrainingLoss
+from trainer.training.running_means import Tallies
 
 
 class Inputs(NamedTuple):

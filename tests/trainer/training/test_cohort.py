@@ -5,12 +5,12 @@ import math
 import pytest
 import torch
 
-from trainer.cohort import Cohort, Measurement
 from trainer.data.dataset import load
 from trainer.data.images import Images
 from trainer.evaluation.evaluator import Evaluator
-from trainer.rates import learning_rate
 from trainer.recipe import DataRecipe, Dispersion, EvalRecipe, Lane, ModelRecipe, Recipe, TrainRecipe
+from trainer.training.cohort import Cohort, Measurement
+from trainer.training.lr_schedule import learning_rate
 
 CPU = torch.device("cpu")
 RECIPE = Recipe(
@@ -265,10 +265,10 @@ def test_adamw_and_ema_equal_a_plain_training_loop(build, data):
     """The same numbers from torch's own AdamW on separate parameters and an average written out."""
     from trainer.backbones.flat_parameters import flatten, views
     from trainer.backbones.sit import SiT
-    from trainer.batches import draw
-    from trainer.ema import ema_decay
     from trainer.objectives.interpolant import interpolate
     from trainer.rng.streams import Stream, generator
+    from trainer.training.batches import draw
+    from trainer.training.ema import ema_decay
 
     recipe = RECIPE.override({"train.weight_decay": 0.3})
     model = SiT(recipe.model, data.shape, data.classes, recipe.train.time_scale, CPU)

@@ -10,14 +10,14 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from trainer.batches import Batch, order
 from trainer.data.images import Images
-from trainer.ema import ema_decay
-from trainer.rates import learning_rate
 from trainer.recipe import TrainRecipe
 from trainer.rng import counters
 from trainer.rng.streams import Stream, key
-from trainer.update import Inputs
+from trainer.training.batches import Batch, order
+from trainer.training.ema import ema_decay
+from trainer.training.lr_schedule import learning_rate
+from trainer.training.train_step import Inputs
 
 STEPS = 32  # of a stretch: more would only save launches that are few already
 NUMBERS = 2**22  # of noise in a stretch, at most, so that it takes megabytes and not gigabytes

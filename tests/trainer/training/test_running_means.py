@@ -3,8 +3,8 @@ import math
 import pytest
 import torch
 
-from trainer.loss import Losses
-from trainer.tallies import MEMORY, Tallies
+from trainer.training.loss import Losses
+from trainer.training.running_means import MEMORY, Tallies
 
 CPU = torch.device("cpu")
 

@@ -17,14 +17,14 @@ from trainer.evaluation.evaluator import Evaluator
 from trainer.evaluation.frechet import Moments
 from trainer.evaluation.full_metric import FullTally
 from trainer.evaluation.held_out import Probe
-from trainer.initial import read_initial
-from trainer.loss import TrainingLoss
 from trainer.recipe import Lane, Recipe
 from trainer.rng.streams import Stream, generator
 from trainer.sampling.samples import GRID_IMAGES, samples
-from trainer.stepping import Trained, stepping
-from trainer.tallies import Tallies
-from trainer.update import Learnt, Update
+from trainer.training.initial_weights import read_initial
+from trainer.training.loss import TrainingLoss
+from trainer.training.running_means import Tallies
+from trainer.training.steppers import Trained, stepping
+from trainer.training.train_step import Learnt, Update
 
 
 class Measurement(NamedTuple):

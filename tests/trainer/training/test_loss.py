@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from trainer.backbones.sit import Output
-from trainer.loss import TrainingLoss
 from trainer.recipe import Dispersion
 from trainer.regularisers.dispersive import dispersive_loss
+from trainer.training.loss import TrainingLoss
 
 CPU = torch.device("cpu")
 BATCH, ELEMENTS = 6, 4 * 8

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from trainer.ema import ema_decay, update_ema
+from trainer.training.ema import ema_decay, update_ema
 
 
 def test_average_equals_the_weighted_sum_written_out():

@@ -4,18 +4,18 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from trainer import stepping as module
 from trainer.backbones.sit import SiT
-from trainer.cohort import Cohort
 from trainer.data.dataset import Dataset
 from trainer.data.images import Images
 from trainer.evaluation.evaluator import Evaluator
 from trainer.recipe import Dispersion, EvalRecipe, Lane, ModelRecipe, Recipe, TrainRecipe
 from trainer.rng.streams import Stream, generator
-from trainer.stepping import OneByOne, Replayed, Trained
-from trainer.stretch import Stretch
-from trainer.tallies import Tallies
-from trainer.update import Learnt, Update
+from trainer.training import steppers as module
+from trainer.training.cohort import Cohort
+from trainer.training.prefetch import Stretch
+from trainer.training.running_means import Tallies
+from trainer.training.steppers import OneByOne, Replayed, Trained
+from trainer.training.train_step import Learnt, Update
 
 CPU = torch.device("cpu")
 on_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
@@ -37,7 +37,7 @@ LANES = (
 @pytest.fixture
 def build(digits, extractor_cache, monkeypatch):
     """Cohorts that take their steps as on a GPU."""
-    monkeypatch.setattr("trainer.cohort.stepping", Replayed)
+    monkeypatch.setattr("trainer.training.cohort.stepping", Replayed)
 
     def cohort(lanes=LANES, recipe=RECIPE, data: Dataset = digits, device=CPU) -> Cohort:
         return Cohort(recipe, lanes, data, device, Evaluator(recipe.eval, data, extractor_cache, device))

@@ -16,9 +16,9 @@ from trainer.data.dataset import Dataset
 from trainer.recipe import Dispersion, Recipe
 from trainer.rng.streams import Stream, generator
 from trainer.sampling.samples import samples
-from trainer.stepping import Trained, stepping
-from trainer.tallies import Tallies
-from trainer.update import Learnt, Update
+from trainer.training.running_means import Tallies
+from trainer.training.steppers import Trained, stepping
+from trainer.training.train_step import Learnt, Update
 
 logger = logging.getLogger(__name__)
 

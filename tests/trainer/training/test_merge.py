@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from tests.trainer.test_cohort import CPU, LANES, RECIPE, build, data, evaluator
-from trainer.cohort import Cohort
+from tests.trainer.training.test_cohort import CPU, LANES, RECIPE, build, data, evaluator
 from trainer.data.images import Images
-from trainer.gather import gathered
+from trainer.training.cohort import Cohort
+from trainer.training.merge import gathered
 
 __all__ = ["build", "data", "evaluator"]  # fixtures, used by being here
 

@@ -1,11 +1,11 @@
 import torch
 
-from trainer.batches import order
 from trainer.data.images import Images
-from trainer.ema import ema_decay
-from trainer.rates import learning_rate
 from trainer.recipe import TrainRecipe
-from trainer.stretch import STEPS, Stretch
+from trainer.training.batches import order
+from trainer.training.ema import ema_decay
+from trainer.training.lr_schedule import learning_rate
+from trainer.training.prefetch import STEPS, Stretch
 
 IMAGES = torch.arange(10.0).reshape(10, 1, 1, 1).expand(10, 1, 2, 2).contiguous()
 LABELS = torch.arange(10) % 3

@@ -7,14 +7,14 @@ from typing import Protocol
 
 import torch
 
-from trainer.batches import draw
 from trainer.data.dataset import Dataset
-from trainer.ema import ema_decay
-from trainer.rates import learning_rate
 from trainer.recipe import TrainRecipe
 from trainer.runtime.cuda_graph import Captured
-from trainer.stretch import Stretch
-from trainer.update import Inputs, Update
+from trainer.training.batches import draw
+from trainer.training.ema import ema_decay
+from trainer.training.lr_schedule import learning_rate
+from trainer.training.prefetch import Stretch
+from trainer.training.train_step import Inputs, Update
 
 
 class Stepping(Protocol):

@@ -1,0 +1,1 @@
+"""Cohorts: lanes of one recipe trained together as one program."""
