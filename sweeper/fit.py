@@ -10,8 +10,9 @@ import torch
 from sweeper.errors import DataError, SetupError, StudyError
 from sweeper.provenance import usable_cores
 from sweeper.study import Study
+from trainer import errors as trainer_errors
 from trainer.backbones.sit import SiT
-from trainer.data.dataset import dataset as trainer_data
+from trainer.data.dataset import load
 from trainer.recipe import Recipe
 from trainer.training.initial_weights import read_initial
 
@@ -41,8 +42,8 @@ def check_fit(study: Study, elsewhere: bool = False) -> SiT:
 
 def _check(recipe: Recipe) -> SiT:
     try:
-        data = trainer_data.load(recipe.data)
-    except trainer_data.DataError as error:
+        data = load(recipe.data)
+    except trainer_errors.DataError as error:
         raise DataError(str(error), "correct recipe.data in the study") from error
     if recipe.eval.weights is not None and not Path(os.path.expanduser(recipe.eval.weights)).is_file():
         raise DataError(f"{recipe.eval.weights}: no such weight file", "correct recipe.eval.weights in the study")
@@ -52,6 +53,6 @@ def _check(recipe: Recipe) -> SiT:
         raise StudyError(f"recipe.model does not fit the data: {error}", "change recipe.model.patch") from error
     try:
         read_initial(recipe, model)
-    except trainer_data.DataError as error:
+    except trainer_errors.DataError as error:
         raise DataError(str(error), "correct recipe.model.init, or the recipe, in the study") from error
     return model

@@ -18,11 +18,12 @@ from sweeper.errors import DataError, StudyError
 from sweeper.files import write_whole
 from sweeper.ledger import WEIGHTS, read_file, read_study
 from sweeper.records import TrialRecord
-from trainer.data.dataset import load, sources
+from trainer import errors as trainer_errors
+from trainer.data.dataset import load
 from trainer.evaluation.evaluator import Evaluator
 from trainer.evaluation.extractors import quantise
 from trainer.recipe import Recipe, Scalar
-from trainer.runtime import process as machine
+from trainer.runtime import process
 from trainer.sampling import kept
 from trainer.sampling.image_grid import encode_image, encode_png
 from trainer.sampling.kept import Kept
@@ -156,7 +157,7 @@ def _changed(recipe: Recipe, changes: Mapping[str, Scalar]) -> Recipe:
 
 def _prepared(model: Kept, cpus: int) -> torch.device:
     """Set the process up, and return a device of the kind that the model was trained on, or the next best."""
-    machine.prepare(cpus)
+    process.prepare(cpus)
     wanted = model.origin.device
     if wanted == "cuda" and not torch.cuda.is_available():
         log.warning("%s was trained on a GPU: a CPU draws other noise, and so other images", model.origin.trial)
@@ -168,5 +169,5 @@ def _prepared(model: Kept, cpus: int) -> torch.device:
 def _told(remedy: str) -> Iterator[None]:
     try:
         yield
-    except sources.DataError as error:
+    except trainer_errors.DataError as error:
         raise DataError(str(error), remedy) from error

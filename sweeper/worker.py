@@ -19,11 +19,11 @@ from sweeper.errors import SweeperError
 from sweeper.keeping import keep
 from sweeper.lane_seconds import LaneSeconds
 from sweeper.records import Assignment, Facts, LaneReport, Rung
-from trainer.data.dataset import DataError, Dataset, load
+from trainer.data.dataset import Dataset, load
+from trainer.errors import DataError
 from trainer.evaluation.evaluator import Evaluator
 from trainer.recipe import DataRecipe, EvalRecipe, Lane
-from trainer.runtime import checkpoint
-from trainer.runtime import process as machine
+from trainer.runtime import checkpoint, process
 from trainer.sampling.image_grid import encode_png
 from trainer.sampling.kept import Origin
 from trainer.training.cohort import Cohort, Measurement
@@ -59,7 +59,7 @@ class DeskClient(Protocol):
 
 def blames_machine(error: BaseException) -> bool:
     """Whether an error says nothing about a trial: then the study stops, and can be continued."""
-    return isinstance(error, MACHINE_ERRORS) or machine.is_out_of_memory(error)
+    return isinstance(error, MACHINE_ERRORS) or process.is_out_of_memory(error)
 
 
 def halting_error(error: BaseException) -> SweeperError:
@@ -73,7 +73,7 @@ def halting_error(error: BaseException) -> SweeperError:
 
 def prepare_process(assignment: Assignment) -> None:
     """Set what a training process needs, and the folder that relative paths start from."""
-    machine.prepare(assignment.cpus, assignment.gpus)
+    process.prepare(assignment.cpus, assignment.gpus)
     with contextlib.suppress(OSError):  # on a cluster's node it need not exist
         os.chdir(assignment.base)
 
@@ -204,7 +204,7 @@ class _Worker:
         try:
             difference = self._evaluator.check_against_torch_fidelity(self._cohort.draw(lane, FID_CHECK_SAMPLES))
         except Exception as error:  # a figure less in the guide, which says "not checked"; never a failed trial
-            if machine.has_lost_device(error):
+            if process.has_lost_device(error):
                 raise
             log.exception("FID could not be checked against torch-fidelity")
             return {}
@@ -221,7 +221,7 @@ class _Worker:
                 self._load(read())
                 break
             except UNUSABLE as error:
-                if blames_machine(error) or machine.has_lost_device(error):
+                if blames_machine(error) or process.has_lost_device(error):
                     raise
                 trouble.append(str(error))
                 self._begin()

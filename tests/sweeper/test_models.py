@@ -17,7 +17,7 @@ from sweeper.ledger import GRID, WEIGHTS, read_file, read_study
 from sweeper.workspace import Workspace
 from tests.sweeper.desks import begun, make_ready, open_desk, study
 from tests.sweeper.test_cli import Run, run
-from trainer.runtime import process as machine
+from trainer.runtime import process
 from trainer.sampling import kept
 
 __all__ = ["run"]  # a fixture, used by being here
@@ -35,7 +35,7 @@ def place(tables: Path, extractor_cache: Path, tmp_path_factory: pytest.TempPath
     """A workspace in which the study has run."""
     root = tmp_path_factory.mktemp("workspace")
     make_ready(root, tables, extractor_cache)
-    machine.prepare(1)  # as a worker does
+    process.prepare(1)  # as a worker does
     desk = open_desk(root, STUDY, ["screen", "confirm"])
     while (cohort := desk.claim()) is not None:
         worker.run(desk, begun(desk, cohort))

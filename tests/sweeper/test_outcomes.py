@@ -9,7 +9,7 @@ from sweeper import worker
 from sweeper.errors import ConflictError, StaleAttemptError, SweeperError
 from sweeper.records import Assignment
 from sweeper.schedule.tuner import _train
-from trainer.data.dataset import DataError
+from trainer.errors import DataError
 
 ASSIGNMENT = Assignment.model_construct(cohort="c", attempt=2)
 

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from trainer.backbones.flat_parameters import flatten
 from trainer.backbones.sit import SiT
-from trainer.data.sources import DataError
+from trainer.errors import DataError
 
 # What a state dict cannot carry, said in every file that is kept.
 DIFFERENCES = (

@@ -14,10 +14,9 @@ import torch
 from torch import Tensor
 
 from trainer.data.images import Images
-from trainer.data.sources import DataError, Raw, read_digits, read_folder, read_mnist5k, read_npz
+from trainer.data.sources import Raw, read_digits, read_folder, read_mnist5k, read_npz
+from trainer.errors import DataError
 from trainer.recipe import DataRecipe
-
-__all__ = ["DataError", "Dataset", "load"]
 
 # Never a training seed: every seed of a study sees the same split. Part of the hash.
 SPLIT_SEED = 20250609

@@ -15,16 +15,14 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from trainer.errors import DataError
+
 if TYPE_CHECKING:
     from PIL import Image
 
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".ppm", ".pgm"})
 # Whatever a file is called, Pillow may open it as one of these alone: for others it starts programs (Ghostscript).
 IMAGE_FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF", "PPM")
-
-
-class DataError(ValueError):
-    """Data or weights that cannot be read or are not what they should be; one line with the remedy."""
 
 
 class Raw(NamedTuple):

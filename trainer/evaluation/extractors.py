@@ -11,7 +11,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from trainer.data.dataset import DataError, Dataset
+from trainer.data.dataset import Dataset
+from trainer.errors import DataError
 from trainer.evaluation.domain_extractor import DIM, domain_extractor
 from trainer.evaluation.torch_fidelity import pretrained
 from trainer.recipe import EvalRecipe

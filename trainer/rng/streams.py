@@ -1,7 +1,7 @@
 """Randomness as a pure function of (seed, stream, index): nothing to save, nothing to restore, nothing shared.
 
-On a GPU the stream BATCH is drawn by `trainer.rng.counters` from the same key, many steps and seeds at a time; all else,
-and everything on a CPU, by torch's generators. So a GPU trains on other noise than a CPU, in the same data order.
+On a GPU `trainer.rng.counters` draws the stream BATCH from the same key, many steps and seeds at a time; torch's
+generators draw all else, and everything on a CPU. So a GPU trains on other noise than a CPU, in the same data order.
 """
 
 from __future__ import annotations

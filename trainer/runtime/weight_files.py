@@ -14,7 +14,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from trainer.data.sources import DataError
+from trainer.errors import DataError
 
 
 class Weights(NamedTuple):

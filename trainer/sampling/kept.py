@@ -16,7 +16,7 @@ from torch import Tensor
 from trainer.backbones.flat_parameters import views
 from trainer.backbones.public_sit import DIFFERENCES, from_public
 from trainer.backbones.sit import SiT
-from trainer.data.sources import DataError
+from trainer.errors import DataError
 from trainer.recipe import Dispersion, EvalRecipe, Frozen, Recipe
 from trainer.runtime.checkpoint import HASH, digest, write
 from trainer.sampling.samples import samples

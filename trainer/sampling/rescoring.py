@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from trainer.data.sources import DataError
+from trainer.errors import DataError
 from trainer.evaluation.evaluator import Evaluator
 from trainer.evaluation.held_out import Probe
 from trainer.sampling.kept import Kept

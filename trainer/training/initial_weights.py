@@ -11,7 +11,7 @@ from torch import Tensor
 
 from trainer.backbones.public_sit import from_public
 from trainer.backbones.sit import SiT
-from trainer.data.sources import DataError
+from trainer.errors import DataError
 from trainer.recipe import Recipe
 from trainer.runtime.weight_files import parse_weights
 from trainer.sampling import kept

@@ -13,7 +13,7 @@ from torch.nn import functional
 from trainer.backbones.flat_parameters import views
 from trainer.backbones.public_sit import from_public, size, to_public
 from trainer.backbones.sit import SiT
-from trainer.data.dataset import DataError
+from trainer.errors import DataError
 from trainer.recipe import ModelRecipe
 
 CPU = torch.device("cpu")

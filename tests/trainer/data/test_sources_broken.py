@@ -16,7 +16,8 @@ import torch
 from PIL import Image
 from safetensors.torch import save as safetensors
 
-from trainer.data.dataset import DataError, load
+from trainer.data.dataset import load
+from trainer.errors import DataError
 from trainer.evaluation.extractors import load_extractor
 from trainer.recipe import DataRecipe, EvalRecipe
 from trainer.runtime.weight_files import read_weights

@@ -6,7 +6,6 @@ import pytest
 import torch
 
 from trainer.data.dataset import Dataset, load
-from trainer.evaluation import domain_extractor as domain
 from trainer.evaluation.domain_extractor import DomainNet, domain_extractor, weights_sha256
 from trainer.evaluation.evaluator import Evaluator
 from trainer.recipe import DataRecipe
@@ -15,7 +14,7 @@ from trainer.recipe import DataRecipe
 @pytest.fixture
 def brief(monkeypatch: pytest.MonkeyPatch) -> None:
     """Twenty steps of training, where what is learnt does not matter."""
-    monkeypatch.setattr(domain, "STEPS", (20, 20))
+    monkeypatch.setattr("trainer.evaluation.domain_extractor.STEPS", (20, 20))
 
 
 def test_the_digits_extractor_knows_about_99_percent_of_held_out_digits(evaluator: Evaluator) -> None:
@@ -45,7 +44,7 @@ def test_the_extractor_is_trained_once_and_does_not_depend_on_the_limit(
     digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = domain_extractor(digits, tmp_path)
-    monkeypatch.setattr(domain, "_train", None)
+    monkeypatch.setattr("trainer.evaluation.domain_extractor._train", None)
     assert domain_extractor(load(DataRecipe(limit=20)), tmp_path).sha256 == made.sha256
 
 

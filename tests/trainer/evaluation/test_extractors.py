@@ -9,7 +9,8 @@ import torch
 from safetensors.torch import save_file
 
 from tests.trainer.torchscript_trap import TorchScriptTrap
-from trainer.data.dataset import DataError, Dataset
+from trainer.data.dataset import Dataset
+from trainer.errors import DataError
 from trainer.evaluation.evaluator import Evaluator
 from trainer.evaluation.extractors import Extractor, dequantise, load_extractor, quantise
 from trainer.evaluation.torch_fidelity import torch_fidelity

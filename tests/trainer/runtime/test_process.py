@@ -6,13 +6,13 @@ import sys
 import pytest
 import torch
 
-from trainer.runtime import process as machine
+from trainer.runtime import process
 
 TOUCH = """
 import resource, torch
-from trainer.runtime import process as machine
+from trainer.runtime import process
 if {keep}:
-    assert machine.keep_memory()
+    assert process.keep_memory()
 def use():
     for _ in range(20):
         parts = [torch.ones(1 << 20) for _ in range(4)]
@@ -36,14 +36,14 @@ def test_memory_that_is_kept_costs_no_page_faults():
 
 def test_an_allocator_that_takes_no_advice_is_left_alone(monkeypatch):
     monkeypatch.setattr(ctypes, "CDLL", lambda _: object())
-    assert machine.keep_memory() is False
+    assert process.keep_memory() is False
 
 
 def test_a_prepared_process_has_its_threads_and_no_denormals(monkeypatch):
-    monkeypatch.setattr(machine, "keep_memory", lambda: True)
+    monkeypatch.setattr(process, "keep_memory", lambda: True)
     before = torch.get_num_threads()
     try:
-        machine.prepare(1)
+        process.prepare(1)
         assert torch.get_num_threads() == 1
         assert float(torch.tensor([1e-39]) * 1) == 0.0
     finally:
@@ -67,12 +67,12 @@ def test_a_prepared_process_has_its_threads_and_no_denormals(monkeypatch):
     ],
 )
 def test_errors_of_memory_and_of_a_card_are_told_from_those_of_a_program(error, memory, lost):
-    assert machine.is_out_of_memory(error) == memory
-    assert machine.has_lost_device(error) == lost
+    assert process.is_out_of_memory(error) == memory
+    assert process.has_lost_device(error) == lost
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_a_part_of_a_card_is_all_that_is_taken():
-    machine.prepare(1, gpus=0.25)
+    process.prepare(1, gpus=0.25)
     assert torch.cuda.get_per_process_memory_fraction() == 0.25
     torch.cuda.set_per_process_memory_fraction(1.0)

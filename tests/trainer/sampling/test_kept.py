@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from tests.trainer.torchscript_trap import TorchScriptTrap
-from trainer.data.dataset import DataError, Dataset
+from trainer.data.dataset import Dataset
+from trainer.errors import DataError
 from trainer.evaluation.evaluator import Evaluator
 from trainer.recipe import Dispersion, EvalRecipe, Lane, ModelRecipe, Recipe, TrainRecipe
 from trainer.sampling import kept

@@ -1,0 +1,5 @@
+"""What a user's files can do to the trainer."""
+
+
+class DataError(ValueError):
+    """Data or weights that cannot be read or are not what they should be; one line with the remedy."""
