@@ -8,11 +8,11 @@ from typing import Literal, NamedTuple
 from sweeper.guide.assemble import guidance
 from sweeper.guide.audits import HealthAudit, ProxyAudit, PruningAudit, SeedAudit
 from sweeper.guide.guidance import Guidance
-from sweeper.guide.numerals import MISSING, figure, metric_name, percent, share
 from sweeper.ledger import read_study
 from sweeper.render.claim_tables import passed, proxy_table, pruning_table, ranking
 from sweeper.render.table import Table, to_markdown
 from sweeper.render.tables import health_table, table
+from sweeper.text.numbers import MISSING, figure, metric_name, percent, share
 from sweeper.workspace import Workspace
 
 AuditName = Literal["proxy", "pruning", "seeds", "health"]

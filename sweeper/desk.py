@@ -12,7 +12,6 @@ from sweeper.cohorts import CohortFolder
 from sweeper.errors import StaleAttemptError, SweeperError
 from sweeper.fleet import Fleet, Running
 from sweeper.halting import Halt, or_halt
-from sweeper.inert import masked
 from sweeper.ledger import Ledger
 from sweeper.patience import PATIENCE_S, Patience
 from sweeper.places import Places
@@ -23,6 +22,7 @@ from sweeper.slots import Slots
 from sweeper.spent import Spent
 from sweeper.stages import Stages
 from sweeper.study import Study
+from sweeper.text.inert import masked
 
 STOPPED = "stopped: clearly behind"
 

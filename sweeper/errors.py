@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sweeper.inert import masked
+from sweeper.text.inert import masked
 
 
 class SweeperError(Exception):

@@ -8,9 +8,9 @@ from typing import Any, TextIO
 import pandas as pd
 
 from sweeper.errors import DataError, StudyError
-from sweeper.inert import visible
 from sweeper.ledger import read_study
 from sweeper.records import StudyRecord, TrialRecord
+from sweeper.text.inert import visible
 from sweeper.workspace import Workspace
 
 

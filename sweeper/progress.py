@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from sweeper.inert import inert
 from sweeper.records import FINAL_STATES, Progress, TrialState
+from sweeper.text.inert import inert
 
 PLAIN_EVERY_S = 15.0
 TOLD: tuple[TrialState, ...] = ("pruned", "diverged", "failed", "running")

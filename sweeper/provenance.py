@@ -11,8 +11,8 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from sweeper.inert import masked
 from sweeper.records import Provenance
+from sweeper.text.inert import masked
 
 CHANGED = "+"
 PACKAGES = ("sweeper", "torch", "torch-fidelity", "ray", "optuna", "mlflow", "numpy", "scikit-learn")

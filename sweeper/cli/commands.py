@@ -31,7 +31,7 @@ from sweeper.cli.edge import clean_errors, log_inertly, say, tell
 from sweeper.cli.own_code import check_own_code
 from sweeper.cli.running import run_to_guide
 from sweeper.errors import StudyError
-from sweeper.inert import has_password
+from sweeper.text.inert import has_password
 
 if TYPE_CHECKING:
     from sweeper.study import Study

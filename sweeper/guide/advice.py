@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from sweeper.guide.findings import Findings, listed, written
-from sweeper.guide.numerals import metric_name, percent
 from sweeper.guide.statements import Claim, Grade
+from sweeper.text.numbers import metric_name, percent
 
 
 def use(found: Findings, claim: Claim) -> str:

@@ -9,7 +9,6 @@ import numpy as np
 
 from sweeper.guide.audits import Gate, HealthAudit, ProxyAudit, PruningAudit, Ranking, SeedAudit
 from sweeper.guide.evidence import BASELINE, Evidence, Matrix, StageTable, average, number, spread
-from sweeper.guide.numerals import counted, percent
 from sweeper.guide.results import CellHealth, CellResult
 from sweeper.guide.statements import Recommendation
 from sweeper.inference.agreement import Agreement, rank_agreement, share_interval
@@ -18,6 +17,7 @@ from sweeper.inference.levels import OBJECTIVE_ALPHA, SET_ALPHA
 from sweeper.inference.noise import hopeful_pairing
 from sweeper.inference.power import detectable, needed_seeds
 from sweeper.study import Confirm, Study
+from sweeper.text.numbers import counted, percent
 
 AGREES = 0.8  # Spearman's rho over finalists' trials
 KILLED = 0.1  # share of audited settings that may turn out to be among the best

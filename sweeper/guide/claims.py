@@ -15,12 +15,12 @@ import numpy as np
 
 from sweeper.guide.contrast import change_of, log_differences
 from sweeper.guide.evidence import BASELINE, Evidence, Matrix, StageTable
-from sweeper.guide.numerals import metric_name
 from sweeper.guide.statements import Claim, Direction, Standing
 from sweeper.inference.levels import EQUIVALENCE_ALPHA, INTERVAL_ALPHA, OBJECTIVE_ALPHA, SIDE_ALPHA
 from sweeper.inference.paired import Paired, holm
 from sweeper.records import FINAL_STATES
 from sweeper.study import Confirm
+from sweeper.text.numbers import metric_name
 
 SUGGESTIVE = 0.025  # one-sided, of one comparison by itself
 # Metrics told beside the objective, by the beginning of their names, and which way is better.

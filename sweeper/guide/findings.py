@@ -8,7 +8,6 @@ from typing import NamedTuple
 from sweeper.guide.audits import ProxyAudit, PruningAudit, SeedAudit
 from sweeper.guide.controls import rival
 from sweeper.guide.evidence import BASELINE, Evidence
-from sweeper.guide.numerals import change, metric_name, spread
 from sweeper.guide.results import CellResult, Change, StageResult
 from sweeper.guide.statements import (
     Claim,
@@ -19,6 +18,7 @@ from sweeper.guide.statements import (
     Standing,
 )
 from sweeper.records import StudyRecord
+from sweeper.text.numbers import change, metric_name, spread
 
 SATURATED = 0.10
 

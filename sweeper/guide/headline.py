@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from sweeper.guide.findings import Findings, written
-from sweeper.guide.numerals import counted, percent
 from sweeper.guide.statements import Claim, VerdictKind
 from sweeper.records import FINAL_STATES
+from sweeper.text.numbers import counted, percent
 
 
 def decided(found: Findings) -> tuple[VerdictKind, str]:

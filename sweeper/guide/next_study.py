@@ -8,12 +8,12 @@ from typing import NamedTuple
 
 from sweeper.guide.audits import SeedAudit
 from sweeper.guide.follow_up import Labelled, Tree, confirming, study_of
-from sweeper.guide.numerals import counted, percent
 from sweeper.guide.results import CellResult, Cost, StageResult
 from sweeper.guide.statements import Claim, NextStudy, Recommendation
 from sweeper.plan import size
 from sweeper.records import StudyRecord
 from sweeper.study import Axis, Confirm, Range, Study, values
+from sweeper.text.numbers import counted, percent
 
 TOP = 3
 MOST_SEEDS = 50

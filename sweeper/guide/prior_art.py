@@ -6,10 +6,10 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from sweeper.guide.claims import of
-from sweeper.guide.numerals import change, counted
 from sweeper.guide.results import CellResult, PriorArt
 from sweeper.guide.statements import Claim
 from sweeper.study import block_indices
+from sweeper.text.numbers import change, counted
 from trainer.recipe import Dispersion
 
 SOURCE = "Wang & He 2025, arXiv:2506.09027, ImageNet 256 x 256, FID-50K; SiT-B/2, 80 epochs, no guidance unless said"

@@ -10,11 +10,11 @@ import numpy as np
 from sweeper.guide import scope
 from sweeper.guide.audits import SeedAudit
 from sweeper.guide.evidence import Evidence, number
-from sweeper.guide.numerals import counted, figure, metric_name, percent
 from sweeper.guide.results import Cost, Item
 from sweeper.inference.levels import OBJECTIVE_ALPHA, SET_ALPHA, SIDE_ALPHA, UNIQUE_ALPHA
 from sweeper.records import FINAL_STATES, Facts, StudyRecord, TrialRecord, TrialState
 from sweeper.study import Screen, Study
+from sweeper.text.numbers import counted, figure, metric_name, percent
 from trainer.recipe import fid_name
 
 ORDER: tuple[TrialState, ...] = ("complete", "pruned", "diverged", "failed", "running", "waiting")

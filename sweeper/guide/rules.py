@@ -10,8 +10,8 @@ from sweeper.guide.claims import of
 from sweeper.guide.evidence import BASELINE
 from sweeper.guide.findings import Findings, candidates, changed, claimed, listed, written
 from sweeper.guide.knobs import level_of
-from sweeper.guide.numerals import counted, percent, share
 from sweeper.guide.statements import Claim, KnobLevel, Rule, Standing
+from sweeper.text.numbers import counted, percent, share
 
 
 def rules(found: Findings) -> tuple[Rule, ...]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from sweeper.errors import DataError
-from sweeper.guide.numerals import counted
 from sweeper.records import Facts, StudyRecord
+from sweeper.text.numbers import counted
 from trainer.recipe import DataRecipe
 
 

@@ -14,10 +14,10 @@ from typing import NamedTuple
 
 from sweeper.guide.comparison import Arm, BlockMatch, Comparison, Difference, Match, Relation, TauMatch, Verdict
 from sweeper.guide.guidance import Guidance
-from sweeper.guide.numerals import counted
 from sweeper.guide.results import Change, Item, Outcome
 from sweeper.guide.statements import Claim
 from sweeper.records import Cell, Stage
+from sweeper.text.numbers import counted
 from trainer.recipe import Dispersion
 
 # Protocol items on which the value of a FID depends.

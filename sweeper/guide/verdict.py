@@ -6,7 +6,6 @@ from sweeper.guide.advice import use
 from sweeper.guide.evidence import BASELINE
 from sweeper.guide.findings import Findings, changed, claimed, figure_of, listed, written
 from sweeper.guide.headline import decided, effect_of, undecided
-from sweeper.guide.numerals import counted, duration, metric_name, percent, share
 from sweeper.guide.protocol import ORDER, finished
 from sweeper.guide.results import CellResult, StageResult
 from sweeper.guide.scope import scope
@@ -15,6 +14,7 @@ from sweeper.inference.levels import OBJECTIVE_ALPHA
 from sweeper.inference.noise import pairing
 from sweeper.inference.power import detectable
 from sweeper.records import StudyRecord, TrialState
+from sweeper.text.numbers import counted, duration, metric_name, percent, share
 
 SPOKEN: dict[TrialState, str] = {"pruned": "stopped early"}
 CHANCE = 0.05

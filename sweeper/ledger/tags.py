@@ -10,9 +10,9 @@ import json
 from collections.abc import Mapping
 from typing import TypeVar
 
-from sweeper.inert import prose
 from sweeper.records import Facts, Provenance, Rung, TrialSpec
 from sweeper.study import Study
+from sweeper.text.inert import prose
 from trainer.recipe import Frozen
 
 KEY, STATE, SPEC, STUDY, PROVENANCE, FACTS, NOTE, ATTEMPT, AUDITED, FRESH_SEEDS, ADDED = (

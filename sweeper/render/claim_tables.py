@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from sweeper.guide import numerals
 from sweeper.guide.audits import Gate, Ranking
 from sweeper.guide.guidance import Guidance
 from sweeper.guide.results import CellResult, Change
@@ -12,6 +11,7 @@ from sweeper.guide.statements import Claim
 from sweeper.render.marks import Marks
 from sweeper.render.table import Table
 from sweeper.render.tables import MOST_ROWS, cell_text, table
+from sweeper.text import numbers as numerals
 
 
 def claim_table(guide: Guidance) -> Table:

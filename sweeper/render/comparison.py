@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from sweeper.guide import numerals
 from sweeper.guide.comparison import Arm, Comparison, HeadToHead, Match, Pair
 from sweeper.guide.results import Outcome
-from sweeper.inert import prose
 from sweeper.render.table import Table, to_markdown
+from sweeper.text import numbers as numerals
+from sweeper.text.inert import prose
 
 MOST_ROWS = 40
 WINNERS = {"a": "A", "b": "B", "equivalent": "equivalent", "open": "cannot be told apart"}

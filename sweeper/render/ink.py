@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from sweeper.guide.results import Highlight, Ink
-from sweeper.inert import visible
+from sweeper.text.inert import visible
 
 # Okabe & Ito's palette: told apart by every kind of colour vision.
 INKS: dict[Ink, str] = {"baseline": "#000000", "lowest": "#0072B2", "marked": "#E69F00", "highest": "#D55E00"}

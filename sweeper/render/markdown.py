@@ -9,11 +9,9 @@ from typing import Literal
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from sweeper.guide import numerals
 from sweeper.guide.assemble import guidance
 from sweeper.guide.guidance import Guidance
 from sweeper.guide.prior_art import SOURCE
-from sweeper.inert import prose, visible
 from sweeper.inference.levels import OBJECTIVE_ALPHA, SIDE_ALPHA
 from sweeper.records import StudyRecord
 from sweeper.render.claim_tables import ranking
@@ -25,6 +23,8 @@ from sweeper.render.proposed import is_ours, write_proposed
 from sweeper.render.sections import guide_tables, is_grid
 from sweeper.render.table import fenced, to_markdown
 from sweeper.render.tables import legend
+from sweeper.text import numbers as numerals
+from sweeper.text.inert import prose, visible
 
 Format = Literal["markdown", "html", "latex"]
 FILES: dict[Format, str] = {"markdown": "guide.md", "html": "guide.html", "latex": "guide.tex"}

@@ -11,9 +11,9 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
 from sweeper.guide.guidance import Guidance
-from sweeper.guide.numerals import figure, metric_name
 from sweeper.guide.results import CellResult, GridPage
 from sweeper.render.ink import Painted, log_norm, plain_log
+from sweeper.text.numbers import figure, metric_name
 
 MOST_PAGES = 9
 MOST_ANNOTATED = 12  # rows and columns

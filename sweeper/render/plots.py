@@ -15,11 +15,11 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from sweeper.guide.guidance import Guidance
-from sweeper.guide.numerals import metric_name
 from sweeper.guide.results import CellResult, Highlight
 from sweeper.render.ink import INKS, Painted, legend_label, log_norm, plain_log, shortened
 from sweeper.render.overview import overview
 from sweeper.render.samples import SAME, TITLE, samples
+from sweeper.text.numbers import metric_name
 
 LARGEST_FILE = 95_000  # bytes
 MOST_INTERVALS = 40

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from sweeper.guide.guidance import Guidance
-from sweeper.guide.numerals import metric_name
 from sweeper.guide.prior_art import SOURCE
 from sweeper.render.claim_tables import (
     audit_table,
@@ -34,6 +33,7 @@ from sweeper.render.tables import (
     rule_table,
     shown_pages,
 )
+from sweeper.text.numbers import metric_name
 
 GRID = "grid-"
 TOGETHER = "paired t on the log scale, tested in the direction the screen saw; the intervals of a metric hold together"

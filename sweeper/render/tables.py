@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from sweeper.guide import numerals
 from sweeper.guide.guidance import Guidance
 from sweeper.guide.layout import WIDEST
 from sweeper.guide.results import CellResult, GridPage, Item
 from sweeper.render.marks import Marks
 from sweeper.render.table import Table
+from sweeper.text import numbers as numerals
 
 MOST_ROWS = 40
 MOST_GRID_ROWS = 60

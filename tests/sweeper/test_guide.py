@@ -12,12 +12,12 @@ from scipy.stats import spearmanr, ttest_rel
 
 from sweeper.guide.assemble import guidance
 from sweeper.guide.guidance import Guidance
-from sweeper.guide.numerals import figure, signed, spread
 from sweeper.guide.results import CellResult
 from sweeper.plan import dispersion, setting_cell
 from sweeper.records import Cell, Rung, StudyRecord, TrialRecord
 from sweeper.render.markdown import render_markdown, write_guide
 from sweeper.study import Study, values
+from sweeper.text.numbers import figure, signed, spread
 from tests.sweeper.study_records import (
     BASELINE,
     control,

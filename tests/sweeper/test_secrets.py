@@ -11,9 +11,9 @@ import pytest
 from sqlalchemy.exc import OperationalError
 
 from sweeper.errors import SetupError
-from sweeper.inert import masked
 from sweeper.ledger import Ledger
 from sweeper.provenance import gather
+from sweeper.text.inert import masked
 from tests.e2e.workplace import SWEEPER
 from tests.sweeper.desks import begun, claimed, open_desk, ready, study
 

@@ -17,12 +17,12 @@ from markdown_it.token import Token
 
 from sweeper.export import to_table, write_table
 from sweeper.guide.assemble import guidance
-from sweeper.inert import inert, prose, visible
 from sweeper.ledger.tags import study_tags
 from sweeper.records import StudyRecord
 from sweeper.render.latex import render_latex
 from sweeper.render.markdown import write_guide
 from sweeper.study.file import to_yaml
+from sweeper.text.inert import inert, prose, visible
 from tests.e2e.workplace import SWEEPER
 from tests.sweeper.study_records import control, grid_cells, grid_png, make_record, make_study, setting, simulate, trial
 from tests.sweeper.test_html import Page

@@ -1,0 +1,1 @@
+"""Words and numbers as people read them: untrusted text made harmless, durations, figures."""
