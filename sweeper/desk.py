@@ -13,7 +13,6 @@ from sweeper.errors import StaleAttemptError, SweeperError
 from sweeper.fleet import Fleet, Running
 from sweeper.halting import Halt, or_halt
 from sweeper.ledger import Ledger
-from sweeper.patience import PATIENCE_S, Patience
 from sweeper.places import Places
 from sweeper.plan import lane_count, rung_steps
 from sweeper.records import Assignment, Facts, LaneReport, Progress, Provenance, Stage, TrialSpec, TrialState
@@ -21,6 +20,7 @@ from sweeper.search import Search
 from sweeper.slots import Slots
 from sweeper.spent import Spent
 from sweeper.stages import Stages
+from sweeper.stores.patience import PATIENCE_S, Patience
 from sweeper.study import Study
 from sweeper.text.inert import masked
 

@@ -9,12 +9,12 @@ from collections.abc import Sequence
 from sweeper.chosen import Chosen
 from sweeper.errors import StudyError
 from sweeper.materials import hold
-from sweeper.patience import Patience
 from sweeper.places import Places
 from sweeper.plan import confirm_trials, screen_trials
 from sweeper.records import Facts, Stage, TrialSpec, TrialState
 from sweeper.search import Search
 from sweeper.seed_registry import SeedRegistry
+from sweeper.stores.patience import Patience
 from sweeper.study.registration import NOTE
 from trainer.recipe import Recipe
 

@@ -9,7 +9,7 @@ from mlflow.store.db import utils as db  # with it, the list of tables holds tho
 from mlflow.store.db.base_sql_model import Base
 from sqlalchemy import create_engine
 
-from sweeper.databases import Schema, UnsafeConnection, make_ready, ready
+from sweeper.stores.sqlite_files import Schema, UnsafeConnection, make_ready, ready
 
 SQLITE = "sqlite:///"
 

@@ -15,8 +15,8 @@ from sqlalchemy import create_engine, inspect
 from sqlalchemy import exc as sql
 from sqlalchemy.engine import make_url
 
-from sweeper.databases import Schema, UnsafeConnection, make_ready, ready
 from sweeper.errors import SetupError, UnavailableError
+from sweeper.stores.sqlite_files import Schema, UnsafeConnection, make_ready, ready
 
 # While another process writes. Short, since nobody can be told meanwhile; the desk has patience of its own.
 BUSY_S = 5

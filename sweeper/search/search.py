@@ -7,7 +7,6 @@ from collections.abc import Collection, Iterable, Sequence
 from itertools import islice
 
 from sweeper.errors import ConflictError, StudyError
-from sweeper.patience import Patience
 from sweeper.plan import rung_steps, searched_count
 from sweeper.records import Cell, Stage, TrialSpec, TrialState
 from sweeper.search import ranking
@@ -18,6 +17,7 @@ from sweeper.search.notes import Notes
 from sweeper.search.proposals import Proposer
 from sweeper.search.roster import Roster
 from sweeper.search.store import AUDITED, DROPPED, Entry, NewTrial, Store
+from sweeper.stores.patience import Patience
 from sweeper.study import Study, fresh_seeds
 from trainer.recipe import Recipe
 
