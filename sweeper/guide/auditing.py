@@ -11,11 +11,11 @@ from sweeper.guide.audits import Gate, HealthAudit, ProxyAudit, PruningAudit, Ra
 from sweeper.guide.evidence import BASELINE, Evidence, Matrix, StageTable, average, number, spread
 from sweeper.guide.results import CellHealth, CellResult
 from sweeper.guide.statements import Recommendation
-from sweeper.inference.agreement import Agreement, rank_agreement, share_interval
-from sweeper.inference.effects import fit_effects, possibly_best
-from sweeper.inference.levels import OBJECTIVE_ALPHA, SET_ALPHA
-from sweeper.inference.noise import hopeful_pairing
-from sweeper.inference.power import detectable, needed_seeds
+from sweeper.statistics.agreement import Agreement, rank_agreement, share_interval
+from sweeper.statistics.effects import fit_effects, possibly_best
+from sweeper.statistics.levels import OBJECTIVE_ALPHA, SET_ALPHA
+from sweeper.statistics.noise import hopeful_pairing
+from sweeper.statistics.power import detectable, needed_seeds
 from sweeper.study import Confirm, Study
 from sweeper.text.numbers import counted, percent
 

@@ -16,9 +16,9 @@ import numpy as np
 from sweeper.guide.contrast import change_of, log_differences
 from sweeper.guide.evidence import BASELINE, Evidence, Matrix, StageTable
 from sweeper.guide.statements import Claim, Direction, Standing
-from sweeper.inference.levels import EQUIVALENCE_ALPHA, INTERVAL_ALPHA, OBJECTIVE_ALPHA, SIDE_ALPHA
-from sweeper.inference.paired import Paired, holm
 from sweeper.records import FINAL_STATES
+from sweeper.statistics.levels import EQUIVALENCE_ALPHA, INTERVAL_ALPHA, OBJECTIVE_ALPHA, SIDE_ALPHA
+from sweeper.statistics.paired import Paired, holm
 from sweeper.study import Confirm
 from sweeper.text.numbers import metric_name
 

@@ -7,7 +7,7 @@ from scipy.special import stdtrit
 
 from sweeper.guide.evidence import BASELINE, Matrix, StageTable
 from sweeper.guide.results import Change
-from sweeper.inference.levels import INTERVAL_ALPHA
+from sweeper.statistics.levels import INTERVAL_ALPHA
 
 
 def log_differences(table: StageTable, metric: str | None = None) -> Matrix:

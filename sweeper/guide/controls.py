@@ -12,8 +12,8 @@ from sweeper.guide.claims import Claims
 from sweeper.guide.contrast import change_of
 from sweeper.guide.evidence import Evidence
 from sweeper.guide.statements import Claim, ControlComparison
-from sweeper.inference.levels import CONTROL_ALPHA, INTERVAL_ALPHA
-from sweeper.inference.paired import Paired, holm
+from sweeper.statistics.levels import CONTROL_ALPHA, INTERVAL_ALPHA
+from sweeper.statistics.paired import Paired, holm
 
 
 def against_controls(known: Evidence, made: Claims) -> tuple[ControlComparison, ...]:

@@ -8,7 +8,7 @@ import numpy as np
 
 from sweeper.guide.evidence import BASELINE, Evidence, StageTable, average, number
 from sweeper.guide.results import BlockHealth, CellHealth, RankCorrelation
-from sweeper.inference.agreement import rank_agreement
+from sweeper.statistics.agreement import rank_agreement
 
 NORM, RANK, DISTANCE = "feature_norm", "effective_rank", "pairwise_distance"
 

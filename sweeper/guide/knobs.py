@@ -16,9 +16,9 @@ from sweeper.guide.contrast import change_of
 from sweeper.guide.evidence import Evidence, StageTable
 from sweeper.guide.layout import block_name
 from sweeper.guide.statements import Interaction, Knob, KnobLevel
-from sweeper.inference import factors
-from sweeper.inference.factors import Factor, Level, Vector
-from sweeper.inference.levels import INTERVAL_ALPHA
+from sweeper.statistics import factors
+from sweeper.statistics.factors import Factor, Level, Vector
+from sweeper.statistics.levels import INTERVAL_ALPHA
 from sweeper.study import Confirm
 from trainer.recipe import Dispersion
 

@@ -11,8 +11,8 @@ from sweeper.guide import scope
 from sweeper.guide.audits import SeedAudit
 from sweeper.guide.evidence import Evidence, number
 from sweeper.guide.results import Cost, Item
-from sweeper.inference.levels import OBJECTIVE_ALPHA, SET_ALPHA, SIDE_ALPHA, UNIQUE_ALPHA
 from sweeper.records import FINAL_STATES, Facts, StudyRecord, TrialRecord, TrialState
+from sweeper.statistics.levels import OBJECTIVE_ALPHA, SET_ALPHA, SIDE_ALPHA, UNIQUE_ALPHA
 from sweeper.study import Screen, Study
 from sweeper.text.numbers import counted, figure, metric_name, percent
 from trainer.recipe import fid_name

@@ -11,8 +11,8 @@ import numpy as np
 from sweeper.guide.claims import of
 from sweeper.guide.evidence import BASELINE, Evidence, StageTable
 from sweeper.guide.statements import Claim, Recommendation
-from sweeper.inference.effects import fit_effects, possibly_best
-from sweeper.inference.levels import OBJECTIVE_ALPHA, SET_ALPHA, UNIQUE_ALPHA
+from sweeper.statistics.effects import fit_effects, possibly_best
+from sweeper.statistics.levels import OBJECTIVE_ALPHA, SET_ALPHA, UNIQUE_ALPHA
 from sweeper.study import Confirm
 
 # On how many fresh seeds a bet may have diverged.

@@ -17,9 +17,9 @@ from sweeper.guide.comparison import HeadToHead, Pair
 from sweeper.guide.contrast import change_of
 from sweeper.guide.evidence import BASELINE
 from sweeper.guide.guidance import Guidance
-from sweeper.inference.levels import INTERVAL_ALPHA
-from sweeper.inference.paired import Paired
 from sweeper.records import StudyRecord
+from sweeper.statistics.levels import INTERVAL_ALPHA
+from sweeper.statistics.paired import Paired
 from sweeper.text.numbers import change, counted
 
 Logs = Mapping[str, Mapping[int, float]]  # log objective by cell and seed

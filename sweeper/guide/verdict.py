@@ -10,10 +10,10 @@ from sweeper.guide.protocol import ORDER, finished
 from sweeper.guide.results import CellResult, StageResult
 from sweeper.guide.scope import scope
 from sweeper.guide.statements import Claim, Verdict
-from sweeper.inference.levels import OBJECTIVE_ALPHA
-from sweeper.inference.noise import pairing
-from sweeper.inference.power import detectable
 from sweeper.records import StudyRecord, TrialState
+from sweeper.statistics.levels import OBJECTIVE_ALPHA
+from sweeper.statistics.noise import pairing
+from sweeper.statistics.power import detectable
 from sweeper.text.numbers import counted, duration, metric_name, percent, share
 
 SPOKEN: dict[TrialState, str] = {"pruned": "stopped early"}

@@ -12,7 +12,6 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from sweeper.guide.assemble import guidance
 from sweeper.guide.guidance import Guidance
 from sweeper.guide.prior_art import SOURCE
-from sweeper.inference.levels import OBJECTIVE_ALPHA, SIDE_ALPHA
 from sweeper.records import StudyRecord
 from sweeper.render.claim_tables import ranking
 from sweeper.render.html import render_html
@@ -23,6 +22,7 @@ from sweeper.render.proposed import is_ours, write_proposed
 from sweeper.render.sections import guide_tables, is_grid
 from sweeper.render.table import fenced, to_markdown
 from sweeper.render.tables import legend
+from sweeper.statistics.levels import OBJECTIVE_ALPHA, SIDE_ALPHA
 from sweeper.text import numbers as numerals
 from sweeper.text.inert import prose, visible
 

@@ -7,12 +7,12 @@ from collections.abc import Collection, Iterable
 
 import numpy as np
 
-from sweeper.inference.levels import OBJECTIVE_ALPHA
-from sweeper.inference.noise import hopeful_pairing
-from sweeper.inference.power import needed_seeds
 from sweeper.plan import cells
 from sweeper.records import Cell
 from sweeper.search.store import Entry
+from sweeper.statistics.levels import OBJECTIVE_ALPHA
+from sweeper.statistics.noise import hopeful_pairing
+from sweeper.statistics.power import needed_seeds
 from sweeper.study import Study
 
 FEWEST = 3

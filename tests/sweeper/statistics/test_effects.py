@@ -6,7 +6,7 @@ import pytest
 import statsmodels.formula.api as smf
 from scipy.stats import t
 
-from sweeper.inference.effects import fit_effects, possibly_best
+from sweeper.statistics.effects import fit_effects, possibly_best
 
 
 def noisy(cells: int, seeds: int, missing: int = 0, random: int = 0) -> np.ndarray:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import stdtrit
 
-from sweeper.inference.effects import Matrix
+from sweeper.statistics.effects import Matrix
 
 
 class Pairing(NamedTuple):

@@ -9,7 +9,7 @@ import statsmodels.formula.api as smf
 from scipy.stats import t
 from statsmodels.stats.anova import anova_lm
 
-from sweeper.inference.factors import Factor, effect, interaction, levels
+from sweeper.statistics.factors import Factor, effect, interaction, levels
 
 
 @pytest.fixture
