@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 import torch
 
-from sweeper.calibrate import calibrate
-from sweeper.fit import check_fit
+from sweeper.calibration.calibrate import calibrate
+from sweeper.calibration.preflight import check_fit
 from sweeper.plan import estimate, keeps_weights, rung_steps, size
 from sweeper.progress import duration
 from sweeper.provenance import usable_cores

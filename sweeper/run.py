@@ -117,7 +117,7 @@ def _train(
     retry: bool,
 ) -> int:
     # Ray and torch are imported here: a study that is done needs neither.
-    from sweeper.fit import check_fit
+    from sweeper.calibration.preflight import check_fit
     from sweeper.places import Places
     from sweeper.schedule import run_study
 

@@ -64,7 +64,7 @@ def init(
 def check(file: File, set_: Set = None) -> None:
     """Read a study and its data, and say what is wrong."""
     study = _study(file, set_)
-    from sweeper.fit import check_fit
+    from sweeper.calibration.preflight import check_fit
     from sweeper.plan import merged_blocks, size
 
     planned = size(study)

@@ -7,7 +7,7 @@ import logging
 import ray
 from ray.exceptions import RayTaskError
 
-from sweeper.calibrate import lanes_here
+from sweeper.calibration.calibrate import lanes_here
 from sweeper.places import Places
 from sweeper.plan import lane_count
 from sweeper.schedule.line import call

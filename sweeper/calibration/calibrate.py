@@ -13,9 +13,9 @@ from typing import NamedTuple
 
 import torch
 
+from sweeper.calibration.timing import extrapolated, timed
 from sweeper.plan import evaluations
 from sweeper.study import Resources, Study
-from sweeper.timing import extrapolated, timed
 from trainer.data.dataset import load
 from trainer.runtime.cached_file import made_once
 from trainer.runtime.process import prepare

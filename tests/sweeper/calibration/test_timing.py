@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from sweeper.calibrate import calibrate
+from sweeper.calibration.calibrate import calibrate
 from sweeper.forecast import BESIDE, START_UP_S, at_most, describe, forecast
 from sweeper.study import Study
 from tests.sweeper.study_records import make_study
