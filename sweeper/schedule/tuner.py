@@ -117,7 +117,7 @@ def _train(line: DeskLine, assignment: Assignment) -> None:
 
     A card that failed is raised: Tune gives the slot another process, as often as the desk hands the cohort out.
     """
-    from sweeper import worker
+    from sweeper.worker.worker import worker
     from trainer.runtime.process import has_lost_device
 
     try:

@@ -5,9 +5,9 @@ from pathlib import Path
 import optuna
 import pytest
 
-from sweeper import worker
 from sweeper.desk import Desk
 from sweeper.ledger import read_study
+from sweeper.worker.worker import worker
 from tests.sweeper.desks import begun, claimed, open_desk, ready, study
 
 __all__ = ["ready"]  # a fixture, used by being here

@@ -12,8 +12,8 @@ import torch
 import yaml
 from PIL import Image
 
-from sweeper import worker
 from sweeper.ledger import GRID, WEIGHTS, read_file, read_study
+from sweeper.worker.worker import worker
 from sweeper.workspace import Workspace
 from tests.sweeper.desks import begun, make_ready, open_desk, study
 from tests.sweeper.test_cli import Run, run

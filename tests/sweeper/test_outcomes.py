@@ -5,10 +5,10 @@ import errno
 import pytest
 import torch
 
-from sweeper import worker
 from sweeper.errors import ConflictError, StaleAttemptError, SweeperError
 from sweeper.records import Assignment
 from sweeper.schedule.tuner import _train
+from sweeper.worker.worker import worker
 from trainer.errors import DataError
 
 ASSIGNMENT = Assignment.model_construct(cohort="c", attempt=2)

@@ -14,11 +14,11 @@ from typing import NoReturn
 import pytest
 import torch
 
-from sweeper import lane_seconds, worker
 from sweeper.desk import Desk
 from sweeper.plan import screen_trials
 from sweeper.records import Assignment, Facts, LaneReport
 from sweeper.study import Study
+from sweeper.worker.worker import lane_seconds, worker
 from tests.sweeper.desks import claimed, make_ready, open_desk, ready, study
 from tests.sweeper.test_refill import stored, trials_of
 from trainer.runtime import checkpoint

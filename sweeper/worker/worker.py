@@ -16,9 +16,9 @@ from torch import Tensor
 
 from sweeper import errors
 from sweeper.errors import SweeperError
-from sweeper.keeping import keep
-from sweeper.lane_seconds import LaneSeconds
 from sweeper.records import Assignment, Facts, LaneReport, Rung
+from sweeper.worker.kept_weights import keep
+from sweeper.worker.lane_seconds import LaneSeconds
 from trainer.data.dataset import Dataset, load
 from trainer.errors import DataError
 from trainer.evaluation.evaluator import Evaluator

@@ -9,14 +9,14 @@ import pytest
 import torch
 from PIL import Image
 
-from sweeper import worker
 from sweeper.desk import Desk
 from sweeper.errors import DataError
 from sweeper.guide.protocol import provenance_items
-from sweeper.keeping import keep
 from sweeper.ledger import GRID, WEIGHTS, read_file, read_study
 from sweeper.materials import hold
 from sweeper.plan import keeps_weights
+from sweeper.worker.kept_weights import keep
+from sweeper.worker.worker import worker
 from tests.sweeper.desks import FACTS, begun, claimed, open_desk, ready, reported, study
 from tests.sweeper.study_records import make_record, make_study, typical
 from tests.sweeper.test_chosen import Notes

@@ -1,0 +1,1 @@
+"""One cohort's life in a worker process."""
