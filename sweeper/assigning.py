@@ -5,8 +5,8 @@ from __future__ import annotations
 from sweeper.fleet import Fleet, Running
 from sweeper.places import Places
 from sweeper.plan import keeps_weights, rung_steps
-from sweeper.records import Assignment
 from sweeper.study import Study
+from sweeper.worker.messages import Assignment
 
 
 def assignment(study: Study, running: Running, fleet: Fleet, places: Places, check_fid: bool) -> Assignment:

@@ -15,7 +15,7 @@ from sweeper.halting import Halt, or_halt
 from sweeper.ledger import Ledger
 from sweeper.places import Places
 from sweeper.plan import lane_count, rung_steps
-from sweeper.records import Assignment, Facts, LaneReport, Progress, Provenance, Stage, TrialSpec, TrialState
+from sweeper.records import Facts, Progress, Provenance, Stage, TrialSpec, TrialState
 from sweeper.search import Search
 from sweeper.slots import Slots
 from sweeper.spent import Spent
@@ -23,6 +23,7 @@ from sweeper.stages import Stages
 from sweeper.stores.patience import PATIENCE_S, Patience
 from sweeper.study import Study
 from sweeper.text.inert import masked
+from sweeper.worker.messages import Assignment, LaneReport
 
 STOPPED = "stopped: clearly behind"
 

@@ -11,8 +11,9 @@ from pathlib import Path
 from sweeper.cohorts import CohortFolder, Needed, StoredCohort
 from sweeper.errors import StaleAttemptError
 from sweeper.parking import Parked, Parking, Stop
-from sweeper.records import Source, Stage, TrialSpec
+from sweeper.records import Stage, TrialSpec
 from sweeper.search import Search
+from sweeper.worker.messages import Source
 from trainer.recipe import Recipe
 
 

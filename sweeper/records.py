@@ -95,20 +95,6 @@ class Rung(Frozen):
     metrics: dict[str, float]
 
 
-class LaneReport(Frozen):
-    """One lane's news from a worker at a rung; `grid_png` is its sample grid at the last rung.
-
-    There `weights` is the file with its averaged weights, if they are to be kept; `lost` says why there is none.
-    """
-
-    key: str
-    diverged: bool
-    rung: Rung
-    grid_png: bytes | None = None
-    weights: str | None = None
-    lost: str = ""
-
-
 class TrialRecord(Frozen):
     """All that is known of one trial; `note` says why it failed or was stopped, or why its weights are lost.
 
@@ -153,44 +139,6 @@ class StudyRecord(Frozen):
     trials: tuple[TrialRecord, ...]
     fresh_seeds: tuple[Seed, ...] = ()
     added: tuple[str, ...] = ()
-
-
-class Source(Frozen):
-    """What a cohort that parted has saved: `keys` are its lanes as built, `taken` those another goes on with."""
-
-    checkpoint: str
-    keys: tuple[str, ...]
-    taken: tuple[str, ...]
-
-
-class Assignment(Frozen):
-    """A cohort as a worker gets it: one attempt at training some trials that share a recipe.
-
-    `living` are the keys still wanted (all of them at first); `rungs` are the optimiser steps it has to report;
-    relative paths of the recipe start from `base`. Until `checkpoint` is written, lanes begin as the `sources` left
-    them, which name them in their order, or at step 0 where there are none; where the cohort is to part, the lanes it
-    parks are saved at `parked`. `gpus` may be a part of one. With `check_fid` the worker compares its FID with
-    torch-fidelity's on the same features once; with `full` it adds the full metric at the last rung; weights that are
-    kept go into the folder `weights`, if there is one.
-    """
-
-    cohort: str
-    attempt: int
-    recipe: Recipe
-    trials: tuple[TrialSpec, ...]
-    living: frozenset[str]
-    rungs: tuple[int, ...]
-    checkpoint: str
-    parked: str
-    sources: tuple[Source, ...]
-    checkpoint_seconds: float
-    cache: str
-    base: str
-    cpus: int
-    gpus: float
-    check_fid: bool
-    full: bool
-    weights: str | None
 
 
 class Progress(Frozen):

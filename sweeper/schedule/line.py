@@ -9,7 +9,8 @@ import ray
 from ray.exceptions import GetTimeoutError, RayError, RayTaskError
 
 from sweeper.errors import SetupError, StaleAttemptError, SweeperError
-from sweeper.records import Assignment, Facts, LaneReport
+from sweeper.records import Facts
+from sweeper.worker.messages import Assignment, LaneReport
 
 DeskActor = Any  # Ray makes an actor's methods at run time
 ASIDE = "aside"  # the desk's second thread

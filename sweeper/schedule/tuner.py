@@ -17,10 +17,10 @@ from ray import tune
 from ray.tune.search import Searcher
 
 from sweeper.errors import SetupError, StaleAttemptError
-from sweeper.records import Assignment
 from sweeper.schedule.interrupts import Interrupts
 from sweeper.schedule.line import DeskActor, DeskLine, call
 from sweeper.study import Resources
+from sweeper.worker.messages import Assignment
 
 IDLE_S = 0.2  # between a slot's questions to the desk while it has nothing to give
 
@@ -117,18 +117,18 @@ def _train(line: DeskLine, assignment: Assignment) -> None:
 
     A card that failed is raised: Tune gives the slot another process, as often as the desk hands the cohort out.
     """
-    from sweeper.worker.worker import worker
+    from sweeper.worker import cohort_run, faults
     from trainer.runtime.process import has_lost_device
 
     try:
-        worker.prepare_process(assignment)
-        worker.run(line, assignment)
+        cohort_run.prepare_process(assignment)
+        cohort_run.run(line, assignment)
     except StaleAttemptError:
         raise
     except Exception as error:
         reason = f"{type(error).__name__}: {error}"
-        if worker.blames_machine(error):
-            line.halt(assignment.cohort, worker.halting_error(error), assignment.attempt)
+        if faults.blames_machine(error):
+            line.halt(assignment.cohort, faults.halting_error(error), assignment.attempt)
         elif has_lost_device(error):
             raise
         else:

@@ -8,9 +8,10 @@ import pytest
 from sweeper.desk import Desk
 from sweeper.places import Places
 from sweeper.provenance import gather
-from sweeper.records import Assignment, Facts, LaneReport, Rung, Stage
+from sweeper.records import Facts, Rung, Stage
 from sweeper.study import Study
 from sweeper.study.registration import Registration
+from sweeper.worker.messages import Assignment, LaneReport
 from tests.conftest import copy_database
 
 FACTS = Facts(data_hash="d", extractor="domain", extractor_sha256="e", device="cpu")

@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Callable
 
 from sweeper.desk import Desk
-from sweeper.records import Assignment, LaneReport, Rung, TrialSpec
+from sweeper.records import Rung, TrialSpec
+from sweeper.worker.messages import Assignment, LaneReport
 from tests.sweeper.desks import FACTS
 
 Value = Callable[[TrialSpec, int], float | None]  # a trial's objective at a step, None where it diverges

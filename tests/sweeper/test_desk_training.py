@@ -7,7 +7,7 @@ import pytest
 
 from sweeper.desk import Desk
 from sweeper.ledger import read_study
-from sweeper.worker.worker import worker
+from sweeper.worker import cohort_run
 from tests.sweeper.desks import begun, claimed, open_desk, ready, study
 
 __all__ = ["ready"]  # a fixture, used by being here
@@ -18,7 +18,7 @@ def test_a_study_of_two_lane_cohorts_runs_to_its_end_with_real_training(tmp_path
     while (cohort := desk.claim()) is not None:
         assignment = begun(desk, cohort)
         assert assignment.sources or len({trial.seed for trial in assignment.trials}) == 1
-        worker.run(desk, assignment)
+        cohort_run.run(desk, assignment)
     assert desk.done()
     assert desk.progress().counts == {"complete": 6}
     assert desk.close(interrupted=False, timeout=60)
@@ -38,7 +38,7 @@ def test_a_rung_is_judged_by_the_fid_it_draws_and_the_last_by_the_objective(tmp_
     of = study(recipe=recipe.model_dump(exclude_none=True), screen={"seeds": [0], "pruner": "none"})
     desk = open_desk(tmp_path, of)
     while (cohort := desk.claim()) is not None:
-        worker.run(desk, begun(desk, cohort))
+        cohort_run.run(desk, begun(desk, cohort))
     assert desk.progress().counts == {"complete": 3}
     assert desk.close(interrupted=False, timeout=60)
     store = optuna.load_study(study_name="tiny.screen", storage=f"sqlite:///{tmp_path}/optuna.db")
@@ -65,17 +65,17 @@ def test_a_resumed_cohort_goes_on_from_its_checkpoint_with_the_same_figures(tmp_
 
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     desk = open_desk(whole, study())
-    worker.run(desk, claimed(desk))
+    cohort_run.run(desk, claimed(desk))
     desk.close(interrupted=True, timeout=60)
 
     broken = open_desk(cut, study())
     with pytest.raises(CutError):
-        worker.run(Cut(broken), claimed(broken))  # type: ignore[arg-type]
+        cohort_run.run(Cut(broken), claimed(broken))  # type: ignore[arg-type]
     broken.close(interrupted=True, timeout=60)
     again = open_desk(cut, study())
     assignment = claimed(again)
     assert Path(assignment.checkpoint).exists()
-    worker.run(again, assignment)
+    cohort_run.run(again, assignment)
     again.close(interrupted=True, timeout=60)
 
     seconds = ("train_s", "eval_s", "cpu_s")
@@ -98,6 +98,6 @@ def test_a_damaged_checkpoint_costs_time_but_no_figure(tmp_path, caplog):
     assignment = claimed(desk)
     path = Path(assignment.checkpoint)
     path.write_bytes(b"\0" * 1000)
-    worker.run(desk, assignment)
+    cohort_run.run(desk, assignment)
     assert "training starts again from step 0" in caplog.text
     assert desk.progress().counts["complete"] == 2

@@ -13,7 +13,7 @@ import yaml
 from PIL import Image
 
 from sweeper.ledger import GRID, WEIGHTS, read_file, read_study
-from sweeper.worker.worker import worker
+from sweeper.worker import cohort_run
 from sweeper.workspace import Workspace
 from tests.sweeper.desks import begun, make_ready, open_desk, study
 from tests.sweeper.test_cli import Run, run
@@ -38,7 +38,7 @@ def place(tables: Path, extractor_cache: Path, tmp_path_factory: pytest.TempPath
     process.prepare(1)  # as a worker does
     desk = open_desk(root, STUDY, ["screen", "confirm"])
     while (cohort := desk.claim()) is not None:
-        worker.run(desk, begun(desk, cohort))
+        cohort_run.run(desk, begun(desk, cohort))
     assert desk.close(interrupted=False, timeout=60)
     yield root
     torch.set_flush_denormal(False)

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from sweeper.errors import ConflictError, StaleAttemptError, SweeperError
-from sweeper.records import Assignment
 from sweeper.schedule.tuner import _train
-from sweeper.worker.worker import worker
+from sweeper.worker import cohort_run
+from sweeper.worker.messages import Assignment
 from trainer.errors import DataError
 
 ASSIGNMENT = Assignment.model_construct(cohort="c", attempt=2)
@@ -32,8 +32,8 @@ def told(error: BaseException, monkeypatch: pytest.MonkeyPatch) -> list[tuple[ob
         raise error
 
     line = Line()
-    monkeypatch.setattr(worker, "prepare_process", lambda _: None)
-    monkeypatch.setattr(worker, "run", fail)
+    monkeypatch.setattr(cohort_run, "prepare_process", lambda _: None)
+    monkeypatch.setattr(cohort_run, "run", fail)
     _train(line, ASSIGNMENT)  # type: ignore[arg-type]
     return line.told
 

@@ -12,8 +12,9 @@ from sweeper.cohorts import CohortFolder
 from sweeper.desk import Desk
 from sweeper.errors import StaleAttemptError
 from sweeper.ledger import read_study
-from sweeper.records import Assignment, LaneReport, Rung, TrialRecord, TrialSpec
+from sweeper.records import Rung, TrialRecord, TrialSpec
 from sweeper.study import Study
+from sweeper.worker.messages import Assignment, LaneReport
 from tests.sweeper.desks import FACTS, claimed, open_desk, ready, reported, study
 from tests.sweeper.floor import Floor
 

@@ -16,9 +16,10 @@ import torch
 
 from sweeper.desk import Desk
 from sweeper.plan import screen_trials
-from sweeper.records import Assignment, Facts, LaneReport
+from sweeper.records import Facts
 from sweeper.study import Study
-from sweeper.worker.worker import lane_seconds, worker
+from sweeper.worker import cohort_run, lane_seconds
+from sweeper.worker.messages import Assignment, LaneReport
 from tests.sweeper.desks import claimed, make_ready, open_desk, ready, study
 from tests.sweeper.test_refill import stored, trials_of
 from trainer.runtime import checkpoint
@@ -74,7 +75,7 @@ def train(desk: Desk, breaks: str = "") -> Assignment:
     """Really train the next cohort until it ends, parts or the line breaks."""
     given = claimed(desk)
     with contextlib.suppress(CutError):
-        worker.run(Line(desk, breaks), given)
+        cohort_run.run(Line(desk, breaks), given)
     return given
 
 

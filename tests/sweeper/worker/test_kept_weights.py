@@ -15,8 +15,8 @@ from sweeper.guide.protocol import provenance_items
 from sweeper.ledger import GRID, WEIGHTS, read_file, read_study
 from sweeper.materials import hold
 from sweeper.plan import keeps_weights
+from sweeper.worker import cohort_run
 from sweeper.worker.kept_weights import keep
-from sweeper.worker.worker import worker
 from tests.sweeper.desks import FACTS, begun, claimed, open_desk, ready, reported, study
 from tests.sweeper.study_records import make_record, make_study, typical
 from tests.sweeper.test_chosen import Notes
@@ -39,7 +39,7 @@ SMALL = {
 
 def trained(desk: Desk) -> None:
     while (cohort := desk.claim()) is not None:
-        worker.run(desk, begun(desk, cohort))
+        cohort_run.run(desk, begun(desk, cohort))
 
 
 @pytest.mark.parametrize(("keep", "stages"), [("none", []), ("finalists", ["confirm"]), ("all", ["screen", "confirm"])])
@@ -94,7 +94,7 @@ def test_weights_survive_a_crash_between_the_report_and_its_end(tmp_path):
     broken = open_desk(tmp_path, of)
     first = claimed(broken)
     with pytest.raises(CutError):
-        worker.run(Cut(broken), first)  # type: ignore[arg-type]
+        cohort_run.run(Cut(broken), first)  # type: ignore[arg-type]
     assert len(list(Path(first.weights or "").iterdir())) == 1
     broken.close(interrupted=True, timeout=60)
     again = open_desk(tmp_path, of)
@@ -108,7 +108,9 @@ def test_weights_survive_a_crash_between_the_report_and_its_end(tmp_path):
 
 def test_a_full_disk_loses_weights_and_no_trial_and_says_so(tmp_path, monkeypatch):
     # What training needs is set so high that no disk has it.
-    monkeypatch.setattr(worker, "keep", lambda path, origin, state, spare: keep(path, origin, state, spare + 10**18))
+    monkeypatch.setattr(
+        cohort_run, "keep", lambda path, origin, state, spare: keep(path, origin, state, spare + 10**18)
+    )
     desk = open_desk(tmp_path, study(**SMALL, keep="all"))
     trained(desk)
     progress = desk.progress()

@@ -3,8 +3,8 @@ from itertools import count
 import pytest
 import torch
 
+from sweeper.worker import lane_seconds
 from sweeper.worker.lane_seconds import LaneSeconds
-from sweeper.worker.worker import lane_seconds
 
 
 @pytest.fixture(autouse=True)

@@ -9,18 +9,16 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Protocol
 
 import torch
 from torch import Tensor
 
-from sweeper import errors
-from sweeper.errors import SweeperError
-from sweeper.records import Assignment, Facts, LaneReport, Rung
+from sweeper.records import Facts, Rung
+from sweeper.worker.faults import blames_machine
 from sweeper.worker.kept_weights import keep
 from sweeper.worker.lane_seconds import LaneSeconds
+from sweeper.worker.messages import Assignment, DeskClient, LaneReport
 from trainer.data.dataset import Dataset, load
-from trainer.errors import DataError
 from trainer.evaluation.evaluator import Evaluator
 from trainer.recipe import DataRecipe, EvalRecipe, Lane
 from trainer.runtime import checkpoint, process
@@ -31,44 +29,10 @@ from trainer.training.merge import gathered
 
 log = logging.getLogger(__name__)
 
-# What says nothing about a trial, as exhausted memory does: full disks, missing files.
-MACHINE_ERRORS = (OSError, DataError, SweeperError)
 CHUNK = 25  # optimiser steps between looks at the clock
 FID_CHECK_SAMPLES = 2000
 # Of reading a checkpoint that is damaged, missing, or was written by another version.
 UNUSABLE = (ValueError, KeyError, RuntimeError)
-
-
-class DeskClient(Protocol):
-    """What a worker knows of the desk. Every call raises StaleAttemptError once a newer attempt has begun."""
-
-    def started(self, cohort: str, attempt: int, facts: Facts) -> None:
-        """Say that training begins, on what."""
-
-    def report(
-        self, cohort: str, attempt: int, reports: Sequence[LaneReport], facts: Facts, last: bool
-    ) -> frozenset[str]:
-        """Record a rung of all living lanes and return the keys of those that go on."""
-
-    def parts(self, cohort: str, attempt: int, step: int) -> bool:
-        """Whether the survivors of a rung are to be parked instead of trained on here."""
-
-    def park(self, cohort: str, attempt: int, step: int) -> None:
-        """Give the survivors of a rung back, saved."""
-
-
-def blames_machine(error: BaseException) -> bool:
-    """Whether an error says nothing about a trial: then the study stops, and can be continued."""
-    return isinstance(error, MACHINE_ERRORS) or process.is_out_of_memory(error)
-
-
-def halting_error(error: BaseException) -> SweeperError:
-    """Return what a study is halted with for an error of its machine: data that cannot be read is told apart."""
-    if isinstance(error, SweeperError):
-        return error
-    if isinstance(error, DataError):
-        return errors.DataError(str(error), "bring the data back")
-    return errors.SetupError(f"{type(error).__name__}: {error}", "repair that")
 
 
 def prepare_process(assignment: Assignment) -> None:
@@ -80,24 +44,24 @@ def prepare_process(assignment: Assignment) -> None:
 
 def run(desk: DeskClient, assignment: Assignment) -> None:
     """Train, measure and report a cohort until no lane is left."""
-    worker = _Worker(assignment)
-    desk.started(assignment.cohort, assignment.attempt, worker.facts)
+    cohort = CohortRun(assignment)
+    desk.started(assignment.cohort, assignment.attempt, cohort.facts)
     for step in assignment.rungs:
-        if not worker.advance(step):
+        if not cohort.advance(step):
             continue
         last = step == assignment.rungs[-1]
-        survivors = desk.report(assignment.cohort, assignment.attempt, worker.measure(), worker.facts, last)
+        survivors = desk.report(assignment.cohort, assignment.attempt, cohort.measure(), cohort.facts, last)
         if not survivors:
             return
-        worker.keep(survivors)
+        cohort.keep(survivors)
         if not last and desk.parts(assignment.cohort, assignment.attempt, step):
-            worker.save(assignment.parked)
+            cohort.save(assignment.parked)
             desk.park(assignment.cohort, assignment.attempt, step)
             return
 
 
-class _Worker:
-    # A cohort with its clocks and its checkpoint.
+class CohortRun:
+    """A cohort with its clocks and its checkpoint."""
 
     def __init__(self, assignment: Assignment) -> None:
         self._assignment = assignment

@@ -1,0 +1,25 @@
+"""Whose fault an error is: a trial's, which then has failed, or the machine's, which stops the study."""
+
+from __future__ import annotations
+
+from sweeper import errors
+from sweeper.errors import SweeperError
+from trainer.errors import DataError
+from trainer.runtime import process
+
+# What says nothing about a trial, as exhausted memory does: full disks, missing files.
+MACHINE_ERRORS = (OSError, DataError, SweeperError)
+
+
+def blames_machine(error: BaseException) -> bool:
+    """Whether an error says nothing about a trial: then the study stops, and can be continued."""
+    return isinstance(error, MACHINE_ERRORS) or process.is_out_of_memory(error)
+
+
+def halting_error(error: BaseException) -> SweeperError:
+    """Return what a study is halted with for an error of its machine: data that cannot be read is told apart."""
+    if isinstance(error, SweeperError):
+        return error
+    if isinstance(error, DataError):
+        return errors.DataError(str(error), "bring the data back")
+    return errors.SetupError(f"{type(error).__name__}: {error}", "repair that")
