@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from rich.console import Console
 
+from sweeper.coordinator.seed_registry import SeedRegistry
 from sweeper.counting import Counts, count
 from sweeper.errors import StudyError
 from sweeper.progress import display
@@ -16,7 +17,6 @@ from sweeper.provenance import gather
 from sweeper.publish import forget, prepare, publish, published
 from sweeper.records import Provenance, Stage
 from sweeper.registering import registered
-from sweeper.seed_registry import SeedRegistry
 from sweeper.study import Study
 from sweeper.study.registration import Registration
 from sweeper.workspace import Workspace
@@ -118,7 +118,7 @@ def _train(
 ) -> int:
     # Ray and torch are imported here: a study that is done needs neither.
     from sweeper.calibration.preflight import check_fit
-    from sweeper.places import Places
+    from sweeper.coordinator.paths import Places
     from sweeper.schedule import run_study
 
     study = registration.study

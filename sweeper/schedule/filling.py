@@ -8,7 +8,7 @@ import ray
 from ray.exceptions import RayTaskError
 
 from sweeper.calibration.calibrate import lanes_here
-from sweeper.places import Places
+from sweeper.coordinator.paths import Places
 from sweeper.plan import lane_count
 from sweeper.schedule.line import call
 from sweeper.study import Study

@@ -13,9 +13,9 @@ from ray.exceptions import RayError
 from ray.tune.error import TuneError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from sweeper.desk import Desk
+from sweeper.coordinator.coordinator import Desk
+from sweeper.coordinator.paths import Places
 from sweeper.errors import SetupError, SweeperError
-from sweeper.places import Places
 from sweeper.records import Progress, Provenance, Stage
 from sweeper.schedule.filling import lanes_for
 from sweeper.schedule.interrupts import HaltedError, Interrupts

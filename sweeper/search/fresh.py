@@ -21,7 +21,7 @@ FEWEST = 3
 def needed_count(study: Study, screened: Iterable[Entry], candidates: Collection[Cell]) -> int | None:
     """Return how many fresh seeds a gain of the margin needs, for a study that leaves it open; None: its limit.
 
-    Chosen from the finished screen, once: see `sweeper.chosen`.
+    Chosen from the finished screen, once: see `sweeper.coordinator.finalists`.
     """
     confirm = study.confirm
     if confirm is None or confirm.seeds != "auto":

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from sweeper.cohorts import CohortFolder, StoredCohort
+from sweeper.coordinator.cohort_store import CohortFolder, StoredCohort
 from sweeper.records import TrialRecord
 from sweeper.study.file import read_study
 from tests.e2e.workplace import Workplace, children, until

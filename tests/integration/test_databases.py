@@ -15,7 +15,7 @@ from sweeper.ledger.tracking import Tracker
 from sweeper.search import state_counts
 from sweeper.search.store import Store
 from tests.conftest import copy_database
-from tests.sweeper.desks import FACTS, claimed, open_desk, ready, reported, study
+from tests.sweeper.coordinator.desks import FACTS, claimed, open_desk, ready, reported, study
 
 __all__ = ["ready"]  # a fixture, used by being here
 

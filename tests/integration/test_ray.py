@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from filelock import FileLock
 
+from sweeper.coordinator.paths import Places
 from sweeper.errors import SetupError
 from sweeper.ledger import read_study
-from sweeper.places import Places
 from sweeper.plan import GPU_LANES
 from sweeper.provenance import gather
 from sweeper.records import Progress

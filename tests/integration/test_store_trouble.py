@@ -12,14 +12,14 @@ from pathlib import Path
 import pytest
 from sqlalchemy import event
 
-from sweeper.desk import Desk
+from sweeper.coordinator.coordinator import Desk
 from sweeper.errors import StaleAttemptError, UnavailableError
 from sweeper.plan import screen_trials
 from sweeper.provenance import gather
 from sweeper.search.knobs import Knobs
 from sweeper.search.store import AUDITED, Entry, NewTrial, Store
 from sweeper.stores.patience import Patience
-from tests.sweeper.desks import FACTS, claimed, open_desk, places, ready, reported, study
+from tests.sweeper.coordinator.desks import FACTS, claimed, open_desk, places, ready, reported, study
 
 __all__ = ["ready"]  # a fixture, used by being here
 

@@ -14,8 +14,8 @@ from typing import cast
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sweeper.cohorts import CohortFolder, StoredCohort
-from sweeper.fleet import Fleet, Running
+from sweeper.coordinator.cohort_queue import Fleet, Running
+from sweeper.coordinator.cohort_store import CohortFolder, StoredCohort
 from sweeper.records import Cell, TrialSpec
 from sweeper.search import Search
 from tests.sweeper.search_specs import BASELINE, CONTROL, cell, trials

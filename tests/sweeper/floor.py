@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 
-from sweeper.desk import Desk
+from sweeper.coordinator.coordinator import Desk
 from sweeper.records import Rung, TrialSpec
 from sweeper.worker.messages import Assignment, LaneReport
-from tests.sweeper.desks import FACTS
+from tests.sweeper.coordinator.desks import FACTS
 
 Value = Callable[[TrialSpec, int], float | None]  # a trial's objective at a step, None where it diverges
 

@@ -6,7 +6,7 @@ import pytest
 
 from sweeper.errors import ConflictError, UnavailableError
 from sweeper.search.lease import LASTS_S, NAME, RENEW_EVERY_S, Lease
-from tests.sweeper.test_chosen import Notes
+from tests.sweeper.coordinator.test_finalists import Notes
 
 
 class Clock:

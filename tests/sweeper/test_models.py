@@ -15,7 +15,7 @@ from PIL import Image
 from sweeper.ledger import GRID, WEIGHTS, read_file, read_study
 from sweeper.worker import cohort_run
 from sweeper.workspace import Workspace
-from tests.sweeper.desks import begun, make_ready, open_desk, study
+from tests.sweeper.coordinator.desks import begun, make_ready, open_desk, study
 from tests.sweeper.test_cli import Run, run
 from trainer.runtime import process
 from trainer.sampling import kept

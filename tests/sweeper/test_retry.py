@@ -6,13 +6,13 @@ from pathlib import Path
 
 import optuna
 
+from sweeper.coordinator.coordinator import Desk
 from sweeper.counting import Counts
-from sweeper.desk import Desk
 from sweeper.ledger import counts, read_study
 from sweeper.provenance import gather
 from sweeper.run import Result
 from sweeper.search import failures, state_counts
-from tests.sweeper.desks import FACTS, begun, claimed, open_desk, places, ready, reported, study
+from tests.sweeper.coordinator.desks import FACTS, begun, claimed, open_desk, places, ready, reported, study
 
 __all__ = ["ready"]  # a fixture, used by being here
 

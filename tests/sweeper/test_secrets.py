@@ -15,7 +15,7 @@ from sweeper.ledger import Ledger
 from sweeper.provenance import gather
 from sweeper.text.inert import masked
 from tests.e2e.workplace import SWEEPER
-from tests.sweeper.desks import begun, claimed, open_desk, ready, study
+from tests.sweeper.coordinator.desks import begun, claimed, open_desk, ready, study
 
 __all__ = ["ready"]  # a fixture of every test here
 

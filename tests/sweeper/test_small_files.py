@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from sweeper.errors import ConflictError, SetupError
-from tests.sweeper.desks import claimed, open_desk, ready, study
+from tests.sweeper.coordinator.desks import claimed, open_desk, ready, study
 
 __all__ = ["ready"]  # a fixture, used by being here
 

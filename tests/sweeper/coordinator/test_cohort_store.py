@@ -2,7 +2,7 @@
 
 import pytest
 
-from sweeper.cohorts import CohortFolder, Needed, StoredCohort
+from sweeper.coordinator.cohort_store import CohortFolder, Needed, StoredCohort
 from tests.sweeper.search_specs import BASELINE, trials
 
 SPECS = trials([BASELINE], range(3))

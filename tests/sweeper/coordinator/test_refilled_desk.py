@@ -8,14 +8,14 @@ from typing import NoReturn
 
 import pytest
 
-from sweeper.cohorts import CohortFolder
-from sweeper.desk import Desk
+from sweeper.coordinator.cohort_store import CohortFolder
+from sweeper.coordinator.coordinator import Desk
 from sweeper.errors import StaleAttemptError
 from sweeper.ledger import read_study
 from sweeper.records import Rung, TrialRecord, TrialSpec
 from sweeper.study import Study
 from sweeper.worker.messages import Assignment, LaneReport
-from tests.sweeper.desks import FACTS, claimed, open_desk, ready, reported, study
+from tests.sweeper.coordinator.desks import FACTS, claimed, open_desk, ready, reported, study
 from tests.sweeper.floor import Floor
 
 __all__ = ["ready"]  # a fixture, used by being here

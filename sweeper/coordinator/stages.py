@@ -6,14 +6,14 @@ import platform
 from collections import Counter, deque
 from collections.abc import Sequence
 
-from sweeper.chosen import Chosen
+from sweeper.coordinator.finalists import Chosen
+from sweeper.coordinator.input_hashes import hold
+from sweeper.coordinator.paths import Places
+from sweeper.coordinator.seed_registry import SeedRegistry
 from sweeper.errors import StudyError
-from sweeper.materials import hold
-from sweeper.places import Places
 from sweeper.plan import confirm_trials, screen_trials
 from sweeper.records import Facts, Stage, TrialSpec, TrialState
 from sweeper.search import Search
-from sweeper.seed_registry import SeedRegistry
 from sweeper.stores.patience import Patience
 from sweeper.study.registration import NOTE
 from trainer.recipe import Recipe

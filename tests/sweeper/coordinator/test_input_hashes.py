@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from sweeper.coordinator.input_hashes import hold
 from sweeper.errors import DataError, StaleAttemptError
-from sweeper.materials import hold
-from tests.sweeper.desks import FACTS, claimed, open_desk, ready, study
-from tests.sweeper.test_chosen import Notes
+from tests.sweeper.coordinator.desks import FACTS, claimed, open_desk, ready, study
+from tests.sweeper.coordinator.test_finalists import Notes
 
 __all__ = ["ready"]  # a fixture, used by being here
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from sweeper.coordinator.seed_registry import SeedRegistry
 from sweeper.errors import StudyError
-from sweeper.seed_registry import SeedRegistry
 from sweeper.study import Study, fresh_seeds
 from sweeper.study.registration import Registration
 

@@ -14,14 +14,14 @@ from typing import NoReturn
 import pytest
 import torch
 
-from sweeper.desk import Desk
+from sweeper.coordinator.coordinator import Desk
 from sweeper.plan import screen_trials
 from sweeper.records import Facts
 from sweeper.study import Study
 from sweeper.worker import cohort_run, lane_seconds
 from sweeper.worker.messages import Assignment, LaneReport
-from tests.sweeper.desks import claimed, make_ready, open_desk, ready, study
-from tests.sweeper.test_refill import stored, trials_of
+from tests.sweeper.coordinator.desks import claimed, make_ready, open_desk, ready, study
+from tests.sweeper.coordinator.test_refilled_desk import stored, trials_of
 from trainer.runtime import checkpoint
 
 __all__ = ["ready"]  # a fixture, used by being here

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from sweeper.desk import Desk
+from sweeper.coordinator.coordinator import Desk
 from sweeper.errors import SetupError, StaleAttemptError
-from tests.sweeper.desks import FACTS, open_desk, ready, reported, study
+from tests.sweeper.coordinator.desks import FACTS, open_desk, ready, reported, study
 
 __all__ = ["ready"]  # a fixture, used by being here
 

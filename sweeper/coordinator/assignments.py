@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from sweeper.fleet import Fleet, Running
-from sweeper.places import Places
+from sweeper.coordinator.cohort_queue import Fleet, Running
+from sweeper.coordinator.paths import Places
 from sweeper.plan import keeps_weights, rung_steps
 from sweeper.study import Study
 from sweeper.worker.messages import Assignment

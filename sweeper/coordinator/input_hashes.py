@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from sweeper.chosen import Notes
+from sweeper.coordinator.finalists import Notes
 from sweeper.errors import DataError
 from sweeper.records import Facts
 from trainer.recipe import Frozen, Recipe

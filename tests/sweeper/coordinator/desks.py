@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from sweeper.desk import Desk
-from sweeper.places import Places
+from sweeper.coordinator.coordinator import Desk
+from sweeper.coordinator.paths import Places
 from sweeper.provenance import gather
 from sweeper.records import Facts, Rung, Stage
 from sweeper.study import Study

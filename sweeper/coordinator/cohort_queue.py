@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
 
-from sweeper.cohorts import CohortFolder, Needed, StoredCohort
+from sweeper.coordinator.cohort_store import CohortFolder, Needed, StoredCohort
+from sweeper.coordinator.refill import Parked, Parking, Stop
 from sweeper.errors import StaleAttemptError
-from sweeper.parking import Parked, Parking, Stop
 from sweeper.records import Stage, TrialSpec
 from sweeper.search import Search
 from sweeper.worker.messages import Source

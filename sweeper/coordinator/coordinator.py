@@ -7,19 +7,19 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from sweeper.assigning import assignment
-from sweeper.cohorts import CohortFolder
+from sweeper.coordinator.assignments import assignment
+from sweeper.coordinator.cohort_queue import Fleet, Running
+from sweeper.coordinator.cohort_store import CohortFolder
+from sweeper.coordinator.halting import Halt, or_halt
+from sweeper.coordinator.leases import Slots
+from sweeper.coordinator.paths import Places
+from sweeper.coordinator.run_totals import Spent
+from sweeper.coordinator.stages import Stages
 from sweeper.errors import StaleAttemptError, SweeperError
-from sweeper.fleet import Fleet, Running
-from sweeper.halting import Halt, or_halt
 from sweeper.ledger import Ledger
-from sweeper.places import Places
 from sweeper.plan import lane_count, rung_steps
 from sweeper.records import Facts, Progress, Provenance, Stage, TrialSpec, TrialState
 from sweeper.search import Search
-from sweeper.slots import Slots
-from sweeper.spent import Spent
-from sweeper.stages import Stages
 from sweeper.stores.patience import PATIENCE_S, Patience
 from sweeper.study import Study
 from sweeper.text.inert import masked

@@ -5,10 +5,10 @@ from pathlib import Path
 import optuna
 import pytest
 
-from sweeper.desk import Desk
+from sweeper.coordinator.coordinator import Desk
 from sweeper.ledger import read_study
 from sweeper.worker import cohort_run
-from tests.sweeper.desks import begun, claimed, open_desk, ready, study
+from tests.sweeper.coordinator.desks import begun, claimed, open_desk, ready, study
 
 __all__ = ["ready"]  # a fixture, used by being here
 

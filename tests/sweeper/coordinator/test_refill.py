@@ -2,7 +2,7 @@
 
 import pytest
 
-from sweeper.parking import Parking, Stop
+from sweeper.coordinator.refill import Parking, Stop
 from sweeper.records import TrialSpec
 from tests.sweeper.search_specs import BASELINE, trials
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from sweeper.chosen import NOTE, Chosen
+from sweeper.coordinator.finalists import NOTE, Chosen
 from tests.sweeper.search_specs import GRID
 
 MADE = Chosen(cells=GRID[:2], seeds=(100, 101))

@@ -6,13 +6,13 @@ from typing import NoReturn
 
 import pytest
 
-from sweeper.chosen import Chosen
-from sweeper.desk import Desk
+from sweeper.coordinator.coordinator import Desk
+from sweeper.coordinator.finalists import Chosen
 from sweeper.errors import SetupError, StaleAttemptError, StudyError
 from sweeper.ledger import counts, read_study
 from sweeper.provenance import gather
 from sweeper.records import Rung
-from tests.sweeper.desks import FACTS, begun, claimed, open_desk, places, ready, reported, study
+from tests.sweeper.coordinator.desks import FACTS, begun, claimed, open_desk, places, ready, reported, study
 
 __all__ = ["ready"]  # a fixture, used by being here
 
