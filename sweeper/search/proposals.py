@@ -17,7 +17,7 @@ from optuna.trial import TrialState as OptunaState
 
 from sweeper.plan import block_choices, dispersion, setting_cell
 from sweeper.records import Cell
-from sweeper.search.knobs import block_text, idle_tau, space
+from sweeper.search.parameters import block_text, idle_tau, space
 from sweeper.search.store import Entry
 from sweeper.study import Axis, Range, Study
 from trainer.recipe import Dispersion

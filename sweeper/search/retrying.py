@@ -12,7 +12,7 @@ from typing import NamedTuple
 from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from sweeper.search.bulk import insert_trials
+from sweeper.search.bulk_insert import insert_trials
 from sweeper.search.database import readable, reading
 
 SUPERSEDES = "supersedes"  # the attribute that holds the number of the trial whose place this one takes

@@ -10,13 +10,13 @@ from sweeper.errors import ConflictError, StudyError
 from sweeper.plan import rung_steps, searched_count
 from sweeper.records import Cell, Stage, TrialSpec, TrialState
 from sweeper.search import ranking
-from sweeper.search.jury import Jury
-from sweeper.search.knobs import Knobs
-from sweeper.search.lease import Lease
+from sweeper.search.driver_lease import Lease
 from sweeper.search.notes import Notes
+from sweeper.search.parameters import Knobs
 from sweeper.search.proposals import Proposer
-from sweeper.search.roster import Roster
+from sweeper.search.pruning import Jury
 from sweeper.search.store import AUDITED, DROPPED, Entry, NewTrial, Store
+from sweeper.search.trial_index import Roster
 from sweeper.stores.patience import Patience
 from sweeper.study import Study, fresh_seeds
 from trainer.recipe import Recipe
@@ -170,7 +170,7 @@ class Search:
         Derived seeds are none of those `seen` before.
         """
         # Imported when asked for, once a study: statsmodels alone takes a second of every start.
-        from sweeper.search.fresh import needed_count
+        from sweeper.search.seed_count import needed_count
 
         return fresh_seeds(self._study, needed_count(self._study, self._entries, self.candidates()), seen)
 

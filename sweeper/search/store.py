@@ -21,9 +21,9 @@ from optuna.trial import FrozenTrial, create_trial
 from optuna.trial import TrialState as OptunaState
 
 from sweeper.records import FINAL_STATES, Stage, TrialSpec, TrialState
-from sweeper.search.bulk import insert_trials, widen
+from sweeper.search.bulk_insert import insert_trials, widen
 from sweeper.search.database import close, open_storage, readable, reading, writable
-from sweeper.search.lease import Lease
+from sweeper.search.driver_lease import Lease
 from sweeper.search.notes import Notes
 from sweeper.search.retrying import current, reopen_failed
 from sweeper.stores.patience import Patience

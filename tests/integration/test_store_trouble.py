@@ -16,7 +16,7 @@ from sweeper.coordinator.coordinator import Desk
 from sweeper.errors import StaleAttemptError, UnavailableError
 from sweeper.plan import screen_trials
 from sweeper.provenance import gather
-from sweeper.search.knobs import Knobs
+from sweeper.search.parameters import Knobs
 from sweeper.search.store import AUDITED, Entry, NewTrial, Store
 from sweeper.stores.patience import Patience
 from tests.sweeper.coordinator.desks import FACTS, claimed, open_desk, places, ready, reported, study

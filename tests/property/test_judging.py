@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from sweeper.plan import screen_trials
 from sweeper.records import TrialSpec, TrialState
 from sweeper.search import Search
-from sweeper.search.jury import Jury
+from sweeper.search.pruning import Jury
 from sweeper.search.race import Point, hopeless
 from sweeper.search.store import Entry, Store
 from sweeper.study import Study

@@ -18,7 +18,7 @@ from sweeper.coordinator.cohort_queue import Fleet, Running
 from sweeper.coordinator.cohort_store import CohortFolder, StoredCohort
 from sweeper.records import Cell, TrialSpec
 from sweeper.search import Search
-from tests.sweeper.search_specs import BASELINE, CONTROL, cell, trials
+from tests.sweeper.search.search_specs import BASELINE, CONTROL, cell, trials
 from trainer.recipe import Recipe
 
 RUNGS = (2, 4, 6, 8)

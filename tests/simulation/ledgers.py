@@ -11,7 +11,7 @@ import numpy as np
 from sweeper.plan import cells
 from sweeper.records import Cell, Rung, StudyRecord, TrialRecord, TrialSpec, TrialState
 from sweeper.records import Stage as StageName
-from sweeper.search.jury import Jury
+from sweeper.search.pruning import Jury
 from sweeper.search.ranking import candidates, is_audited
 from sweeper.search.store import Entry
 from sweeper.study import Study, fresh_seeds

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from sweeper.records import Cell, TrialSpec
-from sweeper.search.jury import Jury
+from sweeper.search.pruning import Jury
 from sweeper.search.store import Entry
 from tests.simulation.pruning import (
     CROSSINGS,

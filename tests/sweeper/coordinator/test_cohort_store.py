@@ -3,7 +3,7 @@
 import pytest
 
 from sweeper.coordinator.cohort_store import CohortFolder, Needed, StoredCohort
-from tests.sweeper.search_specs import BASELINE, trials
+from tests.sweeper.search.search_specs import BASELINE, trials
 
 SPECS = trials([BASELINE], range(3))
 

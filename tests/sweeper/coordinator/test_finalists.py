@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from sweeper.coordinator.finalists import NOTE, Chosen
-from tests.sweeper.search_specs import GRID
+from tests.sweeper.search.search_specs import GRID
 
 MADE = Chosen(cells=GRID[:2], seeds=(100, 101))
 

@@ -4,7 +4,7 @@ import pytest
 
 from sweeper.coordinator.refill import Parking, Stop
 from sweeper.records import TrialSpec
-from tests.sweeper.search_specs import BASELINE, trials
+from tests.sweeper.search.search_specs import BASELINE, trials
 
 EARLY, LATE = Stop("r", 300), Stop("r", 600)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sweeper.errors import ConflictError, UnavailableError
-from sweeper.search.lease import LASTS_S, NAME, RENEW_EVERY_S, Lease
+from sweeper.search.driver_lease import LASTS_S, NAME, RENEW_EVERY_S, Lease
 from tests.sweeper.coordinator.test_finalists import Notes
 
 

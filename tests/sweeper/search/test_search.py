@@ -13,7 +13,7 @@ from sweeper.plan import screen_trials, size
 from sweeper.records import Cell, TrialSpec
 from sweeper.search import Search, state_counts
 from sweeper.search.store import Store
-from tests.sweeper.search_specs import BASELINE, CONTROL, GRID, cell, study, trials
+from tests.sweeper.search.search_specs import BASELINE, CONTROL, GRID, cell, study, trials
 
 STEPS = (50, 100)
 

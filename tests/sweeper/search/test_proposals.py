@@ -11,7 +11,7 @@ from sweeper.plan import searched_count
 from sweeper.records import TrialSpec
 from sweeper.search import Search
 from sweeper.study import Study
-from tests.sweeper.search_specs import BASELINE, GRID, cell, study, trials
+from tests.sweeper.search.search_specs import BASELINE, GRID, cell, study, trials
 
 
 def searched(sampler: str, budget: int, **space: object) -> Study:

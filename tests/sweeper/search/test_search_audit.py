@@ -11,8 +11,8 @@ from statsmodels.stats.power import TTestPower
 from sweeper.search import Search
 from sweeper.search.ranking import is_audited
 from sweeper.study import fresh_seeds
-from tests.sweeper.search_specs import BASELINE, CONTROL, GRID, cell, study, trials
-from tests.sweeper.test_search import STEPS, measure, run_seed
+from tests.sweeper.search.search_specs import BASELINE, CONTROL, GRID, cell, study, trials
+from tests.sweeper.search.test_search import STEPS, measure, run_seed
 
 
 def test_an_audited_configuration_is_never_stopped_but_marked_and_never_a_candidate(url: str):

@@ -6,9 +6,9 @@ import pytest
 
 from sweeper.records import TrialState
 from sweeper.search import Search
-from sweeper.search.roster import Roster
 from sweeper.search.store import Entry
-from tests.sweeper.search_specs import BASELINE, GRID, cell, study, trials
+from sweeper.search.trial_index import Roster
+from tests.sweeper.search.search_specs import BASELINE, GRID, cell, study, trials
 
 
 def roster(by_seed: bool = False) -> tuple[Roster, list[Entry]]:
