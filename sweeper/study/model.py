@@ -17,8 +17,8 @@ from pydantic import (
 
 from sweeper.study import controls as control_arms
 from sweeper.study import space as settings
+from sweeper.study.conflict import Misfit
 from sweeper.study.controls import Control, Name
-from sweeper.study.misfit import Misfit
 from sweeper.study.space import ExtraCell, Space
 from trainer.recipe import Frozen, Recipe, Seed
 
@@ -86,7 +86,7 @@ class Confirm(Frozen):
 
     `seeds` is their number or, best left to the product, a list. `auto` takes as many as show a gain of `margin` with
     the wished-for power, given the spread the screen measured: at least 3, at most `limit`. They are chosen before
-    anything is seen on them; which ones follows from the study: see `sweeper.study.fresh`.
+    anything is seen on them; which ones follows from the study: see `sweeper.study.fresh_seeds`.
     """
 
     top: int = Field(3, ge=1, le=100)

@@ -9,7 +9,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BeforeValidator, ConfigDict, Discriminator, Field, Tag, model_validator
 from pydantic_core import InitErrorDetails
 
-from sweeper.study.misfit import Loc, Misfit
+from sweeper.study.conflict import Loc, Misfit
 from trainer.recipe import Frozen, TauUnits, Variant
 
 AsWritten = int | float | str | tuple[int | float, ...]
