@@ -6,8 +6,8 @@ import json
 from typing import Literal, NamedTuple
 
 from sweeper.guide.assemble import guidance
-from sweeper.guide.audits import HealthAudit, ProxyAudit, PruningAudit, SeedAudit
-from sweeper.guide.guidance import Guidance
+from sweeper.guide.schema.audits import HealthAudit, ProxyAudit, PruningAudit, SeedAudit
+from sweeper.guide.schema.guidance import Guidance
 from sweeper.ledger import read_study
 from sweeper.render.claim_tables import passed, proxy_table, pruning_table, ranking
 from sweeper.render.table import Table, to_markdown

@@ -7,10 +7,10 @@ from typing import NamedTuple
 
 from sweeper.errors import DataError, StudyError
 from sweeper.guide.assemble import guidance
-from sweeper.guide.comparison import Comparison
-from sweeper.guide.guidance import Guidance
-from sweeper.guide.rivals import Rival, paired
-from sweeper.guide.transfer import transfer
+from sweeper.guide.compare.comparison import Comparison
+from sweeper.guide.compare.head_to_head import Rival, paired
+from sweeper.guide.compare.transfer import transfer
+from sweeper.guide.schema.guidance import Guidance
 from sweeper.ledger import read_study as read_recorded
 from sweeper.publish import RECORD, read_record
 from sweeper.records import StudyRecord

@@ -7,27 +7,27 @@ from collections.abc import Collection
 
 import numpy as np
 
-from sweeper.guide.auditing import health_audit, proxy_audit, pruning_audit, seed_audit
-from sweeper.guide.claims import claims
-from sweeper.guide.contrast import changes
-from sweeper.guide.controls import against_controls
-from sweeper.guide.curves import highlights
-from sweeper.guide.evidence import BASELINE, STAGES, Evidence, StageTable, evidence, means, spreads
-from sweeper.guide.findings import SATURATED, Findings, unstopped
-from sweeper.guide.guidance import Guidance
-from sweeper.guide.health import cell_health, distances, rank_correlations
-from sweeper.guide.knobs import interaction, knobs
-from sweeper.guide.layout import grid_pages
-from sweeper.guide.next_study import next_study
-from sweeper.guide.outcomes import outcomes
-from sweeper.guide.prior_art import prior_art
-from sweeper.guide.protocol import ORDER, cost, protocol_items, provenance_items, recipe_items
-from sweeper.guide.recommend import recommend
-from sweeper.guide.results import CellResult, Change, StageResult
-from sweeper.guide.rules import rules
-from sweeper.guide.scope import refuse_mixed, scope
-from sweeper.guide.steps import next_steps
-from sweeper.guide.verdict import summary, verdict
+from sweeper.guide.analysis.audits import health_audit, proxy_audit, pruning_audit, seed_audit
+from sweeper.guide.analysis.claims import claims
+from sweeper.guide.analysis.contrasts import changes
+from sweeper.guide.analysis.control_arms import against_controls
+from sweeper.guide.analysis.curves import highlights
+from sweeper.guide.analysis.health import cell_health, distances, rank_correlations
+from sweeper.guide.analysis.knob_effects import interaction, knobs
+from sweeper.guide.analysis.layout import grid_pages
+from sweeper.guide.analysis.outcomes import outcomes
+from sweeper.guide.analysis.recommended_set import recommend
+from sweeper.guide.analysis.stage_table import BASELINE, STAGES, Evidence, StageTable, evidence, means, spreads
+from sweeper.guide.follow_up.next_study import next_study
+from sweeper.guide.schema.guidance import Guidance
+from sweeper.guide.schema.results import CellResult, Change, StageResult
+from sweeper.guide.wording.findings import SATURATED, Findings, unstopped
+from sweeper.guide.wording.next_steps import next_steps
+from sweeper.guide.wording.prior_art import prior_art
+from sweeper.guide.wording.protocol import ORDER, cost, protocol_items, provenance_items, recipe_items
+from sweeper.guide.wording.rules import rules
+from sweeper.guide.wording.scope import refuse_mixed, scope
+from sweeper.guide.wording.verdict import summary, verdict
 from sweeper.records import StudyRecord
 
 

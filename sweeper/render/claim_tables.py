@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from sweeper.guide.audits import Gate, Ranking
-from sweeper.guide.guidance import Guidance
-from sweeper.guide.results import CellResult, Change
-from sweeper.guide.statements import Claim
+from sweeper.guide.schema.audits import Gate, Ranking
+from sweeper.guide.schema.guidance import Guidance
+from sweeper.guide.schema.results import CellResult, Change
+from sweeper.guide.schema.statements import Claim
 from sweeper.render.marks import Marks
 from sweeper.render.table import Table
 from sweeper.render.tables import MOST_ROWS, cell_text, table

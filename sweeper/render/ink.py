@@ -10,7 +10,7 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
-from sweeper.guide.results import Highlight, Ink
+from sweeper.guide.schema.results import Highlight, Ink
 from sweeper.text.inert import visible
 
 # Okabe & Ito's palette: told apart by every kind of colour vision.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from sweeper.guide.guidance import Guidance
+from sweeper.guide.schema.guidance import Guidance
 from sweeper.render.sections import guide_tables
 from sweeper.render.table import to_latex
 from sweeper.render.tex import printable

@@ -10,8 +10,8 @@ from typing import Literal
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from sweeper.guide.assemble import guidance
-from sweeper.guide.guidance import Guidance
-from sweeper.guide.prior_art import SOURCE
+from sweeper.guide.schema.guidance import Guidance
+from sweeper.guide.wording.prior_art import SOURCE
 from sweeper.records import StudyRecord
 from sweeper.render.claim_tables import ranking
 from sweeper.render.html import render_html

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from sweeper.guide.guidance import Guidance
-from sweeper.guide.results import CellResult, StageResult
-from sweeper.guide.statements import Standing
+from sweeper.guide.schema.guidance import Guidance
+from sweeper.guide.schema.results import CellResult, StageResult
+from sweeper.guide.schema.statements import Standing
 
 DAGGERS = "†‡§¶"
 SIGNS: dict[Standing, str] = {"confirmed hurts": "▲", "confirmed helps": "▼", "equivalent": "≈"}

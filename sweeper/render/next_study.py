@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterable
 
-from sweeper.guide.statements import NextStudy
+from sweeper.guide.schema.statements import NextStudy
 from sweeper.study.file import to_yaml
 
 COLUMNS = 118

@@ -10,8 +10,8 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
-from sweeper.guide.guidance import Guidance
-from sweeper.guide.results import CellResult, GridPage
+from sweeper.guide.schema.guidance import Guidance
+from sweeper.guide.schema.results import CellResult, GridPage
 from sweeper.render.ink import Painted, log_norm, plain_log
 from sweeper.text.numbers import figure, metric_name
 

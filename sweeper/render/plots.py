@@ -14,8 +14,8 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.figure import Figure
 from PIL import Image
 
-from sweeper.guide.guidance import Guidance
-from sweeper.guide.results import CellResult, Highlight
+from sweeper.guide.schema.guidance import Guidance
+from sweeper.guide.schema.results import CellResult, Highlight
 from sweeper.render.ink import INKS, Painted, legend_label, log_norm, plain_log, shortened
 from sweeper.render.overview import overview
 from sweeper.render.samples import SAME, TITLE, samples

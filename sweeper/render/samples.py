@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 from matplotlib.figure import Figure
 from PIL import Image
 
-from sweeper.guide.guidance import Guidance
-from sweeper.guide.results import Highlight, Ink
+from sweeper.guide.schema.guidance import Guidance
+from sweeper.guide.schema.results import Highlight, Ink
 from sweeper.render.ink import Painted, legend_label
 
 TITLE = "Samples without and with dispersion"

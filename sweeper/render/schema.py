@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sweeper.guide.guidance import Guidance
+from sweeper.guide.schema.guidance import Guidance
 
 
 def guide_schema() -> dict[str, Any]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from sweeper.guide.guidance import Guidance
-from sweeper.guide.prior_art import SOURCE
+from sweeper.guide.schema.guidance import Guidance
+from sweeper.guide.wording.prior_art import SOURCE
 from sweeper.render.claim_tables import (
     audit_table,
     claim_table,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from sweeper.guide.guidance import Guidance
-from sweeper.guide.layout import WIDEST
-from sweeper.guide.results import CellResult, GridPage, Item
+from sweeper.guide.analysis.layout import WIDEST
+from sweeper.guide.schema.guidance import Guidance
+from sweeper.guide.schema.results import CellResult, GridPage, Item
 from sweeper.render.marks import Marks
 from sweeper.render.table import Table
 from sweeper.text import numbers as numerals

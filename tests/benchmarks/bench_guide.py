@@ -12,7 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from sweeper.render.markdown import write_guide
-from tests.sweeper.study_records import large_search
+from tests.sweeper.guide.study_records import large_search
 
 
 def main() -> None:

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sweeper.guide.assemble import guidance
-from sweeper.guide.guidance import Guidance
+from sweeper.guide.schema.guidance import Guidance
 from sweeper.records import Cell, StudyRecord, TrialRecord
-from tests.sweeper.study_records import control, grid_cells, make_record, make_study, simulate
+from tests.sweeper.guide.study_records import control, grid_cells, make_record, make_study, simulate
 
 EFFECTS = st.sampled_from([-1.0, -0.3, -0.1, -0.04, 0.0, 0.0, 0.02, 0.1, 0.3, 1.0])
 

@@ -16,7 +16,7 @@ from sweeper.search.ranking import candidates, is_audited
 from sweeper.search.store import Entry
 from sweeper.study import Study, fresh_seeds
 from tests.simulation.worlds import BLOCKS, OUTCOMES, SCREEN_SEEDS, Array, Scenario, Stage, World, stage
-from tests.sweeper.study_records import FACTS, make_record, make_study
+from tests.sweeper.guide.study_records import FACTS, make_record, make_study
 
 LEVEL = 12.0
 STEPS = 800

@@ -13,11 +13,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sweeper.guide.comparison import Match
-from sweeper.guide.guidance import Guidance
-from sweeper.guide.results import Change
-from sweeper.guide.statements import Claim, KnobLevel
-from sweeper.guide.transfer import transfer
+from sweeper.guide.compare.comparison import Match
+from sweeper.guide.compare.transfer import transfer
+from sweeper.guide.schema.guidance import Guidance
+from sweeper.guide.schema.results import Change
+from sweeper.guide.schema.statements import Claim, KnobLevel
 from tests.simulation.ledgers import MARGIN, TAU, Design
 from tests.simulation.worlds import BLOCKS, OUTCOMES, SD, TAUS, Scenario, World
 

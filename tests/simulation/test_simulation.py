@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from sweeper.guide.results import Change
-from sweeper.guide.statements import Claim, Recommendation
+from sweeper.guide.schema.results import Change
+from sweeper.guide.schema.statements import Claim, Recommendation
 from sweeper.records import Cell, StudyRecord
 from tests.simulation import bars, ledgers, simulate, tables
 from tests.simulation.bars import BARS, BESIDE, Bar

@@ -27,7 +27,7 @@ from sweeper.search import Search
 from sweeper.study.file import read_study
 from sweeper.study.registration import Registration
 from sweeper.workspace import Workspace
-from tests.sweeper.study_records import FACTS, make_record
+from tests.sweeper.guide.study_records import FACTS, make_record
 
 ROOT = Path(__file__).parents[2]
 STUDY = ROOT / "studies" / "smoke.yaml"

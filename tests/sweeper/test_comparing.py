@@ -11,12 +11,12 @@ from sweeper import cli, comparing
 from sweeper.comparing import compare
 from sweeper.errors import DataError, StudyError
 from sweeper.guide.assemble import guidance
-from sweeper.guide.comparison import Comparison
+from sweeper.guide.compare.comparison import Comparison
 from sweeper.records import StudyRecord
 from sweeper.study.file import to_yaml
 from sweeper.workspace import Workspace
-from tests.sweeper.study_records import typical
-from tests.sweeper.test_transfer import BLOCK_2, LARGE, helps, record, strength
+from tests.sweeper.guide.compare.test_transfer import BLOCK_2, LARGE, helps, record, strength
+from tests.sweeper.guide.study_records import typical
 
 PLACE = Workspace(Path("nowhere"))
 Write = Callable[[StudyRecord], Path]

@@ -7,7 +7,7 @@ from sweeper import export as module
 from sweeper.errors import StudyError
 from sweeper.export import export, to_table
 from sweeper.workspace import Workspace
-from tests.sweeper.study_records import typical
+from tests.sweeper.guide.study_records import typical
 
 
 @pytest.fixture(autouse=True)

@@ -11,7 +11,7 @@ from sweeper.render.latex import render_latex
 from sweeper.render.sections import guide_tables
 from sweeper.render.table import Table, to_latex, to_markdown
 from sweeper.render.tex import SIGNS, escaped
-from tests.sweeper.study_records import make_record, make_study, typical
+from tests.sweeper.guide.study_records import make_record, make_study, typical
 
 
 @pytest.fixture(scope="module")

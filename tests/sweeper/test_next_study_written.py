@@ -9,18 +9,28 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sweeper.guide.audits import SeedAudit
-from sweeper.guide.follow_up import named_next, unused_seeds
-from sweeper.guide.next_study import next_study
-from sweeper.guide.results import Change, Cost
-from sweeper.guide.statements import Standing
+from sweeper.guide.follow_up.next_study import next_study
+from sweeper.guide.follow_up.successor import named_next, unused_seeds
+from sweeper.guide.schema.audits import SeedAudit
+from sweeper.guide.schema.results import Change, Cost
+from sweeper.guide.schema.statements import Standing
 from sweeper.plan import cells as planned_cells
 from sweeper.plan import confirm_trials, screen_trials
 from sweeper.records import Cell
 from sweeper.render.next_study import next_yaml
 from sweeper.study import fresh_seeds
-from tests.sweeper.next_cases import ABOVE, AROUND, BELOW, OPEN, OTHER, Case, reread, saturate, study_with
-from tests.sweeper.study_records import make_study, setting
+from tests.sweeper.guide.follow_up.next_cases import (
+    ABOVE,
+    AROUND,
+    BELOW,
+    OPEN,
+    OTHER,
+    Case,
+    reread,
+    saturate,
+    study_with,
+)
+from tests.sweeper.guide.study_records import make_study, setting
 from trainer.recipe import Dispersion
 
 # All worse, and saturation

@@ -11,7 +11,7 @@ from sweeper.guide.assemble import guidance
 from sweeper.records import StudyRecord
 from sweeper.render.overview import overview
 from sweeper.render.plots import draw
-from tests.sweeper.study_records import (
+from tests.sweeper.guide.study_records import (
     BASELINE,
     grid_cells,
     grid_png,

@@ -9,7 +9,7 @@ import pytest
 from sweeper.render.markdown import write_guide
 from sweeper.render.proposed import write_proposed
 from sweeper.study.file import read_study
-from tests.sweeper.study_records import make_record, make_study, typical
+from tests.sweeper.guide.study_records import make_record, make_study, typical
 
 OWN = "name: mine\nquestion: Is this kept?\n"
 

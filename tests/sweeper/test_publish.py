@@ -10,7 +10,7 @@ from sweeper.publish import publish, publish_record
 from sweeper.records import StudyRecord
 from sweeper.render.markdown import guide_files, write_guide
 from sweeper.workspace import Workspace
-from tests.sweeper.study_records import grid_png, typical
+from tests.sweeper.guide.study_records import grid_png, typical
 
 
 @pytest.fixture

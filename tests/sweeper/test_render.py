@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from sweeper.guide.assemble import guidance
-from sweeper.guide.guidance import Guidance
+from sweeper.guide.schema.guidance import Guidance
 from sweeper.records import StudyRecord
 from sweeper.render.markdown import render_markdown, write_guide
 from sweeper.render.table import prose, to_markdown
 from sweeper.render.tables import MOST_ROWS, table
-from tests.sweeper.study_records import (
+from tests.sweeper.guide.study_records import (
     BASELINE,
     FACTS,
     grid_cells,

@@ -11,7 +11,7 @@ from sweeper.plan import screen_trials
 from sweeper.search import Search
 from sweeper.study.registration import Registration
 from sweeper.workspace import Workspace
-from tests.sweeper.study_records import make_study
+from tests.sweeper.guide.study_records import make_study
 
 STUDY = make_study(space={"block": [0], "lambda": [0.1]}, confirm=None)
 

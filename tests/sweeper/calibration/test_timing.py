@@ -7,7 +7,7 @@ import time
 from sweeper.calibration.calibrate import calibrate
 from sweeper.forecast import BESIDE, START_UP_S, at_most, describe, forecast
 from sweeper.study import Study
-from tests.sweeper.study_records import make_study
+from tests.sweeper.guide.study_records import make_study
 
 
 def small(**model: object) -> Study:

@@ -16,7 +16,7 @@ from sweeper.records import Rung, TrialRecord, TrialSpec
 from sweeper.study import Study
 from sweeper.worker.messages import Assignment, LaneReport
 from tests.sweeper.coordinator.desks import FACTS, claimed, open_desk, ready, reported, study
-from tests.sweeper.floor import Floor
+from tests.sweeper.guide.floor import Floor
 
 __all__ = ["ready"]  # a fixture, used by being here
 

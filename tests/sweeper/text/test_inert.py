@@ -24,7 +24,16 @@ from sweeper.render.markdown import write_guide
 from sweeper.study.file import to_yaml
 from sweeper.text.inert import inert, prose, visible
 from tests.e2e.workplace import SWEEPER
-from tests.sweeper.study_records import control, grid_cells, grid_png, make_record, make_study, setting, simulate, trial
+from tests.sweeper.guide.study_records import (
+    control,
+    grid_cells,
+    grid_png,
+    make_record,
+    make_study,
+    setting,
+    simulate,
+    trial,
+)
 from tests.sweeper.test_html import Page
 
 QUESTION = (

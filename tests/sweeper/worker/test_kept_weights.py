@@ -12,14 +12,14 @@ from PIL import Image
 from sweeper.coordinator.coordinator import Desk
 from sweeper.coordinator.input_hashes import hold
 from sweeper.errors import DataError
-from sweeper.guide.protocol import provenance_items
+from sweeper.guide.wording.protocol import provenance_items
 from sweeper.ledger import GRID, WEIGHTS, read_file, read_study
 from sweeper.plan import keeps_weights
 from sweeper.worker import cohort_run
 from sweeper.worker.kept_weights import keep
 from tests.sweeper.coordinator.desks import FACTS, begun, claimed, open_desk, ready, reported, study
 from tests.sweeper.coordinator.test_finalists import Notes
-from tests.sweeper.study_records import make_record, make_study, typical
+from tests.sweeper.guide.study_records import make_record, make_study, typical
 from trainer.data.dataset import load
 from trainer.evaluation.evaluator import Evaluator
 from trainer.recipe import DataRecipe

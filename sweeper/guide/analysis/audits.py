@@ -1,0 +1,215 @@
+"""The audits: is the proxy the full metric's, was the pruner right, are there seeds enough, is the best one healthy?"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Sequence
+
+import numpy as np
+
+from sweeper.guide.analysis.stage_table import BASELINE, Evidence, Matrix, StageTable, average, number, spread
+from sweeper.guide.schema.audits import Gate, HealthAudit, ProxyAudit, PruningAudit, Ranking, SeedAudit
+from sweeper.guide.schema.results import CellHealth, CellResult
+from sweeper.guide.schema.statements import Recommendation
+from sweeper.statistics.agreement import Agreement, rank_agreement, share_interval
+from sweeper.statistics.effects import fit_effects, possibly_best
+from sweeper.statistics.levels import OBJECTIVE_ALPHA, SET_ALPHA
+from sweeper.statistics.noise import hopeful_pairing
+from sweeper.statistics.power import detectable, needed_seeds
+from sweeper.study import Confirm, Study
+from sweeper.text.numbers import counted, percent
+
+AGREES = 0.8  # Spearman's rho over finalists' trials
+KILLED = 0.1  # share of audited settings that may turn out to be among the best
+GROWN = 2.0  # a feature norm so many times the baseline's
+EFFECTS = (1.0, 2.0, 3.0)
+
+
+def proxy_audit(known: Evidence) -> ProxyAudit:
+    """Compare the finalists' ranking by the proxy with that by the full metric of the same weights."""
+    fresh = known.stages.get("confirm")
+    full = _full_metric(known.study, fresh) if fresh else None
+    if fresh is None or full is None:
+        says = "no finalist has a full metric; set recipe.eval.full_samples and run the confirm stage"
+        return ProxyAudit(gate=Gate(says=says))
+    proxy_CS, full_CS = fresh.logs(), fresh.logs(full)
+    both = np.isfinite(proxy_CS) & np.isfinite(full_CS)
+    measured = [i for i in range(len(fresh.keys)) if both[i].any()]
+    rows = tuple(
+        (known.cells[fresh.keys[i]].label, _geometric(proxy_CS[i, both[i]]), _geometric(full_CS[i, both[i]]))
+        for i in measured
+    )
+    sets = [_best(fresh, np.where(both, logs, np.nan), measured) for logs in (proxy_CS, full_CS)]
+    trials = rank_agreement(proxy_CS[both].tolist(), full_CS[both].tolist())
+    same = set(sets[0]) == set(sets[1])
+    passed = None if trials is None else trials.rho >= AGREES and same
+    agree = "not enough trials to tell" if trials is None else f"Spearman's rho {trials.rho:.2f} over trials"
+    says = f"{agree}; the sets of possibly best arms {'are the same' if same else 'differ'}"
+    return ProxyAudit(
+        full=full,
+        trials=_ranking(trials),
+        arms=_ranking(rank_agreement([row[1] for row in rows], [row[2] for row in rows])),
+        proxy_set=tuple(known.cells[key].label for key in sets[0]),
+        full_set=tuple(known.cells[key].label for key in sets[1]),
+        rows=rows,
+        gate=Gate(passed=passed, says=says),
+    )
+
+
+def _full_metric(study: Study, fresh: StageTable) -> str | None:
+    # The recipe alone does not tell: `auto` depends on the device. Whatever was measured carries its name.
+    head = "fid_"
+    names = [name for name in fresh.metrics if name.startswith(head) and name.removeprefix(head)[:1].isdigit()]
+    evaluation = study.recipe.eval
+    others = (study.objective, evaluation.second_objective, evaluation.objective_at(last=False))
+    return next((name for name in names if name not in others), None)
+
+
+def _geometric(logs: Matrix) -> float:
+    return float(np.exp(logs.mean()))
+
+
+def _best(table: StageTable, logs: Matrix, rows: Sequence[int]) -> list[str]:
+    effects = fit_effects(logs[rows]) if len(rows) > 1 else None
+    kept = [True] * len(rows) if effects is None else possibly_best(effects, SET_ALPHA)
+    return [table.keys[row] for row, keep in zip(rows, kept, strict=True) if keep]
+
+
+def _ranking(found: Agreement | None) -> Ranking | None:
+    return Ranking(**found._asdict()) if found else None
+
+
+def pruning_audit(known: Evidence) -> PruningAudit:
+    """Ask of the settings that were spared from pruning at random: would the pruner have killed a best one?"""
+    screen = known.stages.get("screen")
+    if screen is None:
+        return PruningAudit(gate=Gate(says="there is no screen"))
+    return _stopped(known, screen).model_copy(update=_rungs(known.study, screen))
+
+
+def _rungs(study: Study, screen: StageTable) -> dict[str, str | Ranking | None]:
+    name = study.recipe.eval.objective_at(last=False)
+    if name == study.objective or study.screen.pruner == "none":
+        return {}
+    few_CS, all_CS = screen.logs(name), screen.logs()
+    both = np.isfinite(few_CS) & np.isfinite(all_CS)
+    return {"rung": name, "ranking": _ranking(rank_agreement(few_CS[both].tolist(), all_CS[both].tolist()))}
+
+
+def _stopped(known: Evidence, screen: StageTable) -> PruningAudit:
+    audited = [key for key in screen.keys if screen.audited(key)]
+    pruned = [key for key in screen.keys if "pruned" in screen.states(key)]
+    total = len({*audited, *pruned})
+    whole = [key for key in audited if "complete" in screen.states(key)]
+    if not whole:
+        why = "the pruner stopped nothing" if not total else "none of the stopped settings was chosen for the audit"
+        if known.study.screen.pruner == "none":
+            why = "this study has no pruner"
+        elif audited:
+            why = "the audited settings have not finished"
+        return PruningAudit(pruned=total, audited=len(audited), gate=Gate(passed=None, says=why))
+    rest = [key for key in screen.keys if known.cells[key].role != "control" and key not in pruned]
+    measured = [screen.row[key] for key in rest if np.isfinite(screen.logs()[screen.row[key]]).any()]
+    best = set(_best(screen, screen.logs(), measured))
+    killed = [key for key in whole if key in best]
+    low, high = share_interval(len(killed), len(whole))
+    says = (
+        f"of {counted(len(whole), 'audited setting')}, which the pruner would have stopped, {len(killed)} cannot be "
+        "told apart from the best at the end"
+    )
+    return PruningAudit(
+        pruned=total,
+        audited=len(whole),
+        killed=len(killed),
+        low=low,
+        high=high,
+        rows=tuple((known.cells[key].label, average(screen.scores()[screen.row[key]]), key in best) for key in whole),
+        gate=Gate(passed=len(killed) <= KILLED * len(whole), says=says),
+    )
+
+
+def seed_audit(known: Evidence) -> SeedAudit:
+    """Measure the noise and what it takes to see through it; from the screen, which the confirm stage is planned by."""
+    study, main = known.study, known.main
+    confirm = study.confirm or Confirm()
+    tested = _tested(known)
+    alpha = OBJECTIVE_ALPHA / max(1, tested)
+    pool = None
+    if main is not None and BASELINE in main.row:
+        rows = [main.row[key] for key in main.keys if known.cells[key].role == "grid"]
+        pool = hopeful_pairing(main.logs()[rows], main.logs()[main.row[BASELINE]]) if rows else None
+    sd = pool.difference_sd if pool else None
+    needed = needed_seeds(-math.log1p(-confirm.margin), sd, alpha, confirm.power) if sd is not None else None
+    planned = len(known.fresh_seeds) or confirm.seed_count(max(3, needed) if needed else None)
+    sampling_sd, runs = _sampling(known)
+    return SeedAudit(
+        margin=confirm.margin,
+        power=confirm.power,
+        top=tested,
+        planned=planned,
+        planning="planned" if study.confirm else "would be planned",
+        baseline_sd=spread(main.logs()[main.row[BASELINE]]) if main is not None and BASELINE in main.row else None,
+        difference_sd=sd,
+        cells=pool.cells if pool else 0,
+        pairing=pool.correlation if pool else None,
+        width_ratio=pool.width_ratio if pool else None,
+        needed=needed,
+        detectable=detectable(planned, sd, alpha, confirm.power) if sd is not None else None,
+        sampling_sd=sampling_sd,
+        sampling_runs=runs,
+        chosen=planned if confirm.seeds == "auto" and sd is not None else None,
+        for_effects=tuple((effect, needed_seeds(effect, 1.0, alpha, confirm.power)) for effect in EFFECTS)
+        if sd is not None
+        else (),
+        gate=_seed_gate(sd, needed, planned, confirm.margin, "are planned" if study.confirm else "would be planned"),
+    )
+
+
+def _tested(known: Evidence) -> int:
+    """How many settings the confirm stage tests: those it has, or those it would take over."""
+    fresh = known.stages.get("confirm")
+    if fresh is not None:
+        return sum(known.cells[key].role == "grid" for key in fresh.keys)
+    marked = sum(cell.mark is not None for cell in known.cells.values())
+    return (known.study.confirm or Confirm()).top + marked
+
+
+def _seed_gate(sd: float | None, needed: int | None, planned: int, margin: float, planning: str) -> Gate:
+    if sd is None:
+        return Gate(says="no setting shares two seeds with the baseline")
+    wanted = "more than 1,000" if needed is None else str(needed)
+    says = f"a gain of {percent(margin)} needs {wanted} fresh seeds, {planned} {planning}"
+    return Gate(passed=needed is not None and planned >= needed, says=says)
+
+
+def _sampling(known: Evidence) -> tuple[float | None, int]:
+    """Estimate the spread of the log objective between samplings of one model, from pairs of samplings."""
+    fresh = known.stages.get("confirm")
+    if fresh is None:
+        return None, 0
+    pairs = fresh.logs() - fresh.logs(known.study.recipe.eval.second_objective)
+    pairs = pairs[np.isfinite(pairs)]
+    return (float(np.sqrt((pairs**2).mean() / 2)), len(pairs)) if len(pairs) else (None, 0)
+
+
+def health_audit(
+    cells: Sequence[CellResult], health: Sequence[CellHealth], recommendation: Recommendation | None
+) -> HealthAudit:
+    """Flag recommended settings that are saturated, or that grew the feature norm instead of spreading directions."""
+    saturated = sum(one.saturated for one in cells)
+    if recommendation is None or not health:
+        return HealthAudit(saturated=saturated, settings=len(cells), gate=Gate(says="nothing to recommend"))
+    members: Collection[str] = recommendation.members
+    grown = {one.key for one in health if (number(one.norm_ratio) or 0.0) >= GROWN}
+    flagged = [one for one in cells if one.key in members and (one.saturated or one.key in grown)]
+    says = (
+        f"{counted(len(flagged), 'recommended setting')} saturated, or with {GROWN:g} times the baseline's feature norm"
+        if flagged
+        else "no recommended setting is saturated or has grown its norm"
+    )
+    return HealthAudit(
+        saturated=saturated,
+        settings=len(cells),
+        flagged=tuple(one.cell.label for one in flagged),
+        gate=Gate(passed=not flagged, says=says),
+    )

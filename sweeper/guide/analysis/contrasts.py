@@ -1,0 +1,50 @@
+"""Cells against the baseline: paired changes of the log objective on shared seeds."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.special import stdtrit
+
+from sweeper.guide.analysis.stage_table import BASELINE, Matrix, StageTable
+from sweeper.guide.schema.results import Change
+from sweeper.statistics.levels import INTERVAL_ALPHA
+
+
+def log_differences(table: StageTable, metric: str | None = None) -> Matrix:
+    """Log of a metric (or the objective) minus the baseline's on the same seed, [C, S]; NaN where either lacks."""
+    logs = table.logs(metric)
+    if BASELINE not in table.row:
+        return np.full_like(logs, np.nan)
+    return np.asarray(logs - logs[table.row[BASELINE]])
+
+
+def changes(table: StageTable, together: int = 1) -> dict[str, Change]:
+    """The paired change of every cell that shares a seed with the baseline, by key.
+
+    `together` intervals miss with a chance of 5 % altogether (Bonferroni).
+    """
+    difference_CS = log_differences(table)
+    n_C = np.isfinite(difference_CS).sum(axis=1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean_C = np.nansum(difference_CS, axis=1) / n_C
+        sd_C = np.sqrt(np.nansum((difference_CS - mean_C[:, None]) ** 2, axis=1) / (n_C - 1))
+        reach_C = sd_C / np.sqrt(n_C) * stdtrit(np.maximum(n_C - 1, 1), 1 - INTERVAL_ALPHA / max(together, 1) / 2)
+    return {
+        key: change_of(
+            int(n_C[i]), mean_C[i], *((mean_C[i] - reach_C[i], mean_C[i] + reach_C[i]) if n_C[i] > 1 else ())
+        )
+        for key, i in table.row.items()
+        if key != BASELINE and n_C[i] > 0
+    }
+
+
+def change_of(n: int, mean: float, low: float | None = None, high: float | None = None) -> Change:
+    """Write a difference of logarithms, with its interval, as a relative change."""
+    ends = (None if end is None else fraction(end) for end in (low, high))
+    return Change(n=n, mean=fraction(mean), **dict(zip(("low", "high"), ends, strict=True)))
+
+
+def fraction(log_ratio: float) -> float:
+    """Turn a difference of logarithms into a relative change."""
+    # Two wildly different seeds give an upper end no float can hold; a thousandfold is printed the same.
+    return float(np.expm1(min(log_ratio, 300.0)))

@@ -1,0 +1,59 @@
+"""Does a plain control arm do what dispersion does? Settings that help beside controls, on the same fresh seeds."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from itertools import product
+
+import numpy as np
+
+from sweeper.guide.analysis.claims import Claims
+from sweeper.guide.analysis.contrasts import change_of
+from sweeper.guide.analysis.stage_table import Evidence
+from sweeper.guide.schema.statements import Claim, ControlComparison
+from sweeper.statistics.levels import CONTROL_ALPHA, INTERVAL_ALPHA
+from sweeper.statistics.paired import Paired, holm
+
+
+def against_controls(known: Evidence, made: Claims) -> tuple[ControlComparison, ...]:
+    """Set every setting that is confirmed to help against every control arm; Holm over all, intervals hold together."""
+    helping = [claim for claim in made.settings if claim.standing == "confirmed helps"]
+    plain = [claim for claim in made.beside if known.cells[claim.key].role == "control" and claim.change]
+    found = [
+        (setting, control, paired)
+        for setting, control in product(helping, plain)
+        if (paired := _paired(known, setting.key, control.key))
+    ]
+    adjusted = holm([paired.p_value("lower") for _, _, paired in found])
+    return tuple(
+        ControlComparison(
+            setting=setting.label,
+            control=control.label,
+            change=change_of(paired.n, paired.mean, *paired.interval(INTERVAL_ALPHA / len(found))),
+            better=p <= CONTROL_ALPHA,
+            control_standing=control.standing,
+        )
+        for (setting, control, paired), p in zip(found, adjusted, strict=True)
+    )
+
+
+def _paired(known: Evidence, setting: str, control: str) -> Paired | None:
+    fresh = known.stages["confirm"]
+    logs = fresh.logs()
+    differences = logs[fresh.row[setting]] - logs[fresh.row[control]]
+    differences = differences[np.isfinite(differences)]
+    return Paired(differences) if len(differences) > 1 else None
+
+
+def rival(
+    setting: Claim, comparisons: Sequence[ControlComparison], beside: Sequence[Claim]
+) -> ControlComparison | None:
+    """Return the comparison of a setting with a control that rivals it: half its mean gain or more, and not beaten."""
+    for one in comparisons:
+        control = next((claim for claim in beside if claim.label == one.control), None)
+        if one.setting != setting.label or one.better or control is None or not (control.change and setting.change):
+            continue
+        if math.log1p(control.change.mean) <= math.log1p(setting.change.mean) / 2:
+            return one
+    return None

@@ -1,0 +1,55 @@
+"""The few cells that the pictures show, with their objective by step and their health by block."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from sweeper.guide.analysis.health import block_health
+from sweeper.guide.analysis.stage_table import Evidence, StageTable
+from sweeper.guide.schema.results import CellResult, CurvePoint, Highlight, Ink, StageResult
+
+
+def highlights(known: Evidence, main: StageResult, lowest: CellResult | None) -> tuple[Highlight, ...]:
+    """Pick baseline, lowest, first marked and highest cell, each once."""
+    table = known.main
+    measured = [one for one in main.cells if one.mean is not None]
+    highest = max(measured, key=lambda one: one.mean or 0.0, default=None)
+    marked = next((one for one in main.cells if one.cell.mark), None)
+    inks: tuple[tuple[Ink, CellResult | None], ...] = (
+        ("baseline", main.baseline),
+        ("lowest", lowest),
+        ("marked", marked),
+        ("highest", highest),
+    )
+    picked: dict[str, tuple[Ink, CellResult]] = {}
+    for ink, one in inks:
+        if one is not None:
+            picked.setdefault(one.key, (ink, one))
+    recipe = known.study.recipe
+    metric = recipe.eval.objective_at(last=False)
+    return tuple(
+        Highlight(
+            ink=ink,
+            key=key,
+            label=one.cell.label,
+            curve=_curve(table, key, metric) if table else (),
+            blocks=block_health(table, key, recipe.model.depth) if table else (),
+        )
+        for key, (ink, one) in picked.items()
+    )
+
+
+def _curve(table: StageTable, key: str, metric: str) -> tuple[CurvePoint, ...]:
+    row = table.row[key]
+    # Survivors alone: a mean that loses its worst seeds at a rung would fall there by itself.
+    done = table.complete_cs[row]
+    points = ((step, table.at(step, metric)[row]) for step in table.steps)
+    kept = ((step, values[done] if done.any() else values) for step, values in points)
+    seen = ((step, values[np.isfinite(values)]) for step, values in kept)
+    return tuple(
+        CurvePoint(
+            step=step, n=len(values), mean=float(values.mean()), low=float(values.min()), high=float(values.max())
+        )
+        for step, values in seen
+        if len(values) and np.isfinite(values.mean())
+    )

@@ -1,0 +1,37 @@
+"""What was measured beside the objective, cell by cell."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from sweeper.guide.analysis.stage_table import Evidence, means, spreads
+from sweeper.guide.schema.results import Outcome, OutcomeRow, StageResult
+
+OUTCOMES = ("val_loss", "kid", "precision", "recall", "nearest_train_ratio")
+
+
+def outcomes(known: Evidence, main: StageResult) -> tuple[OutcomeRow, ...]:
+    """Average every other outcome over the complete trials of each cell."""
+    table = known.main
+    if table is None:
+        return ()
+    scores = {metric: table.scores(metric) for name in OUTCOMES for metric in table.metrics if _is_metric(metric, name)}
+    columns = {
+        metric: (means(values), spreads(values), np.isfinite(values).sum(axis=1)) for metric, values in scores.items()
+    }
+    rows = []
+    for one in (main.baseline, *main.rows):
+        row = table.row[one.key] if one else 0
+        found = tuple(
+            Outcome(metric=metric, mean=mean, sd=sd[row], n=int(n[row]))
+            for metric, (mean_C, sd, n) in columns.items()
+            if (mean := mean_C[row]) is not None
+        )
+        if one and found:
+            rows.append(OutcomeRow(key=one.key, label=one.cell.label, outcomes=found))
+    return tuple(rows)
+
+
+def _is_metric(metric: str, name: str) -> bool:
+    rest = metric.removeprefix(name)
+    return metric.startswith(name) and (not rest or rest[1:2].isdigit())

@@ -1,0 +1,128 @@
+"""The settings among which the best is: whatever neither stage shows to be worse than another."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Sequence
+from typing import Literal
+
+import numpy as np
+
+from sweeper.guide.analysis.claims import of
+from sweeper.guide.analysis.stage_table import BASELINE, Evidence, StageTable
+from sweeper.guide.schema.statements import Claim, Recommendation
+from sweeper.statistics.effects import fit_effects, possibly_best
+from sweeper.statistics.levels import OBJECTIVE_ALPHA, SET_ALPHA, UNIQUE_ALPHA
+from sweeper.study import Confirm
+
+# On how many fresh seeds a bet may have diverged.
+MOST_LOST = 1
+
+
+def recommend(known: Evidence, claims: Sequence[Claim]) -> Recommendation | None:
+    """Find the set and the one to take from it; None without a baseline and a setting to choose between.
+
+    The screen takes out what it shows to be worse than another cell, and then the fresh seeds do. What was stopped, was
+    only audited or diverged as often as not is out as well, unless the fresh seeds made it comparable. lambda 0 leaves
+    only where a setting is confirmed to help.
+    """
+    tables = list(known.stages.values())
+    compared = [key for key in known.cells if known.cells[key].role != "control"]
+    eligible = [key for key in compared if _is_eligible(tables, key, of(claims, key))]
+    if BASELINE not in eligible or len(eligible) < 2:
+        return None
+    members = _members(known, eligible, claims, SET_ALPHA, OBJECTIVE_ALPHA)
+    first, why = _first(known, members, claims)
+    sole = members[0] if len(members) == 1 else None
+    return Recommendation(
+        members=tuple(sorted(members, key=lambda key: _simplicity(known, key))),
+        first=first,
+        why=why,
+        # A screen alone names no best, and neither does a set whose one member could not be compared.
+        unique=bool(claims)
+        and (sole == BASELINE or _helps(of(claims, sole or "")))
+        and len(_members(known, eligible, claims, UNIQUE_ALPHA, UNIQUE_ALPHA)) == 1,
+        stopped=len(compared) - len(eligible),
+    )
+
+
+def _is_eligible(tables: Sequence[StageTable], key: str, claim: Claim | None) -> bool:
+    """Whether a cell can be chosen: comparable on fresh seeds, or else sound in every stage it was in."""
+    if claim is not None and claim.standing != "not comparable":
+        return True
+    return all(_is_sound(table, key) for table in tables if key in table.row)
+
+
+def _is_sound(table: StageTable, key: str) -> bool:
+    """Whether a cell was not stopped, and came through more often than it diverged: one bad seed is no verdict."""
+    states = table.states(key)
+    through = states.count("complete") > states.count("diverged") + states.count("failed")
+    # A stage under way takes nobody out before a trial has ended.
+    return (through or not {"complete", "diverged", "failed"} & set(states)) and not (
+        "pruned" in states or table.audited(key)
+    )
+
+
+def _helps(claim: Claim | None) -> bool:
+    return claim is not None and claim.standing == "confirmed helps"
+
+
+def _members(
+    known: Evidence, eligible: Sequence[str], claims: Sequence[Claim], alpha: float, claim_alpha: float
+) -> list[str]:
+    strong = {claim.key: claim for claim in claims if claim.p is not None and claim.p <= claim_alpha}
+    helping = {key for key, claim in strong.items() if _helps(claim)}
+    comparable = {BASELINE, *(claim.key for claim in claims if claim.standing != "not comparable")}
+    left = set(eligible)
+    if screen := known.stages.get("screen"):
+        # What the fresh seeds confirm to help, no screen takes out.
+        left -= _worse(screen, [key for key in eligible if key in screen.row], alpha) - helping
+    # A confirm stage that is not finished takes nobody out: its seeds were not all looked at.
+    if claims and (fresh := known.stages.get("confirm")):
+        left -= _worse(fresh, [key for key in eligible if key in fresh.row and key in comparable], alpha)
+    left -= {key for key, claim in strong.items() if claim.standing == "confirmed hurts"}
+    # Whether lambda 0 is beaten is for the claims to say, and for nothing else.
+    left |= {BASELINE}
+    if helping:
+        left -= {BASELINE}
+        left |= {min(helping, key=lambda key: _mean(strong[key]))}
+    return [key for key in eligible if key in left]
+
+
+def _worse(table: StageTable, keys: Collection[str], alpha: float) -> set[str]:
+    logs = table.logs()
+    measured = [key for key in keys if np.isfinite(logs[table.row[key]]).any()]
+    effects = fit_effects(logs[[table.row[key] for key in measured]]) if len(measured) > 1 else None
+    if effects is None:
+        return set()
+    return {key for key, kept in zip(measured, possibly_best(effects, alpha), strict=True) if not kept}
+
+
+def _first(
+    known: Evidence, members: Sequence[str], claims: Sequence[Claim]
+) -> tuple[str, Literal["confirmed", "bet", "default"]]:
+    """Choose one: the lowest of the confirmed, else a bet on a gain of at least the margin, else lambda 0.
+
+    A bet may be on what diverged on one fresh seed: it is no claim, and leaving out what was unlucky once is a bet too.
+    """
+    helping = [claim for claim in claims if _helps(claim)]
+    if helping:
+        return min(helping, key=_mean).key, "confirmed"
+    margin = (known.study.confirm or Confirm()).margin
+    bets = [claim for claim in claims if claim.key in members and _may_bet(known, claim) and _mean(claim) <= -margin]
+    return (min(bets, key=_mean).key, "bet") if bets else (BASELINE, "default")
+
+
+def _may_bet(known: Evidence, claim: Claim) -> bool:
+    states = known.stages["confirm"].states(claim.key)
+    return claim.standing != "not comparable" or len(states) - states.count("complete") <= MOST_LOST
+
+
+def _mean(claim: Claim) -> float:
+    return claim.change.mean if claim.change else math.inf
+
+
+def _simplicity(known: Evidence, key: str) -> tuple[object, ...]:
+    """Order by what a setting costs and dares: lambda 0, then fewer blocks, then a smaller lambda."""
+    knobs = known.cells[key].dispersion
+    return (knobs.lam > 0, len(knobs.blocks), knobs.lam, knobs.blocks, knobs.tau, key)

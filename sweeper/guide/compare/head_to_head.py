@@ -1,0 +1,143 @@
+"""Two studies of one recipe, head to head on the fresh seeds both have: is what A found better than what B found?
+
+Every setting of A's confirm stage meets every one of B's, each relative to its own baseline on the same seed, so a
+machine that shifts all figures alike cancels. The screens chose these settings on other seeds and all intervals hold
+together, so whichever pair a reader picks, e.g. both first choices, its interval holds.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+from sweeper.guide.analysis.contrasts import change_of
+from sweeper.guide.analysis.stage_table import BASELINE
+from sweeper.guide.compare.comparison import HeadToHead, Pair
+from sweeper.guide.schema.guidance import Guidance
+from sweeper.records import StudyRecord
+from sweeper.statistics.levels import INTERVAL_ALPHA
+from sweeper.statistics.paired import Paired
+from sweeper.text.numbers import change, counted
+
+Logs = Mapping[str, Mapping[int, float]]  # log objective by cell and seed
+Winner = Literal["a", "b", "equivalent", "open"]
+
+
+class Rival(NamedTuple):
+    """A study's record and its guide."""
+
+    record: StudyRecord
+    guide: Guidance
+
+
+def paired(a: Rival, b: Rival) -> HeadToHead:
+    """Compare all that both confirm stages measured, on their shared fresh seeds; the objective, on the log scale."""
+    reason = _obstacle(a, b)
+    if reason:
+        return HeadToHead(headline=f"No claim which study found the better setting: {reason}.", reason=reason)
+    logs = _fresh(a.record), _fresh(b.record)
+    shared = sorted(logs[0][BASELINE].keys() & logs[1][BASELINE].keys())
+    gaps = [abs(logs[0][BASELINE][seed] - logs[1][BASELINE][seed]) for seed in shared]
+    margin = min(a.guide.seeds.margin, b.guide.seeds.margin)
+    pairs = _pairs(a.guide, b.guide, logs, math.log1p(margin))
+    return HeadToHead(
+        headline=_headline(a.guide, b.guide, pairs, margin),
+        seeds=tuple(shared),
+        margin=margin,
+        baseline_gap=math.expm1(max(gaps)),
+        pairs=pairs,
+    )
+
+
+def _obstacle(a: Rival, b: Rival) -> str:
+    """Say why there is nothing to pair; '' if there is."""
+    if a.record.study.recipe.hash != b.record.study.recipe.hash:
+        return "their recipes differ"
+    data = [{(one.facts.data_hash, one.facts.extractor_sha256) for one in rival.record.trials if one.facts}
+            for rival in (a, b)]  # fmt: skip
+    if data[0] != data[1] or len(data[0]) != 1:
+        return "their data or feature extractors differ"
+    for name, rival in (("A", a), ("B", b)):
+        if not rival.guide.claims:
+            return f"{name} has no finished confirm stage"
+    shared = _fresh(a.record).get(BASELINE, {}).keys() & _fresh(b.record).get(BASELINE, {}).keys()
+    return "they share fewer than two fresh seeds" if len(shared) < 2 else ""
+
+
+def _fresh(record: StudyRecord) -> dict[str, dict[int, float]]:
+    found: dict[str, dict[int, float]] = {}
+    for trial in record.trials:
+        last = max(trial.rungs, key=lambda rung: rung.step, default=None)
+        value = last.metrics.get(record.study.objective) if last else None
+        if trial.spec.stage == "confirm" and trial.state == "complete" and value is not None and value > 0:
+            found.setdefault(trial.spec.cell.key, {})[trial.spec.seed] = math.log(value)
+    return found
+
+
+def _pairs(a: Guidance, b: Guidance, logs: tuple[Logs, Logs], margin: float) -> tuple[Pair, ...]:
+    gains = _gains(a, logs[0]), _gains(b, logs[1])
+    labels = {claim.key: claim.label for claim in (*a.claims, *b.claims)}
+    meetings = [
+        (one, other, Paired(np.array([gains[0][one][seed] - gains[1][other][seed] for seed in seeds])))
+        for one in gains[0]
+        for other in gains[1]
+        if one != other and len(seeds := sorted(gains[0][one].keys() & gains[1][other].keys())) > 1
+    ]
+    found = []
+    for one, other, met in meetings:
+        low, high = met.interval(INTERVAL_ALPHA / len(meetings))
+        found.append(
+            Pair(
+                a=labels[one],
+                b=labels[other],
+                firsts=(one, other) == (_first(a), _first(b)),
+                change=change_of(met.n, met.mean, low, high),
+                winner=_winner(low, high, margin),
+            )
+        )
+    return tuple(sorted(found, key=lambda pair: not pair.firsts))
+
+
+def _gains(guide: Guidance, logs: Logs) -> dict[str, dict[int, float]]:
+    """Log objective minus the baseline's by seed, of every setting about which the study claims something."""
+    base = logs[BASELINE]
+    known = [one.key for one in guide.claims if one.metric == guide.objective and one.standing != "not comparable"]
+    return {
+        key: {seed: value - base[seed] for seed, value in logs[key].items() if seed in base}
+        for key in known
+        if key in logs
+    }
+
+
+def _winner(low: float, high: float, margin: float) -> Winner:
+    if -margin < low and high < margin:
+        return "equivalent"
+    return "a" if high < 0 else "b" if low > 0 else "open"
+
+
+def _first(guide: Guidance) -> str:
+    return guide.recommendation.first if guide.recommendation else BASELINE
+
+
+def _headline(a: Guidance, b: Guidance, pairs: tuple[Pair, ...], margin: float) -> str:
+    chosen = _first(a), _first(b)
+    if chosen[0] == chosen[1]:
+        same = "lambda 0" if chosen[0] == BASELINE else next(one.label for one in a.claims if one.key == chosen[0])
+        return f"No contest: both studies take {same} first."
+    if BASELINE in chosen:
+        taker, other = ("A", "B") if chosen[0] == BASELINE else ("B", "A")
+        return f"No contest: {taker} takes lambda 0 first, so {other}'s claim about its own first choice decides."
+    met = next((pair for pair in pairs if pair.firsts), None)
+    if met is None:
+        return "No claim which first choice is better: fewer than two fresh seeds have both."
+    seen = f"{change(met.change.mean, met.change.low, met.change.high)} on {counted(met.change.n, 'shared fresh seed')}"
+    says = {
+        "a": f"A's first choice, {met.a}, is confirmed better than B's, {met.b}",
+        "b": f"B's first choice, {met.b}, is confirmed better than A's, {met.a}",
+        "equivalent": f"A's first choice, {met.a}, and B's, {met.b}, are equivalent within {100 * margin:g} %",
+        "open": f"A's first choice, {met.a}, and B's, {met.b}, cannot be told apart",
+    }
+    return f"{says[met.winner]}: A against B {seen}."

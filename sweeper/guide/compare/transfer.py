@@ -1,0 +1,237 @@
+"""Whether what one study confirmed holds in another: settings are matched, and each study judges by itself.
+
+A setting transfers only if the fresh seeds of each study confirm it alone. Where it truly does nothing in one of the
+two, that study confirms it with its own, small chance, so the chance of a false transfer is no larger. Nothing is
+pooled, and a missing confirmation is no evidence of a difference.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from sweeper.guide.compare.comparison import Arm, BlockMatch, Comparison, Difference, Match, Relation, TauMatch, Verdict
+from sweeper.guide.schema.guidance import Guidance
+from sweeper.guide.schema.results import Change, Item, Outcome
+from sweeper.guide.schema.statements import Claim
+from sweeper.records import Cell, Stage
+from sweeper.text.numbers import counted
+from trainer.recipe import Dispersion
+
+# Protocol items on which the value of a FID depends.
+MEASURED_BY = ("samples", "features", "reference", "solver", "guidance (CFG)")
+# Two taus are alike in units of the median distance within a tenth: that distance is itself an estimate.
+ALIKE = 0.1
+VERDICTS: tuple[Verdict | None, ...] = (
+    "transfers",
+    "reverses",
+    "not shown to transfer",
+    "hurts in both",
+    "no gain to transfer",
+    None,
+)
+
+
+class _Known(NamedTuple):
+    # A setting of one study, and what is known of it there.
+    setting: Dispersion
+    arm: Arm
+
+
+def transfer(a: Guidance, b: Guidance) -> Comparison:
+    """Compare two studies by the settings they share, without a look at single trials."""
+    relation = _relation(a, b)
+    matches = tuple(_matches(a, b, relation))
+    return Comparison(
+        names=(a.name, b.name),
+        scopes=(a.scope, b.scope),
+        objectives=(a.objective, b.objective),
+        relation=relation,
+        headline=_headline(relation, matches),
+        transfers=any(one.verdict == "transfers" for one in matches),
+        matches=matches,
+        unmatched=(
+            len(_keys(a) - {one.a.key for one in matches}),
+            len(_keys(b) - {one.b.key for one in matches}),
+        ),
+        differences=tuple(_differences((*a.recipe, *a.protocol), (*b.recipe, *b.protocol))),
+        incomparable=tuple(_incomparable(a, b)),
+        baselines=(_baseline(a), _baseline(b)),
+    )
+
+
+def blocks_match(a: tuple[int, ...], depth_a: int, b: tuple[int, ...], depth_b: int) -> BlockMatch | None:
+    """Say how two sets of blocks are the same place in models of these depths, or None.
+
+    With one depth by index. Else block b of a shallow model is the block of a deep one that the fraction b / depth
+    selects there, as in a study file, and the last block, which the fraction 1 selects, is the last block.
+    """
+    if len(a) == depth_a > 1 and len(b) == depth_b > 1:
+        return "all"
+    if depth_a == depth_b:
+        return "index" if a == b else None
+    if depth_a > depth_b:
+        a, depth_a, b, depth_b = b, depth_b, a, depth_a
+    same = len(a) == len(b) and all(_same_share(x, depth_a, y, depth_b) for x, y in zip(a, b, strict=True))
+    return "share of depth" if same else None
+
+
+def _same_share(shallow: int, depth: int, deep: int, deeper: int) -> bool:
+    return deep == shallow * deeper // depth or (shallow == depth - 1 and deep == deeper - 1)
+
+
+def _relation(a: Guidance, b: Guidance) -> Relation:
+    if a.recipe_hash == b.recipe_hash:
+        return "same recipe"
+    alike = a.recipe == b.recipe and _value(a.provenance, "data hash") == _value(b.provenance, "data hash")
+    return "same training" if alike else "different recipes"
+
+
+def _matches(a: Guidance, b: Guidance, relation: Relation) -> list[Match]:
+    by_bucket: dict[tuple[str, str, str], list[_Known]] = defaultdict(list)
+    for there in _settings(b):
+        by_bucket[_bucket(there.setting)].append(there)
+    found = []
+    for here in _settings(a):
+        for there in by_bucket[_bucket(here.setting)]:
+            block = blocks_match(here.setting.blocks, a.depth, there.setting.blocks, b.depth)
+            tau = _taus_match(here.arm, there.arm, relation)
+            if block and tau:
+                verdict = _verdict(here.arm, there.arm) if relation == "different recipes" else None
+                found.append(Match(a=here.arm, b=there.arm, block=block, tau=tau, verdict=verdict))
+    # The order of a reader's interest; within it, that of study A.
+    return sorted(found, key=lambda one: (VERDICTS.index(one.verdict), one.a.standing is one.b.standing is None))
+
+
+def _keys(guide: Guidance) -> set[str]:
+    return {one.key for stage in guide.stages for one in stage.cells}
+
+
+def _bucket(setting: Dispersion) -> tuple[str, str, str]:
+    return setting.variant, setting.tau_units, f"{setting.lam:.6g}"
+
+
+def _taus_match(a: Arm, b: Arm, relation: Relation) -> TauMatch | None:
+    if a.tau is None or b.tau is None:
+        return "none"
+    if math.isclose(a.tau, b.tau, rel_tol=1e-6):
+        return "tau"
+    if relation != "different recipes" or a.tau_distances is None or b.tau_distances is None:
+        return None
+    pairs = zip(a.tau_distances, b.tau_distances, strict=False)
+    return "median distance" if all(math.isclose(x, y, rel_tol=ALIKE) for x, y in pairs) else None
+
+
+def _settings(guide: Guidance) -> list[_Known]:
+    """Every setting of a study once; fresh seeds speak before the screen, and a claim before both."""
+    results = {one.key: one for stage in guide.stages for one in stage.cells}
+    seen = {one.key: (stage.stage, one.change) for stage in guide.stages for one in stage.cells if one.change}
+    claims = {one.key: one for one in guide.claims if one.metric == guide.objective}
+    return [
+        _Known(one.cell.dispersion, _arm(guide, one.cell, claims.get(key), *seen.get(key, (None, None))))
+        for key, one in results.items()
+    ]
+
+
+def _arm(guide: Guidance, cell: Cell, claim: Claim | None, stage: Stage | None, change: Change | None) -> Arm:
+    setting, depth = cell.dispersion, guide.depth
+    every = len(setting.blocks) == depth > 1
+    return Arm(
+        key=cell.key,
+        label=cell.label,
+        block="all" if every else "+".join(f"{block}/{depth}" for block in setting.blocks),
+        tau=None if setting.variant == "covariance" else setting.tau,
+        tau_distances=_in_distances(guide, setting),
+        standing=claim.standing if claim else None,
+        stage="confirm" if claim and claim.change else stage,
+        change=(claim.change if claim else None) or change,
+    )
+
+
+def _in_distances(guide: Guidance, setting: Dispersion) -> tuple[float, ...] | None:
+    """Give tau in units of the baseline's median squared distance, for the variants whose tau is such a distance."""
+    if setting.variant not in ("l2", "hinge") or setting.tau_units == "relative":
+        return None
+    known = [guide.distances[block] if block < len(guide.distances) else None for block in setting.blocks]
+    found = tuple(setting.tau / one for one in known if one)
+    return found if len(found) == len(known) else None
+
+
+def _verdict(a: Arm, b: Arm) -> Verdict:
+    both = {a.standing, b.standing}
+    if both == {"confirmed helps"}:
+        return "transfers"
+    if both == {"confirmed helps", "confirmed hurts"}:
+        return "reverses"
+    if both == {"confirmed hurts"}:
+        return "hurts in both"
+    return "not shown to transfer" if "confirmed helps" in both else "no gain to transfer"
+
+
+def _headline(relation: Relation, matches: tuple[Match, ...]) -> str:
+    if relation == "same recipe":
+        return "One recipe: nothing to transfer; only the fresh seeds that both have can tell which study found more."
+    if relation == "same training":
+        return "No transfer claim: both studies train the same, and only the measuring differs."
+    if not matches:
+        return (
+            "No transfer claim: no setting is in both studies (the same variant and lambda; tau, and block, by itself "
+            "or in proportion)."
+        )
+    found = [
+        f"{text}: {_named(of)}"
+        for verdict, text in (
+            ("transfers", "Confirmed to help in each study by itself"),
+            ("reverses", "Reverses, confirmed to help in one study and to hurt in the other"),
+            ("not shown to transfer", "Not shown to transfer, confirmed to help in one study only"),
+        )
+        if (of := [one for one in matches if one.verdict == verdict])
+    ]
+    if found:
+        return ". ".join(found) + "."
+    shared = counted(len(matches), "shared setting")
+    return f"No gain to transfer: none of {shared} is confirmed to help in either study."
+
+
+def _named(matches: list[Match]) -> str:
+    names = "; ".join(
+        one.a.label if one.a.label == one.b.label else f"{one.a.label} (in B {one.b.label})" for one in matches[:3]
+    )
+    return names + (f"; and {len(matches) - 3} more" if len(matches) > 3 else "")
+
+
+def _differences(a: Iterable[Item], b: Iterable[Item]) -> list[Difference]:
+    own, other = ({one.name: one.value for one in items} for items in (a, b))
+    # The search of a study differs as its author likes; what was trained and how it was measured is told.
+    names = [name for name in dict.fromkeys([*own, *other]) if own.get(name) != other.get(name)]
+    hidden = {"screen", "rungs", "pruner", "confirm"}
+    return [
+        Difference(name=name, a=own.get(name, "not told"), b=other.get(name, "not told"))
+        for name in names
+        if name not in hidden
+    ]
+
+
+def _incomparable(a: Guidance, b: Guidance) -> list[str]:
+    reasons = [] if a.objective == b.objective else [f"{a.objective} and {b.objective} are of different sample counts"]
+    for name in MEASURED_BY:
+        if _value(a.protocol, name) != _value(b.protocol, name):
+            reasons.append(f"{name} differ" if name.endswith("s") else f"{name} differs")
+    hashes = [_value(one.provenance, "data hash") for one in (a, b)]
+    if hashes[0] != hashes[1] or hashes[0] in (None, "not recorded"):
+        reasons.append("not known to be the same data")
+    return reasons
+
+
+def _value(items: Iterable[Item], name: str) -> str | None:
+    return next((one.value for one in items if one.name == name), None)
+
+
+def _baseline(guide: Guidance) -> Outcome | None:
+    stages = [stage.baseline for stage in reversed(guide.stages) if stage.baseline]
+    one = next((base for base in stages if base.mean is not None), None)
+    if one is None or one.mean is None:
+        return None
+    return Outcome(metric=guide.objective, mean=one.mean, sd=one.sd, n=one.n)

@@ -1,0 +1,264 @@
+"""What to run next: a study file that would settle what is open, or none. Its seeds are fresh, its claims its own."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from sweeper.guide.follow_up.successor import Labelled, Tree, confirming, study_of
+from sweeper.guide.schema.audits import SeedAudit
+from sweeper.guide.schema.results import CellResult, Cost, StageResult
+from sweeper.guide.schema.statements import Claim, NextStudy, Recommendation
+from sweeper.plan import size
+from sweeper.records import StudyRecord
+from sweeper.study import Axis, Confirm, Range, Study, values
+from sweeper.text.numbers import counted, percent
+
+TOP = 3
+MOST_SEEDS = 50
+FEWEST_SEEDS = 3
+UNDECIDED = ("suggestive", "no evidence either way")
+SMALLEST, LARGEST = 1e-6, 1e6  # of lambda and tau, as the trainer takes them
+STEEPEST = 10.0  # the widest step beyond an edge
+RELATIVE_TAUS = (0.5, 1.0, 2.0)
+NUMBERS = {1: "lowest setting", 2: "lowest two settings", 3: "lowest three settings"}
+
+
+class Findings(NamedTuple):
+    """What is known of a study whose measuring has ended."""
+
+    record: StudyRecord
+    stages: tuple[StageResult, ...]
+    claims: tuple[Claim, ...]
+    recommendation: Recommendation | None
+    seeds: SeedAudit
+
+    @property
+    def main(self) -> StageResult:
+        """The screen, or what there is."""
+        return self.stages[0]
+
+    @property
+    def cells(self) -> dict[str, CellResult]:
+        """Every setting by key, as the screen saw it if it did."""
+        return {one.key: one for stage in reversed(self.stages) for one in stage.cells}
+
+
+class Part(NamedTuple):
+    """One thing that is open: what a study would aim at, what it asks, and what it must hold.
+
+    `settings` are to be measured again; `space` holds changes of the study's own space; `fresh` confirm seeds are
+    needed, None for as many as before.
+    """
+
+    aim: str
+    asks: str
+    settings: tuple[Labelled, ...] = ()
+    space: Tree | None = None
+    fresh: int | None = None
+
+
+def next_study(
+    record: StudyRecord,
+    stages: tuple[StageResult, ...],
+    claims: tuple[Claim, ...],
+    recommendation: Recommendation | None,
+    seeds: SeedAudit,
+    spent: Cost,
+) -> NextStudy | None:
+    """Write the study that would settle what this one left open; None where it is not finished, or nothing is open."""
+    found = Findings(record, stages, claims, recommendation, seeds)
+    base, going = found.main.baseline, {"waiting", "running"}
+    if base is None or base.mean is None or any(trial.state in going for trial in record.trials):
+        return None
+    hopeful = sum(_is_hopeful(one) for one in found.main.cells)
+    if record.study.confirm is None and found.main.stage == "screen" and hopeful:
+        return _confirm(found, min(hopeful, TOP), spent)
+    weaker = _weaker(found)
+    if record.study.confirm is not None and not claims and weaker is None:
+        return None
+    parts = [part for part in (_undecided(found), _edge(found), weaker, _relative(found)) if part]
+    return _joined(found, parts, spent) if parts else None
+
+
+def _is_hopeful(one: CellResult) -> bool:
+    stopped = one.audited or {"pruned", "diverged"} & one.states.keys()
+    return one.mean is not None and not stopped and (one.change is None or one.change.side != "above")
+
+
+def _confirm(found: Findings, top: int, spent: Cost) -> NextStudy:
+    study = confirming(found.record.study, top)
+    confirm = study.confirm
+    assert confirm is not None
+    arms = size(study).confirm_trials // confirm.limit
+    trials = arms * min(confirm.limit, max(FEWEST_SEEDS, found.seeds.needed or confirm.limit))
+    aim = f"Confirm the {NUMBERS[top]} of the screen on fresh seeds; the run goes on where it stopped."
+    return _written(study, f"{study.name}_confirm.yaml", (aim,), trials, found.record, spent)
+
+
+def _joined(found: Findings, parts: Sequence[Part], spent: Cost) -> NextStudy:
+    record, before = found.record, found.record.study
+    changes: Tree = {name: value for part in parts for name, value in (part.space or {}).items()}
+    space = {**before.space.model_dump(by_alias=True), **changes} if changes else None
+    settings = {one.setting: one for part in parts for one in part.settings}
+    fresh = next((part.fresh for part in parts if part.fresh), None) or _usual_seeds(found)
+    question = f"What {before.name} left open: {'; '.join(part.asks for part in parts)}?"
+    study = study_of(record, question, tuple(settings.values()), space, fresh)
+    planned = size(study)
+    aims = tuple(part.aim for part in parts)
+    return _written(study, f"{study.name}.yaml", aims, planned.trials + planned.confirm_trials, record, spent)
+
+
+def _usual_seeds(found: Findings) -> int:
+    confirm = found.record.study.confirm
+    if found.stages[-1].stage == "confirm":
+        return max(2, len(found.stages[-1].seeds))
+    if confirm is None or confirm.seeds != "auto":
+        return (confirm or Confirm()).seed_count()
+    return min(confirm.limit, max(FEWEST_SEEDS, found.seeds.chosen or found.seeds.needed or confirm.limit))
+
+
+def _undecided(found: Findings) -> Part | None:
+    """Open what the fresh seeds left undecided in the recommended set, where a reasonable number more can settle it."""
+    members = found.recommendation.members if found.recommendation else ()
+    cells = found.cells
+    open_ = [claim for claim in found.claims if claim.standing in UNDECIDED and claim.key in members]
+    count = _more_seeds(found)
+    if not open_ or count is None:
+        return None
+    name, margin = found.record.study.name, f"{100 * found.seeds.margin:g} %"
+    enough = f"enough to see a gain of {margin} with {percent(found.seeds.power)} power"
+    if count != found.seeds.needed:
+        enough = f"twice as many as before, which were enough to see a gain of {margin}, but not less"
+    settings = [
+        Labelled(cells[one.key].cell.dispersion, _label(cells[one.key], f"undecided in {name}")) for one in open_
+    ]
+    return Part(
+        aim=f"Settle {counted(len(open_), 'undecided setting')} ({_listed(one.label for one in open_)}) on "
+        f"{count} fresh seeds, {enough}.",
+        asks=f"{'does an undecided setting' if len(open_) == 1 else f'do {len(open_)} undecided settings'} help",
+        settings=tuple(settings),
+        fresh=count,
+    )
+
+
+def _more_seeds(found: Findings) -> int | None:
+    """How many fresh seeds are worth trying: those the margin needs or, where there were as many, twice as many."""
+    needed, used = found.seeds.needed, len(found.stages[-1].seeds)
+    if needed is None:
+        return None
+    count = max(2, needed) if needed > used else 2 * used
+    return count if count <= MOST_SEEDS else None
+
+
+def _label(result: CellResult, otherwise: str) -> str:
+    return result.cell.mark or otherwise
+
+
+def _listed(labels: Iterable[str]) -> str:
+    known = list(labels)
+    return "; ".join(known[:3]) + (f"; and {len(known) - 3} more" if len(known) > 3 else "")
+
+
+def _edge(found: Findings) -> Part | None:
+    """Go one step beyond the edge of lambda or tau at which the first choice lies."""
+    first = found.cells.get(found.recommendation.first) if found.recommendation else None
+    if first is None:
+        return None
+    here, space, name = first.cell.dispersion, found.record.study.space, found.record.study.name
+    like = [one.cell.dispersion for one in found.main.cells]
+    like = [one for one in like if (one.variant, one.tau_units) == (here.variant, here.tau_units)]
+    beyond = f"one step beyond {name}"
+    lam = _beyond(space.lam, {one.lam for one in like}, here.lam)
+    tau = _beyond(space.tau, {one.tau for one in like}, here.tau) if here.variant != "covariance" else None
+    if lam is None and tau is None:
+        return None
+    steps = [(knob, new, old) for knob, new, old in (("lambda", lam, here.lam), ("tau", tau, here.tau)) if new]
+    told = " and ".join(
+        f"{knob} {new:g}, {'above' if new > old else 'below'} the {old:g} at the edge" for knob, new, old in steps
+    )
+    own = _label(first, f"first choice of {name}")
+    return Part(
+        aim=f"Look one step beyond the first choice, {first.cell.label}: {told}.",
+        asks=f"is it better beyond the edge of {' and '.join(knob for knob, _, _ in steps)}",
+        settings=tuple(
+            Labelled(here.model_copy(update={"lam": x, "tau": y}), own if (x, y) == (here.lam, here.tau) else beyond)
+            for x in sorted({here.lam, lam or here.lam})
+            for y in sorted({here.tau, tau or here.tau})
+        ),
+    )
+
+
+def _beyond(axis: Axis, tried: set[float], value: float) -> float | None:
+    """Return the next value of a knob if `value` is the lowest or highest of several; None if it is not, or no more."""
+    points = sorted(set(values(axis)) if isinstance(axis, Range) else tried)
+    if len(points) < 2:
+        return None
+    # A search has no points; within half a step of an end it is at the edge, and a step is no hair's breadth.
+    least = 1.5 if isinstance(axis, Range) else 1.0
+    if value <= math.sqrt(points[0] * points[1]):
+        new = min(value, points[0]) / min(max(points[1] / points[0], least), STEEPEST)
+    elif value >= math.sqrt(points[-2] * points[-1]):
+        new = max(value, points[-1]) * min(max(points[-1] / points[-2], least), STEEPEST)
+    else:
+        return None
+    new = float(f"{new:.3g}")
+    return new if SMALLEST <= new <= LARGEST and new not in points else None
+
+
+def _weaker(found: Findings) -> Part | None:
+    """Go to weaker losses where everything that was measured is worse than the baseline."""
+    sides = [one.change.side for one in found.main.cells if one.change]
+    claimed = {claim.standing for claim in found.claims}
+    if claimed != {"confirmed hurts"} and set(sides) != {"above"}:
+        return None
+    smallest = min(one.cell.dispersion.lam for one in found.main.cells)
+    tries = (float(f"{smallest / part:.1g}") for part in (30, 10, 3))
+    lams = tuple(dict.fromkeys(lam for lam in tries if SMALLEST <= lam < smallest))
+    if not lams:
+        return None
+    return Part(
+        aim=f"Try lambda {', '.join(f'{lam:g}' for lam in lams)}: from {smallest:g} on, all that was measured is worse "
+        "than the baseline.",
+        asks="does a weaker loss help",
+        space={"lambda": lams},
+    )
+
+
+def _relative(found: Findings) -> Part | None:
+    """Measure tau in units of the mean distance where more than half of an l2 study is saturated."""
+    cells, space = found.main.cells, found.record.study.space
+    flagged = sum(one.saturated for one in cells)
+    if space.tau_units == "relative" or {*space.variant} != {"l2"} or 2 * flagged <= len(cells):
+        return None
+    return Part(
+        aim="Measure tau in units of the mean distance, which growing features cannot satisfy: "
+        f"{flagged:,} of {counted(len(cells), 'setting')} saturated, where block and tau mean nothing.",
+        asks="which block and tau, where the loss does not saturate",
+        space={"tau": RELATIVE_TAUS, "tau_units": "relative"},
+    )
+
+
+def _written(
+    study: Study, file: str, aims: tuple[str, ...], trials: int, record: StudyRecord, spent: Cost
+) -> NextStudy:
+    each = _seconds_each(record, spent)
+    return NextStudy(
+        file=file,
+        follows=record.study.name,
+        study=study,
+        aims=aims,
+        trials=trials,
+        seconds=None if each is None else trials * each,
+    )
+
+
+def _seconds_each(record: StudyRecord, spent: Cost) -> float | None:
+    """Wall time of a whole trial, with all that ran beside it; stopped ones count as far as they came."""
+    done = sum(
+        max(rung.step for rung in trial.rungs) / trial.spec.cell.recipe(record.study.recipe).train.steps
+        for trial in record.trials
+        if trial.rungs
+    )
+    return spent.wall_s / done if done and spent.wall_s else None

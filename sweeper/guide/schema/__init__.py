@@ -1,0 +1,1 @@
+"""What a guide holds, as guide.json: frozen and plain."""

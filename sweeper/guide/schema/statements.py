@@ -1,0 +1,136 @@
+"""What a guide says on the strength of what was measured: claims, the recommended set, rules, the verdict."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from sweeper.guide.schema.results import Change
+from sweeper.study import Study
+from trainer.recipe import Frozen
+
+Direction = Literal["lower", "higher"]
+# What is known of an arm after the confirm stage; words follow evidence.
+Standing = Literal[
+    "confirmed helps", "confirmed hurts", "equivalent", "suggestive", "no evidence either way", "not comparable"
+]
+Grade = Literal["confirmed", "equivalent", "95 % set", "suggestive", "screening", "none"]
+VerdictKind = Literal[
+    "nothing measured",
+    "no baseline",
+    "no setting finished",
+    "screening",
+    "confirming",
+    "helps",
+    "helps like a control",
+    "hurts",
+    "equivalent",
+    "no evidence",
+]
+
+
+class Claim(Frozen):
+    """What the fresh seeds say about one arm in one metric, against the baseline on the same seeds.
+
+    `change` holds together with those of all other claims about the metric. `p` belongs to the one-sided paired t-test
+    in `direction`, which the screen chose, adjusted for the number of tests (Holm) of the claim's family; `equivalence`
+    is TOST's p-value at the study's margin. `reason` says why an arm is not comparable.
+    """
+
+    key: str
+    label: str
+    metric: str
+    standing: Standing
+    direction: Direction
+    change: Change | None = None
+    p: float | None = None
+    equivalence: float | None = None
+    within_margin: bool = False
+    reason: str = ""
+
+    @property
+    def confirmed(self) -> bool:
+        """Whether a direction was confirmed."""
+        return self.standing in ("confirmed helps", "confirmed hurts")
+
+
+class Recommendation(Frozen):
+    """The settings that are not shown to be worse than another one: among them is the best, 95 times in 100.
+
+    `members` are keys, the baseline's among them where it belongs, simplest first. `first` is the one to take if one
+    must be taken now, and `why` the reason. `unique` names a single best, at a stricter level; `stopped` counts the
+    settings that the pruner or a divergence took out.
+    """
+
+    members: tuple[str, ...]
+    first: str
+    why: Literal["confirmed", "bet", "default"]
+    unique: bool
+    stopped: int
+
+
+class Interaction(Frozen):
+    """F-test of block x tau within every lambda and variant, on unsaturated settings of the screen.
+
+    `reason` says why there is none. Where it rejects, no marginal best block or tau exists.
+    """
+
+    reason: str = ""
+    f: float | None = None
+    df: int | None = None
+    df_residual: int | None = None
+    p: float | None = None
+    rejects: bool = False
+    settings: int = 0
+
+
+class KnobLevel(Frozen):
+    """One level of a knob against the level with the lowest mean, over all else; simultaneous 95 % interval."""
+
+    level: str
+    change: Change
+    reach: Literal["lowest", "within the margin", "beyond the margin", "open"]
+
+
+class Knob(Frozen):
+    """What one knob does by itself in the screen; `p` is of the F-test that it does anything."""
+
+    name: str
+    p: float | None
+    levels: tuple[KnobLevel, ...]
+
+
+class ControlComparison(Frozen):
+    """A setting that helps against a plain control arm on the same fresh seeds; `better` where shown, one-sided."""
+
+    setting: str
+    control: str
+    change: Change
+    better: bool
+    control_standing: Standing
+
+
+class Rule(Frozen):
+    """A piece of advice, the evidence for it and how strong that is."""
+
+    rule: str
+    evidence: str
+    grade: Grade
+
+
+class Verdict(Frozen):
+    """The guide in ten seconds."""
+
+    kind: VerdictKind
+    headline: str
+    points: tuple[str, ...]
+
+
+class NextStudy(Frozen):
+    """A study that would settle what the study `follows` left open, and what it costs; `file` lies beside the guide."""
+
+    file: str
+    follows: str
+    study: Study
+    aims: tuple[str, ...]
+    trials: int
+    seconds: float | None

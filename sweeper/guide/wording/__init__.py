@@ -1,0 +1,1 @@
+"""From figures and claims to sentences."""

@@ -1,0 +1,44 @@
+"""What a guide says of one setting, in the words that verdict and rules share, so that they cannot part."""
+
+from __future__ import annotations
+
+from sweeper.guide.schema.statements import Claim, Grade
+from sweeper.guide.wording.findings import Findings, listed, written
+from sweeper.text.numbers import metric_name, percent
+
+
+def use(found: Findings, claim: Claim) -> str:
+    """Advise a setting that helps; beside a plain control that rivals it, both."""
+    rival = found.rival(claim)
+    if rival is None:
+        return f"Use {found.label(claim.key)}"
+    return f"Use {found.label(claim.key)} or the plain control {rival.control}: the setting is not shown to be better"
+
+
+def advice(found: Findings, claim: Claim) -> tuple[str, Grade]:
+    """Say what to do about a setting that was tested on fresh seeds, and how sure that is."""
+    name = found.label(claim.key)
+    match claim.standing:
+        case "confirmed helps":
+            first = found.standing("confirmed helps")[0].key == claim.key
+            return f"{use(found, claim) if first else f'{name} helps as well'}{_beside(found, claim)}", "confirmed"
+        case "confirmed hurts":
+            return f"Do not use {name}", "confirmed"
+        case "equivalent":
+            within = f"{found.metric} stays within {percent(found.seeds.margin)}"
+            if found.recommendation and claim.key not in found.recommendation.members:
+                return f"{name}: {within}, but another is shown to be better", "equivalent"
+            return f"{name} may be used or left out: {within}{_beside(found, claim)}", "equivalent"
+        case "suggestive":
+            return f"{name}: look again with more seeds", "suggestive"
+        case "no evidence either way":
+            return f"{name}: nothing can be said", "none"
+        case "not comparable":
+            return f"{name}: not comparable", "none"
+
+
+def _beside(found: Findings, claim: Claim) -> str:
+    """Say in a clause which other outcomes are confirmed to worsen."""
+    worse = [one for one in found.side_claims if one.key == claim.key and one.standing == "confirmed hurts"]
+    changes = (f"{metric_name(one.metric)} {written(one.change)}" for one in worse if one.change)
+    return f"; but confirmed to hurt: {listed(changes)}" if worse else ""

@@ -1,0 +1,130 @@
+"""All that verdict, rules and next steps are made from, and how they write a cell's figures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from sweeper.guide.analysis.control_arms import rival
+from sweeper.guide.analysis.stage_table import BASELINE, Evidence
+from sweeper.guide.schema.audits import ProxyAudit, PruningAudit, SeedAudit
+from sweeper.guide.schema.results import CellResult, Change, StageResult
+from sweeper.guide.schema.statements import (
+    Claim,
+    ControlComparison,
+    Interaction,
+    Knob,
+    Recommendation,
+    Standing,
+)
+from sweeper.records import StudyRecord
+from sweeper.text.numbers import change, metric_name, spread
+
+SATURATED = 0.10
+
+
+class Findings(NamedTuple):
+    """What advice is given from; `lowest` is the setting with the lowest mean seen, among those not stopped."""
+
+    record: StudyRecord
+    known: Evidence
+    main: StageResult
+    fresh: StageResult | None
+    lowest: CellResult | None
+    seeds: SeedAudit
+    claims: tuple[Claim, ...]
+    side_claims: tuple[Claim, ...]
+    finished: bool
+    controls: tuple[ControlComparison, ...]
+    recommendation: Recommendation | None
+    interaction: Interaction
+    knobs: tuple[Knob, ...]
+    proxy: ProxyAudit
+    pruning: PruningAudit
+
+    @property
+    def metric(self) -> str:
+        """The objective as readers know it."""
+        return metric_name(self.record.study.objective)
+
+    @property
+    def confirming(self) -> StageResult | None:
+        """The confirm stage, finished or not."""
+        return self.fresh or (self.main if self.main.stage == "confirm" else None)
+
+    def rival(self, setting: Claim) -> ControlComparison | None:
+        """A plain control that does about as well as a setting that helps."""
+        return rival(setting, self.controls, self.side_claims)
+
+    def lost(self, key: str) -> str:
+        """Say in a clause that some fresh seeds of a setting were lost; nothing where none was."""
+        reason = next((claim.reason for claim in self.claims if claim.key == key), "")
+        return f"; {reason}" if reason else ""
+
+    def standing(self, *wanted: Standing) -> list[Claim]:
+        """The claims about settings that stand so, lowest change first."""
+        found = [claim for claim in self.claims if claim.standing in wanted]
+        return sorted(found, key=lambda claim: (claim.change.mean if claim.change else 0.0, claim.key))
+
+    def label(self, key: str) -> str:
+        """How readers know a cell; a saturated one is flagged wherever it is named."""
+        if key == BASELINE:
+            return "lambda 0"
+        saturated = any(
+            one.key == key and one.saturated for stage in (self.main, self.fresh) if stage for one in stage.cells
+        )
+        return self.known.cells[key].label + (" ◦" if saturated else "")
+
+    def result(self, key: str) -> CellResult | None:
+        """What the confirm stage measured of a cell, or else the screen."""
+        stages = [stage for stage in (self.confirming, self.main) if stage]
+        rows = (one for stage in stages for one in (stage.baseline, *stage.rows) if one)
+        return next((one for one in rows if one.key == key), None)
+
+
+def unstopped(results: Iterable[CellResult]) -> list[CellResult]:
+    """The measured cells no trial of which was stopped, would have been, or diverged; lowest mean first."""
+    whole = [
+        one
+        for one in results
+        if one.mean is not None and not one.audited and not {"pruned", "diverged"} & one.states.keys()
+    ]
+    return sorted(whole, key=lambda one: (one.mean or 0.0, one.key))
+
+
+def candidates(main: StageResult, top: int) -> list[CellResult]:
+    """The settings worth confirming: the lowest means whose intervals do not lie wholly above the baseline."""
+    hopeful = [one for one in unstopped(main.cells) if one.change is None or one.change.side != "above"]
+    return hopeful[:top]
+
+
+def changed(result: CellResult) -> str:
+    """Write a cell's change to the baseline with its interval."""
+    return "no shared seed with the baseline" if result.change is None else written(result.change)
+
+
+def written(found: Change) -> str:
+    """Write a change with its interval."""
+    return change(found.mean, found.low, found.high)
+
+
+def claimed(claim: Claim) -> str:
+    """Write a claim's change with its interval and number of seeds."""
+    if claim.change is None:
+        return claim.reason
+    return f"{written(claim.change)}, n = {claim.change.n}"
+
+
+def figure_of(result: CellResult) -> str:
+    """Write a cell's mean, spread and number of seeds."""
+    return f"{spread(result.mean, result.sd)} (n = {result.n})"
+
+
+def listed(labels: Iterable[str], most: int = 4) -> str:
+    """Write several names as a reader says them: 'a, b and 3 more'."""
+    known = list(labels)
+    shown = known if len(known) <= most else known[: most - 1]
+    rest = len(known) - len(shown)
+    if rest:
+        return f"{'; '.join(shown)}; and {rest:,} more"
+    return "; ".join(shown)

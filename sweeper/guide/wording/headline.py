@@ -1,0 +1,82 @@
+"""The verdict in one sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from sweeper.guide.schema.statements import Claim, VerdictKind
+from sweeper.guide.wording.findings import Findings, written
+from sweeper.records import FINAL_STATES
+from sweeper.text.numbers import counted, percent
+
+
+def decided(found: Findings) -> tuple[VerdictKind, str]:
+    """Say in one sentence what the fresh seeds decided."""
+    helps, hurts, margin = *_confirmed(found), percent(found.seeds.margin)
+    on = _on(found, helps[:1] or found.claims)
+    if helps:
+        more = f" (and {counted(len(helps) - 1, 'more setting')})" if len(helps) > 1 else ""
+        within = f", which is less than the margin of {margin}" if helps[0].within_margin else ""
+        says = f"{found.label(helps[0].key)} helps{more}: {found.metric} {effect_of(helps[0])}, confirmed {on}{within}"
+        if rival := found.rival(helps[0]):
+            return (
+                "helps like a control",
+                f"{says}; but it is not shown to be better than a plain control, {rival.control}.",
+            )
+        return "helps", f"{says}."
+    if hurts and len(hurts) == len(found.claims):
+        within = f", by less than the margin of {margin}" if all(claim.within_margin for claim in hurts) else ""
+        if len(hurts) == 1:
+            return "hurts", f"The setting tested does not help: it is confirmed to hurt{within}, {on}."
+        return "hurts", f"None of the {len(hurts)} settings tested helps: all are confirmed to hurt{within}, {on}."
+    if not hurts and all(claim.standing == "equivalent" for claim in found.claims):
+        says = f"No setting matters for {found.metric}: all tested {on} are equivalent to lambda 0 within {margin}."
+        return "equivalent", says
+    if hurts:
+        return "hurts", f"No evidence that any setting helps; {_names(found, hurts)} confirmed to hurt, {on}."
+    return "no evidence", f"No evidence that any setting helps or hurts, {on}."
+
+
+def _on(found: Findings, claims: Iterable[Claim]) -> str:
+    """Say on how many fresh seeds these claims were measured, beside the baseline: fewer than ran where some failed."""
+    ran = len(found.confirming.seeds) if found.confirming else 0
+    comparable = [claim for claim in claims if claim.standing != "not comparable"]
+    measured = sorted({claim.change.n if claim.change else 0 for claim in comparable or claims})
+    least, most = measured[0], measured[-1]
+    if least == ran:
+        return f"on {counted(ran, 'fresh seed')}"
+    return f"on {most if least == most else f'{least} to {most}'} of {counted(ran, 'fresh seed')}"
+
+
+def _confirmed(found: Findings) -> tuple[list[Claim], list[Claim]]:
+    return found.standing("confirmed helps"), found.standing("confirmed hurts")
+
+
+def _names(found: Findings, hurts: list[Claim]) -> str:
+    if len(hurts) > 2:
+        return f"{len(hurts)} of {len(found.claims)} are"
+    names = [_mark(found, claim) or found.label(claim.key) for claim in hurts]
+    return f"{' and '.join(names)} {'is' if len(hurts) == 1 else 'are'}"
+
+
+def _mark(found: Findings, claim: Claim) -> str | None:
+    return found.known.cells[claim.key].mark
+
+
+def effect_of(claim: Claim) -> str:
+    """Write a claim's change with its interval, or why there is none."""
+    return written(claim.change) if claim.change else claim.reason
+
+
+def undecided(found: Findings) -> str:
+    """Say in one sentence why nothing is claimed yet."""
+    fresh = found.confirming
+    if fresh:
+        states = [(state, count) for one in (fresh.baseline, *fresh.rows) if one for state, count in one.states.items()]
+        ended = sum(count for state, count in states if state in FINAL_STATES)
+        return (
+            f"Confirming, no claim yet: {counted(ended, 'trial')} on fresh seeds ended; claims wait for all of them, "
+            "for stopping when they please would bias them."
+        )
+    tried, seeds = counted(len(found.main.cells), "setting"), counted(len(found.main.seeds), "seed")
+    return f"Screening, no claim: {tried} on {seeds} can show what to look at next, not what helps."

@@ -1,0 +1,38 @@
+"""What to run next, as commands and changes to the study file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sweeper.guide.schema.results import CellResult, StageResult
+from sweeper.guide.wording.findings import Findings, candidates
+from sweeper.records import StudyRecord
+
+
+def next_steps(found: Findings) -> tuple[str, ...]:
+    """Say what to run next."""
+    stages = [stage for stage in (found.main, found.fresh) if stage]
+    rows = [one for stage in stages for one in _all(stage)]
+    steps = []
+    if any(state in one.states for one in rows for state in ("waiting", "running")):
+        steps.append(f"Finish what is open: `{run_command(found.record)}` continues where it stopped.")
+    if found.confirming is None and candidates(found.main, found.seeds.top):
+        steps.append(_confirm_step(found))
+    return (*steps, "Repeat at the size you care about: nothing here speaks about other data or models.")
+
+
+def _all(stage: StageResult) -> Sequence[CellResult]:
+    return (*((stage.baseline,) if stage.baseline else ()), *stage.rows)
+
+
+def run_command(record: StudyRecord) -> str:
+    """The command that runs this study, without the options it was given."""
+    files = [word for word in record.provenance.command.split() if word.endswith((".yaml", ".yml"))]
+    return f"sweeper run {files[0] if files else f'studies/{record.study.name}.yaml'}".replace("`", "")
+
+
+def _confirm_step(found: Findings) -> str:
+    command, audit = run_command(found.record), found.seeds
+    if found.record.study.confirm is None:
+        return f"Add `confirm: {{top: {audit.top}, seeds: auto}}` to the study and run `{command}` again."
+    return f"Measure the lowest {audit.top} and the baseline on fresh seeds: `{command} --stage confirm`."

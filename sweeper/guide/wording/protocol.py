@@ -1,0 +1,215 @@
+"""What it takes to compare or repeat a study: recipe, protocol, cost and provenance, as named facts."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+
+import numpy as np
+
+from sweeper.guide.analysis.stage_table import Evidence, number
+from sweeper.guide.schema.audits import SeedAudit
+from sweeper.guide.schema.results import Cost, Item
+from sweeper.guide.wording import scope
+from sweeper.records import FINAL_STATES, Facts, StudyRecord, TrialRecord, TrialState
+from sweeper.statistics.levels import OBJECTIVE_ALPHA, SET_ALPHA, SIDE_ALPHA, UNIQUE_ALPHA
+from sweeper.study import Screen, Study
+from sweeper.text.numbers import counted, figure, metric_name, percent
+from trainer.recipe import fid_name
+
+ORDER: tuple[TrialState, ...] = ("complete", "pruned", "diverged", "failed", "running", "waiting")
+PRUNERS = {
+    "none": "none: every trial runs to its end",
+    "race": "race: whole settings, over all seeds together, never the baseline, only after half of the steps and only "
+    "when clearly behind the second best: by more than chance allows on the seeds they share (Student's t at the tail "
+    "of three standard errors), and before the end also by more than finished trials changed places since that rung",
+    "median": "Optuna's MedianPruner, trial by trial: stopped when worse than the median at its rung",
+    "halving": "Optuna's SuccessiveHalvingPruner, trial by trial: the better half of each rung goes on",
+    "hyperband": "Optuna's HyperbandPruner, trial by trial: several halvings side by side",
+    "wilcoxon": "Optuna's WilcoxonPruner on whole settings: stopped when worse than the lowest, by a signed-rank test "
+    "over seeds",
+}
+
+
+def recipe_items(study: Study, facts: Iterable[Facts]) -> tuple[Item, ...]:
+    """Name what every trial shares."""
+    data, model, train = study.recipe.data, study.recipe.model, study.recipe.train
+    return (
+        Item(name="data", value=f"{scope.data(data, facts)}, {100 * data.holdout:g} % held out"),
+        Item(
+            name="model",
+            value=f"SiT, width {model.width}, depth {model.depth}, {model.heads} heads, patch {model.patch}",
+        ),
+        Item(
+            name="training",
+            value=f"{counted(train.steps, 'step')}, batch {train.batch}, AdamW lr {train.lr:g} "
+            f"(beta {train.beta1:g}, {train.beta2:g}; weight decay {train.weight_decay:g}), "
+            f"warm-up {train.warmup}, cosine decay, {train.precision}",
+        ),
+        Item(name="average and labels", value=f"EMA {train.ema:g}, label drop {train.label_drop:g}"),
+    )
+
+
+def protocol_items(study: Study, facts: Iterable[Facts], seeds: SeedAudit) -> tuple[Item, ...]:
+    """Name everything a figure depends on: how samples were drawn, scored and compared."""
+    evaluation, screen = study.recipe.eval, study.screen
+    guidance = "none" if evaluation.cfg == 1 else f"scale {evaluation.cfg:g}"
+    return (
+        Item(name="samples", value=f"{evaluation.samples:,}, classes balanced, rounded to uint8, the EMA weights"),
+        Item(name="features", value=_extractor(study, list(facts))),
+        Item(
+            name="reference",
+            value=f"the whole training split of {study.recipe.data.path or study.recipe.data.name}, same features",
+        ),
+        Item(name="solver", value=f"{evaluation.solver}, {evaluation.nfe} NFE"),
+        Item(name="guidance (CFG)", value=guidance),
+        Item(
+            name="randomness", value="a function of (seed, step): cells of one seed share weights, data, noise, labels"
+        ),
+        Item(
+            name="last rung",
+            value="KID over 25 subsets of up to 1,000; precision and recall with 3 neighbours; nearest training images "
+            "of 1,000 samples",
+        ),
+        Item(name="health", value=f"on {evaluation.probe} held-out images; loss and its floor on training batches"),
+        Item(name="screen", value=_screen(screen)),
+        Item(name="rungs", value=_rungs(study)),
+        Item(name="pruner", value=PRUNERS[screen.pruner]),
+        Item(name="pruning audit", value=_audit(screen)),
+        Item(name="confirm", value=_confirm(study, seeds)),
+        Item(
+            name="tests",
+            value=f"one-sided paired t on log {metric_name(study.objective)}, in the direction the screen saw, Holm; "
+            f"false claims at most {percent(OBJECTIVE_ALPHA)} over settings, {percent(SIDE_ALPHA)} over other outcomes "
+            "and controls",
+        ),
+        Item(
+            name="recommended set",
+            value=f"multiple comparisons with the best (Hsu), {percent(SET_ALPHA)} in each stage; a single best at "
+            f"{percent(UNIQUE_ALPHA)}",
+        ),
+    )
+
+
+def _extractor(study: Study, facts: list[Facts]) -> str:
+    named = dict.fromkeys(f"{one.extractor}, SHA-256 {one.extractor_sha256}" for one in facts)
+    return "; ".join(named) or study.recipe.eval.extractor
+
+
+def _screen(screen: Screen) -> str:
+    budget = f", {counted(screen.trials, 'trial')}" if screen.trials else ""
+    return f"{screen.sampler}{budget}, seeds {', '.join(map(str, screen.seeds))}"
+
+
+def _rungs(study: Study) -> str:
+    steps = ", ".join(f"{max(1, round(part * study.recipe.train.steps)):,}" for part in study.screen.rungs)
+    evaluation = study.recipe.eval
+    fewer = evaluation.samples_at(last=False)
+    before = f"; before the last by {metric_name(fid_name(fewer))}" if fewer < evaluation.samples else ""
+    return f"measured at step {steps}{before}"
+
+
+def _audit(screen: Screen) -> str:
+    if screen.pruner == "none" or not screen.audit_fraction:
+        return "none"
+    return f"a random {percent(screen.audit_fraction)} of the settings it would stop run to their end"
+
+
+def _confirm(study: Study, audit: SeedAudit) -> str:
+    confirm = study.confirm
+    if confirm is None:
+        return "not planned"
+    what = (
+        f"top {confirm.top}, marked settings, controls and the baseline; no pruning; margin {percent(confirm.margin)}"
+    )
+    if confirm.seeds == "auto":
+        return (
+            f"{what}; as many fresh seeds as see the margin with {percent(confirm.power)} power, 3 to {confirm.limit}: "
+            f"{audit.planned}, chosen before they ran"
+        )
+    if isinstance(confirm.seeds, tuple):
+        return f"{what}; fresh seeds {', '.join(map(str, confirm.seeds))}"
+    return f"{what}; {confirm.seeds} fresh seeds, which follow from the study's name and settings"
+
+
+def cost(record: StudyRecord, evidence: Evidence) -> Cost:
+    """Add up what the study took; the remainder is known only when the number of slots is."""
+    counts = Counter(trial.state for trial in {trial.spec.key: trial for trial in record.trials}.values())
+    states = {state: counts[state] for state in ORDER}
+    train_s, eval_s = (_total(evidence, metric) for metric in ("train_s", "eval_s"))
+    slots, wall_s = _slots(record), record.provenance.wall_s
+    other_s = number(slots * wall_s - train_s - eval_s) if slots else None
+    return Cost(
+        wall_s=wall_s,
+        states={state: count for state, count in states.items() if count},
+        train_s=train_s,
+        eval_s=eval_s,
+        slots=slots,
+        # Until lanes had seconds of their own, those of a pruned one were counted with the others' as well.
+        other_s=other_s if other_s is not None and other_s >= 0 else None,
+    )
+
+
+def _total(evidence: Evidence, metric: str) -> float:
+    return number(sum(float(np.nansum(table.last(metric))) for table in evidence.stages.values())) or 0.0
+
+
+def _slots(record: StudyRecord) -> int | None:
+    resources = record.study.resources
+    if resources.slots or resources.gpus:
+        return resources.slots
+    return max(1, record.provenance.cores // resources.cpus)
+
+
+def provenance_items(record: StudyRecord, facts: Iterable[Facts]) -> tuple[Item, ...]:
+    """Name where the figures come from."""
+    source, known = record.provenance, list(facts)
+    difference = source.torch_fidelity_difference
+    return (
+        Item(name="command", value=source.command),
+        Item(name="commit", value=source.commit + (" (with uncommitted changes)" if source.dirty else "")),
+        *((Item(name="project's commit", value=source.project_commit),) if source.project_commit else ()),
+        Item(name="started", value=source.started),
+        *((Item(name="added after it had begun", value="; ".join(record.added)),) if record.added else ()),
+        *((Item(name="failed", value=_failures(record)),) if _failures(record) else ()),
+        *((Item(name="weights not kept", value=_lost(record)),) if _lost(record) else ()),
+        Item(name="machine", value=f"{counted(source.cores, 'core')}; {_distinct(one.device for one in known)}"),
+        Item(name="data hash", value=_distinct(one.data_hash for one in known)),
+        *((Item(name="started from", value=_init(record.study, known)),) if record.study.recipe.model.init else ()),
+        Item(name="recipe hash", value=record.study.recipe.hash),
+        Item(name="versions", value=", ".join(f"{name} {version}" for name, version in source.versions.items())),
+        Item(
+            name="against torch-fidelity",
+            value="not checked" if difference is None else f"relative difference {figure(difference)}, same features",
+        ),
+    )
+
+
+def _init(study: Study, facts: Iterable[Facts]) -> str:
+    return f"{study.recipe.model.init}, SHA-256 {_distinct(one.init_sha256 for one in facts if one.init_sha256)}"
+
+
+def _failures(record: StudyRecord) -> str:
+    """Say which trials failed and why, each reason once."""
+    return _reasons(trial for trial in record.trials if trial.state == "failed")
+
+
+def _lost(record: StudyRecord) -> str:
+    """Say of which complete trials no weights are kept that should have been, and why."""
+    return _reasons(trial for trial in record.trials if trial.state == "complete" and trial.note)
+
+
+def _reasons(trials: Iterable[TrialRecord]) -> str:
+    by_reason: dict[str, list[str]] = {}
+    for trial in trials:
+        by_reason.setdefault(trial.note, []).append(f"{trial.spec.cell.label}, seed {trial.spec.seed}")
+    return "; ".join(f"{', and '.join(named)}: {reason}" for reason, named in by_reason.items())
+
+
+def _distinct(values: Iterable[str]) -> str:
+    return "; ".join(dict.fromkeys(values)) or "not recorded"
+
+
+def finished(states: dict[TrialState, int]) -> int:
+    """How many trials reached an end."""
+    return sum(count for state, count in states.items() if state in FINAL_STATES)

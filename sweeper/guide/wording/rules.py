@@ -1,0 +1,206 @@
+"""What to do, as rules: each with its evidence and a grade, strongest first. All hold within the study's scope only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import get_args
+
+from sweeper.guide.analysis.claims import of
+from sweeper.guide.analysis.knob_effects import level_of
+from sweeper.guide.analysis.stage_table import BASELINE
+from sweeper.guide.schema.statements import Claim, KnobLevel, Rule, Standing
+from sweeper.guide.wording.advice import advice
+from sweeper.guide.wording.findings import Findings, candidates, changed, claimed, listed, written
+from sweeper.text.numbers import counted, percent, share
+
+
+def rules(found: Findings) -> tuple[Rule, ...]:
+    """Say what to do now."""
+    parts = (_first, _claims, _lambda, _set, _interaction, _knobs, _confirm, _saturation, _controls, _seeds, _audits)
+    return tuple(rule for part in parts for rule in part(found))
+
+
+def _first(found: Findings) -> Iterator[Rule]:
+    if found.standing("confirmed helps"):
+        return  # told with its claim
+    if bet := _bet(found):
+        yield Rule(
+            rule=f"Keep lambda 0, or bet on {found.label(bet.key)}",
+            evidence=f"no gain of a setting is confirmed; its mean gain on fresh seeds is "
+            f"{percent(found.seeds.margin)} or more ({claimed(bet)}){found.lost(bet.key)}",
+            grade="suggestive",
+        )
+    else:
+        seen = "no gain of a setting is confirmed on fresh seeds" if found.finished else "no gain has been shown"
+        rule = "Keep lambda 0" if found.finished else "Until a setting is confirmed, keep lambda 0"
+        yield Rule(rule=rule, evidence=seen, grade="none")
+
+
+def _bet(found: Findings) -> Claim | None:
+    chosen = found.recommendation
+    return of(found.claims, chosen.first) if chosen and chosen.why == "bet" else None
+
+
+def _claims(found: Findings) -> Iterator[Rule]:
+    bet = _bet(found)
+    for standing in get_args(Standing):
+        for claim in found.standing(standing):
+            if claim is not bet:  # told as the first rule
+                rule, grade = advice(found, claim)
+                yield Rule(rule=rule, evidence=_evidence(found, claim), grade=grade)
+
+
+def _evidence(found: Findings, claim: Claim) -> str:
+    if claim.standing == "not comparable":
+        return claim.reason
+    p = "" if claim.p is None else f", p = {claim.p:.2g}"
+    within = f", equivalent within {percent(found.seeds.margin)}" if claim.within_margin else ""
+    return f"{claimed(claim)} fresh seeds{p if claim.confirmed else ''}{within}"
+
+
+def _lambda(found: Findings) -> Iterator[Rule]:
+    """Generalise what hurts to larger lambda, where neither fresh seeds nor the screen say anything else.
+
+    What cannot be told apart from the best is not advised against.
+    """
+    lams = {claim.key: found.known.cells[claim.key].dispersion.lam for claim in found.claims}
+    hurts = found.standing("confirmed hurts")
+    if not hurts or len({one.cell.dispersion.lam for one in found.main.cells}) < 2:
+        return
+    weakest = min(hurts, key=lambda claim: lams[claim.key])
+    lam = lams[weakest.key]
+    above = [one for one in found.main.cells if one.cell.dispersion.lam >= lam]
+    worse = [one for one in above if (one.change and one.change.mean > 0) or one.mean is None]
+    fresh = [claim for claim in found.claims if lams[claim.key] >= lam]
+    open_still = any(one.key in _hopeful(found) for one in above)
+    hurt = all(claim.standing == "confirmed hurts" for claim in fresh)
+    if len(worse) == len(above) > 1 and hurt and not open_still:
+        yield Rule(
+            rule=f"Keep lambda below {lam:g}",
+            evidence=f"{len(fresh)} of {counted(len(above), 'setting')} with lambda {lam:g} or more confirmed to hurt "
+            f"({weakest.label}: {claimed(weakest)}); the others averaged above the baseline or were stopped",
+            grade="confirmed" if len(fresh) == len(above) else "screening",
+        )
+
+
+def _hopeful(found: Findings) -> set[str]:
+    """The settings that a guide holds open, with which no rule about a knob may break."""
+    members = found.recommendation.members if found.recommendation else ()
+    open_claims = found.standing("confirmed helps", "equivalent", "suggestive")
+    worth = () if found.confirming else candidates(found.main, found.seeds.top)
+    return {*members, *(claim.key for claim in open_claims), *(one.key for one in worth)}
+
+
+def _set(found: Findings) -> Iterator[Rule]:
+    chosen = found.recommendation
+    if chosen is None or len(found.main.cells) < 2:
+        return
+    names = [found.label(key) for key in chosen.members]
+    stopped = f"; {counted(chosen.stopped, 'setting')} stopped or diverged" if chosen.stopped else ""
+    if chosen.unique:
+        yield Rule(
+            rule=f"The single best is {names[0]}",
+            evidence=f"every other setting is shown to be worse{stopped}",
+            grade="95 % set",
+        )
+    elif len(names) > 1:
+        yield Rule(
+            rule=f"Not to be told apart from the best: {listed(names, 6)}; {names[0]} is the simplest",
+            evidence=f"{len(names)} of {len(found.main.cells) + 1} are not shown to be worse than another{stopped}",
+            grade="95 % set",
+        )
+
+
+def _interaction(found: Findings) -> Iterator[Rule]:
+    tested = found.interaction
+    if tested.rejects:
+        yield Rule(
+            rule="Choose block and tau together: the best tau depends on the block",
+            evidence=f"F({tested.df}, {tested.df_residual}) = {tested.f:.3g}, p = {tested.p:.2g}",
+            grade="screening",
+        )
+
+
+def _knobs(found: Findings) -> Iterator[Rule]:
+    # A screen that sees no difference gives way to fresh seeds that do.
+    disputed = found.standing("confirmed hurts") and (found.standing("confirmed helps") or any(_lambda(found)))
+    for knob in found.knobs:
+        open_levels = {level_of(found.known, key, knob.name) for key in _hopeful(found) if key != BASELINE}
+        lowest = next(level for level in knob.levels if level.reach == "lowest")
+        others = [level for level in knob.levels if level is not lowest]
+        if all(level.reach == "within the margin" for level in others):
+            if disputed:
+                continue
+            says = f"{knob.name} hardly matters here: all levels within {percent(found.seeds.margin)}"
+            yield _knob(says, lowest, others)
+        elif beyond := [
+            level for level in others if level.reach == "beyond the margin" and level.level not in open_levels
+        ]:
+            names = ", ".join(level.level for level in beyond)
+            yield _knob(f"Avoid {knob.name} {names}", lowest, beyond)
+
+
+def _knob(rule: str, lowest: KnobLevel, levels: list[KnobLevel]) -> Rule:
+    seen = "; ".join(f"{level.level}: {written(level.change)}" for level in levels[:4])
+    evidence = f"against the lowest level, {lowest.level}, over all else: {seen}"
+    return Rule(rule=rule, evidence=evidence, grade="screening")
+
+
+def _confirm(found: Findings) -> Iterator[Rule]:
+    if found.confirming is not None:
+        return
+    hopeful = candidates(found.main, found.seeds.top)
+    if not hopeful and found.main.cells and found.main.count("above"):
+        seen = f"{counted(found.main.count('above'), 'interval')} wholly above the baseline, no candidate left"
+        rule = "Confirm nothing from this grid in the hope of a gain; look at weaker settings first"
+        yield Rule(rule=rule, evidence=seen, grade="screening")
+    for one in hopeful:
+        yield Rule(rule=f"Worth confirming: {one.cell.label}", evidence=changed(one), grade="screening")
+
+
+def _saturation(found: Findings) -> Iterator[Rule]:
+    flagged = [one for one in found.main.cells if one.saturated]
+    if flagged:
+        most = max(flagged, key=lambda one: one.floor_share or 0.0)
+        yield Rule(
+            rule=f"Do not compare blocks or tau among the {counted(len(flagged), 'saturated setting')} (◦)",
+            evidence=f"up to {share(most.floor_share)} of steps at the floor of the loss, where it has no gradient",
+            grade="screening",
+        )
+
+
+def _controls(found: Findings) -> Iterator[Rule]:
+    plain = [claim for claim in found.side_claims if found.known.cells[claim.key].role == "control"]
+    for claim in plain:
+        if claim.confirmed:
+            rule = f"Do not use the plain control {claim.label}"
+            if claim.standing == "confirmed helps":
+                # Beside a setting that helps it is no second order: nobody measured both at once.
+                name = f"the plain control {claim.label}"
+                rule = f"T{name[1:]} helps as well" if found.standing("confirmed helps") else f"Use {name}"
+            yield Rule(rule=rule, evidence=_evidence(found, claim), grade="confirmed")
+    measured = [one for one in found.main.controls if one.change]
+    if measured and not plain:
+        seen = "; ".join(f"{one.cell.label} {changed(one)}" for one in measured)
+        rule = "Judge dispersion beside the plain control arms, not only beside lambda 0"
+        yield Rule(rule=rule, evidence=seen, grade="screening")
+
+
+def _seeds(found: Findings) -> Iterator[Rule]:
+    audit = found.seeds
+    if audit.difference_sd is None:
+        return
+    needed = "more than 1,000 fresh seeds" if audit.needed is None else counted(audit.needed, "fresh seed")
+    shown = "no gain at all" if audit.detectable is None else f"a gain of {100 * audit.detectable:.2g} % or more"
+    yield Rule(
+        rule=f"To see a gain of {percent(audit.margin)}: {needed}",
+        evidence=f"{percent(audit.power)} power; {audit.planned} {audit.planning} show {shown}; spread in section 3",
+        grade="screening",
+    )
+
+
+def _audits(found: Findings) -> Iterator[Rule]:
+    if found.proxy.gate.passed is False:
+        yield Rule(rule="Do not trust the proxy's order", evidence=found.proxy.gate.says, grade="screening")
+    if found.pruning.gate.passed is False:
+        yield Rule(rule="Run the screen without a pruner", evidence=found.pruning.gate.says, grade="screening")

@@ -1,0 +1,339 @@
+"""What may be said of two studies: transfer only where each confirms by itself, head to head only on shared seeds."""
+
+import gc
+import math
+from collections.abc import Callable, Iterator
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import t as student
+
+from sweeper.guide.assemble import guidance
+from sweeper.guide.compare.head_to_head import Rival, paired
+from sweeper.guide.compare.transfer import blocks_match, transfer
+from sweeper.guide.schema.guidance import Guidance
+from sweeper.guide.schema.results import Change
+from sweeper.records import Cell, StudyRecord, TrialRecord
+from sweeper.render.comparison import comparison_markdown
+from tests.sweeper.guide.study_records import make_record, make_study, setting, simulate
+
+Effect = Callable[[Cell], float]
+SMALL, LARGE = 4, 12
+
+
+def nothing(_cell: Cell) -> float:
+    return 0.0
+
+
+def helps(cell: Cell) -> float:
+    return -0.4 if cell.role == "grid" else 0.0
+
+
+def hurts(cell: Cell) -> float:
+    return 0.4 if cell.role == "grid" else 0.0
+
+
+def record(
+    effect: Effect,
+    depth: int = SMALL,
+    cells: tuple[Cell, ...] | None = None,
+    random: int = 0,
+    noise: float = 0.02,
+    fresh: range = range(100, 105),
+    name: str = "one",
+    **recipe: object,
+) -> StudyRecord:
+    """A finished study of one setting (block 1/4, lambda .01, tau .5), or of `cells`."""
+    width = {"width": 48, "heads": 4}
+    study = make_study(
+        name=name,
+        recipe={"model": {"depth": depth, **width}, **recipe},
+        space={"block": [0.25], "lambda": [0.01], "tau": [0.5]},
+        confirm={"top": 3, "seeds": list(fresh)},
+    )
+    own = cells or (setting((depth // 4,), 0.01, 0.5),)
+    screen = simulate(study, own, effect, noise=noise, random=random)
+    confirm = simulate(study, own, effect, "confirm", fresh, noise=noise, random=random + 10_000)
+    return make_record(study, [*screen, *confirm])
+
+
+@pytest.fixture(autouse=True, scope="module")
+def frozen() -> Iterator[None]:
+    """Keep statsmodels' multipletests, which collects garbage at every call, from walking what tests imported."""
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
+def guide(effect: Effect, depth: int = SMALL, **more: object) -> Guidance:
+    return guidance(record(effect, depth, **more))  # type: ignore[arg-type]
+
+
+def standing(one: Guidance) -> str:
+    return one.claims[0].standing
+
+
+def test_a_setting_confirmed_in_each_study_by_itself_transfers():
+    found = transfer(guide(helps), guide(helps, LARGE, random=1))
+    assert found.transfers
+    assert [match.verdict for match in found.matches] == ["transfers"]
+    assert found.headline == (
+        "Confirmed to help in each study by itself: block 1, lambda 0.01, tau 0.5 (in B block 3, lambda 0.01, tau 0.5)."
+    )
+    assert (found.matches[0].a.block, found.matches[0].b.block) == ("1/4", "3/12")
+    assert found.matches[0].block == "share of depth"
+
+
+@pytest.mark.parametrize("swapped", [False, True])
+def test_a_gain_confirmed_in_one_study_only_is_not_shown_to_transfer(swapped):
+    one, other = guide(helps), guide(nothing, LARGE, random=2)
+    assert standing(other) not in ("confirmed helps", "confirmed hurts")
+    found = transfer(other, one) if swapped else transfer(one, other)
+    assert not found.transfers
+    assert found.matches[0].verdict == "not shown to transfer"
+    assert "Not shown to transfer" in found.headline
+    assert "Reverses" not in found.headline
+
+
+def test_a_gain_in_one_study_and_a_harm_in_the_other_reverses():
+    found = transfer(guide(helps), guide(hurts, LARGE))
+    assert not found.transfers
+    assert found.matches[0].verdict == "reverses"
+    assert found.headline.startswith("Reverses")
+
+
+def test_a_harm_confirmed_twice_is_told_and_is_no_transfer():
+    found = transfer(guide(hurts), guide(hurts, LARGE, random=1))
+    assert not found.transfers
+    assert found.matches[0].verdict == "hurts in both"
+    assert "No gain to transfer" in found.headline
+
+
+def test_screens_alone_transfer_nothing():
+    def screened(depth: int) -> Guidance:
+        whole = record(helps, depth)
+        only = tuple(trial for trial in whole.trials if trial.spec.stage == "screen")
+        return guidance(whole.model_copy(update={"trials": only}))
+
+    found = transfer(screened(SMALL), screened(LARGE))
+    assert not found.transfers
+    assert found.matches[0].a.standing is None
+    assert found.matches[0].a.stage == "screen"
+    assert "screen only" in comparison_markdown(found)
+
+
+def test_one_recipe_or_one_training_never_transfers_however_sure_both_are():
+    once = guide(helps)
+    same = transfer(once, guide(helps, random=1))
+    assert (same.relation, same.transfers, same.matches[0].verdict) == ("same recipe", False, None)
+    rescored = guide(helps, eval={"nfe": 20})
+    assert standing(rescored) == "confirmed helps"
+    again = transfer(once, rescored)
+    assert (again.relation, again.transfers) == ("same training", False)
+    assert "only the measuring differs" in again.headline
+
+
+def test_the_chance_of_a_false_transfer_is_the_second_studys_own():
+    """A truly helps, B does nothing: 5 % of 60 is 3, and 7 are above its 96 % quantile."""
+    one = guide(helps)
+    false = sum(transfer(one, guide(nothing, LARGE, random=number)).transfers for number in range(60))
+    assert false <= 7
+
+
+@pytest.mark.parametrize(
+    ("a", "depth_a", "b", "depth_b", "how"),
+    [
+        ((1,), 4, (1,), 4, "index"),
+        ((1,), 4, (2,), 4, None),
+        ((1,), 4, (3,), 12, "share of depth"),
+        ((3,), 12, (1,), 4, "share of depth"),
+        ((1,), 4, (1,), 12, None),
+        ((1,), 4, (1,), 6, "share of depth"),  # floor(0.25 * 6)
+        ((1,), 4, (2,), 6, None),
+        ((1,), 4, (4,), 12, None),
+        ((3,), 4, (11,), 12, "share of depth"),  # both are what the fraction 1.0 selects
+        ((0, 2), 4, (0, 6), 12, "share of depth"),
+        ((0, 2), 4, (0,), 12, None),
+        ((0, 1, 2, 3), 4, tuple(range(12)), 12, "all"),
+        ((0, 1, 2, 3), 4, (0, 3, 6, 9), 12, "share of depth"),
+    ],
+)
+def test_blocks_match_by_index_or_by_share_of_the_depth(a, depth_a, b, depth_b, how):
+    assert blocks_match(a, depth_a, b, depth_b) == how
+
+
+@given(st.integers(1, 40), st.integers(1, 40), st.data())
+def test_a_match_of_blocks_does_not_depend_on_the_order_and_every_shallow_block_has_one(depth_a, depth_b, data):
+    a, b = data.draw(st.integers(0, depth_a - 1)), data.draw(st.integers(0, depth_b - 1))
+    assert blocks_match((a,), depth_a, (b,), depth_b) == blocks_match((b,), depth_b, (a,), depth_a)
+    if depth_a <= depth_b:
+        assert any(blocks_match((a,), depth_a, (one,), depth_b) for one in range(depth_b))
+
+
+def test_settings_match_only_with_the_same_lambda_variant_and_units():
+    def other(**changes: object) -> Guidance:
+        cell = setting((3,), 0.01, 0.5)
+        changed = cell.model_copy(update={"dispersion": cell.dispersion.model_copy(update=changes)})
+        return guide(helps, LARGE, cells=(changed,))
+
+    one = guide(helps)
+    assert transfer(one, other()).matches
+    for change in ({"lam": 0.02}, {"tau": 1.0}, {"variant": "cosine"}, {"tau_units": "relative"}, {"blocks": (4,)}):
+        found = transfer(one, other(**change))
+        assert not found.matches, change
+        assert found.unmatched == (1, 1)
+        assert "no setting is in both studies" in found.headline
+
+
+def test_tau_is_shown_and_matched_in_units_of_the_median_distance_too():
+    one = guide(helps).model_copy(update={"distances": (1.0, 2.0, 3.0, 4.0)})
+    there = guide(helps, LARGE, cells=(setting((3,), 0.01, 2.0),))
+    assert not transfer(one, there.model_copy(update={"distances": (None,) * LARGE})).matches
+    found = transfer(one, there.model_copy(update={"distances": (8.4,) * LARGE}))
+    assert found.matches[0].tau == "median distance"
+    assert found.matches[0].a.tau_distances == (0.25,)
+    assert found.matches[0].b.tau_distances == pytest.approx((0.238,), abs=1e-3)
+    assert "0.5 = 0.250 x d; 2 = 0.238 x d" in comparison_markdown(found)
+    assert not transfer(one, there.model_copy(update={"distances": (10.0,) * LARGE})).matches
+
+
+def test_within_one_recipe_a_tau_that_is_merely_near_is_another_setting():
+    one = guide(helps).model_copy(update={"distances": (1.0,) * SMALL})
+    near = guide(helps, cells=(setting((1,), 0.01, 0.52),)).model_copy(update={"distances": (1.0,) * SMALL})
+    assert not transfer(one, near).matches
+
+
+@pytest.mark.parametrize(
+    ("recipe", "why"),
+    [
+        ({"eval": {"samples": 5000}}, "different sample counts"),
+        ({"eval": {"nfe": 20}}, "solver differs"),
+        ({"eval": {"cfg": 2.0}}, "guidance (CFG) differs"),
+        ({"data": {"name": "mnist5k"}}, "reference differs"),
+    ],
+)
+def test_figures_measured_differently_are_called_not_comparable(recipe, why):
+    found = transfer(guide(helps), guide(helps, LARGE, **recipe))
+    assert any(why in reason for reason in found.incomparable)
+    text = comparison_markdown(found)
+    assert "Not comparable, only directions are" in text
+    assert "of the baselines" not in text
+
+
+def test_other_data_under_the_same_name_is_not_comparable_and_not_paired():
+    one, two = record(helps), record(helps, random=1)
+    moved = [
+        trial.model_copy(update={"facts": trial.facts.model_copy(update={"data_hash": "00" * 32})})
+        for trial in two.trials
+        if trial.facts
+    ]
+    other = two.model_copy(update={"trials": tuple(moved)})
+    assert "not known to be the same data" in transfer(guidance(one), guidance(other)).incomparable
+    assert "data or feature extractors differ" in paired(rival(one), rival(other)).reason
+
+
+def test_what_was_measured_alike_is_comparable_across_sizes():
+    found = transfer(guide(helps), guide(helps, LARGE))
+    assert found.comparable
+    assert found.baselines[0] is not None
+    assert found.baselines[0].n == 5
+    assert [one.name for one in found.differences] == ["model"]
+
+
+# Head to head
+
+
+def rival(of: StudyRecord) -> Rival:
+    return Rival(of, guidance(of))
+
+
+def strength(gain: float) -> Effect:
+    return lambda cell: -gain if cell.role == "grid" else 0.0
+
+
+BLOCK_2 = (setting((2,), 0.01, 0.5),)
+
+
+def test_the_better_first_choice_wins_on_the_shared_fresh_seeds():
+    weak, strong = record(strength(0.3)), record(strength(0.7), cells=BLOCK_2, random=0)
+    met = paired(rival(weak), rival(strong))
+    assert met.seeds == (100, 101, 102, 103, 104)
+    assert [pair.winner for pair in met.pairs if pair.firsts] == ["b"]
+    assert met.headline.startswith("B's first choice, block 2, lambda 0.01, tau 0.5, is confirmed better than A's")
+    turned = paired(rival(strong), rival(weak))
+    assert turned.headline.startswith("A's first choice, block 2")
+    assert turned.pairs[0].change.mean == pytest.approx(1 / (1 + met.pairs[0].change.mean) - 1)
+
+
+def test_equally_good_first_choices_are_not_told_apart_or_called_equivalent_by_their_spread():
+    noisy = record(strength(0.5), noise=0.1), record(strength(0.5), cells=BLOCK_2, noise=0.1, random=5)
+    assert "cannot be told apart" in paired(*map(rival, noisy)).headline
+    exact = record(strength(0.5), noise=0.002), record(strength(0.5), cells=BLOCK_2, noise=0.002, random=5)
+    assert "are equivalent within 5 %" in paired(*map(rival, exact)).headline
+
+
+def scaled(of: StudyRecord, factor: float) -> StudyRecord:
+    def louder(trial: TrialRecord) -> TrialRecord:
+        rungs = tuple(
+            rung.model_copy(update={"metrics": {**rung.metrics, "fid_10k": factor * rung.metrics["fid_10k"]}})
+            for rung in trial.rungs
+        )
+        return trial.model_copy(update={"rungs": rungs})
+
+    return of.model_copy(update={"trials": tuple(map(louder, of.trials))})
+
+
+def test_a_machine_that_shifts_all_figures_alike_changes_no_result_and_is_told():
+    one, two = record(strength(0.3)), record(strength(0.7), cells=BLOCK_2)
+    met, shifted = paired(rival(one), rival(two)), paired(rival(one), rival(scaled(two, 1.3)))
+    assert shifted.pairs[0].change.mean == pytest.approx(met.pairs[0].change.mean)
+    assert met.baseline_gap == pytest.approx(0.0, abs=1e-9)
+    assert shifted.baseline_gap == pytest.approx(0.3)
+
+
+def test_intervals_hold_together_over_all_pairs():
+    one, two = record(strength(0.3)), record(strength(0.3), cells=BLOCK_2, random=5)
+    more = record(strength(0.3), cells=tuple(setting((block,), 0.01, 1.0) for block in range(2)), random=7)
+    more_arms = tuple(trial for trial in more.trials if trial.spec.cell.role == "grid")
+    among = paired(rival(one), rival(two.model_copy(update={"trials": (*two.trials, *more_arms)})))
+    alone = paired(rival(one), rival(two))
+    assert (len(alone.pairs), len(among.pairs)) == (1, 3)
+    same = next(pair.change for pair in among.pairs if pair.b == alone.pairs[0].b)
+    assert same.mean == alone.pairs[0].change.mean
+    wider = width(same) / width(alone.pairs[0].change)
+    assert wider == pytest.approx(student.ppf(1 - 0.025 / 3, 4) / student.ppf(1 - 0.025, 4))
+
+
+def width(change: Change) -> float:
+    assert change.low is not None
+    assert change.high is not None
+    return math.log1p(change.high) - math.log1p(change.low)
+
+
+def test_the_same_first_choice_or_lambda_0_is_no_contest():
+    assert "both studies take block 1" in paired(rival(record(helps)), rival(record(helps, random=3))).headline
+    none = paired(rival(record(hurts)), rival(record(helps, cells=BLOCK_2)))
+    assert "A takes lambda 0 first, so B's claim" in none.headline
+
+
+@pytest.mark.parametrize(
+    ("other", "why"),
+    [
+        (lambda: record(helps, LARGE), "recipes differ"),
+        (lambda: record(helps, fresh=range(300, 305)), "fewer than two fresh seeds"),
+        (lambda: record(helps, fresh=range(104, 109)), "fewer than two fresh seeds"),
+    ],
+)
+def test_what_cannot_be_paired_is_refused_with_the_reason(other, why):
+    met = paired(rival(record(helps)), rival(other()))
+    assert why in met.reason
+    assert not met.pairs
+    assert "No claim which study found the better setting" in met.headline
+
+
+def test_an_unfinished_confirm_stage_is_not_looked_at():
+    whole = record(helps, cells=BLOCK_2)
+    half = whole.model_copy(update={"trials": whole.trials[:-2]})
+    met = paired(rival(record(helps)), rival(half))
+    assert met.reason == "B has no finished confirm stage"

@@ -1,0 +1,152 @@
+"""Whatever a guide says in one place, it says in every other: verdict, rules, set and controls together."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+import pytest
+
+from sweeper.guide.analysis.stage_table import BASELINE
+from sweeper.guide.assemble import guidance
+from sweeper.guide.schema.guidance import Guidance
+from sweeper.plan import cells as planned_cells
+from sweeper.records import Cell, StudyRecord, TrialRecord
+from tests.sweeper.guide.analysis.test_claims import BAD, GOOD, SAME, confirmed, effects
+from tests.sweeper.guide.study_records import control, make_record, make_study, setting, simulate
+
+
+def told(guide: Guidance) -> str:
+    """Everything a guide says in words."""
+    return " ".join(
+        (guide.verdict.headline, *guide.verdict.points, *(rule.rule + rule.evidence for rule in guide.rules))
+    )
+
+
+def changed_trials(record: StudyRecord, change: Callable[[TrialRecord], dict[str, object]]) -> StudyRecord:
+    """A record with some trials changed."""
+    return make_record(record.study, [one.model_copy(update=change(one)) for one in record.trials])
+
+
+@pytest.mark.parametrize("fate", ["pruned", "audited", "diverged"])
+def test_what_is_confirmed_to_help_is_recommended_whatever_the_screen_made_of_it(fate: str) -> None:
+    def change(one: TrialRecord) -> dict[str, object]:
+        if one.spec.cell != GOOD or one.spec.stage != "screen" or one.spec.seed == 0:
+            return {}
+        return {"audited": True} if fate == "audited" else {"state": fate, "rungs": one.rungs[:1]}
+
+    guide = guidance(changed_trials(confirmed(effects(good=-0.3)), change))
+    assert guide.verdict.kind == "helps"
+    assert guide.recommendation is not None
+    assert (guide.recommendation.first, guide.recommendation.why) == (GOOD.key, "confirmed")
+    assert not re.search(r"(Use|Keep|keep) lambda 0\b(?!\.\d)", told(guide))
+    assert "no gain of a setting is confirmed" not in told(guide)
+
+
+def lost_on(*seeds: int, same: float, good: float = 0.0) -> Guidance:
+    """A guide in which `SAME` diverged on some fresh seeds."""
+
+    def change(one: TrialRecord) -> dict[str, object]:
+        lost = one.spec.cell == SAME and one.spec.seed in seeds
+        return {"state": "diverged", "rungs": one.rungs[:1]} if lost else {}
+
+    return guidance(changed_trials(confirmed(effects(good=good, same=same)), change))
+
+
+def test_a_setting_that_could_not_be_compared_is_never_the_single_best_nor_before_a_confirmed_one() -> None:
+    guide = lost_on(102, good=-0.3, same=-0.9)
+    assert guide.recommendation is not None
+    assert guide.recommendation.first == GOOD.key
+    assert not guide.recommendation.unique
+    assert "bet" not in told(guide)
+
+
+def test_what_diverged_on_one_fresh_seed_may_be_bet_on_and_the_guide_says_so() -> None:
+    guide = lost_on(102, same=-0.9)
+    assert guide.recommendation is not None
+    assert (guide.recommendation.first, guide.recommendation.why) == (SAME.key, "bet")
+    bets = [point for point in guide.verdict.points if "who must bet" in point]
+    assert bets
+    assert bets[0].endswith("unconfirmed; 1 of 5 fresh seeds diverged or failed.")
+    assert any("bet on" in rule.rule and "1 of 5 fresh seeds diverged" in rule.evidence for rule in guide.rules)
+
+
+def test_what_diverged_on_two_fresh_seeds_is_no_bet() -> None:
+    guide = lost_on(101, 102, same=-0.9)
+    assert guide.recommendation is not None
+    assert (guide.recommendation.first, guide.recommendation.why) == (BASELINE, "default")
+
+
+def test_a_setting_that_always_diverged_on_fresh_seeds_leaves_the_set() -> None:
+    def change(one: TrialRecord) -> dict[str, object]:
+        lost = one.spec.cell == SAME and one.spec.stage == "confirm"
+        return {"state": "diverged", "rungs": one.rungs[:1]} if lost else {}
+
+    guide = guidance(changed_trials(confirmed(effects()), change))
+    assert guide.recommendation is not None
+    assert SAME.key not in guide.recommendation.members
+    assert guide.recommendation.stopped == 1
+
+
+def test_only_the_control_of_the_setting_named_is_its_rival() -> None:
+    study = make_study(controls=[{"name": "weight-decay", "set": {"train.weight_decay": 0.5}}])
+    cells = (control(), GOOD, SAME)
+    guide = guidance(confirmed(effects(good=-0.9, same=-0.2, control=-0.19), cells=cells, study=study))
+    assert {one.standing for one in guide.claims} == {"confirmed helps"}
+    assert guide.verdict.kind == "helps"
+
+
+def test_a_confirm_stage_without_settings_is_finished_and_says_so() -> None:
+    study = make_study(controls=[{"name": "weight-decay", "set": {"train.weight_decay": 0.5}}])
+    rows = simulate(study, [control(), BAD], effects(bad=2.0), stopped=lambda cell: cell == BAD)
+    rows += simulate(study, [control()], effects(), "confirm", range(100, 105))
+    guide = guidance(make_record(study, rows))
+    assert guide.verdict.headline == "No evidence that any setting helps: none was worth confirming on fresh seeds."
+
+
+def test_a_small_harm_is_not_called_equivalent() -> None:
+    guide = guidance(confirmed(effects(good=0.01, same=0.01, bad=0.01), noise=0.0005))
+    assert {(one.standing, one.within_margin) for one in guide.claims} == {("confirmed hurts", True)}
+    assert "by less than the margin of 5 %" in guide.verdict.headline
+
+
+def test_where_only_harm_was_tested_nothing_is_said_of_gains_that_would_have_shown() -> None:
+    study = make_study()
+    rows = simulate(study, [GOOD], effects(good=0.1), noise=0.01)
+    rows += simulate(study, [GOOD], effects(), "confirm", range(100, 105), noise=0.05)
+    points = " ".join(guidance(make_record(study, rows)).verdict.points)
+    assert "tested for harm" in points
+    assert "would probably have shown" not in points
+
+
+def test_the_seeds_a_confirm_stage_began_with_are_read_not_guessed() -> None:
+    study = make_study(confirm={"top": 3, "seeds": "auto"})
+    record = confirmed(effects(), noise=0.1, fresh=4, study=study)
+    assert not guidance(record).claims
+    assert guidance(record.model_copy(update={"fresh_seeds": (100, 101, 102, 103)})).claims
+
+
+def test_a_saturated_setting_is_flagged_wherever_it_is_named() -> None:
+    loud = setting((1,), 0.5, 0.5)
+    study = make_study()
+    rows = simulate(study, [loud, SAME], lambda cell: -0.3 * (cell == loud), noise=0.02)
+    rows += simulate(study, [loud, SAME], lambda cell: -0.3 * (cell == loud), "confirm", range(100, 105), noise=0.02)
+    guide = guidance(make_record(study, rows))
+    assert guide.verdict.headline.startswith("block 1, lambda 0.5, tau 0.5 ◦ helps")
+    assert "Use block 1, lambda 0.5, tau 0.5 ◦." in guide.verdict.points
+
+
+def test_covariance_has_no_tau_to_be_compared() -> None:
+    study = make_study(
+        space={"block": [0, 1], "lambda": [0.01], "tau": [0.5], "variant": ["l2", "covariance"]}, confirm=None
+    )
+    cells = list(planned_cells(study))[1:]
+
+    def effect(cell: Cell) -> float:
+        return 0.5 * (cell.dispersion.variant == "covariance")
+
+    guide = guidance(make_record(study, simulate(study, cells, effect, noise=0.01)))
+    found = {(knob.name, level.level): level.reach for knob in guide.knobs for level in knob.levels}
+    assert found["variant", "covariance"] == "beyond the margin"
+    assert not any(name == "tau" for name, _ in found)
+    assert guide.interaction.reason == "the unsaturated settings do not vary both block and tau"
