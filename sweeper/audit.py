@@ -9,9 +9,9 @@ from sweeper.guide.assemble import guidance
 from sweeper.guide.schema.audits import HealthAudit, ProxyAudit, PruningAudit, SeedAudit
 from sweeper.guide.schema.guidance import Guidance
 from sweeper.ledger import read_study
-from sweeper.render.claim_tables import passed, proxy_table, pruning_table, ranking
-from sweeper.render.table import Table, to_markdown
-from sweeper.render.tables import health_table, table
+from sweeper.render.tables.claim_tables import passed, proxy_table, pruning_table, ranking
+from sweeper.render.tables.guide_tables import health_table, table
+from sweeper.render.tables.table import Table, to_markdown
 from sweeper.text.numbers import MISSING, figure, metric_name, percent, share
 from sweeper.workspace import Workspace
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from sweeper.guide.compare.comparison import Arm, Comparison, HeadToHead, Match, Pair
 from sweeper.guide.schema.results import Outcome
-from sweeper.render.table import Table, to_markdown
+from sweeper.render.tables.table import Table, to_markdown
 from sweeper.text import numbers as numerals
 from sweeper.text.inert import prose
 

@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterator
 
 from sweeper.guide.schema.guidance import Guidance
-from sweeper.render.sections import guide_tables
-from sweeper.render.table import to_latex
-from sweeper.render.tex import printable
+from sweeper.render.latex_escaping import printable
+from sweeper.render.tables.sections import guide_tables
+from sweeper.render.tables.table import to_latex
 
 ORIGIN = ("command", "commit", "started")
 

@@ -13,15 +13,15 @@ from sweeper.guide.assemble import guidance
 from sweeper.guide.schema.guidance import Guidance
 from sweeper.guide.wording.prior_art import SOURCE
 from sweeper.records import StudyRecord
-from sweeper.render.claim_tables import ranking
+from sweeper.render.figures.plots import PICTURES, Plot, draw
 from sweeper.render.html import render_html
 from sweeper.render.latex import render_latex
 from sweeper.render.next_study import next_yaml
-from sweeper.render.plots import PICTURES, Plot, draw
-from sweeper.render.proposed import is_ours, write_proposed
-from sweeper.render.sections import guide_tables, is_grid
-from sweeper.render.table import fenced, to_markdown
-from sweeper.render.tables import legend
+from sweeper.render.proposed_study import is_ours, write_proposed
+from sweeper.render.tables.claim_tables import ranking
+from sweeper.render.tables.guide_tables import legend
+from sweeper.render.tables.sections import guide_tables, is_grid
+from sweeper.render.tables.table import fenced, to_markdown
 from sweeper.statistics.levels import OBJECTIVE_ALPHA, SIDE_ALPHA
 from sweeper.text import numbers as numerals
 from sweeper.text.inert import prose, visible
@@ -66,7 +66,7 @@ def render_markdown(guide: Guidance, plots: Mapping[str, Plot]) -> str:
     """Write the guide; `plots` by name, those that are missing are left out."""
     # No autoescape: this is markdown, and a study's words are escaped by `prose` and `table`.
     environment = Environment(
-        loader=PackageLoader("sweeper.render", ""),
+        loader=PackageLoader("sweeper.render", "templates"),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from sweeper.guide.assemble import guidance
 from sweeper.records import Cell, StudyRecord
-from sweeper.render.table import prose
+from sweeper.render.tables.table import prose
 from tests.sweeper.guide.study_records import control, make_record, make_study, setting, simulate
 
 A, B, C = (setting((block,), 0.01, 0.5) for block in (1, 2, 3))

@@ -254,7 +254,7 @@ def test_wilcoxon_does_not_give_up_who_wins_on_one_seed():
 def test_trials_lie_in_the_store_as_optuna_itself_would_have_written_them(
     url: str, other_tables: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ):
-    """They are inserted many at once, past Optuna's own way, where its tables are known: sweeper/search/bulk_insert.py."""
+    """They are inserted many at once, past Optuna's own way, where its tables are known: search/bulk_insert.py."""
     if other_tables:
         monkeypatch.setitem(sys.modules, "optuna.storages._rdb", None)
     with caplog.at_level("INFO"):

@@ -12,9 +12,9 @@ from sweeper.audit import _tables
 from sweeper.forecast import Forecast, describe
 from sweeper.guide.assemble import guidance
 from sweeper.records import Rung, StudyRecord, TrialRecord
+from sweeper.render.figures.plots import draw
 from sweeper.render.markdown import render_markdown
-from sweeper.render.plots import draw
-from sweeper.render.table import to_markdown
+from sweeper.render.tables.table import to_markdown
 from tests.sweeper.guide.study_records import grid_cells, harmful, make_record, make_study, simulate, typical
 
 FEWER = {"eval": {"rung_samples": 2500, "full_samples": 20_000}}

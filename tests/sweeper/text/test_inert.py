@@ -34,7 +34,7 @@ from tests.sweeper.guide.study_records import (
     simulate,
     trial,
 )
-from tests.sweeper.test_html import Page
+from tests.sweeper.render.test_html import Page
 
 QUESTION = (
     "Is CANARY <script>alert('Q')</script> ![x](http://evil.example/x.png) [l](javascript:alert(1)) "

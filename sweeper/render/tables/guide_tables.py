@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 from sweeper.guide.analysis.layout import WIDEST
 from sweeper.guide.schema.guidance import Guidance
 from sweeper.guide.schema.results import CellResult, GridPage, Item
-from sweeper.render.marks import Marks
-from sweeper.render.table import Table
+from sweeper.render.tables.symbols import Marks
+from sweeper.render.tables.table import Table
 from sweeper.text import numbers as numerals
 
 MOST_ROWS = 40

@@ -8,9 +8,9 @@ import pytest
 
 from sweeper.guide.assemble import guidance
 from sweeper.render.latex import render_latex
-from sweeper.render.sections import guide_tables
-from sweeper.render.table import Table, to_latex, to_markdown
-from sweeper.render.tex import SIGNS, escaped
+from sweeper.render.latex_escaping import SIGNS, escaped
+from sweeper.render.tables.sections import guide_tables
+from sweeper.render.tables.table import Table, to_latex, to_markdown
 from tests.sweeper.guide.study_records import make_record, make_study, typical
 
 

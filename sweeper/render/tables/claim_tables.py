@@ -8,9 +8,9 @@ from sweeper.guide.schema.audits import Gate, Ranking
 from sweeper.guide.schema.guidance import Guidance
 from sweeper.guide.schema.results import CellResult, Change
 from sweeper.guide.schema.statements import Claim
-from sweeper.render.marks import Marks
-from sweeper.render.table import Table
-from sweeper.render.tables import MOST_ROWS, cell_text, table
+from sweeper.render.tables.guide_tables import MOST_ROWS, cell_text, table
+from sweeper.render.tables.symbols import Marks
+from sweeper.render.tables.table import Table
 from sweeper.text import numbers as numerals
 
 

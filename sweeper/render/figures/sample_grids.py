@@ -10,7 +10,7 @@ from PIL import Image
 
 from sweeper.guide.schema.guidance import Guidance
 from sweeper.guide.schema.results import Highlight, Ink
-from sweeper.render.ink import Painted, legend_label
+from sweeper.render.figures.style import Painted, legend_label
 
 TITLE = "Samples without and with dispersion"
 SAME = "the same initial weights, data order, sampling noise and labels; only the loss differs"

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from sweeper.guide.schema.guidance import Guidance
 from sweeper.guide.schema.results import CellResult, GridPage
-from sweeper.render.ink import Painted, log_norm, plain_log
+from sweeper.render.figures.style import Painted, log_norm, plain_log
 from sweeper.text.numbers import figure, metric_name
 
 MOST_PAGES = 9

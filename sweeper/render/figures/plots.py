@@ -16,9 +16,9 @@ from PIL import Image
 
 from sweeper.guide.schema.guidance import Guidance
 from sweeper.guide.schema.results import CellResult, Highlight
-from sweeper.render.ink import INKS, Painted, legend_label, log_norm, plain_log, shortened
-from sweeper.render.overview import overview
-from sweeper.render.samples import SAME, TITLE, samples
+from sweeper.render.figures.overview import overview
+from sweeper.render.figures.sample_grids import SAME, TITLE, samples
+from sweeper.render.figures.style import INKS, Painted, legend_label, log_norm, plain_log, shortened
 from sweeper.text.numbers import metric_name
 
 LARGEST_FILE = 95_000  # bytes

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from sweeper.render.tex import escaped
+from sweeper.render.latex_escaping import escaped
 from sweeper.text.inert import prose, visible
 
 # Characters of a cell from which on LaTeX breaks its column into lines, and that fit on one line of \small.

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from sweeper.render.markdown import write_guide
-from sweeper.render.proposed import write_proposed
+from sweeper.render.proposed_study import write_proposed
 from sweeper.study.file import read_study
 from tests.sweeper.guide.study_records import make_record, make_study, typical
 

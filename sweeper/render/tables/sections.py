@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from sweeper.guide.schema.guidance import Guidance
 from sweeper.guide.wording.prior_art import SOURCE
-from sweeper.render.claim_tables import (
+from sweeper.render.tables.claim_tables import (
     audit_table,
     claim_table,
     control_table,
@@ -16,8 +16,7 @@ from sweeper.render.claim_tables import (
     set_table,
     side_table,
 )
-from sweeper.render.table import Table
-from sweeper.render.tables import (
+from sweeper.render.tables.guide_tables import (
     MOST_ROWS,
     arms_table,
     block_table,
@@ -33,6 +32,7 @@ from sweeper.render.tables import (
     rule_table,
     shown_pages,
 )
+from sweeper.render.tables.table import Table
 from sweeper.text.numbers import metric_name
 
 GRID = "grid-"

@@ -9,8 +9,8 @@ from PIL import Image
 
 from sweeper.guide.assemble import guidance
 from sweeper.records import StudyRecord
-from sweeper.render.overview import overview
-from sweeper.render.plots import draw
+from sweeper.render.figures.overview import overview
+from sweeper.render.figures.plots import draw
 from tests.sweeper.guide.study_records import (
     BASELINE,
     grid_cells,

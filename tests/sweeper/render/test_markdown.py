@@ -10,8 +10,8 @@ from sweeper.guide.assemble import guidance
 from sweeper.guide.schema.guidance import Guidance
 from sweeper.records import StudyRecord
 from sweeper.render.markdown import render_markdown, write_guide
-from sweeper.render.table import prose, to_markdown
-from sweeper.render.tables import MOST_ROWS, table
+from sweeper.render.tables.guide_tables import MOST_ROWS, table
+from sweeper.render.tables.table import prose, to_markdown
 from tests.sweeper.guide.study_records import (
     BASELINE,
     FACTS,

@@ -1,0 +1,1 @@
+"""A guide's pictures."""
