@@ -7,13 +7,13 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from filelock import FileLock, Timeout
 
-from sweeper.addresses import check_url
-from sweeper.errors import ConflictError, SetupError
-from sweeper.files import write_whole
+from sweeper.errors import ConflictError, SetupError, StudyError
 from sweeper.study.registration import Registration
+from trainer.runtime.files import write_whole
 
 HOLDER = "holder"  # the file that names the process which holds a study
 
@@ -24,9 +24,9 @@ class Workspace:
     def __init__(self, root: Path, tracking: str | None = None, store: str | None = None) -> None:
         self.root = _resolved(root)
         if tracking is not None:
-            check_url(tracking, "--tracking", "http://host:5000")
+            _check_url(tracking, "--tracking", "http://host:5000")
         if store is not None:
-            check_url(store, "--store", "postgresql://user@host:5432/database")
+            _check_url(store, "--store", "postgresql://user@host:5432/database")
         if set("?#") & set(str(self.root)):
             raise SetupError(f"a workspace cannot have ? or # in its path: {self.root}", "choose another --workspace")
         self.tracking_uri = tracking or f"sqlite:///{self.root / 'mlflow.db'}"
@@ -140,3 +140,15 @@ def _resolved(root: Path) -> Path:
         return root.expanduser().resolve()
     except (RuntimeError, OSError) as error:  # RuntimeError: a link to itself, or the home of nobody
         raise SetupError(f"the workspace {root} is no folder: {error}", "choose another with --workspace") from error
+
+
+def _check_url(given: str, option: str, example: str) -> None:
+    """Raise StudyError for what is no URL with a scheme, and a port that is a number where it has one."""
+    remedy = f"write it as {option} {example}"
+    try:
+        parts = urlsplit(given)
+        port_is_number = parts.port is None or parts.port > 0
+    except ValueError as error:
+        raise StudyError(f"{option} {given}: {str(error)[:80]}", remedy) from None
+    if not parts.scheme or "://" not in given or not port_is_number:
+        raise StudyError(f"{option} {given}: no URL", remedy)

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import torch
 
 from sweeper.calibration.timing import extrapolated, timed
-from sweeper.plan import evaluations
+from sweeper.plan.trials import evaluations
 from sweeper.study import Resources, Study
 from trainer.data.dataset import load
 from trainer.runtime.cached_file import made_once

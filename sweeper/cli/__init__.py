@@ -6,6 +6,6 @@ def main() -> None:
     from sweeper.cli.own_code import keep_folder_out
 
     keep_folder_out()
-    from sweeper.cli.commands import main as run
+    from sweeper.cli.app import main as run
 
     run()

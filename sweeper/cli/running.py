@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from sweeper.cli.edge import say, stoppable, tell
+from sweeper.cli.terminal import say, stoppable, tell
 
 if TYPE_CHECKING:
     from sweeper.records import Stage
@@ -28,8 +28,8 @@ def run_to_guide(
     """Run a study, print the path of its guide and exit with its code; `yes`: without asking."""
     from rich.console import Console
 
+    from sweeper.commands.run import run
     from sweeper.provenance import command_line
-    from sweeper.run import run
 
     if not yes and sys.stdin.isatty() and sys.stderr.isatty():
         _ask(study)
@@ -43,7 +43,7 @@ def run_to_guide(
 
 
 def _ask(study: Study) -> None:
-    from sweeper.plan import announce
+    from sweeper.plan.size import announce
 
     say(announce(study))
     if not typer.confirm("Start?", default=True, err=True):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sweeper.coordinator.cohort_queue import Fleet, Running
 from sweeper.coordinator.paths import Places
-from sweeper.plan import keeps_weights, rung_steps
+from sweeper.plan.trials import keeps_weights, rung_steps
 from sweeper.study import Study
 from sweeper.worker.messages import Assignment
 

@@ -10,9 +10,9 @@ from typing import Self
 
 from pydantic import model_validator
 
-from sweeper.files import read_json, write_whole
 from sweeper.records import Stage, TrialSpec
 from trainer.recipe import Frozen
+from trainer.runtime.files import read_json, write_whole
 
 LANES = "lanes.json"
 

@@ -17,7 +17,7 @@ from sweeper.coordinator.run_totals import Spent
 from sweeper.coordinator.stages import Stages
 from sweeper.errors import StaleAttemptError, SweeperError
 from sweeper.ledger import Ledger
-from sweeper.plan import lane_count, rung_steps
+from sweeper.plan.trials import lane_count, rung_steps
 from sweeper.records import Facts, Progress, Provenance, Stage, TrialSpec, TrialState
 from sweeper.search import Search
 from sweeper.stores.patience import PATIENCE_S, Patience

@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from sweeper.files import read_json, write_whole
 from sweeper.records import Provenance
 from trainer.recipe import Frozen
+from trainer.runtime.files import read_json, write_whole
 
 
 class _Kept(Frozen):

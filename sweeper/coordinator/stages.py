@@ -11,7 +11,7 @@ from sweeper.coordinator.input_hashes import hold
 from sweeper.coordinator.paths import Places
 from sweeper.coordinator.seed_registry import SeedRegistry
 from sweeper.errors import StudyError
-from sweeper.plan import confirm_trials, screen_trials
+from sweeper.plan.trials import confirm_trials, screen_trials
 from sweeper.records import Facts, Stage, TrialSpec, TrialState
 from sweeper.search import Search
 from sweeper.stores.patience import Patience

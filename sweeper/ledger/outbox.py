@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import NamedTuple, Self
 
 from sweeper.errors import ConflictError, SetupError
-from sweeper.files import write_whole
+from trainer.runtime.files import write_whole
 
 LOCK_POLL_S = 0.05
 

@@ -12,7 +12,6 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from sweeper.errors import SetupError, SweeperError, UnavailableError
-from sweeper.files import FULL, write_whole
 from sweeper.ledger import events
 from sweeper.ledger.liveness import ensure_answers
 from sweeper.ledger.mlflow_process import prepare_environment
@@ -21,6 +20,7 @@ from sweeper.records import Facts, Provenance, Rung, TrialSpec, TrialState
 from sweeper.study import Study
 from sweeper.study.registration import Registration
 from sweeper.text.inert import masked
+from trainer.runtime.files import FULL, write_whole
 
 if TYPE_CHECKING:
     from sweeper.ledger.tracking import Tracker

@@ -34,7 +34,10 @@ def render_html(markdown: str, folder: Path, title: str) -> str:
     _mark_pictures(tokens)
     _inline_pictures(tokens, folder)
     environment = Environment(
-        loader=PackageLoader("sweeper.render", "templates"), undefined=StrictUndefined, autoescape=True, trim_blocks=True
+        loader=PackageLoader("sweeper.render", "templates"),
+        undefined=StrictUndefined,
+        autoescape=True,
+        trim_blocks=True,
     )
     first = next((place for place, one in enumerate(tokens) if one.tag == "h2"), len(tokens))
     lead, body = (parser.renderer.render(part, parser.options, {}) for part in (tokens[:first], tokens[first:]))

@@ -12,7 +12,7 @@ from optuna.distributions import (
     IntDistribution,
 )
 
-from sweeper.plan import block_choices, cells
+from sweeper.plan.cells import block_choices, cells
 from sweeper.records import Cell, TrialSpec
 from sweeper.study import Axis, Range, Study, values
 from trainer.recipe import Variant

@@ -15,7 +15,7 @@ from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.trial import FrozenTrial, create_trial
 from optuna.trial import TrialState as OptunaState
 
-from sweeper.plan import block_choices, dispersion, setting_cell
+from sweeper.plan.cells import block_choices, dispersion, setting_cell
 from sweeper.records import Cell
 from sweeper.search.parameters import block_text, idle_tau, space
 from sweeper.search.store import Entry

@@ -7,7 +7,8 @@ from collections.abc import Collection, Iterable, Sequence
 from itertools import islice
 
 from sweeper.errors import ConflictError, StudyError
-from sweeper.plan import rung_steps, searched_count
+from sweeper.plan.size import searched_count
+from sweeper.plan.trials import rung_steps
 from sweeper.records import Cell, Stage, TrialSpec, TrialState
 from sweeper.search import ranking
 from sweeper.search.driver_lease import Lease

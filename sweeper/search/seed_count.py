@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable
 
 import numpy as np
 
-from sweeper.plan import cells
+from sweeper.plan.cells import cells
 from sweeper.records import Cell
 from sweeper.search.store import Entry
 from sweeper.statistics.levels import OBJECTIVE_ALPHA

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from sweeper.files import FULL
+from trainer.runtime.files import FULL
 from trainer.sampling import kept
 from trainer.sampling.kept import Origin
 

@@ -18,14 +18,14 @@ import ray
 from ray._private.ray_constants import ENABLE_RAY_CLUSTERS_ENV_VAR
 
 from sweeper.errors import SetupError
-from sweeper.schedule.session import LONGEST_SCRATCH, session
+from sweeper.placement.ray_session import LONGEST_SCRATCH, session
 from sweeper.study import Resources
 from tests.e2e.workplace import children, shadowed
 
 CONNECT = """
 import logging, sys, ray
 from sweeper.errors import SweeperError
-from sweeper.schedule.session import LONGEST_SCRATCH, session
+from sweeper.placement.ray_session import LONGEST_SCRATCH, session
 from sweeper.study import Resources
 try:
     with session(Resources(slots=1), sys.argv[1]):
@@ -97,7 +97,7 @@ def test_an_address_that_is_none_is_one_line(address):
 
 
 def test_a_server_that_never_answers_is_told_within_seconds(monkeypatch):
-    monkeypatch.setattr("sweeper.schedule.access.KNOCK_S", 0.5)
+    monkeypatch.setattr("sweeper.placement.access.KNOCK_S", 0.5)
     with socket.create_server(("0.0.0.0", 0)) as mute:
         address = f"127.0.0.1:{mute.getsockname()[1]}"
         with (

@@ -11,12 +11,12 @@ from filelock import FileLock
 from sweeper.coordinator.paths import Places
 from sweeper.errors import SetupError
 from sweeper.ledger import read_study
-from sweeper.plan import GPU_LANES
+from sweeper.placement import Outcome, run_study
+from sweeper.placement.lanes import lanes_for, measured
+from sweeper.placement.ray_session import _scratch, session
+from sweeper.plan.trials import GPU_LANES
 from sweeper.provenance import gather
 from sweeper.records import Progress
-from sweeper.schedule import Outcome, run_study
-from sweeper.schedule.filling import lanes_for, measured
-from sweeper.schedule.session import _scratch, session
 from sweeper.study import Study
 from sweeper.study.registration import Registration
 from tests.conftest import copy_database

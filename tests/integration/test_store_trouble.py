@@ -14,7 +14,7 @@ from sqlalchemy import event
 
 from sweeper.coordinator.coordinator import Desk
 from sweeper.errors import StaleAttemptError, UnavailableError
-from sweeper.plan import screen_trials
+from sweeper.plan.trials import screen_trials
 from sweeper.provenance import gather
 from sweeper.search.parameters import Knobs
 from sweeper.search.store import AUDITED, Entry, NewTrial, Store

@@ -10,7 +10,9 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sweeper.plan import cells, confirm_trials, rung_steps, screen_trials, size
+from sweeper.plan.cells import cells
+from sweeper.plan.size import size
+from sweeper.plan.trials import confirm_trials, rung_steps, screen_trials
 from sweeper.study import Study, block_indices, fresh_seeds
 from sweeper.study.fingerprint import changed_fields
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sweeper.plan import cells
+from sweeper.plan.cells import cells
 from sweeper.records import Cell, Rung, StudyRecord, TrialRecord, TrialSpec, TrialState
 from sweeper.records import Stage as StageName
 from sweeper.search.pruning import Jury

@@ -21,7 +21,7 @@ from unittest import mock
 
 from sweeper import cli
 from sweeper.ledger import Ledger
-from sweeper.plan import screen_trials
+from sweeper.plan.trials import screen_trials
 from sweeper.records import Rung
 from sweeper.search import Search
 from sweeper.study.file import read_study

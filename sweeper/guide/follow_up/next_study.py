@@ -10,7 +10,7 @@ from sweeper.guide.follow_up.successor import Labelled, Tree, confirming, study_
 from sweeper.guide.schema.audits import SeedAudit
 from sweeper.guide.schema.results import CellResult, Cost, StageResult
 from sweeper.guide.schema.statements import Claim, NextStudy, Recommendation
-from sweeper.plan import size
+from sweeper.plan.size import size
 from sweeper.records import StudyRecord
 from sweeper.study import Axis, Confirm, Range, Study, values
 from sweeper.text.numbers import counted, percent

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from sweeper.calibration.calibrate import calibrate
-from sweeper.forecast import BESIDE, START_UP_S, at_most, describe, forecast
+from sweeper.commands.plan import BESIDE, START_UP_S, at_most, describe, forecast
 from sweeper.study import Study
 from tests.sweeper.guide.study_records import make_study
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from scipy.stats import spearmanr
 
-from sweeper.audit import _tables
-from sweeper.forecast import Forecast, describe
+from sweeper.commands.audit import _tables
+from sweeper.commands.plan import Forecast, describe
 from sweeper.guide.assemble import guidance
 from sweeper.records import Rung, StudyRecord, TrialRecord
 from sweeper.render.figures.plots import draw

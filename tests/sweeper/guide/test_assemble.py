@@ -13,7 +13,7 @@ from scipy.stats import spearmanr, ttest_rel
 from sweeper.guide.assemble import guidance
 from sweeper.guide.schema.guidance import Guidance
 from sweeper.guide.schema.results import CellResult
-from sweeper.plan import dispersion, setting_cell
+from sweeper.plan.cells import dispersion, setting_cell
 from sweeper.records import Cell, Rung, StudyRecord, TrialRecord
 from sweeper.render.markdown import render_markdown, write_guide
 from sweeper.study import Study, values

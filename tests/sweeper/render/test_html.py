@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from sweeper import cli
+from sweeper.commands.report import published
 from sweeper.ledger import Ledger
-from sweeper.publish import published
 from sweeper.render.html import render_html
 from sweeper.render.markdown import write_guide
 from sweeper.study.file import read_study

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from sweeper.errors import StudyError
-from sweeper.plan import searched_count
+from sweeper.plan.size import searched_count
 from sweeper.records import TrialSpec
 from sweeper.search import Search
 from sweeper.study import Study

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import optuna
 
+from sweeper.commands.run import Result
+from sweeper.commands.status import Counts
 from sweeper.coordinator.coordinator import Desk
-from sweeper.counting import Counts
 from sweeper.ledger import counts, read_study
 from sweeper.provenance import gather
-from sweeper.run import Result
 from sweeper.search import failures, state_counts
 from tests.sweeper.coordinator.desks import FACTS, begun, claimed, open_desk, places, ready, reported, study
 

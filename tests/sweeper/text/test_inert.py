@@ -15,7 +15,7 @@ import pytest
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from sweeper.export import to_table, write_table
+from sweeper.commands.export import to_table, write_table
 from sweeper.guide.assemble import guidance
 from sweeper.ledger.tags import study_tags
 from sweeper.records import StudyRecord

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from sweeper.errors import ConflictError, StaleAttemptError, SweeperError
-from sweeper.schedule.tuner import _train
+from sweeper.placement.tuner import _train
 from sweeper.worker import cohort_run
 from sweeper.worker.messages import Assignment
 from trainer.errors import DataError

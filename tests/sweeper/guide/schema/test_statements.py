@@ -10,7 +10,7 @@ import pytest
 from sweeper.guide.analysis.stage_table import BASELINE
 from sweeper.guide.assemble import guidance
 from sweeper.guide.schema.guidance import Guidance
-from sweeper.plan import cells as planned_cells
+from sweeper.plan.cells import cells as planned_cells
 from sweeper.records import Cell, StudyRecord, TrialRecord
 from tests.sweeper.guide.analysis.test_claims import BAD, GOOD, SAME, confirmed, effects
 from tests.sweeper.guide.study_records import control, make_record, make_study, setting, simulate

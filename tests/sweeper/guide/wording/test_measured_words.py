@@ -6,7 +6,8 @@ import pytest
 
 from sweeper.errors import DataError
 from sweeper.guide.assemble import guidance
-from sweeper.plan import announce, merged_blocks
+from sweeper.plan.cells import merged_blocks
+from sweeper.plan.size import announce
 from sweeper.records import Cell, Facts, StudyRecord, TrialRecord
 from tests.sweeper.guide.study_records import (
     FACTS,

@@ -1,0 +1,136 @@
+"""`sample` and `measure`: what is done with models that a study kept."""
+
+from __future__ import annotations
+
+import json
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sweeper.cli.arguments import Root, Tracking
+from sweeper.cli.terminal import say, tell
+from sweeper.errors import StudyError
+
+if TYPE_CHECKING:
+    from trainer.recipe import Scalar
+    from trainer.sampling.kept import Kept
+
+
+GRID = "samples.png"
+
+
+class SolverName(StrEnum):
+    """The solvers."""
+
+    euler = "euler"
+    heun = "heun"
+
+
+What = Annotated[
+    Path, typer.Argument(metavar="WHAT", help="A file of kept weights, or a study with TRIAL.", show_default=False)
+]
+Trial = Annotated[
+    str | None,
+    typer.Argument(metavar="TRIAL", help="'finalist', 'baseline', or the key of a trial.", show_default=False),
+]
+Cfg = Annotated[float | None, typer.Option("--cfg", help="Guidance scale; default: the study's.", show_default=False)]
+Solver = Annotated[SolverName | None, typer.Option("--solver", help="Default: the study's.", show_default=False)]
+Nfe = Annotated[
+    int | None, typer.Option("--nfe", help="Velocity evaluations; default: the study's.", show_default=False)
+]
+Cpus = Annotated[
+    int, typer.Option("--cpus", min=1, help="Cores to compute on; as many as the trial's give its figures bit for bit.")
+]
+
+
+def sample(
+    what: What,
+    trial: Trial = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            help=f"A grid (.png), an .npz of x and y, or a folder of PNG images; default: {GRID}.",
+            show_default=False,
+        ),
+    ] = None,
+    count: Annotated[int, typer.Option("--count", "-n", min=1, max=1_000_000, help="How many images.")] = 40,
+    labels: Annotated[
+        str | None,
+        typer.Option("--labels", metavar="0,1,..", help="Classes that take turns; default: all.", show_default=False),
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option("--seed", min=0, help="Of the noise; default: the trial's.", show_default=False)
+    ] = None,
+    cfg: Cfg = None,
+    solver: Solver = None,
+    nfe: Nfe = None,
+    cpus: Cpus = 1,
+    workspace: Root = Path(".sweeper"),
+    tracking: Tracking = None,
+) -> None:
+    """Draw images from a model that a study kept: the trial's own, unless something else is asked for."""
+    from sweeper.commands.kept_models import draw
+
+    wanted = _labels(labels)
+    if output is None:
+        output = Path(GRID)
+        if output.exists():
+            raise StudyError(f"{output} exists already", "name a file or folder with --output")
+    model = _model(what, trial, workspace, tracking)
+    draw(model, output, count, wanted, seed, _changes(cfg, solver, nfe), cpus)
+    say(f"{model.origin.trial}, step {model.origin.step:,}: {count} images")
+    tell(str(output))
+
+
+def measure(
+    what: What,
+    trial: Trial = None,
+    samples: Annotated[
+        int | None, typer.Option("--samples", help="Of FID; default: the study's.", show_default=False)
+    ] = None,
+    cfg: Cfg = None,
+    solver: Solver = None,
+    nfe: Nfe = None,
+    cpus: Cpus = 1,
+    workspace: Root = Path(".sweeper"),
+    tracking: Tracking = None,
+) -> None:
+    """Measure a model that a study kept again, as it was or otherwise, and print its metrics as JSON."""
+    from sweeper.commands.kept_models import measure as metrics_of
+    from sweeper.workspace import Workspace
+
+    model = _model(what, trial, workspace, tracking)
+    changes = _changes(cfg, solver, nfe) | ({} if samples is None else {"samples": samples})
+    found = metrics_of(model, Workspace(workspace).cache, changes, cpus)
+    tell(json.dumps({"trial": model.origin.trial, "recipe_hash": model.origin.recipe_hash, "metrics": found}, indent=2))
+
+
+def _model(what: Path, trial: str | None, root: Path, tracking: str | None) -> Kept:
+    from sweeper.commands.kept_models import from_file, from_study
+
+    if what.suffix == ".safetensors":
+        if trial is not None:
+            raise StudyError(f"{what} holds one model, and {trial!r} is a second name for it", "leave TRIAL out")
+        return from_file(what)
+    if trial is None:
+        raise StudyError(f"{what}: of which trial?", "add 'finalist', 'baseline' or a trial's key behind the study")
+    from sweeper.study.file import read_study
+    from sweeper.workspace import Workspace
+
+    return from_study(read_study(what, ()).name, trial, Workspace(root, tracking, None))
+
+
+def _changes(cfg: float | None, solver: SolverName | None, nfe: int | None) -> dict[str, Scalar]:
+    given: dict[str, Scalar | None] = {"cfg": cfg, "solver": solver.value if solver else None, "nfe": nfe}
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def _labels(text: str | None) -> list[int] | None:
+    try:
+        return [int(part) for part in text.split(",")] if text is not None else None
+    except ValueError:
+        raise StudyError(f"--labels is a list such as 0,1,2, not {text!r}", "change --labels") from None

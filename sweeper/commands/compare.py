@@ -1,0 +1,70 @@
+"""Two studies side by side: read from the ledger or from guides of other machines, and compared."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+from sweeper.commands.report import RECORD, read_record
+from sweeper.errors import DataError, StudyError
+from sweeper.guide.assemble import guidance
+from sweeper.guide.compare.comparison import Comparison
+from sweeper.guide.compare.head_to_head import Rival, paired
+from sweeper.guide.compare.transfer import transfer
+from sweeper.guide.schema.guidance import Guidance
+from sweeper.ledger import read_study as read_recorded
+from sweeper.records import StudyRecord
+from sweeper.study.file import read_study
+from sweeper.workspace import Workspace
+
+GUIDE = "guide.json"
+
+
+class Contestant(NamedTuple):
+    """A study's guide, and its record where the ledger has it."""
+
+    guide: Guidance
+    record: StudyRecord | None
+
+
+def compare(a: Path, b: Path, workspace: Workspace) -> Comparison:
+    """Compare two studies, each given by its YAML file, recorded in `workspace`, by a record.json or by a guide.json.
+
+    The folder of a guide stands for its record, if that lies there. Only records hold single trials, so two guides are
+    compared by what they claim alone. Raises StudyError where a
+    study is not recorded, DataError where a guide cannot be read.
+    """
+    own, other = _contestant(a, workspace), _contestant(b, workspace)
+    found = transfer(own.guide, other.guide)
+    if found.relation != "same recipe" or own.record is None or other.record is None:
+        return found
+    met = paired(Rival(own.record, own.guide), Rival(other.record, other.guide))
+    return found.model_copy(update={"headline": met.headline, "head_to_head": met})
+
+
+def _contestant(path: Path, workspace: Workspace) -> Contestant:
+    file = next((path / name for name in (RECORD, GUIDE) if (path / name).is_file()), path / GUIDE)
+    file = file if path.is_dir() else path
+    if file.suffix == ".json" and file.name != RECORD:
+        return Contestant(_guide(file), None)
+    if file.name == RECORD:
+        record = read_record(file)
+    else:
+        name = read_study(path).name
+        record = read_recorded(workspace.tracking_uri, name, workspace.outbox(name))
+    return Contestant(guidance(record), record)
+
+
+def _guide(path: Path) -> Guidance:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise StudyError(f"{path} is not there", "give a study file, a guide.json or a report's folder") from None
+    except UnicodeDecodeError:
+        raise DataError(f"{path} is not text", "give a guide.json as `sweeper report` writes it") from None
+    try:
+        return Guidance.model_validate_json(text)
+    except ValueError as error:
+        first = str(error).splitlines()[0]
+        remedy = "`sweeper report FILE` of this version writes it anew"
+        raise DataError(f"{path} is no guide that this version reads: {first}", remedy) from error

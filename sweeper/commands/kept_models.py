@@ -1,0 +1,173 @@
+"""Models that outlived their study: found by file or by trial, drawn from, and measured again."""
+
+from __future__ import annotations
+
+import io
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from pydantic import ValidationError
+from torch import Tensor
+
+from sweeper.errors import DataError, StudyError
+from sweeper.ledger import WEIGHTS, read_file, read_study
+from sweeper.records import TrialRecord
+from trainer import errors as trainer_errors
+from trainer.data.dataset import load
+from trainer.evaluation.evaluator import Evaluator
+from trainer.evaluation.extractors import quantise
+from trainer.recipe import Recipe, Scalar
+from trainer.runtime import process
+from trainer.runtime.files import write_whole
+from trainer.sampling import kept
+from trainer.sampling.image_grid import encode_image, encode_png
+from trainer.sampling.kept import Kept
+from trainer.sampling.rescoring import rescored
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sweeper.records import StudyRecord
+    from sweeper.workspace import Workspace
+
+log = logging.getLogger(__name__)
+
+SHOWN = 8  # of a study's trials, where none is the one that was asked for
+GRID_COLUMNS = 10  # at most
+
+
+def from_file(path: Path) -> Kept:
+    """Read a file of kept weights; raise StudyError where there is none, DataError where it cannot be read."""
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        raise StudyError(f"{path} is not there", "give a study, or a .safetensors file that one kept") from None
+    with _told("give a .safetensors file that a study kept"):
+        return kept.read(content, str(path))
+
+
+def from_study(study_name: str, which: str, workspace: Workspace) -> Kept:
+    """Read the weights of a trial, by its key, or of 'baseline' or 'finalist' on the first seed whose are kept.
+
+    The finalist is the setting with the lowest mean on fresh seeds; on the screen's, where no others were run. Raises
+    StudyError where no weights are kept of it, and as `read_study` and `read_file` do.
+    """
+    uri, outbox = workspace.tracking_uri, workspace.outbox(study_name)
+    for key in _keys(read_study(uri, study_name, outbox), which):
+        if content := read_file(uri, study_name, key, WEIGHTS, outbox):
+            with _told("someone else changed it in MLflow"):
+                return kept.read(content, f"the weights of {key}")
+    remedy = "'keep: finalists' keeps those of the confirm stage, 'keep: all' every complete trial's"
+    raise StudyError(f"no weights are kept of {which!r} in study {study_name!r}", remedy)
+
+
+def _keys(record: StudyRecord, which: str) -> list[str]:
+    complete = [trial for trial in record.trials if trial.state == "complete"]
+    fresh = [trial for trial in complete if trial.spec.stage == "confirm"] or complete
+    if which == "baseline":
+        found = [trial for trial in fresh if trial.spec.cell.role == "baseline"]
+    elif which == "finalist":
+        found = _lowest([trial for trial in fresh if trial.spec.cell.role == "grid"], record.study.objective)
+    else:
+        found = [trial for trial in complete if trial.spec.key == which]
+    if not found:
+        keys = sorted(trial.spec.key for trial in complete)
+        shown = ", ".join(keys[:SHOWN]) + (f" and {len(keys) - SHOWN} more" if len(keys) > SHOWN else "")
+        remedy = f"say 'baseline', 'finalist' or a trial: {shown}" if keys else "wait until one is"
+        raise StudyError(f"study {record.study.name!r} has no complete trial {which!r}", remedy)
+    return [trial.spec.key for trial in sorted(found, key=lambda trial: trial.spec.seed)]
+
+
+def _lowest(trials: Sequence[TrialRecord], objective: str) -> list[TrialRecord]:
+    by_cell: dict[str, list[TrialRecord]] = {}
+    for trial in trials:
+        by_cell.setdefault(trial.spec.cell.key, []).append(trial)
+    return min(
+        by_cell.values(),
+        key=lambda own: sum(trial.rungs[-1].metrics[objective] for trial in own) / len(own),
+        default=[],
+    )
+
+
+def draw(
+    model: Kept,
+    output: Path,
+    count: int,
+    labels: Sequence[int] | None,
+    seed: int | None,
+    changes: Mapping[str, Scalar],
+    cpus: int,
+) -> None:
+    """Draw images into a file: a grid as .png, .npz with `x` and `y`, or else a folder of PNG images.
+
+    `changes` are dotted fields of `eval`. On as many `cpus` as the trial had, and unless something else is asked for,
+    they are the trial's own bit for bit. Raises StudyError for what the model cannot draw.
+    """
+    classes, pixels = model.origin.classes, model.origin.pixels
+    if labels and not set(labels) <= set(range(classes)):
+        raise StudyError(f"labels are numbers from 0 to {classes - 1}, not {list(labels)}", "change --labels")
+    if output.suffix not in (".png", ".npz", ""):
+        raise StudyError(f"{output}: images are written as .png, .npz or into a folder", "change --output")
+    if not (pixels or output.suffix):
+        raise StudyError("the model draws latents, which are no images", "give an --output that ends in .npz")
+    device = _prepared(model, cpus)
+    images = model.draw(count, device, _changed(model.origin.recipe, changes).eval, seed, labels)
+    drawn = np.resize(np.array(labels or range(classes)), count)
+    if output.suffix == ".png":
+        turns = len(labels) if labels else classes
+        write_whole(output, encode_png(images, turns if turns <= GRID_COLUMNS else GRID_COLUMNS))
+    elif output.suffix == ".npz":
+        stream = io.BytesIO()
+        np.savez(stream, x=(quantise(images) if pixels else images).numpy(), y=drawn)
+        write_whole(output, stream.getvalue())
+    else:
+        _write_each(images, drawn.tolist(), output)
+
+
+def _write_each(images: Tensor, labels: Sequence[int], folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for place, (image, label) in enumerate(zip(images, labels, strict=True)):
+        write_whole(folder / f"{place:06d}_class{label}.png", encode_image(image), durable=False)
+
+
+def measure(model: Kept, cache: Path, changes: Mapping[str, Scalar], cpus: int) -> dict[str, float]:
+    """Return a model's metrics, on the data it was trained on; `changes` are dotted fields of `eval`.
+
+    Raises DataError where the data cannot be read or are others, StudyError for changes that are none.
+    """
+    recipe = _changed(model.origin.recipe, changes)
+    device = _prepared(model, cpus)
+    with _told("bring the data of its recipe back; a relative path starts from this folder"):
+        return rescored(model, Evaluator(recipe.eval, load(recipe.data), cache, device))
+
+
+def _changed(recipe: Recipe, changes: Mapping[str, Scalar]) -> Recipe:
+    try:
+        return recipe.override({f"eval.{name}": value for name, value in changes.items()})
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"])) or "eval"
+        raise StudyError(f"{place}: {first['msg']}", "change the option") from error
+
+
+def _prepared(model: Kept, cpus: int) -> torch.device:
+    """Set the process up, and return a device of the kind that the model was trained on, or the next best."""
+    process.prepare(cpus)
+    wanted = model.origin.device
+    if wanted == "cuda" and not torch.cuda.is_available():
+        log.warning("%s was trained on a GPU: a CPU draws other noise, and so other images", model.origin.trial)
+        wanted = "cpu"
+    return torch.device(wanted)
+
+
+@contextmanager
+def _told(remedy: str) -> Iterator[None]:
+    try:
+        yield
+    except trainer_errors.DataError as error:
+        raise DataError(str(error), remedy) from error

@@ -1,0 +1,106 @@
+"""How many trials a study has in which state: as planned, as Optuna has them, as MLflow has them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from sweeper.plan.size import size
+from sweeper.records import FINAL_STATES, Stage, TrialState
+from sweeper.study import Study
+from sweeper.workspace import Workspace
+
+ORDER: tuple[TrialState, ...] = ("waiting", "running", "complete", "pruned", "diverged", "failed")
+
+
+class Counts(NamedTuple):
+    """Trials by state over all asked stages; `done` when every one of them is decided."""
+
+    states: Mapping[TrialState, int]
+    done: bool
+
+
+def count(study: Study, workspace: Workspace, stages: Sequence[Stage]) -> Counts:
+    """Count a study's trials as the search has them; trials it does not have yet are waiting."""
+    from sweeper.search import state_counts
+
+    stored = state_counts(workspace.store_url, study.name)
+    planned = size(study)
+    expected: dict[Stage, int] = {"screen": planned.trials, "confirm": planned.confirm_trials}
+    states: Counter[TrialState] = Counter()
+    done = True
+    for stage in stages:
+        found = stored.get(stage, {})
+        # Which cells are confirmed is known once the screen is done; until then the plan's number stands.
+        missing = 0 if found and stage == "confirm" else max(0, expected[stage] - sum(found.values()))
+        states.update(found)
+        states["waiting"] += missing
+        done = done and not missing and not any(found.get(state) for state in ("waiting", "running"))
+    return Counts({state: states[state] for state in ORDER if states[state]}, done)
+
+
+class Status(NamedTuple):
+    """A study's trials by state, and the two stores' own counts of what has begun or ended.
+
+    `runner` is the process of this workspace that runs it, '' where none does. What such a process left running waits.
+    """
+
+    study: str
+    done: bool
+    states: Mapping[TrialState, int]
+    optuna: Mapping[TrialState, int]
+    mlflow: Mapping[TrialState, int]
+    runner: str = ""
+
+    @property
+    def agree(self) -> bool:
+        """Whether Optuna and MLflow say the same of every trial that has begun or was decided."""
+        begun = (*FINAL_STATES, "running")
+        return all(self.optuna.get(state, 0) == self.mlflow.get(state, 0) for state in begun)
+
+    def as_json(self) -> dict[str, object]:
+        """Return what `status --json` prints."""
+        parts = {"states": self.states, "optuna": self.optuna, "mlflow": self.mlflow}
+        about = {"study": self.study, "done": self.done, "runner": self.runner}
+        return {**about, **{k: dict(v) for k, v in parts.items()}, "agree": self.agree}
+
+    def describe(self) -> str:
+        """Return what `status` prints."""
+        listed = ", ".join(f"{number} {state}" for state, number in self.states.items())
+        lines = [f"{self.study}: {'done' if self.done else 'not done'}: {listed}"]
+        if self.runner:
+            lines.append(f"process {self.runner} runs it")
+        elif not self.done:
+            lines.append("nobody runs it from this workspace: 'sweeper run' goes on with what waits")
+        if not self.agree:
+            lines.append(
+                f"Optuna has {dict(self.optuna)}, MLflow {dict(self.mlflow)}: run again to bring them together"
+            )
+        return "\n".join(lines)
+
+
+def status_of(study: Study, workspace: Workspace) -> Status:
+    """Count a study's trials in both stores; one that was never run has none in either."""
+    from sweeper.errors import StudyError
+    from sweeper.ledger import counts as ledger_counts
+    from sweeper.search import state_counts
+
+    stages: list[Stage] = ["screen", "confirm"] if study.confirm else ["screen"]
+    totals: Counter[TrialState] = Counter()
+    for found in state_counts(workspace.store_url, study.name).values():
+        totals.update(found)
+    try:
+        recorded = ledger_counts(workspace.tracking_uri, study.name)
+    except StudyError:
+        recorded = {}
+    all_counts = count(study, workspace, stages)
+    runner = workspace.runner(study.name)
+    left = 0 if runner or workspace.shares_store else all_counts.states.get("running", 0)
+    states = {**all_counts.states, "running": all_counts.states.get("running", 0) - left}
+    states["waiting"] = states.get("waiting", 0) + left
+    return Status(study.name, all_counts.done, _ordered(states), _ordered(totals), _ordered(recorded), runner)
+
+
+def _ordered(states: Mapping[TrialState, int]) -> dict[TrialState, int]:
+    return {state: states[state] for state in ORDER if states.get(state)}

@@ -1,0 +1,124 @@
+"""One run of a study on Ray: desk and Tuner, progress meanwhile, a clean end however it ends."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import ray
+from ray.exceptions import RayError
+from ray.tune.error import TuneError
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from sweeper.coordinator.coordinator import Desk
+from sweeper.coordinator.paths import Places
+from sweeper.errors import SetupError, SweeperError
+from sweeper.placement.coordinator_proxy import ASIDE, CONTINUES, DeskActor, aside, call, first_line, last_line
+from sweeper.placement.interrupts import HaltedError, Interrupts
+from sweeper.placement.lanes import lanes_for
+from sweeper.placement.ray_session import session, slot_count
+from sweeper.placement.tuner import fit
+from sweeper.records import Progress, Provenance, Stage
+from sweeper.study import Study
+
+CLOSE_TIMEOUT_S = 60.0  # of a study that is done; whoever interrupts one waits less
+STOP_TIMEOUT_S = 5.0
+POLL_S = 1.0
+
+
+class Outcome(NamedTuple):
+    """How a run ended: by which signal (0: none), whether the ledger's store has everything, and what halted it."""
+
+    interrupted: int
+    delivered: bool
+    halted: SweeperError | None
+
+
+def run_study(
+    study: Study,
+    stages: Sequence[Stage],
+    places: Places,
+    provenance: Provenance,
+    address: str | None,
+    show: Callable[[Progress], None],
+    retry: bool = False,
+) -> Outcome:
+    """Run every trial that is not decided yet; Ctrl-C, SIGTERM and SIGHUP stop cleanly with an interrupted outcome.
+
+    `show` is called about once a second. With `retry`, trials that failed run again. Raises SetupError if Ray cannot
+    be started or reached, lacks what a cohort asks for, or stops; StudyError, ConflictError or DataError for what the
+    desk finds when it opens the study.
+    """
+    folder = places.folder / "ray"
+    shutil.rmtree(folder, ignore_errors=True)
+    with session(study.resources, address) as interrupts:
+        slots = slot_count(study.resources)
+        desk = _open_desk(study, stages, places, provenance, lanes_for(study, places), retry)
+        interrupted = 0
+        try:
+            with _watching(desk, show, interrupts):
+                fit(study.resources, slots, desk, folder, interrupts)
+        except HaltedError:
+            pass  # the desk says why
+        except KeyboardInterrupt:
+            interrupted = interrupts.number
+        except RayError as error:
+            interrupts.check()
+            raise SetupError(f"Ray stopped: {first_line(error)}", CONTINUES) from error
+        except TuneError as error:  # of whatever a callback of ours raised, as text
+            interrupts.check()
+            raise SetupError(f"Ray Tune stopped: {last_line(error)}", CONTINUES) from error
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+        return _close(desk, interrupted)
+
+
+def _open_desk(
+    study: Study, stages: Sequence[Stage], places: Places, provenance: Provenance, lanes: int, retry: bool
+) -> DeskActor:
+    # Beside the driver, where the stores are; one call at a time, so a rung is judged as a whole. A second thread
+    # answers what may be asked while a call waits for a store.
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+    made: Any = ray.remote
+    actor = made(num_cpus=0, max_concurrency=1, concurrency_groups={ASIDE: 1})(Desk)
+    desk = actor.options(scheduling_strategy=here).remote(study, list(stages), places, provenance, lanes, retry=retry)
+    call(desk.open.remote())
+    return desk
+
+
+def _close(desk: DeskActor, interrupted: int) -> Outcome:
+    timeout = STOP_TIMEOUT_S if interrupted else CLOSE_TIMEOUT_S
+    if interrupted:
+        aside(desk.give_up)
+    delivered: bool = call(desk.close.remote(bool(interrupted), timeout), timeout + STOP_TIMEOUT_S, otherwise=False)
+    return Outcome(interrupted, delivered, aside(desk.halted))
+
+
+@contextlib.contextmanager
+def _watching(desk: DeskActor, show: Callable[[Progress], None], interrupts: Interrupts) -> Iterator[None]:
+    """Show progress once a second, and say when the desk halts."""
+    stop = threading.Event()
+
+    def watch() -> None:
+        seen: Progress | None = None
+        asked: Any = None
+        while not stop.wait(POLL_S):
+            with contextlib.suppress(Exception):  # display only: a missed look is no failure
+                interrupts.halted = bool(aside(desk.halted))
+                asked = asked or desk.progress.remote()
+                if ray.wait([asked], timeout=POLL_S)[0]:  # else a call waits for a store
+                    seen, asked = call(asked), None
+                waits = aside(desk.waits_for)
+                if seen:
+                    show(seen.model_copy(update={"messages": seen.messages + ((waits,) if waits else ())}))
+
+    watcher = threading.Thread(target=watch, name="progress", daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        watcher.join(timeout=2)

@@ -1,0 +1,126 @@
+"""How much a study asks for, by arithmetic: trials, cohorts and seconds, without building any of them."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+from sweeper.plan.cells import block_choices, merged_blocks
+from sweeper.plan.trials import evaluations, lane_count
+from sweeper.records import Stage
+from sweeper.study import ExtraCell, Range, Study, block_indices, values
+from trainer.recipe import Recipe
+
+
+class PlanSize(NamedTuple):
+    """How much a study asks for: `trials` and `cohorts` are the screen's; `confirm_trials` come after it.
+
+    The confirm stage runs the baseline, the best few, every marked cell and every control; where some are both, it
+    runs fewer, as it does where its number of seeds is found only after the screen (`seeds: auto`).
+    """
+
+    cells: int
+    seeds: int
+    trials: int
+    lanes: int
+    cohorts: int
+    confirm_trials: int
+
+
+def searched_count(study: Study) -> int:
+    """Return how many configurations random and tpe propose; 0 for a grid.
+
+    `screen.trials` counts every trial of the screen, so what the baseline, extra cells and controls need on all
+    seeds is taken off first. A space of lists alone cannot give more configurations than it has.
+    """
+    if study.screen.trials is None:
+        return 0
+    fixed = 1 + len(study.cells) + len(study.controls)
+    affordable = study.screen.trials // len(study.screen.seeds) - fixed
+    if _is_continuous(study):
+        return affordable
+    return min(affordable, _grid_count(study) - len(study.cells) + _extras_outside_grid(study))
+
+
+def _is_continuous(study: Study) -> bool:
+    has_tau = any(variant != "covariance" for variant in study.space.variant)
+    return isinstance(study.space.lam, Range) or (isinstance(study.space.tau, Range) and has_tau)
+
+
+def _grid_count(study: Study) -> int:
+    space = study.space
+    with_tau = len({*space.variant} - {"covariance"})
+    without = int("covariance" in space.variant)
+    return len(block_choices(study)) * len(values(space.lam)) * (with_tau * len(values(space.tau)) + without)
+
+
+def _extras_outside_grid(study: Study) -> int:
+    space, depth = study.space, study.recipe.model.depth
+    blocks, lams, taus = set(block_choices(study)), set(values(space.lam)), set(values(space.tau))
+
+    def in_grid(cell: ExtraCell) -> bool:
+        known = block_indices(cell.block, depth) in blocks and cell.lam in lams and cell.variant in space.variant
+        return known and (cell.variant == "covariance" or (cell.tau in taus and cell.tau_units == space.tau_units))
+
+    return sum(not in_grid(cell) for cell in study.cells)
+
+
+def size(study: Study, lanes: int | None = None) -> PlanSize:
+    """Return how much a study asks for, by arithmetic on its axes: a million cells take no longer than ten.
+
+    `lanes` are the trials of a cohort, where they were measured; else those of a CPU.
+    """
+    if study.screen.sampler == "grid":
+        settings = _grid_count(study) + _extras_outside_grid(study)
+    else:
+        settings = searched_count(study) + len(study.cells)
+    shared, seeds, lanes = 1 + settings, len(study.screen.seeds), lanes or lane_count(study, "cpu")
+    count = shared + len(study.controls)
+    controls, confirm = len(study.controls), study.confirm
+    again = 1 + controls + min(confirm.top + len(study.cells), settings) if confirm else 0
+    fresh = confirm.seed_count() if confirm else 0
+    return PlanSize(
+        cells=count,
+        seeds=seeds,
+        trials=count * seeds,
+        lanes=lanes,
+        cohorts=seeds * (math.ceil(shared / lanes) + len(study.controls)),
+        confirm_trials=again * fresh,
+    )
+
+
+def announce(study: Study) -> str:
+    """Say in a line or two what a study will run."""
+    planned = size(study)
+    lines = [f"{study.name}: {planned.cells} cells on {planned.seeds} seeds = {planned.trials} trials"]
+    if planned.confirm_trials:
+        most = "at most " if study.confirm and study.confirm.seeds == "auto" else ""
+        lines.append(f"then {most}{planned.confirm_trials} trials on fresh seeds to confirm")
+    lines += (f"note: {note}" for note in merged_blocks(study))
+    return "\n".join(lines)
+
+
+def estimate(
+    study: Study,
+    seconds_per_step: float,
+    seconds_per_evaluation: float,
+    slots: int,
+    full_samples: int | None = None,
+) -> float:
+    """Return the seconds both stages take at most, pruning and start-up aside, with `slots` trials at once.
+
+    Both costs are those of one trial: of a cohort's step, and of its evaluation on all of eval.samples, divided by its
+    lanes. `full_samples` are those of the confirm stage's full metric, if it is measured.
+    """
+
+    def cost(recipe: Recipe, stage: Stage) -> float:
+        drawn = evaluations(study, recipe, stage)
+        if stage == "confirm" and full_samples:
+            drawn *= full_samples / recipe.eval.samples
+        return recipe.train.steps * seconds_per_step + drawn * seconds_per_evaluation
+
+    planned = size(study)
+    arms = [cost(study.recipe.override(arm.set), "screen") for arm in study.controls]
+    mean = (cost(study.recipe, "screen") * (planned.cells - len(arms)) + sum(arms)) / planned.cells
+    again = math.ceil(planned.confirm_trials / slots) * cost(study.recipe, "confirm")
+    return math.ceil(planned.trials / slots) * mean + again

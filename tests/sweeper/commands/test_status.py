@@ -1,0 +1,55 @@
+"""`status` says who runs a study, what waits, and where its file differs from the record."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from sweeper.cli import app as commands
+from sweeper.commands.status import Status, status_of
+from sweeper.plan.trials import screen_trials
+from sweeper.search import Search
+from sweeper.study.registration import Registration
+from sweeper.workspace import Workspace
+from tests.sweeper.guide.study_records import make_study
+
+STUDY = make_study(space={"block": [0], "lambda": [0.1]}, confirm=None)
+
+
+def test_a_study_that_nobody_runs_is_said_to_wait(tmp_path: Path) -> None:
+    found = status_of(STUDY, Workspace(tmp_path / "w"))
+    assert "6 waiting\nnobody runs it from this workspace" in found.describe()
+    assert not (tmp_path / "w").exists()
+
+
+def test_the_process_that_runs_a_study_is_named(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path)
+    with workspace.lock(STUDY.name):
+        found = status_of(STUDY, workspace)
+    assert found.runner == str(os.getpid())
+    assert f"process {os.getpid()} runs it" in found.describe()
+
+
+def test_what_a_killed_run_left_running_waits(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path)
+    search = Search(workspace.store_url, STUDY, "screen", screen_trials(STUDY))
+    assert len(search.claim(2)) == 2
+    search.close()
+    states = status_of(STUDY, workspace).states
+    assert states == {"waiting": 6}
+
+
+def test_a_done_study_says_nothing_of_who_runs_it() -> None:
+    assert Status("s", True, {"complete": 6}, {}, {}).describe() == "s: done: 6 complete"
+
+
+def test_where_the_file_differs_from_the_record_is_said(tmp_path: Path, capsys, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    workspace = Workspace(tmp_path)
+    other = make_study(space={"block": [0], "lambda": [0.2]}, confirm=None)
+    (tmp_path / "studies" / STUDY.name).mkdir(parents=True)
+    workspace.register(Registration.of(other, tmp_path))
+    monkeypatch.setattr(commands, "_study", lambda *_: STUDY)
+    commands.status(Path("mine.yaml"), workspace=tmp_path)
+    told = capsys.readouterr().err
+    assert told.startswith("mine.yaml differs from the record:\n")
+    assert "space.lambda" in told
