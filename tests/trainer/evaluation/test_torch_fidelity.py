@@ -47,7 +47,7 @@ def stand_in(tmp_path: Path) -> Path:
 
 def run(*code: str, path: Path | None = None) -> list[str]:
     start = f"import sys; sys.path.insert(0, {str(path)!r})\n" if path else "import sys\n"
-    start += "import torch\nfrom trainer import fidelity\n"
+    start += "import torch\nfrom trainer.evaluation import torch_fidelity as fidelity\n"
     command = [sys.executable, "-c", start + "\n".join(code)]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
