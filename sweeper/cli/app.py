@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sweeper.cli import kept_models as models
+from sweeper.cli import kept_models
 from sweeper.cli.arguments import (
     Address,
     AsJson,
@@ -201,8 +201,8 @@ def export(
     export_table(place, study.name, format_.value, output, sys.stdout)
 
 
-app.command()(models.sample)
-app.command()(models.measure)
+app.command()(kept_models.sample)
+app.command()(kept_models.measure)
 
 
 @app.command()

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from sweeper.guide.compare.comparison import Arm, Comparison, HeadToHead, Match, Pair
 from sweeper.guide.schema.results import Outcome
 from sweeper.render.tables.table import Table, to_markdown
-from sweeper.text import numbers as numerals
+from sweeper.text import numbers
 from sweeper.text.inert import prose
 
 MOST_ROWS = 40
@@ -37,7 +37,7 @@ def _head_to_head(met: HeadToHead | None) -> Iterable[str]:
     yield (
         f"Each setting relative to its own baseline, paired by seed ({seeds}); geometric mean of the ratio A / B. The "
         "intervals miss with a chance of 5 % all together, whichever pair is picked. The baselines of one seed "
-        + (f"differ by up to {numerals.share(met.baseline_gap)}." if met.baseline_gap else "are the same run.")
+        + (f"differ by up to {numbers.share(met.baseline_gap)}." if met.baseline_gap else "are the same run.")
     )
     yield to_markdown(Table(("A", "B", "A against B [95 %]", "better"), tuple(map(_pair, met.pairs[:MOST_ROWS]))))
     yield _more(len(met.pairs))
@@ -45,13 +45,13 @@ def _head_to_head(met: HeadToHead | None) -> Iterable[str]:
 
 def _pair(pair: Pair) -> tuple[str, ...]:
     star = " (first choices)" if pair.firsts else ""
-    seen = numerals.change(pair.change.mean, pair.change.low, pair.change.high)
+    seen = numbers.change(pair.change.mean, pair.change.low, pair.change.high)
     return pair.a, pair.b, seen, WINNERS[pair.winner] + star
 
 
 def _matches(found: Comparison) -> Iterable[str]:
     only = (
-        f"{name} alone has {numerals.counted(count, 'setting')}"
+        f"{name} alone has {numbers.counted(count, 'setting')}"
         for name, count in zip("AB", found.unmatched, strict=True)
     )
     yield "## Settings both studies have"
@@ -88,14 +88,14 @@ def _either(a: str, b: str) -> str:
 def _tau(arm: Arm) -> str:
     if arm.tau is None:
         return "none"
-    ratios = "+".join(map(numerals.figure, arm.tau_distances or ()))
+    ratios = "+".join(map(numbers.figure, arm.tau_distances or ()))
     return f"{arm.tau:g}" + (f" = {ratios} x d" if ratios else "")
 
 
 def _seen(arm: Arm) -> str:
     if arm.change is None:
         return arm.standing or "not measured to its end"
-    seen = numerals.change(arm.change.mean, arm.change.low, arm.change.high)
+    seen = numbers.change(arm.change.mean, arm.change.low, arm.change.high)
     return f"{seen}, {arm.standing or ('screen only' if arm.stage == 'screen' else 'no claim yet')}"
 
 
@@ -107,12 +107,12 @@ def _figures(found: Comparison) -> str:
     if not found.comparable:
         return f"Not comparable, only directions are: {prose('; '.join(found.incomparable))}."
     told = (f"{name} {_baseline(one)}" for name, one in zip("AB", found.baselines, strict=True))
-    metric = numerals.metric_name(found.objectives[0])
+    metric = numbers.metric_name(found.objectives[0])
     return f"Measured alike on the same data. {metric} of the baselines: {', '.join(told)}."
 
 
 def _baseline(one: Outcome | None) -> str:
-    return "not measured" if one is None else f"{numerals.spread(one.mean, one.sd)} (n = {one.n})"
+    return "not measured" if one is None else f"{numbers.spread(one.mean, one.sd)} (n = {one.n})"
 
 
 def _differences(found: Comparison) -> Iterable[str]:

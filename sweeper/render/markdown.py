@@ -23,7 +23,7 @@ from sweeper.render.tables.guide_tables import legend
 from sweeper.render.tables.sections import guide_tables, is_grid
 from sweeper.render.tables.table import fenced, to_markdown
 from sweeper.statistics.levels import OBJECTIVE_ALPHA, SIDE_ALPHA
-from sweeper.text import numbers as numerals
+from sweeper.text import numbers
 from sweeper.text.inert import prose, visible
 
 Format = Literal["markdown", "html", "latex"]
@@ -78,11 +78,11 @@ def render_markdown(guide: Guidance, plots: Mapping[str, Plot]) -> str:
         md=to_markdown,
         yaml=next_yaml,
         ranking=ranking,
-        metric=numerals.metric_name,
-        percent=numerals.percent,
-        figure=numerals.figure,
-        share=numerals.share,
-        duration=numerals.duration,
+        metric=numbers.metric_name,
+        percent=numbers.percent,
+        figure=numbers.figure,
+        share=numbers.share,
+        duration=numbers.duration,
     )
     tables = {name: one.table for name, one in guide_tables(guide).items()}
     text = environment.get_template("guide.md.j2").render(
@@ -91,7 +91,7 @@ def render_markdown(guide: Guidance, plots: Mapping[str, Plot]) -> str:
         objective_alpha=OBJECTIVE_ALPHA,
         plots=plots,
         source=SOURCE,
-        metric=numerals.metric_name(guide.objective),
+        metric=numbers.metric_name(guide.objective),
         tables=tables,
         grids=[found for name, found in tables.items() if is_grid(name)],
         legend=legend(guide),

@@ -11,7 +11,7 @@ from sweeper.guide.schema.statements import Claim
 from sweeper.render.tables.guide_tables import MOST_ROWS, cell_text, table
 from sweeper.render.tables.symbols import Marks
 from sweeper.render.tables.table import Table
-from sweeper.text import numbers as numerals
+from sweeper.text import numbers
 
 
 def claim_table(guide: Guidance) -> Table:
@@ -34,7 +34,7 @@ def claim_table(guide: Guidance) -> Table:
     ]
     if stage.baseline:
         rows.insert(0, ("baseline, lambda 0", cell_text(stage.baseline, marks), "", "", "", ""))
-    metric = numerals.metric_name(guide.objective)
+    metric = numbers.metric_name(guide.objective)
     return table(
         ("fresh seeds", metric, "change to the baseline [95 % together]", "p (Holm)", "tested", "standing"), rows
     )
@@ -46,7 +46,7 @@ def side_table(guide: Guidance) -> Table:
     rows = [
         (
             claim.label,
-            numerals.metric_name(claim.metric),
+            numbers.metric_name(claim.metric),
             _change(claim.change),
             _p(claim),
             claim.direction,
@@ -60,12 +60,12 @@ def side_table(guide: Guidance) -> Table:
 
 def _p(claim: Claim) -> str:
     if claim.p is None:
-        return numerals.MISSING
+        return numbers.MISSING
     return "<0.0001" if claim.p < 1e-4 else f"{claim.p:.2g}"
 
 
 def _change(change: Change | None) -> str:
-    return numerals.change(change.mean, change.low, change.high) if change else numerals.MISSING
+    return numbers.change(change.mean, change.low, change.high) if change else numbers.MISSING
 
 
 def control_table(guide: Guidance) -> Table:
@@ -92,7 +92,7 @@ def set_table(guide: Guidance) -> Table:
             ("lambda 0" if key == "baseline" else screen[key].cell.label) + (" ←" if key == chosen.first else ""),
             cell_text(screen[key], marks),
             _figures(fresh.get(key)),
-            claims[key].standing if key in claims else numerals.MISSING,
+            claims[key].standing if key in claims else numbers.MISSING,
         )
         for key in chosen.members
         if key in screen
@@ -102,8 +102,8 @@ def set_table(guide: Guidance) -> Table:
 
 def _figures(result: CellResult | None) -> str:
     if result is None or result.mean is None:
-        return numerals.MISSING
-    return f"{numerals.spread(result.mean, result.sd)} ({result.n})"
+        return numbers.MISSING
+    return f"{numbers.spread(result.mean, result.sd)} ({result.n})"
 
 
 def knob_table(guide: Guidance) -> Table:
@@ -113,7 +113,7 @@ def knob_table(guide: Guidance) -> Table:
         for knob in guide.knobs
         for level in knob.levels
     ]
-    metric = numerals.metric_name(guide.objective)
+    metric = numbers.metric_name(guide.objective)
     return table(("knob", "level", f"{metric} against the lowest level [95 %]", "reach"), rows)
 
 
@@ -122,12 +122,12 @@ def proxy_table(guide: Guidance) -> Table:
     audit = guide.proxy
     if audit.full is None:
         return table((), ())
-    names = (numerals.metric_name(guide.objective), numerals.metric_name(audit.full))
+    names = (numbers.metric_name(guide.objective), numbers.metric_name(audit.full))
     rows = [
         (
             label,
-            numerals.figure(proxy),
-            numerals.figure(full),
+            numbers.figure(proxy),
+            numbers.figure(full),
             _in(label, audit.proxy_set),
             _in(label, audit.full_set),
         )
@@ -142,9 +142,9 @@ def _in(label: str, members: Iterable[str]) -> str:
 
 def pruning_table(guide: Guidance) -> Table:
     """Tabulate the settings that were spared to check the pruner."""
-    metric = numerals.metric_name(guide.objective)
+    metric = numbers.metric_name(guide.objective)
     rows = [
-        (label, numerals.figure(mean), "yes: killed wrongly" if best else "no")
+        (label, numbers.figure(mean), "yes: killed wrongly" if best else "no")
         for label, mean, best in guide.pruning.rows
     ]
     return table(("would have been stopped, ran on", f"{metric} at the end", "among the best?"), rows)

@@ -9,7 +9,7 @@ from sweeper.guide.schema.guidance import Guidance
 from sweeper.guide.schema.results import CellResult, GridPage, Item
 from sweeper.render.tables.symbols import Marks
 from sweeper.render.tables.table import Table
-from sweeper.text import numbers as numerals
+from sweeper.text import numbers
 
 MOST_ROWS = 40
 MOST_GRID_ROWS = 60
@@ -27,7 +27,7 @@ def rule_table(guide: Guidance) -> Table:
 
 def correlation_table(guide: Guidance) -> Table:
     """Tabulate which health figures go with the objective."""
-    head = (f"over cells, against mean {numerals.metric_name(guide.objective)}", "Spearman's rho", "cells")
+    head = (f"over cells, against mean {numbers.metric_name(guide.objective)}", "Spearman's rho", "cells")
     return table(head, [(one.name, f"{one.rho:+.2f}", str(one.n)) for one in guide.correlations])
 
 
@@ -61,7 +61,7 @@ def grid_table(guide: Guidance, page: GridPage) -> Table:
 
 def cell_text(result: CellResult, marks: Marks) -> str:
     """Write a cell: mean ± spread (seeds), what became of the other trials, and its marks."""
-    parts = [f"{numerals.spread(result.mean, result.sd)} ({result.n})"] if result.mean is not None else []
+    parts = [f"{numbers.spread(result.mean, result.sd)} ({result.n})"] if result.mean is not None else []
     parts += _unfinished(result)
     parts += [
         f"{result.states[state]} {word}"
@@ -93,7 +93,7 @@ def legend(guide: Guidance) -> str:
 
 def arms_table(guide: Guidance) -> Table:
     """Tabulate the baseline and the control arms."""
-    marks, stage, metric = Marks.of(guide), guide.main, numerals.metric_name(guide.objective)
+    marks, stage, metric = Marks.of(guide), guide.main, numbers.metric_name(guide.objective)
     arms = [one for one in (stage.baseline, *stage.controls) if one]
     rows = [(_arm(one), cell_text(one, marks), changed(one)) for one in arms]
     return table(("without dispersion", metric, "change to the baseline [95 %]"), rows)
@@ -106,8 +106,8 @@ def _arm(one: CellResult) -> str:
 def changed(result: CellResult) -> str:
     """Write a change to the baseline, or that there is none."""
     if result.change is None:
-        return numerals.MISSING
-    return numerals.change(result.change.mean, result.change.low, result.change.high)
+        return numbers.MISSING
+    return numbers.change(result.change.mean, result.change.low, result.change.high)
 
 
 def selection(guide: Guidance, keys: Iterable[str]) -> list[CellResult]:
@@ -125,12 +125,12 @@ def list_table(guide: Guidance) -> Table:
     keys = guide.off_grid if shown_pages(guide) else [one.key for one in guide.main.cells]
     marks = Marks.of(guide)
     rows = [(one.cell.label, cell_text(one, marks), changed(one)) for one in selection(guide, keys)]
-    return table(("setting", numerals.metric_name(guide.objective), "change to the baseline [95 %]"), rows)
+    return table(("setting", numbers.metric_name(guide.objective), "change to the baseline [95 %]"), rows)
 
 
 def compared_table(guide: Guidance) -> Table:
     """Tabulate the screen's paired changes; none when there are too many."""
-    stage, metric = guide.main, numerals.metric_name(guide.objective)
+    stage, metric = guide.main, numbers.metric_name(guide.objective)
     measured = [one for one in stage.rows if one.change]
     if len(measured) > MOST_ROWS:
         measured = []
@@ -151,11 +151,11 @@ def health_table(guide: Guidance) -> Table:
         (
             shown[one.key].cell.label + (" ◦" if shown[one.key].saturated else ""),
             f"{one.step:,}",
-            numerals.share(one.floor_share),
-            numerals.figure(one.floor_distance),
-            numerals.figure(one.norm_ratio),
-            numerals.figure(one.effective_rank),
-            numerals.figure(one.rank_ratio),
+            numbers.share(one.floor_share),
+            numbers.figure(one.floor_distance),
+            numbers.figure(one.norm_ratio),
+            numbers.figure(one.effective_rank),
+            numbers.figure(one.rank_ratio),
         )
         for one in guide.health
         if one.key in shown
@@ -180,7 +180,7 @@ def block_table(guide: Guidance) -> Table:
     for block in sorted({at for one in by_block for at in one}):
         found = [one.get(block) for one in by_block]
         texts = (
-            f"{numerals.figure(at.feature_norm)} / {numerals.figure(at.effective_rank)}" if at else "-" for at in found
+            f"{numbers.figure(at.feature_norm)} / {numbers.figure(at.effective_rank)}" if at else "-" for at in found
         )
         rows.append((f"block {block}", *texts))
     return table(("norm / effective rank", *(one.label for one in shown)), rows)
@@ -194,7 +194,7 @@ def outcome_table(guide: Guidance) -> Table:
     rows = []
     for row in guide.outcomes:
         found = {one.metric: one for one in row.outcomes}
-        texts = (numerals.spread(found[m].mean, found[m].sd) if m in found else numerals.MISSING for m in metrics)
+        texts = (numbers.spread(found[m].mean, found[m].sd) if m in found else numbers.MISSING for m in metrics)
         if row.key in shown | arms:
             rows.append((row.label, *texts))
-    return table(("cell", *map(numerals.metric_name, metrics)), rows)
+    return table(("cell", *map(numbers.metric_name, metrics)), rows)
