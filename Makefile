@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STUDY ?= studies/block_temp.yaml
 BENCH_PYTHON ?= python3
 
-.PHONY: setup study test check bench bench-peer bench-gpu compare-fid simulate storm clean
+.PHONY: setup study test check bench bench-peer bench-gpu compare-fid compare-speed simulate storm clean
 
 setup: $(VENV)/.installed
 
@@ -38,6 +38,10 @@ bench-peer: setup
 # FID before and after a change of numbers: BASE is the revision before it.
 compare-fid: setup
 	$(BIN)/python -m tests.benchmarks.compare_fid $(BASE)
+
+# A step before and after a change, in turns; whether both learn the same. BASE is the revision before it.
+compare-speed: setup
+	$(BIN)/python -m tests.benchmarks.compare_speed $(BASE)
 
 # On a machine with a GPU, with whatever Python has torch there; minutes. BENCH="--device cpu --smoke" tries it out.
 bench-gpu:
