@@ -12,8 +12,8 @@ from torch import Tensor
 from tests.benchmarks.gpu_program import Program, Size
 from trainer.objectives.solver import solve
 from trainer.recipe import Dispersion
-from trainer.regularisers.dispersive import squared_distances
 from trainer.regularisers.infonce import L2InfoNce
+from trainer.regularisers.representation import squared_distances
 from trainer.rng import counters
 from trainer.runtime.cuda_graph import CapturedCall
 

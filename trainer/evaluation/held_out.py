@@ -11,7 +11,7 @@ from torch import Tensor
 from trainer.backbones.sit import SiT
 from trainer.data.dataset import Dataset
 from trainer.objectives.interpolant import interpolate
-from trainer.regularisers.dispersive import effective_rank, feature_norm, median_distance
+from trainer.regularisers.representation import effective_rank, feature_norm, median_distance
 from trainer.rng.streams import Stream, generator
 
 VALIDATION_IMAGES = 2048  # at most

@@ -1,24 +1,12 @@
 """What is trained, on what, how, and how it is measured: frozen configuration, without torch."""
 
-from trainer.recipe.recipe import (
-    FORMULAS,
-    FULL_SAMPLES,
-    MAX_SAMPLES,
-    PRESETS,
-    DataRecipe,
-    Dispersion,
-    EvalRecipe,
-    Frozen,
-    Lane,
-    ModelRecipe,
-    Recipe,
-    Scalar,
-    Seed,
-    TauUnits,
-    TrainRecipe,
-    Variant,
-    fid_name,
-)
+from trainer.recipe.backbone import PRESETS, ModelRecipe
+from trainer.recipe.data import DataRecipe
+from trainer.recipe.evaluation import FULL_SAMPLES, MAX_SAMPLES, EvalRecipe, fid_name
+from trainer.recipe.frozen import Frozen, Scalar, Seed
+from trainer.recipe.recipe import Lane, Recipe
+from trainer.recipe.regulariser import FORMULAS, Dispersion, TauUnits, Variant
+from trainer.recipe.training import TrainRecipe
 
 __all__ = [
     "FORMULAS",

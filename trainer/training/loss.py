@@ -11,7 +11,8 @@ from torch import Tensor
 
 from trainer.backbones.sit import Output
 from trainer.recipe import Dispersion, TauUnits, Variant
-from trainer.regularisers.dispersive import bounds, dispersive_loss
+from trainer.regularisers.bounds import bounds
+from trainer.regularisers.dispersive import dispersive_loss
 
 
 class Losses(NamedTuple):

@@ -9,7 +9,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from trainer.regularisers.dispersive import at_floor
+from trainer.regularisers.bounds import at_floor
 from trainer.training.loss import Losses
 
 MEMORY = 0.98  # decay of the running means: about the last 50 steps

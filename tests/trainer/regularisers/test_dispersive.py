@@ -4,15 +4,9 @@ import pytest
 import torch
 from torch.nn import functional as F  # noqa: N812
 
-from trainer.regularisers.dispersive import (
-    at_floor,
-    bounds,
-    dispersive_loss,
-    effective_rank,
-    feature_norm,
-    median_distance,
-    squared_distances,
-)
+from trainer.regularisers.bounds import at_floor, bounds
+from trainer.regularisers.dispersive import dispersive_loss
+from trainer.regularisers.representation import effective_rank, feature_norm, median_distance, squared_distances
 
 B, E = 9, 14
 

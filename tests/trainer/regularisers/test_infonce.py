@@ -3,8 +3,8 @@ import math
 import pytest
 import torch
 
-from trainer.regularisers.dispersive import squared_distances
 from trainer.regularisers.infonce import L2InfoNce
+from trainer.regularisers.representation import squared_distances
 
 
 def random_z(lanes: int, batch: int, dtype: torch.dtype = torch.float64) -> torch.Tensor:

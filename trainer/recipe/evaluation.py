@@ -1,0 +1,101 @@
+"""How samples are drawn and scored, and the names of their figures."""
+
+from __future__ import annotations
+
+from typing import Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from trainer.recipe.frozen import Frozen
+
+MAX_SAMPLES = 1_000_000
+FULL_SAMPLES = 50_000  # what published FIDs are of
+
+
+def fid_name(samples: int) -> str:
+    """Return the name of the FID of so many samples: 10000 -> 'fid_10k'."""
+    return f"fid_{_counted(samples)}"
+
+
+def _counted(samples: int) -> str:
+    return f"{samples // 1000}k" if samples % 1000 == 0 else str(samples)
+
+
+class EvalRecipe(Frozen):
+    """How samples are drawn and scored at every rung."""
+
+    samples: int = Field(10_000, ge=2, le=MAX_SAMPLES, description="N of the proxy FID; figures carry it in their name")
+    rung_samples: int | None = Field(
+        None, ge=2, le=MAX_SAMPLES, description="N of the FID at rungs before the last; samples, if not given"
+    )
+    full_samples: int | Literal["auto", "none"] = Field(
+        "auto", description="samples of a finalist's full FID, above samples; auto: 50000 on a GPU, none on a CPU"
+    )
+    batch: int = Field(250, ge=1, le=65536, description="images drawn at a time")
+    solver: Literal["euler", "heun"] = "euler"
+    nfe: int = Field(10, ge=1, le=1000, description="velocity evaluations a sample (CFG doubles their cost)")
+    cfg: float = Field(1.0, ge=0, le=100, description="classifier-free guidance scale; 1 is none")
+    extractor: Literal["domain", "inception", "clip", "dinov2"] = "domain"
+    weights: str | None = Field(None, min_length=1, description="weight file of inception, clip or dinov2")
+    probe: int = Field(256, ge=2, le=65536, description="held-out images on which health is measured")
+
+    @field_validator("full_samples", mode="before")
+    @classmethod
+    def _auto_none_or_samples(cls, given: object) -> object:
+        is_count = isinstance(given, int) and not isinstance(given, bool) and 2 < given <= MAX_SAMPLES
+        if not is_count and given not in ("auto", "none"):
+            raise ValueError(f"must be 'auto', 'none' or a number of samples from 3 to {MAX_SAMPLES}")
+        return given
+
+    @model_validator(mode="after")
+    def _counts_rise(self) -> Self:
+        if isinstance(self.full_samples, int) and self.full_samples <= self.samples:
+            raise ValueError(f"full_samples {self.full_samples} must be above samples {self.samples}")
+        if self.rung_samples is not None and self.rung_samples > self.samples:
+            raise ValueError(f"rung_samples {self.rung_samples} must not be above samples {self.samples}")
+        return self
+
+    @model_validator(mode="after")
+    def _solver_and_weights(self) -> Self:
+        if self.solver == "heun" and self.nfe % 2:
+            raise ValueError(f"heun evaluates the velocity twice a step: nfe must be even, not {self.nfe}")
+        if (self.extractor == "domain") != (self.weights is None):
+            raise ValueError("weights is needed for inception, clip and dinov2, and not for 'domain'")
+        return self
+
+    @property
+    def count(self) -> str:
+        """The sample count as figures carry it: 10000 -> '10k'."""
+        return _counted(self.samples)
+
+    @property
+    def objective(self) -> str:
+        """Name of the metric a study minimises, e.g. 'fid_10k'."""
+        return fid_name(self.samples)
+
+    def samples_at(self, last: bool) -> int:
+        """Return the samples drawn at the last rung, or at one before it, which only decides who goes on."""
+        return self.samples if last or self.rung_samples is None else self.rung_samples
+
+    def objective_at(self, last: bool) -> str:
+        """Return the name of the FID that a rung is judged by, e.g. 'fid_2500' before the last and 'fid_10k' there."""
+        return fid_name(self.samples_at(last))
+
+    @property
+    def second_objective(self) -> str:
+        """Name of the objective on a second, independent sampling of the same weights, e.g. 'fid_10k_second'."""
+        return f"{self.objective}_second"
+
+    def full_count(self, device_type: str) -> int | None:
+        """Return the samples of the full metric on a kind of device ('cuda', 'cpu'), or None for never.
+
+        'auto' is none on a CPU, where it would cost more than the training, and where the proxy is no smaller.
+        """
+        if self.full_samples == "auto":
+            return FULL_SAMPLES if device_type == "cuda" and self.samples < FULL_SAMPLES else None
+        return None if self.full_samples == "none" else self.full_samples
+
+    def full_objective(self, device_type: str) -> str | None:
+        """Return the full metric's name on a kind of device, e.g. 'fid_50k', or None where there is none."""
+        count = self.full_count(device_type)
+        return None if count is None else fid_name(count)

@@ -1,0 +1,44 @@
+"""What is added to the loss: a setting of the Dispersive Loss, and what its variants have and lack."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from trainer.recipe.frozen import Frozen
+
+Variant = Literal["l2", "cosine", "hinge", "covariance"]
+# Which formula each is computed by, counted up when that changes: figures of two formulas cannot be compared. Until
+# 2026-11-26 'covariance' was of raw features, which contracts the batch.
+FORMULAS: Mapping[Variant, int] = {"l2": 1, "cosine": 1, "hinge": 1, "covariance": 2}
+TauUnits = Literal["absolute", "relative"]
+
+
+class Dispersion(Frozen):
+    """One setting of the Dispersive Loss (Wang & He 2025, arXiv:2506.09027)."""
+
+    blocks: tuple[int, ...] = Field((0,), description="0-based transformer blocks; the loss is their mean")
+    lam: float = Field(0.0, ge=0, le=1e6, description="weight of the loss; 0 is the baseline")
+    tau: float = Field(
+        1.0, ge=1e-6, le=1e6, description="temperature; the margin epsilon of 'hinge'; unused by 'covariance'"
+    )
+    variant: Variant = Field(
+        "l2", description="'covariance': mean squared correlation of two features, normalised over the batch"
+    )
+    tau_units: TauUnits = Field("absolute", description="'relative': tau in units of the batch's mean distance")
+
+    @field_validator("blocks")
+    @classmethod
+    def _in_order(cls, blocks: tuple[int, ...]) -> tuple[int, ...]:
+        # One setting has one spelling, and so one name.
+        return tuple(sorted(blocks))
+
+    @model_validator(mode="after")
+    def _blocks_and_units(self) -> Self:
+        if not self.blocks or len(set(self.blocks)) != len(self.blocks) or min(self.blocks) < 0:
+            raise ValueError(f"blocks must be distinct indices >= 0, not {self.blocks}")
+        if self.tau_units == "relative" and self.variant != "l2":
+            raise ValueError(f"tau_units 'relative' is defined for variant 'l2', not {self.variant!r}")
+        return self

@@ -1,0 +1,27 @@
+"""How long and how fast a network is trained."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from trainer.recipe.frozen import Frozen
+
+
+class TrainRecipe(Frozen):
+    """How long and how fast: AdamW with warm-up and cosine decay, and an exponential moving average."""
+
+    steps: int = Field(800, ge=1, le=10_000_000, description="optimiser steps")
+    batch: int = Field(32, ge=1, le=65536, description="images a step and lane; Dispersive Loss is 0 at batch 1")
+    lr: float = Field(8e-3, gt=0, le=1)
+    warmup: int = Field(50, ge=0, le=1_000_000_000, description="steps of linear warm-up; at most half of all")
+    beta1: float = Field(0.9, ge=0, lt=1)
+    beta2: float = Field(0.99, ge=0, lt=1)
+    weight_decay: float = Field(0.0, ge=0, le=1e3, description="AdamW's decoupled decay, on every parameter")
+    ema: float = Field(0.99, ge=0, lt=1, description="final decay; ramped as (1 + step) / (10 + step)")
+    label_drop: float = Field(0.1, ge=0, le=1, description="share of labels replaced by 'no class' (for CFG)")
+    time_scale: float = Field(
+        1000.0, gt=0, le=1e6, description="t is multiplied by this before its sinusoidal embedding"
+    )
+    precision: Literal["fp32", "bf16"] = Field("fp32", description="matmul precision; master weights stay fp32")

@@ -1,0 +1,50 @@
+"""The health of a representation: distances between samples, norm and effective rank, for K lanes at once."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def squared_distances(z_KBE: Tensor) -> Tensor:
+    """Return D_ij = |z_i - z_j|^2 / E as [K, B, B], zero on the diagonal.
+
+    From the Gram matrix of the centred batch: uncentred, float32 loses every digit when the mean is large.
+    """
+    gram_KBB = _centred_gram(z_KBE)
+    squares_KB = gram_KBB.diagonal(dim1=1, dim2=2)
+    # In this order the diagonal is s - 2 s + s, exactly 0 in any precision.
+    return (squares_KB[:, :, None].sub(gram_KBB, alpha=2) + squares_KB[:, None, :]).clamp_min(0)
+
+
+def median_distance(z_KBE: Tensor) -> Tensor:
+    """Return the median of D_ij over pairs i < j, [K], in the units of tau; B >= 2.
+
+    Of an even number of pairs it is the lower middle one; NaN where z is not finite.
+    """
+    i, j = torch.triu_indices(z_KBE.shape[1], z_KBE.shape[1], 1, device=z_KBE.device)
+    return squared_distances(z_KBE.float())[:, i, j].median(1).values
+
+
+def feature_norm(z_KBE: Tensor) -> Tensor:
+    """Return the root mean square of the elements, [K]."""
+    return z_KBE.float().square().mean((1, 2)).sqrt()
+
+
+def effective_rank(z_KBE: Tensor) -> Tensor:
+    """Return the effective rank of the centred batch, [K], from 1 to B - 1 (Roy & Vetterli 2007, eq. 4).
+
+    The exponential of the entropy of the normalised singular values; NaN where z is not finite.
+    """
+    gram = _centred_gram(z_KBE.double())
+    finite = gram.isfinite().all(-1).all(-1)
+    eigenvalues = torch.linalg.eigvalsh(torch.where(finite[:, None, None], gram, torch.zeros_like(gram)))
+    singular = eigenvalues.clamp_min(0).sqrt()
+    share = singular / singular.sum(-1, keepdim=True).clamp_min(torch.finfo(singular.dtype).tiny)
+    rank = torch.special.entr(share).sum(-1).exp()
+    return torch.where(finite, rank, torch.nan).float()
+
+
+def _centred_gram(z_KBE: Tensor) -> Tensor:
+    centred = z_KBE - z_KBE.mean(1, keepdim=True)
+    return torch.baddbmm(centred.new_zeros(1, 1, 1), centred, centred.mT, beta=0, alpha=1 / z_KBE.shape[2])
