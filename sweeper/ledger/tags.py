@@ -92,13 +92,13 @@ def rung_steps(tags: Mapping[str, str]) -> list[int]:
 def trial_params(spec: TrialSpec) -> dict[str, str]:
     """What a user filters and plots trials by, under the names of the YAML file.
 
-    A knob that does nothing has no value: at lambda 0 there is no block, and 'covariance' has no tau.
+    A knob that does nothing has no value: at lambda 0 there is no block, and a variant may have no tau.
     """
     loss = spec.cell.dispersion
     turned: dict[str, object] = {"lambda": loss.lam}
     if spec.cell.role == "grid":
         turned |= {"block": ",".join(str(index) for index in loss.blocks), "variant": loss.variant}
-        if loss.variant != "covariance":
+        if loss.has_tau:
             turned |= {"tau": loss.tau, "tau_units": loss.tau_units}
     place = {"seed": spec.seed, "stage": spec.stage, "role": spec.cell.role, "label": spec.cell.label}
     return {name: str(value) for name, value in {**turned, **place, **dict(spec.cell.overrides)}.items()}

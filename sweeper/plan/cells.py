@@ -7,14 +7,14 @@ from itertools import product
 
 from sweeper.records import Cell
 from sweeper.study import ExtraCell, Study, block_indices, values
-from trainer.recipe import Dispersion, TauUnits, Variant
+from trainer.recipe import VARIANTS, Dispersion, TauUnits, Variant
 
 BASELINE = Cell(role="baseline", label="baseline", dispersion=Dispersion())
 
 
 def dispersion(blocks: tuple[int, ...], lam: float, tau: float, variant: Variant, units: TauUnits) -> Dispersion:
-    """Return a setting of the loss in its one form: `covariance` has no temperature, so its tau is always 1."""
-    if variant == "covariance":
+    """Return a setting of the loss in its one form: the tau of a variant that has none is always 1."""
+    if VARIANTS[variant].tau is None:
         tau, units = 1.0, "absolute"
     return Dispersion(blocks=blocks, lam=lam, tau=tau, variant=variant, tau_units=units)
 
@@ -33,7 +33,7 @@ def setting_label(setting: Dispersion, depth: int) -> str:
     else:
         words = [f"block {setting.blocks[0]}"]
     words.append(f"lambda {_number(setting.lam)}")
-    if setting.variant != "covariance":
+    if setting.has_tau:
         words.append(f"tau {_number(setting.tau)}" + (" relative" if setting.tau_units == "relative" else ""))
     if setting.variant != "l2":
         words.append(setting.variant)

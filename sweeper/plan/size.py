@@ -9,7 +9,7 @@ from sweeper.plan.cells import block_choices, merged_blocks
 from sweeper.plan.trials import evaluations, lane_count
 from sweeper.records import Stage
 from sweeper.study import ExtraCell, Range, Study, block_indices, values
-from trainer.recipe import Recipe
+from trainer.recipe import VARIANTS, Recipe
 
 
 class PlanSize(NamedTuple):
@@ -43,14 +43,14 @@ def searched_count(study: Study) -> int:
 
 
 def _is_continuous(study: Study) -> bool:
-    has_tau = any(variant != "covariance" for variant in study.space.variant)
+    has_tau = any(VARIANTS[variant].tau for variant in study.space.variant)
     return isinstance(study.space.lam, Range) or (isinstance(study.space.tau, Range) and has_tau)
 
 
 def _grid_count(study: Study) -> int:
     space = study.space
-    with_tau = len({*space.variant} - {"covariance"})
-    without = int("covariance" in space.variant)
+    with_tau = sum(VARIANTS[variant].tau is not None for variant in {*space.variant})
+    without = len({*space.variant}) - with_tau
     return len(block_choices(study)) * len(values(space.lam)) * (with_tau * len(values(space.tau)) + without)
 
 
@@ -60,7 +60,7 @@ def _extras_outside_grid(study: Study) -> int:
 
     def in_grid(cell: ExtraCell) -> bool:
         known = block_indices(cell.block, depth) in blocks and cell.lam in lams and cell.variant in space.variant
-        return known and (cell.variant == "covariance" or (cell.tau in taus and cell.tau_units == space.tau_units))
+        return known and (not VARIANTS[cell.variant].tau or (cell.tau in taus and cell.tau_units == space.tau_units))
 
     return sum(not in_grid(cell) for cell in study.cells)
 

@@ -15,12 +15,10 @@ from optuna.distributions import (
 from sweeper.plan.cells import block_choices, cells
 from sweeper.records import Cell, TrialSpec
 from sweeper.study import Axis, Range, Study, values
-from trainer.recipe import Variant
+from trainer.recipe import VARIANTS
 
 Params = dict[str, CategoricalChoiceType]
 Distributions = dict[str, BaseDistribution]
-
-VARIANTS: tuple[Variant, ...] = ("l2", "cosine", "hinge", "covariance")
 
 
 def block_text(blocks: tuple[int, ...], depth: int) -> str:
@@ -77,7 +75,7 @@ def space(study: Study) -> Distributions:
     Without a variant that has a tau, tau is drawn from one value.
     """
     depth = study.recipe.model.depth
-    has_tau = set(study.space.variant) != {"covariance"}
+    has_tau = any(VARIANTS[variant].tau for variant in study.space.variant)
     return {
         "block": _choices(block_text(chosen, depth) for chosen in block_choices(study)),
         "lambda": _drawn(study.space.lam),
@@ -87,7 +85,7 @@ def space(study: Study) -> Distributions:
 
 
 def idle_tau(study: Study) -> float:
-    """Return the tau that stands for none: 'covariance' has none, but samplers need one."""
+    """Return the tau that stands for none: a variant may have none, but samplers need one."""
     taus = study.space.tau
     return taus.low if isinstance(taus, Range) else taus[0]
 
@@ -127,5 +125,5 @@ def _has_place(distribution: BaseDistribution, value: CategoricalChoiceType) -> 
 
 
 def _tau(cell: Cell) -> float | None:
-    acts = cell.role == "grid" and cell.dispersion.variant != "covariance"
+    acts = cell.role == "grid" and cell.dispersion.has_tau
     return cell.dispersion.tau if acts else None

@@ -87,7 +87,7 @@ class Proposer:
         params = {
             "block": block_text(setting.blocks, depth),
             "lambda": setting.lam,
-            "tau": idle_tau(self._study) if setting.variant == "covariance" else setting.tau,
+            "tau": setting.tau if setting.has_tau else idle_tau(self._study),
             "variant": setting.variant,
         }
         state, value, values = _news(seeds)

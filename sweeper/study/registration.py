@@ -13,7 +13,7 @@ from pydantic import Field
 from sweeper.errors import ConflictError
 from sweeper.study.fingerprint import added, changed_fields, fingerprint
 from sweeper.study.model import Study
-from trainer.recipe import FORMULAS, Frozen, Variant
+from trainer.recipe import VARIANTS, Frozen, Variant
 
 NOTE = "registration"  # its name in the search store
 OTHER_NAME = "give this study another name, or use stores of its own (--store, --tracking)"
@@ -39,7 +39,8 @@ class Registration(Frozen):
         """Register a study that begins now in the workspace `folder`."""
         now = datetime.now(UTC).isoformat(timespec="seconds")
         where = {"host": platform.node(), "folder": str(folder), "begun": now}
-        return cls(id=uuid.uuid4().hex, study=study, **where, formulas=dict(FORMULAS))
+        formulas = {name: facts.formula for name, facts in VARIANTS.items()}
+        return cls(id=uuid.uuid4().hex, study=study, **where, formulas=formulas)
 
     @classmethod
     def parse(cls, text: str, folder: Path) -> Self:
@@ -72,7 +73,7 @@ class Registration(Frozen):
 
     def _refuse_other_formulas(self, study: Study) -> None:
         for variant in dict.fromkeys((*study.space.variant, *(cell.variant for cell in study.cells))):
-            if self.formulas.get(variant, 1) != FORMULAS[variant]:
+            if self.formulas.get(variant, 1) != VARIANTS[variant].formula:
                 raise ConflictError(
                     f"study {study.name!r} was started when variant {variant!r} was computed by another formula",
                     "finish it with the version it was started with, or give this study another name",

@@ -10,7 +10,11 @@ from pydantic import BeforeValidator, ConfigDict, Discriminator, Field, Tag, mod
 from pydantic_core import InitErrorDetails
 
 from sweeper.study.conflict import Loc, Misfit
-from trainer.recipe import Frozen, TauUnits, Variant
+from trainer.recipe import VARIANTS, Frozen, TauUnits, Variant
+
+RELATIVE = (
+    f"must be {' or '.join(name for name, facts in VARIANTS.items() if facts.relative)} where tau_units is relative"
+)
 
 AsWritten = int | float | str | tuple[int | float, ...]
 
@@ -153,19 +157,18 @@ def values(axis: Iterable[float] | Range) -> tuple[float, ...]:
 def misfits(space: Space, cells: Sequence[ExtraCell], depth: int) -> Iterator[InitErrorDetails]:
     """Yield what is wrong with the settings of a study whose model has `depth` blocks."""
     for place, variant in enumerate(space.variant):
-        if space.tau_units == "relative" and variant != "l2":
-            yield Misfit(("space", "variant", place), "must be l2 where tau_units is relative", variant).details()
+        if space.tau_units == "relative" and not VARIANTS[variant].relative:
+            yield Misfit(("space", "variant", place), RELATIVE, variant).details()
     for place, block in enumerate(space.block):
         yield from _outside(block, depth, ("space", "block", place))
     seen: dict[tuple[object, ...], int] = {}
     for place, cell in enumerate(cells):
-        if cell.tau_units == "relative" and cell.variant != "l2":
-            says = "must be l2 where tau_units is relative"
-            yield Misfit(("cells", place, "variant"), says, cell.variant).details()
+        if cell.tau_units == "relative" and not VARIANTS[cell.variant].relative:
+            yield Misfit(("cells", place, "variant"), RELATIVE, cell.variant).details()
         outside = list(_outside(cell.block, depth, ("cells", place, "block")))
         yield from outside
         if not outside:
-            tau = None if cell.variant == "covariance" else cell.tau
+            tau = cell.tau if VARIANTS[cell.variant].tau else None
             setting = (block_indices(cell.block, depth), cell.lam, tau, cell.variant, cell.tau_units)
             first = seen.setdefault(setting, place)
             if first != place:

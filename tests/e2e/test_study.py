@@ -12,8 +12,9 @@ import pytest
 
 from sweeper.study import fresh_seeds
 from tests.e2e.workplace import PATIENCE_S, SWEEPER, Workplace, children, shadowed, trial_figures, until, until_gone
+from tests.places import SMOKE
 
-STUDY = Path(__file__).parents[2] / "studies" / "smoke.yaml"
+STUDY = SMOKE
 TRIALS = 12  # six to screen, then the best setting and the baseline on three fresh seeds
 
 

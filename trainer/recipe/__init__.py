@@ -5,14 +5,14 @@ from trainer.recipe.data import DataRecipe
 from trainer.recipe.evaluation import FULL_SAMPLES, MAX_SAMPLES, EvalRecipe, fid_name
 from trainer.recipe.frozen import Frozen, Scalar, Seed
 from trainer.recipe.recipe import Lane, Recipe
-from trainer.recipe.regulariser import FORMULAS, Dispersion, TauUnits, Variant
+from trainer.recipe.regulariser import VARIANTS, Dispersion, TauUnits, Variant, VariantFacts
 from trainer.recipe.training import TrainRecipe
 
 __all__ = [
-    "FORMULAS",
     "FULL_SAMPLES",
     "MAX_SAMPLES",
     "PRESETS",
+    "VARIANTS",
     "DataRecipe",
     "Dispersion",
     "EvalRecipe",
@@ -25,5 +25,6 @@ __all__ = [
     "TauUnits",
     "TrainRecipe",
     "Variant",
+    "VariantFacts",
     "fid_name",
 ]

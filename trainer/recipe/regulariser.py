@@ -3,17 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal, Self
+from typing import Literal, NamedTuple, Self
 
 from pydantic import Field, field_validator, model_validator
 
 from trainer.recipe.frozen import Frozen
 
 Variant = Literal["l2", "cosine", "hinge", "covariance"]
-# Which formula each is computed by, counted up when that changes: figures of two formulas cannot be compared. Until
-# 2026-11-26 'covariance' was of raw features, which contracts the batch.
-FORMULAS: Mapping[Variant, int] = {"l2": 1, "cosine": 1, "hinge": 1, "covariance": 2}
 TauUnits = Literal["absolute", "relative"]
+
+
+class VariantFacts(NamedTuple):
+    """What a variant of the Dispersive Loss has and lacks; its formula and bounds are in `trainer.regularisers`.
+
+    `formula` is counted up when that changes: figures of two formulas cannot be compared. `tau` says what its tau is,
+    None where it has none; with `relative` tau may be given in units of the batch's mean distance.
+    """
+
+    formula: int
+    tau: Literal["squared distance", "cosine"] | None
+    relative: bool = False
+
+
+VARIANTS: Mapping[Variant, VariantFacts] = {
+    "l2": VariantFacts(formula=1, tau="squared distance", relative=True),
+    "cosine": VariantFacts(formula=1, tau="cosine"),
+    "hinge": VariantFacts(formula=1, tau="squared distance"),
+    # Formula 1, until 2026-11-26, was of raw features, which contracts the batch.
+    "covariance": VariantFacts(formula=2, tau=None),
+}
 
 
 class Dispersion(Frozen):
@@ -39,6 +57,16 @@ class Dispersion(Frozen):
     def _blocks_and_units(self) -> Self:
         if not self.blocks or len(set(self.blocks)) != len(self.blocks) or min(self.blocks) < 0:
             raise ValueError(f"blocks must be distinct indices >= 0, not {self.blocks}")
-        if self.tau_units == "relative" and self.variant != "l2":
-            raise ValueError(f"tau_units 'relative' is defined for variant 'l2', not {self.variant!r}")
+        if self.tau_units == "relative" and not VARIANTS[self.variant].relative:
+            raise ValueError(f"tau_units 'relative' is defined for {relative_variants()}, not {self.variant!r}")
         return self
+
+    @property
+    def has_tau(self) -> bool:
+        """Whether the variant has a temperature or margin at all."""
+        return VARIANTS[self.variant].tau is not None
+
+
+def relative_variants() -> str:
+    """Name the variants whose tau may be relative: "variant 'l2'"."""
+    return "variant " + " or ".join(repr(name) for name, facts in VARIANTS.items() if facts.relative)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import NamedTuple, assert_never
 
 import torch
 from torch import Tensor
@@ -32,22 +32,27 @@ def bounds(tau_K: Tensor, variant: Variant, tau_units: TauUnits, batch: int, ele
     nothing = torch.zeros_like(tau_K)
     if batch == 1 or (variant == "covariance" and elements == 1):
         return Bounds(nothing, nothing)
-    if variant == "covariance":
-        # A correlation matrix of rank B - 1 or less has trace E, so by Cauchy and Schwarz squares of E^2 / (B - 1) or
-        # more, E of them on its diagonal: of B = 2 all are 1, and of B much smaller than E there is little to gain.
-        floor = torch.full_like(tau_K, max(0.0, (elements / (batch - 1) - 1) / (elements - 1)))
-        return Bounds(floor, (1 - floor).clamp_min(LEAST_SPAN))
-    if variant == "hinge":
-        floor = tau_K.square() / batch
-        return Bounds(floor, tau_K.square() - floor)
-    if variant == "cosine":
-        # Least when all angles are equal: a simplex, where every cosine is -1 / (B - 1).
-        floor = _mixture(1 / tau_K, -1 / ((batch - 1) * tau_K), batch)
-        return Bounds(floor, 1 / tau_K - floor)
-    # By Jensen the relative loss is least when all distances are equal, i.e. 1 in its units.
-    others = -1 / tau_K if tau_units == "relative" else torch.full_like(tau_K, -math.inf)
-    floor = _mixture(nothing, others, batch)
-    return Bounds(floor, -floor)
+    match variant:
+        case "l2":
+            # By Jensen the relative loss is least when all distances are equal, i.e. 1 in its units.
+            others = -1 / tau_K if tau_units == "relative" else torch.full_like(tau_K, -math.inf)
+            floor = _mixture(nothing, others, batch)
+            return Bounds(floor, -floor)
+        case "cosine":
+            # Least when all angles are equal: a simplex, where every cosine is -1 / (B - 1).
+            floor = _mixture(1 / tau_K, -1 / ((batch - 1) * tau_K), batch)
+            return Bounds(floor, 1 / tau_K - floor)
+        case "hinge":
+            floor = tau_K.square() / batch
+            return Bounds(floor, tau_K.square() - floor)
+        case "covariance":
+            # A correlation matrix of rank B - 1 or less has trace E, so by Cauchy and Schwarz squares of E^2 / (B - 1)
+            # or more, E of them on its diagonal: of B = 2 all are 1, and of B much smaller than E there is little to
+            # gain.
+            floor = torch.full_like(tau_K, max(0.0, (elements / (batch - 1) - 1) / (elements - 1)))
+            return Bounds(floor, (1 - floor).clamp_min(LEAST_SPAN))
+        case _:
+            assert_never(variant)
 
 
 def at_floor(above_floor: Tensor, span: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ Shapes: K lanes, B batch, E elements of one representation (tokens x width).
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from typing import assert_never
 
 import torch
 from torch import Tensor
@@ -46,7 +46,17 @@ def dispersive_loss(z_KBE: Tensor, tau_K: Tensor, variant: Variant, tau_units: T
         if z_KBE.shape[1] == 1:
             return z_KBE.sum((1, 2)) * 0
         tau_K = tau_K.to(z_KBE.dtype)
-        return _relative_l2(z_KBE, tau_K) if tau_units == "relative" else _VARIANTS[variant](z_KBE, tau_K)
+        match variant:
+            case "l2":
+                return _relative_l2(z_KBE, tau_K) if tau_units == "relative" else _l2(z_KBE, tau_K)
+            case "cosine":
+                return _cosine(z_KBE, tau_K)
+            case "hinge":
+                return _hinge(z_KBE, tau_K)
+            case "covariance":
+                return _covariance(z_KBE)
+            case _:
+                assert_never(variant)
 
 
 def _log_mean_exp(exponent_KBB: Tensor) -> Tensor:
@@ -76,7 +86,7 @@ def _hinge(z_KBE: Tensor, tau_K: Tensor) -> Tensor:
     return shortfall.square().mean((1, 2))
 
 
-def _covariance(z_KBE: Tensor, _tau_K: Tensor) -> Tensor:
+def _covariance(z_KBE: Tensor) -> Tensor:
     centred = z_KBE - z_KBE.mean(1, keepdim=True)
     variance_KE = centred.square().mean(1)
     # A feature that does not vary has no correlation; relative to the others, so that no scale of z is preferred.
@@ -90,11 +100,3 @@ def _covariance(z_KBE: Tensor, _tau_K: Tensor) -> Tensor:
     pairs_K = varies_KE.sum(1).square() - diagonal_K
     # Of fewer than one pair that varies, what is left is rounding.
     return (gram_KBB.square().sum((1, 2)) - diagonal_K) / pairs_K.clamp_min(1)
-
-
-_VARIANTS: dict[Variant, Callable[[Tensor, Tensor], Tensor]] = {
-    "l2": _l2,
-    "cosine": _cosine,
-    "hinge": _hinge,
-    "covariance": _covariance,
-}

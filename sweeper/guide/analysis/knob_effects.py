@@ -20,7 +20,7 @@ from sweeper.statistics import factors
 from sweeper.statistics.factors import Factor, Level, Vector
 from sweeper.statistics.levels import INTERVAL_ALPHA
 from sweeper.study import Confirm
-from trainer.recipe import Dispersion
+from trainer.recipe import VARIANTS, Dispersion
 
 REJECTED = 0.05
 MOST_LEVELS = 24
@@ -79,8 +79,8 @@ def knobs(
 
 
 def _knob(known: Evidence, seen: _Observations, name: str) -> Knob:
-    # 'covariance' has no tau: beside variants, its stand-in would pass for an effect of the variant.
-    hidden = {name, "tau"} if name == "variant" and "covariance" in seen.knobs["variant"] else {name}
+    # A variant may have no tau: beside variants, its stand-in would pass for an effect of the variant.
+    hidden = {name, "tau"} if name == "variant" and _lacks_tau(seen.knobs["variant"]) else {name}
     others = [seen.knobs[other] for other in seen.knobs if other not in hidden and seen.levels(other) > 1]
     blocks = [seen.seeds, *others]
     test = factors.effect(seen.y, blocks, seen.factor(name))
@@ -138,8 +138,12 @@ def _observe(known: Evidence, wanted: Collection[str]) -> _Observations:
     )
 
 
+def _lacks_tau(variants: Collection[object]) -> bool:
+    return any(name in variants and facts.tau is None for name, facts in VARIANTS.items())
+
+
 def _has_tau(known: Evidence, key: str) -> bool:
-    return known.cells[key].dispersion.variant != "covariance"
+    return known.cells[key].dispersion.has_tau
 
 
 def _is_whole(main: StageTable, key: str) -> bool:

@@ -8,10 +8,10 @@ from typing import NamedTuple
 from sweeper.guide.schema.results import GridPage
 from sweeper.records import Cell
 from sweeper.study import Axis, Range, Study, block_indices
-from trainer.recipe import Variant
+from trainer.recipe import VARIANTS, Variant
 
 WIDEST = 12  # columns a code host still shows without scrolling
-NO_TAU = 1.0  # what the plan gives cells of variant 'covariance', which have none
+NO_TAU = 1.0  # what the plan gives cells of a variant that has none
 Point = tuple[Variant, tuple[int, ...], float, float]
 
 
@@ -49,7 +49,7 @@ def grid_pages(study: Study, cells: Mapping[str, Cell]) -> tuple[GridPage, ...]:
 def _axes(study: Study) -> _Axes | None:
     space, depth = study.space, study.recipe.model.depth
     lams, taus = (_points(axis, study.screen.sampler == "grid") for axis in (space.lam, space.tau))
-    if {*space.variant} == {"covariance"}:
+    if not any(VARIANTS[variant].tau for variant in space.variant):
         taus = (NO_TAU,)
     if lams is None or taus is None:
         return None
@@ -69,7 +69,7 @@ def _variant_pages(study: Study, axes: _Axes, variant: Variant, keys: Mapping[Po
     lam = _Knob("lambda", axes.lams, tuple(f"lambda {value:g}" for value in axes.lams))
     unit = " x mean distance" if relative else ""
     tau = _Knob("tau", axes.taus, tuple(f"tau {value:g}{unit}" for value in axes.taus))
-    if variant == "covariance":
+    if VARIANTS[variant].tau is None:
         tau = _Knob("tau", (NO_TAU,), ("no tau",))
     page, row, column = _arrange(block, lam, tau)
     suffix = f", {variant}" if len(study.space.variant) > 1 or variant != "l2" else ""

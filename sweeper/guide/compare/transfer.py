@@ -18,7 +18,7 @@ from sweeper.guide.schema.results import Change, Item, Outcome
 from sweeper.guide.schema.statements import Claim
 from sweeper.records import Cell, Stage
 from sweeper.text.numbers import counted
-from trainer.recipe import Dispersion
+from trainer.recipe import VARIANTS, Dispersion
 
 # Protocol items on which the value of a FID depends.
 MEASURED_BY = ("samples", "features", "reference", "solver", "guidance (CFG)")
@@ -142,7 +142,7 @@ def _arm(guide: Guidance, cell: Cell, claim: Claim | None, stage: Stage | None, 
         key=cell.key,
         label=cell.label,
         block="all" if every else "+".join(f"{block}/{depth}" for block in setting.blocks),
-        tau=None if setting.variant == "covariance" else setting.tau,
+        tau=setting.tau if setting.has_tau else None,
         tau_distances=_in_distances(guide, setting),
         standing=claim.standing if claim else None,
         stage="confirm" if claim and claim.change else stage,
@@ -152,7 +152,7 @@ def _arm(guide: Guidance, cell: Cell, claim: Claim | None, stage: Stage | None, 
 
 def _in_distances(guide: Guidance, setting: Dispersion) -> tuple[float, ...] | None:
     """Give tau in units of the baseline's median squared distance, for the variants whose tau is such a distance."""
-    if setting.variant not in ("l2", "hinge") or setting.tau_units == "relative":
+    if VARIANTS[setting.variant].tau != "squared distance" or setting.tau_units == "relative":
         return None
     known = [guide.distances[block] if block < len(guide.distances) else None for block in setting.blocks]
     found = tuple(setting.tau / one for one in known if one)

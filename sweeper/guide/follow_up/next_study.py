@@ -171,7 +171,7 @@ def _edge(found: Findings) -> Part | None:
     like = [one for one in like if (one.variant, one.tau_units) == (here.variant, here.tau_units)]
     beyond = f"one step beyond {name}"
     lam = _beyond(space.lam, {one.lam for one in like}, here.lam)
-    tau = _beyond(space.tau, {one.tau for one in like}, here.tau) if here.variant != "covariance" else None
+    tau = _beyond(space.tau, {one.tau for one in like}, here.tau) if here.has_tau else None
     if lam is None and tau is None:
         return None
     steps = [(knob, new, old) for knob, new, old in (("lambda", lam, here.lam), ("tau", tau, here.tau)) if new]

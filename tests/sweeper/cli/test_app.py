@@ -17,8 +17,8 @@ from sweeper import cli
 from sweeper.errors import ConflictError, DataError, SetupError, StudyError, SweeperError
 from sweeper.study.file import read_study
 from tests.conftest import copy_database
+from tests.places import ROOT
 
-ROOT = Path(__file__).parents[2]
 STUDY = ROOT / "studies" / "smoke.yaml"
 GOLDEN = ROOT / "tests" / "golden" / "help.txt"
 COMMANDS = (

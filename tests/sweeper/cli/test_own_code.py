@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.workplace import SWEEPER, shadowed
+from tests.places import SMOKE
 
-STUDY = str(Path(__file__).parents[2] / "studies" / "smoke.yaml")
+STUDY = str(SMOKE)
 ALL = f"import sweeper.cli.own_code as own; own.keep_folder_out(); import ray, mlflow, optuna; {SWEEPER[-1]}"
 
 

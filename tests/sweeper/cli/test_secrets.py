@@ -15,11 +15,11 @@ from sweeper.ledger import Ledger
 from sweeper.provenance import gather
 from sweeper.text.inert import masked
 from tests.e2e.workplace import SWEEPER
+from tests.places import SMOKE
 from tests.sweeper.coordinator.desks import begun, claimed, open_desk, ready, study
 
 __all__ = ["ready"]  # a fixture of every test here
 
-SMOKE = Path(__file__).parents[2] / "studies" / "smoke.yaml"
 ENVIRONMENT = {
     "MLFLOW_TRACKING_PASSWORD": "canary-01-tracking",
     "MLFLOW_TRACKING_TOKEN": "canary-02-bearer",

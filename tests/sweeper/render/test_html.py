@@ -18,11 +18,11 @@ from sweeper.render.markdown import write_guide
 from sweeper.study.file import read_study
 from sweeper.workspace import Workspace
 from tests.conftest import copy_database
+from tests.places import SMOKE
 from tests.sweeper.guide.study_records import BASELINE, grid_png, make_record, make_study, trial, typical
 
 VOID = {"meta", "img", "br", "hr", "link", "input"}
 LOADS = {"src", "srcset", "poster", "data", "action", "background"}
-SMOKE = Path(__file__).parents[2] / "studies" / "smoke.yaml"
 
 
 class Page(HTMLParser):

@@ -9,6 +9,7 @@ import pytest
 from sweeper.render.markdown import write_guide
 from sweeper.render.proposed_study import write_proposed
 from sweeper.study.file import read_study
+from tests.places import ROOT
 from tests.sweeper.guide.study_records import make_record, make_study, typical
 
 OWN = "name: mine\nquestion: Is this kept?\n"
@@ -58,7 +59,7 @@ def test_a_proposal_nobody_changed_is_replaced_and_removed_with_its_reason(tmp_p
 
 
 def test_the_shipped_proposals_are_as_they_were_written(tmp_path: Path) -> None:
-    shipped = list((Path(__file__).parents[2] / "reports").glob("*/*.yaml"))
+    shipped = list((ROOT / "reports").glob("*/*.yaml"))
     assert len(shipped) >= 5
     for file in shipped:
         (tmp_path / file.name).write_text(file.read_text())

@@ -15,8 +15,8 @@ from sweeper.plan.trials import screen_trials
 from sweeper.study import Study
 from sweeper.study.file import read_study, study_schema, templates, to_yaml
 from sweeper.study.placeholders import PLACEHOLDER
+from tests.places import ROOT
 
-ROOT = Path(__file__).parents[2]
 GOOD = """\
 name: s
 question: q?

@@ -3,7 +3,7 @@ from typing import get_args
 import pytest
 from pydantic import ValidationError
 
-from trainer.recipe import FORMULAS, DataRecipe, Dispersion, EvalRecipe, ModelRecipe, Recipe, TrainRecipe, Variant
+from trainer.recipe import VARIANTS, DataRecipe, Dispersion, EvalRecipe, ModelRecipe, Recipe, TrainRecipe, Variant
 
 
 @pytest.mark.parametrize(
@@ -144,4 +144,4 @@ def test_what_rungs_and_finalists_draw_does_not_rename_a_recipe() -> None:
 
 
 def test_every_variant_says_which_formula_it_is_computed_by() -> None:
-    assert set(FORMULAS) == set(get_args(Variant))
+    assert set(VARIANTS) == set(get_args(Variant))
