@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +13,7 @@ from torch import Tensor
 
 from trainer.images import Images
 from trainer.recipe import DataRecipe
-from trainer.sources import DataError, Raw, read_digits, read_folder, read_mnist5k, read_npz
+from trainer.sources import DataError, Raw, located, read_digits, read_folder, read_mnist5k, read_npz
 
 __all__ = ["DataError", "Dataset", "load"]
 
@@ -85,7 +83,7 @@ def _read(recipe: DataRecipe) -> Raw:
         return read_digits()
     if recipe.name == "mnist5k":
         return read_mnist5k()
-    path = Path(os.path.expanduser(recipe.path or ""))  # unlike pathlib's, leaves the home of nobody as it is
+    path = located(recipe.path or "")
     if recipe.name == "npz":
         return read_npz(path)
     assert recipe.image_size is not None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from pathlib import Path
 from typing import NamedTuple
 
 from torch import Tensor
@@ -13,7 +12,7 @@ from trainer import kept
 from trainer.model import SiT
 from trainer.published import from_public
 from trainer.recipe import Recipe
-from trainer.sources import DataError
+from trainer.sources import DataError, located
 from trainer.weights import parse_weights
 
 PUBLISHED_TIME_SCALE = 1.0  # the public SiT embeds t itself
@@ -30,7 +29,7 @@ def read_initial(recipe: Recipe, model: SiT) -> Initial | None:
     """Read what a recipe starts from; None where it starts anew. Raises DataError where file and model do not fit."""
     if recipe.model.init is None:
         return None
-    path = Path(recipe.model.init).expanduser()
+    path = located(recipe.model.init)
     if not path.is_file():
         raise DataError(f"{path}: no such file; give recipe.model.init a file of weights, or leave it out")
     content = path.read_bytes()

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from trainer.paths import expanded
+
 if TYPE_CHECKING:
     from PIL import Image
 
@@ -25,6 +27,14 @@ IMAGE_FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF", "PPM")
 
 class DataError(ValueError):
     """Data or weights that cannot be read or are not what they should be; one line with the remedy."""
+
+
+def located(path: str) -> Path:
+    """Return where a path of a study leads, ~ expanded; raise DataError for the home of nobody."""
+    try:
+        return expanded(path)
+    except ValueError as error:
+        raise DataError(str(error)) from None
 
 
 class Raw(NamedTuple):
