@@ -16,6 +16,7 @@ from sweeper.guide.evidence import BASELINE, STAGES, Evidence, StageTable, evide
 from sweeper.guide.findings import SATURATED, Findings, unstopped
 from sweeper.guide.guidance import Guidance
 from sweeper.guide.health import cell_health, distances, rank_correlations
+from sweeper.guide.kept import kept_models
 from sweeper.guide.knobs import interaction, knobs
 from sweeper.guide.layout import grid_pages
 from sweeper.guide.next_study import next_study
@@ -83,6 +84,7 @@ def guidance(record: StudyRecord) -> Guidance:
         cost=spent,
         protocol=protocol_items(study, facts, found.seeds),
         provenance=provenance_items(record, facts),
+        models=kept_models(record),
     )
 
 
