@@ -85,7 +85,7 @@ def _read(recipe: DataRecipe) -> Raw:
         return read_mnist5k()
     path = located(recipe.path or "")
     if recipe.name == "npz":
-        return read_npz(path)
+        return read_npz(path, recipe.layout)
     assert recipe.image_size is not None
     return read_folder(path, recipe.image_size, recipe.channels)
 

@@ -16,6 +16,7 @@ Variant = Literal["l2", "cosine", "hinge", "covariance"]
 # 2026-11-26 'covariance' was of raw features, which contracts the batch.
 FORMULAS: Mapping[Variant, int] = {"l2": 1, "cosine": 1, "hinge": 1, "covariance": 2}
 TauUnits = Literal["absolute", "relative"]
+Layout = Literal["auto", "channels_first", "channels_last"]
 Scalar = bool | int | float | str
 
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
@@ -40,6 +41,10 @@ class DataRecipe(Frozen):
         None, ge=2, description="train on this many images, balanced over classes; reference and held-out stay whole"
     )
     holdout: float = Field(0.2, gt=0, lt=1, description="share held out for validation loss")
+    layout: Annotated[Layout, Later()] = Field(
+        "auto",
+        description="where x of an npz has its channels; auto: images by their shape, latents second, [N, C, H, W]",
+    )
 
     @field_validator("channels", mode="before")
     @classmethod
@@ -54,6 +59,8 @@ class DataRecipe(Frozen):
             raise ValueError("path is needed for 'folder' and 'npz', and for nothing else")
         if (self.name == "folder") != (self.image_size is not None):
             raise ValueError("image_size is needed for 'folder', and for nothing else")
+        if self.layout != "auto" and self.name != "npz":
+            raise ValueError("layout is for 'npz', and for nothing else")
         return self
 
 
