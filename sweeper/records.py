@@ -99,7 +99,8 @@ class TrialRecord(Frozen):
     """All that is known of one trial; `note` says why it failed or was stopped, or why its weights are lost.
 
     `audited`: the pruner would have stopped it; it ran on so that the pruner can be checked, and counts for nothing
-    else.
+    else. `weights` is the artifact of its run that holds its averaged weights; empty where none are kept, and in
+    records made before this was recorded.
     """
 
     spec: TrialSpec
@@ -108,6 +109,7 @@ class TrialRecord(Frozen):
     facts: Facts | None = None
     note: str = ""
     audited: bool = False
+    weights: str = ""
 
 
 class Provenance(Frozen):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -16,6 +18,8 @@ from sweeper.study.registration import Registration
 from trainer.runtime.files import write_whole
 
 HOLDER = "holder"  # the file that names the process which holds a study
+LOCK_WAIT_S = 1.0
+LOCK_POLL_S = 0.02
 
 
 class Workspace:
@@ -46,21 +50,11 @@ class Workspace:
     def lock(self, study: str) -> Iterator[None]:
         """Hold the study for this process, in a folder made where it is missing; raise ConflictError if another has it.
 
-        The operating system releases the lock when the process ends, however it ends. A folder of a study that was
-        not registered meanwhile is removed again.
+        It waits a moment for the lock, for whoever asks for the `runner` has a share of it meanwhile. The operating
+        system releases the lock when the process ends, however it ends. A folder of a study that was not registered
+        meanwhile is removed again.
         """
-        self._prepare(study)
-        path = self.folder(study) / "lock"
-        lock = FileLock(path)
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            raise ConflictError(
-                f"study {study!r} is being run by process {self._holder(study)}",
-                "wait for it, or stop it and run again",
-            ) from None
-        except OSError as error:
-            raise SetupError(f"{path} cannot be locked: {error}", "choose another with --workspace") from error
+        lock = self._acquired(study)
         try:
             write_whole(self.folder(study) / HOLDER, str(os.getpid()), durable=False)
             yield
@@ -68,16 +62,42 @@ class Workspace:
             self._discard_unused(study)
             lock.release()
 
+    def _acquired(self, study: str) -> FileLock:
+        deadline = time.monotonic() + LOCK_WAIT_S
+        path = self._lock(study)
+        lock = FileLock(path)
+        while True:
+            self._prepare(study)  # each time: the process before may have removed the folder as it ended
+            try:
+                lock.acquire(timeout=0)
+                return lock
+            except Timeout:
+                if time.monotonic() >= deadline:
+                    raise ConflictError(
+                        f"study {study!r} is being run by process {self._holder(study)}",
+                        "wait for it, or stop it and run again",
+                    ) from None
+            except OSError as error:
+                if not isinstance(error, FileNotFoundError) or time.monotonic() >= deadline:
+                    raise SetupError(f"{path} cannot be locked: {error}", "choose another with --workspace") from error
+            time.sleep(LOCK_POLL_S)
+
     def runner(self, study: str) -> str:
-        """Return the process that holds the study in this workspace; '' where none does."""
-        path = self.folder(study) / "lock"
-        if not path.is_file():
-            return ""
+        """Return the process that holds the study in this workspace; '' where none does.
+
+        Several may ask at once: they share the lock, which a runner has alone.
+        """
         try:
-            with FileLock(path, timeout=0):
-                return ""
-        except (Timeout, OSError):
+            with self._lock(study).open("rb") as file:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+            return ""
+        except OSError:
             return self._holder(study)
+        return ""
+
+    def _lock(self, study: str) -> Path:
+        return self.folder(study) / "lock"
 
     def _prepare(self, study: str) -> None:
         try:

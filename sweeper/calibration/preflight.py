@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
 import torch
 
 from sweeper.errors import DataError, SetupError, StudyError
@@ -14,6 +11,7 @@ from trainer import errors as trainer_errors
 from trainer.backbones.sit import SiT
 from trainer.data.dataset import load
 from trainer.recipe import Recipe
+from trainer.runtime.paths import located
 from trainer.training.initial_weights import read_initial
 
 
@@ -45,8 +43,8 @@ def _check(recipe: Recipe) -> SiT:
         data = load(recipe.data)
     except trainer_errors.DataError as error:
         raise DataError(str(error), "correct recipe.data in the study") from error
-    if recipe.eval.weights is not None and not Path(os.path.expanduser(recipe.eval.weights)).is_file():
-        raise DataError(f"{recipe.eval.weights}: no such weight file", "correct recipe.eval.weights in the study")
+    if recipe.eval.weights is not None:
+        _check_weights(recipe.eval.weights)
     try:
         model = SiT(recipe.model, data.shape, data.classes, recipe.train.time_scale, torch.device("cpu"))
     except ValueError as error:
@@ -56,3 +54,12 @@ def _check(recipe: Recipe) -> SiT:
     except trainer_errors.DataError as error:
         raise DataError(str(error), "correct recipe.model.init, or the recipe, in the study") from error
     return model
+
+
+def _check_weights(weights: str) -> None:
+    remedy = "correct recipe.eval.weights in the study"
+    try:
+        if not located(weights).is_file():
+            raise DataError(f"{weights}: no such weight file", remedy)
+    except trainer_errors.DataError as error:
+        raise DataError(str(error), remedy) from error

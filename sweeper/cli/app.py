@@ -26,6 +26,7 @@ from sweeper.cli.arguments import (
     TemplateName,
     Tracking,
     Yes,
+    at_home,
 )
 from sweeper.cli.own_code import check_own_code
 from sweeper.cli.running import run_to_guide
@@ -49,7 +50,9 @@ app = typer.Typer(
 
 @app.command()
 def init(
-    path: Annotated[Path, typer.Argument(metavar="FILE", help="Where to write the study.")] = Path("study.yaml"),
+    path: Annotated[Path, typer.Argument(metavar="FILE", help="Where to write the study.", callback=at_home)] = Path(
+        "study.yaml"
+    ),
     template: Annotated[TemplateName, typer.Option("--template", help="What to start from.")] = TemplateName.default,
 ) -> None:
     """Write a study to start from."""
@@ -167,9 +170,12 @@ def report(
 @app.command()
 def compare(
     a: Annotated[
-        Path, typer.Argument(metavar="A", help="A study, or a guide: guide.json or its folder.", show_default=False)
+        Path,
+        typer.Argument(
+            metavar="A", help="A study, or a guide: guide.json or its folder.", show_default=False, callback=at_home
+        ),
     ],
-    b: Annotated[Path, typer.Argument(metavar="B", help="The other one.", show_default=False)],
+    b: Annotated[Path, typer.Argument(metavar="B", help="The other one.", show_default=False, callback=at_home)],
     as_json: AsJson = False,
     workspace: Root = Path(".sweeper"),
     tracking: Tracking = None,
@@ -188,7 +194,10 @@ def export(
     set_: Set = None,
     format_: Annotated[TableFormat, typer.Option("--format", help="What to write.")] = TableFormat.csv,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="File to write; default: CSV to stdout.", show_default=False)
+        Path | None,
+        typer.Option(
+            "--output", "-o", help="File to write; default: CSV to stdout.", show_default=False, callback=at_home
+        ),
     ] = None,
     workspace: Root = Path(".sweeper"),
     tracking: Tracking = None,

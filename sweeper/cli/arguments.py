@@ -8,6 +8,9 @@ from typing import Annotated
 
 import typer
 
+from sweeper.errors import StudyError
+from trainer.runtime.paths import expanded
+
 
 class StageName(StrEnum):
     """The stages `run` can be limited to."""
@@ -55,7 +58,19 @@ class TemplateName(StrEnum):
     gpu = "gpu"
 
 
-File = Annotated[Path, typer.Argument(metavar="FILE", help="The study, a YAML file.", show_default=False)]
+def at_home(ctx: typer.Context, param: typer.CallbackParam, path: Path | None) -> Path | None:
+    """Expand ~ in a path, as a shell does unless it is quoted; raise StudyError for the home of nobody."""
+    if path is None or ctx.resilient_parsing:
+        return path
+    try:
+        return expanded(path)
+    except ValueError as error:
+        raise StudyError(f"{param.metavar or param.opts[0]}: {error}") from None
+
+
+File = Annotated[
+    Path, typer.Argument(metavar="FILE", help="The study, a YAML file.", show_default=False, callback=at_home)
+]
 Set = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="A.B=C", help="Override a field of the study; may be repeated.", show_default=False),
@@ -64,7 +79,12 @@ Address = Annotated[str | None, typer.Option("--address", help="Address of a Ray
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before starting.")]
 Root = Annotated[
     Path,
-    typer.Option("--workspace", envvar="SWEEPER_WORKSPACE", help="Folder for records, checkpoints and caches."),
+    typer.Option(
+        "--workspace",
+        envvar="SWEEPER_WORKSPACE",
+        help="Folder for records, checkpoints and caches.",
+        callback=at_home,
+    ),
 ]
 Tracking = Annotated[
     str | None,
@@ -74,5 +94,8 @@ Store = Annotated[
     str | None,
     typer.Option("--store", envvar="SWEEPER_STORE", help="Optuna's database by URL; default: the workspace's own."),
 ]
-Reports = Annotated[Path, typer.Option("--reports", help="Folder guides are written to, one sub-folder a study.")]
+Reports = Annotated[
+    Path,
+    typer.Option("--reports", help="Folder guides are written to, one sub-folder a study.", callback=at_home),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sweeper.cli.arguments import Root, Tracking
+from sweeper.cli.arguments import Root, Tracking, at_home
 from sweeper.cli.terminal import say, tell
 from sweeper.errors import StudyError
 
@@ -29,7 +29,10 @@ class SolverName(StrEnum):
 
 
 What = Annotated[
-    Path, typer.Argument(metavar="WHAT", help="A file of kept weights, or a study with TRIAL.", show_default=False)
+    Path,
+    typer.Argument(
+        metavar="WHAT", help="A file of kept weights, or a study with TRIAL.", show_default=False, callback=at_home
+    ),
 ]
 Trial = Annotated[
     str | None,
@@ -55,6 +58,7 @@ def sample(
             "-o",
             help=f"A grid (.png), an .npz of x and y, or a folder of PNG images; default: {GRID}.",
             show_default=False,
+            callback=at_home,
         ),
     ] = None,
     count: Annotated[int, typer.Option("--count", "-n", min=1, max=1_000_000, help="How many images.")] = 40,

@@ -125,12 +125,12 @@ def _write(study_name: str, workspace: Workspace, reports: Path, form: Format) -
 
 
 def _guide(record: StudyRecord, reports: Path, form: Format, grids: Callable[[str], bytes | None] | None) -> Published:
-    from sweeper.render import write_guide
+    from sweeper.render import OwnFiles, write_guide
 
     prepare(record.study.name, reports)
     folder = reports / record.study.name
     guide = write_guide(record, folder, grids, form)
-    write_whole(folder / RECORD, record.model_dump_json(by_alias=True) + "\n", durable=False)
+    OwnFiles(folder).write(RECORD, record.model_dump_json(by_alias=True) + "\n")
     return Published(guide, record.study)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import platform
+import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -40,10 +42,19 @@ def count(study: Study, workspace: Workspace, stages: Sequence[Stage]) -> Counts
     return Counts({state: states[state] for state in ORDER if states[state]}, done)
 
 
+class Driver(NamedTuple):
+    """A driver in another workspace or on another machine: its host, the study's folder there, and its last word."""
+
+    host: str
+    folder: str
+    silent_s: float
+
+
 class Status(NamedTuple):
     """A study's trials by state, and the two stores' own counts of what has begun or ended.
 
-    `runner` is the process of this workspace that runs it, '' where none does. What such a process left running waits.
+    `runner` is the process of this workspace that runs it, '' where none does; `elsewhere` is whoever holds the lease
+    in the search store otherwise. Where there is neither, what was left running waits.
     """
 
     study: str
@@ -52,6 +63,7 @@ class Status(NamedTuple):
     optuna: Mapping[TrialState, int]
     mlflow: Mapping[TrialState, int]
     runner: str = ""
+    elsewhere: Driver | None = None
 
     @property
     def agree(self) -> bool:
@@ -62,7 +74,8 @@ class Status(NamedTuple):
     def as_json(self) -> dict[str, object]:
         """Return what `status --json` prints."""
         parts = {"states": self.states, "optuna": self.optuna, "mlflow": self.mlflow}
-        about = {"study": self.study, "done": self.done, "runner": self.runner}
+        elsewhere = self.elsewhere._asdict() if self.elsewhere else None
+        about = {"study": self.study, "done": self.done, "runner": self.runner, "elsewhere": elsewhere}
         return {**about, **{k: dict(v) for k, v in parts.items()}, "agree": self.agree}
 
     def describe(self) -> str:
@@ -71,6 +84,9 @@ class Status(NamedTuple):
         lines = [f"{self.study}: {'done' if self.done else 'not done'}: {listed}"]
         if self.runner:
             lines.append(f"process {self.runner} runs it")
+        elif self.elsewhere:
+            host, folder, silent_s = self.elsewhere
+            lines.append(f"a process on {host} runs it, in {folder}; last heard from {silent_s:.0f} s ago")
         elif not self.done:
             lines.append("nobody runs it from this workspace: 'sweeper run' goes on with what waits")
         if not self.agree:
@@ -96,10 +112,24 @@ def status_of(study: Study, workspace: Workspace) -> Status:
         recorded = {}
     all_counts = count(study, workspace, stages)
     runner = workspace.runner(study.name)
-    left = 0 if runner or workspace.shares_store else all_counts.states.get("running", 0)
+    elsewhere = None if runner else _elsewhere(study.name, workspace)
+    left = 0 if runner or elsewhere else all_counts.states.get("running", 0)
     states = {**all_counts.states, "running": all_counts.states.get("running", 0) - left}
     states["waiting"] = states.get("waiting", 0) + left
-    return Status(study.name, all_counts.done, _ordered(states), _ordered(totals), _ordered(recorded), runner)
+    return Status(
+        study.name, all_counts.done, _ordered(states), _ordered(totals), _ordered(recorded), runner, elsewhere
+    )
+
+
+def _elsewhere(study_name: str, workspace: Workspace) -> Driver | None:
+    """Return who holds a study's lease, unless it is a driver of this workspace, whose lock says that it ended."""
+    from sweeper.search import driver_of
+
+    now = time.time()
+    found = driver_of(workspace.store_url, study_name, now)
+    if found is None or (found.host, found.folder) == (platform.node(), str(workspace.folder(study_name))):
+        return None
+    return Driver(found.host, found.folder, max(0.0, now - found.seen))
 
 
 def _ordered(states: Mapping[TrialState, int]) -> dict[TrialState, int]:

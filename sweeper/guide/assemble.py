@@ -13,6 +13,7 @@ from sweeper.guide.analysis.contrasts import changes
 from sweeper.guide.analysis.control_arms import against_controls
 from sweeper.guide.analysis.curves import highlights
 from sweeper.guide.analysis.health import cell_health, distances, rank_correlations
+from sweeper.guide.analysis.kept_models import kept_models
 from sweeper.guide.analysis.knob_effects import interaction, knobs
 from sweeper.guide.analysis.layout import grid_pages
 from sweeper.guide.analysis.outcomes import outcomes
@@ -83,6 +84,7 @@ def guidance(record: StudyRecord) -> Guidance:
         cost=spent,
         protocol=protocol_items(study, facts, found.seeds),
         provenance=provenance_items(record, facts),
+        models=kept_models(record),
     )
 
 

@@ -136,5 +136,6 @@ def _trial(row: Row) -> TrialRecord:
         "facts": tags.record_from(row.tags, tags.FACTS, Facts),
         "note": row.tags.get(tags.NOTE, ""),
         "audited": tags.AUDITED in row.tags,
+        "weights": events.WEIGHTS if tags.WEIGHTS in row.tags else "",
     }
     return TrialRecord.model_validate(given)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import assert_never
 
 from sweeper.ledger import events
@@ -19,16 +20,23 @@ class _Trial:
     facts: Facts | None = None
     note: str = ""
     audited: bool = False
+    weights: str = ""
 
     @classmethod
     def of(cls, known: TrialRecord) -> _Trial:
         rungs = {rung.step: rung for rung in known.rungs}
-        return cls(known.spec, known.state, rungs, known.facts, known.note, known.audited)
+        return cls(known.spec, known.state, rungs, known.facts, known.note, known.audited, known.weights)
 
     def record(self) -> TrialRecord:
         rungs = tuple(self.rungs[step] for step in sorted(self.rungs))
         return TrialRecord(
-            spec=self.spec, state=self.state, rungs=rungs, facts=self.facts, note=self.note, audited=self.audited
+            spec=self.spec,
+            state=self.state,
+            rungs=rungs,
+            facts=self.facts,
+            note=self.note,
+            audited=self.audited,
+            weights=self.weights,
         )
 
 
@@ -78,7 +86,10 @@ class Replay:
                 trial.state, trial.note, trial.audited = event.state, event.note, event.audited or trial.audited
             case events.StudyEnded():
                 self._provenance = event.provenance
-            case events.FileMade() | events.ArtifactMade():
+            case events.FileMade():
+                if (name := Path(event.file).name) == events.WEIGHTS:
+                    self._trial(event.spec).weights = name
+            case events.ArtifactMade():
                 pass  # files, which lie beside the record
             case _:
                 assert_never(event)

@@ -15,11 +15,11 @@ from sweeper.study import Study
 from sweeper.text.inert import prose
 from trainer.recipe import Frozen
 
-KEY, STATE, SPEC, STUDY, PROVENANCE, FACTS, NOTE, ATTEMPT, AUDITED, FRESH_SEEDS, ADDED = (
+KEY, STATE, SPEC, STUDY, PROVENANCE, FACTS, NOTE, ATTEMPT, AUDITED, FRESH_SEEDS, ADDED, WEIGHTS = (
     f"sweeper.{name}"
     for name in (
         *("key", "state", "spec", "study", "provenance", "facts", "note", "attempt", "audited", "fresh_seeds"),
-        "added",
+        *("added", "weights"),
     )
 )
 STUDY_KEY = "study"

@@ -119,8 +119,11 @@ class Tracker:
                 raise AssertionError("a file is delivered with its content")
 
     def deliver_file(self, event: events.FileMade, file: Path) -> None:
-        """Attach a file to its trial, under its own name."""
-        self._client.log_artifact(self._trial(event.spec, event.at_ms).run_id, str(file))
+        """Attach a file to its trial, under its own name; kept weights are named in a tag as well."""
+        run_id = self._trial(event.spec, event.at_ms).run_id
+        if file.name == events.WEIGHTS:  # a store without room for a copy says at least that there is one elsewhere
+            self._log(run_id, {tags.WEIGHTS: file.name})
+        self._client.log_artifact(run_id, str(file))
 
     def _open_experiment(
         self, name: str, artifacts: Path | None, registration: Registration | None

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Literal
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -13,11 +12,12 @@ from sweeper.guide.assemble import guidance
 from sweeper.guide.schema.guidance import Guidance
 from sweeper.guide.wording.prior_art import SOURCE
 from sweeper.records import StudyRecord
-from sweeper.render.figures.plots import PICTURES, Plot, draw
+from sweeper.render.figures.plots import Plot, draw
 from sweeper.render.html import render_html
 from sweeper.render.latex import render_latex
 from sweeper.render.next_study import next_yaml
-from sweeper.render.proposed_study import is_ours, write_proposed
+from sweeper.render.own_files import FILES, Format, OwnFiles
+from sweeper.render.proposed_study import write_proposed
 from sweeper.render.tables.claim_tables import ranking
 from sweeper.render.tables.guide_tables import legend
 from sweeper.render.tables.sections import guide_tables, is_grid
@@ -26,9 +26,6 @@ from sweeper.statistics.levels import OBJECTIVE_ALPHA, SIDE_ALPHA
 from sweeper.text import numbers
 from sweeper.text.inert import prose, visible
 
-Format = Literal["markdown", "html", "latex"]
-FILES: dict[Format, str] = {"markdown": "guide.md", "html": "guide.html", "latex": "guide.tex"}
-
 
 def write_guide(
     record: StudyRecord, folder: Path, grids: Callable[[str], bytes | None] | None, form: Format = "markdown"
@@ -36,30 +33,22 @@ def write_guide(
     """Write guide.md, guide.json and their pictures into `folder`, and the form asked for; return that one's path.
 
     `grids` gives a trial's sample grid (PNG) by the trial's key, or None; without it the picture of samples that lies
-    there is kept. A form that lies there from an earlier call
-    is written anew, so that no two of them disagree.
+    there is kept. A form that lies there from an earlier call is written anew, so that no two of them disagree. What
+    somebody changed is kept under another name.
     """
     guide = guidance(record)
     plots = draw(guide, folder, grids)
-    (folder / "guide.json").write_text(guide.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    files = OwnFiles(folder)
+    files.write("guide.json", guide.model_dump_json(indent=1) + "\n")
     found = guide.next_study
     write_proposed(folder, found.file if found else None, next_yaml(found) if found else "")
     text = render_markdown(guide, plots)
-    (folder / FILES["markdown"]).write_text(text, encoding="utf-8")
+    files.write(FILES["markdown"], text)
     if form == "html" or (folder / FILES["html"]).exists():
-        page = render_html(text, folder, visible(f"{guide.name}: {guide.question}"))
-        (folder / FILES["html"]).write_text(page, encoding="utf-8")
+        files.write(FILES["html"], render_html(text, folder, visible(f"{guide.name}: {guide.question}")))
     if form == "latex" or (folder / FILES["latex"]).exists():
-        (folder / FILES["latex"]).write_text(render_latex(guide), encoding="utf-8")
+        files.write(FILES["latex"], render_latex(guide))
     return folder / FILES[form]
-
-
-def guide_files(folder: Path) -> list[Path]:
-    """Return what of a guide's folder is the guide: a user's own files may lie there too."""
-    names = {*FILES.values(), "guide.json", "record.json", *(f"{picture}.png" for picture in PICTURES)}
-    return [
-        path for path in sorted(folder.iterdir()) if path.name in names or (path.suffix == ".yaml" and is_ours(path))
-    ]
 
 
 def render_markdown(guide: Guidance, plots: Mapping[str, Plot]) -> str:

@@ -5,6 +5,6 @@ The only package that imports optuna; nothing above the desk imports it while a 
 
 from sweeper.search.retrying import failures
 from sweeper.search.search import Search
-from sweeper.search.store import read_note, state_counts
+from sweeper.search.store import driver_of, read_note, state_counts
 
-__all__ = ["Search", "failures", "read_note", "state_counts"]
+__all__ = ["Search", "driver_of", "failures", "read_note", "state_counts"]

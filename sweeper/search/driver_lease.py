@@ -25,6 +25,14 @@ class Holder(Frozen):
     seen: float
 
 
+def parse_holder(note: str | None) -> Holder | None:
+    """Read a lease's note; None where nobody holds it, or a version does that writes it otherwise."""
+    try:
+        return Holder.model_validate_json(note) if note else None
+    except ValueError:
+        return None
+
+
 class Lease:
     """A driver's right to a study's search store, kept there and renewed while it runs.
 
@@ -74,8 +82,4 @@ class Lease:
         self._notes.write(NAME, self._mine.model_dump_json())
 
     def _holder(self) -> Holder | None:
-        text = self._notes.read(NAME)
-        try:
-            return Holder.model_validate_json(text) if text else None
-        except ValueError:
-            return None  # of another version: its workspace's lock is all that is left
+        return parse_holder(self._notes.read(NAME))  # of another version: its workspace's lock is all that is left

@@ -23,7 +23,8 @@ from optuna.trial import TrialState as OptunaState
 from sweeper.records import FINAL_STATES, Stage, TrialSpec, TrialState
 from sweeper.search.bulk_insert import insert_trials, widen
 from sweeper.search.database import close, open_storage, readable, reading, writable
-from sweeper.search.driver_lease import Lease
+from sweeper.search.driver_lease import LASTS_S, Holder, Lease, parse_holder
+from sweeper.search.driver_lease import NAME as LEASE
 from sweeper.search.notes import Notes
 from sweeper.search.retrying import current, reopen_failed
 from sweeper.stores.patience import Patience
@@ -220,6 +221,15 @@ def read_note(url: str, study_name: str, stage: Stage, note: str) -> str | None:
             studies = {found.study_name: found._study_id for found in storage.get_all_studies()}
             study_id = studies.get(f"{study_name}.{stage}")
             return None if study_id is None else Notes(storage, study_id, lambda action: action()).read(note)
+
+
+def driver_of(url: str, study_name: str, now: float) -> Holder | None:
+    """Return who holds a study's lease at a time (seconds since 1970); None where nobody does, or it ran out.
+
+    Raises SetupError where the store cannot be read.
+    """
+    found = parse_holder(read_note(url, study_name, "screen", LEASE))
+    return found if found and now < found.seen + LASTS_S else None
 
 
 def _is_ours(trial: FrozenTrial) -> bool:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
+import pwd
 import shutil
 import socket
 import subprocess
@@ -12,6 +14,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 from urllib.request import urlopen
@@ -30,15 +33,36 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def postgres_is_missing() -> str:
+    """Say what keeps a PostgreSQL of our own from running here; '' where nothing does."""
+    if not _program("initdb"):
+        return "no PostgreSQL server program is installed"
+    if find_spec("psycopg") is None:
+        return "psycopg is not installed: pip install sweeper[postgres]"
+    if os.geteuid() == 0:
+        try:
+            pwd.getpwnam("postgres")
+        except KeyError:
+            return "PostgreSQL refuses to run as root, and there is no user postgres"
+    return ""
+
+
+def _program(name: str) -> str:
+    """Find a program of PostgreSQL's; Debian keeps them off the path. '' where it is not installed."""
+    kept = sorted(map(str, Path("/usr/lib/postgresql").glob(f"*/bin/{name}")))
+    return shutil.which(name) or next(reversed(kept), "")
+
+
 class Postgres:
-    """A PostgreSQL of its own, run as the user postgres: it refuses to run as root."""
+    """A PostgreSQL of its own; as it refuses to run as root, it then runs as the user postgres."""
 
     def __init__(self, folder: Path) -> None:
         self._data, self._port = folder / "data", free_port()
         folder.chmod(0o755)
         self._data.mkdir()
-        shutil.chown(self._data, "postgres")
-        self._as_postgres("initdb", "-D", str(self._data), "-A", "trust", "-U", "postgres")
+        if os.geteuid() == 0:
+            shutil.chown(self._data, "postgres")
+        self._as_postgres("initdb", "-D", str(self._data), "-A", "trust", "-U", "postgres", "--no-sync")
         self.start()
         self.url = f"postgresql://postgres@127.0.0.1:{self._port}/postgres"
 
@@ -53,8 +77,8 @@ class Postgres:
         self._as_postgres("pg_ctl", "-D", str(self._data), "-w", *words)
 
     def _as_postgres(self, program: str, *words: str) -> None:
-        found = shutil.which(program) or f"/usr/lib/postgresql/15/bin/{program}"
-        command = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups", found, *words]
+        other = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"] if os.geteuid() == 0 else []
+        command = [*other, _program(program), *words]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd="/")
 
 

@@ -1,6 +1,9 @@
+import fcntl
+import os
 import subprocess
 import sys
 from pathlib import Path
+from threading import Event, Thread, Timer
 
 import pytest
 
@@ -47,6 +50,39 @@ def test_a_study_is_held_by_one_process_and_freed_when_that_dies(workspace):
         holder.wait()
     with workspace.lock("one"):
         pass
+
+
+def test_those_who_ask_at_once_who_runs_a_study_do_not_take_each_other_for_its_runner(workspace):
+    workspace.folder("one").mkdir(parents=True)
+    with (workspace.folder("one") / "lock").open("ab") as another:
+        fcntl.flock(another, fcntl.LOCK_SH)
+        assert workspace.runner("one") == ""
+
+
+def test_a_run_that_starts_while_somebody_asks_who_runs_the_study_is_not_refused(workspace):
+    workspace.folder("one").mkdir(parents=True)
+    with (workspace.folder("one") / "lock").open("ab") as another:
+        fcntl.flock(another, fcntl.LOCK_SH)
+        Timer(0.3, fcntl.flock, (another, fcntl.LOCK_UN)).start()
+        with workspace.lock("one"):
+            assert workspace.runner("one") == str(os.getpid())
+
+
+def test_a_run_waits_for_one_that_ends_and_takes_its_folder_along(workspace):
+    held, ended = Event(), Event()
+
+    def briefly() -> None:
+        with workspace.lock("one"):
+            held.set()
+            ended.wait()
+
+    before = Thread(target=briefly)
+    before.start()
+    held.wait()
+    Timer(0.2, ended.set).start()
+    with workspace.lock("one"):
+        assert workspace.folder("one").is_dir()
+    before.join()
 
 
 def test_a_study_that_was_not_registered_leaves_nothing_behind(workspace):

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +15,7 @@ from trainer.data.images import Images
 from trainer.data.sources import Raw, read_digits, read_folder, read_mnist5k, read_npz
 from trainer.errors import DataError
 from trainer.recipe import DataRecipe
+from trainer.runtime.paths import located
 
 # Never a training seed: every seed of a study sees the same split. Part of the hash.
 SPLIT_SEED = 20250609
@@ -84,9 +83,9 @@ def _read(recipe: DataRecipe) -> Raw:
         return read_digits()
     if recipe.name == "mnist5k":
         return read_mnist5k()
-    path = Path(os.path.expanduser(recipe.path or ""))  # unlike pathlib's, leaves the home of nobody as it is
+    path = located(recipe.path or "")
     if recipe.name == "npz":
-        return read_npz(path)
+        return read_npz(path, recipe.layout)
     assert recipe.image_size is not None
     return read_folder(path, recipe.image_size, recipe.channels)
 

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from trainer.errors import DataError
+from trainer.recipe import Layout
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -131,10 +132,11 @@ def _upright(opened: Image.Image) -> Image.Image:
     return white
 
 
-def read_npz(path: Path) -> Raw:
-    """Read an npz file: x as uint8 images or float latents [N, C, H, W], y as integer labels [N].
+def read_npz(path: Path, layout: Layout = "auto") -> Raw:
+    """Read an npz file: x as uint8 images or float latents, y as integer labels [N], which are renumbered in order.
 
-    Images may be [N, H, W], [N, H, W, C] or [N, C, H, W] with 1 or 3 channels. Labels are renumbered in order.
+    `layout` says where x has its channels, in [N, C, H, W] or [N, H, W, C]; 'auto' finds out which images have 1 or 3
+    of them, and refuses latents that look as if theirs came last. Images may be [N, H, W] as well.
     """
     x, y = _npz_arrays(path)
     if x.ndim < 3 or 0 in x.shape[1:]:
@@ -143,22 +145,23 @@ def read_npz(path: Path) -> Raw:
         raise DataError(f"{path}: y is {y.dtype} {list(y.shape)}; it must be {len(x)} integers, one for each of x")
     labels = np.unique(y, return_inverse=True)[1].astype(np.int64)
     if x.dtype == np.uint8:
-        return Raw(_channels_first(path, x), labels, 255.0)
+        return Raw(_image_channels_first(path, x, layout), labels, 255.0)
     if x.dtype.kind != "f" or x.ndim != 4:
         raise DataError(f"{path}: x is {x.dtype} {list(x.shape)}; give uint8 images or float latents [N, C, H, W]")
-    _check_latents(path, x)
-    return Raw(x, labels, None)
-
-
-def _check_latents(path: Path, x: npt.NDArray[np.generic]) -> None:
-    _, channels, height, width = x.shape
-    if height != width and channels >= min(height, width):
-        raise DataError(
-            f"{path}: x is {x.dtype} {list(x.shape)}, which looks like channels last; latents are [N, C, H, W]: "
-            "write x.transpose(0, 3, 1, 2)"
-        )
-    if not np.isfinite(x).all():
+    latents = _latent_channels_first(path, x, layout)
+    if not np.isfinite(latents).all():
         raise DataError(f"{path}: x has values that are not finite; encode these latents again")
+    return Raw(latents, labels, None)
+
+
+def _latent_channels_first(path: Path, x: npt.NDArray[np.generic], layout: Layout) -> npt.NDArray[np.generic]:
+    _, channels, height, width = x.shape
+    if layout == "auto" and height != width and channels >= min(height, width):
+        raise DataError(
+            f"{path}: x is {x.dtype} {list(x.shape)}, which looks like channels last; "
+            "set data.layout to channels_last, or to channels_first if it is [N, C, H, W] all the same"
+        )
+    return _moved_first(x) if layout == "channels_last" else x
 
 
 def _npz_arrays(path: Path) -> tuple[npt.NDArray[np.generic], npt.NDArray[np.generic]]:
@@ -186,11 +189,16 @@ def _check_memory(path: Path, archive: zipfile.ZipFile) -> None:
         raise DataError(f"{path}: unpacks to {needed / 2**30:,.0f} GiB and this machine has {memory / 2**30:,.0f}")
 
 
-def _channels_first(path: Path, x: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
+def _image_channels_first(path: Path, x: npt.NDArray[np.generic], layout: Layout) -> npt.NDArray[np.generic]:
     if x.ndim == 3:
         return x[:, None]
-    if x.ndim == 4 and x.shape[3] in (1, 3):
-        return np.ascontiguousarray(x.transpose(0, 3, 1, 2))
-    if x.ndim == 4 and x.shape[1] in (1, 3):
+    if x.ndim == 4 and x.shape[3] in (1, 3) and layout != "channels_first":
+        return _moved_first(x)
+    if x.ndim == 4 and x.shape[1] in (1, 3) and layout != "channels_last":
         return x
-    raise DataError(f"{path}: x is uint8 {list(x.shape)}; images are [N, H, W], or have 1 or 3 channels last or second")
+    where = {"auto": "last or second", "channels_first": "second", "channels_last": "last"}[layout]
+    raise DataError(f"{path}: x is uint8 {list(x.shape)}; images are [N, H, W], or have 1 or 3 channels {where}")
+
+
+def _moved_first(x: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
+    return np.ascontiguousarray(x.transpose(0, 3, 1, 2))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from trainer.errors import DataError
 from trainer.evaluation.domain_extractor import DIM, domain_extractor
 from trainer.evaluation.torch_fidelity import pretrained
 from trainer.recipe import EvalRecipe
+from trainer.runtime.paths import located
 from trainer.runtime.weight_files import read_weights
 
 BATCH = 250
@@ -64,7 +64,7 @@ def load_extractor(recipe: EvalRecipe, data: Dataset, cache: Path, device: torch
     Raises DataError for a weight file that is missing or does not fit, or a pixel extractor on latents.
     """
     if recipe.extractor != "domain":
-        return _pretrained(recipe.extractor, Path(os.path.expanduser(recipe.weights or "")), data, device)
+        return _pretrained(recipe.extractor, located(recipe.weights or ""), data, device)
     made = domain_extractor(data, cache)
     net = made.net.to(device)
 

@@ -1,7 +1,7 @@
 """What is trained, on what, how, and how it is measured: frozen configuration, without torch."""
 
 from trainer.recipe.backbone import PRESETS, ModelRecipe
-from trainer.recipe.data import DataRecipe
+from trainer.recipe.data import DataRecipe, Layout
 from trainer.recipe.evaluation import FULL_SAMPLES, MAX_SAMPLES, EvalRecipe, fid_name
 from trainer.recipe.frozen import Frozen, Scalar, Seed
 from trainer.recipe.recipe import Lane, Recipe
@@ -18,6 +18,7 @@ __all__ = [
     "EvalRecipe",
     "Frozen",
     "Lane",
+    "Layout",
     "ModelRecipe",
     "Recipe",
     "Scalar",

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
 from trainer.recipe.frozen import Frozen
+from trainer.recipe.identity import Later
+
+Layout = Literal["auto", "channels_first", "channels_last"]
 
 
 class DataRecipe(Frozen):
@@ -22,6 +25,10 @@ class DataRecipe(Frozen):
         None, ge=2, description="train on this many images, balanced over classes; reference and held-out stay whole"
     )
     holdout: float = Field(0.2, gt=0, lt=1, description="share held out for validation loss")
+    layout: Annotated[Layout, Later()] = Field(
+        "auto",
+        description="where x of an npz has its channels; auto: images by their shape, latents second, [N, C, H, W]",
+    )
 
     @field_validator("channels", mode="before")
     @classmethod
@@ -36,4 +43,6 @@ class DataRecipe(Frozen):
             raise ValueError("path is needed for 'folder' and 'npz', and for nothing else")
         if (self.name == "folder") != (self.image_size is not None):
             raise ValueError("image_size is needed for 'folder', and for nothing else")
+        if self.layout != "auto" and self.name != "npz":
+            raise ValueError("layout is for 'npz', and for nothing else")
         return self

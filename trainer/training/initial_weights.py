@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from pathlib import Path
 from typing import NamedTuple
 
 from torch import Tensor
@@ -13,6 +12,7 @@ from trainer.backbones.public_sit import from_public
 from trainer.backbones.sit import SiT
 from trainer.errors import DataError
 from trainer.recipe import Recipe
+from trainer.runtime.paths import located
 from trainer.runtime.weight_files import parse_weights
 from trainer.sampling import kept
 
@@ -30,7 +30,7 @@ def read_initial(recipe: Recipe, model: SiT) -> Initial | None:
     """Read what a recipe starts from; None where it starts anew. Raises DataError where file and model do not fit."""
     if recipe.model.init is None:
         return None
-    path = Path(recipe.model.init).expanduser()
+    path = located(recipe.model.init)
     if not path.is_file():
         raise DataError(f"{path}: no such file; give recipe.model.init a file of weights, or leave it out")
     content = path.read_bytes()

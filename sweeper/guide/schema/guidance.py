@@ -9,6 +9,7 @@ from sweeper.guide.schema.results import (
     GridPage,
     Highlight,
     Item,
+    KeptModel,
     OutcomeRow,
     PriorArt,
     RankCorrelation,
@@ -71,6 +72,7 @@ class Guidance(Frozen):
     cost: Cost
     protocol: tuple[Item, ...]
     provenance: tuple[Item, ...]
+    models: tuple[KeptModel, ...] = ()  # a guide.json of an earlier version does not say
 
     @property
     def main(self) -> StageResult:

@@ -170,6 +170,20 @@ class PriorArt(Frozen):
     here: str
 
 
+class KeptModel(Frozen):
+    """A setting whose averaged weights outlived the study: an artifact of each trial's run in MLflow.
+
+    `trials` are the keys of the trials, one a seed; `command` draws images from the first one's weights.
+    """
+
+    label: str
+    stage: Stage
+    seeds: tuple[int, ...]
+    trials: tuple[str, ...]
+    artifact: str
+    command: str
+
+
 class Cost(Frozen):
     """What the study took. Seconds are summed over trials; `slots` cohorts ran at once, None if not known.
 

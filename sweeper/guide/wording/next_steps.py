@@ -27,8 +27,13 @@ def _all(stage: StageResult) -> Sequence[CellResult]:
 
 def run_command(record: StudyRecord) -> str:
     """The command that runs this study, without the options it was given."""
+    return f"sweeper run {study_file(record)}".replace("`", "")
+
+
+def study_file(record: StudyRecord) -> str:
+    """The study's file as it was typed; where the command names none, where the shipped studies have theirs."""
     files = [word for word in record.provenance.command.split() if word.endswith((".yaml", ".yml"))]
-    return f"sweeper run {files[0] if files else f'studies/{record.study.name}.yaml'}".replace("`", "")
+    return files[0] if files else f"studies/{record.study.name}.yaml"
 
 
 def _confirm_step(found: Findings) -> str:

@@ -19,13 +19,11 @@ from sweeper.guide.schema.results import CellResult, Highlight
 from sweeper.render.figures.overview import overview
 from sweeper.render.figures.sample_grids import SAME, TITLE, samples
 from sweeper.render.figures.style import INKS, Painted, legend_label, log_norm, plain_log, shortened
+from sweeper.render.own_files import OwnFiles
 from sweeper.text.numbers import metric_name
 
 LARGEST_FILE = 95_000  # bytes
 MOST_INTERVALS = 40
-
-
-PICTURES = ("overview", "intervals", "curves", "health", "samples")
 
 
 class Plot(NamedTuple):
@@ -37,11 +35,12 @@ class Plot(NamedTuple):
 
 
 def draw(guide: Guidance, folder: Path, grids: Callable[[str], bytes | None] | None) -> dict[str, Plot]:
-    """Draw into `folder` every picture there is data for, by name; earlier ones of the same names are replaced.
+    """Draw into `folder` every picture there is data for, by name; earlier ones of those names are replaced.
 
     Without `grids` an earlier picture of samples is kept.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    files = OwnFiles(folder)
     drawn: dict[str, Plot] = {}
     # A study's words may hold a '$', which is not a formula here.
     with matplotlib.rc_context({"font.size": 9.0, "axes.titlesize": 10.0, "text.parse_math": False}):
@@ -56,11 +55,12 @@ def draw(guide: Guidance, folder: Path, grids: Callable[[str], bytes | None] | N
         elif (folder / "samples.png").is_file():
             drawn["samples"] = Plot("samples.png", TITLE, SAME)
         for name, picture in painted.items():
-            path = folder / f"{name}.png"
-            path.unlink(missing_ok=True)
+            file = f"{name}.png"
             if picture:
-                path.write_bytes(_png(picture.canvas))
-                drawn[name] = Plot(path.name, picture.title, picture.note)
+                files.write(file, _png(picture.canvas))
+                drawn[name] = Plot(file, picture.title, picture.note)
+            else:
+                files.remove(file)
     return drawn
 
 

@@ -42,6 +42,14 @@ def item_table(name: str, items: Iterable[Item]) -> Table:
     return table((name, ""), [(one.name, one.value) for one in items])
 
 
+def model_table(guide: Guidance) -> Table:
+    """Tabulate whose weights were kept."""
+    shown, more = guide.models[:MOST_ROWS], len(guide.models) - MOST_ROWS
+    rows = [[one.label, one.stage, ", ".join(map(str, one.seeds)), one.trials[0]] for one in shown]
+    rows += [[f"{more:,} more, listed in guide.json", "", "", ""]] if more > 0 else []
+    return table(("weights kept of", "stage", "seeds", "trial of the first seed"), rows)
+
+
 def shown_pages(guide: Guidance) -> tuple[GridPage, ...]:
     """The grid's pages, when a reader can take them in; else none."""
     narrow = all(len(page.columns) <= WIDEST for page in guide.pages)

@@ -12,7 +12,19 @@ from sweeper.ledger import events, has_undelivered
 from sweeper.ledger.readback import read_file, read_study
 from sweeper.ledger.replay import Replay
 from sweeper.records import StudyRecord
-from tests.integration.ledger.ledger_life import GRID, LIFE, PNG, STUDY, Home, closed_port, trial
+from tests.integration.ledger.ledger_life import (
+    BASELINE,
+    FACTS,
+    GRID,
+    LIFE,
+    PNG,
+    PROVENANCE,
+    STUDY,
+    Home,
+    closed_port,
+    rung,
+    trial,
+)
 
 
 def written(path: Path, delivered: int) -> Path:
@@ -41,6 +53,25 @@ def test_whatever_is_delivered_the_record_is_the_whole_one(home: Home, whole: St
         outbox = written(room.outbox, delivered)
         assert has_undelivered(outbox) == (delivered < len(LIFE))
         assert read_study(room.uri, room.experiment, outbox) == whole
+
+
+def test_whose_weights_are_kept_is_in_the_record_wherever_it_is_read(home: Home, tmp_path: Path):
+    with home.ledger() as ledger:
+        ledger.study_opened(STUDY, PROVENANCE)
+        for cell in (BASELINE, GRID):
+            ledger.trial_started(trial(cell), attempt=1)
+            ledger.rung(trial(cell), rung(800), FACTS)
+            ledger.grid(trial(cell), PNG, step=800)
+            if cell == GRID:
+                (tmp_path / "weights").write_bytes(b"some")
+                ledger.weights(trial(cell), tmp_path / "weights", step=800)
+            ledger.trial_finished(trial(cell), "complete")
+        assert ledger.flush(30), ledger.trouble
+    record = read_study(home.uri, STUDY.name)
+    assert [told.weights for told in record.trials] == ["", events.WEIGHTS]
+    assert read_study(home.uri, STUDY.name, home.outbox) == record
+    assert read_study(f"http://127.0.0.1:{closed_port()}", STUDY.name, home.outbox) == record
+    assert Replay(record).record() == record
 
 
 def test_events_that_arrive_while_the_store_is_read_do_no_harm(whole: StudyRecord):

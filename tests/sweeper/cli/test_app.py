@@ -108,7 +108,6 @@ def test_check_reads_the_data(run):
         (2, "no URL", ["--tracking", "garbage"]),
         (2, "Port could not be cast", ["--tracking", "http://h:notaport/"]),
         (3, "is no folder", ["--workspace", "loop"]),
-        (3, "is no folder", ["--workspace", "~nosuchuser/x"]),
         (2, "resources.cpus must be at most", ["--set", "resources.cpus=1000000000"]),
     ],
 )
@@ -129,12 +128,6 @@ def test_more_cores_than_there_are_are_refused_before_anything_is_made(run, tmp_
         assert ran.code == 3
         assert "asks for 4096 cores" in ran.err
     assert not list(tmp_path.iterdir())
-
-
-def test_a_home_of_nobody_is_data_that_is_not_there(run):
-    ran = run("check", STUDY, "--set", "recipe.data={name: npz, path: ~nosuchuser/x.npz}")
-    assert ran.code == 4
-    assert "~nosuchuser/x.npz" in ran.err
 
 
 def test_init_into_a_missing_folder_is_told_in_one_line(run):

@@ -8,7 +8,7 @@ from sweeper.commands.report import publish, publish_record
 from sweeper.errors import DataError, StudyError
 from sweeper.guide.assemble import guidance
 from sweeper.records import StudyRecord
-from sweeper.render.markdown import guide_files, write_guide
+from sweeper.render import OwnFiles, guide_files, write_guide
 from sweeper.workspace import Workspace
 from tests.sweeper.guide.study_records import grid_png, typical
 
@@ -20,7 +20,7 @@ def reports(tmp_path):
     folder = tmp_path / "reports" / record.study.name
     folder.mkdir(parents=True)
     write_guide(record, folder, grid_png)
-    (folder / "record.json").write_text(record.model_dump_json(by_alias=True))
+    OwnFiles(folder).write("record.json", record.model_dump_json(by_alias=True) + "\n")
     return tmp_path / "reports"
 
 

@@ -65,7 +65,8 @@ def record() -> StudyRecord:
     failed = trial(setting((0,), 0.25, 0.25), 7, None, state="failed").model_copy(update={"note": f"={LABELS[1]}"})
     screened = simulate(study, cells, lambda _: 0.0)
     confirmed = simulate(study, [control("-decay"), *fresh], lambda _: 0.0, "confirm", range(100, 105), random=1)
-    return make_record(study, [*screened, failed, *confirmed])
+    kept = [trial.model_copy(update={"weights": LABELS[1]}) for trial in confirmed]
+    return make_record(study, [*screened, failed, *kept])
 
 
 @pytest.fixture(scope="module")
@@ -103,7 +104,7 @@ def test_markdown_shows_them_and_makes_nothing_of_them(folder: Path) -> None:
 
 def test_a_fence_in_the_study_does_not_end_ours(folder: Path, record: StudyRecord) -> None:
     tokens = MarkdownIt("commonmark").enable("table").parse((folder / "guide.md").read_text(encoding="utf-8"))
-    (block,) = [token for token in tokens if token.type == "fence"]
+    (block,) = [token for token in tokens if token.type == "fence" and token.info == "yaml"]
     next_study = guidance(record).next_study
     assert next_study
     assert block.content.rstrip().endswith(visible(to_yaml(next_study.study)).rstrip())

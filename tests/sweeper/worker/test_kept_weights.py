@@ -60,6 +60,7 @@ def test_every_confirmed_trial_leaves_weights_that_draw_and_score_as_it_did(tmp_
     assert {key.partition(".")[0] for key, (_, file) in files.items() if file} == {"confirm"}
     assert sum(file is not None for _, file in files.values()) == 4
     for key, (trial, file) in files.items():
+        assert trial.weights == (WEIGHTS if file else "")
         if file is None:
             continue
         found = kept.read(file, key)

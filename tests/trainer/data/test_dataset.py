@@ -14,7 +14,7 @@ from sklearn.datasets import load_digits
 from trainer.data.dataset import Dataset, load
 from trainer.data.sources import read_digits
 from trainer.errors import DataError
-from trainer.recipe import DataRecipe
+from trainer.recipe import DataRecipe, Layout, Recipe
 
 
 def write_folder(root: Path, size: tuple[int, int] = (6, 6), each: int = 6) -> None:
@@ -30,9 +30,9 @@ def folder(root: Path, size: int = 6, channels: int = 3) -> Dataset:
     return load(DataRecipe(name="folder", path=str(root), image_size=size, channels=channels))
 
 
-def npz(path: Path, **arrays: np.ndarray) -> Dataset:
+def npz(path: Path, layout: Layout = "auto", **arrays: np.ndarray) -> Dataset:
     np.savez(path, **arrays)
-    return load(DataRecipe(name="npz", path=str(path)))
+    return load(DataRecipe(name="npz", path=str(path), layout=layout))
 
 
 def test_digits_are_8_by_8_pixels_between_minus_one_and_one(digits: Dataset) -> None:
@@ -154,6 +154,37 @@ def test_all_layouts_of_npz_images_give_the_same_tensors(tmp_path: Path) -> None
     assert grey.shape == last.shape == second.shape == (1, 5, 5)
     assert grey.train_images[:].equal(last.train_images[:])
     assert grey.train_images[:].equal(second.train_images[:])
+
+
+def test_latents_with_channels_last_are_the_same_data_once_the_study_says_so(tmp_path: Path) -> None:
+    x = np.random.RandomState(0).randn(12, 4, 6, 8).astype(np.float32)
+    y = np.arange(12) % 3
+    second = npz(tmp_path / "x.npz", x=x, y=y)
+    last = npz(tmp_path / "x.npz", layout="channels_last", x=x.transpose(0, 2, 3, 1), y=y)
+    assert last.shape == (4, 6, 8)
+    assert last.train_images[:].equal(second.train_images[:])
+    assert last.hash == second.hash
+    # Latents with more channels than rows are refused as a guess, and read once they are said to be so.
+    wide = npz(tmp_path / "x.npz", layout="channels_first", x=np.ones((12, 9, 6, 8), np.float32), y=y)
+    assert wide.shape == (9, 6, 8)
+
+
+def test_images_are_held_to_the_layout_that_the_study_says(tmp_path: Path) -> None:
+    x = np.random.RandomState(0).randint(0, 256, (12, 3, 5, 3), dtype=np.uint8)  # which it is cannot be seen
+    y = np.arange(12) % 3
+    assert npz(tmp_path / "x.npz", layout="channels_first", x=x, y=y).shape == (3, 5, 3)
+    assert npz(tmp_path / "x.npz", layout="channels_last", x=x, y=y).shape == (3, 3, 5)
+    assert npz(tmp_path / "x.npz", layout="channels_last", x=x[..., 0], y=y).shape == (1, 3, 5)
+    with pytest.raises(DataError, match=r"x\.npz: x is uint8 .* or have 1 or 3 channels last$"):
+        npz(tmp_path / "x.npz", layout="channels_last", x=x[..., :2], y=y)
+
+
+def test_a_layout_is_said_of_an_npz_alone_and_changes_no_hash_where_it_is_not() -> None:
+    with pytest.raises(ValueError, match="layout is for 'npz'"):
+        DataRecipe(layout="channels_last")
+    plain = Recipe(data=DataRecipe(name="npz", path="x.npz"))
+    assert plain.hash == Recipe(data=DataRecipe(name="npz", path="x.npz", layout="auto")).hash == "24c2168953c8408d"
+    assert plain.hash != Recipe(data=DataRecipe(name="npz", path="x.npz", layout="channels_last")).hash
 
 
 def test_npz_labels_are_renumbered_without_gaps(tmp_path: Path) -> None:

@@ -182,9 +182,7 @@ def test_latents_with_channels_last_are_refused_with_what_to_write(tmp_path: Pat
     y = np.arange(8) % 2
     for shape in ((8, 6, 6, 4), (8, 6, 8, 4), (8, 4, 4, 6)):
         np.savez(tmp_path / "x.npz", x=np.random.rand(*shape), y=y)
-        with pytest.raises(
-            DataError, match=r"x\.npz: x is float64 .* looks like channels last; .*transpose\(0, 3, 1, 2\)"
-        ):
+        with pytest.raises(DataError, match=r"x\.npz: x is float64 .* looks like channels last; set data\.layout"):
             read_arrays(tmp_path / "x.npz")
     for shape in ((8, 4, 6, 6), (8, 16, 6, 6), (8, 4, 6, 8)):
         np.savez(tmp_path / "x.npz", x=np.random.rand(*shape), y=y)
