@@ -19,8 +19,8 @@ from sweeper.study import Resources, Study
 from trainer.data.dataset import load
 from trainer.runtime.cached_file import made_once
 from trainer.runtime.process import prepare
+from trainer.training.batches import TrainingSplit
 from trainer.training.lane_search import lane_cost, measured_lanes
-from trainer.training.steppers import Trained
 
 WARM_UP, STEPS = 3, 12
 LIMIT_S = 12.0  # of measuring; with imports and data `plan` answers within 20 s
@@ -63,7 +63,7 @@ def _on_gpu(study: Study) -> Cost:
     if lanes == "auto":
         cost = measured_lanes(recipe, data, device, _share(study.resources), evaluations(study, study.recipe))
     else:
-        cost = lane_cost(recipe, data, Trained(data, device), lanes)
+        cost = lane_cost(recipe, data, TrainingSplit(data, device), lanes)
     batches = recipe.eval.samples / recipe.eval.batch
     return Cost(cost.step_s / cost.lanes, cost.samples_s * batches / cost.lanes, cost.lanes)
 

@@ -8,14 +8,15 @@ from sweeper.errors import DataError, SetupError, StudyError
 from sweeper.provenance import usable_cores
 from sweeper.study import Study
 from trainer import errors as trainer_errors
-from trainer.backbones.sit import SiT
+from trainer.backbones.build import backbone_of
+from trainer.backbones.protocol import Backbone
 from trainer.data.dataset import load
 from trainer.recipe import Recipe
 from trainer.runtime.paths import located
 from trainer.training.initial_weights import read_initial
 
 
-def check_fit(study: Study, elsewhere: bool = False) -> SiT:
+def check_fit(study: Study, elsewhere: bool = False) -> Backbone:
     """Load the data of every recipe, lay out its model and look for weights and the GPU; return the study's model.
 
     `elsewhere`: training is on other machines, whose cores and GPUs cannot be seen from here.
@@ -38,7 +39,7 @@ def check_fit(study: Study, elsewhere: bool = False) -> SiT:
     return _check(study.recipe)
 
 
-def _check(recipe: Recipe) -> SiT:
+def _check(recipe: Recipe) -> Backbone:
     try:
         data = load(recipe.data)
     except trainer_errors.DataError as error:
@@ -46,7 +47,7 @@ def _check(recipe: Recipe) -> SiT:
     if recipe.eval.weights is not None:
         _check_weights(recipe.eval.weights)
     try:
-        model = SiT(recipe.model, data.shape, data.classes, recipe.train.time_scale, torch.device("cpu"))
+        model = backbone_of(recipe, data.shape, data.classes, torch.device("cpu"))
     except ValueError as error:
         raise StudyError(f"recipe.model does not fit the data: {error}", "change recipe.model.patch") from error
     try:

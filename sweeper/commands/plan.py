@@ -14,7 +14,7 @@ from sweeper.plan.size import estimate, size
 from sweeper.plan.trials import keeps_weights, rung_steps
 from sweeper.provenance import usable_cores
 from sweeper.study import Study
-from trainer.backbones import public_sit
+from trainer.sampling.kept import kept_size
 
 # Start of Ray, its workers, the stores and the guide (20 s on two idle cores); the domain extractor, trained once; from
 # one trial to the next; features, FID and whatever slots take from each other, beside the steps and samples timed.
@@ -67,7 +67,7 @@ def forecast(study: Study) -> Forecast:
         seconds=round(at_most(study, estimate(study, cost.per_step, cost.per_evaluation, slots, full), slots), 1),
         extrapolated=cost.extrapolated,
         kept=kept,
-        kept_bytes=kept * public_sit.size(model),
+        kept_bytes=kept * kept_size(model),
     )
 
 

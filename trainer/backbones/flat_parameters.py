@@ -12,13 +12,13 @@ from math import prod
 import torch
 from torch import Tensor
 
-Layout = Mapping[str, tuple[int, ...]]
+from trainer.backbones.protocol import Layout
 
 
 def views(flat_KP: Tensor, layout: Layout) -> dict[str, Tensor]:
     """Return each parameter of `layout` as a view [K, *shape] of the flat buffer, in the layout's order."""
     named, start = {}, 0
-    for name, shape in layout.items():
+    for name, (shape, _) in layout.items():
         size = prod(shape)
         named[name] = flat_KP[:, start : start + size].view(flat_KP.shape[0], *shape)
         start += size
@@ -44,15 +44,11 @@ class Shadow:
         padded = -(-size // 8) * 8
         self._low = torch.empty(lanes, padded, dtype=torch.bfloat16, device=self._flat.device)[:, :size]
         whole, low = leaves(self._flat, layout), leaves(self._low, layout)
-        self.leaves = {name: low[name] if _is_of_product(name) else whole[name] for name in layout}
+        self.leaves = {name: low[name] if slot.is_factor else whole[name] for name, slot in layout.items()}
 
     def refresh(self) -> None:
         """Copy what the buffer holds now."""
         self._low.copy_(self._flat)
-
-
-def _is_of_product(name: str) -> bool:
-    return name.endswith((".weight", ".bias"))
 
 
 def flatten(named: Mapping[str, Tensor], layout: Layout) -> Tensor:

@@ -6,15 +6,17 @@ published model learnt a variance too, which its own sampler drops
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from trainer.backbones.flat_parameters import flatten
-from trainer.backbones.sit import SiT
 from trainer.errors import DataError
+
+if TYPE_CHECKING:
+    from trainer.backbones.sit import SiT
 
 # What a state dict cannot carry, said in every file that is kept.
 DIFFERENCES = (
@@ -66,11 +68,6 @@ def from_public(model: SiT, state: Mapping[str, Tensor], place: str) -> Tensor:
     return flatten(named, model.layout)
 
 
-def size(model: SiT) -> int:
-    """Return how many bytes one lane's weights take so."""
-    return 4 * (sum(map(math.prod, model.layout.values())) + model.positions_ND.numel())
-
-
 def _products(model: SiT) -> Iterator[tuple[str, str]]:
     yield from (("time1", "t_embedder.mlp.0"), ("time2", "t_embedder.mlp.2"))
     for block in range(model.recipe.depth):
@@ -102,7 +99,7 @@ def _velocity(model: SiT, last: Tensor) -> Tensor:
 
 
 def _refuse_misfits(model: SiT, state: Mapping[str, Tensor], place: str) -> None:
-    empty = {name: torch.empty(shape, device="meta") for name, shape in model.layout.items()}
+    empty = {name: torch.empty(slot.shape, device="meta") for name, slot in model.layout.items()}
     expected = {name: list(tensor.shape) for name, tensor in to_public(model, empty).items()}
     given = {name: list(tensor.shape) for name, tensor in state.items()}
     with_variance = {name: [2 * expected[name][0], *expected[name][1:]] for name in expected if name.startswith(LAST)}

@@ -9,24 +9,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterator, Mapping
-from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
+from trainer.backbones import public_sit
 from trainer.backbones.attention import attention
 from trainer.backbones.flat_parameters import flatten
+from trainer.backbones.protocol import Conditioning, Layout, Output, Slot
 from trainer.recipe import ModelRecipe
 
 FREQUENCIES = 256  # of the timestep embedding, as in DiT
-
-
-class Output(NamedTuple):
-    """The velocity [K, B, C, H, W] and the tokens [K, B, N, D] after each block that was asked for."""
-
-    velocity: Tensor
-    tokens: dict[int, Tensor]
 
 
 class SiT:
@@ -45,16 +39,18 @@ class SiT:
         self.positions_ND = sincos_positions(self.rows, self.columns, model.width).to(device)
         exponent = torch.arange(FREQUENCIES // 2) / (FREQUENCIES // 2)
         self.frequencies = torch.exp(-math.log(10_000) * exponent).to(device)
-        self.layout = self._layout(channels)
+        self.layout: Layout = self._layout(channels)
+        self.taps = tuple(str(block) for block in range(model.depth))
+        self.elements = (self.positions_ND.numel(),) * model.depth
 
-    def _layout(self, channels: int) -> dict[str, tuple[int, ...]]:
+    def _layout(self, channels: int) -> dict[str, Slot]:
         width, depth = self.recipe.width, self.recipe.depth
         hidden, pixels = self.recipe.hidden, channels * self.recipe.patch**2
-        layout: dict[str, tuple[int, ...]] = {
+        layout: dict[str, Slot] = {
             **_linear("patch", pixels, width),
             **_linear("time1", FREQUENCIES, width),
             **_linear("time2", width, width),
-            "labels": (self.classes + 1, width),
+            "labels": Slot((self.classes + 1, width), is_factor=False),
             # One product for the modulations of all blocks and the final layer: they share their input.
             **_linear("modulation", width, (6 * depth + 2) * width),
         }
@@ -68,7 +64,7 @@ class SiT:
     def initial_weights(self, generator: torch.Generator) -> Tensor:
         """Return one lane's weights [P]: Xavier-uniform products, zero modulations and final layer (adaLN-Zero)."""
         named = {}
-        for name, shape in self.layout.items():
+        for name, (shape, _) in self.layout.items():
             weight = torch.zeros(shape)
             if name in ("labels", "time1.weight", "time2.weight"):
                 weight.normal_(0, 0.02, generator=generator)
@@ -79,26 +75,32 @@ class SiT:
         return flatten(named, self.layout)
 
     def __call__(
-        self, weights: Mapping[str, Tensor], x_KBCHW: Tensor, t_KB: Tensor, y_KB: Tensor, blocks: Collection[int] = ()
+        self, weights: Mapping[str, Tensor], x_KBCHW: Tensor, given: Conditioning, taps: Collection[int] = ()
     ) -> Output:
-        """Return the velocity at time t in [0, 1] for labels y in [0, classes], where `classes` means no label.
+        """Return the prediction at time t in [0, 1] for labels in [0, classes], where `classes` means no label.
 
-        `blocks` are those whose tokens are kept; without gradients all others' are freed on the way.
+        Tap i is the tokens after block i.
         """
-        modulations = self._modulations(weights, t_KB, y_KB)
+        modulations = self._modulations(weights, given)
         tokens, last = {}, x_KBCHW
         for block, last in enumerate(self._trunk(weights, x_KBCHW, modulations)):
-            if block in blocks:
+            if block in taps:
                 tokens[block] = last
         shift, scale = modulations[-2:]
         out = _product(weights, "final", _modulate(_normalise(last), shift, scale))
         return Output(self._unpatchify(out), tokens)
 
-    def after_blocks(
-        self, weights: Mapping[str, Tensor], x_KBCHW: Tensor, t_KB: Tensor, y_KB: Tensor
-    ) -> Iterator[Tensor]:
+    def walk(self, weights: Mapping[str, Tensor], x_KBCHW: Tensor, given: Conditioning) -> Iterator[Tensor]:
         """Give the tokens [K, B, N, D] after each block in turn, so that one block's need be held at a time."""
-        return self._trunk(weights, x_KBCHW, self._modulations(weights, t_KB, y_KB))
+        return self._trunk(weights, x_KBCHW, self._modulations(weights, given))
+
+    def state_dict(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return one lane's weights as the public SiT's state dict."""
+        return public_sit.to_public(self, weights)
+
+    def from_state_dict(self, state: Mapping[str, Tensor], place: str) -> Tensor:
+        """Return one lane's weights [P] from a public SiT's state dict; raise DataError where it is another's."""
+        return public_sit.from_public(self, state, place)
 
     def _trunk(
         self, weights: Mapping[str, Tensor], x_KBCHW: Tensor, modulations: tuple[Tensor, ...]
@@ -108,13 +110,13 @@ class SiT:
             x_KBND = self._block(weights, block, x_KBND, modulations[6 * block : 6 * block + 6])
             yield x_KBND
 
-    def _modulations(self, weights: Mapping[str, Tensor], t_KB: Tensor, y_KB: Tensor) -> tuple[Tensor, ...]:
+    def _modulations(self, weights: Mapping[str, Tensor], given: Conditioning) -> tuple[Tensor, ...]:
         # Each [K, B, 1, D], in the order of use.
-        angles = (t_KB * self.time_scale)[..., None] * self.frequencies
+        angles = (given.time * self.time_scale)[..., None] * self.frequencies
         waves = torch.cat([angles.cos(), angles.sin()], dim=-1)
         time_KBD = _product(weights, "time2", F.silu(_product(weights, "time1", waves)))
         width = self.recipe.width
-        label_KBD = weights["labels"].gather(1, y_KB[..., None].expand(-1, -1, width))
+        label_KBD = weights["labels"].gather(1, given.label[..., None].expand(-1, -1, width))
         mixed = _product(weights, "modulation", F.silu(time_KBD + label_KBD))
         return torch.split(mixed.unsqueeze(2), width, dim=-1)
 
@@ -140,8 +142,8 @@ class SiT:
         return x.permute(0, 1, 4, 2, 5, 3, 6).reshape(lanes, batch, *self.shape)
 
 
-def _linear(name: str, inputs: int, outputs: int) -> dict[str, tuple[int, ...]]:
-    return {f"{name}.weight": (inputs, outputs), f"{name}.bias": (outputs,)}
+def _linear(name: str, inputs: int, outputs: int) -> dict[str, Slot]:
+    return {f"{name}.weight": Slot((inputs, outputs)), f"{name}.bias": Slot((outputs,))}
 
 
 def _product(weights: Mapping[str, Tensor], name: str, x: Tensor) -> Tensor:

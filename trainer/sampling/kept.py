@@ -13,10 +13,12 @@ from safetensors import SafetensorError
 from safetensors.torch import load as parse
 from torch import Tensor
 
+from trainer.backbones.build import backbone_of
 from trainer.backbones.flat_parameters import views
-from trainer.backbones.public_sit import DIFFERENCES, from_public
-from trainer.backbones.sit import SiT
+from trainer.backbones.protocol import Backbone, Network
+from trainer.backbones.public_sit import DIFFERENCES
 from trainer.errors import DataError
+from trainer.objectives.build import objective_of
 from trainer.recipe import Dispersion, EvalRecipe, Frozen, Recipe
 from trainer.runtime.checkpoint import HASH, digest, write
 from trainer.sampling.samples import samples
@@ -63,12 +65,12 @@ class Kept(NamedTuple):
     origin: Origin
     state: dict[str, Tensor]
 
-    def model(self, device: torch.device) -> tuple[SiT, dict[str, Tensor]]:
-        """Return the model and the weights of its one lane."""
-        recipe, origin = self.origin.recipe, self.origin
-        model = SiT(recipe.model, origin.shape, origin.classes, recipe.train.time_scale, device)
-        flat = from_public(model, self.state, origin.trial).to(device)
-        return model, views(flat[None], model.layout)
+    def network(self, device: torch.device) -> Network:
+        """Return the model with the weights of its one lane."""
+        origin = self.origin
+        backbone = backbone_of(origin.recipe, origin.shape, origin.classes, device)
+        flat = backbone.from_state_dict(self.state, origin.trial).to(device)
+        return Network(backbone, views(flat[None], backbone.layout))
 
     @torch.no_grad()
     def draw(
@@ -87,9 +89,9 @@ class Kept(NamedTuple):
         recipe = evaluation or self.origin.recipe.eval
         wholes = math.ceil(count / recipe.batch) * recipe.batch
         until = min(wholes, recipe.samples) if count <= recipe.samples else wholes
-        model, weights = self.model(device)
+        objective = objective_of(self.origin.recipe)
         seeds = [self.origin.seed if seed is None else seed]
-        drawn = samples(model, weights, recipe, seeds, until=until, labels=labels)
+        drawn = samples(self.network(device), objective, recipe, seeds, until=until, labels=labels)
         return torch.cat([images[0].cpu() for _, images in drawn])[:count]
 
 
@@ -97,6 +99,12 @@ def save(path: Path, origin: Origin, state: Mapping[str, Tensor]) -> None:
     """Write weights in the public SiT's layout, whole or not at all. Raises OSError."""
     metadata = origin.metadata()
     write(path, state, {**metadata, HASH: digest(state, json.dumps(metadata, sort_keys=True))})
+
+
+def kept_size(backbone: Backbone) -> int:
+    """Return how many bytes one lane's weights take in a file."""
+    empty = {name: torch.empty(slot.shape, device="meta") for name, slot in backbone.layout.items()}
+    return sum(tensor.nbytes for tensor in backbone.state_dict(empty).values())
 
 
 def is_kept(content: bytes) -> bool:

@@ -6,7 +6,8 @@ import torch
 
 from trainer.errors import DataError
 from trainer.evaluation.evaluator import Evaluator
-from trainer.evaluation.held_out import Probe
+from trainer.evaluation.held_out import HeldOut
+from trainer.objectives.build import objective_of
 from trainer.sampling.kept import Kept
 from trainer.sampling.samples import samples
 
@@ -29,10 +30,10 @@ def rescored(kept: Kept, evaluator: Evaluator) -> dict[str, float]:
         raise DataError(
             f"{origin.trial} was trained on data of the hash {origin.data_hash[:16]}, these have {data.hash[:16]}"
         )
-    model, weights = kept.model(evaluator.device)
+    network, objective = kept.network(evaluator.device), objective_of(origin.recipe)
     tally = evaluator.tally(1, final=True)
-    for _, images_KBCHW in samples(model, weights, recipe, [origin.seed], until=tally.count):
+    for _, images_KBCHW in samples(network, objective, recipe, [origin.seed], until=tally.count):
         tally.add(images_KBCHW)
-    probe = Probe(data, recipe.probe, evaluator.device)
-    health = probe.health(model, weights) | {"val_loss": probe.validation_loss(model, weights)}
+    held_out = HeldOut(data, objective, recipe.probe, evaluator.device)
+    health = held_out.health(network) | {"val_loss": held_out.validation_loss(network)}
     return tally.metrics()[0] | {name: float(value) for name, value in health.items()}

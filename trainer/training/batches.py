@@ -9,42 +9,56 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from trainer.data.images import Images
+from trainer.data.dataset import Dataset
+from trainer.rng.draws import Draw, Wanted, from_generator
 from trainer.rng.streams import Stream, generator
+
+LABEL_DROP = "label_drop"
+
+
+class TrainingSplit:
+    """A training split where it is trained on, with its number of classes."""
+
+    def __init__(self, data: Dataset, device: torch.device) -> None:
+        self.images, self.labels = data.train_images.to(device), data.train_labels.to(device)
+        self.classes = data.classes
 
 
 class Batch(NamedTuple):
-    """One step's input for S seeds: images and noise [S, B, C, H, W], times [S, B], labels [S, B]."""
+    """One step's input for S seeds: images [S, B, C, H, W], labels [S, B], and the objective's draws, each [S, B, ...].
+
+    A label that was dropped is the number of classes, which means none.
+    """
 
     images: Tensor
-    noise: Tensor
-    times: Tensor
     labels: Tensor
+    draws: dict[str, Tensor]
 
     def for_lanes(self, rows_K: Tensor) -> Batch:
         """Return the batch each lane trains on; lanes of one seed share theirs."""
-        return Batch(*(part.index_select(0, rows_K) for part in self))
+        draws = {name: part.index_select(0, rows_K) for name, part in self.draws.items()}
+        return Batch(self.images.index_select(0, rows_K), self.labels.index_select(0, rows_K), draws)
 
 
-def draw(
-    images_NCHW: Images, labels_N: Tensor, classes: int, seeds: Sequence[int], step: int, batch: int, label_drop: float
-) -> Batch:
+def with_label_drop(wanted: Wanted) -> Wanted:
+    """Return an objective's draws and, after them, the one that decides which labels are dropped."""
+    return {**wanted, LABEL_DROP: Draw("uniform", "sample")}
+
+
+def draw(wanted: Wanted, split: TrainingSplit, seeds: Sequence[int], step: int, batch: int, label_drop: float) -> Batch:
     """Return the batch of every seed at `step` (0-based), on the images' device."""
-    parts = [_draw_one(images_NCHW, labels_N, classes, seed, step, batch, label_drop) for seed in seeds]
-    return Batch(*(torch.stack(part) for part in zip(*parts, strict=True)))
+    parts = [_draw_one(with_label_drop(wanted), split, seed, step, batch, label_drop) for seed in seeds]
+    draws = {name: torch.stack([part.draws[name] for part in parts]) for name in wanted}
+    return Batch(torch.stack([part.images for part in parts]), torch.stack([part.labels for part in parts]), draws)
 
 
-def _draw_one(
-    images_NCHW: Images, labels_N: Tensor, classes: int, seed: int, step: int, batch: int, label_drop: float
-) -> Batch:
-    device = images_NCHW.device
-    rows = order(seed, step * batch, batch, len(images_NCHW)).to(device, non_blocking=True)
-    random = generator(seed, Stream.BATCH, step, device)
-    images = images_NCHW[rows]
-    noise = torch.randn(images.shape, generator=random, device=device)
-    times = torch.rand(batch, generator=random, device=device)
-    dropped = torch.rand(batch, generator=random, device=device) < label_drop
-    return Batch(images, noise, times, labels_N[rows].masked_fill(dropped, classes))
+def _draw_one(wanted: Wanted, split: TrainingSplit, seed: int, step: int, batch: int, label_drop: float) -> Batch:
+    device = split.images.device
+    rows = order(seed, step * batch, batch, len(split.images)).to(device, non_blocking=True)
+    images = split.images[rows]
+    draws = from_generator(wanted, generator(seed, Stream.BATCH, step, device), batch, images.shape[1:], device)
+    labels = split.labels[rows].masked_fill(draws[LABEL_DROP] < label_drop, split.classes)
+    return Batch(images, labels, draws)
 
 
 def order(seed: int, start: int, count: int, size: int) -> Tensor:

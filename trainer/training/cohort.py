@@ -9,22 +9,27 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from trainer.backbones.build import backbone_of
 from trainer.backbones.flat_parameters import views
-from trainer.backbones.public_sit import to_public
-from trainer.backbones.sit import SiT
+from trainer.backbones.protocol import Network
 from trainer.data.dataset import Dataset
 from trainer.evaluation.evaluator import Evaluator
 from trainer.evaluation.frechet import Moments
 from trainer.evaluation.full_metric import FullTally
-from trainer.evaluation.held_out import Probe
+from trainer.evaluation.held_out import HeldOut
+from trainer.objectives.build import objective_of
 from trainer.recipe import Lane, Recipe
+from trainer.regularisers.groups import DispersiveTerm
 from trainer.rng.streams import Stream, generator
 from trainer.sampling.samples import GRID_IMAGES, samples
+from trainer.training.batches import TrainingSplit
 from trainer.training.initial_weights import read_initial
-from trainer.training.loss import TrainingLoss
-from trainer.training.running_means import Tallies
-from trainer.training.steppers import Trained, stepping
-from trainer.training.train_step import Learnt, Update
+from trainer.training.running_means import RunningMeans
+from trainer.training.steppers import stepper
+from trainer.training.train_step import LaneState, TrainStep
+
+# What only the regulariser records; a lane without one has none of it.
+REGULARISED = frozenset({*DispersiveTerm.recorded, *DispersiveTerm.counted})
 
 
 class Measurement(NamedTuple):
@@ -51,21 +56,24 @@ class Cohort:
         is no start for this model.
         """
         self.recipe, self.lanes, self.step = recipe, tuple(lanes), 0
+        self._backbone = backbone_of(recipe, data.shape, data.classes, device)
         for lane in self.lanes:
-            if max(lane.dispersion.blocks) >= recipe.model.depth:
-                raise ValueError(f"blocks {lane.dispersion.blocks}: the model has blocks 0 to {recipe.model.depth - 1}")
+            if max(lane.dispersion.blocks) >= len(self._backbone.taps):
+                last = len(self._backbone.taps) - 1
+                raise ValueError(f"blocks {lane.dispersion.blocks}: the model has blocks 0 to {last}")
         self._data, self._device, self._evaluator = data, device, evaluator
-        self._split = Trained(data, device)
-        self._model = SiT(recipe.model, data.shape, data.classes, recipe.train.time_scale, device)
-        begun = read_initial(recipe, self._model)
+        self._split = TrainingSplit(data, device)
+        self._objective = objective_of(recipe)
+        begun = read_initial(recipe, self._backbone)
         self.init_sha256 = begun.sha256 if begun else ""
         initial = {
-            seed: begun.weights if begun else self._model.initial_weights(generator(seed, Stream.INIT))
+            seed: begun.weights if begun else self._backbone.initial_weights(generator(seed, Stream.INIT))
             for seed in {seed for _, seed in lanes}
         }
         flat = torch.stack([initial[seed] for _, seed in lanes]).to(device)
-        self._install(tuple(range(len(lanes))), Learnt.initial(flat), Tallies.zeros(len(lanes), device))
-        self._probe: Probe | None = None
+        means = RunningMeans.zeros(*self._recorded(), len(lanes), device)
+        self._install(tuple(range(len(lanes))), LaneState.initial(flat), means)
+        self._held_out: HeldOut | None = None
 
     @property
     def living(self) -> tuple[int, ...]:
@@ -94,15 +102,15 @@ class Cohort:
         final = self.step >= self.recipe.train.steps
         count = self.recipe.eval.full_count(self._device.type) if full and final else None
         with torch.no_grad():
-            weights = views(self._learnt.ema, self._model.layout)
-            diverged = ~(self._learnt.ema.isfinite().all(1) & self._tallies.finite()).cpu()
-            per_lane = self._tallies.read() | self._probe_metrics(weights, final)
-            scored, grids = self._score(weights, diverged, final, count)
+            network = self._network()
+            diverged = ~(self._learnt.ema.isfinite().all(1) & self._means.finite()).cpu()
+            per_lane = self._means.read() | self._held_out_metrics(network, final)
+            scored, grids = self._score(network, diverged, final, count)
         measured = []
         for row, lane in enumerate(self._living):
             metrics = {name: float(value[row]) for name, value in per_lane.items()} | scored[row]
             if self.lanes[lane].dispersion.lam == 0:
-                metrics = {name: value for name, value in metrics.items() if name not in TrainingLoss.DISPERSED}
+                metrics = {name: value for name, value in metrics.items() if name not in REGULARISED}
             finite = {name: value for name, value in metrics.items() if math.isfinite(value)}
             bad = bool(diverged[row]) or self.recipe.eval.objective_at(final) not in finite
             measured.append(Measurement(lane, bad, finite, grids[row]))
@@ -110,21 +118,16 @@ class Cohort:
 
     def draw(self, lane: int, count: int) -> Tensor:
         """Return the first `count` samples [count, C, H, W] of a living lane: those `measure` scores."""
-        row = self._living.index(lane)
-        weights = views(self._learnt.ema[row : row + 1], self._model.layout)
+        network = self._network([self._living.index(lane)])
         recipe, seeds = self.recipe.eval, [self.lanes[lane].seed]
         until = min(count, recipe.samples)
         with torch.no_grad():
-            return torch.cat([x[0] for _, x in samples(self._model, weights, recipe, seeds, until=until)])
+            return torch.cat([x[0] for _, x in samples(network, self._objective, recipe, seeds, until=until)])
 
     def published(self, lane: int) -> dict[str, Tensor]:
-        """Return the averaged weights of a living lane, on the CPU, as the public SiT's state dict.
-
-        Some may be views of the cohort's own, which go on with its training.
-        """
-        row = self._living.index(lane)
-        weights = views(self._learnt.ema[row : row + 1], self._model.layout)
-        state = to_public(self._model, {name: weight[0] for name, weight in weights.items()})
+        """Return the averaged weights of a living lane, on the CPU, as a file of them has them."""
+        weights = self._network([self._living.index(lane)]).weights
+        state = self._backbone.state_dict({name: weight[0] for name, weight in weights.items()})
         return {name: tensor.cpu() for name, tensor in state.items()}
 
     def keep(self, lanes: Collection[int]) -> None:
@@ -135,13 +138,13 @@ class Cohort:
         if living == self._living:
             return
         rows = torch.tensor([self._living.index(lane) for lane in living], dtype=torch.long, device=self._device)
-        self._install(living, self._learnt.select(rows), self._tallies.select(rows))
+        self._install(living, self._learnt.select(rows), self._means.select(rows))
 
     def state_dict(self) -> dict[str, Tensor]:
         """Return everything that is not a pure function of (recipe, lanes, step)."""
         state = self._learnt._asdict() | {"step": torch.tensor(self.step)}
         state |= {"living": torch.tensor(self._living, dtype=torch.long)}
-        return state | {f"tally.{name}": tally for name, tally in self._tallies.state().items()}
+        return state | {f"tally.{name}": mean for name, mean in self._means.state().items()}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         """Continue from a copy of `state`, saved by a cohort of the same recipe and lanes.
@@ -150,26 +153,36 @@ class Cohort:
         """
         self.step = int(state["step"])
         # Copied: training goes on in place, and the caller's tensors are the caller's.
-        learnt = Learnt(*(state[name].to(self._device, copy=True) for name in Learnt._fields))
-        tallies = {name.removeprefix("tally."): part for name, part in state.items() if name.startswith("tally.")}
-        self._install(tuple(int(lane) for lane in state["living"]), learnt, Tallies.load(tallies, self._device))
+        learnt = LaneState(*(state[name].to(self._device, copy=True) for name in LaneState._fields))
+        means = {name.removeprefix("tally."): part for name, part in state.items() if name.startswith("tally.")}
+        loaded = RunningMeans.load(*self._recorded(), means, self._device)
+        self._install(tuple(int(lane) for lane in state["living"]), learnt, loaded)
 
-    def _install(self, living: tuple[int, ...], learnt: Learnt, tallies: Tallies) -> None:
-        self._living, self._learnt, self._tallies = living, learnt, tallies
-        lanes, train = [self.lanes[lane] for lane in living], self.recipe.train
-        update = Update(self._model, train, [lane.dispersion for lane in lanes], learnt, tallies, self.step)
-        self._take_step = stepping(update, self._split, train, [lane.seed for lane in lanes])
+    def _recorded(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        return (*self._objective.recorded, *DispersiveTerm.recorded), DispersiveTerm.counted
 
-    def _probe_metrics(self, weights: Mapping[str, Tensor], final: bool) -> dict[str, Tensor]:
-        if self._probe is None:
-            self._probe = Probe(self._data, self.recipe.eval.probe, self._device)
-        metrics = self._probe.health(self._model, weights)
+    def _install(self, living: tuple[int, ...], learnt: LaneState, means: RunningMeans) -> None:
+        self._living, self._learnt, self._means = living, learnt, means
+        lanes, train, backbone = [self.lanes[lane] for lane in living], self.recipe.train, self._backbone
+        settings = [lane.dispersion for lane in lanes]
+        regulariser = DispersiveTerm(settings, train.batch, backbone.elements, self._device)
+        step = TrainStep(backbone, self._objective, regulariser, train, learnt, means, self.step)
+        self._take_step = stepper(step, self._objective.draws, self._split, train, [lane.seed for lane in lanes])
+
+    def _network(self, rows: Sequence[int] | slice = slice(None)) -> Network:
+        """Return the averaged weights of some living lanes, ready to be called."""
+        return Network(self._backbone, views(self._learnt.ema[rows], self._backbone.layout))
+
+    def _held_out_metrics(self, network: Network, final: bool) -> dict[str, Tensor]:
+        if self._held_out is None:
+            self._held_out = HeldOut(self._data, self._objective, self.recipe.eval.probe, self._device)
+        metrics = self._held_out.health(network)
         if final:
-            metrics["val_loss"] = self._probe.validation_loss(self._model, weights)
+            metrics["val_loss"] = self._held_out.validation_loss(network)
         return {name: value.cpu() for name, value in metrics.items()}
 
     def _score(
-        self, weights: Mapping[str, Tensor], diverged: Tensor, final: bool, count: int | None
+        self, network: Network, diverged: Tensor, final: bool, count: int | None
     ) -> tuple[list[dict[str, float]], list[Tensor | None]]:
         nothing: list[Tensor | None] = [None] * len(self._living)
         if bool(diverged.all()):
@@ -177,7 +190,7 @@ class Cohort:
         tally = self._evaluator.tally(len(self._living), final)
         recipe, seeds = self.recipe.eval, [self.lanes[lane].seed for lane in self._living]
         grids: list[Tensor] = []
-        for start, images_KBCHW in samples(self._model, weights, recipe, seeds, until=tally.count):
+        for start, images_KBCHW in samples(network, self._objective, recipe, seeds, until=tally.count):
             tally.add(images_KBCHW)
             if final and start < GRID_IMAGES:
                 grids.append(images_KBCHW[:, : GRID_IMAGES - start].cpu())
@@ -192,10 +205,10 @@ class Cohort:
         if not rows:
             return list(scores)
         tally = FullTally(self._evaluator, proxy.select(rows), count)
-        weights = views(self._learnt.ema[rows], self._model.layout)
+        network = self._network(rows)
         seeds = [self.lanes[self._living[row]].seed for row in rows]
         # Begins anew at the proxy's end, within a batch if need be: the proxy's own samples stay bit for bit.
-        for _, images_KBCHW in samples(self._model, weights, recipe, seeds, first=recipe.samples, until=count):
+        for _, images_KBCHW in samples(network, self._objective, recipe, seeds, first=recipe.samples, until=count):
             tally.add(images_KBCHW)
         full = dict(zip(rows, tally.metrics(), strict=True))
         return [score | full.get(row, {}) for row, score in enumerate(scores)]

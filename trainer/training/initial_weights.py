@@ -8,8 +8,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from trainer.backbones.public_sit import from_public
-from trainer.backbones.sit import SiT
+from trainer.backbones.protocol import Backbone
 from trainer.errors import DataError
 from trainer.recipe import Recipe
 from trainer.runtime.paths import located
@@ -26,7 +25,7 @@ class Initial(NamedTuple):
     sha256: str
 
 
-def read_initial(recipe: Recipe, model: SiT) -> Initial | None:
+def read_initial(recipe: Recipe, model: Backbone) -> Initial | None:
     """Read what a recipe starts from; None where it starts anew. Raises DataError where file and model do not fit."""
     if recipe.model.init is None:
         return None
@@ -42,7 +41,7 @@ def read_initial(recipe: Recipe, model: SiT) -> Initial | None:
         state, scale, train = _published(content, str(path)), PUBLISHED_TIME_SCALE, recipe.train
     if scale != train.time_scale:
         raise DataError(f"{path}: its train.time_scale is {scale:g}, the study's {train.time_scale:g}; set it to that")
-    return Initial(from_public(model, state, str(path)), hashlib.sha256(content).hexdigest())
+    return Initial(model.from_state_dict(state, str(path)), hashlib.sha256(content).hexdigest())
 
 
 def _published(content: bytes, place: str) -> Mapping[str, Tensor]:

@@ -10,15 +10,19 @@ from typing import NamedTuple
 
 import torch
 
+from trainer.backbones.build import backbone_of
 from trainer.backbones.flat_parameters import views
-from trainer.backbones.sit import SiT
+from trainer.backbones.protocol import Network
 from trainer.data.dataset import Dataset
+from trainer.objectives.build import objective_of
 from trainer.recipe import Dispersion, Recipe
+from trainer.regularisers.groups import DispersiveTerm
 from trainer.rng.streams import Stream, generator
 from trainer.sampling.samples import samples
-from trainer.training.running_means import Tallies
-from trainer.training.steppers import Trained, stepping
-from trainer.training.train_step import Learnt, Update
+from trainer.training.batches import TrainingSplit
+from trainer.training.running_means import RunningMeans
+from trainer.training.steppers import stepper
+from trainer.training.train_step import LaneState, TrainStep
 
 logger = logging.getLogger(__name__)
 
@@ -50,7 +54,7 @@ def measured_lanes(
     `share` is the part of the device's memory that is ours, `evaluations` how often a trial draws all of eval.samples.
     Raises torch.OutOfMemoryError where not even one lane fits.
     """
-    split = Trained(data, device)
+    split = TrainingSplit(data, device)
     memory = MOST * 2**40
     if device.type == "cuda":
         free, total = torch.cuda.mem_get_info(device)
@@ -92,24 +96,27 @@ def best_lanes(
     return cost
 
 
-def lane_cost(recipe: Recipe, data: Dataset, split: Trained, lanes: int) -> LaneCost:
+def lane_cost(recipe: Recipe, data: Dataset, split: TrainingSplit, lanes: int) -> LaneCost:
     """Time steps and sampling of `lanes` lanes of one seed, all of which disperse, on the split's device."""
     device = split.images.device
-    model = SiT(recipe.model, data.shape, data.classes, recipe.train.time_scale, device)
+    model, objective = backbone_of(recipe, data.shape, data.classes, device), objective_of(recipe)
     flat = model.initial_weights(generator(0, Stream.INIT)).to(device).repeat(lanes, 1)
-    dispersions = [Dispersion(blocks=(lane % recipe.model.depth,), lam=0.1) for lane in range(lanes)]
-    update = Update(model, recipe.train, dispersions, Learnt.initial(flat), Tallies.zeros(lanes, device), 0)
-    take_step = stepping(update, split, recipe.train, [0] * lanes)
+    settings = [Dispersion(blocks=(lane % len(model.taps),), lam=0.1) for lane in range(lanes)]
+    regulariser = DispersiveTerm(settings, recipe.train.batch, model.elements, device)
+    learnt = LaneState.initial(flat)
+    means = RunningMeans.zeros((*objective.recorded, *regulariser.recorded), regulariser.counted, len(settings), device)
+    update = TrainStep(model, objective, regulariser, recipe.train, learnt, means, 0)
+    take_step = stepper(update, objective.draws, split, recipe.train, [0] * lanes)
     for step in range(WARM_UPS):
         take_step(step)
     begun = _now(device)
     for step in range(WARM_UPS, WARM_UPS + STEPS):
         take_step(step)
     step_s = (_now(device) - begun) / STEPS
-    weights = views(update.learnt.ema, model.layout)
+    network = Network(model, views(learnt.ema, model.layout))
     with torch.no_grad():
         # Called as it is, captured, replayed: only the last is what an evaluation is made of.
-        batches = samples(model, weights, recipe.eval, [0] * lanes, until=3 * recipe.eval.batch)
+        batches = samples(network, objective, recipe.eval, [0] * lanes, until=3 * recipe.eval.batch)
         next(batches), next(batches)
         begun = _now(device)
         next(batches)

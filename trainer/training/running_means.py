@@ -1,73 +1,85 @@
-"""Running means of a cohort's losses, kept on the device so that training never waits for the host."""
+"""Running means of what a cohort's steps record, kept on the device so that training never waits for the host.
+
+Shapes: K lanes, T recorded values, C counted conditions
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Mapping, Sequence
 from typing import Self
 
 import torch
 from torch import Tensor
 
-from trainer.regularisers.bounds import at_floor
-from trainer.training.loss import Losses
-
 MEMORY = 0.98  # decay of the running means: about the last 50 steps
+WEIGHT, STEPS = "weight", "steps"
+# What checkpoints written before 2026-11-26 call them.
+ONCE = {
+    "train_loss": "velocity",
+    "dispersive_loss": "dispersive",
+    "floor_distance": "above_floor",
+    "floor_share": "floor_steps",
+}
 
 
-@dataclass
-class Tallies:
-    """Per lane, [K]: running means of the losses (and of 1, their weight), and counts of steps.
+class RunningMeans:
+    """Per lane: running means of recorded values (and of 1, their weight), and shares of all steps by condition.
 
     Means fade instead of being reset, so reading them changes nothing and a resumed run reads the same.
     """
 
-    velocity: Tensor
-    dispersive: Tensor
-    above_floor: Tensor
-    weight: Tensor
-    floor_steps: Tensor
-    steps: Tensor
+    def __init__(
+        self, recorded: Sequence[str], counted: Sequence[str], means_TK: Tensor, counts_CK: Tensor, both_2K: Tensor
+    ) -> None:
+        """`both_2K` holds the means' weight and the number of steps."""
+        self._recorded, self._counted = tuple(recorded), tuple(counted)
+        self._means, self._counts, (self._weight, self._steps) = means_TK, counts_CK, both_2K.unbind(0)
 
     @classmethod
-    def zeros(cls, lanes: int, device: torch.device) -> Self:
+    def zeros(cls, recorded: Sequence[str], counted: Sequence[str], lanes: int, device: torch.device) -> Self:
         """Return means of nothing."""
-        return cls(*(torch.zeros(lanes, device=device) for _ in fields(cls)))
+        means, counts = (torch.zeros(len(names), lanes, device=device) for names in (recorded, counted))
+        return cls(recorded, counted, means, counts, torch.zeros(2, lanes, device=device))
 
     @classmethod
-    def load(cls, state: Mapping[str, Tensor], device: torch.device) -> Self:
+    def load(
+        cls, recorded: Sequence[str], counted: Sequence[str], state: Mapping[str, Tensor], device: torch.device
+    ) -> Self:
         """Return what `state` gave."""
-        # Copied: counting goes on in place, and the caller's tensors are the caller's.
-        return cls(*(state[field.name].to(device, copy=True) for field in fields(cls)))
+        known = dict(state) | {name: state[once] for name, once in ONCE.items() if once in state}
+        # Stacked, so copied: counting goes on in place, and the caller's tensors are the caller's.
+        means, counts, both = (
+            torch.stack([known[name] for name in names]).to(device) for names in (recorded, counted, (WEIGHT, STEPS))
+        )
+        return cls(recorded, counted, means, counts, both)
 
     def state(self) -> dict[str, Tensor]:
-        """Return means and counts by name."""
-        return {field.name: getattr(self, field.name) for field in fields(self)}
+        """Return means and counts by name, each [K]."""
+        named = {**dict(zip(self._recorded, self._means, strict=True)), WEIGHT: self._weight}
+        return named | dict(zip(self._counted, self._counts, strict=True)) | {STEPS: self._steps}
 
-    def select(self, rows: Tensor) -> Tallies:
+    def select(self, rows: Tensor) -> RunningMeans:
         """Return those of some lanes."""
-        return Tallies(*(part.index_select(0, rows) for part in self.state().values()))
+        kept = (part.index_select(1, rows) for part in (self._means, self._counts, self._both()))
+        return RunningMeans(self._recorded, self._counted, *kept)
 
-    def add(self, losses: Losses) -> None:
+    def add(self, recorded: Mapping[str, Tensor], counted: Mapping[str, Tensor]) -> None:
         """Count one optimiser step."""
-        self.velocity.lerp_(losses.velocity, 1 - MEMORY)
-        self.dispersive.lerp_(losses.dispersive, 1 - MEMORY)
-        self.above_floor.lerp_(losses.above_floor, 1 - MEMORY)
-        self.weight.mul_(MEMORY).add_(1 - MEMORY)
-        self.floor_steps += at_floor(losses.above_floor, losses.span)
-        self.steps += 1
+        self._means.lerp_(torch.stack([recorded[name] for name in self._recorded]), 1 - MEMORY)
+        self._weight.mul_(MEMORY).add_(1 - MEMORY)
+        if self._counted:
+            self._counts += torch.stack([counted[name] for name in self._counted])
+        self._steps += 1
 
     def finite(self) -> Tensor:
-        """Return whether each lane's diffusion loss was finite at every step so far, [K]."""
-        return self.velocity.isfinite()
+        """Return whether each lane's training loss was finite at every step so far, [K]."""
+        return self._means[0].isfinite()
 
     def read(self) -> dict[str, Tensor]:
-        """Return recent mean losses and the share of all steps at the floor, each [K] on the host."""
-        weight = self.weight.clamp_min(torch.finfo(self.weight.dtype).tiny)
-        means = {
-            "train_loss": self.velocity / weight,
-            "dispersive_loss": self.dispersive / weight,
-            "floor_distance": self.above_floor / weight,
-            "floor_share": self.floor_steps / self.steps.clamp_min(1),
-        }
-        return {name: mean.cpu() for name, mean in means.items()}
+        """Return recent means and shares of all steps, each [K] on the host."""
+        weight = self._weight.clamp_min(torch.finfo(self._weight.dtype).tiny)
+        found = dict(zip(self._recorded, (self._means / weight).cpu(), strict=True))
+        return found | dict(zip(self._counted, (self._counts / self._steps.clamp_min(1)).cpu(), strict=True))
+
+    def _both(self) -> Tensor:
+        return torch.stack([self._weight, self._steps])

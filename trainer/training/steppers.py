@@ -7,73 +7,68 @@ from typing import Protocol
 
 import torch
 
-from trainer.data.dataset import Dataset
 from trainer.recipe import TrainRecipe
+from trainer.rng.draws import Wanted
 from trainer.runtime.cuda_graph import Captured
-from trainer.training.batches import draw
+from trainer.training.batches import TrainingSplit, draw
 from trainer.training.ema import ema_decay
 from trainer.training.lr_schedule import learning_rate
-from trainer.training.prefetch import Stretch
-from trainer.training.train_step import Inputs, Update
+from trainer.training.prefetch import Prefetch
+from trainer.training.train_step import Inputs, TrainStep
 
 
-class Stepping(Protocol):
+class Stepper(Protocol):
     """Takes optimiser steps in order, from any first one."""
 
     def __call__(self, step: int) -> None:
         """Take step `step` (0-based)."""
 
 
-class Trained:
-    """A training split where it is trained on, with its number of classes."""
-
-    def __init__(self, data: Dataset, device: torch.device) -> None:
-        self.images, self.labels, self.classes = (
-            data.train_images.to(device),
-            data.train_labels.to(device),
-            data.classes,
-        )
+def stepper(
+    take_step: TrainStep, wanted: Wanted, split: TrainingSplit, train: TrainRecipe, seeds: Sequence[int]
+) -> Stepper:
+    """Return what suits the split's device; `wanted` is what is random in a batch, `seeds` are the lanes'."""
+    made = GraphStepper if split.images.device.type == "cuda" else EagerStepper
+    return made(take_step, wanted, split, train, seeds)
 
 
-def stepping(update: Update, split: Trained, train: TrainRecipe, seeds: Sequence[int]) -> Stepping:
-    """Return what suits the split's device; `seeds` are the lanes'."""
-    made = Replayed if split.images.device.type == "cuda" else OneByOne
-    return made(update, split, train, seeds)
-
-
-class OneByOne:
+class EagerStepper:
     """Draws each step's batch when it is due, with torch's generators."""
 
-    def __init__(self, update: Update, split: Trained, train: TrainRecipe, seeds: Sequence[int]) -> None:
-        self._update, self._split, self._train = update, split, train
+    def __init__(
+        self, take_step: TrainStep, wanted: Wanted, split: TrainingSplit, train: TrainRecipe, seeds: Sequence[int]
+    ) -> None:
+        self._take_step, self._wanted, self._split, self._train = take_step, wanted, split, train
         self._seeds = sorted(set(seeds))
         self._rows = torch.tensor([self._seeds.index(seed) for seed in seeds], device=split.images.device)
 
     def __call__(self, step: int) -> None:
         """Take step `step`."""
         split, train = self._split, self._train
-        batch = draw(split.images, split.labels, split.classes, self._seeds, step, train.batch, train.label_drop)
+        batch = draw(self._wanted, split, self._seeds, step, train.batch, train.label_drop)
         rate, share = learning_rate(train, step), 1 - ema_decay(step + 1, train.ema)
-        self._update(Inputs(batch.for_lanes(self._rows), rate, share))
+        self._take_step(Inputs(batch.for_lanes(self._rows), rate, share))
 
 
-class Replayed:
-    """Takes each step's inputs from a stretch on the device; the whole step is one graph where that is possible.
+class GraphStepper:
+    """Takes each step's inputs from buffers on the device; the whole step is one graph where that is possible.
 
     On a CPU, where no graph is made, it trains on what a GPU would train on.
     """
 
-    def __init__(self, update: Update, split: Trained, train: TrainRecipe, seeds: Sequence[int]) -> None:
-        stretch = Stretch(split.images, split.labels, split.classes, train, seeds)
+    def __init__(
+        self, take_step: TrainStep, wanted: Wanted, split: TrainingSplit, train: TrainRecipe, seeds: Sequence[int]
+    ) -> None:
+        prefetch = Prefetch(wanted, split, train, seeds)
         # Not through self: in a cycle the graph's memory would wait for the garbage collector.
-        self._captured = Captured(lambda: update(stretch.take()), split.images.device)
-        self._stretch = stretch
+        self._captured = Captured(lambda: take_step(prefetch.take()), split.images.device)
+        self._prefetch = prefetch
         self._next, self._end = -1, -1
 
     def __call__(self, step: int) -> None:
         """Take step `step`."""
         if step != self._next or step == self._end:
-            self._stretch.fill(step)
-            self._end = step + self._stretch.steps
+            self._prefetch.fill(step)
+            self._end = step + self._prefetch.steps
         self._captured()
         self._next = step + 1

@@ -12,13 +12,13 @@ import torch
 from torch import Tensor
 
 from trainer.backbones.flat_parameters import Shadow, leaves, views
-from trainer.backbones.sit import SiT
-from trainer.objectives.interpolant import interpolate
-from trainer.recipe import Dispersion, TrainRecipe
+from trainer.backbones.protocol import Backbone, Network
+from trainer.objectives.protocol import Objective
+from trainer.recipe import TrainRecipe
+from trainer.regularisers.protocol import Regulariser
 from trainer.training.batches import Batch
 from trainer.training.ema import update_ema
-from trainer.training.loss import TrainingLoss
-from trainer.training.running_means import Tallies
+from trainer.training.running_means import RunningMeans
 
 
 class Inputs(NamedTuple):
@@ -32,7 +32,7 @@ class Inputs(NamedTuple):
     share: float | Tensor
 
 
-class Learnt(NamedTuple):
+class LaneState(NamedTuple):
     """What lanes have learnt, each [K, P]: weights, their average, and AdamW's two moments."""
 
     weights: Tensor
@@ -41,25 +41,26 @@ class Learnt(NamedTuple):
     exp_avg_sq: Tensor
 
     @classmethod
-    def initial(cls, weights: Tensor) -> Learnt:
+    def initial(cls, weights: Tensor) -> LaneState:
         """Return lanes that have learnt nothing yet."""
         return cls(weights, weights.clone(), torch.zeros_like(weights), torch.zeros_like(weights))
 
-    def select(self, rows: Tensor) -> Learnt:
+    def select(self, rows: Tensor) -> LaneState:
         """Return a copy of some lanes."""
-        return Learnt(*(part.index_select(0, rows) for part in self))
+        return LaneState(*(part.index_select(0, rows) for part in self))
 
 
-class Update:
-    """The optimiser step: forward, backward, AdamW, average, tallies, all in place in `learnt` and `tallies`."""
+class TrainStep:
+    """The optimiser step: forward, backward, AdamW, average, means, all in place in `learnt` and `means`."""
 
     def __init__(
         self,
-        model: SiT,
+        backbone: Backbone,
+        objective: Objective,
+        regulariser: Regulariser,
         train: TrainRecipe,
-        dispersions: Sequence[Dispersion],
-        learnt: Learnt,
-        tallies: Tallies,
+        learnt: LaneState,
+        means: RunningMeans,
         step: int,
         compiled: bool = False,
     ) -> None:
@@ -67,48 +68,45 @@ class Update:
 
         `compiled` fuses kernels with torch.compile, which takes a minute or so for every number of lanes.
         """
-        self.learnt, self.tallies = learnt, tallies
-        self._forward = torch.compile(model.__call__, dynamic=False) if compiled else model
-        flat, device = learnt.weights, learnt.weights.device
-        self._device = device.type
-        self._low = train.precision == "bf16"
+        self.learnt, self.means = learnt, means
+        self._objective, self._taps = objective, regulariser.taps
+        self._regulariser = torch.compile(regulariser.__call__, dynamic=False) if compiled else regulariser
+        flat, low = learnt.weights, train.precision == "bf16"
         parameter = torch.nn.Parameter(flat)
         self._grad = parameter.grad = torch.zeros_like(flat)
-        self._grad_views = list(views(self._grad, model.layout).values())
-        self._shadow = Shadow(flat, model.layout) if self._low else None
-        self._leaves = self._shadow.leaves if self._shadow else leaves(flat, model.layout)
+        self._grad_views = list(views(self._grad, backbone.layout).values())
+        self._shadow = Shadow(flat, backbone.layout) if low else None
+        self._leaves = self._shadow.leaves if self._shadow else leaves(flat, backbone.layout)
+        self._network = Network(backbone, self._leaves, low, compiled)
         # PyTorch's optimiser cannot drop rows of a parameter, so every set of living lanes has one of its own.
         self._optimiser = torch.optim.AdamW(
             [parameter],
             betas=(train.beta1, train.beta2),
             weight_decay=train.weight_decay,
             fused=True,
-            capturable=device.type == "cuda",
+            capturable=flat.device.type == "cuda",
         )
         self._optimiser.state[parameter] = {
             # Whatever the weights are: the fused kernel reads it as float32.
-            "step": torch.tensor(float(step), dtype=torch.float32, device=device),
+            "step": torch.tensor(float(step), dtype=torch.float32, device=flat.device),
             "exp_avg": learnt.exp_avg,
             "exp_avg_sq": learnt.exp_avg_sq,
         }
-        self._loss = TrainingLoss(dispersions, train.batch, model.positions_ND.numel(), device)
-        self._losses = torch.compile(self._loss.__call__, dynamic=False) if compiled else self._loss
 
     def __call__(self, inputs: Inputs) -> None:
         """Take one step."""
-        images, noise, times, labels = inputs.batch
-        x_t, target = interpolate(images, noise, times)
+        images, labels, draws = inputs.batch
         if self._shadow:
             self._shadow.refresh()
-        with torch.autocast(self._device, torch.bfloat16, enabled=self._low):
-            output = self._forward(self._leaves, x_t, times, labels, self._loss.blocks)
-        losses = self._losses(output, target)
-        self._collect(torch.autograd.grad(losses.total.sum(), list(self._leaves.values())))
+        learning = self._objective.loss(self._network, images, labels, draws, self._taps)
+        added = self._regulariser(learning.taps)
+        total = learning.loss if added.term is None else torch.addcmul(learning.loss, added.weight, added.term)
+        self._collect(torch.autograd.grad(total.sum(), list(self._leaves.values())))
         for group in self._optimiser.param_groups:
             group["lr"] = inputs.lr
         self._optimiser.step()
         update_ema(self.learnt.ema, self.learnt.weights, inputs.share)
-        self.tallies.add(losses)
+        self.means.add({**learning.recorded, **added.recorded}, added.counted)
 
     def _collect(self, grads_KS: Sequence[Tensor]) -> None:
         # One operation: copies into the views of several lanes would be one each.

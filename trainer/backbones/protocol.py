@@ -1,0 +1,110 @@
+"""What a backbone is: a network as a pure function of a flat buffer of weights, for K lanes at once.
+
+It predicts something an image from a noised image, a time and a label; what that is, and what the time means, only an
+objective knows. Its taps are the places whose representations can be regularised and looked at.
+
+Shapes: K lanes, B batch, N tokens (or pixels of a feature map), D width, P weights of a lane
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from typing import NamedTuple, Protocol
+
+import torch
+from torch import Tensor
+
+
+class Slot(NamedTuple):
+    """One tensor among a lane's weights; `is_factor` says that products use it, which bf16 training casts it for."""
+
+    shape: tuple[int, ...]
+    is_factor: bool = True
+
+
+Layout = Mapping[str, Slot]
+
+
+class Conditioning(NamedTuple):
+    """What a prediction is conditioned on, each [K, B]: time, label (the number of classes means none).
+
+    `until` is the end of an average velocity's interval, for objectives that have one.
+    """
+
+    time: Tensor
+    label: Tensor
+    until: Tensor | None = None
+
+
+class Output(NamedTuple):
+    """The prediction [K, B, C, H, W], and the representations [K, B, N, D] at the taps that were asked for."""
+
+    prediction: Tensor
+    taps: Mapping[int, Tensor]
+
+
+class Backbone(Protocol):
+    """Holds sizes and fixed embeddings; weights come with every call, as views [K, ...] by the layout's names."""
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Channels, height and width of an image."""
+
+    @property
+    def classes(self) -> int:
+        """How many labels there are; one more stands for none."""
+
+    @property
+    def layout(self) -> Layout:
+        """A lane's weights, in the order they lie in the buffer."""
+
+    @property
+    def taps(self) -> tuple[str, ...]:
+        """The names of the taps; elsewhere they are numbered in this order."""
+
+    @property
+    def elements(self) -> tuple[int, ...]:
+        """How many numbers a sample's representation has at each tap, N times D."""
+
+    def initial_weights(self, generator: torch.Generator) -> Tensor:
+        """Return one lane's weights [P], on the CPU."""
+
+    def __call__(
+        self, weights: Mapping[str, Tensor], x_KBCHW: Tensor, given: Conditioning, taps: Collection[int] = ()
+    ) -> Output:
+        """Return the prediction; `taps` are those that are kept: without gradients all others are freed on the way."""
+
+    def walk(self, weights: Mapping[str, Tensor], x_KBCHW: Tensor, given: Conditioning) -> Iterator[Tensor]:
+        """Give the representations [K, B, N, D] at every tap in turn, so that one at a time need be held."""
+
+    def state_dict(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return one lane's weights, shaped as in the layout, as a file of them has them."""
+
+    def from_state_dict(self, state: Mapping[str, Tensor], place: str) -> Tensor:
+        """Return one lane's weights [P] from such a file's; raise DataError, which names `place`, for another's."""
+
+
+class Network:
+    """A backbone with weights: what an objective calls.
+
+    With `low` its products are in bfloat16; `compiled` fuses its kernels with torch.compile.
+    """
+
+    def __init__(
+        self, backbone: Backbone, weights: Mapping[str, Tensor], low: bool = False, compiled: bool = False
+    ) -> None:
+        self.backbone, self.weights, self._low = backbone, weights, low
+        self._call = torch.compile(backbone.__call__, dynamic=False) if compiled else backbone
+        first = next(iter(weights.values()))
+        self.lanes, self.device = len(first), first.device
+
+    def __call__(self, x_KBCHW: Tensor, given: Conditioning, taps: Collection[int] = ()) -> Output:
+        """Call the backbone."""
+        if not self._low:
+            return self._call(self.weights, x_KBCHW, given, taps)
+        with torch.autocast(self.device.type, torch.bfloat16):
+            return self._call(self.weights, x_KBCHW, given, taps)
+
+    def walk(self, x_KBCHW: Tensor, given: Conditioning) -> Iterator[Tensor]:
+        """Give the representations at every tap in turn."""
+        return self.backbone.walk(self.weights, x_KBCHW, given)

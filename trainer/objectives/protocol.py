@@ -1,0 +1,52 @@
+"""What an objective is: what a network learns to predict, and how samples are drawn with it.
+
+Shapes: K lanes, B batch
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import NamedTuple, Protocol
+
+from torch import Tensor
+
+from trainer.backbones.protocol import Conditioning, Network
+from trainer.recipe import EvalRecipe
+from trainer.rng.draws import Wanted
+
+
+class Learning(NamedTuple):
+    """What a step minimises, `loss` [K], with gradient; what is recorded of it by name; the taps asked for on the way.
+
+    A recorded value is [K] and has no gradient; the first is called 'train_loss'.
+    """
+
+    loss: Tensor
+    recorded: Mapping[str, Tensor]
+    taps: Mapping[int, Tensor]
+
+
+class Objective(Protocol):
+    """A training objective with its sampler."""
+
+    @property
+    def draws(self) -> Wanted:
+        """What is random in a batch, in the order it is drawn."""
+
+    @property
+    def recorded(self) -> tuple[str, ...]:
+        """The names of what `loss` records, 'train_loss' first."""
+
+    def loss(
+        self, network: Network, images: Tensor, labels: Tensor, draws: Mapping[str, Tensor], taps: Collection[int]
+    ) -> Learning:
+        """Return a batch's loss; images are [K, B, C, H, W], labels [K, B], draws as `draws` says, [K, ...]."""
+
+    def seen(self, images: Tensor, labels: Tensor, draws: Mapping[str, Tensor]) -> tuple[Tensor, Conditioning]:
+        """Return what the network is called with in training."""
+
+    def held_out(self, network: Network, images: Tensor, labels: Tensor, draws: Mapping[str, Tensor]) -> Tensor:
+        """Return the error of every held-out image, [K, B]."""
+
+    def sample(self, network: Network, noise: Tensor, labels: Tensor, evaluation: EvalRecipe) -> Tensor:
+        """Return images [K, B, C, H, W] from normal noise shaped like them, with evaluation's solver and guidance."""

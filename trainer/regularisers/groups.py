@@ -1,0 +1,113 @@
+"""The Dispersive Loss of a cohort's lanes: those of one formula are computed as one batch.
+
+Shapes: K lanes, B batch, N tokens, D width
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from trainer.recipe import Dispersion, TauUnits, Variant
+from trainer.regularisers.bounds import at_floor, bounds
+from trainer.regularisers.dispersive import dispersive_loss
+from trainer.regularisers.protocol import Added
+
+
+class _Formula(NamedTuple):
+    # What can be computed as one batch: representations of one size, by one formula.
+    variant: Variant
+    units: TauUnits
+    elements: int
+
+
+class _Group(NamedTuple):
+    # (lane, tap) pairs of one formula, tap by tap.
+    formula: _Formula
+    lanes: Tensor
+    lanes_of: dict[int, Tensor]
+    tau: Tensor
+
+    def gather(self, taps: Mapping[int, Tensor]) -> Tensor:
+        """Return the pairs' representations, [pairs, B, N * D]: one selection a tap, none of all lanes."""
+        parts = [_rows(taps[tap], lanes).flatten(2) for tap, lanes in self.lanes_of.items()]
+        return torch.cat(parts) if len(parts) > 1 else parts[0]
+
+
+class DispersiveTerm:
+    """Lambda times the Dispersive Loss of each lane's taps. Lanes with lambda 0 cost nothing; the others' are gathered.
+
+    Several taps of a lane count by their mean, so lambda keeps its meaning.
+    """
+
+    recorded = ("dispersive_loss", "floor_distance")
+    counted = ("floor_share",)
+
+    def __init__(
+        self, settings: Sequence[Dispersion], batch: int, elements: Sequence[int], device: torch.device
+    ) -> None:
+        """`elements` are those of one representation, tokens times width, at every tap."""
+        self._lam = torch.tensor([each.lam for each in settings], device=device)
+        self._taps_of_lane = torch.tensor([len(each.blocks) for each in settings], device=device)
+        pairs: dict[_Formula, list[tuple[int, int, float]]] = defaultdict(list)
+        for lane, each in enumerate(settings):
+            for tap in each.blocks if each.lam > 0 else ():
+                pairs[_Formula(each.variant, each.tau_units, elements[tap])].append((lane, tap, each.tau))
+        self._groups = [_group(formula, members, device) for formula, members in pairs.items()]
+        self.taps = frozenset(tap for group in self._groups for tap in group.lanes_of)
+        # What does not change from step to step; NaN for lanes without dispersion.
+        self._nothing = torch.where(self._lam > 0, 0.0, torch.nan)
+        self._floor, self._span = self._bounds(batch)
+
+    def __call__(self, taps: Mapping[int, Tensor]) -> Added:
+        """Return the losses, their distance from the floor, and whether they are at it."""
+        if not self._groups:
+            return self._added(None, self._nothing)
+        dispersive: Tensor | None = None
+        for group in self._groups:
+            each = dispersive_loss(group.gather(taps), group.tau, group.formula.variant, group.formula.units)
+            before = torch.zeros_like(self._lam, dtype=each.dtype) if dispersive is None else dispersive
+            dispersive = before.index_add(0, group.lanes, each)
+        assert dispersive is not None
+        dispersive = dispersive / self._taps_of_lane
+        return self._added(dispersive, dispersive.detach() + self._nothing)
+
+    def _added(self, term: Tensor | None, shown: Tensor) -> Added:
+        above = shown - self._floor
+        recorded = {"dispersive_loss": shown, "floor_distance": above}
+        return Added(self._lam, term, recorded, {"floor_share": at_floor(above, self._span)})
+
+    def _bounds(self, batch: int) -> tuple[Tensor, Tensor]:
+        # Of a lane's mean over taps: the mean of their bounds.
+        floor, span = (torch.zeros_like(self._lam, dtype=torch.float64) for _ in range(2))
+        for group in self._groups:
+            formula = group.formula
+            found = bounds(group.tau.double(), formula.variant, formula.units, batch, formula.elements)
+            floor.index_add_(0, group.lanes, found.floor)
+            span.index_add_(0, group.lanes, found.span)
+        means = ((each / self._taps_of_lane).to(self._lam) + self._nothing for each in (floor, span))
+        return next(means), next(means)
+
+
+def _group(formula: _Formula, members: list[tuple[int, int, float]], device: torch.device) -> _Group:
+    # Sorting keeps a lane's taps in rising order, so that their sum is the same whoever else is in the cohort.
+    members = sorted(members, key=lambda member: member[1])
+    lanes_of: dict[int, list[int]] = defaultdict(list)
+    for lane, tap, _ in members:
+        lanes_of[tap].append(lane)
+    return _Group(
+        formula,
+        torch.tensor([lane for lane, _, _ in members], device=device),
+        {tap: torch.tensor(lanes, device=device) for tap, lanes in lanes_of.items()},
+        torch.tensor([tau for _, _, tau in members], device=device),
+    )
+
+
+def _rows(representation_KBND: Tensor, lanes: Tensor) -> Tensor:
+    # A lane is at a tap once, and lanes are in order: as many rows as lanes are all of them.
+    everyone = len(lanes) == len(representation_KBND)
+    return representation_KBND if everyone else representation_KBND.index_select(0, lanes)
