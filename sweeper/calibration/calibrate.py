@@ -63,7 +63,7 @@ def _on_gpu(study: Study) -> Cost:
     if lanes == "auto":
         cost = measured_lanes(recipe, data, device, _share(study.resources), evaluations(study, study.recipe))
     else:
-        cost = lane_cost(recipe, data, TrainingSplit(data, device), lanes)
+        cost = lane_cost(recipe, data, TrainingSplit.of(data, device), lanes)
     batches = recipe.eval.samples / recipe.eval.batch
     return Cost(cost.step_s / cost.lanes, cost.samples_s * batches / cost.lanes, cost.lanes)
 

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from tests.benchmarks.gpu_program import Program, Size
-from trainer.objectives.solver import solve
-from trainer.recipe import Dispersion
+from trainer.objectives.velocity import Velocity
+from trainer.recipe import Dispersion, EvalRecipe
 from trainer.regularisers.infonce import L2InfoNce
 from trainer.regularisers.representation import squared_distances
 from trainer.rng import counters
@@ -87,20 +87,14 @@ def _losses(size: Size, device: torch.device) -> float:
 
 @torch.no_grad()
 def _solvers(program: Program, device: torch.device) -> float:
-    from trainer.backbones.flat_parameters import views
-
-    lanes, model = len(program.learnt.ema), program.model
-    weights = views(program.learnt.ema, model.layout)
-    labels = torch.zeros(lanes, 16, dtype=torch.long, device=device)
-
-    def velocity(x: Tensor, t: float) -> Tensor:
-        return model(weights, x, torch.full(labels.shape, t, device=device), labels).velocity
+    network, evaluation = program.network(), EvalRecipe(nfe=4, solver="euler", cfg=1.0)
+    labels = torch.zeros(network.lanes, 16, dtype=torch.long, device=device)
 
     def drawn(noise: Tensor) -> Tensor:
-        return solve(velocity, noise, 4, "euler")
+        return Velocity().sample(network, noise, labels, evaluation)
 
     played = CapturedCall(drawn, device, warm_ups=1)
-    noises = [torch.randn(lanes, 16, *model.shape, device=device) for _ in range(3)]
+    noises = [torch.randn(network.lanes, 16, *program.model.shape, device=device) for _ in range(3)]
     return max(_apart(played(noise), drawn(noise)) for noise in noises)
 
 

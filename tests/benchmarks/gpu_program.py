@@ -11,14 +11,19 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
+from trainer.backbones.flat_parameters import views
+from trainer.backbones.protocol import Network
 from trainer.backbones.sit import SiT
 from trainer.data.images import Images
+from trainer.objectives.velocity import Velocity
 from trainer.recipe import Dispersion, ModelRecipe, TrainRecipe
+from trainer.regularisers.groups import DispersiveTerm
 from trainer.rng.streams import Stream, generator
 from trainer.runtime.cuda_graph import Captured
-from trainer.training.prefetch import Stretch
-from trainer.training.running_means import Tallies
-from trainer.training.train_step import Learnt, Update
+from trainer.training.batches import TrainingSplit
+from trainer.training.prefetch import Prefetch
+from trainer.training.running_means import RunningMeans
+from trainer.training.train_step import LaneState, TrainStep
 
 Mode = Literal["eager", "captured", "compiled"]
 IMAGES, CLASSES = 1024, 10
@@ -79,28 +84,34 @@ class Program:
         seeds = seeds or [0] * len(dispersions)
         random = torch.Generator().manual_seed(0)
         pixels = torch.randint(256, (IMAGES, *size.shape), generator=random, dtype=torch.uint8)
-        images = Images(pixels.to(device), 255.0)
         labels = torch.randint(CLASSES, (IMAGES,), generator=random).to(device)
+        split = TrainingSplit(Images(pixels.to(device), 255.0), labels, CLASSES)
         train = size.train(precision)
         self.model = SiT(size.model, size.shape, CLASSES, 1000.0, device)
         initial = {seed: self.model.initial_weights(generator(seed, Stream.INIT)).to(device) for seed in set(seeds)}
-        self.learnt = Learnt.initial(torch.stack([initial[seed] for seed in seeds]))
-        tallies = Tallies.zeros(len(seeds), device)
-        update = Update(self.model, train, dispersions, self.learnt, tallies, 0, compiled=mode == "compiled")
-        self._stretch, self._update, self._left = Stretch(images, labels, CLASSES, train, seeds), update, 0
+        self.learnt = LaneState.initial(torch.stack([initial[seed] for seed in seeds]))
+        objective, term = Velocity(), DispersiveTerm(dispersions, train.batch, self.model.elements, device)
+        means = RunningMeans.zeros((*objective.recorded, *term.recorded), term.counted, len(seeds), device)
+        compiled = mode == "compiled"
+        self._take_step = TrainStep(self.model, objective, term, train, self.learnt, means, 0, compiled)
+        self._prefetch, self._left = Prefetch(objective.draws, split, train, seeds), 0
         self._run: Callable[[], None] = self._once if mode == "eager" else Captured(self._once, device)
         self.taken = 0
 
     def _once(self) -> None:
-        self._update(self._stretch.take())
+        self._take_step(self._prefetch.take())
 
     def step(self) -> None:
         """Take one optimiser step; the host may be ahead of the device."""
         if not self._left:
-            self._stretch.fill(self.taken)
-            self._left = self._stretch.steps
+            self._prefetch.fill(self.taken)
+            self._left = self._prefetch.steps
         self._run()
         self._left, self.taken = self._left - 1, self.taken + 1
+
+    def network(self) -> Network:
+        """Return the lanes' averaged weights, ready to be called."""
+        return Network(self.model, views(self.learnt.ema, self.model.layout))
 
     @property
     def captured(self) -> bool:

@@ -4,24 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import torch
 from torch import Tensor
 
 from trainer.data.dataset import Dataset
+from trainer.data.images import Images
 from trainer.rng.draws import Draw, Wanted, from_generator
 from trainer.rng.streams import Stream, generator
 
 LABEL_DROP = "label_drop"
 
 
-class TrainingSplit:
-    """A training split where it is trained on, with its number of classes."""
+class TrainingSplit(NamedTuple):
+    """Images [N, C, H, W] and labels [N] where they are trained on, with the number of classes."""
 
-    def __init__(self, data: Dataset, device: torch.device) -> None:
-        self.images, self.labels = data.train_images.to(device), data.train_labels.to(device)
-        self.classes = data.classes
+    images: Images
+    labels: Tensor
+    classes: int
+
+    @classmethod
+    def of(cls, data: Dataset, device: torch.device) -> Self:
+        """Return what a data set trains on, on `device`."""
+        return cls(data.train_images.to(device), data.train_labels.to(device), data.classes)
 
 
 class Batch(NamedTuple):

@@ -62,7 +62,7 @@ class Cohort:
                 last = len(self._backbone.taps) - 1
                 raise ValueError(f"blocks {lane.dispersion.blocks}: the model has blocks 0 to {last}")
         self._data, self._device, self._evaluator = data, device, evaluator
-        self._split = TrainingSplit(data, device)
+        self._split = TrainingSplit.of(data, device)
         self._objective = objective_of(recipe)
         begun = read_initial(recipe, self._backbone)
         self.init_sha256 = begun.sha256 if begun else ""

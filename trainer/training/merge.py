@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 import torch
 from torch import Tensor
 
+from trainer.training.running_means import current_name
+
 WHOLE = ("step", "living")  # of a cohort; all else has a row for every living lane
 
 
@@ -22,7 +24,7 @@ def gathered(parts: Iterable[tuple[Mapping[str, Tensor], Sequence[int]]]) -> dic
     for state, lanes in parts:
         rows = _rows(state, lanes)
         for name in state.keys() - set(WHOLE):
-            taken.setdefault(name, []).append(state[name].index_select(0, rows))
+            taken.setdefault(current_name(name), []).append(state[name].index_select(0, rows))
         steps.add(int(state["step"]))
         count += len(lanes)
     if len(steps) != 1:

@@ -13,13 +13,19 @@ from torch import Tensor
 
 MEMORY = 0.98  # decay of the running means: about the last 50 steps
 WEIGHT, STEPS = "weight", "steps"
-# What checkpoints written before 2026-11-26 call them.
-ONCE = {
-    "train_loss": "velocity",
-    "dispersive_loss": "dispersive",
-    "floor_distance": "above_floor",
-    "floor_share": "floor_steps",
+# What checkpoints written before 2026-11-26 call them, and what they are called now.
+RENAMED = {
+    "velocity": "train_loss",
+    "dispersive": "dispersive_loss",
+    "above_floor": "floor_distance",
+    "floor_steps": "floor_share",
 }
+
+
+def current_name(saved: str) -> str:
+    """Return what is called today what was saved under this name, behind a prefix that ends in a point or none."""
+    prefix, point, name = saved.rpartition(".")
+    return f"{prefix}{point}{RENAMED.get(name, name)}"
 
 
 class RunningMeans:
@@ -46,12 +52,12 @@ class RunningMeans:
         cls, recorded: Sequence[str], counted: Sequence[str], state: Mapping[str, Tensor], device: torch.device
     ) -> Self:
         """Return what `state` gave."""
-        known = dict(state) | {name: state[once] for name, once in ONCE.items() if once in state}
-        # Stacked, so copied: counting goes on in place, and the caller's tensors are the caller's.
-        means, counts, both = (
-            torch.stack([known[name] for name in names]).to(device) for names in (recorded, counted, (WEIGHT, STEPS))
-        )
-        return cls(recorded, counted, means, counts, both)
+        known = {current_name(name): part for name, part in state.items()}
+        loaded = cls.zeros(recorded, counted, len(known[WEIGHT]), device)
+        # Copied: counting goes on in place, and the caller's tensors are the caller's.
+        for name, part in loaded.state().items():
+            part.copy_(known[name])
+        return loaded
 
     def state(self) -> dict[str, Tensor]:
         """Return means and counts by name, each [K]."""

@@ -1,6 +1,7 @@
 import torch
 
 from trainer.backbones.flat_parameters import Shadow, flatten, leaves, views
+from trainer.backbones.protocol import Conditioning
 from trainer.backbones.sit import SiT
 from trainer.recipe import ModelRecipe
 
@@ -25,7 +26,7 @@ def gradients(named: dict[str, torch.Tensor]) -> list[torch.Tensor]:
     random = torch.Generator().manual_seed(3)
     x, t = torch.randn(2, 5, 3, 8, 8, generator=random), torch.rand(2, 5, generator=random)
     with torch.autocast("cpu", torch.bfloat16):
-        out = MODEL(named, x, t, torch.arange(10).reshape(2, 5)).velocity
+        out = MODEL(named, x, Conditioning(t, torch.arange(10).reshape(2, 5))).prediction
     return list(torch.autograd.grad(out.float().square().sum(), list(named.values())))
 
 

@@ -11,10 +11,12 @@ from torch import Tensor
 from torch.nn import functional
 
 from trainer.backbones.flat_parameters import views
-from trainer.backbones.public_sit import from_public, size, to_public
+from trainer.backbones.protocol import Conditioning
+from trainer.backbones.public_sit import from_public, to_public
 from trainer.backbones.sit import SiT
 from trainer.errors import DataError
 from trainer.recipe import ModelRecipe
+from trainer.sampling.kept import kept_size
 
 CPU = torch.device("cpu")
 WIDTH, HEADS, PATCH, CHANNELS, SIDE, CLASSES = 16, 2, 2, 3, 8, 5
@@ -23,7 +25,9 @@ MODEL = SiT(ModelRecipe(width=WIDTH, depth=3, heads=HEADS, patch=PATCH), (CHANNE
 
 def weights() -> dict[str, Tensor]:
     """One lane's weights, none of them zero."""
-    flat = torch.randn(sum(map(math.prod, MODEL.layout.values())), generator=torch.Generator().manual_seed(0))
+    flat = torch.randn(
+        sum(math.prod(slot.shape) for slot in MODEL.layout.values()), generator=torch.Generator().manual_seed(0)
+    )
     return views(0.2 * flat[None], MODEL.layout)
 
 
@@ -66,14 +70,14 @@ def public_velocity(state: Mapping[str, Tensor], x: Tensor, t: Tensor, y: Tensor
 @pytest.mark.parametrize(("gelu", "apart"), [("none", 1e-5), ("tanh", 5e-3)])
 def test_the_public_model_computes_what_ours_does(gelu, apart):
     x, t, y = torch.randn(4, CHANNELS, SIDE, SIDE), torch.rand(4), torch.tensor([0, 3, 4, CLASSES])
-    ours = MODEL(weights(), x[None], t[None], y[None]).velocity[0]
+    ours = MODEL(weights(), x[None], Conditioning(t[None], y[None])).prediction[0]
     theirs = public_velocity(public_state(), x, 1000 * t, y, gelu)
     assert ours.std() > 0.1
     assert (ours - theirs).abs().max() < apart * ours.abs().max()
 
 
 def test_the_size_that_is_announced_is_that_of_the_tensors():
-    assert size(MODEL) == sum(tensor.nbytes for tensor in public_state().values())
+    assert kept_size(MODEL) == sum(tensor.nbytes for tensor in public_state().values())
 
 
 def test_weights_come_back_bit_for_bit():

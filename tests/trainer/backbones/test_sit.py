@@ -8,6 +8,7 @@ from torch.nn import functional as F  # noqa: N812
 
 from trainer.backbones import attention
 from trainer.backbones.flat_parameters import views
+from trainer.backbones.protocol import Conditioning
 from trainer.backbones.sit import SiT, sincos_positions
 from trainer.recipe import ModelRecipe
 
@@ -20,19 +21,16 @@ def build(**size: int) -> SiT:
 
 
 def random_weights(model: SiT, lanes: int, scale: float = 0.2) -> dict[str, torch.Tensor]:
-    size = sum(prod(shape) for shape in model.layout.values())
+    size = sum(prod(slot.shape) for slot in model.layout.values())
     flat = scale * torch.randn(lanes, size, generator=torch.Generator().manual_seed(0))
     return views(flat, model.layout)
 
 
-def inputs(lanes: int, batch: int = 3) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+def inputs(lanes: int, batch: int = 3) -> tuple[torch.Tensor, Conditioning]:
     random = torch.Generator().manual_seed(1)
     x = torch.randn(lanes, batch, *SHAPE, generator=random)
-    return (
-        x,
-        torch.rand(lanes, batch, generator=random),
-        torch.randint(0, CLASSES + 1, (lanes, batch), generator=random),
-    )
+    time = torch.rand(lanes, batch, generator=random)
+    return x, Conditioning(time, torch.randint(0, CLASSES + 1, (lanes, batch), generator=random))
 
 
 def mae_positions(rows: int, columns: int, width: int) -> torch.Tensor:
@@ -84,45 +82,46 @@ def reference(model: SiT, w: dict[str, torch.Tensor], x: torch.Tensor, t: torch.
 
 def test_every_lane_equals_the_published_architecture():
     model = build()
-    weights, (x, t, y) = random_weights(model, 3), inputs(3)
-    output = model(weights, x, t, y, range(2))
+    weights, (x, given) = random_weights(model, 3), inputs(3)
+    output = model(weights, x, given, range(2))
     for lane in range(3):
-        velocity, after = reference(model, {name: w[lane] for name, w in weights.items()}, x[lane], t[lane], y[lane])
-        torch.testing.assert_close(output.velocity[lane], velocity, rtol=1e-4, atol=1e-4)
+        t, y = given.time[lane], given.label[lane]
+        velocity, after = reference(model, {name: w[lane] for name, w in weights.items()}, x[lane], t, y)
+        torch.testing.assert_close(output.prediction[lane], velocity, rtol=1e-4, atol=1e-4)
         for block, tokens in enumerate(after):
-            torch.testing.assert_close(output.tokens[block][lane], tokens, rtol=1e-4, atol=1e-4)
+            torch.testing.assert_close(output.taps[block][lane], tokens, rtol=1e-4, atol=1e-4)
 
 
 def test_long_sequences_use_the_fused_kernel_and_give_the_same():
     model = SiT(ModelRecipe(width=16, depth=1, heads=2, patch=1), (1, 10, 10), CLASSES, SCALE, CPU)
     weights = random_weights(model, 1)
-    x, t, y = torch.randn(1, 2, 1, 10, 10), torch.rand(1, 2), torch.tensor([[0, 5]])
-    fused = model(weights, x, t, y).velocity
+    x, given = torch.randn(1, 2, 1, 10, 10), Conditioning(torch.rand(1, 2), torch.tensor([[0, 5]]))
+    fused = model(weights, x, given).prediction
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(attention, "SMALL", 1000)
-        torch.testing.assert_close(fused, model(weights, x, t, y).velocity, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(fused, model(weights, x, given).prediction, rtol=1e-4, atol=1e-5)
 
 
 def test_initial_network_is_adaln_zero_velocity_zero_and_blocks_identity():
     model = build()
     flat = model.initial_weights(torch.Generator().manual_seed(0))
-    output = model(views(flat[None], model.layout), *inputs(1), blocks=(0, 1))
-    assert float(output.velocity.abs().max()) == 0
-    torch.testing.assert_close(output.tokens[0], output.tokens[1])
-    assert float(output.tokens[0].std()) > 0.1
+    output = model(views(flat[None], model.layout), *inputs(1), taps=(0, 1))
+    assert float(output.prediction.abs().max()) == 0
+    torch.testing.assert_close(output.taps[0], output.taps[1])
+    assert float(output.taps[0].std()) > 0.1
 
 
 def test_only_the_tokens_asked_for_are_kept_and_they_are_those_after_their_block():
     model = build(depth=3)
     weights, given = random_weights(model, 2), inputs(2)
-    assert model(weights, *given).tokens == {}
-    kept = model(weights, *given, blocks=[2, 0])
-    assert set(kept.tokens) == {0, 2}
-    after = list(model.after_blocks(weights, *given))
+    assert model(weights, *given).taps == {}
+    kept = model(weights, *given, taps=[2, 0])
+    assert set(kept.taps) == {0, 2}
+    after = list(model.walk(weights, *given))
     assert len(after) == 3
-    assert kept.tokens[0].equal(after[0])
-    assert kept.tokens[2].equal(after[2])
-    assert kept.velocity.equal(model(weights, *given).velocity)
+    assert kept.taps[0].equal(after[0])
+    assert kept.taps[2].equal(after[2])
+    assert kept.prediction.equal(model(weights, *given).prediction)
 
 
 def test_initial_weights_follow_the_seed_alone():

@@ -7,7 +7,6 @@ import pytest
 import scipy.linalg
 import torch
 
-from trainer.backbones.flat_parameters import views
 from trainer.data.dataset import load
 from trainer.evaluation.evaluator import Evaluator
 from trainer.evaluation.full_metric import FullTally
@@ -46,9 +45,9 @@ def build(data, tmp_path_factory):
 def features(cohort: Cohort, count: int) -> list[np.ndarray]:
     """The features of each lane's first samples, drawn in one go by a recipe of that many."""
     recipe = cohort.recipe.eval.model_copy(update={"samples": count})
-    weights = views(cohort.state_dict()["ema"], cohort._model.layout)
+    seeds = [seed for _, seed in cohort.lanes]
     with torch.no_grad():
-        parts = [images for _, images in samples(cohort._model, weights, recipe, [seed for _, seed in cohort.lanes])]
+        parts = [images for _, images in samples(cohort._network(), cohort._objective, recipe, seeds)]
     return [cohort._evaluator.extractor(images).double().numpy() for images in torch.cat(parts, dim=1)]
 
 

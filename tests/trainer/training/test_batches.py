@@ -1,11 +1,17 @@
 import torch
 
 from trainer.data.images import Images
-from trainer.training.batches import draw, order
+from trainer.objectives.velocity import Velocity
+from trainer.training.batches import Batch, TrainingSplit, draw, order
 
 IMAGES = torch.arange(10.0).reshape(10, 1, 1, 1).expand(10, 1, 2, 2)
-HELD = Images(IMAGES, None)
-LABELS = torch.arange(10) % 3
+SPLIT = TrainingSplit(Images(IMAGES, None), torch.arange(10) % 3, 3)
+WANTED = Velocity.draws
+
+
+def parts(batch: Batch) -> list[torch.Tensor]:
+    assert list(batch.draws) == ["noise", "time"]
+    return [batch.images, batch.labels, *batch.draws.values()]
 
 
 def test_an_epoch_meets_every_image_once_and_the_next_is_in_another_order():
@@ -20,27 +26,27 @@ def test_order_does_not_depend_on_how_it_is_cut():
 
 
 def test_batch_is_a_pure_function_of_seed_and_step():
-    one, again = (draw(HELD, LABELS, 3, [4], 17, 6, 0.1) for _ in range(2))
-    assert all(torch.equal(a, b) for a, b in zip(one, again, strict=True))
-    other = draw(HELD, LABELS, 3, [4], 18, 6, 0.1)
-    assert not torch.equal(one.noise, other.noise)
+    one, again = (draw(WANTED, SPLIT, [4], 17, 6, 0.1) for _ in range(2))
+    assert all(torch.equal(a, b) for a, b in zip(parts(one), parts(again), strict=True))
+    other = draw(WANTED, SPLIT, [4], 18, 6, 0.1)
+    assert not torch.equal(one.draws["noise"], other.draws["noise"])
 
 
 def test_each_seed_draws_what_it_would_draw_alone():
-    both = draw(HELD, LABELS, 3, [4, 9], 2, 6, 0.5)
+    both = draw(WANTED, SPLIT, [4, 9], 2, 6, 0.5)
     for row, seed in enumerate((4, 9)):
-        alone = draw(HELD, LABELS, 3, [seed], 2, 6, 0.5)
-        assert all(torch.equal(a[row], b[0]) for a, b in zip(both, alone, strict=True))
+        alone = draw(WANTED, SPLIT, [seed], 2, 6, 0.5)
+        assert all(torch.equal(a[row], b[0]) for a, b in zip(parts(both), parts(alone), strict=True))
 
 
 def test_lanes_of_one_seed_share_the_batch():
-    lanes = draw(HELD, LABELS, 3, [4, 9], 2, 6, 0.5).for_lanes(torch.tensor([1, 0, 1]))
-    assert torch.equal(lanes.noise[0], lanes.noise[2])
-    assert not torch.equal(lanes.noise[0], lanes.noise[1])
+    lanes = draw(WANTED, SPLIT, [4, 9], 2, 6, 0.5).for_lanes(torch.tensor([1, 0, 1]))
+    assert torch.equal(lanes.draws["noise"][0], lanes.draws["noise"][2])
+    assert not torch.equal(lanes.draws["noise"][0], lanes.draws["noise"][1])
 
 
 def test_labels_are_dropped_at_the_given_rate_and_belong_to_their_images():
-    batch = draw(HELD, LABELS, 3, [0], 0, 4000, 0.1)
+    batch = draw(WANTED, SPLIT, [0], 0, 4000, 0.1)
     dropped = batch.labels[0] == 3
     assert 0.08 < float(dropped.float().mean()) < 0.12
     values = batch.images[0, :, 0, 0, 0].long()
@@ -48,8 +54,8 @@ def test_labels_are_dropped_at_the_given_rate_and_belong_to_their_images():
 
 
 def test_times_are_uniform_and_noise_is_standard_normal():
-    batch = draw(HELD, LABELS, 3, [0], 3, 5000, 0.0)
-    times = batch.times[0].sort().values
+    batch = draw(WANTED, SPLIT, [0], 3, 5000, 0.0)
+    times = batch.draws["time"][0].sort().values
     assert float((times - torch.linspace(0, 1, 5000)).abs().max()) < 0.03
-    assert abs(float(batch.noise.mean())) < 0.03
-    assert abs(float(batch.noise.std()) - 1) < 0.03
+    assert abs(float(batch.draws["noise"].mean())) < 0.03
+    assert abs(float(batch.draws["noise"].std()) - 1) < 0.03

@@ -11,6 +11,7 @@ from trainer.evaluation.evaluator import Evaluator
 from trainer.recipe import DataRecipe, Dispersion, EvalRecipe, Lane, ModelRecipe, Recipe, TrainRecipe
 from trainer.training.cohort import Cohort, Measurement
 from trainer.training.lr_schedule import learning_rate
+from trainer.training.running_means import RENAMED
 
 CPU = torch.device("cpu")
 RECIPE = Recipe(
@@ -94,6 +95,18 @@ def test_resumed_equals_uninterrupted_bit_for_bit(build):
     second.advance(40)
     assert states_equal(whole, second)
     assert measured(whole) == measured(second)
+
+
+def test_a_checkpoint_from_before_values_were_renamed_goes_on_as_one_of_today(build):
+    first, old, new = build(), build(), build()
+    first.advance(8)
+    state = first.state_dict()
+    once = {f"tally.{now}": f"tally.{before}" for before, now in RENAMED.items()}
+    old.load_state_dict({once.get(name, name): part for name, part in state.items()})
+    new.load_state_dict(state)
+    for cohort in (old, new):
+        cohort.advance(12)
+    assert states_equal(old, new)
 
 
 def measured(cohort: Cohort) -> list[dict[str, float]]:
@@ -263,25 +276,28 @@ def test_bf16_trains_close_to_fp32(build):
 
 def test_adamw_and_ema_equal_a_plain_training_loop(build, data):
     """The same numbers from torch's own AdamW on separate parameters and an average written out."""
+    from trainer.backbones.build import backbone_of
     from trainer.backbones.flat_parameters import flatten, views
-    from trainer.backbones.sit import SiT
+    from trainer.backbones.protocol import Conditioning
     from trainer.objectives.interpolant import interpolate
+    from trainer.objectives.velocity import Velocity
     from trainer.rng.streams import Stream, generator
-    from trainer.training.batches import draw
+    from trainer.training.batches import TrainingSplit, draw
     from trainer.training.ema import ema_decay
 
     recipe = RECIPE.override({"train.weight_decay": 0.3})
-    model = SiT(recipe.model, data.shape, data.classes, recipe.train.time_scale, CPU)
+    model, split = backbone_of(recipe, data.shape, data.classes, CPU), TrainingSplit.of(data, CPU)
     flat = model.initial_weights(generator(0, Stream.INIT))[None]
     named = {name: part.clone().requires_grad_() for name, part in views(flat, model.layout).items()}
     average = {name: part.detach().clone() for name, part in named.items()}
     train = recipe.train
     optimiser = torch.optim.AdamW(named.values(), betas=(train.beta1, train.beta2), weight_decay=train.weight_decay)
     for step in range(12):
-        batch = draw(data.train_images, data.train_labels, data.classes, [0], step, train.batch, train.label_drop)
-        x_t, target = interpolate(batch.images, batch.noise, batch.times)
+        images, labels, drawn = draw(Velocity.draws, split, [0], step, train.batch, train.label_drop)
+        x_t, target = interpolate(images, drawn["noise"], drawn["time"])
         optimiser.zero_grad()
-        torch.nn.functional.mse_loss(model(named, x_t, batch.times, batch.labels).velocity, target).backward()
+        predicted = model(named, x_t, Conditioning(drawn["time"], labels)).prediction
+        torch.nn.functional.mse_loss(predicted, target).backward()
         optimiser.param_groups[0]["lr"] = learning_rate(train, step)
         optimiser.step()
         decay = ema_decay(step + 1, train.ema)

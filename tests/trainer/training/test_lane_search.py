@@ -2,8 +2,8 @@ import pytest
 import torch
 
 from trainer.recipe import EvalRecipe, ModelRecipe, Recipe, TrainRecipe
+from trainer.training.batches import TrainingSplit
 from trainer.training.lane_search import MOST, LaneCost, best_lanes, lane_cost, measured_lanes
-from trainer.training.steppers import Trained
 
 CPU = torch.device("cpu")
 GIB = 2**30
@@ -67,7 +67,7 @@ def test_a_recipe_is_measured_on_a_cpu_too(digits):
         train=TrainRecipe(steps=50, batch=4),
         eval=EvalRecipe(samples=100, batch=10, nfe=2),
     )
-    cost = lane_cost(recipe, digits, Trained(digits, CPU), 2)
+    cost = lane_cost(recipe, digits, TrainingSplit.of(digits, CPU), 2)
     assert cost.lanes == 2
     assert cost.step_s > 0
     assert cost.samples_s > 0

@@ -7,6 +7,7 @@ from tests.trainer.training.test_cohort import CPU, LANES, RECIPE, build, data, 
 from trainer.data.images import Images
 from trainer.training.cohort import Cohort
 from trainer.training.merge import gathered
+from trainer.training.running_means import RENAMED
 
 __all__ = ["build", "data", "evaluator"]  # fixtures, used by being here
 
@@ -58,6 +59,15 @@ def test_lanes_of_several_cohorts_and_seeds_go_on_as_their_solo_runs_to_the_last
             )
     finally:
         torch.set_default_dtype(torch.float32)
+
+
+def test_states_saved_before_values_were_renamed_join_with_those_saved_since(build):
+    one, other = trained(build, LANES[:2], 4), trained(build, LANES[:1], 4)
+    once = {f"tally.{now}": f"tally.{before}" for before, now in RENAMED.items()}
+    old = {once.get(name, name): part for name, part in other.items()}
+    assert old.keys() - one.keys() == set(once.values())
+    joined, plain = (gathered([(one, [1]), (state, [0])]) for state in (old, other))
+    assert {name: bits(part) for name, part in joined.items()} == {name: bits(part) for name, part in plain.items()}
 
 
 def test_what_is_gathered_is_a_copy(build):

@@ -1,21 +1,22 @@
-"""Steps as a GPU takes them: inputs from a stretch, on a CPU and, where there is one, captured on a GPU."""
+"""Steps as a GPU takes them: inputs from buffers, on a CPU and, where there is one, captured on a GPU."""
 
 import pytest
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
 
-from trainer.backbones.sit import SiT
+from tests.trainer.asking import Asking
+from tests.trainer.training.steps import train_step
+from trainer.backbones.build import backbone_of
 from trainer.data.dataset import Dataset
 from trainer.data.images import Images
 from trainer.evaluation.evaluator import Evaluator
+from trainer.objectives.velocity import Velocity
 from trainer.recipe import Dispersion, EvalRecipe, Lane, ModelRecipe, Recipe, TrainRecipe
-from trainer.rng.streams import Stream, generator
 from trainer.training import steppers as module
+from trainer.training.batches import TrainingSplit
 from trainer.training.cohort import Cohort
-from trainer.training.prefetch import Stretch
-from trainer.training.running_means import Tallies
-from trainer.training.steppers import OneByOne, Replayed, Trained
-from trainer.training.train_step import Learnt, Update
+from trainer.training.prefetch import Prefetch
+from trainer.training.steppers import EagerStepper, GraphStepper
+from trainer.training.train_step import TrainStep
 
 CPU = torch.device("cpu")
 on_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
@@ -37,7 +38,7 @@ LANES = (
 @pytest.fixture
 def build(digits, extractor_cache, monkeypatch):
     """Cohorts that take their steps as on a GPU."""
-    monkeypatch.setattr("trainer.training.cohort.stepping", Replayed)
+    monkeypatch.setattr("trainer.training.cohort.stepper", GraphStepper)
 
     def cohort(lanes=LANES, recipe=RECIPE, data: Dataset = digits, device=CPU) -> Cohort:
         return Cohort(recipe, lanes, data, device, Evaluator(recipe.eval, data, extractor_cache, device))
@@ -79,40 +80,37 @@ def test_resumed_and_thinned_out_it_is_the_same_run(build):
     assert torch.equal(weights(whole), weights(first))
 
 
-def test_it_learns_as_fast_as_one_by_one(build, monkeypatch):
+def test_it_learns_as_fast_as_an_eager_stepper(build, monkeypatch):
     other = build(LANES[:1])
     monkeypatch.undo()
     plain = build(LANES[:1])
-    assert isinstance(plain._take_step, OneByOne)
-    assert isinstance(other._take_step, Replayed)
+    assert isinstance(plain._take_step, EagerStepper)
+    assert isinstance(other._take_step, GraphStepper)
     losses = []
     for cohort in (plain, other):
         cohort.advance(100)
-        losses.append(float(cohort._tallies.read()["train_loss"][0]))
+        losses.append(float(cohort._means.read()["train_loss"][0]))
     assert losses[0] == pytest.approx(losses[1], rel=0.1)
     assert losses[0] != losses[1]
 
 
-def test_what_is_trained_on_one_by_one_is_what_the_update_is_given(digits):
-    """Both ways drive the same update: given one's inputs, the other's result is the same bit for bit."""
-    split, seeds = Trained(digits, CPU), [lane.seed for lane in LANES]
+def test_what_is_trained_on_eagerly_is_what_the_step_is_given(digits):
+    """Both ways drive the same step: given one's inputs, the other's result is the same bit for bit."""
+    split, seeds = TrainingSplit.of(digits, CPU), [lane.seed for lane in LANES]
     given = []
-    OneByOne(given.append, split, RECIPE.train, seeds)(4)
-    drawn, taken = given[0], Stretch(split.images, split.labels, split.classes, RECIPE.train, seeds)
+    EagerStepper(given.append, Velocity.draws, split, RECIPE.train, seeds)(4)
+    drawn, taken = given[0], Prefetch(Velocity.draws, split, RECIPE.train, seeds)
     taken.fill(4)
     results = []
     for lr, share in ((drawn.lr, drawn.share), (lambda it: (it.lr.double(), it.share))(taken.take())):
-        update = made(LANES)
-        update(drawn._replace(lr=lr, share=share))
-        results.append(update.learnt)
+        step = made(LANES)
+        step(drawn._replace(lr=lr, share=share))
+        results.append(step.learnt)
     torch.testing.assert_close(results[0], results[1], rtol=1e-6, atol=1e-9)
 
 
-def made(lanes, recipe=RECIPE, device=CPU) -> Update:
-    model = SiT(recipe.model, (1, 8, 8), 10, recipe.train.time_scale, device)
-    flat = torch.stack([model.initial_weights(generator(lane.seed, Stream.INIT)) for lane in lanes]).to(device)
-    tallies = Tallies.zeros(len(lanes), device)
-    return Update(model, recipe.train, [lane.dispersion for lane in lanes], Learnt.initial(flat), tallies, 0)
+def made(lanes, recipe=RECIPE) -> TrainStep:
+    return train_step(backbone_of(recipe, (1, 8, 8), 10, CPU), lanes, recipe.train)
 
 
 def test_steps_are_counted_in_float32_whatever_the_weights_are():
@@ -124,39 +122,15 @@ def test_steps_are_counted_in_float32_whatever_the_weights_are():
     assert (state["step"].dtype, state["exp_avg"].dtype) == (torch.float32, torch.float64)
 
 
-class Asking(TorchDispatchMode):
-    """Notes operations that move numbers between host and device, or wait for the device."""
-
-    ASKS = frozenset(
-        {"_local_scalar_dense", "lift_fresh", "nonzero", "is_nonzero", "equal", "masked_select", "unique", "item"}
-    )
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.asked: list[str] = []
-        self.seen = 0
-
-    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
-        name = function._schema.name.removeprefix("aten::")
-        moves = name == "_to_copy" and (kwargs or {}).get("device", args[0].device) != args[0].device
-        self.seen += 1
-        if name in self.ASKS or moves:
-            self.asked.append(name)
-        return function(*args, **(kwargs or {}))
-
-
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_a_step_asks_the_host_for_nothing(digits, precision):
     """What cannot be seen here of a capture: it fails where the host is asked, so nothing may ask it."""
     recipe = RECIPE.override({"train.precision": precision})
-    split = Trained(digits, CPU)
-    update, stretch = (
-        made(LANES, recipe),
-        Stretch(split.images, split.labels, split.classes, recipe.train, [lane.seed for lane in LANES]),
-    )
-    stretch.fill(0)
+    step = made(LANES, recipe)
+    prefetch = Prefetch(Velocity.draws, TrainingSplit.of(digits, CPU), recipe.train, [lane.seed for lane in LANES])
+    prefetch.fill(0)
     with Asking() as asking:
-        update(stretch.take())
+        step(prefetch.take())
     assert asking.seen > 300
     assert asking.asked == []
 
