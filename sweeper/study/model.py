@@ -155,7 +155,7 @@ class Study(Frozen):
     @model_validator(mode="after")
     def _parts_fit_together(self) -> Self:
         wrong = [
-            *settings.misfits(self.space, self.cells, self.recipe.model.depth),
+            *settings.misfits(self.space, self.cells, self.recipe.model.taps),
             *control_arms.misfits(self.controls, self.recipe),
             *(misfit.details() for misfit in self._misfits()),
         ]

@@ -24,6 +24,8 @@ from trainer.recipe import ModelRecipe
 class SiT:
     """The network as a pure function of its weights; holds sizes and fixed embeddings only."""
 
+    source_sha256 = ""
+
     def __init__(
         self, model: ModelRecipe, shape: tuple[int, int, int], classes: int, time_scale: float, device: torch.device
     ) -> None:
@@ -37,7 +39,7 @@ class SiT:
         self.positions_ND = sincos_positions(self.rows, self.columns, model.width).to(device)
         self.frequencies = frequencies(device)
         self.layout: Layout = self._layout(channels)
-        self.taps = tuple(str(block) for block in range(model.depth))
+        self.taps = model.taps
         self.elements = (self.positions_ND.numel(),) * model.depth
 
     def _layout(self, channels: int) -> dict[str, Slot]:

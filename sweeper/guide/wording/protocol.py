@@ -38,7 +38,7 @@ def recipe_items(study: Study, facts: Iterable[Facts]) -> tuple[Item, ...]:
         Item(name="data", value=f"{scope.data(data, facts)}, {100 * data.holdout:g} % held out"),
         Item(
             name="model",
-            value=f"SiT, width {model.width}, depth {model.depth}, {model.heads} heads, patch {model.patch}",
+            value=model.words,
         ),
         Item(
             name="training",
