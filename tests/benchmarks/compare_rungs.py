@@ -110,7 +110,7 @@ def stops(study: Study, seen: Sequence[Seen], count: int) -> dict[str, int]:
             for one in seen:
                 cell = one.spec.cell
                 if one.spec.seed == seed and cell.role != "control" and cell.key not in out:
-                    panel.hear(Point(cell.key, seed, rung), one.first(rung, count))
+                    panel.observe(Point(cell.key, seed, rung), one.first(rung, count))
             out |= dict.fromkeys(panel.hopeless() - out.keys(), block)
     return out
 
