@@ -22,6 +22,8 @@ from trainer.backbones.protocol import Conditioning, Layout, Output, Slot
 from trainer.recipe import ModuleRecipe
 from trainer.runtime.paths import located
 
+HOME = Path(__file__).resolve().parents[2]
+OURS = (HOME / "trainer", HOME / "sweeper")
 RANDOM = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.FeatureAlphaDropout)
 STATEFUL = (nn.modules.batchnorm._BatchNorm,)
 FACTORS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
@@ -133,12 +135,17 @@ class WrappedModule:
 
 
 def _source_sha256(root: Path) -> str:
-    """Return a hash of the Python files below a folder that were imported."""
-    files = {Path(file).resolve() for module in [*sys.modules.values()] if (file := getattr(module, "__file__", None))}
+    """Return a hash of a user's Python files below a folder, of those that were imported."""
+    # An environment inside the folder, and this package's own checkout, are no part of a user's code.
+    others = [Path(entry).resolve() for entry in sys.path]
+    others = [other for other in others if other != root and other.is_relative_to(root)] + [*OURS]
+    files = {Path(file) for module in [*sys.modules.values()] if (file := getattr(module, "__file__", None))}
+    own = {file.resolve() for file in files if file.suffix == ".py" and file.is_file()}
     digest = hashlib.sha256()
-    for file in sorted(file for file in files if file.is_relative_to(root) and file.suffix == ".py"):
-        digest.update(f"{file.relative_to(root).as_posix()}\n".encode())
-        digest.update(file.read_bytes())
+    for file in sorted(file for file in own if file.is_relative_to(root)):
+        if not any(file.is_relative_to(other) for other in others):
+            digest.update(f"{file.relative_to(root).as_posix()}\n".encode())
+            digest.update(file.read_bytes())
     return digest.hexdigest()
 
 

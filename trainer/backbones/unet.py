@@ -38,7 +38,7 @@ class UNet:
         halved = 2 ** (model.levels - 1)
         if height % halved or width % halved:
             raise ValueError(
-                f"{model.levels} levels halve images {model.levels - 1} times, and {height}x{width} is odd"
+                f"{model.levels} levels halve an image {model.levels - 1} times; {height}x{width} cannot be"
             )
         self.recipe, self.shape, self.classes, self.time_scale = model, shape, classes, time_scale
         self.frequencies = frequencies(device)
