@@ -1,4 +1,4 @@
-"""Plain records of a study: what the desk writes, the ledger keeps and the guide reads. No library objects."""
+"""Plain records of a study: what the coordinator writes, the ledger keeps and the guide reads. No library objects."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from trainer.recipe.identity import identity
 NOTE = "materials"
 
 
-class Material(Frozen):
+class InputHashes(Frozen):
     """The hashes of a data set, of the extractor that looks at it, of the weights to start from, of a user's model."""
 
     data_hash: str
@@ -22,10 +22,10 @@ class Material(Frozen):
     source_sha256: str = ""
 
 
-class Materials(Frozen):
+class InputHashesByRecipe(Frozen):
     """The materials of every kind of recipe a study trains, by the data and the extractor it names."""
 
-    by_recipe: dict[str, Material]
+    by_recipe: dict[str, InputHashes]
 
 
 def hold(notes: Notes, recipe: Recipe, facts: Facts) -> None:
@@ -34,14 +34,14 @@ def hold(notes: Notes, recipe: Recipe, facts: Facts) -> None:
     Raises DataError where they differ.
     """
     noted = notes.read(NOTE)
-    known = Materials.model_validate_json(noted) if noted else Materials(by_recipe={})
+    known = InputHashesByRecipe.model_validate_json(noted) if noted else InputHashesByRecipe(by_recipe={})
     init = [recipe.model.init] if recipe.model.init else []
     code = [recipe.model.factory] if isinstance(recipe.model, ModuleRecipe) else []
     name = json.dumps([identity(recipe.data), recipe.eval.extractor, *init, *code], sort_keys=True)
     before = known.by_recipe.get(name)
-    now = Material(**{name: getattr(facts, name) for name in Material.model_fields})
+    now = InputHashes(**{name: getattr(facts, name) for name in InputHashes.model_fields})
     if before is None:
-        notes.write(NOTE, Materials(by_recipe={**known.by_recipe, name: now}).model_dump_json())
+        notes.write(NOTE, InputHashesByRecipe(by_recipe={**known.by_recipe, name: now}).model_dump_json())
         return
     if now.data_hash != before.data_hash:
         raise DataError(

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol, assert_never
 
 from sweeper.search.pruners import StockPruner, Wilcoxon
-from sweeper.search.race import Panel, Point
+from sweeper.search.race import Point, Race
 from sweeper.search.store import AUDITED, DROPPED, Entry
 from sweeper.study.pruners import Pruner
 
@@ -24,7 +24,7 @@ class ConfigurationJudge(Protocol):
 def _judge(pruner: Pruner, rungs: Sequence[float]) -> ConfigurationJudge | None:
     match pruner:
         case "race":
-            return Panel(rungs)
+            return Race(rungs)
         case "wilcoxon":
             return Wilcoxon(rungs)
         case "none" | "median" | "halving" | "hyperband":

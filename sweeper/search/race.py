@@ -53,7 +53,7 @@ class Spread(NamedTuple):
         return np.asarray(stdtrit(df, ndtr(Z))[where].reshape(self.df.shape) * self.sd)
 
 
-class Panel:
+class Race:
     """FID by configuration, seed and rung as it comes in, kept as the array that `behind` judges.
 
     Rungs (fractions of the budget) are judged from half of the budget on, each by itself and in log FID; values that
@@ -97,8 +97,8 @@ class Panel:
 def eliminated(
     values: Mapping[Point, float], rungs: Sequence[float], exempt: Collection[str] = (BASELINE,)
 ) -> frozenset[str]:
-    """Name the configurations that are clearly behind two others, given FID (> 0) by point: see `Panel`."""
-    return Panel(rungs, values).eliminated(exempt)
+    """Name the configurations that are clearly behind two others, given FID (> 0) by point: see `Race`."""
+    return Race(rungs, values).eliminated(exempt)
 
 
 def behind(y_RCS: Array) -> Mask:

@@ -17,7 +17,7 @@ from sweeper.search.parameters import Knobs
 from sweeper.search.proposals import Proposer
 from sweeper.search.pruning import Pruning
 from sweeper.search.store import AUDITED, DROPPED, Entry, NewTrial, Store
-from sweeper.search.trial_index import Roster
+from sweeper.search.trial_index import TrialIndex
 from sweeper.stores.patience import Patience
 from sweeper.study import Study, fresh_seeds
 from trainer.recipe import Recipe
@@ -50,7 +50,7 @@ class Search:
         self._store = Store(url, f"{study.name}.{stage}", patience)
         self._given = {trial.cell.key for trial in trials}
         self._recipes: dict[str, Recipe] = {}
-        self._entries = Roster(self._rank)
+        self._entries = TrialIndex(self._rank)
         self._exhausted = False
         self._dropped: list[TrialSpec] = []
         self._pruning = Pruning(study.screen.pruner if stage == "screen" else "none", study.screen.rungs, study.name)

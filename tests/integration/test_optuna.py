@@ -106,7 +106,7 @@ def test_connections_use_wal_without_waiting_for_the_disk(url: str):
     store.close()
 
 
-def test_counts_agree_with_optunas_own_while_the_desk_writes(url: str):
+def test_counts_agree_with_optunas_own_while_the_coordinator_writes(url: str):
     search = start(url, make())
     for trial, end in zip(search.claim(4), ("complete", "pruned", "diverged", "failed"), strict=True):
         search.report(trial.key, 50, 0, 30.0)

@@ -123,7 +123,7 @@ def fid_of(spec: TrialSpec, rung: int) -> float:
 
 
 def run(search: Search, lanes: int) -> None:
-    """Continue a search to its end, as a desk does after a crash: trials left running go first."""
+    """Continue a search to its end, as a coordinator does after a crash: trials left running go first."""
     left = [[trial] for trial in search.running()]
     while batch := left.pop() if left else search.claim(lanes):
         living = {trial.key: trial for trial in batch}

@@ -6,7 +6,7 @@ import pytest
 
 from sweeper.coordinator.input_hashes import hold
 from sweeper.errors import DataError, StaleAttemptError
-from tests.sweeper.coordinator.desks import FACTS, claimed, open_desk, ready, study
+from tests.sweeper.coordinator.coordinators import FACTS, claimed, open_coordinator, ready, study
 from tests.sweeper.coordinator.test_finalists import Notes
 from trainer.recipe import ModuleRecipe
 
@@ -45,11 +45,11 @@ def test_a_model_of_the_users_own_is_held_to_its_code():
 
 
 def test_a_worker_that_reads_other_data_is_refused_after_a_restart_too(tmp_path):
-    desk = open_desk(tmp_path, study())
-    first = claimed(desk)
-    desk.started(first.cohort, first.attempt, FACTS)
-    desk.close(interrupted=True, timeout=30)
-    again = open_desk(tmp_path, study())
+    coordinator = open_coordinator(tmp_path, study())
+    first = claimed(coordinator)
+    coordinator.started(first.cohort, first.attempt, FACTS)
+    coordinator.close(interrupted=True, timeout=30)
+    again = open_coordinator(tmp_path, study())
     second = claimed(again)
     with pytest.raises(StaleAttemptError):
         again.started(second.cohort, second.attempt, FACTS.model_copy(update={"data_hash": "changed"}))

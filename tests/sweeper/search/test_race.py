@@ -183,9 +183,9 @@ def test_a_panel_that_grew_report_by_report_is_the_one_laid_out_at_once_bit_for_
         for rung in (0, 1)
         if random.random() < 0.7
     }
-    whole = race.Panel(RUNGS, values)
+    whole = race.Race(RUNGS, values)
     for _ in range(3):
-        grown = race.Panel(RUNGS)
+        grown = race.Race(RUNGS)
         for place in random.permutation(len(values)):
             at = list(values)[place]
             grown.observe(at, values[at])
