@@ -1,4 +1,4 @@
-"""Plain records of a study: what the desk writes, the ledger keeps and the guide reads. No library objects."""
+"""Plain records of a study: what the coordinator writes, the ledger keeps and the guide reads. No library objects."""
 
 from __future__ import annotations
 
@@ -59,7 +59,8 @@ class TrialSpec(Frozen):
 class Facts(Frozen):
     """What a worker read and where it ran; goes into every trial's record.
 
-    `init_sha256` is of the weights that training started from, empty where it started anew.
+    `init_sha256` is of the weights that training started from, empty where it started anew; `source_sha256` of the
+    user's code that the model is made of, empty where it is one of ours.
     `images` were read in all, held-out ones among them; 0 in records made before they were counted. Plain values: an
     export has a column for each.
     """
@@ -69,6 +70,7 @@ class Facts(Frozen):
     extractor_sha256: str
     device: str
     init_sha256: str = ""
+    source_sha256: str = ""
     images: int = 0
     image_kind: Literal["images", "latents"] = "images"
     image_channels: int = 0

@@ -11,7 +11,7 @@ from trainer import errors as trainer_errors
 from trainer.backbones.build import backbone_of
 from trainer.backbones.protocol import Backbone
 from trainer.data.dataset import load
-from trainer.recipe import Recipe
+from trainer.recipe import Recipe, SiTRecipe
 from trainer.runtime.paths import located
 from trainer.training.initial_weights import read_initial
 
@@ -49,7 +49,8 @@ def _check(recipe: Recipe) -> Backbone:
     try:
         model = backbone_of(recipe, data.shape, data.classes, torch.device("cpu"))
     except ValueError as error:
-        raise StudyError(f"recipe.model does not fit the data: {error}", "change recipe.model.patch") from error
+        remedy = "change recipe.model.patch" if isinstance(recipe.model, SiTRecipe) else "change recipe.model"
+        raise StudyError(f"recipe.model does not fit the data: {error}", remedy) from error
     try:
         read_initial(recipe, model)
     except trainer_errors.DataError as error:

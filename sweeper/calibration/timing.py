@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,7 +11,7 @@ import torch
 
 from trainer.data.dataset import Dataset, load
 from trainer.evaluation.evaluator import Evaluator
-from trainer.recipe import Dispersion, Lane, Recipe
+from trainer.recipe import Dispersion, Lane, Recipe, Scalar, SiTRecipe
 from trainer.training.cohort import Cohort
 
 DEPTHS, BATCHES = (1, 2), (2, 4)
@@ -38,23 +39,32 @@ def timed(recipe: Recipe, data: Dataset, warm_up: int, steps: int, samples: int)
 
 
 def extrapolated(recipe: Recipe) -> Timed:
-    """Time the recipe with one and two blocks, at batch 2 and 4, and go on along the lines through these figures.
+    """Time the recipe at batch 2 and 4, a SiT with one and two blocks, and go on along the lines through these figures.
 
     A step costs so much, and more for every block (its optimiser) and for every sample that passes it. A model of
     28 blocks of width 1152 takes two seconds so, and two minutes by itself.
     """
-    data, depth, batch = load(recipe.data), recipe.model.depth, recipe.train.batch
-    few, more = ([_piece(recipe, data, blocks, size) for size in BATCHES] for blocks in DEPTHS)
-    each = BATCHES[1] - BATCHES[0]
-    # At either depth along the batch, and then along the depth; what noise makes fall stands still.
-    steps = [low.step_s + max(0.0, high.step_s - low.step_s) / each * (batch - BATCHES[0]) for low, high in (few, more)]
-    samples = [min(one.sample_s for one in sizes) for sizes in (few, more)]
-    step_s, sample_s = (shallow + max(0.0, deep - shallow) * (depth - 1) for shallow, deep in (steps, samples))
-    return Timed(step_s, sample_s * recipe.eval.nfe / NFE)
+    data = load(recipe.data)
+    if not isinstance(recipe.model, SiTRecipe):
+        return _along_batch(recipe, [_piece(recipe, data, {}, size) for size in BATCHES])
+    few, more = (
+        _along_batch(recipe, [_piece(recipe, data, {"model.depth": blocks}, size) for size in BATCHES])
+        for blocks in DEPTHS
+    )
+    # What noise makes fall stands still.
+    deeper = recipe.model.depth - 1
+    return Timed(*(low + max(0.0, high - low) * deeper for low, high in zip(few, more, strict=True)))
 
 
-def _piece(recipe: Recipe, data: Dataset, blocks: int, batch: int) -> Timed:
+def _along_batch(recipe: Recipe, sizes: Sequence[Timed]) -> Timed:
+    low, high = sizes
+    each = max(0.0, high.step_s - low.step_s) / (BATCHES[1] - BATCHES[0])
+    step_s = low.step_s + each * (recipe.train.batch - BATCHES[0])
+    return Timed(step_s, min(one.sample_s for one in sizes) * recipe.eval.nfe / NFE)
+
+
+def _piece(recipe: Recipe, data: Dataset, changes: Mapping[str, Scalar], batch: int) -> Timed:
     # Weights to start from are of the whole model, and cost nothing.
     anew = recipe.model_copy(update={"model": recipe.model.model_copy(update={"init": None})})
-    changes = {"model.depth": blocks, "train.batch": batch, "eval.nfe": NFE, "eval.batch": batch}
-    return timed(anew.override(changes), data, warm_up=1, steps=3, samples=batch)
+    small = {**changes, "train.batch": batch, "eval.nfe": NFE, "eval.batch": batch}
+    return timed(anew.override(small), data, warm_up=1, steps=3, samples=batch)

@@ -9,11 +9,11 @@ import torch
 
 from sweeper.calibration.calibrate import calibrate
 from sweeper.calibration.preflight import check_fit
-from sweeper.commands.progress import duration
 from sweeper.plan.size import estimate, size
 from sweeper.plan.trials import keeps_weights, rung_steps
 from sweeper.provenance import usable_cores
 from sweeper.study import Study
+from sweeper.text.numbers import duration
 from trainer.sampling.kept import kept_size
 
 # Start of Ray, its workers, the stores and the guide (20 s on two idle cores); the domain extractor, trained once; from

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from sweeper.records import FINAL_STATES, Progress, TrialState
 from sweeper.text.inert import inert
+from sweeper.text.numbers import duration
 
 PLAIN_EVERY_S = 15.0
 TOLD: tuple[TrialState, ...] = ("pruned", "diverged", "failed", "running")
@@ -49,14 +50,6 @@ class Clock:
         if not done or not waiting:
             return []
         return [f"about {duration((time.monotonic() - self._started) / done * waiting)} left"]
-
-
-def duration(seconds: float) -> str:
-    """Say a time as people do: '40 s', '12 min', '3 h 05 min'."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02d} min"
 
 
 @contextmanager

@@ -118,7 +118,7 @@ def _train(
 ) -> int:
     # Ray and torch are imported here: a study that is done needs neither.
     from sweeper.calibration.preflight import check_fit
-    from sweeper.coordinator.paths import Places
+    from sweeper.coordinator.paths import Paths
     from sweeper.placement import run_study
 
     study = registration.study
@@ -127,7 +127,7 @@ def _train(
     prepare(study.name, reports)
     workspace.register(registration)
     forget(study.name, workspace)
-    places = Places(
+    places = Paths(
         registration=registration,
         store_url=workspace.store_url,
         tracking_uri=workspace.tracking_uri,

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from sweeper.coordinator.cohort_queue import Fleet, Running
-from sweeper.coordinator.paths import Places
+from sweeper.coordinator.cohort_queue import CohortQueue, Running
+from sweeper.coordinator.paths import Paths
 from sweeper.plan.trials import keeps_weights, rung_steps
 from sweeper.study import Study
 from sweeper.worker.messages import Assignment
 
 
-def assignment(study: Study, running: Running, fleet: Fleet, places: Places, check_fid: bool) -> Assignment:
+def assignment(study: Study, running: Running, fleet: CohortQueue, places: Paths, check_fid: bool) -> Assignment:
     """Describe the attempt at a cohort that has just begun."""
     resources, steps = study.resources, rung_steps(study, running.recipe, running.stage)
     return Assignment(

@@ -9,7 +9,7 @@ from itertools import groupby
 from pathlib import Path
 
 from sweeper.coordinator.cohort_store import CohortFolder, Needed, StoredCohort
-from sweeper.coordinator.refill import Parked, Parking, Stop
+from sweeper.coordinator.refill import Parked, Refill, Stop
 from sweeper.errors import StaleAttemptError
 from sweeper.records import Stage, TrialSpec
 from sweeper.search import Search
@@ -41,7 +41,7 @@ class Running:
         return self.cohort.trials[0].stage
 
 
-class Fleet:
+class CohortQueue:
     """Decides what the next cohort is made of; every decision is on disk before it is told.
 
     At any instant a trial that runs is in one place: the stored cohort that begins furthest has it, for lanes only
@@ -52,7 +52,7 @@ class Fleet:
     def __init__(self, folder: CohortFolder, recipe: Recipe, capacity: int) -> None:
         """`recipe` is the one trials share; `capacity` is how many lanes a full cohort has."""
         self._folder, self._recipe, self._capacity = folder, recipe, capacity
-        self._parking, self._needed = Parking(capacity), Needed()
+        self._parking, self._needed = Refill(capacity), Needed()
         self._left: deque[tuple[StoredCohort, Collection[str]]] = deque()
         self._running: dict[str, Running] = {}
 

@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sweeper.coordinator.assignments import assignment
-from sweeper.coordinator.cohort_queue import Fleet, Running
+from sweeper.coordinator.cohort_queue import CohortQueue, Running
 from sweeper.coordinator.cohort_store import CohortFolder
 from sweeper.coordinator.halting import Halt, or_halt
 from sweeper.coordinator.leases import Slots
-from sweeper.coordinator.paths import Places
-from sweeper.coordinator.run_totals import Spent
+from sweeper.coordinator.paths import Paths
+from sweeper.coordinator.run_totals import RunTotals
 from sweeper.coordinator.stages import Stages
 from sweeper.errors import StaleAttemptError, SweeperError
 from sweeper.ledger import Ledger
@@ -28,14 +28,14 @@ from sweeper.worker.messages import Assignment, LaneReport
 STOPPED = "stopped: clearly behind"
 
 
-class Desk:
+class Coordinator:
     """Decides which cohort runs next and which trials survive; every decision is on disk before it is told."""
 
     def __init__(
         self,
         study: Study,
         stages: Sequence[Stage],
-        places: Places,
+        places: Paths,
         provenance: Provenance,
         lanes: int | None = None,
         patience_s: float = PATIENCE_S,
@@ -48,9 +48,9 @@ class Desk:
         self.halting, self._patience = Halt(places.folder / "failures.log"), Patience(patience_s)
         self._study, self._places = study, places
         self._stages = Stages(places, stages, self._patience, retry)
-        self._spent = Spent(places.folder, provenance)
+        self._spent = RunTotals(places.folder, provenance)
         lanes = lanes or lane_count(study, "cuda" if study.resources.gpus else "cpu")
-        self._fleet = Fleet(CohortFolder(places.folder / "cohorts"), study.recipe, lanes)
+        self._fleet = CohortQueue(CohortFolder(places.folder / "cohorts"), study.recipe, lanes)
         self._slots = Slots()
         self._lost: dict[str, str] = {}
 

@@ -22,7 +22,7 @@ class Notes(Protocol):
         """Keep a note."""
 
 
-class Chosen(Frozen):
+class Finalists(Frozen):
     """The candidates of a finished screen and the fresh seeds they run on."""
 
     cells: tuple[Cell, ...]

@@ -7,24 +7,25 @@ import json
 from sweeper.coordinator.finalists import Notes
 from sweeper.errors import DataError
 from sweeper.records import Facts
-from trainer.recipe import Frozen, Recipe
+from trainer.recipe import Frozen, ModuleRecipe, Recipe
 from trainer.recipe.identity import identity
 
 NOTE = "materials"
 
 
-class Material(Frozen):
-    """The hashes of a data set, of the extractor that looks at it, and of the weights that training starts from."""
+class InputHashes(Frozen):
+    """The hashes of a data set, of the extractor that looks at it, of the weights to start from, of a user's model."""
 
     data_hash: str
     extractor_sha256: str
     init_sha256: str = ""
+    source_sha256: str = ""
 
 
-class Materials(Frozen):
+class InputHashesByRecipe(Frozen):
     """The materials of every kind of recipe a study trains, by the data and the extractor it names."""
 
-    by_recipe: dict[str, Material]
+    by_recipe: dict[str, InputHashes]
 
 
 def hold(notes: Notes, recipe: Recipe, facts: Facts) -> None:
@@ -33,13 +34,14 @@ def hold(notes: Notes, recipe: Recipe, facts: Facts) -> None:
     Raises DataError where they differ.
     """
     noted = notes.read(NOTE)
-    known = Materials.model_validate_json(noted) if noted else Materials(by_recipe={})
+    known = InputHashesByRecipe.model_validate_json(noted) if noted else InputHashesByRecipe(by_recipe={})
     init = [recipe.model.init] if recipe.model.init else []
-    name = json.dumps([identity(recipe.data), recipe.eval.extractor, *init], sort_keys=True)
+    code = [recipe.model.factory] if isinstance(recipe.model, ModuleRecipe) else []
+    name = json.dumps([identity(recipe.data), recipe.eval.extractor, *init, *code], sort_keys=True)
     before = known.by_recipe.get(name)
-    now = Material(data_hash=facts.data_hash, extractor_sha256=facts.extractor_sha256, init_sha256=facts.init_sha256)
+    now = InputHashes(**{name: getattr(facts, name) for name in InputHashes.model_fields})
     if before is None:
-        notes.write(NOTE, Materials(by_recipe={**known.by_recipe, name: now}).model_dump_json())
+        notes.write(NOTE, InputHashesByRecipe(by_recipe={**known.by_recipe, name: now}).model_dump_json())
         return
     if now.data_hash != before.data_hash:
         raise DataError(
@@ -58,4 +60,10 @@ def hold(notes: Notes, recipe: Recipe, facts: Facts) -> None:
             f"{recipe.model.init} is not the file this study starts from: its hash is {now.init_sha256[:16]}, "
             f"it was {before.init_sha256[:16]}",
             "bring the file back; a study of another start needs a name of its own",
+        )
+    if now.source_sha256 != before.source_sha256 and isinstance(recipe.model, ModuleRecipe):
+        raise DataError(
+            f"the code of {recipe.model.factory} is not what this study began with: its hash is "
+            f"{now.source_sha256[:16]}, it was {before.source_sha256[:16]}",
+            "bring the code back; a study of another model needs a name of its own",
         )

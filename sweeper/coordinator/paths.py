@@ -9,8 +9,8 @@ from sweeper.study.registration import Registration
 
 
 @dataclass(frozen=True)
-class Places:
-    """Where a desk keeps what it owns, and the folder relative paths start from; plain values that can travel.
+class Paths:
+    """Where a coordinator keeps what it owns, and the folder relative paths start from; plain values that can travel.
 
     `seeds` is the registry that the workspace's studies share.
     """

@@ -25,7 +25,7 @@ class Parked(NamedTuple):
     stop: Stop
 
 
-class Parking:
+class Refill:
     """The lanes that wait, in the order they came."""
 
     def __init__(self, capacity: int) -> None:

@@ -17,7 +17,7 @@ class _Kept(Frozen):
     first_step_at: float | None
 
 
-class Spent:
+class RunTotals:
     """A study's wall time over all runs, its first start, and the difference to torch-fidelity once it is known."""
 
     def __init__(self, folder: Path, provenance: Provenance) -> None:

@@ -6,9 +6,9 @@ import platform
 from collections import Counter, deque
 from collections.abc import Sequence
 
-from sweeper.coordinator.finalists import Chosen
+from sweeper.coordinator.finalists import Finalists
 from sweeper.coordinator.input_hashes import hold
-from sweeper.coordinator.paths import Places
+from sweeper.coordinator.paths import Paths
 from sweeper.coordinator.seed_registry import SeedRegistry
 from sweeper.errors import StudyError
 from sweeper.plan.trials import confirm_trials, screen_trials
@@ -25,7 +25,7 @@ class Stages:
     `stage` is the one at work, `search` its search, `fresh_seeds` those of the confirm stage once that is open.
     """
 
-    def __init__(self, places: Places, stages: Sequence[Stage], patience: Patience, retry: bool) -> None:
+    def __init__(self, places: Paths, stages: Sequence[Stage], patience: Patience, retry: bool) -> None:
         """`stages` are those to run. With `retry`, trials that failed run again."""
         self._places, self._left, self._patience, self._retry = places, deque(stages), patience, retry
         self._study = places.registration.study
@@ -96,16 +96,16 @@ class Stages:
         self._searches[stage] = Search(self._places.store_url, self._study, stage, trials, self._patience, retry)
         return self._searches[stage]
 
-    def _choose(self) -> Chosen:
+    def _choose(self) -> Finalists:
         """Return the candidates and the fresh seeds, chosen once the screen is finished."""
         screened, mine = self._searches["screen"], self._places.registration
         if not screened.done():
             raise StudyError("the screen is not finished, so nothing can be confirmed", "run without --stage first")
 
-        def choose() -> Chosen:
+        def choose() -> Finalists:
             self._registry.refuse_seen(mine)
-            return Chosen(cells=screened.candidates(), seeds=screened.fresh_seeds(self._registry.seen(mine)))
+            return Finalists(cells=screened.candidates(), seeds=screened.fresh_seeds(self._registry.seen(mine)))
 
-        chosen = Chosen.keep(screened.notes, self._places.folder / "confirm.json", choose)
+        chosen = Finalists.keep(screened.notes, self._places.folder / "confirm.json", choose)
         self._registry.add(mine, chosen.seeds)
         return chosen

@@ -46,7 +46,7 @@ def guidance(record: StudyRecord) -> Guidance:
     health = cell_health(known, table) if table else ()
     found = _findings(record, known, stages, on_grid)
     facts = [trial.facts for trial in record.trials if trial.facts]
-    spent, depth = cost(record, known), study.recipe.model.depth
+    spent, taps = cost(record, known), study.recipe.model.taps
     return Guidance(
         name=study.name,
         question=study.question,
@@ -54,7 +54,8 @@ def guidance(record: StudyRecord) -> Guidance:
         objective=study.objective,
         rung_objective=study.recipe.eval.objective_at(last=False),
         scope=scope(record),
-        depth=depth,
+        depth=len(taps),
+        taps=taps,
         recipe_hash=study.recipe.hash,
         verdict=verdict(found),
         summary=summary(record, main, spent.states),
@@ -64,7 +65,7 @@ def guidance(record: StudyRecord) -> Guidance:
         off_grid=tuple(one.key for one in main.cells if one.key not in on_grid),
         highlights=highlights(known, main, found.lowest),
         health=health,
-        distances=distances(table, depth) if table else (),
+        distances=distances(table, len(taps)) if table else (),
         correlations=rank_correlations(health, {one.key: one.mean for one in main.cells if one.mean is not None}),
         claims=found.claims,
         side_claims=found.side_claims,
@@ -78,7 +79,7 @@ def guidance(record: StudyRecord) -> Guidance:
         health_audit=health_audit(main.cells, health, found.recommendation),
         outcomes=outcomes(known, main),
         rules=rules(found),
-        prior_art=prior_art(main.cells, found.claims, depth),
+        prior_art=prior_art(main.cells, found.claims, taps),
         next_steps=next_steps(found),
         next_study=next_study(record, stages, found.claims, found.recommendation, found.seeds, spent),
         cost=spent,

@@ -1,4 +1,4 @@
-"""What the desk tells the ledger, as it lies in the outbox: each event is complete in itself and carries its time."""
+"""What the coordinator records, as it lies in the outbox: each event is complete in itself and carries its time."""
 
 from __future__ import annotations
 

@@ -179,7 +179,7 @@ class Tracker:
             trial.steps.add(rung.step)
 
     def _end_trial(self, event: events.TrialFinished) -> None:
-        """End a trial's run; one that ended so before keeps its time, since a reopened desk tells its drops again."""
+        """End a trial's run; one that ended so before keeps its time: a coordinator opened again repeats its drops."""
         trial, status = self._trial(event.spec, event.at_ms), TRIAL_STATUS[event.state]
         if (trial.status, trial.state) == (status, event.state):
             return

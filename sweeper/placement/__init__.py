@@ -1,7 +1,7 @@
 """Ray places cohorts on cores and GPUs and starts them again when a worker dies; it decides and remembers nothing.
 
 The one package that imports ray. Its own experiment state is never read back: every run builds a fresh Tuner from
-what the desk knows.
+what the coordinator knows.
 """
 
 import os

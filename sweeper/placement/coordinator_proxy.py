@@ -1,4 +1,4 @@
-"""The line to the desk's process: calls come back as values, and our own errors as they were raised."""
+"""The line to the coordinator's process: calls come back as values, and our own errors as they were raised."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from sweeper.errors import SetupError, StaleAttemptError, SweeperError
 from sweeper.records import Facts
 from sweeper.worker.messages import Assignment, LaneReport
 
-DeskActor = Any  # Ray makes an actor's methods at run time
-ASIDE = "aside"  # the desk's second thread
+CoordinatorActor = Any  # Ray makes an actor's methods at run time
+ASIDE = "aside"  # the coordinator's second thread
 ASIDE_S = 5.0
 CONTINUES = "the same command continues"
 
 
 def aside(method: Any) -> Any:
-    """Call a method of the desk that any thread may call, although another call may be under way."""
+    """Call a method of the coordinator that any thread may call, although another call may be under way."""
     return call(method.options(concurrency_group=ASIDE).remote(), ASIDE_S)
 
 
 def call(reference: Any, timeout: float | None = None, otherwise: Any = None) -> Any:
-    """Wait for an answer, `otherwise` if there is none in time; raise SetupError when the desk's process is gone."""
+    """Wait for an answer, `otherwise` if none comes in time; raise SetupError if the coordinator's process is gone."""
     try:
         return ray.get(reference, timeout=timeout)
     except GetTimeoutError:
@@ -47,51 +47,51 @@ def last_line(error: Exception) -> str:
     return next(reversed(str(error).strip().splitlines()), type(error).__name__)
 
 
-class DeskLine:
-    """The desk as a worker sees it."""
+class CoordinatorProxy:
+    """The coordinator as a worker sees it."""
 
-    def __init__(self, desk: DeskActor) -> None:
-        self._desk = desk
+    def __init__(self, coordinator: CoordinatorActor) -> None:
+        self._coordinator = coordinator
 
     def enter(self, slot: int) -> int:
         """Begin this worker's life in a slot and return its number there."""
-        life: int = call(self._desk.enter.remote(slot))
+        life: int = call(self._coordinator.enter.remote(slot))
         return life
 
     def next(self, slot: int, life: int) -> Assignment | None:
         """Return what to train next; None if there is nothing now."""
-        assignment: Assignment | None = call(self._desk.next.remote(slot, life))
+        assignment: Assignment | None = call(self._coordinator.next.remote(slot, life))
         return assignment
 
     def done(self) -> bool:
         """Whether there will be nothing any more."""
-        done: bool = call(self._desk.done.remote())
+        done: bool = call(self._coordinator.done.remote())
         return done
 
     def started(self, cohort: str, attempt: int, facts: Facts) -> None:
         """Say that training begins, on what."""
-        call(self._desk.started.remote(cohort, attempt, facts))
+        call(self._coordinator.started.remote(cohort, attempt, facts))
 
     def report(
         self, cohort: str, attempt: int, reports: Sequence[LaneReport], facts: Facts, last: bool
     ) -> frozenset[str]:
         """Record a rung and return the survivors' keys."""
-        survivors: frozenset[str] = call(self._desk.report.remote(cohort, attempt, list(reports), facts, last))
+        survivors: frozenset[str] = call(self._coordinator.report.remote(cohort, attempt, list(reports), facts, last))
         return survivors
 
     def parts(self, cohort: str, attempt: int, step: int) -> bool:
         """Whether the survivors of a rung are to be parked instead of trained on here."""
-        parts: bool = call(self._desk.parts.remote(cohort, attempt, step))
+        parts: bool = call(self._coordinator.parts.remote(cohort, attempt, step))
         return parts
 
     def park(self, cohort: str, attempt: int, step: int) -> None:
         """Give the survivors of a rung back, saved."""
-        call(self._desk.park.remote(cohort, attempt, step))
+        call(self._coordinator.park.remote(cohort, attempt, step))
 
     def failed(self, cohort: str, reason: str, attempt: int, trace: str) -> None:
         """Say that the cohort's training raised an error of its own."""
-        call(self._desk.failed.remote(cohort, reason, attempt, trace))
+        call(self._coordinator.failed.remote(cohort, reason, attempt, trace))
 
     def halt(self, cohort: str, reason: SweeperError, attempt: int) -> None:
         """Say that this machine cannot go on, through no fault of the trials."""
-        call(self._desk.halt.remote(cohort, reason, attempt))
+        call(self._coordinator.halt.remote(cohort, reason, attempt))

@@ -10,12 +10,11 @@ from sweeper.signals import STOPPING, StoppedError
 
 
 class HaltedError(Exception):
-    """The desk has halted the study; workers that train on would be turned away."""
+    """The coordinator has halted the study; workers that train on would be turned away."""
 
 
 class Interrupts:
-    """Remembers that the run was asked to stop, by a signal (its `number`), since the desk `halted` the study, or
-    since Ray was `lost`.
+    """Remembers why the run is to stop: a signal (its `number`), a study that was `halted`, or a Ray that was `lost`.
 
     Python drops a KeyboardInterrupt that happens to be raised inside a finaliser or a callback of C code, of which Ray
     has many; whoever calls `check` now and then raises it again.

@@ -8,7 +8,7 @@ import ray
 from ray.exceptions import RayTaskError
 
 from sweeper.calibration.calibrate import lanes_here
-from sweeper.coordinator.paths import Places
+from sweeper.coordinator.paths import Paths
 from sweeper.placement.coordinator_proxy import call
 from sweeper.plan.trials import lane_count
 from sweeper.study import Study
@@ -16,15 +16,15 @@ from sweeper.study import Study
 log = logging.getLogger(__name__)
 
 
-def lanes_for(study: Study, places: Places) -> int:
+def lanes_for(study: Study, places: Paths) -> int:
     """Return the lanes of a cohort: as the study says, one on a CPU, and on a GPU as many as `measured` finds."""
     if study.resources.cohort == "auto" and study.resources.gpus:
         return measured(study, places)
     return lane_count(study, "cpu")
 
 
-def measured(study: Study, places: Places) -> int:
-    """Measure in a process with a cohort's own cores and GPU: neither the driver nor the desk need have one.
+def measured(study: Study, places: Paths) -> int:
+    """Measure in a process with a cohort's own cores and GPU: neither the driver nor the coordinator need have one.
 
     Where that fails the study goes on with a guess; what is wrong will be said by the first cohort that meets it.
     """

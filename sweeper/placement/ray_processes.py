@@ -24,7 +24,7 @@ POLL_S = 0.5
 GRACE_S = 5.0  # for the driver to leave by itself
 
 
-class Vitals:
+class RayProcesses:
     """Ends the run in seconds once one of Ray's processes has died, and leaves nothing of Ray behind then."""
 
     def __init__(self, interrupts: Interrupts, scratch: str) -> None:

@@ -20,7 +20,7 @@ from ray.job_config import JobConfig
 from sweeper.errors import SetupError
 from sweeper.placement.access import guest, private, unnamed, unreachable
 from sweeper.placement.interrupts import Interrupts
-from sweeper.placement.ray_processes import Vitals
+from sweeper.placement.ray_processes import RayProcesses
 from sweeper.study import Resources
 
 # Ray's sockets lie up to 83 characters below the temporary folder, and the system allows 107 in all.
@@ -46,7 +46,7 @@ def session(resources: Resources, address: str | None) -> Iterator[Interrupts]:
             options |= {"address": address}
         logging.getLogger("ray").setLevel(logging.ERROR)
         interrupts = Interrupts()
-        vitals = Vitals(interrupts, folder)
+        vitals = RayProcesses(interrupts, folder)
         with private(Path(folder)) if address is None else guest(address):
             if address is None:
                 vitals.start()

@@ -1,4 +1,4 @@
-"""One run of a study on Ray: desk and Tuner, progress meanwhile, a clean end however it ends."""
+"""One run of a study on Ray: coordinator and Tuner, progress meanwhile, a clean end however it ends."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from ray.exceptions import RayError
 from ray.tune.error import TuneError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from sweeper.coordinator.coordinator import Desk
-from sweeper.coordinator.paths import Places
+from sweeper.coordinator.coordinator import Coordinator
+from sweeper.coordinator.paths import Paths
 from sweeper.errors import SetupError, SweeperError
-from sweeper.placement.coordinator_proxy import ASIDE, CONTINUES, DeskActor, aside, call, first_line, last_line
+from sweeper.placement.coordinator_proxy import ASIDE, CONTINUES, CoordinatorActor, aside, call, first_line, last_line
 from sweeper.placement.interrupts import HaltedError, Interrupts
 from sweeper.placement.lanes import lanes_for
 from sweeper.placement.ray_session import session, slot_count
@@ -40,7 +40,7 @@ class Outcome(NamedTuple):
 def run_study(
     study: Study,
     stages: Sequence[Stage],
-    places: Places,
+    places: Paths,
     provenance: Provenance,
     address: str | None,
     show: Callable[[Progress], None],
@@ -50,19 +50,19 @@ def run_study(
 
     `show` is called about once a second. With `retry`, trials that failed run again. Raises SetupError if Ray cannot
     be started or reached, lacks what a cohort asks for, or stops; StudyError, ConflictError or DataError for what the
-    desk finds when it opens the study.
+    coordinator finds when it opens the study.
     """
     folder = places.folder / "ray"
     shutil.rmtree(folder, ignore_errors=True)
     with session(study.resources, address) as interrupts:
         slots = slot_count(study.resources)
-        desk = _open_desk(study, stages, places, provenance, lanes_for(study, places), retry)
+        coordinator = _open_coordinator(study, stages, places, provenance, lanes_for(study, places), retry)
         interrupted = 0
         try:
-            with _watching(desk, show, interrupts):
-                fit(study.resources, slots, desk, folder, interrupts)
+            with _watching(coordinator, show, interrupts):
+                fit(study.resources, slots, coordinator, folder, interrupts)
         except HaltedError:
-            pass  # the desk says why
+            pass  # the coordinator says why
         except KeyboardInterrupt:
             interrupted = interrupts.number
         except RayError as error:
@@ -73,33 +73,39 @@ def run_study(
             raise SetupError(f"Ray Tune stopped: {last_line(error)}", CONTINUES) from error
         finally:
             shutil.rmtree(folder, ignore_errors=True)
-        return _close(desk, interrupted)
+        return _close(coordinator, interrupted)
 
 
-def _open_desk(
-    study: Study, stages: Sequence[Stage], places: Places, provenance: Provenance, lanes: int, retry: bool
-) -> DeskActor:
+def _open_coordinator(
+    study: Study, stages: Sequence[Stage], places: Paths, provenance: Provenance, lanes: int, retry: bool
+) -> CoordinatorActor:
     # Beside the driver, where the stores are; one call at a time, so a rung is judged as a whole. A second thread
     # answers what may be asked while a call waits for a store.
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
     made: Any = ray.remote
-    actor = made(num_cpus=0, max_concurrency=1, concurrency_groups={ASIDE: 1})(Desk)
-    desk = actor.options(scheduling_strategy=here).remote(study, list(stages), places, provenance, lanes, retry=retry)
-    call(desk.open.remote())
-    return desk
+    actor = made(num_cpus=0, max_concurrency=1, concurrency_groups={ASIDE: 1})(Coordinator)
+    coordinator = actor.options(scheduling_strategy=here).remote(
+        study, list(stages), places, provenance, lanes, retry=retry
+    )
+    call(coordinator.open.remote())
+    return coordinator
 
 
-def _close(desk: DeskActor, interrupted: int) -> Outcome:
+def _close(coordinator: CoordinatorActor, interrupted: int) -> Outcome:
     timeout = STOP_TIMEOUT_S if interrupted else CLOSE_TIMEOUT_S
     if interrupted:
-        aside(desk.give_up)
-    delivered: bool = call(desk.close.remote(bool(interrupted), timeout), timeout + STOP_TIMEOUT_S, otherwise=False)
-    return Outcome(interrupted, delivered, aside(desk.halted))
+        aside(coordinator.give_up)
+    delivered: bool = call(
+        coordinator.close.remote(bool(interrupted), timeout), timeout + STOP_TIMEOUT_S, otherwise=False
+    )
+    return Outcome(interrupted, delivered, aside(coordinator.halted))
 
 
 @contextlib.contextmanager
-def _watching(desk: DeskActor, show: Callable[[Progress], None], interrupts: Interrupts) -> Iterator[None]:
-    """Show progress once a second, and say when the desk halts."""
+def _watching(
+    coordinator: CoordinatorActor, show: Callable[[Progress], None], interrupts: Interrupts
+) -> Iterator[None]:
+    """Show progress once a second, and say when the coordinator halts."""
     stop = threading.Event()
 
     def watch() -> None:
@@ -107,11 +113,11 @@ def _watching(desk: DeskActor, show: Callable[[Progress], None], interrupts: Int
         asked: Any = None
         while not stop.wait(POLL_S):
             with contextlib.suppress(Exception):  # display only: a missed look is no failure
-                interrupts.halted = bool(aside(desk.halted))
-                asked = asked or desk.progress.remote()
+                interrupts.halted = bool(aside(coordinator.halted))
+                asked = asked or coordinator.progress.remote()
                 if ray.wait([asked], timeout=POLL_S)[0]:  # else a call waits for a store
                     seen, asked = call(asked), None
-                waits = aside(desk.waits_for)
+                waits = aside(coordinator.waits_for)
                 if seen:
                     show(seen.model_copy(update={"messages": seen.messages + ((waits,) if waits else ())}))
 

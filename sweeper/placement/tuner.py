@@ -1,4 +1,4 @@
-"""Ray Tune over slots: one Tune trial a slot, whose worker trains one of the desk's cohorts after another.
+"""Ray Tune over slots: one Tune trial a slot, whose worker trains one of the coordinator's cohorts after another.
 
 Not one Tune trial a cohort: Tune 2.60 keeps every trial it ever had (19 KiB each), writes all of them down every ten
 seconds, and takes a tenth of a second between two of them.
@@ -17,21 +17,21 @@ from ray import tune
 from ray.tune.search import Searcher
 
 from sweeper.errors import SetupError, StaleAttemptError
-from sweeper.placement.coordinator_proxy import DeskActor, DeskLine, call
+from sweeper.placement.coordinator_proxy import CoordinatorActor, CoordinatorProxy, call
 from sweeper.placement.interrupts import Interrupts
 from sweeper.study import Resources
 from sweeper.worker.messages import Assignment
 
-IDLE_S = 0.2  # between a slot's questions to the desk while it has nothing to give
+IDLE_S = 0.2  # between a slot's questions to the coordinator while it has nothing to give
 
 
-def fit(resources: Resources, slots: int, desk: DeskActor, folder: Path, interrupts: Interrupts) -> None:
-    """Run cohorts until the desk has none left, or is interrupted (KeyboardInterrupt) or halted (HaltedError)."""
-    trainable = tune.with_parameters(train_in_slot, desk=desk)
+def fit(resources: Resources, slots: int, coordinator: CoordinatorActor, folder: Path, interrupts: Interrupts) -> None:
+    """Run cohorts until none is left, or the run is interrupted (KeyboardInterrupt) or halted (HaltedError)."""
+    trainable = tune.with_parameters(train_in_slot, coordinator=coordinator)
     tuner = tune.Tuner(
         tune.with_resources(trainable, {"cpu": resources.cpus, "gpu": resources.gpus}),
         tune_config=tune.TuneConfig(
-            search_alg=FreeSlots(desk, slots),
+            search_alg=FreeSlots(coordinator, slots),
             num_samples=-1,
             max_concurrent_trials=slots,
             trial_dirname_creator=lambda trial: trial.trial_id,
@@ -40,8 +40,8 @@ def fit(resources: Resources, slots: int, desk: DeskActor, folder: Path, interru
             name="study",
             storage_path=str(folder),
             verbose=0,
-            failure_config=tune.FailureConfig(max_failures=-1),  # how often is the desk's to say
-            callbacks=[Watch(desk, interrupts)],
+            failure_config=tune.FailureConfig(max_failures=-1),  # how often is the coordinator's to say
+            callbacks=[Watch(coordinator, interrupts)],
         ),
     )
     with contextlib.redirect_stdout(io.StringIO()):  # Tune 2.60 prints its settings at every verbosity
@@ -49,16 +49,16 @@ def fit(resources: Resources, slots: int, desk: DeskActor, folder: Path, interru
 
 
 class FreeSlots(Searcher):
-    """Tune's source of trials: the slots in which no worker is, as long as the desk is not done."""
+    """Tune's source of trials: the slots in which no worker is, as long as the coordinator is not done."""
 
-    def __init__(self, desk: DeskActor, slots: int) -> None:
+    def __init__(self, coordinator: CoordinatorActor, slots: int) -> None:
         super().__init__()
-        self._desk, self._free = desk, list(range(slots))
+        self._coordinator, self._free = coordinator, list(range(slots))
         self._taken: dict[str, int] = {}
 
     def suggest(self, trial_id: str) -> Any:
         """Return a free slot, None if there is none, or Tune's word for the end."""
-        if call(self._desk.done.remote()):
+        if call(self._coordinator.done.remote()):
             return Searcher.FINISHED
         if not self._free:
             return None
@@ -78,28 +78,28 @@ class FreeSlots(Searcher):
 
 
 class Watch(tune.Callback):
-    """Tell the desk of workers that died, and end the run when it was asked to stop or was halted."""
+    """Tell the coordinator of workers that died, and end the run when it was asked to stop or was halted."""
 
-    def __init__(self, desk: DeskActor, interrupts: Interrupts) -> None:
-        self._desk, self._interrupts = desk, interrupts
+    def __init__(self, coordinator: CoordinatorActor, interrupts: Interrupts) -> None:
+        self._coordinator, self._interrupts = coordinator, interrupts
 
     def on_step_begin(self, iteration: int, trials: list[Any], **info: Any) -> None:  # noqa: ARG002
         """Look for Ctrl-C and trouble; Tune's loop comes by ten times a second."""
         self._interrupts.check()
 
     def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:  # noqa: ARG002
-        """Tell of a worker that Tune replaces; the run ends if it is the desk that died."""
+        """Tell of a worker that Tune replaces; the run ends if it is the coordinator that died."""
         try:
-            call(self._desk.died.remote(trial.config["slot"]))
+            call(self._coordinator.died.remote(trial.config["slot"]))
         except SetupError as error:  # raised from here, Tune 2.60 would wrap it into pages of its own
             self._interrupts.lost = self._interrupts.lost or error.message
 
     on_trial_error = on_trial_recover
 
 
-def train_in_slot(config: dict[str, int], desk: DeskActor) -> None:
-    """Train one cohort after another in this process until the desk has none left, or another worker has the slot."""
-    slot, line = config["slot"], DeskLine(desk)
+def train_in_slot(config: dict[str, int], coordinator: CoordinatorActor) -> None:
+    """Train one cohort after another in this process until none is left, or another worker has the slot."""
+    slot, line = config["slot"], CoordinatorProxy(coordinator)
     with contextlib.suppress(StaleAttemptError):
         life = line.enter(slot)
         while True:
@@ -112,10 +112,10 @@ def train_in_slot(config: dict[str, int], desk: DeskActor) -> None:
                 time.sleep(IDLE_S)
 
 
-def _train(line: DeskLine, assignment: Assignment) -> None:
+def _train(line: CoordinatorProxy, assignment: Assignment) -> None:
     """Train one cohort; an error of its own is an outcome, a sick machine stops the study.
 
-    A card that failed is raised: Tune gives the slot another process, as often as the desk hands the cohort out.
+    A card that failed is raised: Tune gives the slot another process, as often as the coordinator hands the cohort out.
     """
     from sweeper.worker import cohort_run, faults
     from trainer.runtime.process import has_lost_device

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import product
 
 from sweeper.records import Cell
-from sweeper.study import ExtraCell, Study, block_indices, values
+from sweeper.study import ExtraCell, Study, block_indices, block_name, values
 from trainer.recipe import VARIANTS, Dispersion, TauUnits, Variant
 
 BASELINE = Cell(role="baseline", label="baseline", dispersion=Dispersion())
@@ -19,19 +19,15 @@ def dispersion(blocks: tuple[int, ...], lam: float, tau: float, variant: Variant
     return Dispersion(blocks=blocks, lam=lam, tau=tau, variant=variant, tau_units=units)
 
 
-def setting_cell(setting: Dispersion, depth: int, mark: str | None = None) -> Cell:
-    """Return the cell that trains `setting` in a model of `depth` blocks, labelled for people."""
-    return Cell(role="grid", label=setting_label(setting, depth), dispersion=setting, mark=mark)
+def setting_cell(setting: Dispersion, taps: Sequence[str], mark: str | None = None) -> Cell:
+    """Return the cell that trains `setting` in a model with these taps, labelled for people."""
+    return Cell(role="grid", label=setting_label(setting, taps), dispersion=setting, mark=mark)
 
 
-def setting_label(setting: Dispersion, depth: int) -> str:
+def setting_label(setting: Dispersion, taps: Sequence[str]) -> str:
     """Say a setting in words, e.g. 'block 1, lambda 0.25, tau 0.5'; 'l2' and 'absolute' go without saying."""
-    if len(setting.blocks) == depth and depth > 1:
-        words = ["all blocks"]
-    elif len(setting.blocks) > 1:
-        words = ["blocks " + "+".join(map(str, setting.blocks))]
-    else:
-        words = [f"block {setting.blocks[0]}"]
+    name = block_name(setting.blocks, taps)
+    words = ["all blocks" if name == "all" else f"block{'s' if len(setting.blocks) > 1 else ''} {name}"]
     words.append(f"lambda {_number(setting.lam)}")
     if setting.has_tau:
         words.append(f"tau {_number(setting.tau)}" + (" relative" if setting.tau_units == "relative" else ""))
@@ -47,18 +43,19 @@ def _number(value: float) -> str:
 
 def block_choices(study: Study) -> tuple[tuple[int, ...], ...]:
     """Return the distinct sets of blocks the study turns to, resolved to indices, in the order written."""
-    depth = study.recipe.model.depth
-    return tuple(dict.fromkeys(block_indices(block, depth) for block in study.space.block))
+    taps = study.recipe.model.taps
+    return tuple(dict.fromkeys(block_indices(block, taps) for block in study.space.block))
 
 
 def merged_blocks(study: Study) -> tuple[str, ...]:
     """Say which blocks of the space, written differently, are one at this depth, and so are measured once."""
-    depth, written = study.recipe.model.depth, dict[tuple[int, ...], dict[str, None]]()
+    taps, written = study.recipe.model.taps, dict[tuple[int, ...], dict[str, None]]()
     for block in study.space.block:
         spelling = str(list(block)) if isinstance(block, tuple) else str(block)
-        written.setdefault(block_indices(block, depth), {})[spelling] = None
+        written.setdefault(block_indices(block, taps), {})[spelling] = None
     return tuple(
-        f"at depth {depth} blocks {' and '.join(spellings)} are the same, {'+'.join(map(str, indices))}: measured once"
+        f"at depth {len(taps)} blocks {' and '.join(spellings)} are the same, {'+'.join(taps[i] for i in indices)}: "
+        "measured once"
         for indices, spellings in written.items()
         if len(spellings) > 1
     )
@@ -70,10 +67,10 @@ def cells(study: Study) -> tuple[Cell, ...]:
     A grid that would train the same thing twice has it once. Under sampler random or tpe there is no grid: the
     search adds its configurations, and all extra cells are here.
     """
-    depth = study.recipe.model.depth
-    marks = {extra_setting(cell, depth): cell.label for cell in study.cells}
+    taps = study.recipe.model.taps
+    marks = {extra_setting(cell, taps): cell.label for cell in study.cells}
     grid = dict.fromkeys(_grid(study)) if study.screen.sampler == "grid" else {}
-    settings = (setting_cell(setting, depth, marks.get(setting)) for setting in {**grid, **dict.fromkeys(marks)})
+    settings = (setting_cell(setting, taps, marks.get(setting)) for setting in {**grid, **dict.fromkeys(marks)})
     controls = (
         Cell(role="control", label=arm.name, dispersion=Dispersion(), overrides=tuple(sorted(arm.set.items())))
         for arm in study.controls
@@ -81,9 +78,9 @@ def cells(study: Study) -> tuple[Cell, ...]:
     return (BASELINE, *settings, *controls)
 
 
-def extra_setting(cell: ExtraCell, depth: int) -> Dispersion:
-    """Return what an extra cell trains in a model of `depth` blocks."""
-    return dispersion(block_indices(cell.block, depth), cell.lam, cell.tau, cell.variant, cell.tau_units)
+def extra_setting(cell: ExtraCell, taps: Sequence[str]) -> Dispersion:
+    """Return what an extra cell trains in a model with these taps."""
+    return dispersion(block_indices(cell.block, taps), cell.lam, cell.tau, cell.variant, cell.tau_units)
 
 
 def _grid(study: Study) -> Iterator[Dispersion]:

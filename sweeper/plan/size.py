@@ -55,11 +55,11 @@ def _grid_count(study: Study) -> int:
 
 
 def _extras_outside_grid(study: Study) -> int:
-    space, depth = study.space, study.recipe.model.depth
+    space, taps = study.space, study.recipe.model.taps
     blocks, lams, taus = set(block_choices(study)), set(values(space.lam)), set(values(space.tau))
 
     def in_grid(cell: ExtraCell) -> bool:
-        known = block_indices(cell.block, depth) in blocks and cell.lam in lams and cell.variant in space.variant
+        known = block_indices(cell.block, taps) in blocks and cell.lam in lams and cell.variant in space.variant
         return known and (not VARIANTS[cell.variant].tau or (cell.tau in taus and cell.tau_units == space.tau_units))
 
     return sum(not in_grid(cell) for cell in study.cells)

@@ -1,6 +1,6 @@
 """The search: which trials run and which stop, decided on an Optuna study that one process owns.
 
-The only package that imports optuna; nothing above the desk imports it while a command starts.
+The only package that imports optuna; nothing above the coordinator imports it while a command starts.
 """
 
 from sweeper.search.retrying import failures

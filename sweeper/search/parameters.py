@@ -14,16 +14,11 @@ from optuna.distributions import (
 
 from sweeper.plan.cells import block_choices, cells
 from sweeper.records import Cell, TrialSpec
-from sweeper.study import Axis, Range, Study, values
+from sweeper.study import Axis, Range, Study, block_name, values
 from trainer.recipe import VARIANTS
 
 Params = dict[str, CategoricalChoiceType]
 Distributions = dict[str, BaseDistribution]
-
-
-def block_text(blocks: tuple[int, ...], depth: int) -> str:
-    """Write resolved blocks as a choice: '1', '0+2' or 'all'."""
-    return "all" if len(blocks) == depth > 1 else "+".join(map(str, blocks))
 
 
 class Knobs:
@@ -37,13 +32,13 @@ class Knobs:
     """
 
     def __init__(self, study: Study, trials: Sequence[TrialSpec], stored: Mapping[str, BaseDistribution]) -> None:
-        self._depth = study.recipe.model.depth
+        self._taps = study.recipe.model.taps
         shown = list({cell.key: cell for cell in (*cells(study), *(trial.cell for trial in trials))}.values())
         seeds = {trial.seed for trial in trials} or {*study.screen.seeds}
         blocks = [*block_choices(study), *(cell.dispersion.blocks for cell in shown if cell.role == "grid")]
         continuous = study.screen.sampler != "grid"
         wanted: Distributions = {
-            "block": _choices([None, *(block_text(chosen, self._depth) for chosen in blocks)]),
+            "block": _choices([None, *(block_name(chosen, self._taps) for chosen in blocks)]),
             "lambda": _axis(study.space.lam, [cell.dispersion.lam for cell in shown], continuous),
             "tau": _axis(study.space.tau, [_tau(cell) for cell in shown], continuous),
             "variant": _choices([None, *VARIANTS]),
@@ -57,7 +52,7 @@ class Knobs:
         """Return a trial's parameters and their distributions."""
         setting, acts = trial.cell.dispersion, trial.cell.role == "grid"
         wanted: Params = {
-            "block": block_text(setting.blocks, self._depth) if acts else None,
+            "block": block_name(setting.blocks, self._taps) if acts else None,
             "lambda": setting.lam,
             "tau": _tau(trial.cell),
             "variant": setting.variant if acts else None,
@@ -74,10 +69,10 @@ def space(study: Study) -> Distributions:
 
     Without a variant that has a tau, tau is drawn from one value.
     """
-    depth = study.recipe.model.depth
+    taps = study.recipe.model.taps
     has_tau = any(VARIANTS[variant].tau for variant in study.space.variant)
     return {
-        "block": _choices(block_text(chosen, depth) for chosen in block_choices(study)),
+        "block": _choices(block_name(chosen, taps) for chosen in block_choices(study)),
         "lambda": _drawn(study.space.lam),
         "tau": _drawn(study.space.tau) if has_tau else _choices([idle_tau(study)]),
         "variant": _choices(study.space.variant),

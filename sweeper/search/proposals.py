@@ -17,9 +17,9 @@ from optuna.trial import TrialState as OptunaState
 
 from sweeper.plan.cells import block_choices, dispersion, setting_cell
 from sweeper.records import Cell
-from sweeper.search.parameters import block_text, idle_tau, space
+from sweeper.search.parameters import idle_tau, space
 from sweeper.search.store import Entry
-from sweeper.study import Axis, Range, Study
+from sweeper.study import Axis, Range, Study, block_name
 from trainer.recipe import Dispersion
 
 # A draw that repeats a configuration is drawn again; only lists can repeat, and those can be listed.
@@ -39,8 +39,8 @@ class Proposer:
         """`expected` is how many configurations the budget allows; tpe draws the first third of them at random."""
         self._study, self._startup = study, min(10, max(3, expected // 3))
         self._space = space(study)
-        depth = study.recipe.model.depth
-        self._blocks = {block_text(blocks, depth): blocks for blocks in block_choices(study)}
+        taps = study.recipe.model.taps
+        self._blocks = {block_name(blocks, taps): blocks for blocks in block_choices(study)}
 
     def propose(self, drawn: int, entries: Iterable[Entry]) -> Cell | None:
         """Return the next configuration after `drawn` others, or None when the space holds no new one."""
@@ -54,7 +54,7 @@ class Proposer:
             study.add_trials(seen)
             setting = self._setting(study.ask(self._space).params)
             if setting not in known:
-                return setting_cell(setting, self._study.recipe.model.depth)
+                return setting_cell(setting, self._study.recipe.model.taps)
         return self._any_but(known.keys(), drawn)
 
     def _sampler(self, drawn: int, attempt: int) -> BaseSampler:
@@ -80,12 +80,12 @@ class Proposer:
         left = [setting for setting in every if setting not in set(known)]
         if not left:
             return None
-        return setting_cell(Random(self._seed(f"{drawn}.left")).choice(left), self._study.recipe.model.depth)
+        return setting_cell(Random(self._seed(f"{drawn}.left")).choice(left), self._study.recipe.model.taps)
 
     def _observation(self, setting: Dispersion, seeds: Sequence[Entry]) -> FrozenTrial | None:
-        depth = self._study.recipe.model.depth
+        taps = self._study.recipe.model.taps
         params = {
-            "block": block_text(setting.blocks, depth),
+            "block": block_name(setting.blocks, taps),
             "lambda": setting.lam,
             "tau": setting.tau if setting.has_tau else idle_tau(self._study),
             "variant": setting.variant,

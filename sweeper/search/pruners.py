@@ -6,6 +6,7 @@ import functools
 import math
 import warnings
 from collections.abc import Collection, Mapping, Sequence
+from typing import Literal, assert_never
 
 import optuna
 from optuna.exceptions import ExperimentalWarning
@@ -17,11 +18,12 @@ from optuna.trial import TrialState as OptunaState
 from sweeper.records import TrialState
 from sweeper.search.race import BASELINE, HALF, Point
 
+Stock = Literal["median", "halving", "hyperband"]
 FACTOR = 2
 LEAST_SEEDS = 3
 
 
-def stock_pruner(name: str, rungs: int) -> BasePruner:
+def stock_pruner(name: Stock, rungs: int) -> BasePruner:
     """Build median, halving or hyperband for a study of `rungs` rungs; rung i is told to Optuna as step 2^i.
 
     median: a trial is stopped when its best value so far is above the median of complete trials at the same rung,
@@ -32,11 +34,15 @@ def stock_pruner(name: str, rungs: int) -> BasePruner:
     at rung b, so that slow starters have a chance, and the last bracket stops nothing.
     All three judge single trials: another seed of a stopped configuration still runs.
     """
-    if name == "median":
-        return MedianPruner()
-    if name == "halving":
-        return SuccessiveHalvingPruner(min_resource=1, reduction_factor=FACTOR)
-    return HyperbandPruner(min_resource=1, max_resource=FACTOR ** (rungs - 1), reduction_factor=FACTOR)
+    match name:
+        case "median":
+            return MedianPruner()
+        case "halving":
+            return SuccessiveHalvingPruner(min_resource=1, reduction_factor=FACTOR)
+        case "hyperband":
+            return HyperbandPruner(min_resource=1, max_resource=FACTOR ** (rungs - 1), reduction_factor=FACTOR)
+        case _:
+            assert_never(name)
 
 
 class StockPruner:
@@ -48,7 +54,7 @@ class StockPruner:
     store decides alike.
     """
 
-    def __init__(self, name: str, rungs: int, study_name: str) -> None:
+    def __init__(self, name: Stock, rungs: int, study_name: str) -> None:
         self._pruner, self._last = stock_pruner(name, rungs), rungs - 1
         self._storage = InMemoryStorage()
         self._study = optuna.create_study(storage=self._storage, study_name=study_name, pruner=self._pruner)
@@ -84,23 +90,23 @@ class StockPruner:
 
 
 class Wilcoxon:
-    """All values heard so far, for `wilcoxon_hopeless` to judge."""
+    """All values heard so far, for `wilcoxon_eliminated` to judge."""
 
     def __init__(self, rungs: Sequence[float]) -> None:
         self._rungs = rungs
         self._values: dict[Point, float] = {}
 
-    def hear(self, at: Point, fid: float) -> None:
+    def observe(self, at: Point, fid: float) -> None:
         """Take a value."""
         self._values[at] = fid
 
-    def hopeless(self) -> frozenset[str]:
+    def eliminated(self) -> frozenset[str]:
         """Name the configurations that are out, never the baseline."""
-        return wilcoxon_hopeless(self._values, self._rungs)
+        return wilcoxon_eliminated(self._values, self._rungs)
 
 
-def wilcoxon_hopeless(
-    values: Mapping[Point, float], rungs: Sequence[float], spared: Collection[str] = (BASELINE,)
+def wilcoxon_eliminated(
+    values: Mapping[Point, float], rungs: Sequence[float], exempt: Collection[str] = (BASELINE,)
 ) -> frozenset[str]:
     """Name the configurations that Optuna's WilcoxonPruner gives up against the best on the same seeds.
 
@@ -108,12 +114,12 @@ def wilcoxon_hopeless(
     configurations. The threshold .13 instead of Optuna's .1 lets three seeds of three decide (p = 1/8); fewer
     cannot.
     """
-    hopeless: set[str] = set()
+    eliminated: set[str] = set()
     for rung in (index for index, share in enumerate(rungs) if share >= HALF):
         seen = _log_values(values, rung)
         for seeds in {frozenset(mine) for mine in seen.values() if len(mine) >= LEAST_SEEDS}:
-            hopeless |= _given_up(seen, sorted(seeds))
-    return frozenset(hopeless - set(spared))
+            eliminated |= _given_up(seen, sorted(seeds))
+    return frozenset(eliminated - set(exempt))
 
 
 def _log_values(values: Mapping[Point, float], rung: int) -> dict[str, dict[int, float]]:

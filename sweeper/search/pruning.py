@@ -3,66 +3,82 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, assert_never
 
 from sweeper.search.pruners import StockPruner, Wilcoxon
-from sweeper.search.race import Panel, Point
+from sweeper.search.race import Point, Race
 from sweeper.search.store import AUDITED, DROPPED, Entry
+from sweeper.study.pruners import Pruner
 
 
 class ConfigurationJudge(Protocol):
     """Whoever judges whole configurations by all values heard so far."""
 
-    def hear(self, at: Point, fid: float) -> None:
+    def observe(self, at: Point, fid: float) -> None:
         """Take a value."""
 
-    def hopeless(self) -> frozenset[str]:
+    def eliminated(self) -> frozenset[str]:
         """Name the configurations (by their cells' keys) that are out; never the baseline."""
 
 
-def _judge(pruner: str, rungs: Sequence[float]) -> ConfigurationJudge | None:
-    if pruner == "race":
-        return Panel(rungs)
-    return Wilcoxon(rungs) if pruner == "wilcoxon" else None
+def _judge(pruner: Pruner, rungs: Sequence[float]) -> ConfigurationJudge | None:
+    match pruner:
+        case "race":
+            return Race(rungs)
+        case "wilcoxon":
+            return Wilcoxon(rungs)
+        case "none" | "median" | "halving" | "hyperband":
+            return None
+        case _:
+            assert_never(pruner)
 
 
-class Jury:
+def _stock(pruner: Pruner, rungs: int, study_name: str) -> StockPruner | None:
+    match pruner:
+        case "median" | "halving" | "hyperband":
+            return StockPruner(pruner, rungs, study_name)
+        case "none" | "race" | "wilcoxon":
+            return None
+        case _:
+            assert_never(pruner)
+
+
+class Pruning:
     """Hears every report and end of a trial, in any order, and says who must stop.
 
-    `condemned` are the configurations that are out; once out they stay out, whatever later seeds show.
+    `eliminated` are the configurations that are out; once out they stay out, whatever later seeds show.
     """
 
-    def __init__(self, pruner: str, rungs: Sequence[float], study_name: str) -> None:
+    def __init__(self, pruner: Pruner, rungs: Sequence[float], study_name: str) -> None:
         """`pruner` is as in a study's screen; `rungs` are fractions of the budget."""
-        self.condemned: set[str] = set()
+        self.eliminated: set[str] = set()
         self._cells, self._has_news = _judge(pruner, rungs), False
-        stock = pruner != "none" and self._cells is None
-        self._stock = StockPruner(pruner, len(rungs), study_name) if stock else None
+        self._stock = _stock(pruner, len(rungs), study_name)
 
-    def hear(self, entry: Entry, rung: int, value: float) -> None:
+    def observe(self, entry: Entry, rung: int, value: float) -> None:
         """Take a trial's objective at a rung. Controls are judged by single-trial pruners alone: nothing races them."""
         if self._cells and entry.spec.cell.role != "control":
-            self._cells.hear(Point(entry.spec.cell.key, entry.spec.seed, rung), value)
+            self._cells.observe(Point(entry.spec.cell.key, entry.spec.seed, rung), value)
             self._has_news = True
         if self._stock:
             self._stock.observe(entry.number, rung, value)
 
-    def dismiss(self, entry: Entry) -> None:
-        """Take a trial's end; one that was pruned for its configuration condemns it, also after a restart."""
+    def ended(self, entry: Entry) -> None:
+        """Take a trial's end; one that was pruned for its configuration eliminates it, also after a restart."""
         if self._stock:
             if entry.final:  # a trial that is audited may still run
                 self._stock.finish(entry.number, entry.state, entry.value)
         elif self._cells and (entry.state == "pruned" or entry.outcome in (DROPPED, AUDITED)):
-            self.condemned.add(entry.spec.cell.key)
+            self.eliminated.add(entry.spec.cell.key)
 
-    def deliberate(self) -> None:
+    def update(self) -> None:
         """Judge configurations by all that was heard; does nothing where that was done since."""
         if self._cells and self._has_news:
-            self.condemned |= self._cells.hopeless()
+            self.eliminated |= self._cells.eliminated()
             self._has_news = False
 
     def stops(self, entry: Entry) -> bool:
         """Whether this trial, running and not at its last rung, must stop; never one of the baseline."""
         if entry.spec.cell.role == "baseline":
             return False
-        return entry.spec.cell.key in self.condemned or (self._stock is not None and self._stock.dooms(entry.number))
+        return entry.spec.cell.key in self.eliminated or (self._stock is not None and self._stock.dooms(entry.number))

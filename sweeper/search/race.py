@@ -53,7 +53,7 @@ class Spread(NamedTuple):
         return np.asarray(stdtrit(df, ndtr(Z))[where].reshape(self.df.shape) * self.sd)
 
 
-class Panel:
+class Race:
     """FID by configuration, seed and rung as it comes in, kept as the array that `behind` judges.
 
     Rungs (fractions of the budget) are judged from half of the budget on, each by itself and in log FID; values that
@@ -62,25 +62,25 @@ class Panel:
     """
 
     def __init__(self, rungs: Sequence[float], values: Mapping[Point, float] = MappingProxyType({})) -> None:
-        """`values` are those known at the start; `hear` adds to them."""
+        """`values` are those known at the start; `observe` adds to them."""
         self._first = sum(share < HALF for share in rungs)
         here = {at: fid for at, fid in values.items() if self._counts(at, fid)}
         self._cells, self._seeds = sorted({at.cell for at in here}), sorted({at.seed for at in here})
         self._y_RCS = np.full((len(rungs) - self._first, len(self._cells), len(self._seeds)), np.nan)
         for at, fid in here.items():
-            self.hear(at, fid)
+            self.observe(at, fid)
 
-    def hear(self, at: Point, fid: float) -> None:
+    def observe(self, at: Point, fid: float) -> None:
         """Take a value; a later one at the same point replaces it."""
         if self._counts(at, fid):
             row, column = self._place(self._cells, at.cell, 1), self._place(self._seeds, at.seed, 2)
             self._y_RCS[at.rung - self._first, row, column] = np.log(fid)
 
-    def hopeless(self, spared: Collection[str] = (BASELINE,)) -> frozenset[str]:
+    def eliminated(self, exempt: Collection[str] = (BASELINE,)) -> frozenset[str]:
         """Name the configurations that are clearly behind two others."""
         if len(self._cells) < 3:
             return frozenset()
-        return frozenset(cell for cell, out in zip(self._cells, behind(self._y_RCS), strict=True) if out) - set(spared)
+        return frozenset(cell for cell, out in zip(self._cells, behind(self._y_RCS), strict=True) if out) - set(exempt)
 
     def _counts(self, at: Point, fid: float) -> bool:
         return at.rung >= self._first and 0 < fid < np.inf
@@ -94,18 +94,18 @@ class Panel:
         return place
 
 
-def hopeless(
-    values: Mapping[Point, float], rungs: Sequence[float], spared: Collection[str] = (BASELINE,)
+def eliminated(
+    values: Mapping[Point, float], rungs: Sequence[float], exempt: Collection[str] = (BASELINE,)
 ) -> frozenset[str]:
-    """Name the configurations that are clearly behind two others, given FID (> 0) by point: see `Panel`."""
-    return Panel(rungs, values).hopeless(spared)
+    """Name the configurations that are clearly behind two others, given FID (> 0) by point: see `Race`."""
+    return Race(rungs, values).eliminated(exempt)
 
 
 def behind(y_RCS: Array) -> Mask:
     """Say which of at least two configurations are clearly behind the second best, given log FID (..., R, C, S).
 
     NaN was not measured; the last rung is the end of training. Two rivals, so that one lucky trial, or a baseline
-    better than every cell, condemns nobody. Who is no longer behind at a later rung is not hopeless at an earlier one.
+    better than every cell, eliminates nobody. Whoever is no longer behind at a later rung is not out at an earlier one.
     """
     last = y_RCS.shape[-3] - 1
     end_CS = y_RCS[..., last, :, :]

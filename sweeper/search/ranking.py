@@ -7,6 +7,7 @@ import math
 from collections.abc import Collection, Iterable
 from typing import NamedTuple
 
+from sweeper.plan.worth_confirming import ranked
 from sweeper.records import Cell, TrialSpec
 from sweeper.search.store import Entry
 from sweeper.study import Study
@@ -19,21 +20,20 @@ class Best(NamedTuple):
     value: float
 
 
-def candidates(entries: Iterable[Entry], condemned: Collection[str], top: int) -> tuple[Cell, ...]:
+def candidates(entries: Iterable[Entry], eliminated: Collection[str], top: int) -> tuple[Cell, ...]:
     """Return the `top` settings of the loss, best first: by mean log objective over their complete seeds.
 
-    Those complete on more seeds come before those on fewer, and none that is condemned is among them.
+    None that is eliminated is among them.
     """
     cells: dict[str, Cell] = {}
     logs: dict[str, list[float]] = {}
     for entry in entries:
         cell, value = entry.spec.cell, entry.value
-        eligible = cell.role == "grid" and cell.key not in condemned and _is_complete(entry)
+        eligible = cell.role == "grid" and cell.key not in eliminated and _is_complete(entry)
         if eligible and value is not None and value > 0:
             cells[cell.key] = cell
             logs.setdefault(cell.key, []).append(math.log(value))
-    ranked = sorted(logs, key=lambda key: (-len(logs[key]), sum(logs[key]) / len(logs[key]), key))
-    return tuple(cells[key] for key in ranked[:top])
+    return tuple(cells[key] for key in ranked(logs)[:top])
 
 
 def is_audited(study: Study, cell: Cell) -> bool:

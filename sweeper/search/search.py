@@ -15,9 +15,9 @@ from sweeper.search.driver_lease import Lease
 from sweeper.search.notes import Notes
 from sweeper.search.parameters import Knobs
 from sweeper.search.proposals import Proposer
-from sweeper.search.pruning import Jury
+from sweeper.search.pruning import Pruning
 from sweeper.search.store import AUDITED, DROPPED, Entry, NewTrial, Store
-from sweeper.search.trial_index import Roster
+from sweeper.search.trial_index import TrialIndex
 from sweeper.stores.patience import Patience
 from sweeper.study import Study, fresh_seeds
 from trainer.recipe import Recipe
@@ -50,10 +50,10 @@ class Search:
         self._store = Store(url, f"{study.name}.{stage}", patience)
         self._given = {trial.cell.key for trial in trials}
         self._recipes: dict[str, Recipe] = {}
-        self._entries = Roster(self._rank)
+        self._entries = TrialIndex(self._rank)
         self._exhausted = False
         self._dropped: list[TrialSpec] = []
-        self._jury = Jury(study.screen.pruner if stage == "screen" else "none", study.screen.rungs, study.name)
+        self._pruning = Pruning(study.screen.pruner if stage == "screen" else "none", study.screen.rungs, study.name)
         self._open(stage, trials, retry)
 
     def lease(self, host: str, folder: str) -> Lease:
@@ -87,7 +87,7 @@ class Search:
         entry = self._entries[key]
         if step not in entry.values:
             self._store.observe(entry, step, value)
-            self._jury.hear(entry, rung_index, value)
+            self._pruning.observe(entry, rung_index, value)
 
     def judge(self, keys: Iterable[str]) -> frozenset[str]:
         """Return which of these running trials must stop. Call it when all lanes of a rung have reported.
@@ -96,10 +96,10 @@ class Search:
         trials of one that is out are dropped too: see `take_dropped`. A share of the configurations, `audit_fraction`,
         is never stopped but marked: see `audited`.
         """
-        self._jury.deliberate()
+        self._pruning.update()
         self._drop()
         judged = (entry for key in keys if not ((entry := self._entries[key]).final or self._at_last_rung(entry)))
-        return frozenset(entry.spec.key for entry in judged if self._jury.stops(entry) and not self._audits(entry))
+        return frozenset(entry.spec.key for entry in judged if self._pruning.stops(entry) and not self._audits(entry))
 
     def out(self, keys: Iterable[str]) -> frozenset[str]:
         """Return which of these running trials belong to a configuration that is out, unless it runs on as an audit.
@@ -107,8 +107,8 @@ class Search:
         Asked of trials that wait at a rung where they were judged before the verdict on their configuration.
         """
         entries = (self._entries[key] for key in keys)
-        condemned = (entry for entry in entries if entry.spec.cell.key in self._jury.condemned)
-        return frozenset(entry.spec.key for entry in condemned if not self._audits(entry))
+        eliminated = (entry for entry in entries if entry.spec.cell.key in self._pruning.eliminated)
+        return frozenset(entry.spec.key for entry in eliminated if not self._audits(entry))
 
     def audited(self, key: str) -> bool:
         """Whether the pruner would have stopped this trial, which runs on so that the pruner can be checked."""
@@ -163,7 +163,7 @@ class Search:
     def candidates(self) -> tuple[Cell, ...]:
         """Return the settings for the confirm stage, best first; at most `confirm.top`."""
         top = self._study.confirm.top if self._study.confirm else 0
-        return ranking.candidates(self._entries, self._jury.condemned, top)
+        return ranking.candidates(self._entries, self._pruning.eliminated, top)
 
     def fresh_seeds(self, seen: Collection[int] = ()) -> tuple[int, ...]:
         """Return the confirm stage's seeds; where the study says auto, by the noise and candidates of this screen.
@@ -188,9 +188,9 @@ class Search:
             self._entries.add(entry)
             steps = rung_steps(self._study, self._recipe(entry.spec.cell), stage)
             for step, value in entry.values.items():
-                self._jury.hear(entry, steps.index(step), value)
+                self._pruning.observe(entry, steps.index(step), value)
         for entry in filter(lambda entry: entry.final or entry.outcome == AUDITED, known):
-            self._jury.dismiss(entry)
+            self._pruning.ended(entry)
             if entry.outcome == DROPPED:
                 self._dropped.append(entry.spec)
         # A crash may have left the later seeds of a proposed configuration unwritten, or waiting trials undropped.
@@ -272,8 +272,8 @@ class Search:
         return entry.outcome == AUDITED
 
     def _drop(self) -> None:
-        """End the waiting trials of condemned configurations."""
-        for entry in self._entries.waiting_of(self._jury.condemned):
+        """End the waiting trials of eliminated configurations."""
+        for entry in self._entries.waiting_of(self._pruning.eliminated):
             if not self._audits(entry):
                 self._end(entry, "pruned", None, DROPPED)
                 self._dropped.append(entry.spec)
@@ -282,7 +282,7 @@ class Search:
         before = entry.state
         self._store.finish(entry, state, value, outcome)
         self._entries.moved(entry, before)
-        self._jury.dismiss(entry)
+        self._pruning.ended(entry)
 
 
 def _proposer(study: Study, stage: Stage, given: int) -> Proposer | None:

@@ -1,4 +1,4 @@
-"""The Optuna store: one study a stage, one Optuna trial a trial, written by the desk alone."""
+"""The Optuna store: one study a stage, one Optuna trial a trial, written by the coordinator alone."""
 
 from __future__ import annotations
 
@@ -195,7 +195,7 @@ def state_counts(url: str, study_name: str) -> dict[Stage, dict[TrialState, int]
     """Count a study's trials by stage and state as its store has them; a stage never opened is left out.
 
     Optuna's PRUNED is told apart: 'diverged' where the trial says so, else 'pruned'. Nothing is created or changed,
-    and a desk may be writing meanwhile. Raises SetupError where the store cannot be read.
+    and a coordinator may be writing meanwhile. Raises SetupError where the store cannot be read.
     """
     with reading(url) as storage:
         if storage is None:

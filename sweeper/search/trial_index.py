@@ -9,7 +9,7 @@ from sweeper.search.ranking import Best
 from sweeper.search.store import Entry
 
 
-class Roster:
+class TrialIndex:
     """Every trial by key in order of creation; whoever changes a trial's state tells it with `moved`."""
 
     def __init__(self, rank: Callable[[Entry], int]) -> None:

@@ -1,9 +1,10 @@
 """A study: what its author may write, read from YAML with every mistake told at its place."""
 
+from sweeper.study.blocks import Block, as_written, block_indices, block_name
 from sweeper.study.controls import Control, Name
 from sweeper.study.fresh_seeds import fresh_seeds
 from sweeper.study.model import Confirm, Resources, Screen, Study
-from sweeper.study.space import Axis, Block, ExtraCell, Range, Space, block_indices, values
+from sweeper.study.space import Axis, ExtraCell, Range, Space, values
 
 __all__ = [
     "Axis",
@@ -17,7 +18,9 @@ __all__ = [
     "Screen",
     "Space",
     "Study",
+    "as_written",
     "block_indices",
+    "block_name",
     "fresh_seeds",
     "values",
 ]

@@ -73,12 +73,14 @@ def _place(line: ErrorDetails) -> Loc:
 
 def _mistake(loc: Loc, line: ErrorDetails, source: Source) -> Mistake:
     if line["type"] in ("extra_forbidden", "unknown_field"):
-        return _unknown(loc, source, control_fields() if line["type"] == "unknown_field" else fields_at(loc[:-1]))
+        return _unknown(
+            loc, source, control_fields() if line["type"] == "unknown_field" else fields_at(line["loc"][:-1])
+        )
     if line["type"] == "missing":
         says = f"{_dotted(loc)} is missing"
         return Mistake(*source.told(loc[:-1], says), f"Add '{loc[-1]}'; `sweeper schema` describes it.")
     sentence = _sentence(line)
-    if line["type"] == "value_error" and (first := sentence.split(" ", 1)[0]) in fields_at(loc):
+    if line["type"] == "value_error" and (first := sentence.split(" ", 1)[0]) in fields_at(line["loc"]):
         # A validator's message that begins with a field's name is about that field.
         return Mistake(*source.told((*loc, first), f"{_dotted(loc)}.{sentence}"), f"Correct {_dotted((*loc, first))}.")
     if not sentence.startswith("must"):
@@ -113,13 +115,22 @@ def _sentence(line: ErrorDetails) -> str:
 
 
 def fields_at(loc: Loc) -> tuple[str, ...]:
-    """Return the field names, as YAML writes them, that a study allows in the mapping at `loc`; () if any."""
+    """Return the field names, as YAML writes them, that a study allows in the mapping at `loc`; () if any.
+
+    A part in <...> chooses a member of a union by its kind.
+    """
     models: list[type[BaseModel]] = [Study]
     for part in loc:
-        if isinstance(part, str):
+        if isinstance(part, str) and part.startswith("<"):
+            models = [model for model in models if part[1:-1] in _kinds(model)] or models
+        elif isinstance(part, str):
             found = (_field(model, part) for model in models)
             models = [inner for annotation in found for inner in _models(annotation)]
-    return tuple(field.alias or name for model in models for name, field in model.model_fields.items())
+    return tuple(dict.fromkeys(field.alias or name for model in models for name, field in model.model_fields.items()))
+
+
+def _kinds(model: type[BaseModel]) -> tuple[object, ...]:
+    return get_args(model.model_fields["kind"].annotation) if "kind" in model.model_fields else ()
 
 
 def _field(model: type[BaseModel], written: str) -> Any:

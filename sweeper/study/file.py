@@ -16,7 +16,7 @@ from sweeper.study.diagnose import study_error
 from sweeper.study.model import Study
 from sweeper.study.placeholders import refuse_placeholders
 from sweeper.study.source import Source
-from trainer.recipe import ModelRecipe
+from trainer.recipe import BackboneRecipe, SiTRecipe
 
 
 def read_study(path: Path, overrides: Sequence[str] = ()) -> Study:
@@ -65,9 +65,11 @@ def to_yaml(study: Study) -> str:
     return text.getvalue()
 
 
-def _beyond_preset(model: ModelRecipe) -> dict[str, object]:
+def _beyond_preset(model: BackboneRecipe) -> dict[str, object]:
     """Return the preset and what differs from it: a field left out is filled from the preset, not the default."""
-    filled = ModelRecipe(preset=model.preset).model_dump()
+    if not isinstance(model, SiTRecipe):
+        return {"kind": model.kind, **model.model_dump(mode="json", exclude_defaults=True)}
+    filled = SiTRecipe(preset=model.preset).model_dump()
     own = {name: value for name, value in model.model_dump().items() if value != filled[name]}
     named = {"preset": model.preset} if model.preset != "compact" else {}
     return {**named, **own}

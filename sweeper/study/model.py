@@ -19,6 +19,7 @@ from sweeper.study import controls as control_arms
 from sweeper.study import space as settings
 from sweeper.study.conflict import Misfit
 from sweeper.study.controls import Control, Name
+from sweeper.study.pruners import Pruner
 from sweeper.study.space import ExtraCell, Space
 from trainer.recipe import Frozen, Recipe, Seed
 
@@ -63,7 +64,7 @@ class Screen(Frozen):
     )
     sampler: Literal["grid", "random", "tpe"] = "grid"
     trials: int | None = Field(None, ge=1, description="trial budget of random and tpe, baseline included")
-    pruner: Literal["race", "none", "median", "halving", "hyperband", "wilcoxon"] = "race"
+    pruner: Pruner = "race"
     audit_fraction: float = Field(
         0.1, ge=0, le=1, description="share of the pruned configurations that run to their end, to check the pruner"
     )
@@ -155,7 +156,7 @@ class Study(Frozen):
     @model_validator(mode="after")
     def _parts_fit_together(self) -> Self:
         wrong = [
-            *settings.misfits(self.space, self.cells, self.recipe.model.depth),
+            *settings.misfits(self.space, self.cells, self.recipe.model.taps),
             *control_arms.misfits(self.controls, self.recipe),
             *(misfit.details() for misfit in self._misfits()),
         ]

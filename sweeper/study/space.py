@@ -9,34 +9,13 @@ from typing import Annotated, Literal, Self
 from pydantic import BeforeValidator, ConfigDict, Discriminator, Field, Tag, model_validator
 from pydantic_core import InitErrorDetails
 
+from sweeper.study.blocks import AsWritten, Block, block_indices
 from sweeper.study.conflict import Loc, Misfit
 from trainer.recipe import VARIANTS, Frozen, TauUnits, Variant
 
 RELATIVE = (
     f"must be {' or '.join(name for name, facts in VARIANTS.items() if facts.relative)} where tau_units is relative"
 )
-
-AsWritten = int | float | str | tuple[int | float, ...]
-
-
-def _one_block(given: object) -> object:
-    """Refuse in one sentence what pydantic would refuse once for every member of the union."""
-    is_index = isinstance(given, int) and not isinstance(given, bool) and given >= 0
-    is_fraction = isinstance(given, float) and 0 <= given <= 1
-    if not (is_index or is_fraction or given == "all"):
-        raise ValueError("must be an index from 0, a fraction of the depth such as 0.25, 'all', or a list of these")
-    return given
-
-
-def _one_of_several(given: object) -> object:
-    if given == "all":
-        raise ValueError("must be an index or a fraction of the depth; 'all' stands alone, not in a list")
-    return _one_block(given)
-
-
-def _block_shape(given: object) -> str:
-    """Choose the one member of the union that a value is meant for, so that only its mistakes are told."""
-    return "<list>" if isinstance(given, (list, tuple)) else "<one>"
 
 
 def _axis_shape(given: object) -> str:
@@ -84,12 +63,6 @@ class Range(Frozen):
         return tuple(float(f"{back(low + step * i):.6g}") for i in range(self.count))
 
 
-Index = Annotated[int, Field(ge=0, strict=True)]
-Depth = Annotated[float, Field(ge=0, le=1, strict=True)]
-OneBlock = Annotated[Index | Depth | Literal["all"], BeforeValidator(_one_block)]
-BlockList = Annotated[tuple[Annotated[Index | Depth, BeforeValidator(_one_of_several)], ...], Field(min_length=1)]
-Block = Annotated[Annotated[OneBlock, Tag("<one>")] | Annotated[BlockList, Tag("<list>")], Discriminator(_block_shape)]
-
 Positive = Annotated[float, Field(ge=1e-6, le=1e6)]  # as in the trainer's Dispersion
 Lambda = Annotated[Positive, BeforeValidator(_above_zero)]
 Points = Annotated[tuple[Positive, ...], Field(min_length=1)]
@@ -104,23 +77,6 @@ Axis = Annotated[
     Discriminator(_axis_shape),
     BeforeValidator(_list_or_range),
 ]
-
-
-def block_indices(block: AsWritten, depth: int) -> tuple[int, ...]:
-    """Resolve a block as written to 0-based indices in a model of `depth` blocks.
-
-    An int is an index; a float is a fraction of the depth, floor(fraction * depth), with 1.0 the last block, so
-    the paper's depth/4 is 0.25; 'all' is every block; a list is several. Raises ValueError outside the depth.
-    """
-    if block == "all":
-        return tuple(range(depth))
-    if isinstance(block, tuple):
-        return tuple(sorted({index for one in block for index in block_indices(one, depth)}))
-    if isinstance(block, float):
-        return (min(int(block * depth), depth - 1),)
-    if not isinstance(block, int) or not 0 <= block < depth:
-        raise ValueError(f"must be within this model's depth {depth}, 0 to {depth - 1}")
-    return (block,)
 
 
 class Space(Frozen):
@@ -154,32 +110,32 @@ def values(axis: Iterable[float] | Range) -> tuple[float, ...]:
     return tuple(dict.fromkeys(axis.points() if isinstance(axis, Range) else axis))
 
 
-def misfits(space: Space, cells: Sequence[ExtraCell], depth: int) -> Iterator[InitErrorDetails]:
-    """Yield what is wrong with the settings of a study whose model has `depth` blocks."""
+def misfits(space: Space, cells: Sequence[ExtraCell], taps: Sequence[str]) -> Iterator[InitErrorDetails]:
+    """Yield what is wrong with the settings of a study whose model has these taps."""
     for place, variant in enumerate(space.variant):
         if space.tau_units == "relative" and not VARIANTS[variant].relative:
             yield Misfit(("space", "variant", place), RELATIVE, variant).details()
     for place, block in enumerate(space.block):
-        yield from _outside(block, depth, ("space", "block", place))
+        yield from _outside(block, taps, ("space", "block", place))
     seen: dict[tuple[object, ...], int] = {}
     for place, cell in enumerate(cells):
         if cell.tau_units == "relative" and not VARIANTS[cell.variant].relative:
             yield Misfit(("cells", place, "variant"), RELATIVE, cell.variant).details()
-        outside = list(_outside(cell.block, depth, ("cells", place, "block")))
+        outside = list(_outside(cell.block, taps, ("cells", place, "block")))
         yield from outside
         if not outside:
             tau = cell.tau if VARIANTS[cell.variant].tau else None
-            setting = (block_indices(cell.block, depth), cell.lam, tau, cell.variant, cell.tau_units)
+            setting = (block_indices(cell.block, taps), cell.lam, tau, cell.variant, cell.tau_units)
             first = seen.setdefault(setting, place)
             if first != place:
                 says = f"must be a setting of its own, but repeats cells.{first}"
                 yield Misfit(("cells", place), says, cell.label).details()
 
 
-def _outside(block: AsWritten, depth: int, loc: Loc) -> Iterator[InitErrorDetails]:
+def _outside(block: AsWritten, taps: Sequence[str], loc: Loc) -> Iterator[InitErrorDetails]:
     parts = [((*loc, place), one) for place, one in enumerate(block)] if isinstance(block, tuple) else [(loc, block)]
     for where, one in parts:
         try:
-            block_indices(one, depth)
+            block_indices(one, taps)
         except ValueError as error:
             yield Misfit(where, str(error), one).details()

@@ -17,7 +17,7 @@ from sweeper.records import Facts, Rung
 from sweeper.worker.faults import blames_machine
 from sweeper.worker.kept_weights import keep
 from sweeper.worker.lane_seconds import LaneSeconds
-from sweeper.worker.messages import Assignment, DeskClient, LaneReport
+from sweeper.worker.messages import Assignment, CoordinatorClient, LaneReport
 from trainer.data.dataset import Dataset, load
 from trainer.evaluation.evaluator import Evaluator
 from trainer.recipe import DataRecipe, EvalRecipe, Lane
@@ -42,21 +42,21 @@ def prepare_process(assignment: Assignment) -> None:
         os.chdir(assignment.base)
 
 
-def run(desk: DeskClient, assignment: Assignment) -> None:
+def run(coordinator: CoordinatorClient, assignment: Assignment) -> None:
     """Train, measure and report a cohort until no lane is left."""
     cohort = CohortRun(assignment)
-    desk.started(assignment.cohort, assignment.attempt, cohort.facts)
+    coordinator.started(assignment.cohort, assignment.attempt, cohort.facts)
     for step in assignment.rungs:
         if not cohort.advance(step):
             continue
         last = step == assignment.rungs[-1]
-        survivors = desk.report(assignment.cohort, assignment.attempt, cohort.measure(), cohort.facts, last)
+        survivors = coordinator.report(assignment.cohort, assignment.attempt, cohort.measure(), cohort.facts, last)
         if not survivors:
             return
         cohort.keep(survivors)
-        if not last and desk.parts(assignment.cohort, assignment.attempt, step):
+        if not last and coordinator.parts(assignment.cohort, assignment.attempt, step):
             cohort.save(assignment.parked)
-            desk.park(assignment.cohort, assignment.attempt, step)
+            coordinator.park(assignment.cohort, assignment.attempt, step)
             return
 
 
@@ -90,6 +90,7 @@ class CohortRun:
             extractor_sha256=self._evaluator.extractor_sha256,
             device=name,
             init_sha256=self._cohort.init_sha256,
+            source_sha256=self._cohort.source_sha256,
             images=len(self._data.reference_labels) + len(self._data.held_labels),
             image_kind="images" if self._data.pixels else "latents",
             image_channels=channels,
@@ -126,7 +127,7 @@ class CohortRun:
         checkpoint.save(Path(path), self._cohort.state_dict() | seconds, self._owner(self._keys))
 
     def keep(self, survivors: frozenset[str]) -> None:
-        """Drop the lanes the desk has stopped."""
+        """Drop the lanes the coordinator has stopped."""
         self._cohort.keep([lane for lane in self._cohort.living if self._keys[lane] in survivors])
 
     def _report(self, one: Measurement, cost: dict[str, float]) -> LaneReport:

@@ -61,8 +61,8 @@ class LaneReport(Frozen):
     lost: str = ""
 
 
-class DeskClient(Protocol):
-    """What a worker knows of the desk. Every call raises StaleAttemptError once a newer attempt has begun."""
+class CoordinatorClient(Protocol):
+    """What a worker knows of the coordinator. Every call raises StaleAttemptError once a newer attempt has begun."""
 
     def started(self, cohort: str, attempt: int, facts: Facts) -> None:
         """Say that training begins, on what."""

@@ -31,7 +31,7 @@ SLOTS, SEEDS, BLOCKS, TAUS = 2, 4, 2, (0.25, 0.5, 1.0, 2.0, 4.0)
 # Titles of the processes of a run; what fits none of them is left out.
 TITLES = {
     "driver": "from sweeper.cli import main",
-    "desk": "ray::Desk",
+    "coordinator": "ray::Coordinator",
     "workers": "ray::ImplicitFunc",
     "raylet": "raylet/raylet",
     "gcs": "gcs/gcs_server",
@@ -131,7 +131,7 @@ def _look(root: int, outbox: Path) -> Sample:
         kind = next((name for name, part in TITLES.items() if part in shown), None)
         if kind:
             cpu[kind] = cpu.get(kind, 0.0) + cpu_seconds(pid)
-            if kind in ("driver", "desk"):
+            if kind in ("driver", "coordinator"):
                 memory[kind] = memory_bytes(pid)
     return Sample(time.time(), cpu, memory, _undelivered(outbox))
 
@@ -203,12 +203,13 @@ def tables(name: str, run: Measured) -> str:
     training = [sample for sample in run.samples if run.first_step <= sample.at_s <= run.ended]
     lines += [
         "",
-        f"| second | {' | '.join(f'CPU s, {kind}' for kind in TITLES)} | driver, MiB | desk, MiB | undelivered, KiB |",
+        f"| second | {' | '.join(f'CPU s, {kind}' for kind in TITLES)} | driver, MiB | coordinator, MiB "
+        "| undelivered, KiB |",
     ]
     lines.append("|---|" + "---|" * (len(TITLES) + 3))
     for sample in training[:: max(1, len(training) // 12)]:
         spent = " | ".join(f"{sample.cpu_s.get(kind, 0.0):.1f}" for kind in TITLES)
-        held = " | ".join(f"{sample.memory.get(kind, 0) / 2**20:.0f}" for kind in ("driver", "desk"))
+        held = " | ".join(f"{sample.memory.get(kind, 0) / 2**20:.0f}" for kind in ("driver", "coordinator"))
         lines.append(f"| {sample.at_s - run.first_step:.0f} | {spent} | {held} | {sample.undelivered / 2**10:.0f} |")
     return "\n".join(lines) + "\n"
 

@@ -22,7 +22,7 @@ from scipy.stats import spearmanr
 
 from sweeper.plan.trials import rung_steps, screen_trials
 from sweeper.records import TrialSpec
-from sweeper.search.race import Panel, Point
+from sweeper.search.race import Point, Race
 from sweeper.study import Study
 from sweeper.study.file import read_study
 from trainer.data.dataset import load
@@ -104,13 +104,13 @@ def stops(study: Study, seen: Sequence[Seen], count: int) -> dict[str, int]:
 
     A block's earlier rungs are heard before its ends, and who is stopped there trains no further.
     """
-    panel, out = Panel(study.screen.rungs), dict[str, int]()
+    panel, out = Race(study.screen.rungs), dict[str, int]()
     for block, seed in enumerate(study.screen.seeds, 1):
         for rung in range(len(study.screen.rungs)):
             for one in seen:
                 cell = one.spec.cell
                 if one.spec.seed == seed and cell.role != "control" and cell.key not in out:
-                    panel.hear(Point(cell.key, seed, rung), one.first(rung, count))
+                    panel.observe(Point(cell.key, seed, rung), one.first(rung, count))
             out |= dict.fromkeys(panel.hopeless() - out.keys(), block)
     return out
 

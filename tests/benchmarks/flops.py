@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from trainer.backbones.sit import FREQUENCIES
+from trainer.backbones.layers import FREQUENCIES
 from trainer.recipe import ModelRecipe
 
 

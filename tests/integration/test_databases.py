@@ -15,7 +15,7 @@ from sweeper.ledger.tracking import Tracker
 from sweeper.search import state_counts
 from sweeper.search.store import Store
 from tests.conftest import copy_database
-from tests.sweeper.coordinator.desks import FACTS, claimed, open_desk, ready, reported, study
+from tests.sweeper.coordinator.coordinators import FACTS, claimed, open_coordinator, ready, reported, study
 
 __all__ = ["ready"]  # a fixture, used by being here
 
@@ -99,20 +99,20 @@ def test_a_used_database_of_another_mlflow_is_refused_with_the_way_to_upgrade_it
 
 def test_what_cannot_be_recorded_is_not_trained(tmp_path):
     (tmp_path / "mlflow.db").write_text(TEXT)
-    desk = open_desk(tmp_path, study())
-    assignment = claimed(desk)
-    desk.started(assignment.cohort, 1, FACTS)
+    coordinator = open_coordinator(tmp_path, study())
+    assignment = claimed(coordinator)
+    coordinator.started(assignment.cohort, 1, FACTS)
     deadline = time.monotonic() + 30
-    while not desk.halted() and time.monotonic() < deadline:
+    while not coordinator.halted() and time.monotonic() < deadline:
         time.sleep(0.05)
-    assert "mlflow.db cannot be read" in str(desk.halted())
+    assert "mlflow.db cannot be read" in str(coordinator.halted())
     with pytest.raises(StaleAttemptError):
-        desk.report(assignment.cohort, 1, reported(assignment, 5.0), FACTS, last=False)
+        coordinator.report(assignment.cohort, 1, reported(assignment, 5.0), FACTS, last=False)
     began = time.monotonic()
-    assert not desk.close(interrupted=False, timeout=60)
+    assert not coordinator.close(interrupted=False, timeout=60)
     assert time.monotonic() - began < 10
     (tmp_path / "mlflow.db").unlink()
-    again = open_desk(tmp_path, study())
+    again = open_coordinator(tmp_path, study())
     assert claimed(again).trials == assignment.trials
     assert again.close(interrupted=True, timeout=60)
     assert counts(f"sqlite:///{tmp_path}/mlflow.db", "tiny") == {"running": 2}

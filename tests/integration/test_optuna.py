@@ -18,7 +18,7 @@ from sweeper.errors import SetupError
 from sweeper.plan.trials import screen_trials
 from sweeper.records import TrialSpec
 from sweeper.search import Search, state_counts
-from sweeper.search.pruners import StockPruner, wilcoxon_hopeless
+from sweeper.search.pruners import StockPruner, wilcoxon_eliminated
 from sweeper.search.race import Point
 from sweeper.search.store import Store
 from sweeper.study import Study
@@ -106,7 +106,7 @@ def test_connections_use_wal_without_waiting_for_the_disk(url: str):
     store.close()
 
 
-def test_counts_agree_with_optunas_own_while_the_desk_writes(url: str):
+def test_counts_agree_with_optunas_own_while_the_coordinator_writes(url: str):
     search = start(url, make())
     for trial, end in zip(search.claim(4), ("complete", "pruned", "diverged", "failed"), strict=True):
         search.report(trial.key, 50, 0, 30.0)
@@ -234,20 +234,20 @@ def test_median_needs_five_complete_trials():
     assert verdicts(pruner, {6: 21.0, 7: 19.0}) == {6}
 
 
-@pytest.mark.parametrize(("seeds", "hopeless"), [(2, frozenset()), (3, frozenset({"worse"}))])
-def test_wilcoxon_pairs_seeds_and_needs_three(seeds: int, hopeless: frozenset[str]):
+@pytest.mark.parametrize(("seeds", "eliminated"), [(2, frozenset()), (3, frozenset({"worse"}))])
+def test_wilcoxon_pairs_seeds_and_needs_three(seeds: int, eliminated: frozenset[str]):
     """Seeds differ far more than the configurations do: only the pairing tells them apart."""
     level = (10.0, 40.0, 90.0)
     values = {Point("best", seed, 0): level[seed] for seed in range(seeds)}
     values |= {Point("worse", seed, 0): level[seed] * 1.02 for seed in range(seeds)}
     values |= {Point("baseline", seed, 0): level[seed] * 9 for seed in range(seeds)}
-    assert wilcoxon_hopeless(values, (0.5, 1.0)) == hopeless
+    assert wilcoxon_eliminated(values, (0.5, 1.0)) == eliminated
 
 
 def test_wilcoxon_does_not_give_up_who_wins_on_one_seed():
     values = {Point("a", seed, 0): 20.0 for seed in range(3)}
     values |= {Point("b", seed, 0): fid for seed, fid in enumerate((90.0, 90.0, 19.0))}
-    assert wilcoxon_hopeless(values, (0.5, 1.0)) == frozenset()
+    assert wilcoxon_eliminated(values, (0.5, 1.0)) == frozenset()
 
 
 @pytest.mark.parametrize("other_tables", [False, True])

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from filelock import FileLock
 
-from sweeper.coordinator.paths import Places
+from sweeper.coordinator.paths import Paths
 from sweeper.errors import SetupError
 from sweeper.ledger import read_study
 from sweeper.placement import Outcome, run_study
@@ -41,7 +41,7 @@ def study(**resources: object) -> Study:
 
 
 @pytest.fixture
-def places(tmp_path: Path, tables: Path) -> Places:
+def places(tmp_path: Path, tables: Path) -> Paths:
     """A workspace, and beside it a folder with a data set that the study names by a relative path."""
     for name in ("study", "cache", "base"):
         (tmp_path / name).mkdir()
@@ -49,7 +49,7 @@ def places(tmp_path: Path, tables: Path) -> Places:
     random = np.random.default_rng(0)
     images = random.integers(0, 256, (60, 8, 8), dtype=np.uint8)
     np.savez(tmp_path / "base" / "mine.npz", x=images, y=np.arange(60) % 3)
-    return Places(
+    return Paths(
         registration=Registration.of(study(), tmp_path),
         store_url=f"sqlite:///{tmp_path}/optuna.db",
         tracking_uri=f"sqlite:///{tmp_path}/mlflow.db",
@@ -61,7 +61,7 @@ def places(tmp_path: Path, tables: Path) -> Places:
     )
 
 
-def run(of: Study, places: Places, address: str | None = None) -> tuple[Outcome, list[Progress]]:
+def run(of: Study, places: Paths, address: str | None = None) -> tuple[Outcome, list[Progress]]:
     shown: list[Progress] = []
     outcome = run_study(of, ["screen"], places, gather("sweeper run own.yaml"), address, shown.append)
     return outcome, shown

@@ -12,14 +12,14 @@ from pathlib import Path
 import pytest
 from sqlalchemy import event
 
-from sweeper.coordinator.coordinator import Desk
+from sweeper.coordinator.coordinator import Coordinator
 from sweeper.errors import StaleAttemptError, UnavailableError
 from sweeper.plan.trials import screen_trials
 from sweeper.provenance import gather
 from sweeper.search.parameters import Knobs
 from sweeper.search.store import AUDITED, Entry, NewTrial, Store
 from sweeper.stores.patience import Patience
-from tests.sweeper.coordinator.desks import FACTS, claimed, open_desk, places, ready, reported, study
+from tests.sweeper.coordinator.coordinators import FACTS, claimed, open_coordinator, places, ready, reported, study
 
 __all__ = ["ready"]  # a fixture, used by being here
 
@@ -140,35 +140,35 @@ def test_a_full_disk_ends_the_waiting_and_a_cleared_one_is_written_again(url):
 def test_a_store_that_stays_silent_halts_the_study_and_blames_no_trial(tmp_path):
     where = places(tmp_path)
     hurried = where.__class__(**{**vars(where), "store_url": impatient(where.store_url)})
-    desk = Desk(study(), ["screen"], hurried, gather("sweeper run tiny.yaml"), patience_s=0.2)
-    desk.open()
-    assignment = claimed(desk)
+    coordinator = Coordinator(study(), ["screen"], hurried, gather("sweeper run tiny.yaml"), patience_s=0.2)
+    coordinator.open()
+    assignment = claimed(coordinator)
     with locked(tmp_path / "optuna.db"):
         with pytest.raises(StaleAttemptError):
-            desk.report(assignment.cohort, 1, reported(assignment, 5.0), FACTS, last=False)
-        assert desk.next(0, desk.enter(0)) is None
-    assert "database is locked" in str(desk.halted())
-    assert desk.done()
-    assert desk.progress().counts == {"running": 2, "waiting": 4}
+            coordinator.report(assignment.cohort, 1, reported(assignment, 5.0), FACTS, last=False)
+        assert coordinator.next(0, coordinator.enter(0)) is None
+    assert "database is locked" in str(coordinator.halted())
+    assert coordinator.done()
+    assert coordinator.progress().counts == {"running": 2, "waiting": 4}
     with pytest.raises(StaleAttemptError):
-        desk.failed(assignment.cohort, "a word of a worker that was turned away", 1)
-    desk.close(interrupted=False, timeout=60)
+        coordinator.failed(assignment.cohort, "a word of a worker that was turned away", 1)
+    coordinator.close(interrupted=False, timeout=60)
 
-    again = open_desk(tmp_path, study())
+    again = open_coordinator(tmp_path, study())
     same = claimed(again)
     assert same.trials == assignment.trials
     assert again.report(same.cohort, 1, reported(same, 5.0), FACTS, last=False) == same.living
 
 
-def test_what_goes_wrong_in_the_desk_is_no_fault_of_the_trial_that_met_it(tmp_path, monkeypatch):
-    desk = open_desk(tmp_path, study())
-    assignment = claimed(desk)
-    monkeypatch.setattr(desk._spent, "keep", lambda: {}["a mistake of ours"])
+def test_what_goes_wrong_in_the_coordinator_is_no_fault_of_the_trial_that_met_it(tmp_path, monkeypatch):
+    coordinator = open_coordinator(tmp_path, study())
+    assignment = claimed(coordinator)
+    monkeypatch.setattr(coordinator._spent, "keep", lambda: {}["a mistake of ours"])
     with pytest.raises(StaleAttemptError):
-        desk.report(assignment.cohort, 1, reported(assignment, 5.0), FACTS, last=False)
-    assert str(desk.halted()) == "KeyError: 'a mistake of ours'"
+        coordinator.report(assignment.cohort, 1, reported(assignment, 5.0), FACTS, last=False)
+    assert str(coordinator.halted()) == "KeyError: 'a mistake of ours'"
     assert "Traceback" in (tmp_path / "study" / "failures.log").read_text()
-    assert "failed" not in desk.progress().counts
+    assert "failed" not in coordinator.progress().counts
 
 
 def _until(true: Callable[[], bool]) -> None:

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from sweeper.plan.trials import screen_trials
 from sweeper.records import TrialSpec, TrialState
 from sweeper.search import Search
-from sweeper.search.pruning import Jury
-from sweeper.search.race import Point, hopeless
+from sweeper.search.pruning import Pruning
+from sweeper.search.race import Point, eliminated
 from sweeper.search.store import Entry, Store
 from sweeper.study import Study
 
@@ -57,35 +57,35 @@ def entries(count: int) -> list[Entry]:
 @given(data=st.data(), pruner=st.sampled_from(PRUNERS))
 @settings(max_examples=120, deadline=None)
 def test_verdicts_do_not_depend_on_the_order_of_reports_or_of_judging(data: st.DataObject, pruner: str):
-    """Two juries hear the same waves of lanes in different orders; lanes that end do so between waves."""
+    """Two prunings observe the same waves of lanes in different orders; lanes that end do so between waves."""
     lanes = entries(24)
     waves = [lanes[:10], lanes[10:17], lanes[17:]]
     values = data.draw(st.lists(st.lists(fids, min_size=3, max_size=3), min_size=24, max_size=24))
     orders = [data.draw(st.permutations(wave)) for wave in waves]
     told = [
-        _verdicts(Jury(pruner, RUNGS, "order"), [[lanes[e.number] for e in wave] for wave in order], values)
+        _verdicts(Pruning(pruner, RUNGS, "order"), [[lanes[e.number] for e in wave] for wave in order], values)
         for order in (waves, orders)
     ]
     assert told[0] == told[1]
 
 
-def _verdicts(jury: Jury, waves: Sequence[Sequence[Entry]], values: list[list[float]]) -> list[frozenset[int]]:
+def _verdicts(pruning: Pruning, waves: Sequence[Sequence[Entry]], values: list[list[float]]) -> list[frozenset[int]]:
     verdicts = []
     for wave in waves:
         alive = [Entry(e.spec, e.trial_id, e.number, "running") for e in wave]
         for rung in range(len(RUNGS)):
             for entry in alive:
-                jury.hear(entry, rung, values[entry.number][rung])
-            jury.deliberate()
-            stopped = [entry for entry in alive if rung < len(RUNGS) - 1 and jury.stops(entry)]
+                pruning.observe(entry, rung, values[entry.number][rung])
+            pruning.update()
+            stopped = [entry for entry in alive if rung < len(RUNGS) - 1 and pruning.stops(entry)]
             verdicts.append(frozenset(entry.number for entry in stopped))
             alive = [entry for entry in alive if entry not in stopped]
             for entry in stopped:
                 entry.state = "pruned"
-                jury.dismiss(entry)
+                pruning.ended(entry)
         for entry in alive:
             entry.state, entry.value = "complete", values[entry.number][-1]
-            jury.dismiss(entry)
+            pruning.ended(entry)
     return verdicts
 
 
@@ -99,31 +99,31 @@ def _verdicts(jury: Jury, waves: Sequence[Sequence[Entry]], values: list[list[fl
 def test_the_race_is_a_function_of_the_set_of_values_and_never_stops_everyone(values, random):
     shuffled = list(values.items())
     random.shuffle(shuffled)
-    out = hopeless(values, RUNGS)
-    assert hopeless(dict(shuffled), RUNGS) == out
+    out = eliminated(values, RUNGS)
+    assert eliminated(dict(shuffled), RUNGS) == out
     assert "baseline" not in out
     judged = {at.cell for at in values if at.rung > 0}
-    assert not judged or judged - hopeless(values, RUNGS, spared=())
+    assert not judged or judged - eliminated(values, RUNGS, exempt=())
 
 
 @given(scale=st.floats(0.01, 100), values=st.lists(fids, min_size=8, max_size=8))
 @settings(max_examples=100, deadline=None)
 def test_the_race_does_not_depend_on_the_unit_of_the_objective(scale: float, values: list[float]):
     at = [Point(cell, seed, 1) for cell in "abcd" for seed in (0, 1)]
-    assert hopeless(dict(zip(at, values, strict=True)), RUNGS) == hopeless(
+    assert eliminated(dict(zip(at, values, strict=True)), RUNGS) == eliminated(
         {point: value * scale for point, value in zip(at, values, strict=True)}, RUNGS
     )
 
 
 def fid_of(spec: TrialSpec, rung: int) -> float:
-    """A figure that depends on the trial and rung alone; lambda .1 on block 1, and lambdas above .5, are hopeless."""
+    """A figure that depends on the trial and rung alone; lambda .1 on block 1, and lambdas above .5, are eliminated."""
     setting = spec.cell.dispersion
     far = setting.lam == 0.1 and setting.blocks == (1,)
     return (20 + spec.seed + 3 * setting.lam + (spec.cell.role == "control")) * (20 if far else 1) * (1.5 - rung / 4)
 
 
 def run(search: Search, lanes: int) -> None:
-    """Continue a search to its end, as a desk does after a crash: trials left running go first."""
+    """Continue a search to its end, as a coordinator does after a crash: trials left running go first."""
     left = [[trial] for trial in search.running()]
     while batch := left.pop() if left else search.claim(lanes):
         living = {trial.key: trial for trial in batch}

@@ -15,8 +15,10 @@ from sweeper.plan.size import size
 from sweeper.plan.trials import confirm_trials, rung_steps, screen_trials
 from sweeper.study import Study, block_indices, fresh_seeds
 from sweeper.study.fingerprint import changed_fields
+from trainer.recipe import numbered
 
 DEPTH = 4
+TAPS = numbered(DEPTH)
 NUMBERS = (0.25, 0.5, 1.0)
 VARIANTS = ("l2", "cosine", "hinge", "covariance")
 
@@ -44,7 +46,7 @@ extra = st.fixed_dictionaries(
 def _setting(cell: dict[str, Any]) -> tuple[object, ...]:
     written = tuple(cell["block"]) if isinstance(cell["block"], list) else cell["block"]
     tau = None if cell["variant"] == "covariance" else cell["tau"]
-    return block_indices(written, DEPTH), cell["lambda"], tau, cell["variant"]
+    return block_indices(written, TAPS), cell["lambda"], tau, cell["variant"]
 
 
 @st.composite
@@ -80,16 +82,16 @@ def studies(draw: st.DrawFn) -> Study:
 def _wanted(study: Study) -> set[tuple[object, ...]]:
     """What the grid and the extra cells ask for, worked out anew from the words of the study."""
     axes = [axis if isinstance(axis, tuple) else axis.points() for axis in (study.space.lam, study.space.tau)]
-    blocks = [block_indices(written, DEPTH) for written in study.space.block]
+    blocks = [block_indices(written, TAPS) for written in study.space.block]
     units = study.space.tau_units
     grid = {
         (where, lam, None if variant == "covariance" else tau, variant, units if variant != "covariance" else None)
         for where, lam, tau, variant in product(blocks, *axes, study.space.variant)
     }
     extras = {
-        (block_indices(c.block, DEPTH), c.lam, None, c.variant, None)
+        (block_indices(c.block, TAPS), c.lam, None, c.variant, None)
         if c.variant == "covariance"
-        else (block_indices(c.block, DEPTH), c.lam, c.tau, c.variant, c.tau_units)
+        else (block_indices(c.block, TAPS), c.lam, c.tau, c.variant, c.tau_units)
         for c in study.cells
     }
     return grid | extras

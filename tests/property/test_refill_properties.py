@@ -14,7 +14,7 @@ from typing import cast
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sweeper.coordinator.cohort_queue import Fleet, Running
+from sweeper.coordinator.cohort_queue import CohortQueue, Running
 from sweeper.coordinator.cohort_store import CohortFolder, StoredCohort
 from sweeper.records import Cell, TrialSpec
 from sweeper.search import Search
@@ -94,7 +94,7 @@ class Story:
         """Open the fleet, again if need be."""
         while True:
             self.work: list[tuple[Running, list[int]]] = []
-            self.fleet = Fleet(Brittle(self.root, self.perhaps), Recipe(), self.lanes)
+            self.fleet = CohortQueue(Brittle(self.root, self.perhaps), Recipe(), self.lanes)
             with contextlib.suppress(Crash):
                 self.fleet.open(tuple(self.line.running.values()), "screen")
                 return

@@ -11,7 +11,7 @@ import numpy as np
 from sweeper.plan.cells import cells
 from sweeper.records import Cell, Rung, StudyRecord, TrialRecord, TrialSpec, TrialState
 from sweeper.records import Stage as StageName
-from sweeper.search.pruning import Jury
+from sweeper.search.pruning import Pruning
 from sweeper.search.ranking import candidates, is_audited
 from sweeper.search.store import Entry
 from sweeper.study import Study, fresh_seeds
@@ -91,29 +91,29 @@ def _template(seeds: int) -> StudyRecord:
 
 def _screen(study: Study, plan: Design, drawn: Stage) -> tuple[list[TrialRecord], list[int]]:
     """Run the screen seed block by seed block; return its trials and the configurations that go on to fresh seeds."""
-    jury = Jury(study.screen.pruner, study.screen.rungs, study.name)
+    pruning = Pruning(study.screen.pruner, study.screen.rungs, study.name)
     trials: list[TrialRecord] = []
     entries: list[Entry] = []
     half_CS, end_CS = LEVEL * np.exp(drawn.half_CS), LEVEL * np.exp(drawn.end_CS)
     for s in range(SCREEN_SEEDS):
         block = [Entry(spec[s], len(entries) + c, c, "running") for c, spec in enumerate(plan.screen)]
-        alive = [entry for entry in block if not jury.stops(entry) or is_audited(study, entry.spec.cell)]
+        alive = [entry for entry in block if not pruning.stops(entry) or is_audited(study, entry.spec.cell)]
         for entry in alive:
-            jury.hear(entry, 0, float(half_CS[entry.number, s]))
-        jury.deliberate()
+            pruning.observe(entry, 0, float(half_CS[entry.number, s]))
+        pruning.update()
         started = {entry.number for entry in alive}
         for c, entry in enumerate(block):
-            stopped = jury.stops(entry)
+            stopped = pruning.stops(entry)
             audited = stopped and is_audited(study, entry.spec.cell)
             entry.state = "pruned" if stopped and not audited else "diverged" if drawn.diverged_CS[c, s] else "complete"
             if entry.state == "complete":
                 entry.value = float(end_CS[c, s])
-                jury.hear(entry, 1, entry.value)
+                pruning.observe(entry, 1, entry.value)
             trials.append(_ended(entry.spec, drawn, c, s, entry.state, c in started, audited))
-            jury.dismiss(entry)
+            pruning.ended(entry)
         entries += block
-    jury.deliberate()
-    best = candidates(entries, jury.condemned, TOP)
+    pruning.update()
+    best = candidates(entries, pruning.eliminated, TOP)
     return trials, [plan.place[cell.key] for cell in best]
 
 

@@ -1,8 +1,8 @@
 """Simulated screens under the race: how often the truly best cell is stopped, and how much is saved.
 
 `python -m tests.simulation.pruning --studies N` prints a markdown table. Nothing of the race is written again here:
-whole batches of studies go to `race.behind`, which `hopeless` judges with; a test replays studies one by one through
-`Jury` and holds the two equal. Two slots take the next two trials of a seed block, report every rung
+whole batches of studies go to `race.behind`, which `eliminated` judges with; a test replays studies one by one through
+`Pruning` and holds the two equal. Two slots take the next two trials of a seed block, report every rung
 together, and go on when both have ended. A diverged trial has no value from then on and is not a stopped one.
 
 The world, in log FID, for configuration c, seed s and a rung at the fraction r of the budget:
@@ -201,7 +201,7 @@ def run(studies: Studies, rungs: Sequence[float]) -> Outcome:
     seen_NRCS = np.full(y_NRCS.shape, np.nan)
     stopped_NC, used_NCS = np.zeros((count, configurations), bool), np.zeros((count, configurations, SEEDS))
     for seed, wave in waves(configurations):
-        # Like `hopeless`, leave out what nobody has reached.
+        # Like `eliminated`, leave out what nobody has reached.
         reached = slice(None) if seed else slice(0, max(wave.stop, 3))
         going = {c: ~stopped_NC[:, c] for c in wave}
         for rung, share in enumerate(rungs):

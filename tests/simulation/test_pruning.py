@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from sweeper.records import Cell, TrialSpec
-from sweeper.search.pruning import Jury
+from sweeper.search.pruning import Pruning
 from sweeper.search.store import Entry
 from tests.simulation.pruning import (
     CROSSINGS,
@@ -68,9 +68,9 @@ def test_a_cell_three_times_the_baseline_never_gets_to_its_third_seed():
     assert outcome.stopped_NC[:, 1:-1].mean() < 0.03
 
 
-def told_by_jury(y_RCS: Array, rungs: Sequence[float]) -> tuple[Mask, Array]:
-    """Run one study through the real jury; return who was stopped and the share of the budget every trial used."""
-    jury = Jury("race", rungs, "simulated")
+def told_by_pruning(y_RCS: Array, rungs: Sequence[float]) -> tuple[Mask, Array]:
+    """Run one study through the real pruning; return who was stopped and the share of the budget every trial used."""
+    pruning = Pruning("race", rungs, "simulated")
     configurations = y_RCS.shape[1]
     cells = [_cell(c) for c in range(configurations)]
     used_CS = np.zeros((configurations, SEEDS))
@@ -78,25 +78,25 @@ def told_by_jury(y_RCS: Array, rungs: Sequence[float]) -> tuple[Mask, Array]:
         alive = {
             c: Entry(TrialSpec(stage="screen", cell=cells[c], seed=seed), seed * configurations + c, 0, "running")
             for c in wave
-            if cells[c].key not in jury.condemned
+            if cells[c].key not in pruning.eliminated
         }
         for rung, share in enumerate(rungs):
             for c, entry in list(alive.items()):
                 used_CS[c, seed] = share
                 if np.isfinite(y_RCS[rung, c, seed]):
-                    jury.hear(entry, rung, float(np.exp(y_RCS[rung, c, seed])))
+                    pruning.observe(entry, rung, float(np.exp(y_RCS[rung, c, seed])))
                 else:
                     alive.pop(c).state = "diverged"
-                    jury.dismiss(entry)
-            jury.deliberate()
-            for c in [c for c, entry in alive.items() if rung < len(rungs) - 1 and jury.stops(entry)]:
+                    pruning.ended(entry)
+            pruning.update()
+            for c in [c for c, entry in alive.items() if rung < len(rungs) - 1 and pruning.stops(entry)]:
                 entry = alive.pop(c)
                 entry.state = "pruned"
-                jury.dismiss(entry)
+                pruning.ended(entry)
         for entry in alive.values():
             entry.state = "complete"
-            jury.dismiss(entry)
-    return np.array([cell.key in jury.condemned for cell in cells]), used_CS
+            pruning.ended(entry)
+    return np.array([cell.key in pruning.eliminated for cell in cells]), used_CS
 
 
 def _cell(index: int) -> Cell:
@@ -107,13 +107,13 @@ def _cell(index: int) -> Cell:
 
 @pytest.mark.parametrize("rungs", [(0.5, 1.0), (0.25, 0.5, 1.0)])
 @pytest.mark.parametrize("noise", ["unequal", "diverging"])
-def test_studies_simulated_side_by_side_end_as_the_jury_ends_each(noise, rungs):
+def test_studies_simulated_side_by_side_end_as_the_pruning_ends_each(noise, rungs):
     drawn = draw(Scenario("large spread", noise, 0.3, "strong", rungs=rungs), 12, np.random.default_rng(1))
     outcome = run(drawn, rungs)
     for y_RCS, stopped_C, used_CS in zip(drawn.y_NRCS, outcome.stopped_NC, outcome.used_NCS, strict=True):
-        by_jury, used_by_jury = told_by_jury(y_RCS, rungs)
-        np.testing.assert_array_equal(stopped_C, by_jury)
-        np.testing.assert_array_equal(used_CS, used_by_jury)
+        by_pruning, used_by_pruning = told_by_pruning(y_RCS, rungs)
+        np.testing.assert_array_equal(stopped_C, by_pruning)
+        np.testing.assert_array_equal(used_CS, used_by_pruning)
     assert 0 < outcome.stopped_NC.mean() < 1
 
 

@@ -131,7 +131,7 @@ def _hosts(blow: Callable[[Hosts, Random], None]) -> Iterator[Storm]:
 _ALONE: Mapping[str, Storm] = {
     "driver killed": _signal(signal.SIGKILL),
     "worker killed": _kill("ray::ImplicitFunc", set(), ("--set", "resources.retries=1000")),
-    "desk killed": _kill("ray::Desk", {3}),
+    "coordinator killed": _kill("ray::Coordinator", {3}),
     "raylet killed": _kill("raylet/raylet", {3}),
     "gcs killed": _kill("gcs_server", {3}),
     "interrupt (SIGINT)": _signal(signal.SIGINT),

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from sweeper.errors import ConflictError, SetupError
-from tests.sweeper.coordinator.desks import claimed, open_desk, ready, study
+from tests.sweeper.coordinator.coordinators import claimed, open_coordinator, ready, study
 
 __all__ = ["ready"]  # a fixture, used by being here
 
@@ -34,14 +34,14 @@ BROKEN = {
 
 @pytest.mark.parametrize("shape", BROKEN)
 def test_a_study_goes_on_over_broken_files_that_can_be_remade(tmp_path, shape):
-    desk = open_desk(tmp_path, study())
-    trials = claimed(desk).trials
-    desk.close(interrupted=True, timeout=60)
+    coordinator = open_coordinator(tmp_path, study())
+    trials = claimed(coordinator).trials
+    coordinator.close(interrupted=True, timeout=60)
     folder = tmp_path / "study"
     (lanes,) = folder.glob("cohorts/*/lanes.json")
     for file in (folder / "spent.json", folder / "outbox.jsonl.mark", lanes):
         BROKEN[shape](file)
-    again = open_desk(tmp_path, study())
+    again = open_coordinator(tmp_path, study())
     handed = [trial.key for _ in trials for trial in claimed(again).trials]
     assert handed == [trial.key for trial in trials]
     assert again.close(interrupted=True, timeout=60)
@@ -50,20 +50,20 @@ def test_a_study_goes_on_over_broken_files_that_can_be_remade(tmp_path, shape):
 
 @pytest.mark.parametrize("shape", ["empty", "cut", "binary", "nested"])
 def test_events_that_cannot_be_read_are_set_aside_and_the_study_goes_on(tmp_path, shape):
-    open_desk(tmp_path, study()).close(interrupted=True, timeout=60)
+    open_coordinator(tmp_path, study()).close(interrupted=True, timeout=60)
     file = tmp_path / "study" / "outbox.jsonl"
     BROKEN[shape](file)
     with file.open("ab") as log:
         log.write(b"\n")
-    desk = open_desk(tmp_path, study())
-    claimed(desk)
-    assert desk.close(interrupted=True, timeout=4)  # at once: what is no event will not become one
+    coordinator = open_coordinator(tmp_path, study())
+    claimed(coordinator)
+    assert coordinator.close(interrupted=True, timeout=4)  # at once: what is no event will not become one
 
 
 def test_a_folder_in_the_place_of_the_outbox_is_refused_with_the_remedy(tmp_path):
     (tmp_path / "study" / "outbox.jsonl").mkdir(parents=True, exist_ok=True)
     with pytest.raises(SetupError, match=r"outbox\.jsonl is a folder") as refused:
-        open_desk(tmp_path, study())
+        open_coordinator(tmp_path, study())
     assert "move it away" in refused.value.remedy
 
 

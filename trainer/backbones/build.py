@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+from typing import assert_never
+
 import torch
 
+from trainer.backbones.module import WrappedModule
 from trainer.backbones.protocol import Backbone
 from trainer.backbones.sit import SiT
-from trainer.recipe import Recipe
+from trainer.backbones.unet import UNet
+from trainer.recipe import ModuleRecipe, Recipe, SiTRecipe, UNetRecipe
 
 
 def backbone_of(recipe: Recipe, shape: tuple[int, int, int], classes: int, device: torch.device) -> Backbone:
     """Return the network of a recipe for images of `shape` (C, H, W); raise ValueError where it does not fit them."""
-    return SiT(recipe.model, shape, classes, recipe.train.time_scale, device)
+    model, scale = recipe.model, recipe.train.time_scale
+    match model:
+        case SiTRecipe():
+            return SiT(model, shape, classes, scale, device)
+        case UNetRecipe():
+            return UNet(model, shape, classes, scale, device)
+        case ModuleRecipe():
+            return WrappedModule(model, shape, classes, device)
+        case _:
+            assert_never(model)

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from trainer.backbones.protocol import Layout
+from trainer.errors import DataError
 
 
 def views(flat_KP: Tensor, layout: Layout) -> dict[str, Tensor]:
@@ -54,3 +55,17 @@ class Shadow:
 def flatten(named: Mapping[str, Tensor], layout: Layout) -> Tensor:
     """Return one lane's parameters, each shaped as in `layout`, as a vector [P]."""
     return torch.cat([named[name].reshape(-1) for name in layout])
+
+
+def named_weights(state: Mapping[str, Tensor], layout: Layout, place: str) -> dict[str, Tensor]:
+    """Return a state dict's tensors in float32; raise DataError, which names `place`, where it is another network's."""
+    if odd := sorted(state.keys() ^ layout.keys()):
+        raise DataError(f"{place}: not this network's weights: {odd[0]} is {_whose(odd[0] in state)}")
+    for name, (shape, _) in layout.items():
+        if state[name].shape != shape:
+            raise DataError(f"{place}: {name} has the shape {[*state[name].shape]}, expected is {[*shape]}")
+    return {name: state[name].float() for name in layout}
+
+
+def _whose(given: bool) -> str:
+    return "there and not expected" if given else "missing"

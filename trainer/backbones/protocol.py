@@ -66,6 +66,10 @@ class Backbone(Protocol):
     def elements(self) -> tuple[int, ...]:
         """How many numbers a sample's representation has at each tap, N times D."""
 
+    @property
+    def source_sha256(self) -> str:
+        """The hash of a user's code that the network is made of; empty for ours."""
+
     def initial_weights(self, generator: torch.Generator) -> Tensor:
         """Return one lane's weights [P], on the CPU."""
 

@@ -7,7 +7,6 @@ K lanes, B batch, C channels, H height, W width, N tokens, D width, M modulation
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Iterator, Mapping
 
 import torch
@@ -17,14 +16,15 @@ from torch import Tensor
 from trainer.backbones import public_sit
 from trainer.backbones.attention import attention
 from trainer.backbones.flat_parameters import flatten
+from trainer.backbones.layers import embed, embedding, frequencies, initial, linear, modulate, normalise, product
 from trainer.backbones.protocol import Conditioning, Layout, Output, Slot
 from trainer.recipe import ModelRecipe
-
-FREQUENCIES = 256  # of the timestep embedding, as in DiT
 
 
 class SiT:
     """The network as a pure function of its weights; holds sizes and fixed embeddings only."""
+
+    source_sha256 = ""
 
     def __init__(
         self, model: ModelRecipe, shape: tuple[int, int, int], classes: int, time_scale: float, device: torch.device
@@ -37,41 +37,34 @@ class SiT:
         self.rows, self.columns = height // model.patch, width // model.patch
         self.time_scale = time_scale
         self.positions_ND = sincos_positions(self.rows, self.columns, model.width).to(device)
-        exponent = torch.arange(FREQUENCIES // 2) / (FREQUENCIES // 2)
-        self.frequencies = torch.exp(-math.log(10_000) * exponent).to(device)
+        self.frequencies = frequencies(device)
         self.layout: Layout = self._layout(channels)
-        self.taps = tuple(str(block) for block in range(model.depth))
+        self.taps = model.taps
         self.elements = (self.positions_ND.numel(),) * model.depth
 
     def _layout(self, channels: int) -> dict[str, Slot]:
         width, depth = self.recipe.width, self.recipe.depth
         hidden, pixels = self.recipe.hidden, channels * self.recipe.patch**2
         layout: dict[str, Slot] = {
-            **_linear("patch", pixels, width),
-            **_linear("time1", FREQUENCIES, width),
-            **_linear("time2", width, width),
-            "labels": Slot((self.classes + 1, width), is_factor=False),
+            **linear("patch", pixels, width),
+            **embedding(width, self.classes),
             # One product for the modulations of all blocks and the final layer: they share their input.
-            **_linear("modulation", width, (6 * depth + 2) * width),
+            **linear("modulation", width, (6 * depth + 2) * width),
         }
         for block in range(depth):
-            layout |= _linear(f"{block}.qkv", width, 3 * width)
-            layout |= _linear(f"{block}.out", width, width)
-            layout |= _linear(f"{block}.up", width, hidden)
-            layout |= _linear(f"{block}.down", hidden, width)
-        return layout | _linear("final", width, pixels)
+            layout |= linear(f"{block}.qkv", width, 3 * width)
+            layout |= linear(f"{block}.out", width, width)
+            layout |= linear(f"{block}.up", width, hidden)
+            layout |= linear(f"{block}.down", hidden, width)
+        return layout | linear("final", width, pixels)
 
     def initial_weights(self, generator: torch.Generator) -> Tensor:
         """Return one lane's weights [P]: Xavier-uniform products, zero modulations and final layer (adaLN-Zero)."""
-        named = {}
-        for name, (shape, _) in self.layout.items():
-            weight = torch.zeros(shape)
-            if name in ("labels", "time1.weight", "time2.weight"):
-                weight.normal_(0, 0.02, generator=generator)
-            elif name.endswith("weight") and not name.startswith(("modulation", "final")):
-                bound = math.sqrt(6 / (shape[0] + shape[1]))
-                weight.uniform_(-bound, bound, generator=generator)
-            named[name] = weight
+        zero = ("modulation", "final")
+        named = {
+            name: torch.zeros(shape) if name.startswith(zero) else initial(name, shape, generator)
+            for name, (shape, _) in self.layout.items()
+        }
         return flatten(named, self.layout)
 
     def __call__(
@@ -87,7 +80,7 @@ class SiT:
             if block in taps:
                 tokens[block] = last
         shift, scale = modulations[-2:]
-        out = _product(weights, "final", _modulate(_normalise(last), shift, scale))
+        out = product(weights, "final", modulate(normalise(last), shift, scale))
         return Output(self._unpatchify(out), tokens)
 
     def walk(self, weights: Mapping[str, Tensor], x_KBCHW: Tensor, given: Conditioning) -> Iterator[Tensor]:
@@ -105,29 +98,25 @@ class SiT:
     def _trunk(
         self, weights: Mapping[str, Tensor], x_KBCHW: Tensor, modulations: tuple[Tensor, ...]
     ) -> Iterator[Tensor]:
-        x_KBND = _product(weights, "patch", self._patchify(x_KBCHW)) + self.positions_ND
+        x_KBND = product(weights, "patch", self._patchify(x_KBCHW)) + self.positions_ND
         for block in range(self.recipe.depth):
             x_KBND = self._block(weights, block, x_KBND, modulations[6 * block : 6 * block + 6])
             yield x_KBND
 
     def _modulations(self, weights: Mapping[str, Tensor], given: Conditioning) -> tuple[Tensor, ...]:
         # Each [K, B, 1, D], in the order of use.
-        angles = (given.time * self.time_scale)[..., None] * self.frequencies
-        waves = torch.cat([angles.cos(), angles.sin()], dim=-1)
-        time_KBD = _product(weights, "time2", F.silu(_product(weights, "time1", waves)))
-        width = self.recipe.width
-        label_KBD = weights["labels"].gather(1, given.label[..., None].expand(-1, -1, width))
-        mixed = _product(weights, "modulation", F.silu(time_KBD + label_KBD))
-        return torch.split(mixed.unsqueeze(2), width, dim=-1)
+        embedded_KBD = embed(weights, given.time * self.time_scale, given.label, self.frequencies)
+        mixed = product(weights, "modulation", F.silu(embedded_KBD))
+        return torch.split(mixed.unsqueeze(2), self.recipe.width, dim=-1)
 
     def _block(self, weights: Mapping[str, Tensor], block: int, x_KBND: Tensor, m: tuple[Tensor, ...]) -> Tensor:
         shift1, scale1, gate1, shift2, scale2, gate2 = m
-        qkv = _product(weights, f"{block}.qkv", _modulate(_normalise(x_KBND), shift1, scale1))
-        attended = _product(weights, f"{block}.out", attention(qkv, self.recipe.heads))
+        qkv = product(weights, f"{block}.qkv", modulate(normalise(x_KBND), shift1, scale1))
+        attended = product(weights, f"{block}.out", attention(qkv, self.recipe.heads))
         x_KBND = torch.addcmul(x_KBND, gate1, attended)
         # Exact, where SiT takes the approximation by tanh: at most 5e-4 apart, and a tenth of a step on a CPU.
-        hidden = F.gelu(_product(weights, f"{block}.up", _modulate(_normalise(x_KBND), shift2, scale2)))
-        return torch.addcmul(x_KBND, gate2, _product(weights, f"{block}.down", hidden))
+        hidden = F.gelu(product(weights, f"{block}.up", modulate(normalise(x_KBND), shift2, scale2)))
+        return torch.addcmul(x_KBND, gate2, product(weights, f"{block}.down", hidden))
 
     def _patchify(self, x_KBCHW: Tensor) -> Tensor:
         lanes, batch, channels, _, _ = x_KBCHW.shape
@@ -140,25 +129,6 @@ class SiT:
         side = self.recipe.patch
         x = x_KBND.reshape(lanes, batch, self.rows, self.columns, self.shape[0], side, side)
         return x.permute(0, 1, 4, 2, 5, 3, 6).reshape(lanes, batch, *self.shape)
-
-
-def _linear(name: str, inputs: int, outputs: int) -> dict[str, Slot]:
-    return {f"{name}.weight": Slot((inputs, outputs)), f"{name}.bias": Slot((outputs,))}
-
-
-def _product(weights: Mapping[str, Tensor], name: str, x: Tensor) -> Tensor:
-    # x: [K, ..., inputs]; one batched product over lanes.
-    weight, bias = weights[f"{name}.weight"], weights[f"{name}.bias"]
-    flat = torch.baddbmm(bias.unsqueeze(1), x.flatten(1, -2), weight)
-    return flat.view(*x.shape[:-1], weight.shape[-1])
-
-
-def _normalise(x: Tensor) -> Tensor:
-    return F.layer_norm(x, x.shape[-1:], eps=1e-6)
-
-
-def _modulate(x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
-    return torch.addcmul(shift, x, 1 + scale)
 
 
 def sincos_positions(rows: int, columns: int, width: int) -> Tensor:

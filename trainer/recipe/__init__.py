@@ -1,6 +1,6 @@
 """What is trained, on what, how, and how it is measured: frozen configuration, without torch."""
 
-from trainer.recipe.backbone import PRESETS, ModelRecipe
+from trainer.recipe.backbone import PRESETS, BackboneRecipe, ModelRecipe, ModuleRecipe, SiTRecipe, UNetRecipe, numbered
 from trainer.recipe.data import DataRecipe, Layout
 from trainer.recipe.evaluation import FULL_SAMPLES, MAX_SAMPLES, EvalRecipe, fid_name
 from trainer.recipe.frozen import Frozen, Scalar, Seed
@@ -13,6 +13,7 @@ __all__ = [
     "MAX_SAMPLES",
     "PRESETS",
     "VARIANTS",
+    "BackboneRecipe",
     "DataRecipe",
     "Dispersion",
     "EvalRecipe",
@@ -20,12 +21,16 @@ __all__ = [
     "Lane",
     "Layout",
     "ModelRecipe",
+    "ModuleRecipe",
     "Recipe",
     "Scalar",
     "Seed",
+    "SiTRecipe",
     "TauUnits",
     "TrainRecipe",
+    "UNetRecipe",
     "Variant",
     "VariantFacts",
     "fid_name",
+    "numbered",
 ]

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
-from trainer.recipe.frozen import Frozen
+from trainer.recipe.frozen import Frozen, Scalar
 from trainer.recipe.identity import Later
 
 # SiT sizes: Ma et al. 2024, arXiv:2401.08740, table 1 (as DiT's); the compact ones are tuned here.
@@ -21,9 +21,18 @@ PRESETS: dict[str, dict[str, int]] = {
 }
 
 
-class ModelRecipe(Frozen):
+Tap = Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*$")]
+
+
+def numbered(depth: int) -> tuple[str, ...]:
+    """Return the names of taps that have none but their number."""
+    return tuple(str(block) for block in range(depth))
+
+
+class SiTRecipe(Frozen):
     """The transformer's size; a preset fills what is not given."""
 
+    kind: Annotated[Literal["sit"], Later()] = "sit"
     preset: Literal["compact", "mnist-compact", "S", "B", "L", "XL"] = "compact"
     width: int = Field(48, ge=8, le=8192)
     depth: int = Field(4, ge=1, le=256, description="number of blocks")
@@ -54,3 +63,107 @@ class ModelRecipe(Frozen):
     def hidden(self) -> int:
         """Hidden units of a block's MLP."""
         return round(self.width * self.mlp_ratio)
+
+    @property
+    def taps(self) -> tuple[str, ...]:
+        """Where representations are taken: after each block."""
+        return numbered(self.depth)
+
+    @property
+    def words(self) -> str:
+        """The network in a line."""
+        return f"SiT, width {self.width}, depth {self.depth}, {self.heads} heads, patch {self.patch}"
+
+    @property
+    def title(self) -> str:
+        """The network in a few words."""
+        return f"SiT width {self.width} depth {self.depth}"
+
+
+class UNetRecipe(Frozen):
+    """The size of a convolutional U-Net with one residual block a level and way."""
+
+    kind: Literal["unet"]
+    width: int = Field(32, ge=8, le=2048, multiple_of=8, description="channels at full resolution; twice a level down")
+    levels: int = Field(2, ge=1, le=6, description="resolutions; each is half the one above")
+    init: str | None = Field(None, min_length=1, description="start from these weights: a kept file of ours")
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Channels at each level."""
+        return tuple(self.width * 2**level for level in range(self.levels))
+
+    @property
+    def embedding(self) -> int:
+        """Width of the embedding of time and label."""
+        return 4 * self.width
+
+    @property
+    def taps(self) -> tuple[str, ...]:
+        """Where representations are taken: after each block, in the order they are computed."""
+        levels = range(self.levels)
+        return (*(f"down.{i}" for i in levels), "mid", *(f"up.{i}" for i in reversed(levels)))
+
+    @property
+    def words(self) -> str:
+        """The network in a line."""
+        return f"U-Net, width {self.width}, {self.levels} levels"
+
+    @property
+    def title(self) -> str:
+        """The network in a few words."""
+        return f"U-Net width {self.width} levels {self.levels}"
+
+
+class ModuleRecipe(Frozen):
+    """A torch module of the user's own, and the places in it whose outputs are taps."""
+
+    kind: Literal["module"]
+    factory: str = Field(
+        pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$",
+        description="module:function; called with shape=(C, H, W), classes=N and the arguments, it returns the module",
+    )
+    path: str = Field(".", min_length=1, description="folder its code is imported from")
+    arguments: dict[str, Scalar] = Field({}, description="what else the function is called with")
+    taps: Annotated[tuple[Tap, ...], Field(min_length=1)] = Field(description="names of sub-modules, in order")
+    init: str | None = Field(None, min_length=1, description="start from these weights: a kept file of ours")
+
+    @model_validator(mode="after")
+    def _taps_differ(self) -> Self:
+        if len({*self.taps}) != len(self.taps):
+            raise ValueError(f"taps must differ, not {list(self.taps)}")
+        return self
+
+    @property
+    def words(self) -> str:
+        """The network in a line."""
+        given = ", ".join(f"{name} {value}" for name, value in self.arguments.items())
+        return f"{self.factory}{f' ({given})' if given else ''}"
+
+    @property
+    def title(self) -> str:
+        """The network in a few words."""
+        return self.factory
+
+
+def _kind(given: object) -> str:
+    """Choose the one kind of network that a recipe is meant for, so that only its mistakes are reported."""
+    kind = given.get("kind", "sit") if isinstance(given, Mapping) else getattr(given, "kind", "sit")
+    return f"<{kind}>"
+
+
+def _known_kind(given: object) -> object:
+    if isinstance(given, Mapping) and given.get("kind", "sit") not in ("sit", "unet", "module"):
+        raise ValueError(f"kind must be 'sit', 'unet' or 'module', not {given['kind']!r}")
+    return given
+
+
+BackboneRecipe = Annotated[
+    Annotated[SiTRecipe, Tag("<sit>")]
+    | Annotated[UNetRecipe, Tag("<unet>")]
+    | Annotated[ModuleRecipe, Tag("<module>")],
+    Discriminator(_kind),
+    BeforeValidator(_known_kind),
+]
+# The name it had before there were others.
+ModelRecipe = SiTRecipe

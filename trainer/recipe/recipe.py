@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Self
 
 from pydantic import model_validator
 
-from trainer.recipe.backbone import ModelRecipe
+from trainer.recipe.backbone import BackboneRecipe, SiTRecipe
 from trainer.recipe.data import DataRecipe
 from trainer.recipe.evaluation import EvalRecipe
 from trainer.recipe.frozen import Frozen, Scalar
@@ -22,7 +22,7 @@ class Recipe(Frozen):
     """Everything trials of one cohort share."""
 
     data: DataRecipe = DataRecipe()
-    model: ModelRecipe = ModelRecipe()
+    model: BackboneRecipe = SiTRecipe()
     train: TrainRecipe = TrainRecipe()
     eval: EvalRecipe = EvalRecipe()
 

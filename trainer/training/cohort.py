@@ -52,8 +52,8 @@ class Cohort:
     ) -> None:
         """Raise ValueError if the recipe does not fit the data (patch), or a lane the model (blocks).
 
-        `init_sha256` is of the file that all lanes start from, empty where they start anew. Raises DataError where it
-        is no start for this model.
+        `init_sha256` is of the file that all lanes start from, empty where they start anew; `source_sha256` of a user's
+        code that the model is made of. Raises DataError where the file is no start for this model.
         """
         self.recipe, self.lanes, self.step = recipe, tuple(lanes), 0
         self._backbone = backbone_of(recipe, data.shape, data.classes, device)
@@ -65,7 +65,7 @@ class Cohort:
         self._split = TrainingSplit.of(data, device)
         self._objective = objective_of(recipe)
         begun = read_initial(recipe, self._backbone)
-        self.init_sha256 = begun.sha256 if begun else ""
+        self.init_sha256, self.source_sha256 = begun.sha256 if begun else "", self._backbone.source_sha256
         initial = {
             seed: begun.weights if begun else self._backbone.initial_weights(generator(seed, Stream.INIT))
             for seed in {seed for _, seed in lanes}

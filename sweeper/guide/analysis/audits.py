@@ -17,6 +17,7 @@ from sweeper.statistics.levels import OBJECTIVE_ALPHA, SET_ALPHA
 from sweeper.statistics.noise import hopeful_pairing
 from sweeper.statistics.power import detectable, needed_seeds
 from sweeper.study import Confirm, Study
+from sweeper.study.pruners import PRUNERS
 from sweeper.text.numbers import counted, percent
 
 AGREES = 0.8  # Spearman's rho over finalists' trials
@@ -89,7 +90,7 @@ def pruning_audit(known: Evidence) -> PruningAudit:
 
 def _rungs(study: Study, screen: StageTable) -> dict[str, str | Ranking | None]:
     name = study.recipe.eval.objective_at(last=False)
-    if name == study.objective or study.screen.pruner == "none":
+    if name == study.objective or PRUNERS[study.screen.pruner].stops == "nothing":
         return {}
     few_CS, all_CS = screen.logs(name), screen.logs()
     both = np.isfinite(few_CS) & np.isfinite(all_CS)
@@ -103,7 +104,7 @@ def _stopped(known: Evidence, screen: StageTable) -> PruningAudit:
     whole = [key for key in audited if "complete" in screen.states(key)]
     if not whole:
         why = "the pruner stopped nothing" if not total else "none of the stopped settings was chosen for the audit"
-        if known.study.screen.pruner == "none":
+        if PRUNERS[known.study.screen.pruner].stops == "nothing":
             why = "this study has no pruner"
         elif audited:
             why = "the audited settings have not finished"

@@ -33,7 +33,7 @@ def highlights(known: Evidence, main: StageResult, lowest: CellResult | None) ->
             key=key,
             label=one.cell.label,
             curve=_curve(table, key, metric) if table else (),
-            blocks=block_health(table, key, recipe.model.depth) if table else (),
+            blocks=block_health(table, key, len(recipe.model.taps)) if table else (),
         )
         for key, (ink, one) in picked.items()
     )

@@ -13,13 +13,12 @@ from typing import NamedTuple
 import numpy as np
 
 from sweeper.guide.analysis.contrasts import change_of
-from sweeper.guide.analysis.layout import block_name
 from sweeper.guide.analysis.stage_table import Evidence, StageTable
 from sweeper.guide.schema.statements import Interaction, Knob, KnobLevel
 from sweeper.statistics import factors
 from sweeper.statistics.factors import Factor, Level, Vector
 from sweeper.statistics.levels import INTERVAL_ALPHA
-from sweeper.study import Confirm
+from sweeper.study import Confirm, block_name
 from trainer.recipe import VARIANTS, Dispersion
 
 REJECTED = 0.05
@@ -105,7 +104,7 @@ def _level(known: Evidence, level: Level, margin: float, n: int) -> KnobLevel:
 
 def _said(known: Evidence, level: Hashable) -> str:
     if isinstance(level, tuple):
-        return block_name(level, known.study.recipe.model.depth)
+        return block_name(level, known.study.recipe.model.taps)
     return f"{level:g}" if isinstance(level, float) else str(level)
 
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from sweeper.guide.schema.results import GridPage
 from sweeper.records import Cell
-from sweeper.study import Axis, Range, Study, block_indices
+from sweeper.study import Axis, Range, Study, block_indices, block_name
 from trainer.recipe import VARIANTS, Variant
 
 WIDEST = 12  # columns a code host still shows without scrolling
@@ -27,11 +27,6 @@ class _Knob(NamedTuple):
     labels: tuple[str, ...]
 
 
-def block_name(blocks: tuple[int, ...], depth: int) -> str:
-    """Write blocks as a reader says them: '2', '0+3', 'all'."""
-    return "all" if len(blocks) == depth > 1 else "+".join(map(str, blocks))
-
-
 def grid_pages(study: Study, cells: Mapping[str, Cell]) -> tuple[GridPage, ...]:
     """Lay the study's grid out as pages, usually block by tau for each lambda; none for continuous knobs."""
     axes = _axes(study)
@@ -47,13 +42,13 @@ def grid_pages(study: Study, cells: Mapping[str, Cell]) -> tuple[GridPage, ...]:
 
 
 def _axes(study: Study) -> _Axes | None:
-    space, depth = study.space, study.recipe.model.depth
+    space, taps = study.space, study.recipe.model.taps
     lams, taus = (_points(axis, study.screen.sampler == "grid") for axis in (space.lam, space.tau))
     if not any(VARIANTS[variant].tau for variant in space.variant):
         taus = (NO_TAU,)
     if lams is None or taus is None:
         return None
-    blocks = dict.fromkeys(block_indices(block, depth) for block in space.block)
+    blocks = dict.fromkeys(block_indices(block, taps) for block in space.block)
     return _Axes(tuple(blocks), lams, taus)
 
 
@@ -64,8 +59,8 @@ def _points(axis: Axis, grid: bool) -> tuple[float, ...] | None:
 
 
 def _variant_pages(study: Study, axes: _Axes, variant: Variant, keys: Mapping[Point, str]) -> list[GridPage]:
-    depth, relative = study.recipe.model.depth, study.space.tau_units == "relative"
-    block = _Knob("block", axes.blocks, tuple(f"block {block_name(blocks, depth)}" for blocks in axes.blocks))
+    taps, relative = study.recipe.model.taps, study.space.tau_units == "relative"
+    block = _Knob("block", axes.blocks, tuple(f"block {block_name(blocks, taps)}" for blocks in axes.blocks))
     lam = _Knob("lambda", axes.lams, tuple(f"lambda {value:g}" for value in axes.lams))
     unit = " x mean distance" if relative else ""
     tau = _Knob("tau", axes.taus, tuple(f"tau {value:g}{unit}" for value in axes.taus))

@@ -11,7 +11,7 @@ from trainer.recipe import Frozen
 
 Relation = Literal["same recipe", "same training", "different recipes"]
 Verdict = Literal["transfers", "reverses", "hurts in both", "not shown to transfer", "no gain to transfer"]
-BlockMatch = Literal["index", "share of depth", "all"]
+BlockMatch = Literal["index", "share of depth", "name", "all"]
 TauMatch = Literal["tau", "median distance", "none"]
 
 

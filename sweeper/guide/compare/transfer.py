@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from sweeper.guide.compare.comparison import Arm, BlockMatch, Comparison, Difference, Match, Relation, TauMatch, Verdict
@@ -17,8 +17,9 @@ from sweeper.guide.schema.guidance import Guidance
 from sweeper.guide.schema.results import Change, Item, Outcome
 from sweeper.guide.schema.statements import Claim
 from sweeper.records import Cell, Stage
+from sweeper.study import block_name
 from sweeper.text.numbers import counted
-from trainer.recipe import VARIANTS, Dispersion
+from trainer.recipe import VARIANTS, Dispersion, numbered
 
 # Protocol items on which the value of a FID depends.
 MEASURED_BY = ("samples", "features", "reference", "solver", "guidance (CFG)")
@@ -62,20 +63,30 @@ def transfer(a: Guidance, b: Guidance) -> Comparison:
     )
 
 
-def blocks_match(a: tuple[int, ...], depth_a: int, b: tuple[int, ...], depth_b: int) -> BlockMatch | None:
-    """Say how two sets of blocks are the same place in models of these depths, or None.
+def blocks_match(
+    a: tuple[int, ...], taps_a: Sequence[str], b: tuple[int, ...], taps_b: Sequence[str]
+) -> BlockMatch | None:
+    """Say how two sets of blocks are the same place in models with these taps, or None.
 
-    With one depth by index. Else block b of a shallow model is the block of a deep one that the fraction b / depth
-    selects there, as in a study file, and the last block, which the fraction 1 selects, is the last block.
+    Taps with names are the same place where their names are. Others, with one depth, by index. Else block b of a
+    shallow model is the block of a deep one that the fraction b / depth selects there, as in a study file, and the
+    last block, which the fraction 1 selects, is the last block.
     """
+    depth_a, depth_b = len(taps_a), len(taps_b)
     if len(a) == depth_a > 1 and len(b) == depth_b > 1:
         return "all"
+    if not (_are_numbered(taps_a) and _are_numbered(taps_b)):
+        return "name" if block_name(a, taps_a) == block_name(b, taps_b) else None
     if depth_a == depth_b:
         return "index" if a == b else None
     if depth_a > depth_b:
         a, depth_a, b, depth_b = b, depth_b, a, depth_a
     same = len(a) == len(b) and all(_same_share(x, depth_a, y, depth_b) for x, y in zip(a, b, strict=True))
     return "share of depth" if same else None
+
+
+def _are_numbered(taps: Sequence[str]) -> bool:
+    return tuple(taps) == numbered(len(taps))
 
 
 def _same_share(shallow: int, depth: int, deep: int, deeper: int) -> bool:
@@ -96,7 +107,7 @@ def _matches(a: Guidance, b: Guidance, relation: Relation) -> list[Match]:
     found = []
     for here in _settings(a):
         for there in by_bucket[_bucket(here.setting)]:
-            block = blocks_match(here.setting.blocks, a.depth, there.setting.blocks, b.depth)
+            block = blocks_match(here.setting.blocks, a.places, there.setting.blocks, b.places)
             tau = _taus_match(here.arm, there.arm, relation)
             if block and tau:
                 verdict = _verdict(here.arm, there.arm) if relation == "different recipes" else None
@@ -136,18 +147,23 @@ def _settings(guide: Guidance) -> list[_Known]:
 
 
 def _arm(guide: Guidance, cell: Cell, claim: Claim | None, stage: Stage | None, change: Change | None) -> Arm:
-    setting, depth = cell.dispersion, guide.depth
-    every = len(setting.blocks) == depth > 1
+    setting, taps = cell.dispersion, guide.places
     return Arm(
         key=cell.key,
         label=cell.label,
-        block="all" if every else "+".join(f"{block}/{depth}" for block in setting.blocks),
+        block=_share(setting.blocks, taps),
         tau=setting.tau if setting.has_tau else None,
         tau_distances=_in_distances(guide, setting),
         standing=claim.standing if claim else None,
         stage="confirm" if claim and claim.change else stage,
         change=(claim.change if claim else None) or change,
     )
+
+
+def _share(blocks: Sequence[int], taps: Sequence[str]) -> str:
+    if not _are_numbered(taps) or len(blocks) == len(taps) > 1:
+        return block_name(blocks, taps)
+    return "+".join(f"{block}/{len(taps)}" for block in blocks)
 
 
 def _in_distances(guide: Guidance, setting: Dispersion) -> tuple[float, ...] | None:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from sweeper.records import StudyRecord
-from sweeper.study import Confirm, Study, fresh_seeds
+from sweeper.study import Confirm, Study, as_written, fresh_seeds
 from trainer.recipe import Dispersion
 
 LONGEST_NAME = 64
@@ -59,11 +59,11 @@ def study_of(record: StudyRecord, question: str, settings: Sequence[Labelled], s
     confirm = (before.confirm or Confirm()).model_dump()
     tree: Tree = before.model_dump(by_alias=True)
     if space is None:
-        space, cells = _smallest_space(settings, before.recipe.model.depth)
+        space, cells = _smallest_space(settings, before.recipe.model.taps)
         screen = {"rungs": before.screen.rungs, "pruner": "none"}
         confirm["top"] = min(len(settings), MOST_TOP)
     else:
-        cells = [_cell(one, before.recipe.model.depth) for one in settings]
+        cells = [_cell(one, before.recipe.model.taps) for one in settings]
         screen = _search(before, len(cells))
     tree |= {
         "name": named_next(before.name),
@@ -84,18 +84,18 @@ def _search(before: Study, cells: int) -> Tree:
     return screen
 
 
-def _smallest_space(settings: Sequence[Labelled], depth: int) -> tuple[Tree, list[Tree]]:
+def _smallest_space(settings: Sequence[Labelled], taps: Sequence[str]) -> tuple[Tree, list[Tree]]:
     """Write settings as a space without any other ones, and those it cannot hold as cells beside it."""
     every = [one.setting for one in settings]
     inside = every if _is_product(every) else every[:1]
     space = {
-        "block": tuple(dict.fromkeys(_written(one.blocks, depth) for one in inside)),
+        "block": tuple(dict.fromkeys(as_written(one.blocks, taps) for one in inside)),
         "lambda": tuple(dict.fromkeys(one.lam for one in inside)),
         "tau": tuple(dict.fromkeys(one.tau for one in inside)),
         "variant": (inside[0].variant,),
         "tau_units": inside[0].tau_units,
     }
-    return space, [_cell(one, depth) for one in settings if one.setting not in inside]
+    return space, [_cell(one, taps) for one in settings if one.setting not in inside]
 
 
 def _is_product(settings: Sequence[Dispersion]) -> bool:
@@ -107,17 +107,11 @@ def _is_product(settings: Sequence[Dispersion]) -> bool:
     return len(kinds) == 1 and points == len(settings)
 
 
-def _written(blocks: tuple[int, ...], depth: int) -> int | str | tuple[int, ...]:
-    if len(blocks) == depth > 1:
-        return "all"
-    return blocks[0] if len(blocks) == 1 else blocks
-
-
-def _cell(one: Labelled, depth: int) -> Tree:
+def _cell(one: Labelled, taps: Sequence[str]) -> Tree:
     setting = one.setting
     return {
         "label": one.label[:LONGEST_LABEL],
-        "block": _written(setting.blocks, depth),
+        "block": as_written(setting.blocks, taps),
         "lambda": setting.lam,
         "tau": setting.tau,
         "variant": setting.variant,

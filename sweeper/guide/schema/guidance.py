@@ -25,7 +25,7 @@ from sweeper.guide.schema.statements import (
     Rule,
     Verdict,
 )
-from trainer.recipe import Frozen
+from trainer.recipe import Frozen, numbered
 
 
 class Guidance(Frozen):
@@ -43,6 +43,7 @@ class Guidance(Frozen):
     rung_objective: str
     scope: str
     depth: int
+    taps: tuple[str, ...] = ()
     recipe_hash: str
     verdict: Verdict
     summary: tuple[str, ...]
@@ -83,3 +84,8 @@ class Guidance(Frozen):
     def confirm(self) -> StageResult | None:
         """The confirm stage, if it has begun."""
         return next((stage for stage in self.stages if stage.stage == "confirm"), None)
+
+    @property
+    def places(self) -> tuple[str, ...]:
+        """The names of the model's taps; guides written before they had names number them."""
+        return self.taps or numbered(self.depth)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -17,7 +18,9 @@ from sweeper.guide.schema.statements import (
     Recommendation,
     Standing,
 )
+from sweeper.plan.worth_confirming import ranked
 from sweeper.records import StudyRecord
+from sweeper.study.pruners import PRUNERS
 from sweeper.text.numbers import change, metric_name, spread
 
 SATURATED = 0.10
@@ -92,10 +95,21 @@ def unstopped(results: Iterable[CellResult]) -> list[CellResult]:
     return sorted(whole, key=lambda one: (one.mean or 0.0, one.key))
 
 
-def candidates(main: StageResult, top: int) -> list[CellResult]:
-    """The settings worth confirming: the lowest means whose intervals do not lie wholly above the baseline."""
-    hopeful = [one for one in unstopped(main.cells) if one.change is None or one.change.side != "above"]
-    return hopeful[:top]
+def candidates(found: Findings) -> list[CellResult]:
+    """The settings that a confirm stage would take, but for those whose intervals lie wholly above the baseline."""
+    table = found.known.stages.get(found.main.stage)
+    if table is None:
+        return []
+    screen, logs = found.record.study.screen, table.logs()
+    stopped = {
+        one.key
+        for one in found.main.cells
+        if one.audited or (PRUNERS[screen.pruner].stops == "cells" and "pruned" in one.states)
+    }
+    cells = {one.key: one for one in found.main.cells if one.key not in stopped}
+    known = {key: [value for value in logs[table.row[key]].tolist() if math.isfinite(value)] for key in cells}
+    chosen = (cells[key] for key in ranked(known)[: found.seeds.top])
+    return [one for one in chosen if one.change is None or one.change.side != "above"]
 
 
 def changed(result: CellResult) -> str:

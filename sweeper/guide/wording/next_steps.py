@@ -16,7 +16,7 @@ def next_steps(found: Findings) -> tuple[str, ...]:
     steps = []
     if any(state in one.states for one in rows for state in ("waiting", "running")):
         steps.append(f"Finish what is open: `{run_command(found.record)}` continues where it stopped.")
-    if found.confirming is None and candidates(found.main, found.seeds.top):
+    if found.confirming is None and candidates(found):
         steps.append(_confirm_step(found))
     return (*steps, "Repeat at the size you care about: nothing here speaks about other data or models.")
 

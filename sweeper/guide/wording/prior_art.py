@@ -44,19 +44,19 @@ PUBLISHED = (
 )  # fmt: skip
 
 
-def prior_art(results: Iterable[CellResult], claims: Sequence[Claim], depth: int) -> tuple[PriorArt, ...]:
+def prior_art(results: Iterable[CellResult], claims: Sequence[Claim], taps: Sequence[str]) -> tuple[PriorArt, ...]:
     """Set each published figure beside this study's cells of the same setting: its claim, or else its screen."""
     settings = [result for result in results if result.cell.role == "grid"]
     return tuple(
-        PriorArt(what=one.what, published=one.figure, grade=one.grade, here=_here(one, settings, claims, depth))
+        PriorArt(what=one.what, published=one.figure, grade=one.grade, here=_here(one, settings, claims, taps))
         for one in PUBLISHED
     )
 
 
-def _here(published: Published, results: list[CellResult], claims: Sequence[Claim], depth: int) -> str:
+def _here(published: Published, results: list[CellResult], claims: Sequence[Claim], taps: Sequence[str]) -> str:
     if not published.lams:
         return "not compared"
-    same = [result for result in results if _matches(published, result.cell.dispersion, depth)]
+    same = [result for result in results if _matches(published, result.cell.dispersion, taps)]
     if not same:
         return "not run"
     if published.block is not None:
@@ -68,8 +68,8 @@ def _here(published: Published, results: list[CellResult], claims: Sequence[Clai
     return f"{counted(len(measured), 'setting')} measured, {lower} with a mean below the baseline's; no claim"
 
 
-def _matches(published: Published, here: Dispersion, depth: int) -> bool:
-    blocks = here.blocks if published.block is None else block_indices(published.block, depth)
+def _matches(published: Published, here: Dispersion, taps: Sequence[str]) -> bool:
+    blocks = here.blocks if published.block is None else block_indices(published.block, taps)
     return (
         (here.variant, here.tau_units, here.blocks) == ("l2", "absolute", blocks)
         and here.lam in published.lams

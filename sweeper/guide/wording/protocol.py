@@ -11,24 +11,15 @@ from sweeper.guide.analysis.stage_table import Evidence, number
 from sweeper.guide.schema.audits import SeedAudit
 from sweeper.guide.schema.results import Cost, Item
 from sweeper.guide.wording import scope
+from sweeper.plan.trials import rung_steps
 from sweeper.records import FINAL_STATES, Facts, StudyRecord, TrialRecord, TrialState
 from sweeper.statistics.levels import OBJECTIVE_ALPHA, SET_ALPHA, SIDE_ALPHA, UNIQUE_ALPHA
 from sweeper.study import Screen, Study
+from sweeper.study.pruners import PRUNERS
 from sweeper.text.numbers import counted, figure, metric_name, percent
 from trainer.recipe import fid_name
 
 ORDER: tuple[TrialState, ...] = ("complete", "pruned", "diverged", "failed", "running", "waiting")
-PRUNERS = {
-    "none": "none: every trial runs to its end",
-    "race": "race: whole settings, over all seeds together, never the baseline, only after half of the steps and only "
-    "when clearly behind the second best: by more than chance allows on the seeds they share (Student's t at the tail "
-    "of three standard errors), and before the end also by more than finished trials changed places since that rung",
-    "median": "Optuna's MedianPruner, trial by trial: stopped when worse than the median at its rung",
-    "halving": "Optuna's SuccessiveHalvingPruner, trial by trial: the better half of each rung goes on",
-    "hyperband": "Optuna's HyperbandPruner, trial by trial: several halvings side by side",
-    "wilcoxon": "Optuna's WilcoxonPruner on whole settings: stopped when worse than the lowest, by a signed-rank test "
-    "over seeds",
-}
 
 
 def recipe_items(study: Study, facts: Iterable[Facts]) -> tuple[Item, ...]:
@@ -38,7 +29,7 @@ def recipe_items(study: Study, facts: Iterable[Facts]) -> tuple[Item, ...]:
         Item(name="data", value=f"{scope.data(data, facts)}, {100 * data.holdout:g} % held out"),
         Item(
             name="model",
-            value=f"SiT, width {model.width}, depth {model.depth}, {model.heads} heads, patch {model.patch}",
+            value=model.words,
         ),
         Item(
             name="training",
@@ -74,7 +65,7 @@ def protocol_items(study: Study, facts: Iterable[Facts], seeds: SeedAudit) -> tu
         Item(name="health", value=f"on {evaluation.probe} held-out images; loss and its floor on training batches"),
         Item(name="screen", value=_screen(screen)),
         Item(name="rungs", value=_rungs(study)),
-        Item(name="pruner", value=PRUNERS[screen.pruner]),
+        Item(name="pruner", value=PRUNERS[screen.pruner].words),
         Item(name="pruning audit", value=_audit(screen)),
         Item(name="confirm", value=_confirm(study, seeds)),
         Item(
@@ -102,7 +93,7 @@ def _screen(screen: Screen) -> str:
 
 
 def _rungs(study: Study) -> str:
-    steps = ", ".join(f"{max(1, round(part * study.recipe.train.steps)):,}" for part in study.screen.rungs)
+    steps = ", ".join(f"{step:,}" for step in rung_steps(study, study.recipe))
     evaluation = study.recipe.eval
     fewer = evaluation.samples_at(last=False)
     before = f"; before the last by {metric_name(fid_name(fewer))}" if fewer < evaluation.samples else ""
@@ -110,7 +101,7 @@ def _rungs(study: Study) -> str:
 
 
 def _audit(screen: Screen) -> str:
-    if screen.pruner == "none" or not screen.audit_fraction:
+    if PRUNERS[screen.pruner].stops == "nothing" or not screen.audit_fraction:
         return "none"
     return f"a random {percent(screen.audit_fraction)} of the settings it would stop run to their end"
 

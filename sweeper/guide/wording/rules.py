@@ -87,7 +87,7 @@ def _hopeful(found: Findings) -> set[str]:
     """The settings that a guide holds open, with which no rule about a knob may break."""
     members = found.recommendation.members if found.recommendation else ()
     open_claims = found.standing("confirmed helps", "equivalent", "suggestive")
-    worth = () if found.confirming else candidates(found.main, found.seeds.top)
+    worth = () if found.confirming else candidates(found)
     return {*members, *(claim.key for claim in open_claims), *(one.key for one in worth)}
 
 
@@ -149,7 +149,7 @@ def _knob(rule: str, lowest: KnobLevel, levels: list[KnobLevel]) -> Rule:
 def _confirm(found: Findings) -> Iterator[Rule]:
     if found.confirming is not None:
         return
-    hopeful = candidates(found.main, found.seeds.top)
+    hopeful = candidates(found)
     if not hopeful and found.main.cells and found.main.count("above"):
         seen = f"{counted(found.main.count('above'), 'interval')} wholly above the baseline, no candidate left"
         rule = "Confirm nothing from this grid in the hope of a gain; look at weaker settings first"

@@ -14,8 +14,8 @@ def scope(record: StudyRecord) -> str:
     """Say what a study speaks about."""
     recipe = record.study.recipe
     return (
-        f"{data(recipe.data, (trial.facts for trial in record.trials))}, SiT width {recipe.model.width} depth "
-        f"{recipe.model.depth}, {counted(recipe.train.steps, 'step')}, batch {recipe.train.batch}"
+        f"{data(recipe.data, (trial.facts for trial in record.trials))}, {recipe.model.title}, "
+        f"{counted(recipe.train.steps, 'step')}, batch {recipe.train.batch}"
     )
 
 

@@ -16,7 +16,7 @@ from sweeper.provenance import gather
 from sweeper.text.inert import masked
 from tests.e2e.workplace import SWEEPER
 from tests.places import SMOKE
-from tests.sweeper.coordinator.desks import begun, claimed, open_desk, ready, study
+from tests.sweeper.coordinator.coordinators import begun, claimed, open_coordinator, ready, study
 
 __all__ = ["ready"]  # a fixture of every test here
 
@@ -58,14 +58,14 @@ def test_ten_canaries_are_ten() -> None:
 
 
 def test_a_failed_and_a_halted_trial_leave_none_in_logs_records_and_checkpoints(tmp_path: Path) -> None:
-    desk = open_desk(tmp_path, study(resources={"cohort": 1}))
-    first = claimed(desk)
-    desk.failed(first.cohort, f"OperationalError: {failure()}", first.attempt, f"Traceback\n{failure()}")
-    second = begun(desk, str(desk.claim()))
-    desk.halt(second.cohort, SetupError(failure()), second.attempt)
-    assert "connect to" in str(desk.halted())
-    assert "canary" not in str(desk.halted())
-    assert desk.close(interrupted=True, timeout=60)
+    coordinator = open_coordinator(tmp_path, study(resources={"cohort": 1}))
+    first = claimed(coordinator)
+    coordinator.failed(first.cohort, f"OperationalError: {failure()}", first.attempt, f"Traceback\n{failure()}")
+    second = begun(coordinator, str(coordinator.claim()))
+    coordinator.halt(second.cohort, SetupError(failure()), second.attempt)
+    assert "connect to" in str(coordinator.halted())
+    assert "canary" not in str(coordinator.halted())
+    assert coordinator.close(interrupted=True, timeout=60)
     assert "connect to postgresql://me:***@127.0.0.1" in (tmp_path / "study" / "failures.log").read_text()
     assert list(files_with_canaries(tmp_path)) == []
 

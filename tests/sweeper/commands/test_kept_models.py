@@ -16,7 +16,7 @@ from sweeper.ledger import GRID, WEIGHTS, read_file, read_study
 from sweeper.worker import cohort_run
 from sweeper.workspace import Workspace
 from tests.sweeper.cli.test_app import Run, run
-from tests.sweeper.coordinator.desks import begun, make_ready, open_desk, study
+from tests.sweeper.coordinator.coordinators import begun, make_ready, open_coordinator, study
 from trainer.runtime import process
 from trainer.sampling import kept
 
@@ -36,10 +36,10 @@ def place(tables: Path, extractor_cache: Path, tmp_path_factory: pytest.TempPath
     root = tmp_path_factory.mktemp("workspace")
     make_ready(root, tables, extractor_cache)
     process.prepare(1)  # as a worker does
-    desk = open_desk(root, STUDY, ["screen", "confirm"])
-    while (cohort := desk.claim()) is not None:
-        cohort_run.run(desk, begun(desk, cohort))
-    assert desk.close(interrupted=False, timeout=60)
+    coordinator = open_coordinator(root, STUDY, ["screen", "confirm"])
+    while (cohort := coordinator.claim()) is not None:
+        cohort_run.run(coordinator, begun(coordinator, cohort))
+    assert coordinator.close(interrupted=False, timeout=60)
     yield root
     torch.set_flush_denormal(False)
 

@@ -38,7 +38,7 @@ def tracking(tmp_path: Path, tables: Path) -> str:
 
 
 def begun(place: Workspace, of: Study) -> Registration:
-    """Begin a study as a desk does: in the workspace, and in both stores."""
+    """Begin a study as a coordinator does: in the workspace, and in both stores."""
     found = registered(of, place)
     place.folder(of.name).mkdir(parents=True, exist_ok=True)
     place.register(found)

@@ -1,18 +1,10 @@
 import io
 
-import pytest
 from rich.console import Console
 
 from sweeper.commands import progress
-from sweeper.commands.progress import Clock, display, duration
+from sweeper.commands.progress import Clock, display
 from sweeper.records import Progress
-
-
-@pytest.mark.parametrize(
-    ("seconds", "said"), [(0, "0 s"), (89, "89 s"), (90, "2 min"), (3600, "60 min"), (11_100, "3 h 05 min")]
-)
-def test_durations_are_said_as_people_do(seconds, said):
-    assert duration(seconds) == said
 
 
 def test_a_line_tells_what_is_done_stopped_and_running_and_what_is_lowest():

@@ -1,4 +1,4 @@
-"""The desk alone, told of training that nobody did, against the real search and ledger."""
+"""The coordinator alone, told of training that nobody did, against the real search and ledger."""
 
 import errno
 import json
@@ -6,77 +6,86 @@ from typing import NoReturn
 
 import pytest
 
-from sweeper.coordinator.coordinator import Desk
-from sweeper.coordinator.finalists import Chosen
+from sweeper.coordinator.coordinator import Coordinator
+from sweeper.coordinator.finalists import Finalists
 from sweeper.errors import SetupError, StaleAttemptError, StudyError
 from sweeper.ledger import counts, read_study
 from sweeper.provenance import gather
 from sweeper.records import Rung
-from tests.sweeper.coordinator.desks import FACTS, begun, claimed, open_desk, places, ready, reported, study
+from tests.sweeper.coordinator.coordinators import (
+    FACTS,
+    begun,
+    claimed,
+    open_coordinator,
+    places,
+    ready,
+    reported,
+    study,
+)
 
 __all__ = ["ready"]  # a fixture, used by being here
 
 
 def test_a_cohort_has_the_lanes_that_were_measured(tmp_path):
-    desk = Desk(study(), ["screen"], places(tmp_path), gather("sweeper run tiny.yaml"), lanes=3)
-    desk.open()
-    assert len(claimed(desk).trials) == 3
+    coordinator = Coordinator(study(), ["screen"], places(tmp_path), gather("sweeper run tiny.yaml"), lanes=3)
+    coordinator.open()
+    assert len(claimed(coordinator).trials) == 3
 
 
 def test_a_stale_attempt_is_turned_away(tmp_path):
-    desk = open_desk(tmp_path, study())
-    first = claimed(desk)
-    second = begun(desk, first.cohort)
+    coordinator = open_coordinator(tmp_path, study())
+    first = claimed(coordinator)
+    second = begun(coordinator, first.cohort)
     assert (first.attempt, second.attempt) == (1, 2)
     with pytest.raises(StaleAttemptError):
-        desk.report(first.cohort, first.attempt, reported(first, 1.0), FACTS, last=False)
-    assert desk.report(second.cohort, second.attempt, reported(second, 1.0), FACTS, last=False) == second.living
-    desk.failed(first.cohort, "a dying word", first.attempt)
-    assert "failed" not in desk.progress().counts
+        coordinator.report(first.cohort, first.attempt, reported(first, 1.0), FACTS, last=False)
+    assert coordinator.report(second.cohort, second.attempt, reported(second, 1.0), FACTS, last=False) == second.living
+    coordinator.failed(first.cohort, "a dying word", first.attempt)
+    assert "failed" not in coordinator.progress().counts
 
 
 def test_a_rung_reported_twice_counts_once(tmp_path):
-    desk = open_desk(tmp_path, study())
-    assignment = claimed(desk)
+    coordinator = open_coordinator(tmp_path, study())
+    assignment = claimed(coordinator)
     for value in (5.0, 7.0):
-        desk.report(assignment.cohort, 1, reported(assignment, value), FACTS, last=False)
-    desk.close(interrupted=True, timeout=60)
+        coordinator.report(assignment.cohort, 1, reported(assignment, value), FACTS, last=False)
+    coordinator.close(interrupted=True, timeout=60)
     trials = read_study(f"sqlite:///{tmp_path}/mlflow.db", "tiny").trials
     assert [[rung.metrics["fid_40"] for rung in trial.rungs] for trial in trials] == [[5.0], [5.0]]
 
 
 def test_a_crash_hands_the_same_cohort_out_again_without_its_finished_lanes(tmp_path):
     of = study(space={"block": [0], "lambda": [0.1]}, screen={"seeds": [0], "pruner": "none"})
-    desk = open_desk(tmp_path, of)
-    assignment = claimed(desk)
+    coordinator = open_coordinator(tmp_path, of)
+    assignment = claimed(coordinator)
     calm, burnt = reported(assignment, 5.0)
-    survivors = desk.report(
+    survivors = coordinator.report(
         assignment.cohort, 1, [calm, burnt.model_copy(update={"diverged": True})], FACTS, last=False
     )
     assert survivors == {calm.key}
-    desk.close(interrupted=True, timeout=60)
-    again = claimed(open_desk(tmp_path, of))
+    coordinator.close(interrupted=True, timeout=60)
+    again = claimed(open_coordinator(tmp_path, of))
     assert again.cohort == assignment.cohort
     assert again.trials == assignment.trials
     assert again.living == {calm.key}
 
 
 def test_trials_claimed_but_never_stored_are_handed_out_again(tmp_path):
-    desk = open_desk(tmp_path, study())
-    lost = claimed(desk)
+    coordinator = open_coordinator(tmp_path, study())
+    lost = claimed(coordinator)
     (tmp_path / "study" / "cohorts" / lost.cohort / "lanes.json").unlink()
-    desk.close(interrupted=True, timeout=60)
-    again = open_desk(tmp_path, study())
+    coordinator.close(interrupted=True, timeout=60)
+    again = open_coordinator(tmp_path, study())
     keys = [trial.key for _ in lost.trials for trial in claimed(again).trials]
     assert keys == [trial.key for trial in lost.trials]
 
 
 def test_a_failed_cohort_ends_as_failed_in_both_stores_and_says_why(tmp_path):
-    desk = open_desk(tmp_path, study())
-    assignment = claimed(desk)
-    desk.failed(assignment.cohort, "RuntimeError: out of luck", assignment.attempt)
-    assert desk.progress().counts["failed"] == 2
-    desk.close(interrupted=False, timeout=60)
+    coordinator = open_coordinator(tmp_path, study())
+    assignment = claimed(coordinator)
+    coordinator.failed(assignment.cohort, "RuntimeError: out of luck", assignment.attempt)
+    assert coordinator.progress().counts["failed"] == 2
+    coordinator.close(interrupted=False, timeout=60)
     uri = f"sqlite:///{tmp_path}/mlflow.db"
     assert counts(uri, "tiny")["failed"] == 2
     assert {trial.note for trial in read_study(uri, "tiny").trials} == {"RuntimeError: out of luck"}
@@ -84,21 +93,21 @@ def test_a_failed_cohort_ends_as_failed_in_both_stores_and_says_why(tmp_path):
 
 def test_the_race_stops_running_lanes_and_records_those_it_drops(tmp_path):
     racing = study(screen={"seeds": [0, 1, 2], "pruner": "race"}, resources={"cohort": 1})
-    desk = open_desk(tmp_path, racing)
+    coordinator = open_coordinator(tmp_path, racing)
     hopeless = None
-    while (cohort := desk.claim()) is not None:
-        assignment = begun(desk, cohort)
-        desk.started(cohort, assignment.attempt, FACTS)
+    while (cohort := coordinator.claim()) is not None:
+        assignment = begun(coordinator, cohort)
+        coordinator.started(cohort, assignment.attempt, FACTS)
         behind = assignment.trials[0].cell.dispersion.blocks == (1,)
-        survivors = desk.report(cohort, 1, reported(assignment, 1000.0 if behind else 10.0), FACTS, last=False)
+        survivors = coordinator.report(cohort, 1, reported(assignment, 1000.0 if behind else 10.0), FACTS, last=False)
         if survivors:
-            desk.report(cohort, 1, reported(assignment, 9.0, assignment.rungs[-1]), FACTS, last=True)
+            coordinator.report(cohort, 1, reported(assignment, 9.0, assignment.rungs[-1]), FACTS, last=True)
         else:
             hopeless = assignment.trials[0]
     assert hopeless is not None
     assert hopeless.seed == 0
-    assert desk.progress().counts == {"complete": 6, "pruned": 3}
-    desk.close(interrupted=False, timeout=60)
+    assert coordinator.progress().counts == {"complete": 6, "pruned": 3}
+    coordinator.close(interrupted=False, timeout=60)
     record = read_study(f"sqlite:///{tmp_path}/mlflow.db", "tiny")
     notes = [trial.note for trial in record.trials if trial.state == "pruned"]
     assert sorted(note.split(":")[0] for note in notes) == ["never started", "never started", "stopped"]
@@ -111,10 +120,10 @@ def test_the_confirm_stage_follows_with_the_best_the_marked_and_the_baseline_on_
         cells=[{"label": "the paper's", "block": 0, "lambda": 0.5, "tau": 0.5}],
         confirm={"top": 1, "seeds": [7, 8]},
     )
-    desk = open_desk(tmp_path, of, ["screen", "confirm"])
+    coordinator = open_coordinator(tmp_path, of, ["screen", "confirm"])
     confirmed = []
-    while (cohort := desk.claim()) is not None:
-        assignment = begun(desk, cohort)
+    while (cohort := coordinator.claim()) is not None:
+        assignment = begun(coordinator, cohort)
         if assignment.trials[0].stage == "confirm":
             confirmed += [(trial.cell.label, trial.seed) for trial in assignment.trials]
         for step in assignment.rungs:
@@ -124,12 +133,12 @@ def test_the_confirm_stage_follows_with_the_best_the_marked_and_the_baseline_on_
                 else report
                 for report in reported(assignment, 10.0 - (assignment.trials[-1].cell.dispersion.lam == 0.2), step)
             ]
-            desk.report(cohort, 1, reports, FACTS, last=step == assignment.rungs[-1])
+            coordinator.report(cohort, 1, reports, FACTS, last=step == assignment.rungs[-1])
     labels = {label for label, _ in confirmed}
     assert len(labels) == 3
     assert {"baseline", "block 0, lambda 0.5, tau 0.5"} <= labels
     assert {seed for _, seed in confirmed} == {7, 8}
-    assert desk.done()
+    assert coordinator.done()
 
 
 def test_a_disk_that_fails_between_the_stages_halts_the_study_and_the_next_run_confirms(tmp_path, monkeypatch):
@@ -138,37 +147,37 @@ def test_a_disk_that_fails_between_the_stages_halts_the_study_and_the_next_run_c
         ("screen", "confirm"),
     )
 
-    def run(desk: Desk) -> None:
-        while (cohort := desk.claim()) is not None:
-            assignment = begun(desk, cohort)
+    def run(coordinator: Coordinator) -> None:
+        while (cohort := coordinator.claim()) is not None:
+            assignment = begun(coordinator, cohort)
             for step in assignment.rungs:
                 last = step == assignment.rungs[-1]
-                desk.report(cohort, 1, reported(assignment, 5.0, step), FACTS, last=last)
+                coordinator.report(cohort, 1, reported(assignment, 5.0, step), FACTS, last=last)
 
     def fails(*_: object) -> NoReturn:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    desk = open_desk(tmp_path, of, stages)
+    coordinator = open_coordinator(tmp_path, of, stages)
     with monkeypatch.context() as full:
-        full.setattr(Chosen, "keep", fails)
-        run(desk)
-    assert desk.done()
-    assert "No space left on device" in str(desk.halted())
-    assert desk.progress().counts == {"complete": 3}
-    assert desk.close(interrupted=True, timeout=60)
-    again = open_desk(tmp_path, of, stages)
+        full.setattr(Finalists, "keep", fails)
+        run(coordinator)
+    assert coordinator.done()
+    assert "No space left on device" in str(coordinator.halted())
+    assert coordinator.progress().counts == {"complete": 3}
+    assert coordinator.close(interrupted=True, timeout=60)
+    again = open_coordinator(tmp_path, of, stages)
     run(again)
     assert again.progress().counts == {"complete": 7}
     assert not again.halted()
 
 
 def test_an_interrupted_study_stays_open_in_both_stores(tmp_path):
-    desk = open_desk(tmp_path, study())
-    assignment = claimed(desk)
-    desk.started(assignment.cohort, 1, FACTS)
-    desk.close(interrupted=True, timeout=60)
+    coordinator = open_coordinator(tmp_path, study())
+    assignment = claimed(coordinator)
+    coordinator.started(assignment.cohort, 1, FACTS)
+    coordinator.close(interrupted=True, timeout=60)
     assert counts(f"sqlite:///{tmp_path}/mlflow.db", "tiny") == {"running": 2}
-    again = open_desk(tmp_path, study())
+    again = open_coordinator(tmp_path, study())
     assert again.progress().counts == {"running": 2, "waiting": 4}
     while again.claim() is not None:
         pass
@@ -176,52 +185,52 @@ def test_an_interrupted_study_stays_open_in_both_stores(tmp_path):
 
 
 def test_a_cohort_that_is_finished_is_not_begun_again(tmp_path):
-    desk = open_desk(tmp_path, study())
-    assignment = claimed(desk)
-    desk.report(assignment.cohort, 1, reported(assignment, 1.0, assignment.rungs[-1]), FACTS, last=True)
-    assert desk.begin(assignment.cohort) is None
+    coordinator = open_coordinator(tmp_path, study())
+    assignment = claimed(coordinator)
+    coordinator.report(assignment.cohort, 1, reported(assignment, 1.0, assignment.rungs[-1]), FACTS, last=True)
+    assert coordinator.begin(assignment.cohort) is None
 
 
 def test_a_sick_machine_halts_the_study_and_no_trial_is_judged(tmp_path):
-    desk = open_desk(tmp_path, study())
-    assignment = claimed(desk)
-    desk.halt(assignment.cohort, SetupError("OSError: disk full"), assignment.attempt)
-    assert str(desk.halted()) == "OSError: disk full"
-    assert desk.claim() is None
-    assert desk.done()
-    assert desk.progress().counts == {"running": 2, "waiting": 4}
-    desk.close(interrupted=True, timeout=60)
-    assert claimed(open_desk(tmp_path, study())).cohort == assignment.cohort
+    coordinator = open_coordinator(tmp_path, study())
+    assignment = claimed(coordinator)
+    coordinator.halt(assignment.cohort, SetupError("OSError: disk full"), assignment.attempt)
+    assert str(coordinator.halted()) == "OSError: disk full"
+    assert coordinator.claim() is None
+    assert coordinator.done()
+    assert coordinator.progress().counts == {"running": 2, "waiting": 4}
+    coordinator.close(interrupted=True, timeout=60)
+    assert claimed(open_coordinator(tmp_path, study())).cohort == assignment.cohort
 
 
-def test_a_closed_desk_turns_workers_away(tmp_path):
-    desk = open_desk(tmp_path, study())
-    assignment = claimed(desk)
-    desk.close(interrupted=True, timeout=60)
+def test_a_closed_coordinator_turns_workers_away(tmp_path):
+    coordinator = open_coordinator(tmp_path, study())
+    assignment = claimed(coordinator)
+    coordinator.close(interrupted=True, timeout=60)
     with pytest.raises(StaleAttemptError):
-        desk.report(assignment.cohort, 1, reported(assignment, 1.0), FACTS, last=False)
+        coordinator.report(assignment.cohort, 1, reported(assignment, 1.0), FACTS, last=False)
 
 
 def test_confirming_needs_a_finished_screen_and_spares_its_checkpoints(tmp_path):
     of = study(confirm={"top": 1, "seeds": [7, 8]})
-    desk = open_desk(tmp_path, of, ["screen", "confirm"])
-    claimed(desk)
-    desk.close(interrupted=True, timeout=60)
+    coordinator = open_coordinator(tmp_path, of, ["screen", "confirm"])
+    claimed(coordinator)
+    coordinator.close(interrupted=True, timeout=60)
     with pytest.raises(StudyError, match="screen is not finished"):
-        open_desk(tmp_path, of, ["confirm"])
+        open_coordinator(tmp_path, of, ["confirm"])
     assert len(list((tmp_path / "study" / "cohorts").iterdir())) == 1
 
 
 def test_wall_time_and_the_fid_check_add_up_over_runs(tmp_path):
-    desk = open_desk(tmp_path, study())
-    assignment = claimed(desk)
+    coordinator = open_coordinator(tmp_path, study())
+    assignment = claimed(coordinator)
     rung = Rung(step=assignment.rungs[0], metrics={"fid_40": 1.0, "torch_fidelity_difference": 1e-9})
-    desk.started(assignment.cohort, 1, FACTS)
-    desk.report(assignment.cohort, 1, reported(assignment, 1.0, rung=rung), FACTS, last=False)
-    desk.close(interrupted=True, timeout=60)
+    coordinator.started(assignment.cohort, 1, FACTS)
+    coordinator.report(assignment.cohort, 1, reported(assignment, 1.0, rung=rung), FACTS, last=False)
+    coordinator.close(interrupted=True, timeout=60)
     assert json.loads((tmp_path / "study" / "spent.json").read_text())["first_step_at"] is not None
     first = read_study(f"sqlite:///{tmp_path}/mlflow.db", "tiny").provenance
-    again = open_desk(tmp_path, study())
+    again = open_coordinator(tmp_path, study())
     assert not claimed(again).check_fid
     again.close(interrupted=True, timeout=60)
     second = read_study(f"sqlite:///{tmp_path}/mlflow.db", "tiny").provenance

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from sweeper.coordinator.finalists import NOTE, Chosen
+from sweeper.coordinator.finalists import NOTE, Finalists
 from tests.sweeper.search.search_specs import GRID
 
-MADE = Chosen(cells=GRID[:2], seeds=(100, 101))
+MADE = Finalists(cells=GRID[:2], seeds=(100, 101))
 
 
 class Notes:
@@ -21,23 +21,23 @@ class Notes:
         self.kept[name] = text
 
 
-def other() -> Chosen:
-    return Chosen(cells=GRID, seeds=(100, 101, 102))
+def other() -> Finalists:
+    return Finalists(cells=GRID, seeds=(100, 101, 102))
 
 
 def test_a_choice_is_made_once_however_often_and_wherever_the_study_is_continued(tmp_path: Path) -> None:
     notes = Notes()
-    first = Chosen.keep(notes, tmp_path / "confirm.json", lambda: MADE)
-    assert Chosen.keep(notes, tmp_path / "elsewhere" / "confirm.json", other) == first == MADE
+    first = Finalists.keep(notes, tmp_path / "confirm.json", lambda: MADE)
+    assert Finalists.keep(notes, tmp_path / "elsewhere" / "confirm.json", other) == first == MADE
     assert list(notes.kept) == [NOTE]
 
 
 def test_a_choice_that_an_older_version_kept_in_a_file_holds(tmp_path: Path) -> None:
     (tmp_path / "confirm.json").write_text(MADE.model_dump_json())
-    assert Chosen.keep(Notes(), tmp_path / "confirm.json", other) == MADE
+    assert Finalists.keep(Notes(), tmp_path / "confirm.json", other) == MADE
 
 
 @pytest.mark.parametrize("content", ["", '{"cells": [', "[" * 100_000])
 def test_such_a_file_that_was_cut_is_passed_over(tmp_path: Path, content: str) -> None:
     (tmp_path / "confirm.json").write_text(content)
-    assert Chosen.keep(Notes(), tmp_path / "confirm.json", other) == other()
+    assert Finalists.keep(Notes(), tmp_path / "confirm.json", other) == other()

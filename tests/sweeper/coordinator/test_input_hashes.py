@@ -6,8 +6,9 @@ import pytest
 
 from sweeper.coordinator.input_hashes import hold
 from sweeper.errors import DataError, StaleAttemptError
-from tests.sweeper.coordinator.desks import FACTS, claimed, open_desk, ready, study
+from tests.sweeper.coordinator.coordinators import FACTS, claimed, open_coordinator, ready, study
 from tests.sweeper.coordinator.test_finalists import Notes
+from trainer.recipe import ModuleRecipe
 
 __all__ = ["ready"]  # a fixture, used by being here
 
@@ -31,12 +32,24 @@ def test_an_arm_that_trains_on_other_data_on_purpose_has_a_hash_of_its_own():
     hold(notes, RECIPE.override({"train.lr": 0.1}), FACTS)
 
 
+def test_a_model_of_the_users_own_is_held_to_its_code():
+    notes, facts = Notes(), FACTS.model_copy(update={"source_sha256": "a" * 64})
+    own = ModuleRecipe(kind="module", factory="nets:unet", taps=("mid",))
+    recipe = RECIPE.model_copy(update={"model": own})
+    hold(notes, recipe, facts)
+    hold(notes, recipe, facts)
+    with pytest.raises(
+        DataError, match=f"the code of nets:unet is not what this study began with: its hash is {'b' * 16}"
+    ):
+        hold(notes, recipe, facts.model_copy(update={"source_sha256": "b" * 64}))
+
+
 def test_a_worker_that_reads_other_data_is_refused_after_a_restart_too(tmp_path):
-    desk = open_desk(tmp_path, study())
-    first = claimed(desk)
-    desk.started(first.cohort, first.attempt, FACTS)
-    desk.close(interrupted=True, timeout=30)
-    again = open_desk(tmp_path, study())
+    coordinator = open_coordinator(tmp_path, study())
+    first = claimed(coordinator)
+    coordinator.started(first.cohort, first.attempt, FACTS)
+    coordinator.close(interrupted=True, timeout=30)
+    again = open_coordinator(tmp_path, study())
     second = claimed(again)
     with pytest.raises(StaleAttemptError):
         again.started(second.cohort, second.attempt, FACTS.model_copy(update={"data_hash": "changed"}))

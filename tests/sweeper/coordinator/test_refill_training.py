@@ -14,14 +14,14 @@ from typing import NoReturn
 import pytest
 import torch
 
-from sweeper.coordinator.coordinator import Desk
+from sweeper.coordinator.coordinator import Coordinator
 from sweeper.plan.trials import screen_trials
 from sweeper.records import Facts
 from sweeper.study import Study
 from sweeper.worker import cohort_run, lane_seconds
 from sweeper.worker.messages import Assignment, LaneReport
-from tests.sweeper.coordinator.desks import claimed, make_ready, open_desk, ready, study
-from tests.sweeper.coordinator.test_refilled_desk import stored, trials_of
+from tests.sweeper.coordinator.coordinators import claimed, make_ready, open_coordinator, ready, study
+from tests.sweeper.coordinator.test_refilled_coordinator import stored, trials_of
 from trainer.runtime import checkpoint
 
 __all__ = ["ready"]  # a fixture, used by being here
@@ -32,13 +32,18 @@ class CutError(Exception):
 
 
 class Line:
-    """A desk to which the last two lanes of four are always reported as diverged, and whose line may break.
+    """A coordinator to which the last two lanes of four are always reported as diverged, and whose line may break.
 
     It breaks before the first report, after it, or when lanes are saved and to be parked.
     """
 
-    def __init__(self, desk: Desk, breaks: str = "") -> None:
-        self.started, self.parts, self._desk, self._breaks = desk.started, desk.parts, desk, breaks
+    def __init__(self, coordinator: Coordinator, breaks: str = "") -> None:
+        self.started, self.parts, self._coordinator, self._breaks = (
+            coordinator.started,
+            coordinator.parts,
+            coordinator,
+            breaks,
+        )
 
     def report(
         self, cohort: str, attempt: int, reports: Sequence[LaneReport], facts: Facts, last: bool
@@ -49,7 +54,7 @@ class Line:
             report.model_copy(update={"diverged": "baseline" not in report.key and not report.key.startswith(ALIVE)})
             for report in reports
         ]
-        survivors = self._desk.report(cohort, attempt, told, facts, last)
+        survivors = self._coordinator.report(cohort, attempt, told, facts, last)
         if self._breaks == "after":
             raise CutError
         return survivors
@@ -57,7 +62,7 @@ class Line:
     def park(self, cohort: str, attempt: int, step: int) -> None:
         if self._breaks == "parking":
             raise CutError
-        self._desk.park(cohort, attempt, step)
+        self._coordinator.park(cohort, attempt, step)
 
 
 def fours(lanes: int = 4) -> Study:
@@ -71,18 +76,18 @@ def fours(lanes: int = 4) -> Study:
 ALIVE = f"screen.{next(trial for trial in screen_trials(fours()) if trial.cell.dispersion.lam).cell.key}"
 
 
-def train(desk: Desk, breaks: str = "") -> Assignment:
+def train(coordinator: Coordinator, breaks: str = "") -> Assignment:
     """Really train the next cohort until it ends, parts or the line breaks."""
-    given = claimed(desk)
+    given = claimed(coordinator)
     with contextlib.suppress(CutError):
-        cohort_run.run(Line(desk, breaks), given)
+        cohort_run.run(Line(coordinator, breaks), given)
     return given
 
 
-def train_all(desk: Desk) -> None:
-    while not desk.done():
-        train(desk)
-    assert desk.close(interrupted=False, timeout=60)
+def train_all(coordinator: Coordinator) -> None:
+    while not coordinator.done():
+        train(coordinator)
+    assert coordinator.close(interrupted=False, timeout=60)
 
 
 def figures(root: Path) -> dict[tuple[str, int], dict[str, float]]:
@@ -102,7 +107,7 @@ def alone(
     """The figures of trials that each train alone."""
     root = tmp_path_factory.mktemp("alone")
     make_ready(root, tables, extractor_cache)
-    train_all(open_desk(root, fours(lanes=1)))
+    train_all(open_coordinator(root, fours(lanes=1)))
     return figures(root)
 
 
@@ -116,10 +121,10 @@ def same(root: Path, expected: dict[tuple[str, int], dict[str, float]]) -> bool:
 def test_joined_lanes_have_the_figures_of_trials_that_train_alone_and_the_seconds_add_up(tmp_path, alone, monkeypatch):
     looks = itertools.count()
     monkeypatch.setattr(lane_seconds, "time", SimpleNamespace(perf_counter=looks.__next__, process_time=lambda: 0))
-    desk = open_desk(tmp_path, fours())
-    sizes = [len(train(desk).living) for _ in range(3)]
+    coordinator = open_coordinator(tmp_path, fours())
+    sizes = [len(train(coordinator).living) for _ in range(3)]
     assert sizes == [4, 4, 4]
-    train_all(desk)
+    train_all(coordinator)
     assert same(tmp_path, alone)
     assert stored(tmp_path) == []
     last = [trial.rungs[-1].metrics for trial in trials_of(tmp_path)]
@@ -128,18 +133,18 @@ def test_joined_lanes_have_the_figures_of_trials_that_train_alone_and_the_second
 
 @pytest.mark.parametrize("instant", ["judged", "parking", "parked", "joined", "saved", "reported"])
 def test_a_kill_changes_no_figure_at_whatever_instant(tmp_path, alone, instant):
-    desk = open_desk(tmp_path, fours())
-    first = train(desk).cohort
-    second = train(desk, breaks={"judged": "after", "parking": "parking"}.get(instant, "")).cohort
+    coordinator = open_coordinator(tmp_path, fours())
+    first = train(coordinator).cohort
+    second = train(coordinator, breaks={"judged": "after", "parking": "parking"}.get(instant, "")).cohort
     parted = sorted([first, second])
     assert stored(tmp_path) == parted
-    joined = claimed(desk).cohort if instant == "joined" else ""
+    joined = claimed(coordinator).cohort if instant == "joined" else ""
     if instant in ("saved", "reported"):
-        joined = train(desk, breaks={"saved": "before", "reported": "after"}[instant]).cohort
+        joined = train(coordinator, breaks={"saved": "before", "reported": "after"}[instant]).cohort
     assert stored(tmp_path) == ([joined] if instant == "reported" else sorted(filter(None, [*parted, joined])))
-    assert desk.close(interrupted=True, timeout=60)
+    assert coordinator.close(interrupted=True, timeout=60)
 
-    again = open_desk(tmp_path, fours())
+    again = open_coordinator(tmp_path, fours())
     if instant in ("judged", "parking"):
         assert train(again).cohort == second
     given = train(again)
@@ -153,24 +158,24 @@ def test_a_kill_changes_no_figure_at_whatever_instant(tmp_path, alone, instant):
 
 @pytest.mark.parametrize("harm", ["damaged", "missing", "unnamed"])
 def test_a_source_that_cannot_be_read_costs_time_but_no_figure(tmp_path, alone, harm, caplog):
-    desk = open_desk(tmp_path, fours())
-    folder = tmp_path / "study" / "cohorts" / train(desk).cohort
-    train(desk)
+    coordinator = open_coordinator(tmp_path, fours())
+    folder = tmp_path / "study" / "cohorts" / train(coordinator).cohort
+    train(coordinator)
     if harm == "damaged":
         (folder / "parked.safetensors").write_bytes(b"\0" * 1000)
     else:
         (folder / {"missing": "parked.safetensors", "unnamed": "lanes.json"}[harm]).unlink()
-    train_all(desk)
+    train_all(coordinator)
     assert caplog.text.count("training starts again from step 0") == 1
     assert same(tmp_path, alone)
     assert stored(tmp_path) == []
 
 
 def test_a_replaced_worker_that_saves_late_harms_no_parked_lane(tmp_path, alone, caplog):
-    desk = open_desk(tmp_path, fours())
-    parted = train(desk)
+    coordinator = open_coordinator(tmp_path, fours())
+    parted = train(coordinator)
     Path(parted.checkpoint).write_bytes(b"an older state")
-    train_all(desk)
+    train_all(coordinator)
     assert "starts again" not in caplog.text
     assert same(tmp_path, alone)
     assert stored(tmp_path) == []
@@ -178,23 +183,23 @@ def test_a_replaced_worker_that_saves_late_harms_no_parked_lane(tmp_path, alone,
 
 @pytest.mark.parametrize("error", [torch.OutOfMemoryError("no memory"), OSError(errno.EIO, "I/O error")])
 def test_a_machine_that_fails_while_lanes_are_read_is_not_taken_for_a_damaged_checkpoint(tmp_path, monkeypatch, error):
-    desk = open_desk(tmp_path, fours())
+    coordinator = open_coordinator(tmp_path, fours())
     for _ in range(2):
-        train(desk)
+        train(coordinator)
 
     def fails(*_: object) -> NoReturn:
         raise error
 
     monkeypatch.setattr(checkpoint, "load", fails)
     with pytest.raises(type(error)):
-        train(desk)
+        train(coordinator)
 
 
 def test_a_study_left_by_the_version_before_goes_on(tmp_path):
-    desk = open_desk(tmp_path, fours())
-    given = claimed(desk)
-    desk.close(interrupted=True, timeout=60)
+    coordinator = open_coordinator(tmp_path, fours())
+    given = claimed(coordinator)
+    coordinator.close(interrupted=True, timeout=60)
     file = tmp_path / "study" / "cohorts" / given.cohort / "lanes.json"
     file.write_text(json.dumps(json.loads(file.read_text())["trials"]))
-    again = claimed(open_desk(tmp_path, fours()))
+    again = claimed(open_coordinator(tmp_path, fours()))
     assert (again.cohort, again.trials, again.sources) == (given.cohort, given.trials, ())

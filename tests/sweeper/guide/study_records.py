@@ -49,10 +49,10 @@ def control(name: str = "weight-decay", **overrides: float) -> Cell:
 
 def grid_cells(study: Study, marks: Mapping[tuple[tuple[int, ...], float, float], str] | None = None) -> list[Cell]:
     """Every setting of a study whose axes are lists."""
-    space, depth = study.space, study.recipe.model.depth
+    space, taps = study.space, study.recipe.model.taps
     assert isinstance(space.lam, tuple)
     assert isinstance(space.tau, tuple)
-    blocks = [block_indices(block, depth) for block in space.block]
+    blocks = [block_indices(block, taps) for block in space.block]
     return [
         setting(at, lam, tau, (marks or {}).get((at, lam, tau)))
         for at, lam, tau in itertools.product(blocks, space.lam, space.tau)
@@ -124,7 +124,7 @@ def simulate(
 ) -> list[TrialRecord]:
     """Trials of the baseline and these cells; log FID = baseline + effect + seed block + noise."""
     generator, rows = np.random.default_rng(random), []
-    arms, depth = [BASELINE, *cells], study.recipe.model.depth
+    arms, depth = [BASELINE, *cells], len(study.recipe.model.taps)
     for seed in seeds:
         block = generator.normal(0, shared)
         for cell in arms:

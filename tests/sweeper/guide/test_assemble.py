@@ -31,6 +31,7 @@ from tests.sweeper.guide.study_records import (
     trial,
     typical,
 )
+from trainer.recipe import numbered
 
 FIDS = {BASELINE: [12.0, 13.0, 11.5], setting((1,), 0.01, 0.5): [11.0, 13.5, 11.0]}
 
@@ -210,7 +211,7 @@ def covariance_study(**space: object) -> Study:
 
 def covariance_cells() -> list[Cell]:
     return [
-        setting_cell(dispersion((block,), lam, 0.5, "covariance", "absolute"), depth=4)
+        setting_cell(dispersion((block,), lam, 0.5, "covariance", "absolute"), numbered(4))
         for block in (0, 1)
         for lam in (0.01, 0.1)
     ]

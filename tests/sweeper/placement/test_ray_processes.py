@@ -9,7 +9,7 @@ import pytest
 
 from sweeper.errors import SetupError
 from sweeper.placement.interrupts import Interrupts
-from sweeper.placement.ray_processes import Vitals
+from sweeper.placement.ray_processes import RayProcesses
 from sweeper.signals import stoppable
 
 
@@ -29,7 +29,7 @@ def gcs(tmp_path) -> Iterator[Callable[[], subprocess.Popen[bytes]]]:
 
 def watch(scratch, meanwhile) -> Interrupts:
     interrupts = Interrupts()
-    vitals = Vitals(interrupts, str(scratch))
+    vitals = RayProcesses(interrupts, str(scratch))
     with stoppable():
         interrupts.install()
         vitals.start()
@@ -44,7 +44,7 @@ def watch(scratch, meanwhile) -> Interrupts:
 def test_a_dead_gcs_ends_the_run_in_a_second_and_what_it_left_is_ended(tmp_path, gcs):
     left = []
 
-    def meanwhile(_: Vitals) -> None:
+    def meanwhile(_: RayProcesses) -> None:
         left.append(subprocess.Popen(["/bin/sleep", "60"]))
         gcs().kill()
         time.sleep(10)
@@ -58,7 +58,7 @@ def test_a_dead_gcs_ends_the_run_in_a_second_and_what_it_left_is_ended(tmp_path,
 
 
 def test_a_gcs_that_ends_when_it_may_is_no_loss(tmp_path, gcs):
-    def meanwhile(vitals: Vitals) -> None:
+    def meanwhile(vitals: RayProcesses) -> None:
         ray = gcs()
         vitals.stop()
         ray.kill()
@@ -71,7 +71,7 @@ def test_the_gcs_of_another_ray_below_this_process_may_end(tmp_path):
     named = tmp_path / "gcs_server"
     named.symlink_to("/bin/sleep")
 
-    def meanwhile(_: Vitals) -> None:
+    def meanwhile(_: RayProcesses) -> None:
         with subprocess.Popen(["/bin/sh", "-c", f"{named} 1; {named} 1 & exec sleep 3"]):
             pass
 

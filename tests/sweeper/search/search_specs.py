@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from sweeper.plan.cells import setting_cell
 from sweeper.records import Cell, TrialSpec
 from sweeper.study import Study
-from trainer.recipe import Dispersion
+from trainer.recipe import Dispersion, numbered
 
 BASELINE = Cell(role="baseline", label="baseline", dispersion=Dispersion())
 CONTROL = Cell(role="control", label="decay", dispersion=Dispersion(), overrides=(("train.weight_decay", 0.5),))
@@ -28,7 +28,7 @@ def study(**changes: object) -> Study:
 
 
 def cell(block: int, lam: float, tau: float = 0.5) -> Cell:
-    return setting_cell(Dispersion(blocks=(block,), lam=lam, tau=tau), depth=4)
+    return setting_cell(Dispersion(blocks=(block,), lam=lam, tau=tau), numbered(4))
 
 
 GRID = (cell(0, 0.01), cell(0, 0.1), cell(1, 0.01), cell(1, 0.1))

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from sweeper.search import race
-from sweeper.search.race import BASELINE, Point, hopeless
+from sweeper.search.race import BASELINE, Point, eliminated
 
 RUNGS = (0.5, 1.0)
 
@@ -17,36 +17,36 @@ def even(fids: dict[str, float], seeds: int = 3, rung: int = 0) -> dict[Point, f
     return {Point(cell, seed, rung): fid for cell, fid in fids.items() for seed in range(seeds)}
 
 
-def test_a_configuration_clearly_behind_two_others_is_hopeless_and_a_close_one_is_not():
+def test_a_configuration_clearly_behind_two_others_is_eliminated_and_a_close_one_is_not():
     values = even({"best": 20.0, "close": 24.0, "far": 60.0, BASELINE: 21.0}, rung=1)
-    assert hopeless(values, RUNGS) == {"far"}
+    assert eliminated(values, RUNGS) == {"far"}
 
 
-def test_the_baseline_is_spared_and_still_a_rival():
-    assert hopeless(even({"a": 20.0, "b": 21.0, BASELINE: 90.0}, rung=1), RUNGS) == frozenset()
-    assert hopeless(even({"a": 20.0, "b": 90.0, BASELINE: 21.0}, rung=1), RUNGS) == {"b"}
+def test_the_baseline_is_exempt_and_still_a_rival():
+    assert eliminated(even({"a": 20.0, "b": 21.0, BASELINE: 90.0}, rung=1), RUNGS) == frozenset()
+    assert eliminated(even({"a": 20.0, "b": 90.0, BASELINE: 21.0}, rung=1), RUNGS) == {"b"}
 
 
-def test_a_single_better_configuration_condemns_nobody():
+def test_a_single_better_configuration_eliminates_nobody():
     """One lucky trial, or a baseline better than all cells, says nothing of how the others compare."""
-    assert hopeless(even({"a": 60.0, "b": 61.0, "c": 62.0, BASELINE: 20.0}, rung=1), RUNGS) == frozenset()
-    assert hopeless(even({"a": 200.0, BASELINE: 20.0}, rung=1), RUNGS) == frozenset()
+    assert eliminated(even({"a": 60.0, "b": 61.0, "c": 62.0, BASELINE: 20.0}, rung=1), RUNGS) == frozenset()
+    assert eliminated(even({"a": 200.0, BASELINE: 20.0}, rung=1), RUNGS) == frozenset()
 
 
 def test_nothing_is_judged_before_half_of_the_budget():
     values = even({"best": 20.0, "second": 20.0, "far": 600.0})
-    assert hopeless(values, (0.25, 1.0)) == frozenset()
-    assert hopeless(values, (0.5, 1.0)) == {"far"}
+    assert eliminated(values, (0.25, 1.0)) == frozenset()
+    assert eliminated(values, (0.5, 1.0)) == {"far"}
 
 
 def test_values_of_different_rungs_are_never_compared():
     early = even({"early": 90.0, "slow": 90.0}, rung=0)
-    assert hopeless({**early, **even({"late": 2.0, "last": 2.0}, rung=1)}, RUNGS) == frozenset()
+    assert eliminated({**early, **even({"late": 2.0, "last": 2.0}, rung=1)}, RUNGS) == frozenset()
 
 
 def test_only_seeds_that_both_have_are_compared():
     values = even({"best": 20.0, "second": 20.0}, seeds=2, rung=1) | {Point("other", 2, 1): 500.0}
-    assert hopeless(values, RUNGS) == frozenset()
+    assert eliminated(values, RUNGS) == frozenset()
 
 
 @pytest.mark.parametrize(("seeds", "ratio"), [(1, 6.5), (2, 2.2), (3, 1.65)])
@@ -54,7 +54,7 @@ def test_fewer_seeds_demand_a_wider_gap(seeds: int, ratio: float):
     limit = _limit(seeds)
     assert limit == pytest.approx(ratio, rel=0.05)
     for excess, out in ((1.001, {"c"}), (0.999, frozenset())):
-        assert hopeless(even({"a": 20.0, "b": 20.0, "c": 20.0 * limit * excess}, seeds, rung=1), RUNGS) == out
+        assert eliminated(even({"a": 20.0, "b": 20.0, "c": 20.0 * limit * excess}, seeds, rung=1), RUNGS) == out
 
 
 def _limit(seeds: int) -> float:
@@ -71,7 +71,7 @@ def test_a_seed_more_than_others_have_tells_the_noise_but_a_single_shared_seed_d
     others = even({f"c{i}": 20.0 for i in range(40)}, rung=1)
     gap = 6.62 * 2**0.5 * race.FLOOR_SD
     for excess, out in ((1.01, {"new"}), (0.99, frozenset())):
-        assert hopeless({**others, Point("new", 2, 1): 20.0 * math.exp(gap * excess)}, RUNGS) == out
+        assert eliminated({**others, Point("new", 2, 1): 20.0 * math.exp(gap * excess)}, RUNGS) == out
 
 
 def test_the_spread_never_falls_below_its_floor():
@@ -85,9 +85,9 @@ def test_before_the_end_a_gap_must_be_wider_than_learning_curves_cross():
     half = even({f"c{i}": 40.0 * (1 + i / 50) for i in range(12)}) | even({"behind": 120.0})
     faithful = even({f"c{i}": 20.0 * (1 + i / 50) for i in range(12)}, rung=1)
     crossing = even({f"c{i}": 20.0 * 3 ** (i % 2) for i in range(12)}, rung=1)
-    assert "behind" not in hopeless(half, RUNGS)
-    assert "behind" in hopeless(half | faithful, RUNGS)
-    assert "behind" not in hopeless(half | crossing, RUNGS)
+    assert "behind" not in eliminated(half, RUNGS)
+    assert "behind" in eliminated(half | faithful, RUNGS)
+    assert "behind" not in eliminated(half | crossing, RUNGS)
 
 
 def test_the_fit_equals_least_squares_with_dummies_where_trials_are_missing():
@@ -114,21 +114,21 @@ def test_a_configuration_whose_own_seeds_disagree_is_given_more_room():
     calm = even({f"c{i}": 20.0 for i in range(12)}, rung=1)
     steady = {Point("far", seed, 1): 34.0 for seed in range(3)}
     erratic = {Point("far", seed, 1): fid for seed, fid in enumerate((20.0, 34.0, 57.8))}
-    assert hopeless(calm | steady, RUNGS) == {"far"}
-    assert hopeless(calm | erratic, RUNGS) == frozenset()
+    assert eliminated(calm | steady, RUNGS) == {"far"}
+    assert eliminated(calm | erratic, RUNGS) == frozenset()
 
 
-def test_a_late_bloomer_that_has_caught_up_is_not_hopeless():
+def test_a_late_bloomer_that_has_caught_up_is_not_eliminated():
     early = even({"best": 20.0, "second": 21.0, "late": 400.0})
-    assert hopeless(early, RUNGS) == {"late"}
+    assert eliminated(early, RUNGS) == {"late"}
     end = even({"best": 10.0, "second": 11.0, "late": 9.0}, seeds=1, rung=1)
-    assert hopeless({**early, **end}, RUNGS) == frozenset()
+    assert eliminated({**early, **end}, RUNGS) == frozenset()
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, 0.0, -1e-9])
 def test_values_without_a_logarithm_count_as_not_measured(value: float):
     values = even({"best": 20.0, "close": 21.0}, rung=1)
-    assert hopeless({**values, Point("broken", 0, 1): value}, RUNGS) == frozenset()
+    assert eliminated({**values, Point("broken", 0, 1): value}, RUNGS) == frozenset()
 
 
 def race_through(effects: np.ndarray, sd: float, rng: np.random.Generator) -> frozenset[str]:
@@ -146,7 +146,7 @@ def race_through(effects: np.ndarray, sd: float, rng: np.random.Generator) -> fr
                 if f"c{index}" not in stopped:
                     noise = shared + rng.normal(0, sd * 0.4**0.5)
                     values[Point(f"c{index}", seed, rung)] = 20 * math.exp(effect + shift + noise - 0.5 * rung)
-                    stopped |= hopeless(values, RUNGS)
+                    stopped |= eliminated(values, RUNGS)
     return stopped
 
 
@@ -183,11 +183,11 @@ def test_a_panel_that_grew_report_by_report_is_the_one_laid_out_at_once_bit_for_
         for rung in (0, 1)
         if random.random() < 0.7
     }
-    whole = race.Panel(RUNGS, values)
+    whole = race.Race(RUNGS, values)
     for _ in range(3):
-        grown = race.Panel(RUNGS)
+        grown = race.Race(RUNGS)
         for place in random.permutation(len(values)):
             at = list(values)[place]
-            grown.hear(at, values[at])
+            grown.observe(at, values[at])
         assert np.array_equal(grown._y_RCS, whole._y_RCS, equal_nan=True)
-        assert grown.hopeless() == whole.hopeless() == {"c7"}
+        assert grown.eliminated() == whole.eliminated() == {"c7"}

@@ -8,51 +8,60 @@ import optuna
 
 from sweeper.commands.run import Result
 from sweeper.commands.status import Counts
-from sweeper.coordinator.coordinator import Desk
+from sweeper.coordinator.coordinator import Coordinator
 from sweeper.ledger import counts, read_study
 from sweeper.provenance import gather
 from sweeper.search import failures, state_counts
-from tests.sweeper.coordinator.desks import FACTS, begun, claimed, open_desk, places, ready, reported, study
+from tests.sweeper.coordinator.coordinators import (
+    FACTS,
+    begun,
+    claimed,
+    open_coordinator,
+    places,
+    ready,
+    reported,
+    study,
+)
 
 __all__ = ["ready"]  # a fixture, used by being here
 
 
-def run(desk: Desk) -> None:
-    while (cohort := desk.claim()) is not None:
-        assignment = begun(desk, cohort)
+def run(coordinator: Coordinator) -> None:
+    while (cohort := coordinator.claim()) is not None:
+        assignment = begun(coordinator, cohort)
         for step in assignment.rungs:
-            desk.report(cohort, 1, reported(assignment, 5.0, step), FACTS, last=step == assignment.rungs[-1])
-    assert desk.close(interrupted=False, timeout=60)
+            coordinator.report(cohort, 1, reported(assignment, 5.0, step), FACTS, last=step == assignment.rungs[-1])
+    assert coordinator.close(interrupted=False, timeout=60)
 
 
 def fail_one_cohort(tmp_path: Path) -> list[str]:
     """Run a study whose first cohort fails after a rung; return the keys of its trials."""
-    desk = open_desk(tmp_path, study())
-    lost = claimed(desk)
-    desk.report(lost.cohort, 1, reported(lost, 9.0), FACTS, last=False)
-    desk.failed(lost.cohort, "RuntimeError: out of luck", lost.attempt)
-    run(desk)
+    coordinator = open_coordinator(tmp_path, study())
+    lost = claimed(coordinator)
+    coordinator.report(lost.cohort, 1, reported(lost, 9.0), FACTS, last=False)
+    coordinator.failed(lost.cohort, "RuntimeError: out of luck", lost.attempt)
+    run(coordinator)
     return [trial.key for trial in lost.trials]
 
 
-def retrying(tmp_path: Path) -> Desk:
+def retrying(tmp_path: Path) -> Coordinator:
     of = study()
-    desk = Desk(of, ["screen"], places(tmp_path, of), gather("sweeper retry tiny.yaml"), retry=True)
-    desk.open()
-    return desk
+    coordinator = Coordinator(of, ["screen"], places(tmp_path, of), gather("sweeper retry tiny.yaml"), retry=True)
+    coordinator.open()
+    return coordinator
 
 
 def test_failed_trials_run_again_and_both_stores_say_so(tmp_path):
     failed = fail_one_cohort(tmp_path)
     store, tracking = f"sqlite:///{tmp_path}/optuna.db", f"sqlite:///{tmp_path}/mlflow.db"
     assert state_counts(store, "tiny") == {"screen": {"failed": 2, "complete": 4}}
-    desk = retrying(tmp_path)
-    assert desk.progress().counts == {"waiting": 2, "complete": 4}
-    again = claimed(desk)
+    coordinator = retrying(tmp_path)
+    assert coordinator.progress().counts == {"waiting": 2, "complete": 4}
+    again = claimed(coordinator)
     assert [trial.key for trial in again.trials] == failed
     for step in again.rungs:
-        desk.report(again.cohort, 1, reported(again, 5.0, step), FACTS, last=step == again.rungs[-1])
-    assert desk.close(interrupted=False, timeout=60)
+        coordinator.report(again.cohort, 1, reported(again, 5.0, step), FACTS, last=step == again.rungs[-1])
+    assert coordinator.close(interrupted=False, timeout=60)
     assert state_counts(store, "tiny") == {"screen": {"complete": 6}}
     assert counts(tracking, "tiny") == {"complete": 6}
     assert {trial.note for trial in read_study(tracking, "tiny").trials} == {""}
@@ -64,17 +73,17 @@ def test_a_crash_after_the_retry_was_asked_for_leaves_trials_that_wait_and_no_se
     failed = fail_one_cohort(tmp_path)
     retrying(tmp_path).close(interrupted=True, timeout=60)
     retrying(tmp_path).close(interrupted=True, timeout=60)
-    plain = open_desk(tmp_path, study())
+    plain = open_coordinator(tmp_path, study())
     assert plain.progress().counts == {"waiting": 2, "complete": 4}
     assert [trial.key for trial in claimed(plain).trials] == failed
 
 
 def test_a_trial_that_fails_again_can_be_retried_again(tmp_path):
     fail_one_cohort(tmp_path)
-    desk = retrying(tmp_path)
-    again = claimed(desk)
-    desk.failed(again.cohort, "RuntimeError: out of luck twice", again.attempt)
-    desk.close(interrupted=False, timeout=60)
+    coordinator = retrying(tmp_path)
+    again = claimed(coordinator)
+    coordinator.failed(again.cohort, "RuntimeError: out of luck twice", again.attempt)
+    coordinator.close(interrupted=False, timeout=60)
     found = failures(f"sqlite:///{tmp_path}/optuna.db", "tiny")
     assert {failure.reason for failure in found} == {"RuntimeError: out of luck twice"}
     assert retrying(tmp_path).progress().counts == {"waiting": 2, "complete": 4}

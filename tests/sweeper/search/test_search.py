@@ -142,7 +142,7 @@ def test_every_end_survives_reopening(url: str, opened: Search):
 FAR = {BASELINE: 20.0, GRID[0]: 20.5, GRID[1]: 190.0, GRID[2]: 21.0, GRID[3]: 20.0, CONTROL: 20.2}
 
 
-def test_the_race_drops_the_waiting_seeds_of_a_hopeless_configuration_and_tells_once(url: str, opened: Search):
+def test_the_race_drops_the_waiting_seeds_of_a_eliminated_configuration_and_tells_once(url: str, opened: Search):
     run_seed(opened, FAR, seed=0)
     assert opened.judge([]) == frozenset()
     dropped = opened.take_dropped()
@@ -174,7 +174,7 @@ def test_a_drop_that_a_crash_cut_short_is_completed_by_opening(
     assert [(trial.cell, trial.seed) for trial in reopened.take_dropped()] == [(GRID[1], 1), (GRID[1], 2)]
 
 
-def test_a_running_trial_of_a_hopeless_configuration_stops_unless_it_reached_the_last_rung(opened: Search):
+def test_a_running_trial_of_a_eliminated_configuration_stops_unless_it_reached_the_last_rung(opened: Search):
     run_seed(opened, FAR, seed=0)
     second = {trial.cell: trial for trial in opened.claim(5)}[GRID[1]]
     measure(opened, second, 190.0)
@@ -183,7 +183,7 @@ def test_a_running_trial_of_a_hopeless_configuration_stops_unless_it_reached_the
     assert opened.judge([second.key]) == frozenset()
 
 
-def test_a_condemned_configuration_stays_out_after_reopening(url: str, opened: Search):
+def test_a_eliminated_configuration_stays_out_after_reopening(url: str, opened: Search):
     run_seed(opened, FAR, seed=0)
     running = opened.claim(5)
     opened.judge([])
@@ -219,7 +219,7 @@ def test_the_confirm_stage_prunes_nothing(url: str):
     assert search.counts() == {"complete": 24}
 
 
-def test_candidates_are_the_best_settings_by_mean_log_objective_without_arms_and_condemned(url: str):
+def test_candidates_are_the_best_settings_by_mean_log_objective_without_arms_and_eliminated(url: str):
     search = Search(url, study(confirm={"top": 3}), "screen", trials())
     fids = {BASELINE: 10.0, GRID[0]: 22.0, GRID[1]: 190.0, GRID[2]: 21.0, GRID[3]: 24.0, CONTROL: 23.0}
     run_seed(search, fids, seed=0)

@@ -7,21 +7,21 @@ import pytest
 from sweeper.records import TrialState
 from sweeper.search import Search
 from sweeper.search.store import Entry
-from sweeper.search.trial_index import Roster
+from sweeper.search.trial_index import TrialIndex
 from tests.sweeper.search.search_specs import BASELINE, GRID, cell, study, trials
 
 
-def roster(by_seed: bool = False) -> tuple[Roster, list[Entry]]:
+def roster(by_seed: bool = False) -> tuple[TrialIndex, list[Entry]]:
     """Two seeds, created cell by cell, so that seeds alternate."""
     specs = [spec for one in (BASELINE, *GRID) for spec in trials([one], (0, 1))]
     entries = [Entry(spec, trial_id=number + 1, number=number) for number, spec in enumerate(specs)]
-    made = Roster((lambda entry: entry.spec.seed) if by_seed else lambda _: 0)
+    made = TrialIndex((lambda entry: entry.spec.seed) if by_seed else lambda _: 0)
     for entry in entries:
         made.add(entry)
     return made, entries
 
 
-def move(made: Roster, entry: Entry, state: TrialState, value: float | None = None) -> None:
+def move(made: TrialIndex, entry: Entry, state: TrialState, value: float | None = None) -> None:
     before, entry.state, entry.value = entry.state, state, value
     made.moved(entry, before)
 
@@ -65,11 +65,11 @@ def test_a_trial_costs_no_look_at_the_others(url: str, monkeypatch: pytest.Monke
     many = [cell(0, 0.01 * (1 + place)) for place in range(200)]
     search = Search(url, study(screen={"seeds": 3, "pruner": "race"}), "screen", trials((BASELINE, *many)))
 
-    def refuse(_: Roster) -> None:
+    def refuse(_: TrialIndex) -> None:
         raise AssertionError("every trial was looked at")
 
-    monkeypatch.setattr(Roster, "__iter__", refuse)
-    monkeypatch.setattr(Roster, "states", refuse)
+    monkeypatch.setattr(TrialIndex, "__iter__", refuse)
+    monkeypatch.setattr(TrialIndex, "states", refuse)
     for value in range(5):
         (trial,) = search.claim(1)
         assert search.is_running(trial.key)

@@ -123,7 +123,7 @@ def test_a_line_far_too_long_is_shown_around_the_mistake(write: Any) -> None:
 
 
 def test_every_mistake_is_told_at_once_and_once_in_the_order_of_the_file(write: Any) -> None:
-    text = GOOD.replace("[0, 1]", "[-1, al]").replace("steps: 100", "steps: x").replace("[0.5, 1]", "[-1]")
+    text = GOOD.replace("[0, 1]", "[-1, 0-1]").replace("steps: 100", "steps: x").replace("[0.5, 1]", "[-1]")
     told = [line for line in refusal(write(text)).message.splitlines() if ".yaml:" in line]
     assert [line.split(": ")[1].split(" ")[0] for line in told] == [
         "recipe.train.steps",

@@ -8,6 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from sweeper.study import Range, Study, block_indices, fresh_seeds
+from trainer.recipe import numbered
 
 
 def study(**parts: Any) -> Study:
@@ -24,7 +25,7 @@ def places(error: ValidationError) -> list[tuple[int | str, ...]]:
     [(0, (0,)), (3, (3,)), (0.25, (1,)), (1.0, (3,)), (0.0, (0,)), ("all", (0, 1, 2, 3)), ((3, 0.0, 0), (0, 3))],
 )
 def test_a_block_is_an_index_a_fraction_all_or_a_list_of_these(written: Any, indices: tuple[int, ...]) -> None:
-    assert block_indices(written, depth=4) == indices
+    assert block_indices(written, numbered(4)) == indices
 
 
 def test_an_index_and_a_fraction_of_the_same_value_stay_apart_in_a_study() -> None:

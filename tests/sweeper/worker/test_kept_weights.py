@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from sweeper.coordinator.coordinator import Desk
+from sweeper.coordinator.coordinator import Coordinator
 from sweeper.coordinator.input_hashes import hold
 from sweeper.errors import DataError
 from sweeper.guide.wording.protocol import provenance_items
@@ -17,7 +17,7 @@ from sweeper.ledger import GRID, WEIGHTS, read_file, read_study
 from sweeper.plan.trials import keeps_weights
 from sweeper.worker import cohort_run
 from sweeper.worker.kept_weights import keep
-from tests.sweeper.coordinator.desks import FACTS, begun, claimed, open_desk, ready, reported, study
+from tests.sweeper.coordinator.coordinators import FACTS, begun, claimed, open_coordinator, ready, reported, study
 from tests.sweeper.coordinator.test_finalists import Notes
 from tests.sweeper.guide.study_records import make_record, make_study, typical
 from trainer.data.dataset import load
@@ -37,9 +37,9 @@ SMALL = {
 }
 
 
-def trained(desk: Desk) -> None:
-    while (cohort := desk.claim()) is not None:
-        cohort_run.run(desk, begun(desk, cohort))
+def trained(coordinator: Coordinator) -> None:
+    while (cohort := coordinator.claim()) is not None:
+        cohort_run.run(coordinator, begun(coordinator, cohort))
 
 
 @pytest.mark.parametrize(("keep", "stages"), [("none", []), ("finalists", ["confirm"]), ("all", ["screen", "confirm"])])
@@ -48,9 +48,9 @@ def test_what_is_kept_follows_from_the_stage(keep, stages):
 
 
 def test_every_confirmed_trial_leaves_weights_that_draw_and_score_as_it_did(tmp_path):
-    desk = open_desk(tmp_path, study(**SMALL, confirm={"top": 1, "seeds": [7, 8]}), ["screen", "confirm"])
-    trained(desk)
-    assert desk.close(interrupted=False, timeout=60)
+    coordinator = open_coordinator(tmp_path, study(**SMALL, confirm={"top": 1, "seeds": [7, 8]}), ["screen", "confirm"])
+    trained(coordinator)
+    assert coordinator.close(interrupted=False, timeout=60)
     uri, outbox = f"sqlite:///{tmp_path}/mlflow.db", tmp_path / "study" / "outbox.jsonl"
     assert not (tmp_path / "study" / "files").exists() or not any((tmp_path / "study" / "files").iterdir())
     files = {
@@ -81,24 +81,24 @@ def test_weights_survive_a_crash_between_the_report_and_its_end(tmp_path):
         pass
 
     class Cut:
-        """A desk whose line breaks after the weights were written, before the report of the last rung arrives."""
+        """A coordinator that is out of reach after the weights were written, before the last rung's report arrives."""
 
-        def __init__(self, desk: Desk) -> None:
-            self.started, self.parts, self._desk = desk.started, desk.parts, desk
+        def __init__(self, coordinator: Coordinator) -> None:
+            self.started, self.parts, self._coordinator = coordinator.started, coordinator.parts, coordinator
 
         def report(self, *news: object) -> frozenset[str]:
             if news[-1]:
                 raise CutError
-            return self._desk.report(*news)  # type: ignore[arg-type]
+            return self._coordinator.report(*news)  # type: ignore[arg-type]
 
     of = study(**SMALL, keep="all")
-    broken = open_desk(tmp_path, of)
+    broken = open_coordinator(tmp_path, of)
     first = claimed(broken)
     with pytest.raises(CutError):
         cohort_run.run(Cut(broken), first)  # type: ignore[arg-type]
     assert len(list(Path(first.weights or "").iterdir())) == 1
     broken.close(interrupted=True, timeout=60)
-    again = open_desk(tmp_path, of)
+    again = open_coordinator(tmp_path, of)
     trained(again)
     assert again.close(interrupted=False, timeout=60)
     uri = f"sqlite:///{tmp_path}/mlflow.db"
@@ -112,25 +112,25 @@ def test_a_full_disk_loses_weights_and_no_trial_and_says_so(tmp_path, monkeypatc
     monkeypatch.setattr(
         cohort_run, "keep", lambda path, origin, state, spare: keep(path, origin, state, spare + 10**18)
     )
-    desk = open_desk(tmp_path, study(**SMALL, keep="all"))
-    trained(desk)
-    progress = desk.progress()
+    coordinator = open_coordinator(tmp_path, study(**SMALL, keep="all"))
+    trained(coordinator)
+    progress = coordinator.progress()
     assert progress.counts == {"complete": 2}
     lost = "weights lost: No space left on device"
     assert f"{lost} (2 so far)" in progress.messages
-    assert desk.close(interrupted=False, timeout=60)
+    assert coordinator.close(interrupted=False, timeout=60)
     assert {trial.note for trial in read_study(f"sqlite:///{tmp_path}/mlflow.db", "tiny").trials} == {lost}
 
 
 def test_weights_that_are_reported_twice_are_recorded_once(tmp_path):
-    desk = open_desk(tmp_path, study(**SMALL))
-    assignment = claimed(desk)
+    coordinator = open_coordinator(tmp_path, study(**SMALL))
+    assignment = claimed(coordinator)
     file = tmp_path / "file"
     for content in (b"first", None, b"again"):  # None: a report that came through, and is repeated
         if content:
             file.write_bytes(content)
-        desk.report(assignment.cohort, 1, reported(assignment, 5.0, weights=str(file)), FACTS, last=False)
-    desk.close(interrupted=True, timeout=60)
+        coordinator.report(assignment.cohort, 1, reported(assignment, 5.0, weights=str(file)), FACTS, last=False)
+    coordinator.close(interrupted=True, timeout=60)
     assert read_file(f"sqlite:///{tmp_path}/mlflow.db", "tiny", assignment.trials[0].key, WEIGHTS) == b"again"
 
 

@@ -15,7 +15,7 @@ ASSIGNMENT = Assignment.model_construct(cohort="c", attempt=2)
 
 
 class Line:
-    """Hears what a worker tells the desk."""
+    """Hears what a worker tells the coordinator."""
 
     def __init__(self) -> None:
         self.told: list[tuple[object, ...]] = []

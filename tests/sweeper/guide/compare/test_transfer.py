@@ -17,6 +17,7 @@ from sweeper.guide.schema.results import Change
 from sweeper.records import Cell, StudyRecord, TrialRecord
 from sweeper.render.comparison import comparison_markdown
 from tests.sweeper.guide.study_records import make_record, make_study, setting, simulate
+from trainer.recipe import numbered
 
 Effect = Callable[[Cell], float]
 SMALL, LARGE = 4, 12
@@ -160,15 +161,17 @@ def test_the_chance_of_a_false_transfer_is_the_second_studys_own():
     ],
 )
 def test_blocks_match_by_index_or_by_share_of_the_depth(a, depth_a, b, depth_b, how):
-    assert blocks_match(a, depth_a, b, depth_b) == how
+    assert blocks_match(a, numbered(depth_a), b, numbered(depth_b)) == how
 
 
 @given(st.integers(1, 40), st.integers(1, 40), st.data())
 def test_a_match_of_blocks_does_not_depend_on_the_order_and_every_shallow_block_has_one(depth_a, depth_b, data):
     a, b = data.draw(st.integers(0, depth_a - 1)), data.draw(st.integers(0, depth_b - 1))
-    assert blocks_match((a,), depth_a, (b,), depth_b) == blocks_match((b,), depth_b, (a,), depth_a)
+    assert blocks_match((a,), numbered(depth_a), (b,), numbered(depth_b)) == blocks_match(
+        (b,), numbered(depth_b), (a,), numbered(depth_a)
+    )
     if depth_a <= depth_b:
-        assert any(blocks_match((a,), depth_a, (one,), depth_b) for one in range(depth_b))
+        assert any(blocks_match((a,), numbered(depth_a), (one,), numbered(depth_b)) for one in range(depth_b))
 
 
 def test_settings_match_only_with_the_same_lambda_variant_and_units():

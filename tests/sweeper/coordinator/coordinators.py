@@ -1,12 +1,12 @@
-"""What tests of the desk share: a tiny study, a workspace that is ready, and what a worker does."""
+"""What tests of the coordinator share: a tiny study, a workspace that is ready, and what a worker does."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from sweeper.coordinator.coordinator import Desk
-from sweeper.coordinator.paths import Places
+from sweeper.coordinator.coordinator import Coordinator
+from sweeper.coordinator.paths import Paths
 from sweeper.provenance import gather
 from sweeper.records import Facts, Rung, Stage
 from sweeper.study import Study
@@ -20,7 +20,7 @@ FACTS = Facts(data_hash="d", extractor="domain", extractor_sha256="e", device="c
 def study(**changes: object) -> Study:
     tree = {
         "name": "tiny",
-        "question": "Does the desk work?",
+        "question": "Does the coordinator work?",
         "recipe": {
             "model": {"width": 16, "depth": 2, "heads": 2},
             "train": {"steps": 8, "batch": 8, "warmup": 2},
@@ -33,10 +33,10 @@ def study(**changes: object) -> Study:
     return Study.model_validate(tree | changes)
 
 
-def places(root: Path, of: Study | None = None) -> Places:
+def places(root: Path, of: Study | None = None) -> Paths:
     for name in ("study", "cache"):
         (root / name).mkdir(exist_ok=True)
-    return Places(
+    return Paths(
         registration=Registration.of(of or study(), root).model_copy(update={"id": "one"}),
         store_url=f"sqlite:///{root}/optuna.db",
         tracking_uri=f"sqlite:///{root}/mlflow.db",
@@ -61,10 +61,10 @@ def ready(tables: Path, extractor_cache: Path, tmp_path: Path) -> None:
         make_ready(root, tables, extractor_cache)
 
 
-def open_desk(root: Path, of: Study, stages: Sequence[Stage] = ("screen",)) -> Desk:
-    desk = Desk(of, stages, places(root, of), gather("sweeper run tiny.yaml"))
-    desk.open()
-    return desk
+def open_coordinator(root: Path, of: Study, stages: Sequence[Stage] = ("screen",)) -> Coordinator:
+    coordinator = Coordinator(of, stages, places(root, of), gather("sweeper run tiny.yaml"))
+    coordinator.open()
+    return coordinator
 
 
 def reported(assignment: Assignment, value: float, step: int = 0, **changes: object) -> list[LaneReport]:
@@ -75,13 +75,13 @@ def reported(assignment: Assignment, value: float, step: int = 0, **changes: obj
     ]
 
 
-def claimed(desk: Desk) -> Assignment:
-    cohort = desk.claim()
+def claimed(coordinator: Coordinator) -> Assignment:
+    cohort = coordinator.claim()
     assert cohort is not None
-    return begun(desk, cohort)
+    return begun(coordinator, cohort)
 
 
-def begun(desk: Desk, cohort: str) -> Assignment:
-    assignment = desk.begin(cohort)
+def begun(coordinator: Coordinator, cohort: str) -> Assignment:
+    assignment = coordinator.begin(cohort)
     assert assignment is not None
     return assignment

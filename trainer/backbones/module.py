@@ -1,0 +1,177 @@
+"""A user's own torch module as a backbone: its parameters in the flat buffer, outputs of its sub-modules as taps.
+
+The module is called with views of the buffer in the place of its parameters, and under `torch.vmap` for several lanes.
+
+Shapes: K lanes, B batch, N tokens, D width
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import sys
+from collections.abc import Callable, Collection, Iterator, Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from trainer.backbones.flat_parameters import flatten, named_weights
+from trainer.backbones.protocol import Conditioning, Layout, Output, Slot
+from trainer.recipe import ModuleRecipe
+from trainer.runtime.paths import located
+
+HOME = Path(__file__).resolve().parents[2]
+OURS = (HOME / "trainer", HOME / "sweeper")
+RANDOM = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.FeatureAlphaDropout)
+STATEFUL = (nn.modules.batchnorm._BatchNorm,)
+FACTORS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
+
+
+class WrappedModule:
+    """The module that a factory makes: it takes images [B, C, H, W], times [B] and labels [B], and predicts an image.
+
+    A tap's output is [B, N, D], or a feature map [B, D, H, W] whose pixels are the tokens.
+    """
+
+    def __init__(self, model: ModuleRecipe, shape: tuple[int, int, int], classes: int, device: torch.device) -> None:
+        """Raise ValueError for code that cannot be imported or is no such module; `shape` is (C, H, W)."""
+        self.recipe, self.shape, self.classes, self.taps = model, shape, classes, model.taps
+        self._module = self._made().to(device).requires_grad_(False)
+        self._buffers = dict(self._module.named_buffers())
+        owners = {
+            f"{name}.{own}".lstrip("."): module for name, module in self._module.named_modules() for own in _own(module)
+        }
+        self.layout: Layout = {
+            name: Slot(tuple(weight.shape), is_factor=isinstance(owners[name], FACTORS))
+            for name, weight in self._module.named_parameters()
+        }
+        self.elements = self._try(device)
+        self.source_sha256 = _source_sha256(located(model.path).resolve())
+
+    def initial_weights(self, generator: torch.Generator) -> Tensor:
+        """Return one lane's weights [P], as the module initialises itself."""
+        seed = int(torch.randint(2**63 - 1, (), generator=generator))
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            module = self._made()
+        return flatten({name: weight.detach().float() for name, weight in module.named_parameters()}, self.layout)
+
+    def __call__(
+        self, weights: Mapping[str, Tensor], x_KBCHW: Tensor, given: Conditioning, taps: Collection[int] = ()
+    ) -> Output:
+        """Return the module's prediction."""
+        wanted = sorted(taps)
+
+        def one_lane(weights: dict[str, Tensor], x: Tensor, time: Tensor, label: Tensor) -> tuple[Tensor, list[Tensor]]:
+            return self._call(weights, x, time, label, wanted)
+
+        named = {name: weights[name] for name in self.layout}
+        if len(x_KBCHW) == 1:  # vmap has its price
+            prediction, found = one_lane(
+                {name: weight[0] for name, weight in named.items()}, x_KBCHW[0], given.time[0], given.label[0]
+            )
+            prediction, found = prediction[None], [part[None] for part in found]
+        else:
+            prediction, found = torch.vmap(one_lane)(named, x_KBCHW, given.time, given.label)
+        return Output(prediction, dict(zip(wanted, found, strict=True)))
+
+    def walk(self, weights: Mapping[str, Tensor], x_KBCHW: Tensor, given: Conditioning) -> Iterator[Tensor]:
+        """Give the taps' outputs in turn; all of them are held meanwhile."""
+        found = self(weights, x_KBCHW, given, range(len(self.taps))).taps
+        return (found[tap] for tap in range(len(self.taps)))
+
+    def state_dict(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return one lane's weights under the module's own names."""
+        return {name: weights[name].contiguous() for name in self.layout}
+
+    def from_state_dict(self, state: Mapping[str, Tensor], place: str) -> Tensor:
+        """Return one lane's weights [P]; raise DataError where they are another module's."""
+        return flatten(named_weights(state, self.layout, place), self.layout)
+
+    def _made(self) -> nn.Module:
+        factory = _factory(self.recipe)
+        try:
+            module = factory(shape=self.shape, classes=self.classes, **self.recipe.arguments)
+        except Exception as error:  # a user's code
+            raise ValueError(f"{self.recipe.factory}: {type(error).__name__}: {error}") from error
+        if not isinstance(module, nn.Module):
+            raise ValueError(f"{self.recipe.factory} returns a {type(module).__name__}, not a torch.nn.Module")
+        for name, part in module.named_modules():
+            if isinstance(part, STATEFUL) or (isinstance(part, RANDOM) and part.p > 0):
+                raise ValueError(
+                    f"{self.recipe.factory}: {name} is a {type(part).__name__}; a step must be a function "
+                    "of weights and batch alone, without running statistics or dropout"
+                )
+        if unknown := [tap for tap in self.taps if tap not in dict(module.named_modules())]:
+            raise ValueError(f"{self.recipe.factory}: taps names {unknown[0]!r}, which is no sub-module")
+        return module
+
+    def _call(
+        self, weights: Mapping[str, Tensor], x: Tensor, time: Tensor, label: Tensor, taps: Collection[int]
+    ) -> tuple[Tensor, list[Tensor]]:
+        outputs: dict[int, Tensor] = {}
+        hooks = [self._module.get_submodule(self.taps[tap]).register_forward_hook(_keep(outputs, tap)) for tap in taps]
+        try:
+            prediction = torch.func.functional_call(self._module, {**weights, **self._buffers}, (x, time, label))
+        finally:
+            for hook in hooks:
+                hook.remove()
+        return prediction, [_as_tokens(outputs[tap]) for tap in taps]
+
+    def _try(self, device: torch.device) -> tuple[int, ...]:
+        """Call the module once, with two images; return how many elements its taps have."""
+        x, time = torch.zeros(2, *self.shape, device=device), torch.full((2,), 0.5, device=device)
+        label = torch.full((2,), self.classes, device=device)
+        weights = dict(self._module.named_parameters())
+        try:
+            prediction, found = self._call(weights, x, time, label, range(len(self.taps)))
+        except Exception as error:  # a user's code
+            raise ValueError(f"{self.recipe.factory}: called, it raises {type(error).__name__}: {error}") from error
+        if prediction.shape != x.shape:
+            raise ValueError(f"{self.recipe.factory} predicts {[*prediction.shape]} for images {[*x.shape]}")
+        return tuple(part[0].numel() for part in found)
+
+
+def _source_sha256(root: Path) -> str:
+    """Return a hash of a user's Python files below a folder, of those that were imported."""
+    # An environment inside the folder, and this package's own checkout, are no part of a user's code.
+    others = [Path(entry).resolve() for entry in sys.path]
+    others = [other for other in others if other != root and other.is_relative_to(root)] + [*OURS]
+    files = {Path(file) for module in [*sys.modules.values()] if (file := getattr(module, "__file__", None))}
+    own = {file.resolve() for file in files if file.suffix == ".py" and file.is_file()}
+    digest = hashlib.sha256()
+    for file in sorted(file for file in own if file.is_relative_to(root)):
+        if not any(file.is_relative_to(other) for other in others):
+            digest.update(f"{file.relative_to(root).as_posix()}\n".encode())
+            digest.update(file.read_bytes())
+    return digest.hexdigest()
+
+
+def _factory(recipe: ModuleRecipe) -> Callable[..., object]:
+    name, _, function = recipe.factory.partition(":")
+    root = str(located(recipe.path).resolve())
+    if root not in sys.path:
+        sys.path.append(root)  # last: a user's trainer.py must not be taken for ours
+    try:
+        return cast("Callable[..., object]", getattr(importlib.import_module(name), function))
+    except Exception as error:  # a user's code
+        raise ValueError(f"{recipe.factory} cannot be imported from {recipe.path}: {error}") from error
+
+
+def _own(module: nn.Module) -> list[str]:
+    return [name for name, _ in module.named_parameters(recurse=False)]
+
+
+def _keep(outputs: dict[int, Tensor], tap: int) -> Callable[[nn.Module, Any, Any], None]:
+    def hook(_module: nn.Module, _given: Any, output: Any) -> None:
+        outputs[tap] = output
+
+    return hook
+
+
+def _as_tokens(output: Tensor) -> Tensor:
+    if not isinstance(output, Tensor) or output.ndim not in (3, 4):
+        raise ValueError("a tap's output must be [B, N, D] or [B, D, H, W]")
+    return output if output.ndim == 3 else output.flatten(2).transpose(1, 2)
