@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from trainer.backbones.layers import FREQUENCIES
-from trainer.recipe import ModelRecipe
+from trainer.recipe import SiTRecipe
 
 
-def step_flops(model: ModelRecipe, shape: tuple[int, int, int], batch: int) -> int:
+def step_flops(model: SiTRecipe, shape: tuple[int, int, int], batch: int) -> int:
     """Return the operations of one lane's forward and backward pass, a multiply-add counted as two.
 
     Products alone: of the tokens (patches, qkv, output, MLP, final layer), of the batch (time embedding, modulation),

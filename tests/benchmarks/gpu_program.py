@@ -16,7 +16,7 @@ from trainer.backbones.protocol import Network
 from trainer.backbones.sit import SiT
 from trainer.data.images import Images
 from trainer.objectives.velocity import Velocity
-from trainer.recipe import Dispersion, ModelRecipe, TrainRecipe
+from trainer.recipe import Dispersion, SiTRecipe, TrainRecipe
 from trainer.regularisers.groups import DispersiveTerm
 from trainer.rng.streams import Stream, generator
 from trainer.runtime.cuda_graph import Captured
@@ -34,7 +34,7 @@ class Size(NamedTuple):
     """A model and its data's shape (C, H, W); a trial is so many optimiser steps of a batch."""
 
     name: str
-    model: ModelRecipe
+    model: SiTRecipe
     shape: tuple[int, int, int]
     batch: int
     steps: int
@@ -44,9 +44,9 @@ class Size(NamedTuple):
         return TrainRecipe(steps=self.steps, batch=self.batch, lr=1e-3, precision=precision)
 
 
-def spelt_out(width: int, depth: int, heads: int, patch: int) -> ModelRecipe:
+def spelt_out(width: int, depth: int, heads: int, patch: int) -> SiTRecipe:
     """Return a model's recipe with every field given, as `bare` needs it."""
-    return ModelRecipe(width=width, depth=depth, heads=heads, patch=patch, mlp_ratio=4.0)
+    return SiTRecipe(width=width, depth=depth, heads=heads, patch=patch, mlp_ratio=4.0)
 
 
 SIZES = (

@@ -10,7 +10,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from tests.benchmarks.bench_gpu import COLUMNS
 from tests.benchmarks.flops import step_flops
 from tests.benchmarks.gpu_program import SIZES, TINY, Program, settings
-from trainer.recipe import ModelRecipe
+from trainer.recipe import SiTRecipe
 
 BLOCKED = ("pydantic", "safetensors", "filelock", "sklearn", "scipy", "ray", "optuna", "mlflow", "PIL")
 
@@ -25,7 +25,7 @@ def test_operations_by_formula_are_those_torch_counts(size):
 
 @pytest.mark.parametrize(("number", "preset"), [(0, "compact"), (1, "mnist-compact"), (2, "S")])
 def test_sizes_are_those_of_the_presets(number, preset):
-    spelt, model = SIZES[number].model.model_dump(exclude={"preset"}), ModelRecipe(preset=preset)
+    spelt, model = SIZES[number].model.model_dump(exclude={"preset"}), SiTRecipe(preset=preset)
     assert spelt == model.model_dump(exclude={"preset"})
 
 

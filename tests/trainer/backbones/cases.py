@@ -8,9 +8,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from trainer.backbones.module import WrappedModule
 from trainer.backbones.protocol import Backbone, Conditioning
 from trainer.backbones.sit import SiT
-from trainer.recipe import ModelRecipe
+from trainer.backbones.unet import UNet
+from trainer.recipe import ModuleRecipe, SiTRecipe, UNetRecipe
 
 CPU = torch.device("cpu")
 SHAPE, CLASSES, LANES, BATCH = (3, 8, 4), 5, 3, 4
@@ -29,10 +31,23 @@ class Case(NamedTuple):
 
 
 def _sit(shape: Shape, classes: int) -> Backbone:
-    return SiT(ModelRecipe(width=16, depth=3, heads=2, patch=2), shape, classes, 1000.0, CPU)
+    return SiT(SiTRecipe(width=16, depth=3, heads=2, patch=2), shape, classes, 1000.0, CPU)
 
 
-CASES = (Case("SiT", _sit, may_lack=frozenset({"pos_embed"})),)
+def _unet(shape: Shape, classes: int) -> Backbone:
+    return UNet(UNetRecipe(kind="unet", width=8, levels=2), shape, classes, 1000.0, CPU)
+
+
+def _own(shape: Shape, classes: int) -> Backbone:
+    tree = {"kind": "module", "factory": "tests.trainer.backbones.own_nets:mlp", "taps": ["tokens"]}
+    return WrappedModule(ModuleRecipe.model_validate(tree), shape, classes, CPU)
+
+
+CASES = (
+    Case("SiT", _sit, may_lack=frozenset({"pos_embed"})),
+    Case("U-Net", _unet),
+    Case("a module of one's own", _own),
+)
 
 
 def random_weights(backbone: Backbone, lanes: int = LANES) -> Tensor:

@@ -21,8 +21,8 @@ from trainer.training.steppers import GraphStepper
 from trainer.training.train_step import Inputs
 
 TRAIN = TrainRecipe(steps=50, batch=BATCH, warmup=2, lr=4e-3)
-# A network may begin with a last product of 0, and with gates of 0 before it: each takes a step to open.
-OPENING = 2
+# A network may begin with a last product of 0, with branches and with gates of 0 before it: each opens by a step.
+OPENING = 3
 
 
 def lanes_of(backbone: Backbone) -> list[Lane]:

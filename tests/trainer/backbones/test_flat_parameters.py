@@ -3,10 +3,10 @@ import torch
 from trainer.backbones.flat_parameters import Shadow, flatten, leaves, views
 from trainer.backbones.protocol import Conditioning
 from trainer.backbones.sit import SiT
-from trainer.recipe import ModelRecipe
+from trainer.recipe import SiTRecipe
 
 CPU = torch.device("cpu")
-MODEL = SiT(ModelRecipe(width=16, depth=2, heads=2), (3, 8, 8), 10, 1000.0, CPU)
+MODEL = SiT(SiTRecipe(width=16, depth=2, heads=2), (3, 8, 8), 10, 1000.0, CPU)
 
 
 def buffer(lanes: int) -> torch.Tensor:

@@ -15,12 +15,12 @@ from trainer.backbones.protocol import Conditioning
 from trainer.backbones.public_sit import from_public, to_public
 from trainer.backbones.sit import SiT
 from trainer.errors import DataError
-from trainer.recipe import ModelRecipe
+from trainer.recipe import SiTRecipe
 from trainer.sampling.kept import kept_size
 
 CPU = torch.device("cpu")
 WIDTH, HEADS, PATCH, CHANNELS, SIDE, CLASSES = 16, 2, 2, 3, 8, 5
-MODEL = SiT(ModelRecipe(width=WIDTH, depth=3, heads=HEADS, patch=PATCH), (CHANNELS, SIDE, SIDE), CLASSES, 1000.0, CPU)
+MODEL = SiT(SiTRecipe(width=WIDTH, depth=3, heads=HEADS, patch=PATCH), (CHANNELS, SIDE, SIDE), CLASSES, 1000.0, CPU)
 
 
 def weights() -> dict[str, Tensor]:

@@ -10,14 +10,14 @@ from trainer.backbones import attention
 from trainer.backbones.flat_parameters import views
 from trainer.backbones.protocol import Conditioning
 from trainer.backbones.sit import SiT, sincos_positions
-from trainer.recipe import ModelRecipe
+from trainer.recipe import SiTRecipe
 
 CPU = torch.device("cpu")
 SHAPE, CLASSES, SCALE = (3, 8, 4), 5, 1000.0
 
 
 def build(**size: int) -> SiT:
-    return SiT(ModelRecipe(**{"width": 16, "depth": 2, "heads": 2, "patch": 2, **size}), SHAPE, CLASSES, SCALE, CPU)
+    return SiT(SiTRecipe(**{"width": 16, "depth": 2, "heads": 2, "patch": 2, **size}), SHAPE, CLASSES, SCALE, CPU)
 
 
 def random_weights(model: SiT, lanes: int, scale: float = 0.2) -> dict[str, torch.Tensor]:
@@ -93,7 +93,7 @@ def test_every_lane_equals_the_published_architecture():
 
 
 def test_long_sequences_use_the_fused_kernel_and_give_the_same():
-    model = SiT(ModelRecipe(width=16, depth=1, heads=2, patch=1), (1, 10, 10), CLASSES, SCALE, CPU)
+    model = SiT(SiTRecipe(width=16, depth=1, heads=2, patch=1), (1, 10, 10), CLASSES, SCALE, CPU)
     weights = random_weights(model, 1)
     x, given = torch.randn(1, 2, 1, 10, 10), Conditioning(torch.rand(1, 2), torch.tensor([[0, 5]]))
     fused = model(weights, x, given).prediction

@@ -10,13 +10,13 @@ import torch
 from trainer.data.dataset import load
 from trainer.evaluation.evaluator import Evaluator
 from trainer.evaluation.full_metric import FullTally
-from trainer.recipe import DataRecipe, Dispersion, EvalRecipe, Lane, ModelRecipe, Recipe, TrainRecipe
+from trainer.recipe import DataRecipe, Dispersion, EvalRecipe, Lane, Recipe, SiTRecipe, TrainRecipe
 from trainer.sampling.samples import samples
 from trainer.training.cohort import Cohort
 
 CPU = torch.device("cpu")
 RECIPE = Recipe(
-    model=ModelRecipe(width=16, depth=2, heads=2),
+    model=SiTRecipe(width=16, depth=2, heads=2),
     train=TrainRecipe(steps=6, batch=8, warmup=2),
     eval=EvalRecipe(samples=100, batch=50, nfe=1, probe=16, full_samples=230),
 )

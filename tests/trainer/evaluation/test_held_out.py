@@ -7,7 +7,7 @@ from trainer.backbones.sit import SiT
 from trainer.data.dataset import load
 from trainer.evaluation.held_out import HeldOut
 from trainer.objectives.velocity import Velocity
-from trainer.recipe import DataRecipe, ModelRecipe
+from trainer.recipe import DataRecipe, SiTRecipe
 from trainer.rng.streams import Stream, generator
 
 CPU = torch.device("cpu")
@@ -20,7 +20,7 @@ def data():
 
 @pytest.fixture(scope="module")
 def model(data):
-    return SiT(ModelRecipe(width=16, depth=2, heads=2), data.shape, data.classes, 1000.0, CPU)
+    return SiT(SiTRecipe(width=16, depth=2, heads=2), data.shape, data.classes, 1000.0, CPU)
 
 
 def held_out(data, size: int) -> HeldOut:

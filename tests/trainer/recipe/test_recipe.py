@@ -3,7 +3,7 @@ from typing import get_args
 import pytest
 from pydantic import ValidationError
 
-from trainer.recipe import VARIANTS, DataRecipe, Dispersion, EvalRecipe, ModelRecipe, Recipe, TrainRecipe, Variant
+from trainer.recipe import VARIANTS, DataRecipe, Dispersion, EvalRecipe, Recipe, SiTRecipe, TrainRecipe, Variant
 
 
 @pytest.mark.parametrize(
@@ -94,12 +94,12 @@ def test_guidance_without_dropped_labels_is_refused():
 
 def test_a_block_without_hidden_units_is_refused():
     with pytest.raises(ValueError, match="leaves no hidden unit at width 8"):
-        ModelRecipe(width=8, heads=2, mlp_ratio=0.05)
-    assert ModelRecipe(width=8, heads=2, mlp_ratio=0.125).hidden == 1
+        SiTRecipe(width=8, heads=2, mlp_ratio=0.05)
+    assert SiTRecipe(width=8, heads=2, mlp_ratio=0.125).hidden == 1
 
 
 def test_a_preset_fills_what_is_not_given():
-    assert ModelRecipe(preset="B", depth=2) == ModelRecipe(preset="B", width=768, depth=2, heads=12, patch=2)
+    assert SiTRecipe(preset="B", depth=2) == SiTRecipe(preset="B", width=768, depth=2, heads=12, patch=2)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from tests.trainer.torchscript_trap import TorchScriptTrap
 from trainer.data.dataset import Dataset
 from trainer.errors import DataError
 from trainer.evaluation.evaluator import Evaluator
-from trainer.recipe import Dispersion, EvalRecipe, Lane, ModelRecipe, Recipe, TrainRecipe
+from trainer.recipe import Dispersion, EvalRecipe, Lane, Recipe, SiTRecipe, TrainRecipe
 from trainer.sampling import kept
 from trainer.sampling.kept import Kept, Origin
 from trainer.sampling.rescoring import rescored
@@ -22,7 +22,7 @@ from trainer.training.cohort import Cohort
 CPU = torch.device("cpu")
 LANE = Lane(Dispersion(blocks=(1,), lam=0.1, tau=0.5), 3)
 RECIPE = Recipe(
-    model=ModelRecipe(width=16, depth=2, heads=2),
+    model=SiTRecipe(width=16, depth=2, heads=2),
     train=TrainRecipe(steps=8, batch=8, warmup=2),
     eval=EvalRecipe(samples=110, batch=50, nfe=2, probe=16),
 )

@@ -5,14 +5,14 @@ from trainer.backbones.flat_parameters import views
 from trainer.backbones.protocol import Conditioning, Network
 from trainer.backbones.sit import SiT
 from trainer.objectives.velocity import Velocity
-from trainer.recipe import EvalRecipe, ModelRecipe
+from trainer.recipe import EvalRecipe, SiTRecipe
 from trainer.rng.streams import Stream, generator
 from trainer.runtime.cuda_graph import CapturedCall
 from trainer.sampling import samples as sample
 from trainer.sampling.samples import samples
 
 CPU = torch.device("cpu")
-MODEL = SiT(ModelRecipe(width=16, depth=1, heads=2), (1, 4, 4), 3, 1000.0, CPU)
+MODEL = SiT(SiTRecipe(width=16, depth=1, heads=2), (1, 4, 4), 3, 1000.0, CPU)
 
 
 def network(lanes: int) -> Network:
@@ -45,7 +45,7 @@ def test_one_euler_step_is_noise_plus_velocity_with_labels_in_turn():
 
 @pytest.mark.parametrize("count", [1, 3, 8, 11, 16, 29])
 def test_the_first_samples_do_not_depend_on_how_many_are_drawn(count):
-    model = SiT(ModelRecipe(width=16, depth=1, heads=2, patch=1), (1, 3, 5), 3, 1000.0, CPU)
+    model = SiT(SiTRecipe(width=16, depth=1, heads=2, patch=1), (1, 3, 5), 3, 1000.0, CPU)
     flat = torch.stack([model.initial_weights(generator(0, Stream.INIT))])
     lanes = Network(model, views(flat, model.layout))
     few, all_ = (drawn(EvalRecipe(samples=n, batch=8, nfe=1), [3], lanes) for n in (max(count, 2), 40))
@@ -131,7 +131,7 @@ def test_where_whole_batches_are_captured_parts_are_taken_from_them(first, until
     "recipe", [EvalRecipe(samples=45, batch=10, nfe=4, cfg=c, solver=s) for c, s in ((1.0, "euler"), (2.0, "heun"))]
 )
 def test_samples_of_a_graph_are_those_drawn_one_evaluation_after_the_other(recipe, monkeypatch):
-    model = SiT(ModelRecipe(width=16, depth=1, heads=2), (1, 4, 4), 3, 1000.0, torch.device("cuda"))
+    model = SiT(SiTRecipe(width=16, depth=1, heads=2), (1, 4, 4), 3, 1000.0, torch.device("cuda"))
     lanes = Network(model, {name: part.cuda() for name, part in network(2).weights.items()})
 
     def all_of_them() -> torch.Tensor:

@@ -8,14 +8,14 @@ import torch
 from trainer.data.dataset import load
 from trainer.data.images import Images
 from trainer.evaluation.evaluator import Evaluator
-from trainer.recipe import DataRecipe, Dispersion, EvalRecipe, Lane, ModelRecipe, Recipe, TrainRecipe
+from trainer.recipe import DataRecipe, Dispersion, EvalRecipe, Lane, Recipe, SiTRecipe, TrainRecipe
 from trainer.training.cohort import Cohort, Measurement
 from trainer.training.lr_schedule import learning_rate
 from trainer.training.running_means import RENAMED
 
 CPU = torch.device("cpu")
 RECIPE = Recipe(
-    model=ModelRecipe(width=16, depth=2, heads=2),
+    model=SiTRecipe(width=16, depth=2, heads=2),
     train=TrainRecipe(steps=60, batch=8, warmup=5, lr=4e-3),
     eval=EvalRecipe(samples=100, batch=50, nfe=2, probe=16),
 )

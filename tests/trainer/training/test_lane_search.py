@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from trainer.recipe import EvalRecipe, ModelRecipe, Recipe, TrainRecipe
+from trainer.recipe import EvalRecipe, Recipe, SiTRecipe, TrainRecipe
 from trainer.training.batches import TrainingSplit
 from trainer.training.lane_search import MOST, LaneCost, best_lanes, lane_cost, measured_lanes
 
@@ -63,7 +63,7 @@ def test_a_trial_takes_its_share_of_steps_and_samples():
 
 def test_a_recipe_is_measured_on_a_cpu_too(digits):
     recipe = Recipe(
-        model=ModelRecipe(width=16, depth=1, heads=2),
+        model=SiTRecipe(width=16, depth=1, heads=2),
         train=TrainRecipe(steps=50, batch=4),
         eval=EvalRecipe(samples=100, batch=10, nfe=2),
     )

@@ -10,7 +10,7 @@ from trainer.data.dataset import Dataset
 from trainer.data.images import Images
 from trainer.evaluation.evaluator import Evaluator
 from trainer.objectives.velocity import Velocity
-from trainer.recipe import Dispersion, EvalRecipe, Lane, ModelRecipe, Recipe, TrainRecipe
+from trainer.recipe import Dispersion, EvalRecipe, Lane, Recipe, SiTRecipe, TrainRecipe
 from trainer.training import steppers as module
 from trainer.training.batches import TrainingSplit
 from trainer.training.cohort import Cohort
@@ -21,7 +21,7 @@ from trainer.training.train_step import TrainStep
 CPU = torch.device("cpu")
 on_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 RECIPE = Recipe(
-    model=ModelRecipe(width=16, depth=2, heads=2),
+    model=SiTRecipe(width=16, depth=2, heads=2),
     train=TrainRecipe(steps=100, batch=8, warmup=5, lr=4e-3),
     eval=EvalRecipe(samples=100, batch=50, nfe=2, probe=16),
 )

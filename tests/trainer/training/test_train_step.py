@@ -8,13 +8,13 @@ from trainer.backbones.build import backbone_of
 from trainer.backbones.flat_parameters import leaves
 from trainer.backbones.protocol import Network
 from trainer.objectives.velocity import Velocity
-from trainer.recipe import Dispersion, Lane, ModelRecipe, Recipe, TrainRecipe
+from trainer.recipe import Dispersion, Lane, Recipe, SiTRecipe, TrainRecipe
 from trainer.regularisers.dispersive import dispersive_loss
 from trainer.training.batches import Batch
 from trainer.training.train_step import Inputs
 
 CPU = torch.device("cpu")
-RECIPE = Recipe(model=ModelRecipe(width=16, depth=3, heads=2), train=TrainRecipe(batch=6))
+RECIPE = Recipe(model=SiTRecipe(width=16, depth=3, heads=2), train=TrainRecipe(batch=6))
 LANES = (
     Lane(Dispersion(), 0),
     Lane(Dispersion(blocks=(2,), lam=0.25, tau=0.5), 1),
