@@ -138,7 +138,7 @@ def main() -> None:
     """Compare with a revision, or train for such a comparison."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("base", nargs="?", help="revision to compare with")
-    parser.add_argument("--turns", type=int, default=40)
+    parser.add_argument("--turns", type=int, default=40, help="at least 2")
     parser.add_argument("--only", nargs="*", choices=list(COHORTS), default=list(COHORTS))
     parser.add_argument("--serve", choices=list(COHORTS), help=argparse.SUPPRESS)
     parser.add_argument("--cache", type=Path, default=ROOT / "build" / "compare_speed", help="extractors, made once")
@@ -150,7 +150,7 @@ def main() -> None:
     print("|---|---|---|---|---|---|---|")
     with checkout(given.base) as tree:
         for name in given.only:
-            print(compared(tree, name, given.turns, given.cache.absolute()), flush=True)
+            print(compared(tree, name, max(2, given.turns), given.cache.absolute()), flush=True)
 
 
 if __name__ == "__main__":

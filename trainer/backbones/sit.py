@@ -18,7 +18,7 @@ from trainer.backbones.attention import attention
 from trainer.backbones.flat_parameters import flatten
 from trainer.backbones.layers import embed, embedding, frequencies, initial, linear, modulate, normalise, product
 from trainer.backbones.protocol import Conditioning, Layout, Output, Slot
-from trainer.recipe import ModelRecipe
+from trainer.recipe import SiTRecipe
 
 
 class SiT:
@@ -27,7 +27,7 @@ class SiT:
     source_sha256 = ""
 
     def __init__(
-        self, model: ModelRecipe, shape: tuple[int, int, int], classes: int, time_scale: float, device: torch.device
+        self, model: SiTRecipe, shape: tuple[int, int, int], classes: int, time_scale: float, device: torch.device
     ) -> None:
         """Raise ValueError if the patch does not divide the image; `shape` is (C, H, W)."""
         channels, height, width = shape

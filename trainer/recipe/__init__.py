@@ -1,6 +1,6 @@
 """What is trained, on what, how, and how it is measured: frozen configuration, without torch."""
 
-from trainer.recipe.backbone import PRESETS, BackboneRecipe, ModelRecipe, ModuleRecipe, SiTRecipe, UNetRecipe, numbered
+from trainer.recipe.backbone import PRESETS, BackboneRecipe, ModuleRecipe, SiTRecipe, UNetRecipe, numbered
 from trainer.recipe.data import DataRecipe, Layout
 from trainer.recipe.evaluation import FULL_SAMPLES, MAX_SAMPLES, EvalRecipe, fid_name
 from trainer.recipe.frozen import Frozen, Scalar, Seed
@@ -20,7 +20,6 @@ __all__ = [
     "Frozen",
     "Lane",
     "Layout",
-    "ModelRecipe",
     "ModuleRecipe",
     "Recipe",
     "Scalar",

@@ -165,5 +165,3 @@ BackboneRecipe = Annotated[
     Discriminator(_kind),
     BeforeValidator(_known_kind),
 ]
-# The name it had before there were others.
-ModelRecipe = SiTRecipe

@@ -19,7 +19,7 @@ from trainer.backbones.protocol import Backbone, Network
 from trainer.backbones.public_sit import DIFFERENCES
 from trainer.errors import DataError
 from trainer.objectives.build import objective_of
-from trainer.recipe import Dispersion, EvalRecipe, Frozen, Recipe
+from trainer.recipe import Dispersion, EvalRecipe, Frozen, Recipe, SiTRecipe
 from trainer.runtime.checkpoint import HASH, digest, write
 from trainer.sampling.samples import samples
 
@@ -48,8 +48,9 @@ class Origin(Frozen):
     def metadata(self) -> dict[str, str]:
         """Return it as a safetensors file carries it: texts, and JSON of all else."""
         tree = self.model_dump(mode="json")
+        differences = DIFFERENCES if isinstance(self.recipe.model, SiTRecipe) else ""
         texts = {name: value if isinstance(value, str) else json.dumps(value) for name, value in tree.items()}
-        return {"format": FORMAT, "differences": DIFFERENCES, **texts}
+        return {"format": FORMAT, "differences": differences, **texts}
 
     @classmethod
     def of(cls, metadata: Mapping[str, str]) -> Self:

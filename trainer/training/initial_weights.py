@@ -10,7 +10,7 @@ from torch import Tensor
 
 from trainer.backbones.protocol import Backbone
 from trainer.errors import DataError
-from trainer.recipe import Recipe
+from trainer.recipe import Recipe, SiTRecipe
 from trainer.runtime.paths import located
 from trainer.runtime.weight_files import parse_weights
 from trainer.sampling import kept
@@ -38,7 +38,8 @@ def read_initial(recipe: Recipe, model: Backbone) -> Initial | None:
         state: Mapping[str, Tensor] = found.state
         scale, train = found.origin.recipe.train.time_scale, recipe.train
     else:
-        state, scale, train = _published(content, str(path)), PUBLISHED_TIME_SCALE, recipe.train
+        state, train = _published(content, str(path)), recipe.train
+        scale = PUBLISHED_TIME_SCALE if isinstance(recipe.model, SiTRecipe) else train.time_scale
     if scale != train.time_scale:
         raise DataError(f"{path}: its train.time_scale is {scale:g}, the study's {train.time_scale:g}; set it to that")
     return Initial(model.from_state_dict(state, str(path)), hashlib.sha256(content).hexdigest())
