@@ -28,7 +28,7 @@ def field(default: object = None, **_rules: object) -> object:
     return default
 
 
-def unchecked(*_fields: str, **_mode: str) -> Callable[[Any], Any]:
+def unchecked(*_fields: object, **_mode: str) -> Callable[[Any], Any]:
     """Stand in for its validators, which are never called."""
     return lambda function: function
 
@@ -40,6 +40,9 @@ def lend_pydantic() -> None:
     except ImportError:
         lent = ModuleType("pydantic")
         names = {"BaseModel": BareModel, "ConfigDict": dict, "Field": field}
-        for name, what in (names | {"field_validator": unchecked, "model_validator": unchecked}).items():
+        names |= dict.fromkeys(
+            ("field_validator", "model_validator", "BeforeValidator", "Discriminator", "Tag"), unchecked
+        )
+        for name, what in names.items():
             setattr(lent, name, what)
         sys.modules["pydantic"] = lent
