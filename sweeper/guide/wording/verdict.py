@@ -219,8 +219,8 @@ def _use(found: Findings) -> str:
     if chosen.why == "default":
         return "Use lambda 0."
     return (
-        f"Use lambda 0; who must bet takes {found.label(chosen.first)}, whose mean on fresh seeds is lower by the "
-        f"margin of {percent(found.seeds.margin)} or more, unconfirmed{found.lost(chosen.first)}."
+        f"Use lambda 0. If you need to pick a setting anyway, take {found.label(chosen.first)}: its mean on fresh "
+        f"seeds is lower by the margin of {percent(found.seeds.margin)} or more, unconfirmed{found.lost(chosen.first)}."
     )
 
 

@@ -65,7 +65,7 @@ def test_what_diverged_on_one_fresh_seed_may_be_bet_on_and_the_guide_says_so() -
     guide = lost_on(102, same=-0.9)
     assert guide.recommendation is not None
     assert (guide.recommendation.first, guide.recommendation.why) == (SAME.key, "bet")
-    bets = [point for point in guide.verdict.points if "who must bet" in point]
+    bets = [point for point in guide.verdict.points if "pick a setting anyway" in point]
     assert bets
     assert bets[0].endswith("unconfirmed; 1 of 5 fresh seeds diverged or failed.")
     assert any("bet on" in rule.rule and "1 of 5 fresh seeds diverged" in rule.evidence for rule in guide.rules)
