@@ -159,8 +159,8 @@ def revision() -> str:
     return subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip()
 
 
-def table(kinds: list[str], seed: int) -> str:
-    """Write the table of a storm as markdown."""
+def table(kinds: list[str], seed: int, blows: int) -> str:
+    """Write the table of a storm as markdown, and name the kinds that were struck less often than `blows` times."""
     names = list(asdict(Tally()))
     lines = [
         f"# Studies in storms, {datetime.date.today()}",
@@ -176,6 +176,8 @@ def table(kinds: list[str], seed: int) -> str:
         struck = json.loads(work_file(kind).read_text())["revision"]
         cells = [f"{value:.0f}" for value in asdict(counted(kind)).values()]
         lines.append(f"| {kind} | {struck} | " + " | ".join(cells) + " |")
+    if open_kinds := [kind for kind in STORMS if kind not in kinds or counted(kind).blows < blows]:
+        lines += ["", f"Not struck {blows} times yet: {', '.join(open_kinds)}. The same command goes on with them."]
     return "\n".join(lines) + "\n"
 
 
@@ -203,7 +205,7 @@ def main() -> None:
             print(f"{kind}: {asdict(counted(kind))}", flush=True)
     struck = [kind for kind in STORMS if work_file(kind).exists()]
     path = given.out / f"storm_{datetime.date.today()}.md"
-    path.write_text(table(struck, given.seed), encoding="utf-8")
+    path.write_text(table(struck, given.seed, given.blows), encoding="utf-8")
     print(path)
     sys.exit(not all(counted(kind).clean for kind in struck))
 

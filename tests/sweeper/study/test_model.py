@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from pydantic import ValidationError
 
 from sweeper.study import Range, Study, block_indices, fresh_seeds
+from sweeper.study.pruners import PRUNERS, Pruner
 from trainer.recipe import numbered
 
 
@@ -149,3 +150,7 @@ def test_a_study_is_the_same_after_json() -> None:
     space = {"block": [0, 0.5, 1.0, "all", [0, 0.5]], "lambda": {"low": 0.1, "high": 1, "count": 3}, "tau": [1]}
     written = study(space=space, cells=[{"label": "p", "block": 0.25, "lambda": 0.5, "tau": 0.5}], confirm={})
     assert Study.model_validate_json(written.model_dump_json()) == written
+
+
+def test_every_pruner_has_its_row():
+    assert set(PRUNERS) == set(get_args(Pruner))
