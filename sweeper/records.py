@@ -135,7 +135,12 @@ class StudyRecord(Frozen):
     """A study as the ledger remembers it: all a guide needs.
 
     `fresh_seeds` are those the confirm stage was begun with; empty before. `added` says what was added to the study
-    after it had begun.
+    after it had begun. The one that a guide was made from lies beside it:
+
+        >>> from pathlib import Path
+        >>> record = StudyRecord.model_validate_json(Path("reports/null/record.json").read_bytes())
+        >>> record.study.name, sum(trial.state == "complete" for trial in record.trials)
+        ('null', 39)
     """
 
     study: Study

@@ -36,6 +36,11 @@ def guidance(record: StudyRecord) -> Guidance:
     """Work out everything a guide says about a study, finished or not.
 
     Raises DataError for a record whose trials cannot be compared.
+
+        >>> from pathlib import Path
+        >>> record = StudyRecord.model_validate_json(Path("reports/null/record.json").read_bytes())
+        >>> guidance(record).verdict.headline
+        'No evidence that any setting helps or hurts, on 6 fresh seeds.'
     """
     refuse_mixed(record)
     study, known = record.study, evidence(record)

@@ -22,7 +22,11 @@ from trainer.recipe import BackboneRecipe, SiTRecipe
 def read_study(path: Path, overrides: Sequence[str] = ()) -> Study:
     """Read a study file, with `overrides` such as 'recipe.train.steps=100' applied in order.
 
-    Raises StudyError, which tells every mistake as 'file:line:column: what' (or '--set a.b=c: what') with the line.
+    Raises StudyError, whose message has a line 'file:line:column: what' (or '--set a.b=c: what') for every mistake.
+
+        >>> study = read_study(Path("studies/smoke.yaml"), ["recipe.train.steps=100"])
+        >>> study.name, study.recipe.train.steps, study.space.lam
+        ('smoke', 100, (0.05,))
     """
     source = Source.read(path)
     for option in overrides:

@@ -136,11 +136,20 @@ class Resources(Frozen):
 
 
 class Study(Frozen):
-    """One question about Dispersive Loss, and everything needed to answer it."""
+    """One question about Dispersive Loss, and everything needed to answer it.
+
+    From a file by `sweeper.study.file.read_study`, or in Python:
+
+        >>> study = Study(
+        ...     name="mine", question="Does it help?", space={"block": ["all"], "lambda": [0.1], "tau": [0.5, 1.0]}
+        ... )
+        >>> study.objective, study.screen.seeds
+        ('fid_10k', (0, 1, 2))
+    """
 
     name: Name
     question: str = Field(min_length=1, max_length=200)
-    tuning: str = Field("", description="how the baseline was tuned, told in the guide")
+    tuning: str = Field("", description="how the baseline was tuned; the guide repeats it")
     recipe: Recipe = Recipe()
     space: Space
     cells: tuple[ExtraCell, ...] = ()

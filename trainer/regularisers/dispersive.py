@@ -40,6 +40,11 @@ def dispersive_loss(z_KBE: Tensor, tau_K: Tensor, variant: Variant, tau_units: T
     tau: the temperature of 'l2' and 'cosine', the margin epsilon of 'hinge', unused by 'covariance'; with
     `tau_units` 'relative' ('l2' only) distances are divided by the batch's mean off-diagonal distance, gradient
     included, so that growing the norm does not pay. At B = 1 the loss is 0.
+
+        >>> same, apart = torch.zeros(1, 2, 3), torch.tensor([[[0.0, 0.0, 0.0], [9.0, 9.0, 9.0]]])
+        >>> tau = torch.tensor([1.0])
+        >>> dispersive_loss(same, tau, "l2"), dispersive_loss(apart, tau, "l2")  # -log 2 is the floor
+        (tensor([-0.]), tensor([-0.6931]))
     """
     with torch.autocast(z_KBE.device.type, enabled=False):
         z_KBE = z_KBE if z_KBE.dtype == torch.float64 else z_KBE.float()

@@ -45,7 +45,20 @@ class Measurement(NamedTuple):
 
 
 class Cohort:
-    """Trains, measures, drops and saves its lanes; the caller owns the loop and decides who survives."""
+    """Trains, measures, drops and saves its lanes; the caller owns the loop and decides who survives.
+
+    >>> from trainer.data.dataset import load
+    >>> from trainer.recipe import Dispersion
+    >>> recipe = Recipe.model_validate({"model": {"width": 8, "depth": 1, "heads": 1}, "train": {"steps": 4}})
+    >>> data, device = load(recipe.data), torch.device("cpu")
+    >>> evaluator = Evaluator(recipe.eval, data, Path(), device)  # its extractor is made when it is first needed
+    >>> lanes = [Lane(Dispersion(), seed=0), Lane(Dispersion(blocks=(0,), lam=0.1), seed=0)]
+    >>> cohort = Cohort(recipe, lanes, data, device, evaluator)
+    >>> cohort.advance(until=2)
+    >>> cohort.keep([1])  # `measure` says of each living lane what to decide that by
+    >>> cohort.step, cohort.living
+    (2, (1,))
+    """
 
     def __init__(
         self, recipe: Recipe, lanes: Sequence[Lane], data: Dataset, device: torch.device, evaluator: Evaluator
