@@ -6,7 +6,7 @@ from sweeper.text.inert import masked
 
 
 class SweeperError(Exception):
-    """A failure that is told in one clear message, without a traceback.
+    """A failure that one clear message reports, without a traceback.
 
     `remedy` is one sentence saying what to do; the CLI prints it on a line of its own.
     """

@@ -149,7 +149,7 @@ class Coordinator:
     ) -> frozenset[str]:
         """Record a rung of all living lanes, then judge them together; return the keys of those that go on.
 
-        Idempotent: a rung reported again changes nothing. The ledger is told before the search decides, so that a
+        Idempotent: a rung reported again changes nothing. The ledger records it before the search decides, so that a
         crash in between repeats the report instead of losing it.
         """
         running = self._fleet.current(cohort, attempt)

@@ -19,7 +19,7 @@ def ensure_answers(uri: str, wait_s: float = ANSWER_S) -> None:
     if not uri.startswith(("http://", "https://")):
         return
     try:
-        # Nothing is told to it and nothing believed, so its certificate is for MLflow to check.
+        # Nothing is sent to it and nothing believed, so its certificate is for MLflow to check.
         with urlopen(f"{uri.rstrip('/')}/health", timeout=wait_s, context=ssl._create_unverified_context()):
             return
     except HTTPError:

@@ -8,6 +8,6 @@ from sweeper.guide.schema.guidance import Guidance
 
 
 def guide_schema() -> dict[str, Any]:
-    """Return the JSON schema of guide.json; what it holds is told by the models of `sweeper.guide`."""
+    """Return the JSON schema of guide.json; the models of `sweeper.guide.schema` describe what it holds."""
     schema = Guidance.model_json_schema(mode="serialization")
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "guide.json", **schema}

@@ -18,7 +18,7 @@ from sqlalchemy.engine import make_url
 from sweeper.errors import SetupError, UnavailableError
 from sweeper.stores.sqlite_files import Schema, UnsafeConnection, make_ready, ready
 
-# While another process writes. Short, since nobody can be told meanwhile; the coordinator has patience of its own.
+# While another process writes. Short, since nobody can be informed meanwhile; the coordinator has patience of its own.
 BUSY_S = 5
 # A server that vanished without a word is found out in seconds (libpq's own names; milliseconds the last one).
 LIBPQ = {

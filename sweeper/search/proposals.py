@@ -108,7 +108,7 @@ class _News(NamedTuple):
 def _news(seeds: Sequence[Entry]) -> _News:
     """Say what the seeds of a configuration tell a sampler: its value, that it was stopped, or that it runs.
 
-    A configuration that diverged is told as stopped without a value, which tpe ranks last.
+    Optuna gets a configuration that diverged as stopped without a value, which tpe ranks last.
     """
     complete = [math.log(seed.value) for seed in seeds if seed.state == "complete" and seed.value and seed.value > 0]
     if complete:

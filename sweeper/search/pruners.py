@@ -24,7 +24,7 @@ LEAST_SEEDS = 3
 
 
 def stock_pruner(name: Stock, rungs: int) -> BasePruner:
-    """Build median, halving or hyperband for a study of `rungs` rungs; rung i is told to Optuna as step 2^i.
+    """Build median, halving or hyperband for a study of `rungs` rungs; rung i is step 2^i in Optuna.
 
     median: a trial is stopped when its best value so far is above the median of complete trials at the same rung,
     once five are complete. Seeds are pooled, so a hard seed counts against whoever runs it.

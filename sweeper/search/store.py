@@ -194,7 +194,7 @@ class Store:
 def state_counts(url: str, study_name: str) -> dict[Stage, dict[TrialState, int]]:
     """Count a study's trials by stage and state as its store has them; a stage never opened is left out.
 
-    Optuna's PRUNED is told apart: 'diverged' where the trial says so, else 'pruned'. Nothing is created or changed,
+    Optuna's PRUNED is split: 'diverged' where the trial says so, else 'pruned'. Nothing is created or changed,
     and a coordinator may be writing meanwhile. Raises SetupError where the store cannot be read.
     """
     with reading(url) as storage:

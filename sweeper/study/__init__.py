@@ -1,4 +1,4 @@
-"""A study: what its author may write, read from YAML with every mistake told at its place."""
+"""A study: what its author may write, read from YAML with every mistake reported at its place."""
 
 from sweeper.study.blocks import Block, as_written, block_indices, block_name
 from sweeper.study.controls import Control, Name

@@ -29,7 +29,7 @@ def _one_of_several(given: object) -> object:
 
 
 def _block_shape(given: object) -> str:
-    """Choose the one member of the union that a value is meant for, so that only its mistakes are told."""
+    """Choose the one member of the union that a value is meant for, so that only its mistakes are reported."""
     return "<list>" if isinstance(given, (list, tuple)) else "<one>"
 
 

@@ -1,4 +1,4 @@
-"""Parts of a study that contradict each other, each told at the place where one of them is written."""
+"""Parts of a study that contradict each other, each reported where one of them is written."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from sweeper.study.controls import control_fields
 from sweeper.study.model import Study
 from sweeper.study.source import Source
 
-MOST = 20  # mistakes told at once
+MOST = 20  # mistakes reported at once
 SENTENCES = {
     "greater_than": "must be above {gt:g}",
     "greater_than_equal": "must be at least {ge:g}",
@@ -59,7 +59,7 @@ def _mistakes(error: ValidationError, source: Source) -> Iterator[Mistake]:
         lines.setdefault(_place(line), line)
     for loc, line in lines.items():
         below = any(other[: len(loc)] == loc and other != loc for other in lines)
-        # A list whose items are all wrong counts as empty for pydantic; the items have been told.
+        # A list whose items are all wrong counts as empty for pydantic; the items have been reported.
         if not (below and line["type"] == "too_short"):
             yield _mistake(loc, line, source)
 

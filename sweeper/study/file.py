@@ -1,4 +1,4 @@
-"""Studies as YAML files: read with every mistake told at its place, described, and written."""
+"""Studies as YAML files: read with every mistake reported at its place, described, and written."""
 
 from __future__ import annotations
 

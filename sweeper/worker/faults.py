@@ -17,7 +17,7 @@ def blames_machine(error: BaseException) -> bool:
 
 
 def halting_error(error: BaseException) -> SweeperError:
-    """Return what a study is halted with for an error of its machine: data that cannot be read is told apart."""
+    """Return what a study is halted with for an error of its machine: data that cannot be read has its own kind."""
     if isinstance(error, SweeperError):
         return error
     if isinstance(error, DataError):

@@ -23,7 +23,7 @@ from sweeper.study import Confirm
 from sweeper.text.numbers import metric_name
 
 SUGGESTIVE = 0.025  # one-sided, of one comparison by itself
-# Metrics told beside the objective, by the beginning of their names, and which way is better.
+# Metrics reported beside the objective, by the beginning of their names, and which way is better.
 SIDE_METRICS: Mapping[str, Direction] = {"val_loss": "lower", "recall": "higher", "nearest_train_ratio": "higher"}
 
 

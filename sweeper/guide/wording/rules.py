@@ -22,7 +22,7 @@ def rules(found: Findings) -> tuple[Rule, ...]:
 
 def _first(found: Findings) -> Iterator[Rule]:
     if found.standing("confirmed helps"):
-        return  # told with its claim
+        return  # said with its claim
     if bet := _bet(found):
         yield Rule(
             rule=f"Keep lambda 0, or bet on {found.label(bet.key)}",
@@ -45,7 +45,7 @@ def _claims(found: Findings) -> Iterator[Rule]:
     bet = _bet(found)
     for standing in get_args(Standing):
         for claim in found.standing(standing):
-            if claim is not bet:  # told as the first rule
+            if claim is not bet:  # that is the first rule
                 rule, grade = advice(found, claim)
                 yield Rule(rule=rule, evidence=_evidence(found, claim), grade=grade)
 
