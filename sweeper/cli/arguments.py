@@ -9,7 +9,6 @@ from typing import Annotated
 import typer
 
 from sweeper.errors import StudyError
-from trainer.runtime.paths import expanded
 
 
 class StageName(StrEnum):
@@ -62,6 +61,8 @@ def at_home(ctx: typer.Context, param: typer.CallbackParam, path: Path | None) -
     """Expand ~ in a path, as a shell does unless it is quoted; raise StudyError for the home of nobody."""
     if path is None or ctx.resilient_parsing:
         return path
+    from trainer.runtime.paths import expanded  # not before it is known that this `trainer` is ours
+
     try:
         return expanded(path)
     except ValueError as error:

@@ -36,7 +36,7 @@ from tests.simulation.worlds import FRESH, MAIN, NOISES, Scenario, world
 
 CHUNK = 50
 ROOT = Path(__file__).parents[2]
-SIMULATED = ("guide", "inference", "search", "study", "records.py", "plan.py")
+SIMULATED = ("guide", "plan", "search", "statistics", "study", "text", "records.py")
 WORLD_FILES = ("worlds.py", "ledgers.py", "measures.py", "simulate.py")
 
 
@@ -126,8 +126,8 @@ class Finished:
 
 def fingerprint() -> str:
     """Return a digest of all code that decides a figure."""
-    files = [file for name in SIMULATED for file in sorted((ROOT / "sweeper" / name).rglob("*.py"))]
-    files += [ROOT / "sweeper" / name for name in SIMULATED if name.endswith(".py")]
+    folders = [ROOT / "sweeper" / name for name in SIMULATED]
+    files = [file for one in folders for file in ([one] if one.is_file() else sorted(one.rglob("*.py")) or [one])]
     files += [Path(__file__).with_name(name) for name in WORLD_FILES]
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:16]
 
