@@ -23,6 +23,7 @@ from sweeper.search import Search
 from sweeper.stores.patience import PATIENCE_S, Patience
 from sweeper.study import Study
 from sweeper.text.inert import masked
+from sweeper.text.numbers import times
 from sweeper.worker.messages import Assignment, LaneReport
 
 STOPPED = "stopped: clearly behind"
@@ -258,7 +259,7 @@ class Coordinator:
             if running and running.attempt <= self._study.resources.retries:
                 return running.name
             if running:
-                self.failed(running.name, f"its worker process ended {_times(running.attempt)} before it could report")
+                self.failed(running.name, f"its worker process ended {times(running.attempt)} before it could report")
         return None
 
     def _record(self, running: Running, report: LaneReport, facts: Facts) -> None:
@@ -295,7 +296,3 @@ class Coordinator:
     def _close(self, running: Running) -> None:
         self._spent.fid_not_checked(running.name)
         self._fleet.close(running)
-
-
-def _times(count: int) -> str:
-    return "once" if count == 1 else f"{count} times"

@@ -85,6 +85,11 @@ def counted(count: int, one: str, many: str = "") -> str:
     return f"{count:,} {one if count == 1 else many or one + 's'}"
 
 
+def times(count: int) -> str:
+    """Write how often something happened: 'once', '3 times'."""
+    return "once" if count == 1 else f"{count} times"
+
+
 def percent(fraction: float) -> str:
     """Write a fraction that someone chose, in per cent: 0.05 -> '5 %'."""
     return f"{100 * fraction:g} %"

@@ -21,8 +21,8 @@ from pathlib import Path
 
 from sweeper.study.file import read_study, to_yaml
 from tests.benchmarks import bench_orchestration, bench_study
+from tests.places import ROOT
 
-ROOT = Path(__file__).parents[2]
 MILLION = {
     "block": list(range(4)),
     "lambda": {"low": 0.001, "high": 0.5, "count": 500},

@@ -30,12 +30,12 @@ from pathlib import Path
 import numpy as np
 
 from sweeper.guide.assemble import guidance
+from tests.places import ROOT
 from tests.simulation import ledgers, pruning, tables
 from tests.simulation.measures import Figures, Side, measure, measure_transfer
 from tests.simulation.worlds import FRESH, MAIN, NOISES, Scenario, world
 
 CHUNK = 50
-ROOT = Path(__file__).parents[2]
 SIMULATED = ("guide", "plan", "search", "statistics", "study", "text", "records.py")
 WORLD_FILES = ("worlds.py", "ledgers.py", "measures.py", "simulate.py")
 

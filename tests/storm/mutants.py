@@ -27,9 +27,9 @@ from sweeper.search import Search
 from sweeper.study.file import read_study
 from sweeper.study.registration import Registration
 from sweeper.workspace import Workspace
+from tests.places import ROOT
 from tests.sweeper.guide.study_records import FACTS, make_record
 
-ROOT = Path(__file__).parents[2]
 STUDY = ROOT / "studies" / "smoke.yaml"
 SLOWEST_S = 8.0  # good input takes up to three, and more where cores are shared
 CODES = {0, 2, 3, 4, 5}  # 1, of these commands, is a fault of ours

@@ -26,11 +26,11 @@ from random import Random
 from sweeper.ledger import has_undelivered, read_study
 from sweeper.records import StudyRecord
 from tests.e2e.workplace import Workplace, children
+from tests.places import ROOT
 from tests.storm.blows import STORMS, Storm, small_disk
 from tests.storm.tally import Tally, compared, stored_keys
 from trainer.runtime.files import write_whole
 
-ROOT = Path(__file__).parents[2]
 STUDY = ROOT / "studies" / "smoke.yaml"
 WORK = ROOT / "build" / "storm"
 GONE_S = 60.0

@@ -15,6 +15,8 @@ from torch import Tensor
 from trainer.backbones.protocol import Layout
 from trainer.errors import DataError
 
+Shapes = Mapping[str, list[int]]
+
 
 def views(flat_KP: Tensor, layout: Layout) -> dict[str, Tensor]:
     """Return each parameter of `layout` as a view [K, *shape] of the flat buffer, in the layout's order."""
@@ -59,13 +61,22 @@ def flatten(named: Mapping[str, Tensor], layout: Layout) -> Tensor:
 
 def named_weights(state: Mapping[str, Tensor], layout: Layout, place: str) -> dict[str, Tensor]:
     """Return a state dict's tensors in float32; raise DataError, which names `place`, where it is another network's."""
-    if odd := sorted(state.keys() ^ layout.keys()):
-        raise DataError(f"{place}: not this network's weights: {odd[0]} is {_whose(odd[0] in state)}")
-    for name, (shape, _) in layout.items():
-        if state[name].shape != shape:
-            raise DataError(f"{place}: {name} has the shape {[*state[name].shape]}, expected is {[*shape]}")
+    given = {name: [*tensor.shape] for name, tensor in state.items()}
+    expected = {name: [*slot.shape] for name, slot in layout.items()}
+    refuse_names(given, expected, place, "these are not this network's weights")
+    refuse_shapes(given, expected, place)
     return {name: state[name].float() for name in layout}
 
 
-def _whose(given: bool) -> str:
-    return "there and not expected" if given else "missing"
+def refuse_names(given: Shapes, expected: Shapes, place: str, says: str) -> None:
+    """Raise DataError, which names `place`, where tensors are missing or too many; `says` is what that means."""
+    if odd := sorted(given.keys() ^ expected.keys()):
+        whose = "there and not expected" if odd[0] in given else "missing"
+        raise DataError(f"{place}: {says}: {odd[0]} is {whose}")
+
+
+def refuse_shapes(given: Shapes, expected: Shapes, place: str) -> None:
+    """Raise DataError, which names `place`, for the first tensor of another shape."""
+    for name, shape in expected.items():
+        if given[name] != shape:
+            raise DataError(f"{place}: {name} has the shape {given[name]}, expected is {shape}")

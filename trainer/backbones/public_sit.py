@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from trainer.backbones.flat_parameters import flatten
+from trainer.backbones.flat_parameters import flatten, refuse_names, refuse_shapes
 from trainer.errors import DataError
 
 if TYPE_CHECKING:
@@ -106,19 +106,11 @@ def _refuse_misfits(model: SiT, state: Mapping[str, Tensor], place: str) -> None
     if all(given.get(name) == shape for name, shape in with_variance.items()):
         expected |= with_variance
     given.setdefault(POSITIONS, expected[POSITIONS])
-    if given.keys() != expected.keys():
-        odd = sorted(given.keys() ^ expected.keys())
-        raise DataError(f"{place}: not a SiT of depth {model.recipe.depth}: {odd[0]} is {_whose(odd[0] in given)}")
+    refuse_names(given, expected, place, f"not a SiT of depth {model.recipe.depth}")
     if given[LABELS][0] != expected[LABELS][0] and given[LABELS][1:] == expected[LABELS][1:]:
         classes, wanted = given[LABELS][0] - 1, model.classes
         raise DataError(f"{place}: it has labels of {classes} classes (and 'no class'), the data of {wanted}")
-    for name, shape in expected.items():
-        if given[name] != shape:
-            raise DataError(f"{place}: {name} has the shape {given[name]}, expected is {shape}")
+    refuse_shapes(given, expected, place)
     positions = state.get(POSITIONS)
     if positions is not None and not torch.allclose(positions[0].float(), model.positions_ND.cpu(), atol=1e-4):
         raise DataError(f"{place}: {POSITIONS} holds other positions than sines and cosines of the patches' places")
-
-
-def _whose(given: bool) -> str:
-    return "there and not expected" if given else "missing"
