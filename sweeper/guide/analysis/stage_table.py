@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from sweeper.records import Cell, Stage, StudyRecord, TrialRecord, TrialState
 from sweeper.study import Study
+from sweeper.study.knobs import reading_order
 
 BASELINE = "baseline"
 STAGES: tuple[Stage, ...] = ("screen", "confirm")
@@ -189,9 +190,8 @@ def _cells(trials: Iterable[tuple[str, TrialRecord]]) -> dict[str, Cell]:
 
 
 def _reading_order(cell: Cell) -> tuple[object, ...]:
-    knobs = cell.dispersion
     role = ("baseline", "control", "grid").index(cell.role)
-    return (role, knobs.variant, knobs.lam, len(knobs.blocks), knobs.blocks, knobs.tau, cell.label)
+    return (role, reading_order(cell.dispersion), cell.label)
 
 
 def _last_step(trial: TrialRecord | None) -> int:

@@ -18,6 +18,7 @@ from sweeper.guide.schema.results import Change, Item, Outcome
 from sweeper.guide.schema.statements import Claim
 from sweeper.records import Cell, Stage
 from sweeper.study import block_name
+from sweeper.study.knobs import BLOCK, KNOBS, TAU
 from sweeper.text.numbers import counted
 from trainer.recipe import VARIANTS, Dispersion, numbered
 
@@ -101,7 +102,7 @@ def _relation(a: Guidance, b: Guidance) -> Relation:
 
 
 def _matches(a: Guidance, b: Guidance, relation: Relation) -> list[Match]:
-    by_bucket: dict[tuple[str, str, str], list[_Known]] = defaultdict(list)
+    by_bucket: dict[tuple[str, ...], list[_Known]] = defaultdict(list)
     for there in _settings(b):
         by_bucket[_bucket(there.setting)].append(there)
     found = []
@@ -120,8 +121,10 @@ def _keys(guide: Guidance) -> set[str]:
     return {one.key for stage in guide.stages for one in stage.cells}
 
 
-def _bucket(setting: Dispersion) -> tuple[str, str, str]:
-    return setting.variant, setting.tau_units, f"{setting.lam:.6g}"
+def _bucket(setting: Dispersion) -> tuple[str, ...]:
+    """Return what has to be equal in two studies: all but block and tau, which may match in proportion."""
+    values = (knob.of(setting) for knob in KNOBS if knob not in (BLOCK, TAU))
+    return (setting.tau_units, *(f"{value:.6g}" if isinstance(value, float) else str(value) for value in values))
 
 
 def _taus_match(a: Arm, b: Arm, relation: Relation) -> TauMatch | None:

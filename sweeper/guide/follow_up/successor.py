@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import math
 import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from sweeper.records import StudyRecord
-from sweeper.study import Confirm, Study, as_written, fresh_seeds
+from sweeper.study import Confirm, Study, fresh_seeds
+from sweeper.study.knobs import KNOBS, VARIANT, written_values
 from trainer.recipe import Dispersion
 
 LONGEST_NAME = 64
@@ -88,32 +90,17 @@ def _smallest_space(settings: Sequence[Labelled], taps: Sequence[str]) -> tuple[
     """Write settings as a space without any other ones, and those it cannot hold as cells beside it."""
     every = [one.setting for one in settings]
     inside = every if _is_product(every) else every[:1]
-    space = {
-        "block": tuple(dict.fromkeys(as_written(one.blocks, taps) for one in inside)),
-        "lambda": tuple(dict.fromkeys(one.lam for one in inside)),
-        "tau": tuple(dict.fromkeys(one.tau for one in inside)),
-        "variant": (inside[0].variant,),
-        "tau_units": inside[0].tau_units,
-    }
+    written = [written_values(one, taps) for one in inside]
+    space: Tree = {knob.name: tuple(dict.fromkeys(one[knob.name] for one in written)) for knob in KNOBS}
+    space["tau_units"] = inside[0].tau_units
     return space, [_cell(one, taps) for one in settings if one.setting not in inside]
 
 
 def _is_product(settings: Sequence[Dispersion]) -> bool:
-    kinds = {(one.variant, one.tau_units) for one in settings}
-    sides = ({getattr(one, knob) for one in settings} for knob in ("blocks", "lam", "tau"))
-    points = 1
-    for side in sides:
-        points *= len(side)
-    return len(kinds) == 1 and points == len(settings)
+    sides = {knob.name: {getattr(one, knob.field) for one in settings} for knob in KNOBS}
+    alike = len({one.tau_units for one in settings}) == len(sides[VARIANT.name]) == 1
+    return alike and math.prod(len(side) for side in sides.values()) == len(settings)
 
 
 def _cell(one: Labelled, taps: Sequence[str]) -> Tree:
-    setting = one.setting
-    return {
-        "label": one.label[:LONGEST_LABEL],
-        "block": as_written(setting.blocks, taps),
-        "lambda": setting.lam,
-        "tau": setting.tau,
-        "variant": setting.variant,
-        "tau_units": setting.tau_units,
-    }
+    return {"label": one.label[:LONGEST_LABEL], **written_values(one.setting, taps)}

@@ -19,7 +19,7 @@ from sweeper.guide.schema.statements import (
     Claim,
     ControlComparison,
     Interaction,
-    Knob,
+    KnobEffect,
     NextStudy,
     Recommendation,
     Rule,
@@ -60,7 +60,7 @@ class Guidance(Frozen):
     controls: tuple[ControlComparison, ...]
     recommendation: Recommendation | None
     interaction: Interaction
-    knobs: tuple[Knob, ...]
+    knobs: tuple[KnobEffect, ...]
     seeds: SeedAudit
     proxy: ProxyAudit
     pruning: PruningAudit

@@ -91,7 +91,7 @@ class KnobLevel(Frozen):
     reach: Literal["lowest", "within the margin", "beyond the margin", "open"]
 
 
-class Knob(Frozen):
+class KnobEffect(Frozen):
     """What one knob does by itself in the screen; `p` is of the F-test that it does anything."""
 
     name: str

@@ -14,7 +14,7 @@ from sweeper.guide.schema.statements import (
     Claim,
     ControlComparison,
     Interaction,
-    Knob,
+    KnobEffect,
     Recommendation,
     Standing,
 )
@@ -41,7 +41,7 @@ class Findings(NamedTuple):
     controls: tuple[ControlComparison, ...]
     recommendation: Recommendation | None
     interaction: Interaction
-    knobs: tuple[Knob, ...]
+    knobs: tuple[KnobEffect, ...]
     proxy: ProxyAudit
     pruning: PruningAudit
 

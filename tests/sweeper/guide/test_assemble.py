@@ -13,7 +13,7 @@ from scipy.stats import spearmanr, ttest_rel
 from sweeper.guide.assemble import guidance
 from sweeper.guide.schema.guidance import Guidance
 from sweeper.guide.schema.results import CellResult
-from sweeper.plan.cells import dispersion, setting_cell
+from sweeper.plan.cells import setting_cell
 from sweeper.records import Cell, Rung, StudyRecord, TrialRecord
 from sweeper.render.markdown import render_markdown, write_guide
 from sweeper.study import Study, values
@@ -31,7 +31,7 @@ from tests.sweeper.guide.study_records import (
     trial,
     typical,
 )
-from trainer.recipe import numbered
+from trainer.recipe import Dispersion, numbered
 
 FIDS = {BASELINE: [12.0, 13.0, 11.5], setting((1,), 0.01, 0.5): [11.0, 13.5, 11.0]}
 
@@ -211,7 +211,7 @@ def covariance_study(**space: object) -> Study:
 
 def covariance_cells() -> list[Cell]:
     return [
-        setting_cell(dispersion((block,), lam, 0.5, "covariance", "absolute"), numbered(4))
+        setting_cell(Dispersion(blocks=(block,), lam=lam, variant="covariance"), numbered(4))
         for block in (0, 1)
         for lam in (0.01, 0.1)
     ]
