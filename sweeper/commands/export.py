@@ -11,7 +11,7 @@ from sweeper.errors import DataError, StudyError
 from sweeper.ledger import read_study
 from sweeper.records import StudyRecord, TrialRecord
 from sweeper.study.knobs import KNOBS, TAU, Taps
-from sweeper.text.inert import visible
+from sweeper.text.untrusted import visible
 from sweeper.workspace import Workspace
 
 

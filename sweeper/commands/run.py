@@ -9,10 +9,10 @@ from typing import NamedTuple
 
 from rich.console import Console
 
-from sweeper.commands.ownership import registered
 from sweeper.commands.progress import display
 from sweeper.commands.report import forget, prepare, publish, published
 from sweeper.commands.status import Counts, count
+from sweeper.commands.study_owner import registered
 from sweeper.coordinator.seed_registry import SeedRegistry
 from sweeper.errors import StudyError
 from sweeper.provenance import gather

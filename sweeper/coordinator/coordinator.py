@@ -11,19 +11,19 @@ from sweeper.coordinator.assignments import assignment
 from sweeper.coordinator.cohort_queue import CohortQueue, Running
 from sweeper.coordinator.cohort_store import CohortFolder
 from sweeper.coordinator.halting import Halt, or_halt
-from sweeper.coordinator.leases import Slots
 from sweeper.coordinator.paths import Paths
 from sweeper.coordinator.run_totals import RunTotals
 from sweeper.coordinator.stages import Stages
+from sweeper.coordinator.worker_leases import Slots
 from sweeper.errors import StaleAttemptError, SweeperError
 from sweeper.ledger import Ledger
 from sweeper.plan.trials import lane_count, rung_steps
 from sweeper.records import Facts, Progress, Provenance, Stage, TrialSpec, TrialState
 from sweeper.search import Search
-from sweeper.stores.patience import PATIENCE_S, Patience
+from sweeper.stores.retry import PATIENCE_S, Patience
 from sweeper.study import Study
-from sweeper.text.inert import masked
 from sweeper.text.numbers import times
+from sweeper.text.passwords import masked
 from sweeper.worker.messages import Assignment, LaneReport
 
 STOPPED = "stopped: clearly behind"

@@ -14,7 +14,7 @@ from sweeper.errors import StudyError
 from sweeper.plan.trials import confirm_trials, screen_trials
 from sweeper.records import Facts, Stage, TrialSpec, TrialState
 from sweeper.search import Search
-from sweeper.stores.patience import Patience
+from sweeper.stores.retry import Patience
 from sweeper.study.registration import NOTE
 from trainer.recipe import Recipe
 

@@ -13,7 +13,7 @@ from typing import TypeVar
 from sweeper.records import Facts, Provenance, Rung, TrialSpec
 from sweeper.study import Study
 from sweeper.study.knobs import KNOBS, TAU, Value
-from sweeper.text.inert import prose
+from sweeper.text.untrusted import prose
 from trainer.recipe import Frozen
 
 KEY, STATE, SPEC, STUDY, PROVENANCE, FACTS, NOTE, ATTEMPT, AUDITED, FRESH_SEEDS, ADDED, WEIGHTS = (

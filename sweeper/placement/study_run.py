@@ -18,7 +18,7 @@ from sweeper.coordinator.paths import Paths
 from sweeper.errors import SetupError, SweeperError
 from sweeper.placement.coordinator_proxy import ASIDE, CONTINUES, CoordinatorActor, aside, call, first_line, last_line
 from sweeper.placement.interrupts import HaltedError, Interrupts
-from sweeper.placement.lanes import lanes_for
+from sweeper.placement.lane_count import lanes_for
 from sweeper.placement.ray_session import session, slot_count
 from sweeper.placement.tuner import fit
 from sweeper.records import Progress, Provenance, Stage

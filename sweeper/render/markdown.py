@@ -8,23 +8,22 @@ from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from sweeper.guide.assemble import guidance
-from sweeper.guide.schema.guidance import Guidance
+from sweeper.guide.assemble import assemble_guide
+from sweeper.guide.schema.guide import Guide
 from sweeper.guide.wording.prior_art import SOURCE
 from sweeper.records import StudyRecord
 from sweeper.render.figures.plots import Plot, draw
+from sweeper.render.guide_files import FILES, Format, OwnFiles
 from sweeper.render.html import render_html
 from sweeper.render.latex import render_latex
-from sweeper.render.next_study import next_yaml
-from sweeper.render.own_files import FILES, Format, OwnFiles
-from sweeper.render.proposed_study import write_proposed
+from sweeper.render.next_study import next_yaml, write_proposed
 from sweeper.render.tables.claim_tables import ranking
 from sweeper.render.tables.guide_tables import legend
 from sweeper.render.tables.sections import guide_tables, is_grid
 from sweeper.render.tables.table import fenced, to_markdown
 from sweeper.statistics.levels import OBJECTIVE_ALPHA, SIDE_ALPHA
 from sweeper.text import numbers
-from sweeper.text.inert import prose, visible
+from sweeper.text.untrusted import prose, visible
 
 
 def write_guide(
@@ -36,7 +35,7 @@ def write_guide(
     there is kept. A form that lies there from an earlier call is written anew, so that no two of them disagree. What
     somebody changed is kept under another name.
     """
-    guide = guidance(record)
+    guide = assemble_guide(record)
     plots = draw(guide, folder, grids)
     files = OwnFiles(folder)
     files.write("guide.json", guide.model_dump_json(indent=1) + "\n")
@@ -51,7 +50,7 @@ def write_guide(
     return folder / FILES[form]
 
 
-def render_markdown(guide: Guidance, plots: Mapping[str, Plot]) -> str:
+def render_markdown(guide: Guide, plots: Mapping[str, Plot]) -> str:
     """Write the guide; `plots` by name, those that are missing are left out."""
     # No autoescape: this is markdown, and a study's words are escaped by `prose` and `table`.
     environment = Environment(

@@ -12,13 +12,13 @@ from sweeper.plan.trials import rung_steps
 from sweeper.records import Cell, Stage, TrialSpec, TrialState
 from sweeper.search import ranking
 from sweeper.search.driver_lease import Lease
-from sweeper.search.notes import Notes
 from sweeper.search.parameters import Parameters
 from sweeper.search.proposals import Proposer
 from sweeper.search.pruning import Pruning
 from sweeper.search.store import AUDITED, DROPPED, Entry, NewTrial, Store
+from sweeper.search.study_notes import Notes
 from sweeper.search.trial_index import TrialIndex
-from sweeper.stores.patience import Patience
+from sweeper.stores.retry import Patience
 from sweeper.study import Study, fresh_seeds
 from trainer.recipe import Recipe
 

@@ -7,7 +7,7 @@ import json
 from collections.abc import Hashable, Iterator
 
 from sweeper.study.knobs import KNOBS
-from sweeper.study.model import Study
+from sweeper.study.study import Study
 from trainer.recipe.identity import identity
 
 

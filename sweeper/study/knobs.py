@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from sweeper.study.blocks import as_written, block_indices, block_name
-from sweeper.study.model import Study
 from sweeper.study.space import ExtraCell, Range, Space, values
+from sweeper.study.study import Study
 from trainer.recipe import VARIANTS, Dispersion, TauUnits, Variant
 
 # A Dispersion's fields are of many types, and each knob knows its own: blocks, a number, a variant.

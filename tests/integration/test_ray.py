@@ -12,7 +12,7 @@ from sweeper.coordinator.paths import Paths
 from sweeper.errors import SetupError
 from sweeper.ledger import read_study
 from sweeper.placement import Outcome, run_study
-from sweeper.placement.lanes import lanes_for, measured
+from sweeper.placement.lane_count import lanes_for, measured
 from sweeper.placement.ray_session import _scratch, session
 from sweeper.plan.trials import GPU_LANES
 from sweeper.provenance import gather

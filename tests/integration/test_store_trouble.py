@@ -16,9 +16,9 @@ from sweeper.coordinator.coordinator import Coordinator
 from sweeper.errors import StaleAttemptError, UnavailableError
 from sweeper.plan.trials import screen_trials
 from sweeper.provenance import gather
-from sweeper.search.parameters import Knobs
+from sweeper.search.parameters import Parameters
 from sweeper.search.store import AUDITED, Entry, NewTrial, Store
-from sweeper.stores.patience import Patience
+from sweeper.stores.retry import Patience
 from tests.sweeper.coordinator.coordinators import FACTS, claimed, open_coordinator, places, ready, reported, study
 
 __all__ = ["ready"]  # a fixture, used by being here
@@ -41,7 +41,7 @@ def impatient(url: str) -> str:
 def trials(seeds: int = 2) -> list[NewTrial]:
     of = study(screen={"seeds": seeds, "pruner": "none"})
     planned = screen_trials(of)
-    knobs = Knobs(of, planned, {})
+    knobs = Parameters(of, planned, {})
     return [NewTrial(trial, *knobs.of(trial)) for trial in planned]
 
 

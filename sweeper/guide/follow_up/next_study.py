@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from sweeper.guide.follow_up.successor import Labelled, Tree, confirming, study_of
+from sweeper.guide.follow_up.build_study import Labelled, Tree, confirming, study_of
 from sweeper.guide.schema.audits import SeedAudit
 from sweeper.guide.schema.results import CellResult, Cost, StageResult
 from sweeper.guide.schema.statements import Claim, NextStudy, Recommendation

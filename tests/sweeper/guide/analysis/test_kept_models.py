@@ -8,8 +8,8 @@ import shlex
 import pytest
 
 from sweeper.guide.analysis.kept_models import kept_models
-from sweeper.guide.assemble import guidance
-from sweeper.guide.schema.guidance import Guidance
+from sweeper.guide.assemble import assemble_guide
+from sweeper.guide.schema.guide import Guide
 from sweeper.records import StudyRecord
 from sweeper.render.latex import render_latex
 from sweeper.render.markdown import render_markdown
@@ -41,7 +41,7 @@ def test_the_settings_seeds_and_trials_of_kept_weights_are_listed_the_confirm_st
 
 
 def test_the_guide_names_artifact_run_and_command_in_markdown_and_latex() -> None:
-    guide = guidance(recorded("confirm"))
+    guide = assemble_guide(recorded("confirm"))
     text = render_markdown(guide, {})
     assert f"kept, each as the artifact {WEIGHTS} of the trial's run in MLflow" in text
     assert "```sh\nsweeper sample studies/mine.yaml confirm.baseline.7\n```" in text
@@ -55,11 +55,11 @@ def test_where_none_were_kept_and_in_older_records_nothing_is_said_of_it() -> No
         del one["weights"]
     older = StudyRecord.model_validate_json(json.dumps(tree))
     assert older == typical()
-    guide = guidance(older)
+    guide = assemble_guide(older)
     assert "artifact weights" not in render_markdown(guide, {})
     before = guide.model_dump(mode="json")
     del before["models"]
-    assert Guidance.model_validate_json(json.dumps(before)) == guide
+    assert Guide.model_validate_json(json.dumps(before)) == guide
 
 
 @pytest.mark.parametrize(
@@ -82,6 +82,6 @@ def test_the_command_leads_to_where_the_study_was_run(command: str, words: list[
 def test_a_long_list_ends_with_how_many_more_there_are() -> None:
     study = make_study(space={"block": [0, 1, 2, 3], "lambda": [0.01, 0.02, 0.03, 0.04], "tau": [0.25, 0.5, 1.0]})
     kept = [trial(cell, 0).model_copy(update={"weights": WEIGHTS}) for cell in grid_cells(study)]
-    rows = model_table(guidance(make_record(study, [trial(BASELINE, 0), *kept]))).rows
+    rows = model_table(assemble_guide(make_record(study, [trial(BASELINE, 0), *kept]))).rows
     assert len(rows) == MOST_ROWS + 1
     assert rows[-1][0] == f"{len(kept) - MOST_ROWS} more, listed in guide.json"

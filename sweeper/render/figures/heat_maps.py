@@ -10,7 +10,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
-from sweeper.guide.schema.guidance import Guidance
+from sweeper.guide.schema.guide import Guide
 from sweeper.guide.schema.results import CellResult, GridPage
 from sweeper.render.figures.style import Painted, log_norm, plain_log
 from sweeper.text.numbers import figure, metric_name
@@ -19,7 +19,7 @@ MOST_PAGES = 9
 MOST_ANNOTATED = 12  # rows and columns
 
 
-def overview(guide: Guidance) -> Painted | None:
+def overview(guide: Guide) -> Painted | None:
     """Draw the grid as heatmaps, or continuous knobs as points; None when nothing has finished."""
     pages = guide.pages[:MOST_PAGES]
     means = [one.mean for one in guide.main.cells if one.mean]
@@ -28,7 +28,7 @@ def overview(guide: Guidance) -> Painted | None:
     return _heatmaps(guide, pages, means) if pages else _scatter(guide)
 
 
-def _heatmaps(guide: Guidance, pages: tuple[GridPage, ...], means: list[float]) -> Painted | None:
+def _heatmaps(guide: Guide, pages: tuple[GridPage, ...], means: list[float]) -> Painted | None:
     results = {one.key: one for one in guide.main.cells}
     across = min(3, len(pages))
     down = math.ceil(len(pages) / across)
@@ -108,7 +108,7 @@ def _cell_text(result: CellResult) -> str:
     return ("not\nstarted" if result.not_started else "open") + marks
 
 
-def _scatter(guide: Guidance) -> Painted | None:
+def _scatter(guide: Guide) -> Painted | None:
     cells = [one for one in guide.main.cells if one.mean]
     lams, taus, means = (
         np.array(side)

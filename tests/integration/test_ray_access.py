@@ -97,7 +97,7 @@ def test_an_address_that_is_none_is_one_line(address):
 
 
 def test_a_server_that_never_answers_is_told_within_seconds(monkeypatch):
-    monkeypatch.setattr("sweeper.placement.access.KNOCK_S", 0.5)
+    monkeypatch.setattr("sweeper.placement.ray_access.KNOCK_S", 0.5)
     with socket.create_server(("0.0.0.0", 0)) as mute:
         address = f"127.0.0.1:{mute.getsockname()[1]}"
         with (

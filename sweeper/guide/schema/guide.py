@@ -28,7 +28,7 @@ from sweeper.guide.schema.statements import (
 from trainer.recipe import Frozen, numbered
 
 
-class Guidance(Frozen):
+class Guide(Frozen):
     """All that a guide says; `distances` are the baseline's median pairwise distances by block, in tau's units.
 
     `rung_objective` is the objective of as many samples as rungs before the last draw; curves by step are of it.

@@ -13,7 +13,7 @@ from sqlalchemy.exc import OperationalError
 from sweeper.errors import SetupError
 from sweeper.ledger import Ledger
 from sweeper.provenance import gather
-from sweeper.text.inert import masked
+from sweeper.text.passwords import masked
 from tests.e2e.workplace import SWEEPER
 from tests.places import SMOKE
 from tests.sweeper.coordinator.coordinators import begun, claimed, open_coordinator, ready, study

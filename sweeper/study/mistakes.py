@@ -13,9 +13,9 @@ from pydantic_core import ErrorDetails
 
 from sweeper.errors import StudyError
 from sweeper.study.conflict import Loc
-from sweeper.study.controls import control_fields
-from sweeper.study.model import Study
+from sweeper.study.control_arms import control_fields
 from sweeper.study.source import Source
+from sweeper.study.study import Study
 
 MOST = 20  # mistakes reported at once
 SENTENCES = {

@@ -8,7 +8,7 @@ import numpy as np
 
 from sweeper.guide.analysis.stage_table import BASELINE, Evidence, StageTable, average, number
 from sweeper.guide.schema.results import BlockHealth, CellHealth, RankCorrelation
-from sweeper.statistics.agreement import rank_agreement
+from sweeper.statistics.rank_agreement import rank_agreement
 
 NORM, RANK, DISTANCE = "feature_norm", "effective_rank", "pairwise_distance"
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from sweeper.commands.ownership import registered
+from sweeper.commands.study_owner import registered
 from sweeper.errors import ConflictError
 from sweeper.ledger import Ledger, events
 from sweeper.plan.trials import screen_trials
@@ -105,7 +105,7 @@ def test_two_workspaces_that_began_apart_cannot_meet_in_one_search_store(tmp_pat
 
 
 def test_a_ledger_writes_nothing_into_another_studys_experiment(tmp_path, tracking):
-    from sweeper.ledger.tracking import Tracker
+    from sweeper.ledger.mlflow_writer import Tracker
 
     begun(Workspace(tmp_path / "a", tracking), study())
     with pytest.raises(ConflictError, match="tracking store holds another study"):

@@ -3,7 +3,7 @@ import threading
 import pytest
 
 from sweeper.errors import SetupError, UnavailableError
-from sweeper.stores.patience import LONGEST_PAUSE_S, Patience
+from sweeper.stores.retry import LONGEST_PAUSE_S, Patience
 
 
 class Time:

@@ -15,11 +15,11 @@ from pydantic import (
     model_validator,
 )
 
-from sweeper.study import controls as control_arms
+from sweeper.study import control_arms
 from sweeper.study import space as settings
 from sweeper.study.conflict import Misfit
-from sweeper.study.controls import Control, Name
-from sweeper.study.pruners import Pruner
+from sweeper.study.control_arms import Control, Name
+from sweeper.study.pruner_facts import Pruner
 from sweeper.study.space import ExtraCell, Space
 from trainer.recipe import Frozen, Recipe, Seed
 

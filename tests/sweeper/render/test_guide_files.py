@@ -9,7 +9,7 @@ import pytest
 
 from sweeper.commands.report import publish_record
 from sweeper.render import guide_files, write_guide
-from sweeper.render.own_files import DIGESTS, NAMES, OwnFiles
+from sweeper.render.guide_files import DIGESTS, NAMES, OwnFiles
 from tests.sweeper.guide.study_records import grid_png, make_record, make_study, typical
 
 

@@ -19,9 +19,9 @@ from sqlalchemy import make_url
 
 from sweeper.errors import ConflictError, SetupError
 from sweeper.ledger import events, tags
+from sweeper.ledger.mlflow_runs import find_run
+from sweeper.ledger.mlflow_sqlite import use_write_ahead_log
 from sweeper.ledger.mlflow_tables import SQLITE, make_tables
-from sweeper.ledger.reader import find_run
-from sweeper.ledger.sqlite import use_write_ahead_log
 from sweeper.records import TrialSpec, TrialState
 from sweeper.study import Study
 from sweeper.study.registration import OTHER_NAME, Registration

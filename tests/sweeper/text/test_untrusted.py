@@ -16,13 +16,13 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from sweeper.commands.export import to_table, write_table
-from sweeper.guide.assemble import guidance
+from sweeper.guide.assemble import assemble_guide
 from sweeper.ledger.tags import study_tags
 from sweeper.records import StudyRecord
 from sweeper.render.latex import render_latex
 from sweeper.render.markdown import write_guide
 from sweeper.study.file import to_yaml
-from sweeper.text.inert import inert, prose, visible
+from sweeper.text.untrusted import inert, prose, visible
 from tests.e2e.workplace import SWEEPER
 from tests.sweeper.guide.study_records import (
     control,
@@ -105,7 +105,7 @@ def test_markdown_shows_them_and_makes_nothing_of_them(folder: Path) -> None:
 def test_a_fence_in_the_study_does_not_end_ours(folder: Path, record: StudyRecord) -> None:
     tokens = MarkdownIt("commonmark").enable("table").parse((folder / "guide.md").read_text(encoding="utf-8"))
     (block,) = [token for token in tokens if token.type == "fence" and token.info == "yaml"]
-    next_study = guidance(record).next_study
+    next_study = assemble_guide(record).next_study
     assert next_study
     assert block.content.rstrip().endswith(visible(to_yaml(next_study.study)).rstrip())
     after = words(tokens[tokens.index(block) :])
@@ -139,7 +139,7 @@ def test_no_control_character_is_left_in_a_guide(name: str, folder: Path) -> Non
 
 
 def test_latex_holds_no_command_of_theirs(record: StudyRecord) -> None:
-    text = render_latex(guidance(record))
+    text = render_latex(assemble_guide(record))
     assert not re.search(r"\\(input|frac)\b", text)
     assert visible(text) == text
 

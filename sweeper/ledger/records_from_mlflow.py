@@ -21,7 +21,7 @@ from sweeper.records import Facts, Provenance, Rung, StudyRecord, TrialRecord, T
 from sweeper.study import Study
 
 if TYPE_CHECKING:
-    from sweeper.ledger.reader import Reader, Row
+    from sweeper.ledger.mlflow_runs import Reader, Row
 
 log = logging.getLogger(__name__)
 
@@ -116,7 +116,7 @@ def counts(uri: str, study_name: str) -> dict[TrialState, int]:
 def _reader(uri: str, study_name: str) -> Reader:
     ensure_answers(uri)
     prepare_environment()
-    from sweeper.ledger.reader import Reader
+    from sweeper.ledger.mlflow_runs import Reader
 
     return Reader(uri, study_name)
 
