@@ -12,29 +12,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
-from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, Run, RunTag
-from mlflow.exceptions import MlflowException
-from sqlalchemy import make_url
 
-from sweeper.errors import ConflictError, SetupError
 from sweeper.ledger import events, tags
+from sweeper.ledger.mlflow_experiment import open_experiment
 from sweeper.ledger.mlflow_runs import find_run
-from sweeper.ledger.mlflow_sqlite import use_write_ahead_log
-from sweeper.ledger.mlflow_tables import SQLITE, make_tables
-from sweeper.records import TrialSpec, TrialState
+from sweeper.ledger.mlflow_states import STUDY_STATUS, TRIAL_STATUS
+from sweeper.records import TrialSpec
 from sweeper.study import Study
-from sweeper.study.registration import OTHER_NAME, Registration
-
-TRIAL_STATUS: dict[TrialState, str] = {
-    "running": "RUNNING",
-    "complete": "FINISHED",
-    "pruned": "KILLED",
-    "diverged": "KILLED",
-    "failed": "FAILED",
-}
-STUDY_STATUS: dict[events.StudyEnd, str] = {"finished": "FINISHED", "failed": "FAILED", "interrupted": "KILLED"}
-OUTDATED = "out-of-date database schema"  # MLflow has no kind of its own for it
+from sweeper.study.registration import Registration
 
 
 @dataclass
@@ -59,20 +45,7 @@ class Tracker:
 
         Raises ConflictError where the experiment of this name is another study's than `registration`'s.
         """
-        if uri.startswith(SQLITE):
-            database = Path(uri.removeprefix(SQLITE))
-            database.parent.mkdir(parents=True, exist_ok=True)
-            make_tables(database)
-            use_write_ahead_log(database)
-        try:
-            self._client = MlflowClient(tracking_uri=uri)
-            self._experiment, created = self._open_experiment(study_name, artifacts, registration)
-        except MlflowException as error:
-            if OUTDATED not in str(error):
-                raise
-            named = make_url(uri).render_as_string(hide_password=True)
-            said = f"the tracking store {named} was made by another version of MLflow"
-            raise SetupError(said, "'mlflow db upgrade <uri>' brings it up to date; make a copy before") from error
+        self._client, self._experiment, created = open_experiment(uri, study_name, artifacts, registration)
         self._parent: str | None = None
         self._trials: dict[str, _Trial] = {}
         # As long as every run of the experiment was created here, one that is not known does not exist.
@@ -124,25 +97,6 @@ class Tracker:
         if file.name == events.WEIGHTS:  # a store without room for a copy says at least that there is one elsewhere
             self._log(run_id, {tags.WEIGHTS: file.name})
         self._client.log_artifact(run_id, str(file))
-
-    def _open_experiment(
-        self, name: str, artifacts: Path | None, registration: Registration | None
-    ) -> tuple[str, bool]:
-        """Return an experiment's id, and whether it was created just now."""
-        found = self._client.get_experiment_by_name(name)
-        mine = {tags.ID: registration.id, tags.OWNER: registration.owner} if registration else {}
-        if found is None:
-            place = artifacts.absolute().as_uri() if artifacts else None
-            return str(self._client.create_experiment(name, place, mine)), True
-        owner = found.tags.get(tags.ID)
-        if registration and owner not in (None, registration.id):
-            whose = found.tags.get(tags.OWNER, owner)
-            raise ConflictError(f"the tracking store holds another study of this name: {whose}", OTHER_NAME)
-        if found.lifecycle_stage == "deleted":
-            self._client.restore_experiment(found.experiment_id)
-        for tag, value in mine.items() if owner is None else ():  # recorded before studies had an id
-            self._client.set_experiment_tag(found.experiment_id, tag, value)
-        return str(found.experiment_id), False
 
     def _open_study(self, event: events.StudyOpened) -> None:
         study = event.study

@@ -6,7 +6,6 @@ import contextlib
 import json
 import logging
 from collections import Counter
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -15,6 +14,7 @@ from sweeper.ledger import events, tags
 from sweeper.ledger.events import trial_file
 from sweeper.ledger.liveness import ensure_answers
 from sweeper.ledger.mlflow_process import prepare_environment
+from sweeper.ledger.mlflow_states import trial_state
 from sweeper.ledger.outbox import lines_of
 from sweeper.ledger.replay import Replay
 from sweeper.records import Facts, Provenance, Rung, StudyRecord, TrialRecord, TrialSpec, TrialState
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 LISTS = {"fresh_seeds": tags.FRESH_SEEDS, "added": tags.ADDED}
-STATES: Mapping[str, TrialState] = {"RUNNING": "running", "FINISHED": "complete", "FAILED": "failed"}
 
 
 def read_study(uri: str, study_name: str, outbox: Path | None = None) -> StudyRecord:
@@ -122,9 +121,7 @@ def _reader(uri: str, study_name: str) -> Reader:
 
 
 def _state(row: Row) -> TrialState:
-    if row.status == "KILLED":
-        return "diverged" if row.tags.get(tags.STATE) == "diverged" else "pruned"
-    return STATES[row.status]
+    return trial_state(row.status, row.tags.get(tags.STATE))
 
 
 def _trial(row: Row) -> TrialRecord:

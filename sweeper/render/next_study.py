@@ -13,6 +13,7 @@ from pathlib import Path
 
 from sweeper.guide.schema.statements import NextStudy
 from sweeper.study.file import to_yaml
+from trainer.runtime.files import write_whole
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +54,7 @@ def write_proposed(folder: Path, name: str | None, text: str) -> None:
         kept, path = path, path.with_suffix(".new.yaml")
         log.warning("%s was changed by hand and is kept; the new one is %s", kept, path.name)
     if not path.exists():
-        path.write_text(sealed(path.name, text), encoding="utf-8")
+        write_whole(path, sealed(path.name, text), durable=False)
 
 
 def sealed(name: str, text: str) -> str:

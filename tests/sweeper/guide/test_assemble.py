@@ -15,7 +15,8 @@ from sweeper.guide.schema.guide import Guide
 from sweeper.guide.schema.results import CellResult
 from sweeper.plan.cells import setting_cell
 from sweeper.records import Cell, Rung, StudyRecord, TrialRecord
-from sweeper.render.markdown import render_markdown, write_guide
+from sweeper.render.guide_folder import write_guide
+from sweeper.render.markdown import render_markdown
 from sweeper.study import Study, values
 from sweeper.text.numbers import figure, signed, spread
 from tests.sweeper.guide.study_records import (

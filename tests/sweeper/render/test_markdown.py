@@ -9,7 +9,8 @@ import pytest
 from sweeper.guide.assemble import assemble_guide
 from sweeper.guide.schema.guide import Guide
 from sweeper.records import StudyRecord
-from sweeper.render.markdown import render_markdown, write_guide
+from sweeper.render.guide_folder import write_guide
+from sweeper.render.markdown import render_markdown
 from sweeper.render.tables.guide_tables import MOST_ROWS, table
 from sweeper.render.tables.table import prose, to_markdown
 from tests.sweeper.guide.study_records import (

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from sweeper.render.markdown import write_guide
+from sweeper.render.guide_folder import write_guide
 from sweeper.render.next_study import write_proposed
 from sweeper.study.file import read_study
 from tests.places import ROOT

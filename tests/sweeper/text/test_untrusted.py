@@ -19,8 +19,8 @@ from sweeper.commands.export import to_table, write_table
 from sweeper.guide.assemble import assemble_guide
 from sweeper.ledger.tags import study_tags
 from sweeper.records import StudyRecord
+from sweeper.render.guide_folder import write_guide
 from sweeper.render.latex import render_latex
-from sweeper.render.markdown import write_guide
 from sweeper.study.file import to_yaml
 from sweeper.text.untrusted import inert, prose, visible
 from tests.e2e.workplace import SWEEPER
