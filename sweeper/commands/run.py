@@ -127,7 +127,7 @@ def _train(
     prepare(study.name, reports)
     workspace.register(registration)
     forget(study.name, workspace)
-    places = Paths(
+    paths = Paths(
         registration=registration,
         store_url=workspace.store_url,
         tracking_uri=workspace.tracking_uri,
@@ -138,7 +138,7 @@ def _train(
         base=Path.cwd(),
     )
     with display(console) as show:
-        outcome = run_study(study, stages, places, provenance, address, show, retry)
+        outcome = run_study(study, stages, paths, provenance, address, show, retry)
     if outcome.halted:
         reason = outcome.halted
         remedy = "; ".join(filter(None, (reason.remedy, "the same command continues")))

@@ -16,7 +16,7 @@ class _Slot:
     deaths: int = 0
 
 
-class Slots:
+class WorkerLeases:
     """The slots of a run, by number; a worker that was replaced in its slot is turned away.
 
     What a slot was given is `left` once its worker died, was replaced or asks for something else, and any slot may
@@ -37,7 +37,7 @@ class Slots:
         found.life += 1
         return found.life
 
-    def asks(self, slot: int, life: int) -> None:
+    def request(self, slot: int, life: int) -> None:
         """Note that a worker asks for a cohort; raise StaleAttemptError for one that was replaced."""
         found = self._slots.get(slot)
         if self._closed or found is None or found.life != life:

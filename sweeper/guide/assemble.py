@@ -12,7 +12,6 @@ from sweeper.guide.analysis.claims import claims
 from sweeper.guide.analysis.contrasts import changes
 from sweeper.guide.analysis.curves import highlights
 from sweeper.guide.analysis.grid_pages import grid_pages
-from sweeper.guide.analysis.kept_models import kept_models
 from sweeper.guide.analysis.knob_effects import interaction, knobs
 from sweeper.guide.analysis.outcomes import outcomes
 from sweeper.guide.analysis.recommended_set import recommend
@@ -23,6 +22,7 @@ from sweeper.guide.follow_up.next_study import next_study
 from sweeper.guide.schema.guide import Guide
 from sweeper.guide.schema.results import CellResult, Change, StageResult
 from sweeper.guide.wording.findings import SATURATED, Findings, unstopped
+from sweeper.guide.wording.kept_models import kept_models
 from sweeper.guide.wording.next_steps import next_steps
 from sweeper.guide.wording.prior_art import prior_art
 from sweeper.guide.wording.protocol import ORDER, cost, protocol_items, provenance_items, recipe_items

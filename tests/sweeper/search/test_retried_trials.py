@@ -17,7 +17,7 @@ from tests.sweeper.coordinator.coordinators import (
     begun,
     claimed,
     open_coordinator,
-    places,
+    paths,
     ready,
     reported,
     study,
@@ -46,7 +46,7 @@ def fail_one_cohort(tmp_path: Path) -> list[str]:
 
 def retrying(tmp_path: Path) -> Coordinator:
     of = study()
-    coordinator = Coordinator(of, ["screen"], places(tmp_path, of), gather("sweeper retry tiny.yaml"), retry=True)
+    coordinator = Coordinator(of, ["screen"], paths(tmp_path, of), gather("sweeper retry tiny.yaml"), retry=True)
     coordinator.open()
     return coordinator
 

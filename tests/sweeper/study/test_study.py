@@ -17,7 +17,7 @@ def study(**parts: Any) -> Study:
     return Study.model_validate(given)
 
 
-def places(error: ValidationError) -> list[tuple[int | str, ...]]:
+def paths(error: ValidationError) -> list[tuple[int | str, ...]]:
     return [line["loc"] for line in error.errors()]
 
 
@@ -38,7 +38,7 @@ def test_an_index_and_a_fraction_of_the_same_value_stay_apart_in_a_study() -> No
 def test_a_block_outside_the_depth_is_told_at_its_element() -> None:
     with pytest.raises(ValidationError) as caught:
         study(space={"block": [0, 4, [1, 9]], "lambda": [1]})
-    assert places(caught.value) == [("space", "block", 1), ("space", "block", 2, 1)]
+    assert paths(caught.value) == [("space", "block", 1), ("space", "block", 2, 1)]
 
 
 def test_a_logarithmic_range_has_equal_ratios_and_both_ends() -> None:
@@ -71,7 +71,7 @@ def test_rungs_must_rise_and_end_at_one(rungs: list[float]) -> None:
 def test_a_confirming_seed_must_not_be_one_of_the_screen() -> None:
     with pytest.raises(ValidationError) as caught:
         study(screen={"seeds": [0, 1]}, confirm={"seeds": [7, 1]})
-    assert places(caught.value) == [("confirm", "seeds", 1)]
+    assert paths(caught.value) == [("confirm", "seeds", 1)]
 
 
 @pytest.mark.parametrize("name", [".", "..", "....", "", "a/b", "a b", "ä", "a\n", "x" * 65])
@@ -100,14 +100,14 @@ def test_two_controls_that_train_alike_are_refused() -> None:
 def test_a_control_may_not_change_how_trials_are_measured_nor_set_unknown_fields(field: str) -> None:
     with pytest.raises(ValidationError) as caught:
         study(controls=[{"name": "arm", "set": {field: 4}}])
-    assert places(caught.value) == [("controls", 0, "set", field)]
+    assert paths(caught.value) == [("controls", 0, "set", field)]
 
 
 @pytest.mark.parametrize(("field", "value"), [("train.steps", True), ("train.lr", -1.0), ("train.steps", "5")])
 def test_a_control_value_of_the_wrong_type_or_range_is_told_at_its_field(field: str, value: object) -> None:
     with pytest.raises(ValidationError) as caught:
         study(controls=[{"name": "arm", "set": {field: value}}])
-    assert places(caught.value) == [("controls", 0, "set", field)]
+    assert paths(caught.value) == [("controls", 0, "set", field)]
 
 
 def test_dispersion_needs_a_batch_of_two() -> None:
@@ -118,7 +118,7 @@ def test_dispersion_needs_a_batch_of_two() -> None:
 def test_relative_tau_is_for_l2_alone() -> None:
     with pytest.raises(ValidationError) as caught:
         study(space={"block": [0], "lambda": [1], "variant": ["l2", "hinge"], "tau_units": "relative"})
-    assert places(caught.value) == [("space", "variant", 1)]
+    assert paths(caught.value) == [("space", "variant", 1)]
 
 
 def test_an_extra_cell_that_repeats_another_is_refused_however_its_block_is_written() -> None:

@@ -7,9 +7,9 @@ import shlex
 
 import pytest
 
-from sweeper.guide.analysis.kept_models import kept_models
 from sweeper.guide.assemble import assemble_guide
 from sweeper.guide.schema.guide import Guide
+from sweeper.guide.wording.kept_models import kept_models
 from sweeper.records import StudyRecord
 from sweeper.render.latex import render_latex
 from sweeper.render.markdown import render_markdown

@@ -13,7 +13,7 @@ from tests.sweeper.coordinator.coordinators import FACTS
 Value = Callable[[TrialSpec, int], float | None]  # a trial's objective at a step, None where it diverges
 
 
-class Floor:
+class SimulatedWorkers:
     """Slots that take turns; at a turn a worker asks for a cohort if it has none, and reports a rung."""
 
     def __init__(self, coordinator: Coordinator, slots: int, value: Value) -> None:
@@ -38,7 +38,7 @@ class Floor:
     def _ask(self, slot: int) -> bool:
         given = self._coordinator.next(slot, self._lives[slot])
         if given is None:
-            self.idle += len(self._coordinator._fleet.parked())
+            self.idle += len(self._coordinator._queue.parked())
             return False
         busy = {key for _, living, _ in self._work.values() for key in living}
         assert not given.living & busy, "a trial is in one cohort at a time"
