@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import product
 from random import Random
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, assert_never
 
 import optuna
 from optuna.distributions import CategoricalDistribution
@@ -58,9 +58,16 @@ class Proposer:
 
     def _sampler(self, drawn: int, attempt: int) -> BaseSampler:
         seed = self._seed(f"{drawn}.{attempt}")
-        if self._study.screen.sampler == "random":
-            return RandomSampler(seed)
-        return TPESampler(seed=seed, n_startup_trials=self._startup)
+        sampler = self._study.screen.sampler
+        match sampler:
+            case "random":
+                return RandomSampler(seed)
+            case "tpe":
+                return TPESampler(seed=seed, n_startup_trials=self._startup)
+            case "grid":
+                raise AssertionError("a grid is planned, not proposed")
+            case _:
+                assert_never(sampler)
 
     def _seed(self, purpose: str) -> int:
         return int(hashlib.sha256(f"{self._study.name}.{purpose}".encode()).hexdigest()[:8], 16)
