@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from sweeper.guide.analysis.contrasts import change_of
 from sweeper.guide.analysis.stage_table import BASELINE
-from sweeper.guide.compare.schema import HeadToHead, Pair
+from sweeper.guide.compare.schema import HeadToHead, Pair, Winner
 from sweeper.guide.schema.guide import Guide
 from sweeper.records import StudyRecord
 from sweeper.statistics.levels import INTERVAL_ALPHA
@@ -23,7 +23,6 @@ from sweeper.statistics.paired import Paired
 from sweeper.text.numbers import change, counted
 
 Logs = Mapping[str, Mapping[int, float]]  # log objective by cell and seed
-Winner = Literal["a", "b", "equivalent", "open"]
 
 
 class Rival(NamedTuple):

@@ -13,6 +13,7 @@ Relation = Literal["same recipe", "same training", "different recipes"]
 Verdict = Literal["transfers", "reverses", "hurts in both", "not shown to transfer", "no gain to transfer"]
 BlockMatch = Literal["index", "share of depth", "name", "all"]
 TauMatch = Literal["tau", "median distance", "none"]
+Winner = Literal["a", "b", "equivalent", "open"]
 
 
 class Arm(Frozen):
@@ -62,7 +63,7 @@ class Pair(Frozen):
     b: str
     firsts: bool
     change: Change
-    winner: Literal["a", "b", "equivalent", "open"]
+    winner: Winner
 
 
 class HeadToHead(Frozen):
