@@ -19,8 +19,9 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 study: setup
 	$(BIN)/sweeper run $(STUDY) --yes
 
+# In two processes: those that start Ray in one, the files of the others as they come.
 test: setup
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder
 
 check: setup
 	$(BIN)/ruff check .

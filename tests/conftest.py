@@ -11,6 +11,21 @@ from pathlib import Path
 
 import pytest
 
+from tests.places import ROOT
+
+RAY = ("e2e/", "integration/test_ray")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep the tests of a file in one process, which makes their fixtures once, and all that start Ray in one.
+
+    Two Rays at once would be four workers on two cores. Those with Ray come first: they take longest.
+    """
+    for item in items:
+        file = item.path.relative_to(ROOT / "tests").as_posix() if item.path.is_relative_to(ROOT / "tests") else "docs"
+        item.add_marker(pytest.mark.xdist_group("ray" if file.startswith(RAY) else file))
+    items.sort(key=lambda item: item.get_closest_marker("xdist_group").args != ("ray",))
+
 
 def copy_database(source: Path, target: Path) -> None:
     """Copy a SQLite database whole: what was written last may still lie in its write-ahead log."""
