@@ -47,7 +47,7 @@ def from_file(path: Path) -> Kept:
         content = path.read_bytes()
     except FileNotFoundError:
         raise StudyError(f"{path} is not there", "give a study, or a .safetensors file that one kept") from None
-    with _told("give a .safetensors file that a study kept"):
+    with _reported("give a .safetensors file that a study kept"):
         return kept.read(content, str(path))
 
 
@@ -60,7 +60,7 @@ def from_study(study_name: str, which: str, workspace: Workspace) -> Kept:
     uri, outbox = workspace.tracking_uri, workspace.outbox(study_name)
     for key in _keys(read_study(uri, study_name, outbox), which):
         if content := read_file(uri, study_name, key, WEIGHTS, outbox):
-            with _told("someone else changed it in MLflow"):
+            with _reported("someone else changed it in MLflow"):
                 return kept.read(content, f"the weights of {key}")
     remedy = "'keep: finalists' keeps those of the confirm stage, 'keep: all' every complete trial's"
     raise StudyError(f"no weights are kept of {which!r} in study {study_name!r}", remedy)
@@ -142,7 +142,7 @@ def measure(model: Kept, cache: Path, changes: Mapping[str, Scalar], cpus: int) 
     """
     recipe = _changed(model.origin.recipe, changes)
     device = _prepared(model, cpus)
-    with _told("bring the data of its recipe back; a relative path starts from this folder"):
+    with _reported("bring the data of its recipe back; a relative path starts from this folder"):
         return rescored(model, Evaluator(recipe.eval, load(recipe.data), cache, device))
 
 
@@ -166,7 +166,7 @@ def _prepared(model: Kept, cpus: int) -> torch.device:
 
 
 @contextmanager
-def _told(remedy: str) -> Iterator[None]:
+def _reported(remedy: str) -> Iterator[None]:
     try:
         yield
     except trainer_errors.DataError as error:

@@ -33,14 +33,14 @@ class Published(NamedTuple):
 
 
 def publish(
-    study_name: str, workspace: Workspace, reports: Path, form: Format = "markdown", told: Study | None = None
+    study_name: str, workspace: Workspace, reports: Path, form: Format = "markdown", current: Study | None = None
 ) -> Published:
     """Write a study's guide into `reports`/<name>, always also as markdown, and attach it to its record.
 
-    `told` is the study as its file has it now, whose words go into the record first. A record that another process is
-    writing, or whose store is elsewhere, is read as it is; where there is none, the one that lies beside an earlier
-    guide is taken. Raises StudyError where nothing is recorded, SetupError where the store does not answer and nothing
-    is known here, or the folder cannot be written.
+    `current` is the study as its file has it now, whose words go into the record first. A record that another
+    process is writing, or whose store is elsewhere, is read as it is; where there is none, the one that lies beside
+    an earlier guide is taken. Raises StudyError where nothing is recorded, SetupError where the store does not
+    answer and nothing is known here, or the folder cannot be written.
     """
     from sweeper.ledger import Ledger
     from sweeper.render import guide_files
@@ -56,8 +56,8 @@ def publish(
     except ConflictError:
         return _write(study_name, workspace, reports, form)._replace(delivered=False)
     with ledger:
-        if told:
-            ledger.study_told(told)
+        if current:
+            ledger.study_told(current)
         written = _write(study_name, workspace, reports, form)
         folder = written.guide.parent
         ledger.artifact(folder, [path.name for path in guide_files(folder)])

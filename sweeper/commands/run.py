@@ -92,7 +92,7 @@ def run(
             made = publish(study.name, workspace, reports)
         else:
             workspace.register(registration)
-            made = publish(study.name, workspace, reports, told=study)
+            made = publish(study.name, workspace, reports, current=study)
         return Result(counts, made.guide, delivered=made.delivered, failures=_failures(study, workspace))
 
 

@@ -42,7 +42,7 @@ class Running:
 
 
 class CohortQueue:
-    """Decides what the next cohort is made of; every decision is on disk before it is told.
+    """Decides what the next cohort is made of; every decision is on disk before anyone acts on it.
 
     At any instant a trial that runs is in one place: the stored cohort that begins furthest has it, for lanes only
     ever leave a cohort at a later step than it began. All else can be read from that after a crash. Where the disk

@@ -30,7 +30,7 @@ STOPPED = "stopped: clearly behind"
 
 
 class Coordinator:
-    """Decides which cohort runs next and which trials survive; every decision is on disk before it is told."""
+    """Decides which cohort runs next and which trials survive; every decision is on disk before anyone acts on it."""
 
     def __init__(
         self,

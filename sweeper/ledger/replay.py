@@ -62,9 +62,9 @@ class Replay:
             added=self._added,
         )
 
-    def take(self, told: Iterable[events.AnyEvent]) -> None:
+    def take(self, made: Iterable[events.AnyEvent]) -> None:
         """Add events in their order."""
-        for event in told:
+        for event in made:
             self._take(event)
 
     def _take(self, event: events.AnyEvent) -> None:

@@ -56,8 +56,8 @@ def record_from(tags: Mapping[str, str], name: str, kind: type[Record]) -> Recor
 def study_tags(study: Study) -> dict[str, str]:
     """A study, as a record and for people."""
     # MLflow shows it as markdown, and would load pictures from anywhere.
-    told = "\n\n".join(prose(part) for part in (study.question, study.tuning) if part)
-    return {"mlflow.note.content": told, **record_tags(STUDY, study)}
+    description = "\n\n".join(prose(part) for part in (study.question, study.tuning) if part)
+    return {"mlflow.note.content": description, **record_tags(STUDY, study)}
 
 
 def provenance_tags(provenance: Provenance) -> dict[str, str]:

@@ -53,7 +53,7 @@ class RayProcesses:
             # Ray starts them as children of its driver's: another Ray's, further down, may end as it likes.
             mine = [child for child in _children(os.getpid()) if child[0] not in self._others]
             dead = [name for _, name, lives in mine if name in VITAL and not lives]  # Ray lets them be zombies
-            if dead and not self._stopped.is_set():  # else it ends since it was told to, while we looked
+            if dead and not self._stopped.is_set():  # else it was stopped on purpose while we looked
                 self._lose(dead[0])
                 return
             self._seen = {pid for pid, _, _ in _descendants(os.getpid())} - self._others

@@ -11,7 +11,7 @@ from sweeper.text import numbers
 from sweeper.text.untrusted import prose
 
 MOST_ROWS = 40
-WINNERS = {"a": "A", "b": "B", "equivalent": "equivalent", "open": "cannot be told apart"}
+WINNERS = {"a": "A", "b": "B", "equivalent": "equivalent", "open": "cannot be distinguished"}
 
 
 def comparison_markdown(found: Comparison) -> str:
@@ -106,9 +106,9 @@ def _more(count: int) -> str:
 def _figures(found: Comparison) -> str:
     if not found.comparable:
         return f"Not comparable, only directions are: {prose('; '.join(found.incomparable))}."
-    told = (f"{name} {_baseline(one)}" for name, one in zip("AB", found.baselines, strict=True))
+    figures = (f"{name} {_baseline(one)}" for name, one in zip("AB", found.baselines, strict=True))
     metric = numbers.metric_name(found.objectives[0])
-    return f"Measured alike on the same data. {metric} of the baselines: {', '.join(told)}."
+    return f"Measured alike on the same data. {metric} of the baselines: {', '.join(figures)}."
 
 
 def _baseline(one: Outcome | None) -> str:

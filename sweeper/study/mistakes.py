@@ -78,13 +78,15 @@ def _mistake(loc: Loc, line: ErrorDetails, source: Source) -> Mistake:
         )
     if line["type"] == "missing":
         says = f"{_dotted(loc)} is missing"
-        return Mistake(*source.told(loc[:-1], says), f"Add '{loc[-1]}'; `sweeper schema` describes it.")
+        return Mistake(*source.mistake_at(loc[:-1], says), f"Add '{loc[-1]}'; `sweeper schema` describes it.")
     sentence = _sentence(line)
     if line["type"] == "value_error" and (first := sentence.split(" ", 1)[0]) in fields_at(line["loc"]):
         # A validator's message that begins with a field's name is about that field.
-        return Mistake(*source.told((*loc, first), f"{_dotted(loc)}.{sentence}"), f"Correct {_dotted((*loc, first))}.")
+        return Mistake(
+            *source.mistake_at((*loc, first), f"{_dotted(loc)}.{sentence}"), f"Correct {_dotted((*loc, first))}."
+        )
     if not sentence.startswith("must"):
-        return Mistake(*source.told(loc, f"{_dotted(loc)}: {sentence}"), f"Correct {_dotted(loc)}.")
+        return Mistake(*source.mistake_at(loc, f"{_dotted(loc)}: {sentence}"), f"Correct {_dotted(loc)}.")
     says = f"{_dotted(loc)} {sentence}; got {_shown(line['input'])}"
     remedy = f"Correct {_dotted(loc)}."
     if line["type"] == "literal_error":
@@ -92,14 +94,14 @@ def _mistake(loc: Loc, line: ErrorDetails, source: Source) -> Mistake:
         says += f"; did you mean '{hint}'?" if hint else ""
     elif line["type"] == "tuple_type":
         remedy = f"Write [{_shown(line['input'])}]."
-    return Mistake(*source.told(loc, says), remedy)
+    return Mistake(*source.mistake_at(loc, says), remedy)
 
 
 def _unknown(loc: Loc, source: Source, allowed: Sequence[str]) -> Mistake:
     name, parent = str(loc[-1]), _dotted(loc[:-1])
     hint = _closest(name, allowed)
     says = f"unknown field '{name}' in {parent}" + (f"; did you mean '{hint}'?" if hint else "")
-    rank, text = source.told(loc, says, at_key=True)
+    rank, text = source.mistake_at(loc, says, at_key=True)
     remedy = f"Write '{hint}' instead of '{name}'." if hint else f"Remove '{name}'; `sweeper schema` lists the fields."
     return Mistake(rank, f"{text}\n    allowed: {', '.join(allowed)}", remedy)
 

@@ -16,8 +16,10 @@ def refuse_placeholders(source: Source) -> None:
     """Raise StudyError at the place of every value that is still to be filled in."""
     found = [(loc, text) for loc, text in _texts(source.document.value, ()) if PLACEHOLDER.fullmatch(text)]
     if found:
-        told = sorted(source.told(loc, f"{'.'.join(map(str, loc))} is to be filled in: {text}") for loc, text in found)
-        raise StudyError("\n".join(says for _, says in told), "Write your own there, or give it with --set.")
+        mistakes = sorted(
+            source.mistake_at(loc, f"{'.'.join(map(str, loc))} is to be filled in: {text}") for loc, text in found
+        )
+        raise StudyError("\n".join(says for _, says in mistakes), "Write your own there, or give it with --set.")
 
 
 def _texts(node: object, loc: Loc) -> Iterator[tuple[Loc, str]]:

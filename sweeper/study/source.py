@@ -71,7 +71,7 @@ class Source:
         blank = "".join("\t" if character == "\t" else " " for character in before)
         return f"{self.path}:{position.line + 1}:{position.column + 1}: {says}\n    {shown}\n    {blank}^"
 
-    def told(self, loc: Loc, says: str, at_key: bool = False) -> tuple[tuple[int, int], str]:
+    def mistake_at(self, loc: Loc, says: str, at_key: bool = False) -> tuple[tuple[int, int], str]:
         """Return a rank in reading order, and `says` placed where `loc`, or what is nearest above it, is written."""
         for length in range(len(loc), -1, -1):
             near = loc[:length]

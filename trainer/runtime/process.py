@@ -24,14 +24,14 @@ def prepare(threads: int, gpus: float = 0.0) -> None:
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether memory, the host's or a card's, is exhausted; not every library has a type for that."""
-    told = isinstance(error, RuntimeError) and any(word in str(error) for word in _OUT_OF_MEMORY)
-    return told or isinstance(error, (MemoryError, torch.OutOfMemoryError))
+    by_words = isinstance(error, RuntimeError) and any(word in str(error) for word in _OUT_OF_MEMORY)
+    return by_words or isinstance(error, (MemoryError, torch.OutOfMemoryError))
 
 
 def has_lost_device(error: BaseException) -> bool:
     """Whether a card failed under this process, which then can do nothing on it any more; another process may."""
-    told = isinstance(error, RuntimeError) and str(error).startswith(_DEVICE_ERRORS)
-    return (told or isinstance(error, torch.AcceleratorError)) and not is_out_of_memory(error)
+    by_words = isinstance(error, RuntimeError) and str(error).startswith(_DEVICE_ERRORS)
+    return (by_words or isinstance(error, torch.AcceleratorError)) and not is_out_of_memory(error)
 
 
 def keep_memory() -> bool:

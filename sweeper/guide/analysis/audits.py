@@ -116,7 +116,7 @@ def _stopped(known: Evidence, screen: StageTable) -> PruningAudit:
     low, high = share_interval(len(killed), len(whole))
     says = (
         f"of {counted(len(whole), 'audited setting')}, which the pruner would have stopped, {len(killed)} cannot be "
-        "told apart from the best at the end"
+        "distinguished from the best at the end"
     )
     return PruningAudit(
         pruned=total,

@@ -137,6 +137,6 @@ def _headline(a: Guide, b: Guide, pairs: tuple[Pair, ...], margin: float) -> str
         "a": f"A's first choice, {met.a}, is confirmed better than B's, {met.b}",
         "b": f"B's first choice, {met.b}, is confirmed better than A's, {met.a}",
         "equivalent": f"A's first choice, {met.a}, and B's, {met.b}, are equivalent within {100 * margin:g} %",
-        "open": f"A's first choice, {met.a}, and B's, {met.b}, cannot be told apart",
+        "open": f"A's first choice, {met.a}, and B's, {met.b}, cannot be distinguished",
     }
     return f"{says[met.winner]}: A against B {seen}."

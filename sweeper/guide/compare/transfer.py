@@ -223,11 +223,11 @@ def _named(matches: list[Match]) -> str:
 
 def _differences(a: Iterable[Item], b: Iterable[Item]) -> list[Difference]:
     own, other = ({one.name: one.value for one in items} for items in (a, b))
-    # The search of a study differs as its author likes; what was trained and how it was measured is told.
+    # The search of a study differs as its author likes; what was trained and how it was measured is shown.
     names = [name for name in dict.fromkeys([*own, *other]) if own.get(name) != other.get(name)]
     hidden = {"screen", "rungs", "pruner", "confirm"}
     return [
-        Difference(name=name, a=own.get(name, "not told"), b=other.get(name, "not told"))
+        Difference(name=name, a=own.get(name, "not stated"), b=other.get(name, "not stated"))
         for name in names
         if name not in hidden
     ]

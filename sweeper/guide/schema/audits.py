@@ -39,7 +39,7 @@ class ProxyAudit(Frozen):
 class PruningAudit(Frozen):
     """Whether the pruner stopped what it should: `audited` of the `pruned` settings ran on, `killed` of them well.
 
-    `killed` counts those that the end would not have told apart from the best; the share has an exact 95 % interval.
+    `killed` counts those that the end would not have distinguished from the best; the share has an exact 95 % interval.
     Where rungs before the last draw fewer samples, `rung` is their FID's name and `ranking` its agreement with the
     objective at the end, over the screen's complete trials.
     """

@@ -32,7 +32,7 @@ def advice(found: Findings, claim: Claim) -> tuple[str, Grade]:
         case "suggestive":
             return f"{name}: look again with more seeds", "suggestive"
         case "no evidence either way":
-            return f"{name}: nothing can be said", "none"
+            return f"{name}: no conclusion", "none"
         case "not comparable":
             return f"{name}: not comparable", "none"
 

@@ -76,7 +76,7 @@ def undecided(found: Findings) -> str:
         ended = sum(count for state, count in states if state in FINAL_STATES)
         return (
             f"Confirming, no claim yet: {counted(ended, 'trial')} on fresh seeds ended; claims wait for all of them, "
-            "for stopping when they please would bias them."
+            "since stopping as soon as they look good would bias them."
         )
     tried, seeds = counted(len(found.main.cells), "setting"), counted(len(found.main.seeds), "seed")
     return f"Screening, no claim: {tried} on {seeds} can show what to look at next, not what helps."

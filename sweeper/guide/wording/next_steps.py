@@ -18,7 +18,7 @@ def next_steps(found: Findings) -> tuple[str, ...]:
         steps.append(f"Finish what is open: `{run_command(found.record)}` continues where it stopped.")
     if found.confirming is None and candidates(found):
         steps.append(_confirm_step(found))
-    return (*steps, "Repeat at the size you care about: nothing here speaks about other data or models.")
+    return (*steps, "Repeat at the size you care about: this study says nothing about other data or models.")
 
 
 def _all(stage: StageResult) -> Sequence[CellResult]:

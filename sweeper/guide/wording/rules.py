@@ -61,7 +61,7 @@ def _evidence(found: Findings, claim: Claim) -> str:
 def _lambda(found: Findings) -> Iterator[Rule]:
     """Generalise what hurts to larger lambda, where neither fresh seeds nor the screen say anything else.
 
-    What cannot be told apart from the best is not advised against.
+    What cannot be distinguished from the best is not advised against.
     """
     lams = {claim.key: found.known.cells[claim.key].dispersion.lam for claim in found.claims}
     hurts = found.standing("confirmed hurts")
@@ -105,7 +105,7 @@ def _set(found: Findings) -> Iterator[Rule]:
         )
     elif len(names) > 1:
         yield Rule(
-            rule=f"Not to be told apart from the best: {listed(names, 6)}; {names[0]} is the simplest",
+            rule=f"Cannot be distinguished from the best: {listed(names, 6)}; {names[0]} is the simplest",
             evidence=f"{len(names)} of {len(found.main.cells) + 1} are not shown to be worse than another{stopped}",
             grade="95 % set",
         )
@@ -152,7 +152,7 @@ def _confirm(found: Findings) -> Iterator[Rule]:
     hopeful = candidates(found)
     if not hopeful and found.main.cells and found.main.count("above"):
         seen = f"{counted(found.main.count('above'), 'interval')} wholly above the baseline, no candidate left"
-        rule = "Confirm nothing from this grid in the hope of a gain; look at weaker settings first"
+        rule = "Confirm no setting of this grid in the hope of a gain; try weaker settings first"
         yield Rule(rule=rule, evidence=seen, grade="screening")
     for one in hopeful:
         yield Rule(rule=f"Worth confirming: {one.cell.label}", evidence=changed(one), grade="screening")

@@ -189,11 +189,11 @@ def _beside(found: Findings) -> tuple[str, ...]:
     confirmed = [claim for claim in found.side_claims if claim.confirmed and claim.metric != objective]
     if not confirmed:
         return ()
-    told = (
+    changes = (
         f"{metric_name(claim.metric)} of {found.label(claim.key)} {effect_of(claim)} (confirmed {claim.direction})"
         for claim in confirmed
     )
-    return (f"Beside {found.metric}: {listed(told)}.",)
+    return (f"Beside {found.metric}: {listed(changes)}.",)
 
 
 def _set(found: Findings) -> tuple[str, ...]:
@@ -207,7 +207,7 @@ def _set(found: Findings) -> tuple[str, ...]:
     if len(names) == 1:
         why = "but not surely enough to call it the best" if found.claims else "but a screen names no best"
         return (f"Not shown to be worse than another{gone}: {names[0]} alone, {why}.",)
-    return (f"Cannot be told apart from the best{gone}: {listed(names, 6)}; {names[0]} is the simplest.",)
+    return (f"Cannot be distinguished from the best{gone}: {listed(names, 6)}; {names[0]} is the simplest.",)
 
 
 def _use(found: Findings) -> str:
@@ -233,16 +233,18 @@ def _left_out(found: Findings) -> tuple[str, ...]:
         for trial, score in zip(row, scores, strict=True)
         if trial and score <= 0
     ]
-    return (f"Left out of every change, for a {found.metric} of 0 or less: {listed(trials)}.",) if trials else ()
+    return (
+        (f"Left out of every comparison because the {found.metric} is 0 or less: {listed(trials)}.",) if trials else ()
+    )
 
 
 def _scope(found: Findings) -> str:
-    return f"Scope: {scope(found.record)}. Nothing is said about anything else."
+    return f"Scope: {scope(found.record)}. No claim is made beyond it."
 
 
 def summary(record: StudyRecord, main: StageResult, states: dict[TrialState, int]) -> tuple[str, ...]:
     """Name the study's size and means in a line's worth of words."""
-    told = ", ".join(f"{states[state]:,} {SPOKEN.get(state, state)}" for state in ORDER if states.get(state))
+    by_state = ", ".join(f"{states[state]:,} {SPOKEN.get(state, state)}" for state in ORDER if states.get(state))
     evaluation = record.study.recipe.eval
     extractor = next((one.facts for one in record.trials if one.facts), None)
     features = f"{extractor.extractor} {extractor.extractor_sha256[:8]}" if extractor else evaluation.extractor
@@ -253,7 +255,7 @@ def summary(record: StudyRecord, main: StageResult, states: dict[TrialState, int
     return (
         f"{counted(len(main.cells), 'setting')} and {counted(len(main.controls) + 1, 'arm')} without dispersion",
         seeds,
-        f"{finished(states):,} of {counted(sum(states.values()), 'trial')} ended ({told or 'none yet'})",
+        f"{finished(states):,} of {counted(sum(states.values()), 'trial')} ended ({by_state or 'none yet'})",
         f"{duration(record.provenance.wall_s)} on {counted(record.provenance.cores, 'core')}",
         f"{metric_name(record.study.objective)}, {features} features, {evaluation.solver} {evaluation.nfe}",
     )

@@ -82,21 +82,21 @@ def cell_text(result: CellResult, marks: Marks) -> str:
 def _unfinished(result: CellResult) -> list[str]:
     """Say which trials were pruned: stopped on their way, or out before they started; numbered unless all alike."""
     stopped = result.states.get("pruned", 0) - result.not_started
-    told = len(result.states) > 1 or (stopped > 0 and result.not_started > 0)
+    several = len(result.states) > 1 or (stopped > 0 and result.not_started > 0)
     at = f"stopped at {result.stopped_at:,}" if stopped else ""
     fates = [(stopped, at), (result.not_started, "not started")]
-    return [f"{count} {fate}" if told else fate for count, fate in fates if count]
+    return [f"{count} {fate}" if several else fate for count, fate in fates if count]
 
 
 def legend(guide: Guide) -> str:
     """Explain the marks that occur in the results."""
     marks, stage = Marks.of(guide), guide.main
-    told = ["mean ± standard deviation over seeds (number of seeds)", *marks.legend(stage)]
+    parts = ["mean ± standard deviation over seeds (number of seeds)", *marks.legend(stage)]
     if any(one.stopped_at for one in stage.rows):
-        told.append("stopped at N: ended early at step N by the pruner, no claim")
+        parts.append("stopped at N: ended early at step N by the pruner, no claim")
     if any(one.not_started for one in stage.rows):
-        told.append("not started: its configuration was out of the race by then, no claim")
-    return " · ".join([*told, *marks.names()])
+        parts.append("not started: its configuration was out of the race by then, no claim")
+    return " · ".join([*parts, *marks.names()])
 
 
 def arms_table(guide: Guide) -> Table:

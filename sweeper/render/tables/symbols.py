@@ -42,12 +42,12 @@ class Marks(NamedTuple):
         """Explain the signs that occur in a stage."""
         keys = {one.key for one in stage.rows}
         seen = {standing for key, standing in self.standings.items() if key in keys}
-        told = [f"{SIGNS[standing]} {SAID[standing]}" for standing in SIGNS if standing in seen]
+        parts = [f"{SIGNS[standing]} {SAID[standing]}" for standing in SIGNS if standing in seen]
         if any(one.saturated for one in stage.cells):
-            told.append("◦ more than 10 % of steps at the floor of the loss: block and tau mean nothing there")
+            parts.append("◦ more than 10 % of steps at the floor of the loss: block and tau mean nothing there")
         if any(one.audited for one in stage.cells):
-            told.append("▫ would have been stopped, and ran on to check the pruner; no claim")
-        return told
+            parts.append("▫ would have been stopped, and ran on to check the pruner; no claim")
+        return parts
 
     def names(self) -> list[str]:
         """Explain the daggers."""
