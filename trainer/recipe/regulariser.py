@@ -70,12 +70,12 @@ class Dispersion(Frozen):
 class Alignment(Frozen):
     """One setting of REPA (Yu et al. 2025, arXiv:2410.06940): a block learns to predict a frozen encoder's features.
 
-    No study can name it yet. `hidden` is the paper's `projector_dim`; its encoder_depth of 8 is block 7 here.
+    No study can name it yet. `hidden` is the public code's projector_dim, there 2048; its encoder_depth 8 is block 7.
     """
 
     block: int = Field(0, ge=0, description="0-based block whose tokens are projected")
     lam: float = Field(0.5, ge=0, le=1e6, description="weight of the loss; 0 is the baseline")
-    hidden: int = Field(256, ge=1, le=65536, description="units of the projector's two hidden layers; the paper's 2048")
+    hidden: int = Field(256, ge=1, le=65536, description="units of the projector's two hidden layers")
 
     @property
     def blocks(self) -> tuple[int, ...]:

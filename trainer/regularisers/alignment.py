@@ -1,8 +1,8 @@
 """REPA (Yu et al. 2025, arXiv:2410.06940): tokens of one block, projected, point where a frozen encoder's features do.
 
-The loss is the mean over images and tokens of minus the cosine between the two (eq. 8, with cosine similarity); the
-projector is the paper's, three linear layers with SiLU between. The encoder sees the clean image, the network a noised
-one. Where their grids differ, the features are pooled to that of the tokens: the paper resizes images instead.
+The loss is the mean over images and tokens of minus the cosine between the two; the projector is three linear layers
+with SiLU between; both as in the public code. The encoder sees the clean image, the network a noised one. Where their
+grids differ, the features are pooled to that of the tokens; the public code resizes the images instead.
 
 Shapes: K lanes, B batch, N tokens, D width of the tokens, F width of the features
 """
@@ -44,8 +44,8 @@ def alignment_loss(projected_KBNF: Tensor, features_KBNF: Tensor) -> Tensor:
     (tensor([-1.]), tensor([1.]))
     """
     wide = torch.float64 if projected_KBNF.dtype == torch.float64 else torch.float32
-    units = (F.normalize(part.to(wide), dim=-1) for part in (projected_KBNF, features_KBNF))
-    return -(next(units) * next(units)).sum(-1).mean((1, 2))
+    projected, features = (F.normalize(part.to(wide), dim=-1) for part in (projected_KBNF, features_KBNF))
+    return -(projected * features).sum(-1).mean((1, 2))
 
 
 class AlignmentTerm:
@@ -71,7 +71,7 @@ class AlignmentTerm:
         self.taps = frozenset(lanes)
 
     def initial_state(self, generator: torch.Generator) -> State:
-        """Return a projector: Xavier-uniform factors and biases of 0, as the paper's code has them."""
+        """Return a projector: Xavier-uniform factors and biases of 0, as the public code has them."""
         return State({name: initial(name, slot.shape, generator) for name, slot in self.layout.items()}, {})
 
     def __call__(self, taps: Mapping[int, Tensor], images: Tensor, state: State) -> Added:
