@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sweeper.text.inert import masked
+from sweeper.text.passwords import masked
 
 
 class SweeperError(Exception):

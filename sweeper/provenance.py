@@ -12,7 +12,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from sweeper.records import Provenance
-from sweeper.text.inert import masked
+from sweeper.text.passwords import masked
 
 CHANGED = "+"
 PACKAGES = ("sweeper", "torch", "torch-fidelity", "ray", "optuna", "mlflow", "numpy", "scikit-learn")

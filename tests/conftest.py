@@ -40,7 +40,7 @@ def tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from sweeper.ledger.mlflow_process import prepare_environment
 
     prepare_environment()
-    from sweeper.ledger import tracking
+    from sweeper.ledger import mlflow_writer as tracking
 
     file = tmp_path_factory.mktemp("tables") / "mlflow.db"
     tracking.Tracker(f"sqlite:///{file}", None, "another_study")

@@ -14,7 +14,7 @@ MODULES = (
     "sweeper.records",
     "sweeper.study.blocks",
     "sweeper.study.file",
-    "sweeper.study.model",
+    "sweeper.study.study",
     "trainer.evaluation.frechet",
     "trainer.recipe.recipe",
     "trainer.regularisers.alignment",

@@ -3,7 +3,7 @@
 
 def main() -> None:
     """Run the command line; a user's mistake ends in one message and its exit code, never in a traceback."""
-    from sweeper.cli.own_code import keep_folder_out
+    from sweeper.cli.import_path import keep_folder_out
 
     keep_folder_out()
     from sweeper.cli.app import main as run

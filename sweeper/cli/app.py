@@ -28,11 +28,11 @@ from sweeper.cli.arguments import (
     Yes,
     at_home,
 )
-from sweeper.cli.own_code import check_own_code
+from sweeper.cli.import_path import check_own_code
 from sweeper.cli.running import run_to_guide
 from sweeper.cli.terminal import clean_errors, log_inertly, say, tell
 from sweeper.errors import StudyError
-from sweeper.text.inert import has_password
+from sweeper.text.passwords import has_password
 
 if TYPE_CHECKING:
     from sweeper.study import Study
@@ -251,7 +251,7 @@ def schema(
     if of is SchemaOf.study:
         from sweeper.study.file import study_schema as described
     else:
-        from sweeper.render.schema import guide_schema as described
+        from sweeper.render.guide_json_schema import guide_schema as described
 
     tell(json.dumps(described(), indent=2))
 

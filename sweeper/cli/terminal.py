@@ -13,7 +13,7 @@ import typer
 
 from sweeper import signals
 from sweeper.errors import SetupError, SweeperError
-from sweeper.text.inert import inert
+from sweeper.text.untrusted import inert
 
 
 @contextmanager

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from typing import Literal, NamedTuple
 
-from sweeper.guide.assemble import guidance
+from sweeper.guide.assemble import assemble_guide
 from sweeper.guide.schema.audits import HealthAudit, ProxyAudit, PruningAudit, SeedAudit
-from sweeper.guide.schema.guidance import Guidance
+from sweeper.guide.schema.guide import Guide
 from sweeper.ledger import read_study
 from sweeper.render.tables.claim_tables import passed, proxy_table, pruning_table, ranking
 from sweeper.render.tables.guide_tables import health_table, table
@@ -28,7 +28,7 @@ class Audited(NamedTuple):
 
 def audit(name: AuditName, study_name: str, workspace: Workspace) -> Audited:
     """Make one audit of a recorded study. Raises StudyError where nothing is recorded, SetupError without a store."""
-    guide = guidance(read_study(workspace.tracking_uri, study_name, workspace.outbox(study_name)))
+    guide = assemble_guide(read_study(workspace.tracking_uri, study_name, workspace.outbox(study_name)))
     models: dict[AuditName, ProxyAudit | PruningAudit | SeedAudit | HealthAudit] = {
         "proxy": guide.proxy,
         "pruning": guide.pruning,
@@ -41,7 +41,7 @@ def audit(name: AuditName, study_name: str, workspace: Workspace) -> Audited:
     return Audited("\n\n".join(parts), written, gate.passed is True)
 
 
-def _tables(name: AuditName, guide: Guidance) -> tuple[Table, ...]:
+def _tables(name: AuditName, guide: Guide) -> tuple[Table, ...]:
     if name == "proxy":
         agree = (("over trials", ranking(guide.proxy.trials)), ("over arms", ranking(guide.proxy.arms)))
         return (table(("Spearman's rho [95 %]", ""), agree if guide.proxy.full else ()), proxy_table(guide))
@@ -50,7 +50,7 @@ def _tables(name: AuditName, guide: Guidance) -> tuple[Table, ...]:
     return (_seeds(guide),) if name == "seeds" else (health_table(guide),)
 
 
-def _pruning(guide: Guidance) -> Table:
+def _pruning(guide: Guide) -> Table:
     found = guide.pruning
     rows = [
         ("settings stopped, or audited instead", str(found.pruned)),
@@ -64,7 +64,7 @@ def _pruning(guide: Guidance) -> Table:
     return table(("pruning", ""), rows)
 
 
-def _seeds(guide: Guidance) -> Table:
+def _seeds(guide: Guide) -> Table:
     found = guide.seeds
     rows = [
         ("spread between training seeds (baseline)", share(found.baseline_sd)),

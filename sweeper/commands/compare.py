@@ -7,11 +7,11 @@ from typing import NamedTuple
 
 from sweeper.commands.report import RECORD, read_record
 from sweeper.errors import DataError, StudyError
-from sweeper.guide.assemble import guidance
-from sweeper.guide.compare.comparison import Comparison
+from sweeper.guide.assemble import assemble_guide
 from sweeper.guide.compare.head_to_head import Rival, paired
+from sweeper.guide.compare.schema import Comparison
 from sweeper.guide.compare.transfer import transfer
-from sweeper.guide.schema.guidance import Guidance
+from sweeper.guide.schema.guide import Guide
 from sweeper.ledger import read_study as read_recorded
 from sweeper.records import StudyRecord
 from sweeper.study.file import read_study
@@ -23,7 +23,7 @@ GUIDE = "guide.json"
 class Contestant(NamedTuple):
     """A study's guide, and its record where the ledger has it."""
 
-    guide: Guidance
+    guide: Guide
     record: StudyRecord | None
 
 
@@ -52,10 +52,10 @@ def _contestant(path: Path, workspace: Workspace) -> Contestant:
     else:
         name = read_study(path).name
         record = read_recorded(workspace.tracking_uri, name, workspace.outbox(name))
-    return Contestant(guidance(record), record)
+    return Contestant(assemble_guide(record), record)
 
 
-def _guide(path: Path) -> Guidance:
+def _guide(path: Path) -> Guide:
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -63,7 +63,7 @@ def _guide(path: Path) -> Guidance:
     except UnicodeDecodeError:
         raise DataError(f"{path} is not text", "give a guide.json as `sweeper report` writes it") from None
     try:
-        return Guidance.model_validate_json(text)
+        return Guide.model_validate_json(text)
     except ValueError as error:
         first = str(error).splitlines()[0]
         remedy = "`sweeper report FILE` of this version writes it anew"

@@ -10,7 +10,8 @@ import pandas as pd
 from sweeper.errors import DataError, StudyError
 from sweeper.ledger import read_study
 from sweeper.records import StudyRecord, TrialRecord
-from sweeper.text.inert import visible
+from sweeper.study.knobs import KNOBS, TAU, Taps
+from sweeper.text.untrusted import visible
 from sweeper.workspace import Workspace
 
 
@@ -39,7 +40,8 @@ def write_table(record: StudyRecord, format_: str, output: Path | None, stdout: 
 
 def to_table(record: StudyRecord) -> pd.DataFrame:
     """Return one row a trial and rung; a trial without a rung has one row without metrics."""
-    return pd.DataFrame([row for trial in record.trials for row in _rows(trial)])
+    taps = record.study.recipe.model.taps
+    return pd.DataFrame([row for trial in record.trials for row in _rows(trial, taps)])
 
 
 def _column(column: pd.Series[Any]) -> pd.Series[Any]:
@@ -54,7 +56,7 @@ def _cell(value: object) -> object:
     return ("'" if formula else "") + visible(value)
 
 
-def _rows(trial: TrialRecord) -> list[dict[str, object]]:
+def _rows(trial: TrialRecord, taps: Taps) -> list[dict[str, object]]:
     cell, setting = trial.spec.cell, trial.spec.cell.dispersion
     about: dict[str, object] = {
         "trial": trial.spec.key,
@@ -64,11 +66,8 @@ def _rows(trial: TrialRecord) -> list[dict[str, object]]:
         "cell": cell.label,
         "mark": cell.mark,
         "seed": trial.spec.seed,
-        "block": "+".join(map(str, setting.blocks)) if setting.lam else None,
-        "lambda": setting.lam,
-        "tau": setting.tau if setting.lam else None,
-        "variant": setting.variant if setting.lam else None,
-        "tau_units": setting.tau_units if setting.lam else None,
+        **{knob.name: knob.shown(setting, taps) for knob in KNOBS},
+        "tau_units": setting.tau_units if TAU.of(setting) is not None else None,
         "overrides": ", ".join(f"{name}={value}" for name, value in cell.overrides) or None,
         "note": trial.note or None,
     }

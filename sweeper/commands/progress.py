@@ -12,8 +12,8 @@ from rich.live import Live
 from rich.text import Text
 
 from sweeper.records import FINAL_STATES, Progress, TrialState
-from sweeper.text.inert import inert
 from sweeper.text.numbers import duration
+from sweeper.text.untrusted import inert
 
 PLAIN_EVERY_S = 15.0
 TOLD: tuple[TrialState, ...] = ("pruned", "diverged", "failed", "running")

@@ -9,10 +9,10 @@ from typing import NamedTuple
 
 from rich.console import Console
 
-from sweeper.commands.ownership import registered
 from sweeper.commands.progress import display
 from sweeper.commands.report import forget, prepare, publish, published
 from sweeper.commands.status import Counts, count
+from sweeper.commands.study_owner import registered
 from sweeper.coordinator.seed_registry import SeedRegistry
 from sweeper.errors import StudyError
 from sweeper.provenance import gather
@@ -127,7 +127,7 @@ def _train(
     prepare(study.name, reports)
     workspace.register(registration)
     forget(study.name, workspace)
-    places = Paths(
+    paths = Paths(
         registration=registration,
         store_url=workspace.store_url,
         tracking_uri=workspace.tracking_uri,
@@ -138,7 +138,7 @@ def _train(
         base=Path.cwd(),
     )
     with display(console) as show:
-        outcome = run_study(study, stages, places, provenance, address, show, retry)
+        outcome = run_study(study, stages, paths, provenance, address, show, retry)
     if outcome.halted:
         reason = outcome.halted
         remedy = "; ".join(filter(None, (reason.remedy, "the same command continues")))

@@ -9,7 +9,7 @@ from sweeper.study import Study
 from sweeper.worker.messages import Assignment
 
 
-def assignment(study: Study, running: Running, fleet: CohortQueue, places: Paths, check_fid: bool) -> Assignment:
+def assignment(study: Study, running: Running, queue: CohortQueue, paths: Paths, check_fid: bool) -> Assignment:
     """Describe the attempt at a cohort that has just begun."""
     resources, steps = study.resources, rung_steps(study, running.recipe, running.stage)
     return Assignment(
@@ -19,15 +19,15 @@ def assignment(study: Study, running: Running, fleet: CohortQueue, places: Paths
         trials=running.cohort.trials,
         living=frozenset(running.living),
         rungs=tuple(step for step in steps if step > running.cohort.step),
-        checkpoint=str(fleet.checkpoint(running)),
-        parked=str(fleet.parked_at(running)),
-        sources=fleet.sources(running),
+        checkpoint=str(queue.checkpoint(running)),
+        parked=str(queue.parked_at(running)),
+        sources=queue.sources(running),
         checkpoint_seconds=resources.checkpoint_seconds,
-        cache=str(places.cache),
-        base=str(places.base),
+        cache=str(paths.cache),
+        base=str(paths.base),
         cpus=resources.cpus,
         gpus=resources.gpus,
         check_fid=check_fid,
         full=running.stage == "confirm",
-        weights=str(fleet.weights_at(running)) if keeps_weights(study, running.stage) else None,
+        weights=str(queue.weights_at(running)) if keeps_weights(study, running.stage) else None,
     )

@@ -11,19 +11,19 @@ from sweeper.coordinator.assignments import assignment
 from sweeper.coordinator.cohort_queue import CohortQueue, Running
 from sweeper.coordinator.cohort_store import CohortFolder
 from sweeper.coordinator.halting import Halt, or_halt
-from sweeper.coordinator.leases import Slots
 from sweeper.coordinator.paths import Paths
 from sweeper.coordinator.run_totals import RunTotals
 from sweeper.coordinator.stages import Stages
+from sweeper.coordinator.worker_leases import WorkerLeases
 from sweeper.errors import StaleAttemptError, SweeperError
 from sweeper.ledger import Ledger
 from sweeper.plan.trials import lane_count, rung_steps
 from sweeper.records import Facts, Progress, Provenance, Stage, TrialSpec, TrialState
 from sweeper.search import Search
-from sweeper.stores.patience import PATIENCE_S, Patience
+from sweeper.stores.retry import PATIENCE_S, Patience
 from sweeper.study import Study
-from sweeper.text.inert import masked
 from sweeper.text.numbers import times
+from sweeper.text.passwords import masked
 from sweeper.worker.messages import Assignment, LaneReport
 
 STOPPED = "stopped: clearly behind"
@@ -36,7 +36,7 @@ class Coordinator:
         self,
         study: Study,
         stages: Sequence[Stage],
-        places: Paths,
+        paths: Paths,
         provenance: Provenance,
         lanes: int | None = None,
         patience_s: float = PATIENCE_S,
@@ -46,13 +46,13 @@ class Coordinator:
 
         `patience_s` is how long a store that does not answer is waited for. With `retry`, trials that failed run again.
         """
-        self.halting, self._patience = Halt(places.folder / "failures.log"), Patience(patience_s)
-        self._study, self._places = study, places
-        self._stages = Stages(places, stages, self._patience, retry)
-        self._spent = RunTotals(places.folder, provenance)
+        self.halting, self._patience = Halt(paths.folder / "failures.log"), Patience(patience_s)
+        self._study, self._paths = study, paths
+        self._stages = Stages(paths, stages, self._patience, retry)
+        self._totals = RunTotals(paths.folder, provenance)
         lanes = lanes or lane_count(study, "cuda" if study.resources.gpus else "cpu")
-        self._fleet = CohortQueue(CohortFolder(places.folder / "cohorts"), study.recipe, lanes)
-        self._slots = Slots()
+        self._queue = CohortQueue(CohortFolder(paths.folder / "cohorts"), study.recipe, lanes)
+        self._leases = WorkerLeases()
         self._lost: dict[str, str] = {}
 
     def open(self) -> None:
@@ -60,25 +60,25 @@ class Coordinator:
 
         Raises StudyError, SetupError or ConflictError as the search and the ledger do.
         """
-        places, mine = self._places, self._places.registration
+        paths, mine = self._paths, self._paths.registration
         self._ledger = Ledger(
-            *(places.tracking_uri, places.artifacts, places.folder / "outbox.jsonl", self._study.name),
+            *(paths.tracking_uri, paths.artifacts, paths.folder / "outbox.jsonl", self._study.name),
             at_once=False,
             hopeless=self.halting.call_for,
             registration=mine,
         )
         try:
             self._stages.open()
-            self._fleet.open(self._search.running(), self._stages.stage)
+            self._queue.open(self._search.running(), self._stages.stage)
         except BaseException:
             self._ledger.close(timeout=0)
             raise
-        self._ledger.study_opened(self._study, self._spent.provenance(), mine.added)
+        self._ledger.study_opened(self._study, self._totals.provenance(), mine.added)
         self._record_opening()
 
     def enter(self, slot: int) -> int:
         """Begin a worker's life in a slot and return its number there; the worker before it gets nothing any more."""
-        return self._slots.enter(slot)
+        return self._leases.enter(slot)
 
     def next(self, slot: int, life: int) -> Assignment | None:
         """Return what a slot trains next, None if there is nothing now (see `done`).
@@ -86,16 +86,16 @@ class Coordinator:
         What a dead worker left comes first, as often as the study retries; then it is recorded as failed. Raises
         StaleAttemptError for a worker that was replaced.
         """
-        self._slots.asks(slot, life)
+        self._leases.request(slot, life)
         cohort = self.claim()
         if cohort is None:
             return None
-        self._slots.give(slot, cohort)
+        self._leases.give(slot, cohort)
         return self.begin(cohort)
 
     def died(self, slot: int) -> None:
         """Note that a slot's worker died; halt the study where workers die before they can even ask for a cohort."""
-        deaths = self._slots.died(slot)
+        deaths = self._leases.died(slot)
         if deaths > self._study.resources.retries + 1:
             self.halting.call(f"{deaths} worker processes in a row ended before they could begin")
 
@@ -107,39 +107,39 @@ class Coordinator:
 
     def _claim(self) -> str | None:
         while True:
-            running = self._fleet.claim(self._search)
+            running = self._queue.claim(self._search)
             if running:
                 for key in sorted(running.living):
                     self._ledger.trial_started(running.specs[key], attempt=1)
                 return running.name
-            if self._fleet.in_work or not self._search.done() or self._stages.is_last:
+            if self._queue.in_work or not self._search.done() or self._stages.is_last:
                 return None
             self._patience.through(self._stages.advance)
-            self._fleet.open(self._search.running(), self._stages.stage)
+            self._queue.open(self._search.running(), self._stages.stage)
             self._record_opening()
 
     def done(self) -> bool:
         """Whether there is nothing left to hand out: every trial of every stage is decided, or the study halted."""
         if self.halting:
             return True
-        return not self._fleet.in_work and self._stages.is_last and self._search.done()
+        return not self._queue.in_work and self._stages.is_last and self._search.done()
 
     def begin(self, cohort: str) -> Assignment | None:
         """Start an attempt at a cohort, after which earlier ones may no longer report; None if it is in no work."""
-        running = self._fleet.find(cohort)
+        running = self._queue.find(cohort)
         if running is None:
             return None
         running.attempt += 1
         baseline = any(trial.cell.role == "baseline" for trial in running.cohort.trials)
-        check_fid = baseline and self._spent.asks_for_fid(cohort)
-        return assignment(self._study, running, self._fleet, self._places, check_fid)
+        check_fid = baseline and self._totals.asks_for_fid(cohort)
+        return assignment(self._study, running, self._queue, self._paths, check_fid)
 
     @or_halt
     def started(self, cohort: str, attempt: int, facts: Facts) -> None:
         """Record that an attempt's training begins; the study halts where its worker read other data than the first."""
-        running = self._fleet.current(cohort, attempt)
+        running = self._queue.current(cohort, attempt)
         self._stages.hold(running.recipe, facts)
-        self._spent.training_began()
+        self._totals.training_began()
         self._ledger.deliver()
         for key in sorted(running.living) if attempt > 1 else ():  # the first was recorded when it was claimed
             self._ledger.trial_started(running.specs[key], attempt)
@@ -153,8 +153,8 @@ class Coordinator:
         Idempotent: a rung reported again changes nothing. The ledger records it before the search decides, so that a
         crash in between repeats the report instead of losing it.
         """
-        running = self._fleet.current(cohort, attempt)
-        self._fleet.saved(running)
+        running = self._queue.current(cohort, attempt)
+        self._queue.saved(running)
         for report in reports:
             self._record(running, report, facts)
         for report in reports:
@@ -165,7 +165,7 @@ class Coordinator:
         for key in sorted(self._search.judge(sorted(running.living))):
             self._leave(running, key, "pruned", STOPPED)
         self._record_dropped()
-        self._spent.keep()
+        self._totals.keep()
         if not running.living:
             self._close(running)
         return frozenset(running.living)
@@ -173,13 +173,13 @@ class Coordinator:
     @or_halt
     def parts(self, cohort: str, attempt: int, step: int) -> bool:
         """Whether a cohort that goes on from a rung is to be parked, to train further in the company of others."""
-        return self._fleet.is_to_part(self._fleet.current(cohort, attempt), step, self._search)
+        return self._queue.is_to_part(self._queue.current(cohort, attempt), step, self._search)
 
     @or_halt
     def park(self, cohort: str, attempt: int, step: int) -> None:
         """Take back a cohort's living lanes, which its worker has saved, and hand them out again with others."""
-        self._fleet.park(self._fleet.current(cohort, attempt), step)
-        self._spent.fid_not_checked(cohort)
+        self._queue.park(self._queue.current(cohort, attempt), step)
+        self._totals.fid_not_checked(cohort)
 
     @or_halt
     def failed(self, cohort: str, reason: str, attempt: int | None = None, trace: str = "") -> None:
@@ -187,7 +187,7 @@ class Coordinator:
 
         `trace` goes to failures.log in the study's folder.
         """
-        running = self._fleet.find(cohort)
+        running = self._queue.find(cohort)
         if running is None or (attempt is not None and attempt != running.attempt):
             return
         self.halting.write(f"{', '.join(sorted(running.living))}: {reason}", trace)
@@ -197,7 +197,7 @@ class Coordinator:
 
     def halt(self, cohort: str, reason: SweeperError, attempt: int) -> None:
         """Hand out nothing more, since this machine cannot go on; the trials stay undecided and can be continued."""
-        running = self._fleet.find(cohort)
+        running = self._queue.find(cohort)
         if running is not None and attempt == running.attempt:
             self.halting.call_for(reason)
 
@@ -228,14 +228,14 @@ class Coordinator:
 
         Workers that still run are turned away from now on.
         """
-        self._slots.close()
-        self._fleet.stop()
+        self._leases.close()
+        self._queue.stop()
         try:
-            self._spent.keep()
+            self._totals.keep()
             if interrupted or self.halting:
-                self._ledger.interrupted(self._spent.provenance())
+                self._ledger.interrupted(self._totals.provenance())
             else:
-                self._ledger.study_finished(self._spent.provenance(), bool(self.progress().counts.get("failed")))
+                self._ledger.study_finished(self._totals.provenance(), bool(self.progress().counts.get("failed")))
         except OSError as error:
             self.halting.call_for(error)
         self._stages.close()
@@ -254,8 +254,8 @@ class Coordinator:
         return rung_steps(self._study, running.recipe, running.stage)
 
     def _left_behind(self) -> str | None:
-        while self._slots.left:
-            running = self._fleet.find(self._slots.left.popleft())
+        while self._leases.left:
+            running = self._queue.find(self._leases.left.popleft())
             if running and running.attempt <= self._study.resources.retries:
                 return running.name
             if running:
@@ -271,7 +271,7 @@ class Coordinator:
             self._ledger.weights(spec, Path(report.weights), rung.step)
         if report.lost:
             self._lost[report.key] = report.lost
-        self._spent.fid_checked(rung.metrics.get("torch_fidelity_difference"))
+        self._totals.fid_checked(rung.metrics.get("torch_fidelity_difference"))
         if not report.diverged:
             steps = self._rungs(running)
             fid = rung.metrics[running.recipe.eval.objective_at(rung.step == steps[-1])]
@@ -280,10 +280,10 @@ class Coordinator:
     def _record_dropped(self) -> None:
         for spec in self._search.take_dropped():
             self._ledger.trial_finished(spec, "pruned", "never started: its configuration is out of the race")
-        parked = {lane.trial.key: lane for lane in self._fleet.parked()}
+        parked = {lane.trial.key: lane for lane in self._queue.parked()}
         for key in sorted(self._search.out(parked)):
             self._finish(parked[key].trial, "pruned", STOPPED)
-            self._fleet.drop(parked[key])
+            self._queue.drop(parked[key])
 
     def _leave(self, running: Running, key: str, state: TrialState, note: str, value: float | None = None) -> None:
         self._finish(running.specs[key], state, note, value)
@@ -294,5 +294,5 @@ class Coordinator:
         self._search.finish(spec.key, state, value, note)
 
     def _close(self, running: Running) -> None:
-        self._spent.fid_not_checked(running.name)
-        self._fleet.close(running)
+        self._totals.fid_not_checked(running.name)
+        self._queue.close(running)

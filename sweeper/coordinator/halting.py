@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Concatenate, ParamSpec, Protocol, TypeVar
 
 from sweeper.errors import SetupError, StaleAttemptError, SweeperError
-from sweeper.text.inert import masked
+from sweeper.text.passwords import masked
 
 P = ParamSpec("P")
 T = TypeVar("T")

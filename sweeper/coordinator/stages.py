@@ -14,7 +14,7 @@ from sweeper.errors import StudyError
 from sweeper.plan.trials import confirm_trials, screen_trials
 from sweeper.records import Facts, Stage, TrialSpec, TrialState
 from sweeper.search import Search
-from sweeper.stores.patience import Patience
+from sweeper.stores.retry import Patience
 from sweeper.study.registration import NOTE
 from trainer.recipe import Recipe
 
@@ -25,11 +25,11 @@ class Stages:
     `stage` is the one at work, `search` its search, `fresh_seeds` those of the confirm stage once that is open.
     """
 
-    def __init__(self, places: Paths, stages: Sequence[Stage], patience: Patience, retry: bool) -> None:
+    def __init__(self, paths: Paths, stages: Sequence[Stage], patience: Patience, retry: bool) -> None:
         """`stages` are those to run. With `retry`, trials that failed run again."""
-        self._places, self._left, self._patience, self._retry = places, deque(stages), patience, retry
-        self._study = places.registration.study
-        self._registry = SeedRegistry(places.seeds)
+        self._paths, self._left, self._patience, self._retry = paths, deque(stages), patience, retry
+        self._study = paths.registration.study
+        self._registry = SeedRegistry(paths.seeds)
         self._searches: dict[Stage, Search] = {}
         self.stage: Stage = stages[0]
         self.fresh_seeds: tuple[int, ...] = ()
@@ -50,13 +50,13 @@ class Stages:
         Raises StudyError, SetupError or ConflictError as a search does, ConflictError where another driver runs it.
         """
         screen = self._search("screen", screen_trials(self._study), retry=False)
-        self._lease = screen.lease(platform.node(), str(self._places.folder))
+        self._lease = screen.lease(platform.node(), str(self._paths.folder))
         self._lease.acquire()
         if self._retry:  # which is ours to say from here on
             screen.close()
             screen = self._search("screen", screen_trials(self._study), retry=True)
-        screen.notes.write(NOTE, self._places.registration.model_dump_json(by_alias=True))
-        self._registry.add(self._places.registration, self._study.screen.seeds)
+        screen.notes.write(NOTE, self._paths.registration.model_dump_json(by_alias=True))
+        self._registry.add(self._paths.registration, self._study.screen.seeds)
         self._open(self._left[0])
 
     def advance(self) -> None:
@@ -93,12 +93,12 @@ class Stages:
         self.stage = stage
 
     def _search(self, stage: Stage, trials: Sequence[TrialSpec], retry: bool) -> Search:
-        self._searches[stage] = Search(self._places.store_url, self._study, stage, trials, self._patience, retry)
+        self._searches[stage] = Search(self._paths.store_url, self._study, stage, trials, self._patience, retry)
         return self._searches[stage]
 
     def _choose(self) -> Finalists:
         """Return the candidates and the fresh seeds, chosen once the screen is finished."""
-        screened, mine = self._searches["screen"], self._places.registration
+        screened, mine = self._searches["screen"], self._paths.registration
         if not screened.done():
             raise StudyError("the screen is not finished, so nothing can be confirmed", "run without --stage first")
 
@@ -106,6 +106,6 @@ class Stages:
             self._registry.refuse_seen(mine)
             return Finalists(cells=screened.candidates(), seeds=screened.fresh_seeds(self._registry.seen(mine)))
 
-        chosen = Finalists.keep(screened.notes, self._places.folder / "confirm.json", choose)
+        chosen = Finalists.keep(screened.notes, self._paths.folder / "confirm.json", choose)
         self._registry.add(mine, chosen.seeds)
         return chosen

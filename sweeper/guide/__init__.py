@@ -1,1 +1,1 @@
-"""Records to guidance: what may be said of a study, as pure statistics. Neither words nor pictures are made here."""
+"""Records to guides: what may be said of a study, as pure statistics. Neither words nor pictures are made here."""

@@ -1,4 +1,4 @@
-"""From a study's record to its guidance: pure statistics, from the ledger alone, on any machine."""
+"""From a study's record to its guide: pure statistics, from the ledger alone, on any machine."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ import numpy as np
 from sweeper.guide.analysis.audits import health_audit, proxy_audit, pruning_audit, seed_audit
 from sweeper.guide.analysis.claims import claims
 from sweeper.guide.analysis.contrasts import changes
-from sweeper.guide.analysis.control_arms import against_controls
 from sweeper.guide.analysis.curves import highlights
-from sweeper.guide.analysis.health import cell_health, distances, rank_correlations
-from sweeper.guide.analysis.kept_models import kept_models
+from sweeper.guide.analysis.grid_pages import grid_pages
 from sweeper.guide.analysis.knob_effects import interaction, knobs
-from sweeper.guide.analysis.layout import grid_pages
 from sweeper.guide.analysis.outcomes import outcomes
 from sweeper.guide.analysis.recommended_set import recommend
+from sweeper.guide.analysis.representation_health import cell_health, distances, rank_correlations
+from sweeper.guide.analysis.settings_against_controls import against_controls
 from sweeper.guide.analysis.stage_table import BASELINE, STAGES, Evidence, StageTable, evidence, means, spreads
 from sweeper.guide.follow_up.next_study import next_study
-from sweeper.guide.schema.guidance import Guidance
+from sweeper.guide.schema.guide import Guide
 from sweeper.guide.schema.results import CellResult, Change, StageResult
 from sweeper.guide.wording.findings import SATURATED, Findings, unstopped
+from sweeper.guide.wording.kept_models import kept_models
 from sweeper.guide.wording.next_steps import next_steps
 from sweeper.guide.wording.prior_art import prior_art
 from sweeper.guide.wording.protocol import ORDER, cost, protocol_items, provenance_items, recipe_items
@@ -32,14 +32,14 @@ from sweeper.guide.wording.verdict import summary, verdict
 from sweeper.records import StudyRecord
 
 
-def guidance(record: StudyRecord) -> Guidance:
+def assemble_guide(record: StudyRecord) -> Guide:
     """Work out everything a guide says about a study, finished or not.
 
     Raises DataError for a record whose trials cannot be compared.
 
         >>> from pathlib import Path
         >>> record = StudyRecord.model_validate_json(Path("reports/null/record.json").read_bytes())
-        >>> guidance(record).verdict.headline
+        >>> assemble_guide(record).verdict.headline
         'No evidence that any setting helps or hurts, on 6 fresh seeds.'
     """
     refuse_mixed(record)
@@ -52,7 +52,7 @@ def guidance(record: StudyRecord) -> Guidance:
     found = _findings(record, known, stages, on_grid)
     facts = [trial.facts for trial in record.trials if trial.facts]
     spent, taps = cost(record, known), study.recipe.model.taps
-    return Guidance(
+    return Guide(
         name=study.name,
         question=study.question,
         tuning=study.tuning,

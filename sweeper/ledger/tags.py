@@ -12,7 +12,8 @@ from typing import TypeVar
 
 from sweeper.records import Facts, Provenance, Rung, TrialSpec
 from sweeper.study import Study
-from sweeper.text.inert import prose
+from sweeper.study.knobs import KNOBS, TAU, Value
+from sweeper.text.untrusted import prose
 from trainer.recipe import Frozen
 
 KEY, STATE, SPEC, STUDY, PROVENANCE, FACTS, NOTE, ATTEMPT, AUDITED, FRESH_SEEDS, ADDED, WEIGHTS = (
@@ -94,14 +95,18 @@ def trial_params(spec: TrialSpec) -> dict[str, str]:
 
     A knob that does nothing has no value: at lambda 0 there is no block, and a variant may have no tau.
     """
-    loss = spec.cell.dispersion
-    turned: dict[str, object] = {"lambda": loss.lam}
-    if spec.cell.role == "grid":
-        turned |= {"block": ",".join(str(index) for index in loss.blocks), "variant": loss.variant}
-        if loss.has_tau:
-            turned |= {"tau": loss.tau, "tau_units": loss.tau_units}
+    setting = spec.cell.dispersion
+    values = {knob.name: knob.of(setting) if setting.lam else knob.off for knob in KNOBS}
+    turned: dict[str, object] = {name: _plain(value) for name, value in values.items() if value is not None}
+    if TAU.of(setting) is not None:
+        turned["tau_units"] = setting.tau_units
     place = {"seed": spec.seed, "stage": spec.stage, "role": spec.cell.role, "label": spec.cell.label}
     return {name: str(value) for name, value in {**turned, **place, **dict(spec.cell.overrides)}.items()}
+
+
+def _plain(value: Value) -> Value:
+    """Write blocks as indices, '1,3': a trial's event comes without its model, whose taps have the names."""
+    return ",".join(map(str, value)) if isinstance(value, tuple) else value
 
 
 def study_params(study: Study) -> dict[str, str]:

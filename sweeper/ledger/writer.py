@@ -19,11 +19,11 @@ from sweeper.ledger.outbox import Entry, Outbox
 from sweeper.records import Facts, Provenance, Rung, TrialSpec, TrialState
 from sweeper.study import Study
 from sweeper.study.registration import Registration
-from sweeper.text.inert import masked
+from sweeper.text.passwords import masked
 from trainer.runtime.files import FULL, write_whole
 
 if TYPE_CHECKING:
-    from sweeper.ledger.tracking import Tracker
+    from sweeper.ledger.mlflow_writer import Tracker
 
 _log = logging.getLogger(__name__)
 
@@ -272,7 +272,7 @@ class Ledger:
         ensure_answers(self._place[0])
         prepare_environment()
         try:
-            from sweeper.ledger.tracking import Tracker
+            from sweeper.ledger.mlflow_writer import Tracker
         except ImportError as error:
             raise SetupError(f"MLflow cannot be imported: {error}", "install the packages again: make setup") from error
         tracker = Tracker(*self._place)

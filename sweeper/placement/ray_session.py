@@ -18,8 +18,8 @@ from ray.exceptions import RayError
 from ray.job_config import JobConfig
 
 from sweeper.errors import SetupError
-from sweeper.placement.access import guest, private, unnamed, unreachable
 from sweeper.placement.interrupts import Interrupts
+from sweeper.placement.ray_access import guest, private, unnamed, unreachable
 from sweeper.placement.ray_processes import RayProcesses
 from sweeper.study import Resources
 

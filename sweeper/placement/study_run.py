@@ -18,7 +18,7 @@ from sweeper.coordinator.paths import Paths
 from sweeper.errors import SetupError, SweeperError
 from sweeper.placement.coordinator_proxy import ASIDE, CONTINUES, CoordinatorActor, aside, call, first_line, last_line
 from sweeper.placement.interrupts import HaltedError, Interrupts
-from sweeper.placement.lanes import lanes_for
+from sweeper.placement.lane_count import lanes_for
 from sweeper.placement.ray_session import session, slot_count
 from sweeper.placement.tuner import fit
 from sweeper.records import Progress, Provenance, Stage
@@ -40,7 +40,7 @@ class Outcome(NamedTuple):
 def run_study(
     study: Study,
     stages: Sequence[Stage],
-    places: Paths,
+    paths: Paths,
     provenance: Provenance,
     address: str | None,
     show: Callable[[Progress], None],
@@ -52,11 +52,11 @@ def run_study(
     be started or reached, lacks what a cohort asks for, or stops; StudyError, ConflictError or DataError for what the
     coordinator finds when it opens the study.
     """
-    folder = places.folder / "ray"
+    folder = paths.folder / "ray"
     shutil.rmtree(folder, ignore_errors=True)
     with session(study.resources, address) as interrupts:
         slots = slot_count(study.resources)
-        coordinator = _open_coordinator(study, stages, places, provenance, lanes_for(study, places), retry)
+        coordinator = _open_coordinator(study, stages, paths, provenance, lanes_for(study, paths), retry)
         interrupted = 0
         try:
             with _watching(coordinator, show, interrupts):
@@ -77,7 +77,7 @@ def run_study(
 
 
 def _open_coordinator(
-    study: Study, stages: Sequence[Stage], places: Paths, provenance: Provenance, lanes: int, retry: bool
+    study: Study, stages: Sequence[Stage], paths: Paths, provenance: Provenance, lanes: int, retry: bool
 ) -> CoordinatorActor:
     # Beside the driver, where the stores are; one call at a time, so a rung is judged as a whole. A second thread
     # answers what may be asked while a call waits for a store.
@@ -85,7 +85,7 @@ def _open_coordinator(
     made: Any = ray.remote
     actor = made(num_cpus=0, max_concurrency=1, concurrency_groups={ASIDE: 1})(Coordinator)
     coordinator = actor.options(scheduling_strategy=here).remote(
-        study, list(stages), places, provenance, lanes, retry=retry
+        study, list(stages), paths, provenance, lanes, retry=retry
     )
     call(coordinator.open.remote())
     return coordinator

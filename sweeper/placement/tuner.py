@@ -117,7 +117,8 @@ def _train(line: CoordinatorProxy, assignment: Assignment) -> None:
 
     A card that failed is raised: Tune gives the slot another process, as often as the coordinator hands the cohort out.
     """
-    from sweeper.worker import cohort_run, faults
+    from sweeper.worker import cohort_run
+    from sweeper.worker import failure_kinds as faults
     from trainer.runtime.process import has_lost_device
 
     try:

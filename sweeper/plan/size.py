@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-from sweeper.plan.cells import block_choices, merged_blocks
+from sweeper.plan.cells import merged_blocks
 from sweeper.plan.trials import evaluations, lane_count
 from sweeper.records import Stage
-from sweeper.study import ExtraCell, Range, Study, block_indices, values
-from trainer.recipe import VARIANTS, Recipe
+from sweeper.study import Range, Study
+from sweeper.study.knobs import KNOBS, TAU, VARIANT, cell_setting
+from trainer.recipe import Dispersion, Recipe
 
 
 class PlanSize(NamedTuple):
@@ -43,26 +44,28 @@ def searched_count(study: Study) -> int:
 
 
 def _is_continuous(study: Study) -> bool:
-    has_tau = any(VARIANTS[variant].tau for variant in study.space.variant)
-    return isinstance(study.space.lam, Range) or (isinstance(study.space.tau, Range) and has_tau)
+    return any(
+        isinstance(knob.axis(study), Range) and any(knob.applies(variant) for variant in study.space.variant)
+        for knob in KNOBS
+    )
 
 
 def _grid_count(study: Study) -> int:
-    space = study.space
-    with_tau = sum(VARIANTS[variant].tau is not None for variant in {*space.variant})
-    without = len({*space.variant}) - with_tau
-    return len(block_choices(study)) * len(values(space.lam)) * (with_tau * len(values(space.tau)) + without)
+    points = [(knob, len(knob.points(study))) for knob in KNOBS if knob is not VARIANT]
+    return sum(
+        math.prod(count for knob, count in points if knob.applies(variant)) for variant in {*study.space.variant}
+    )
 
 
 def _extras_outside_grid(study: Study) -> int:
-    space, taps = study.space, study.recipe.model.taps
-    blocks, lams, taus = set(block_choices(study)), set(values(space.lam)), set(values(space.tau))
+    taps, points = study.recipe.model.taps, {knob.name: {*knob.points(study)} for knob in KNOBS}
 
-    def in_grid(cell: ExtraCell) -> bool:
-        known = block_indices(cell.block, taps) in blocks and cell.lam in lams and cell.variant in space.variant
-        return known and (not VARIANTS[cell.variant].tau or (cell.tau in taus and cell.tau_units == space.tau_units))
+    def in_grid(setting: Dispersion) -> bool:
+        values = {knob.name: knob.of(setting) for knob in KNOBS}
+        inside = all(value is None or value in points[name] for name, value in values.items())
+        return inside and (values[TAU.name] is None or setting.tau_units == study.space.tau_units)
 
-    return sum(not in_grid(cell) for cell in study.cells)
+    return sum(not in_grid(cell_setting(cell, taps)) for cell in study.cells)
 
 
 def size(study: Study, lanes: int | None = None) -> PlanSize:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import assert_never
 
 from sweeper.plan.cells import BASELINE, cells
 from sweeper.records import Cell, Stage, TrialSpec
@@ -72,4 +73,12 @@ def keeps_weights(study: Study, stage: Stage) -> bool:
 
     Finalists are known from the confirm stage on. All their seeds are kept, as one seed alone supports no claim.
     """
-    return study.keep == "all" or (study.keep == "finalists" and stage == "confirm")
+    match study.keep:
+        case "none":
+            return False
+        case "finalists":
+            return stage == "confirm"
+        case "all":
+            return True
+        case _:
+            assert_never(study.keep)

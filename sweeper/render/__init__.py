@@ -1,6 +1,6 @@
-"""Guidance to something people read: markdown, HTML, LaTeX, JSON and pictures."""
+"""A guide as something people read: markdown, HTML, LaTeX, JSON and pictures."""
 
-from sweeper.render.markdown import write_guide
-from sweeper.render.own_files import Format, OwnFiles, guide_files
+from sweeper.render.guide_files import Format, OwnFiles, guide_files
+from sweeper.render.guide_folder import write_guide
 
 __all__ = ["Format", "OwnFiles", "guide_files", "write_guide"]

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from sweeper.guide.compare.comparison import Arm, Comparison, HeadToHead, Match, Pair
+from sweeper.guide.compare.schema import Arm, Comparison, HeadToHead, Match, Pair
 from sweeper.guide.schema.results import Outcome
 from sweeper.render.tables.table import Table, to_markdown
 from sweeper.text import numbers
-from sweeper.text.inert import prose
+from sweeper.text.untrusted import prose
 
 MOST_ROWS = 40
 WINNERS = {"a": "A", "b": "B", "equivalent": "equivalent", "open": "cannot be told apart"}

@@ -3,7 +3,7 @@
 The only package that imports optuna; nothing above the coordinator imports it while a command starts.
 """
 
-from sweeper.search.retrying import failures
+from sweeper.search.retried_trials import failures
 from sweeper.search.search import Search
 from sweeper.search.store import driver_of, read_note, state_counts
 

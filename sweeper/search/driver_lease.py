@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Callable
 
 from sweeper.errors import ConflictError, UnavailableError
-from sweeper.search.notes import Notes
+from sweeper.search.study_notes import Notes
 from trainer.recipe import Frozen
 
 NAME = "lease"

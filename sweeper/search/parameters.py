@@ -12,17 +12,17 @@ from optuna.distributions import (
     IntDistribution,
 )
 
-from sweeper.plan.cells import block_choices, cells
-from sweeper.records import Cell, TrialSpec
-from sweeper.study import Axis, Range, Study, block_name, values
-from trainer.recipe import VARIANTS
+from sweeper.plan.cells import cells
+from sweeper.records import TrialSpec
+from sweeper.study import Range, Study
+from sweeper.study.knobs import KNOBS, Knob, KnobAxis, Taps, Word, word
 
 Params = dict[str, CategoricalChoiceType]
 Distributions = dict[str, BaseDistribution]
 
 
-class Knobs:
-    """The parameters of one Optuna study: block, lambda, tau, variant, seed and, on control arms, control.
+class Parameters:
+    """The parameters of one Optuna study: the knobs, seed and, on control arms, control.
 
     Optuna refuses choices that change, so all are fixed beforehand, from the study as far as it tells; what a study
     that is extended adds to them is appended. A list is
@@ -35,29 +35,20 @@ class Knobs:
         self._taps = study.recipe.model.taps
         shown = list({cell.key: cell for cell in (*cells(study), *(trial.cell for trial in trials))}.values())
         seeds = {trial.seed for trial in trials} or {*study.screen.seeds}
-        blocks = [*block_choices(study), *(cell.dispersion.blocks for cell in shown if cell.role == "grid")]
         continuous = study.screen.sampler != "grid"
-        wanted: Distributions = {
-            "block": _choices([None, *(block_name(chosen, self._taps) for chosen in blocks)]),
-            "lambda": _axis(study.space.lam, [cell.dispersion.lam for cell in shown], continuous),
-            "tau": _axis(study.space.tau, [_tau(cell) for cell in shown], continuous),
-            "variant": _choices([None, *VARIANTS]),
-            "seed": IntDistribution(min(seeds), max(seeds)),
-        }
+        wanted: Distributions = {}
+        for knob in KNOBS:
+            used = [knob.shown(cell.dispersion, self._taps) for cell in shown]
+            wanted[knob.name] = _axis(knob, knob.axis(study), used, self._taps, continuous)
+        wanted["seed"] = IntDistribution(min(seeds), max(seeds))
         if controls := [cell.label for cell in shown if cell.role == "control"]:
             wanted["control"] = _choices(controls)
         self._distributions = {name: _settled(wanted[name], stored.get(name)) for name in wanted}
 
     def of(self, trial: TrialSpec) -> tuple[Params, Distributions]:
         """Return a trial's parameters and their distributions."""
-        setting, acts = trial.cell.dispersion, trial.cell.role == "grid"
-        wanted: Params = {
-            "block": block_name(setting.blocks, self._taps) if acts else None,
-            "lambda": setting.lam,
-            "tau": _tau(trial.cell),
-            "variant": setting.variant if acts else None,
-            "seed": trial.seed,
-        }
+        wanted: Params = {knob.name: knob.shown(trial.cell.dispersion, self._taps) for knob in KNOBS}
+        wanted["seed"] = trial.seed
         if trial.cell.role == "control":
             wanted["control"] = trial.cell.label
         params = {name: value for name, value in wanted.items() if _has_place(self._distributions[name], value)}
@@ -67,39 +58,45 @@ class Knobs:
 def space(study: Study) -> Distributions:
     """Return what random and tpe draw from: the study's own lists and ranges, nothing around them.
 
-    Without a variant that has a tau, tau is drawn from one value.
+    A knob that does nothing for any of the study's variants is drawn from one value.
     """
     taps = study.recipe.model.taps
-    has_tau = any(VARIANTS[variant].tau for variant in study.space.variant)
     return {
-        "block": _choices(block_name(chosen, taps) for chosen in block_choices(study)),
-        "lambda": _drawn(study.space.lam),
-        "tau": _drawn(study.space.tau) if has_tau else _choices([idle_tau(study)]),
-        "variant": _choices(study.space.variant),
+        knob.name: _drawn(knob.axis(study), taps)
+        if any(knob.applies(variant) for variant in study.space.variant)
+        else _choices([idle_word(knob, study)])
+        for knob in KNOBS
     }
 
 
-def idle_tau(study: Study) -> float:
-    """Return the tau that stands for none: a variant may have none, but samplers need one."""
-    taus = study.space.tau
-    return taus.low if isinstance(taus, Range) else taus[0]
+def idle_word(knob: Knob, study: Study) -> Word:
+    """Return the value that stands for none: a setting may have none, but samplers need one."""
+    axis = knob.axis(study)
+    return axis.low if isinstance(axis, Range) else word(axis[0], study.recipe.model.taps)
 
 
-def _drawn(axis: Axis) -> BaseDistribution:
+def _drawn(axis: KnobAxis, taps: Taps) -> BaseDistribution:
     if isinstance(axis, Range):
         return FloatDistribution(axis.low, axis.high, log=axis.scale == "log")
-    return _choices(values(axis))
+    return _choices(word(value, taps) for value in axis)
 
 
-def _axis(axis: Axis, used: Sequence[float | None], continuous: bool) -> BaseDistribution:
+def _axis(knob: Knob, axis: KnobAxis, used: Sequence[Word | None], taps: Taps, continuous: bool) -> BaseDistribution:
     """Return the axis widened by the values that cells outside it use (None: a knob that does nothing)."""
-    if not (continuous and isinstance(axis, Range)):
-        # None and lambda 0 come first, then the rest as a reader would sort it.
-        known = sorted({value for value in (*values(axis), *used) if value is not None})
-        return _choices([None, *known] if None in used else known)
-    log = axis.scale == "log"
-    places = [axis.low, axis.high, *(value for value in used if value is not None and (value > 0 or not log))]
-    return FloatDistribution(min(places), max(places), log=log)
+    if knob.every:
+        return _choices([None, *knob.every])
+    if continuous and isinstance(axis, Range):
+        log = axis.scale == "log"
+        places = [float(value) for value in used if value is not None]
+        inside = [axis.low, axis.high, *(value for value in places if value > 0 or not log)]
+        return FloatDistribution(min(inside), max(inside), log=log)
+    # None and lambda 0 come first, then numbers as a reader would sort them, and words in the order written.
+    points = axis.points() if isinstance(axis, Range) else axis
+    listed: list[Word] = [word(value, taps) for value in points]
+    known = dict.fromkeys([*listed, *(value for value in used if value is not None)])
+    numbers = sorted(value for value in known if isinstance(value, float))
+    ordered: list[Word] = [*numbers, *(value for value in known if not isinstance(value, float))]
+    return _choices([None, *ordered] if None in used else ordered)
 
 
 def _choices(choices: Iterable[CategoricalChoiceType]) -> CategoricalDistribution:
@@ -117,8 +114,3 @@ def _has_place(distribution: BaseDistribution, value: CategoricalChoiceType) -> 
     if isinstance(distribution, FloatDistribution):
         return isinstance(value, float) and distribution.low <= value <= distribution.high
     return True
-
-
-def _tau(cell: Cell) -> float | None:
-    acts = cell.role == "grid" and cell.dispersion.has_tau
-    return cell.dispersion.tau if acts else None

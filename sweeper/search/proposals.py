@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import product
 from random import Random
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, assert_never
 
 import optuna
 from optuna.distributions import CategoricalDistribution
@@ -15,11 +15,12 @@ from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.trial import FrozenTrial, create_trial
 from optuna.trial import TrialState as OptunaState
 
-from sweeper.plan.cells import block_choices, dispersion, setting_cell
+from sweeper.plan.cells import setting_cell
 from sweeper.records import Cell
-from sweeper.search.parameters import idle_tau, space
+from sweeper.search.parameters import idle_word, space
 from sweeper.search.store import Entry
-from sweeper.study import Axis, Range, Study, block_name
+from sweeper.study import Range, Study
+from sweeper.study.knobs import KNOBS, Knob, Value, Word, setting_of, word
 from trainer.recipe import Dispersion
 
 # A draw that repeats a configuration is drawn again; only lists can repeat, and those can be listed.
@@ -39,8 +40,6 @@ class Proposer:
         """`expected` is how many configurations the budget allows; tpe draws the first third of them at random."""
         self._study, self._startup = study, min(10, max(3, expected // 3))
         self._space = space(study)
-        taps = study.recipe.model.taps
-        self._blocks = {block_name(blocks, taps): blocks for blocks in block_choices(study)}
 
     def propose(self, drawn: int, entries: Iterable[Entry]) -> Cell | None:
         """Return the next configuration after `drawn` others, or None when the space holds no new one."""
@@ -59,17 +58,31 @@ class Proposer:
 
     def _sampler(self, drawn: int, attempt: int) -> BaseSampler:
         seed = self._seed(f"{drawn}.{attempt}")
-        if self._study.screen.sampler == "random":
-            return RandomSampler(seed)
-        return TPESampler(seed=seed, n_startup_trials=self._startup)
+        sampler = self._study.screen.sampler
+        match sampler:
+            case "random":
+                return RandomSampler(seed)
+            case "tpe":
+                return TPESampler(seed=seed, n_startup_trials=self._startup)
+            case "grid":
+                raise AssertionError("a grid is planned, not proposed")
+            case _:
+                assert_never(sampler)
 
     def _seed(self, purpose: str) -> int:
         return int(hashlib.sha256(f"{self._study.name}.{purpose}".encode()).hexdigest()[:8], 16)
 
-    def _setting(self, params: dict[str, Any]) -> Dispersion:
-        knobs, units = self._study.space, self._study.space.tau_units
-        lam, tau = (_short(params[name], axis) for name, axis in (("lambda", knobs.lam), ("tau", knobs.tau)))
-        return dispersion(self._blocks[params["block"]], lam, tau, params["variant"], units)
+    def _setting(self, params: Mapping[str, Any]) -> Dispersion:
+        drawn = {knob.name: self._value(knob, params[knob.name]) for knob in KNOBS}
+        return setting_of(drawn, self._study.space.tau_units)
+
+    def _value(self, knob: Knob, drawn: Word) -> Value:
+        """Return what the sampler drew as the loss has it; a drawn number as the 6 digits that people read."""
+        axis = knob.axis(self._study)
+        if isinstance(axis, Range):
+            return min(max(float(f"{drawn:.6g}"), axis.low), axis.high)
+        taps = self._study.recipe.model.taps
+        return next(value for value in axis if word(value, taps) == drawn)
 
     def _any_but(self, known: Iterable[Dispersion], drawn: int) -> Cell | None:
         """Pick from a space of lists what is left of it."""
@@ -85,10 +98,8 @@ class Proposer:
     def _observation(self, setting: Dispersion, seeds: Sequence[Entry]) -> FrozenTrial | None:
         taps = self._study.recipe.model.taps
         params = {
-            "block": block_name(setting.blocks, taps),
-            "lambda": setting.lam,
-            "tau": setting.tau if setting.has_tau else idle_tau(self._study),
-            "variant": setting.variant,
+            knob.name: idle_word(knob, self._study) if (value := knob.of(setting)) is None else word(value, taps)
+            for knob in KNOBS
         }
         state, value, values = _news(seeds)
         try:
@@ -117,8 +128,3 @@ def _news(seeds: Sequence[Entry]) -> _News:
     if stopped:
         return _News(OptunaState.PRUNED, values=stopped[0].values if stopped[0].state == "pruned" else None)
     return _News(OptunaState.RUNNING)
-
-
-def _short(value: float, axis: Axis) -> float:
-    """Round a drawn value to the 6 digits people read, without leaving its range; a listed value stays."""
-    return min(max(float(f"{value:.6g}"), axis.low), axis.high) if isinstance(axis, Range) else value

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol, assert_never
 
-from sweeper.search.pruners import StockPruner, Wilcoxon
+from sweeper.search.optuna_pruners import StockPruner, Wilcoxon
 from sweeper.search.race import Point, Race
 from sweeper.search.store import AUDITED, DROPPED, Entry
-from sweeper.study.pruners import Pruner
+from sweeper.study.pruner_facts import Pruner
 
 
 class ConfigurationJudge(Protocol):

@@ -11,6 +11,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import ndtr, stdtrit
 
+from sweeper.statistics.moments import mean_of_known
+
 BASELINE = "baseline"
 Z = 3.0
 HALF = 0.5
@@ -128,8 +130,8 @@ def _gaps(y_CS: Array, crossing: Array) -> tuple[Array, Array]:
     effect_C, noise = _additive_fit(y_CS)
     rival = np.argsort(effect_C, axis=-1)[..., 1, None, None]
     behind_CS = y_CS - np.take_along_axis(y_CS, rival, axis=-2)
-    gap_C, n_C = _mean(behind_CS, -1)
-    pair_var_C = _mean((behind_CS - gap_C[..., None]) ** 2, -1)[0] * n_C / np.maximum(n_C - 1, 1) / 2
+    gap_C, n_C = mean_of_known(behind_CS, -1)
+    pair_var_C = mean_of_known((behind_CS - gap_C[..., None]) ** 2, -1)[0] * n_C / np.maximum(n_C - 1, 1) / 2
     sd_C = np.maximum(noise.sd[..., None], np.sqrt(pair_var_C))
     least_C = np.maximum(n_C, 1)
     reach_C = Spread(sd_C, np.minimum(noise.df[..., None], SEED_DF * least_C)).reach
@@ -141,7 +143,7 @@ def _crossing(move_CS: Array) -> Spread:
 
     A configuration is one observation however many seeds it has: its curve crosses the others on all seeds alike.
     """
-    move_C, n_C = _mean(move_CS - _mean(move_CS, -2)[0][..., None, :], -1)
+    move_C, n_C = mean_of_known(move_CS - mean_of_known(move_CS, -2)[0][..., None, :], -1)
     df = PRIOR_DF + np.maximum((n_C > 0).sum(axis=-1) - 1, 0)
     return Spread(np.sqrt((PRIOR_DF * PRIOR_CROSSING**2 + (move_C**2).sum(axis=-1)) / df), df)
 
@@ -153,22 +155,15 @@ def _additive_fit(y_CS: Array) -> tuple[Array, Spread]:
     residual variance is shrunk to the prior's, as if that had been seen on PRIOR_DF degrees of freedom more.
     """
     seen_CS = np.isfinite(y_CS)
-    mean_C, n_C = _mean(y_CS, -1)
+    mean_C, n_C = mean_of_known(y_CS, -1)
     share_CS = seen_CS / np.maximum(n_C, 1)[..., None]
     system_SS = np.eye(y_CS.shape[-1]) * seen_CS.sum(axis=-2)[..., None] - np.swapaxes(share_CS, -1, -2) @ seen_CS
     inverse_SS = np.linalg.pinv(system_SS, rcond=1e-9, hermitian=True)
     centred_S = np.where(seen_CS, y_CS - mean_C[..., None], 0.0).sum(axis=-2)
     left_CS = y_CS - (inverse_SS @ centred_S[..., None])[..., 0][..., None, :]
-    effect_C, _ = _mean(left_CS, -1)
+    effect_C, _ = mean_of_known(left_CS, -1)
     squares = (np.where(seen_CS, left_CS - effect_C[..., None], 0.0) ** 2).sum(axis=(-1, -2))
     rank = np.rint((inverse_SS * system_SS).sum(axis=(-1, -2)))
     df = PRIOR_DF + n_C.sum(axis=-1) - (n_C > 0).sum(axis=-1) - rank
     sd = np.maximum(np.sqrt((PRIOR_DF * PRIOR_SD**2 + squares) / df), FLOOR_SD)
     return np.where(n_C > 0, effect_C, np.inf), Spread(sd, df)
-
-
-def _mean(values: Array, axis: int) -> tuple[Array, npt.NDArray[np.int_]]:
-    """Return the mean of what was measured (0 without any) and of how many."""
-    seen = np.isfinite(values)
-    n = seen.sum(axis=axis)
-    return np.where(seen, values, 0.0).sum(axis=axis) / np.maximum(n, 1), n

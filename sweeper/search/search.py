@@ -12,13 +12,13 @@ from sweeper.plan.trials import rung_steps
 from sweeper.records import Cell, Stage, TrialSpec, TrialState
 from sweeper.search import ranking
 from sweeper.search.driver_lease import Lease
-from sweeper.search.notes import Notes
-from sweeper.search.parameters import Knobs
+from sweeper.search.parameters import Parameters
 from sweeper.search.proposals import Proposer
 from sweeper.search.pruning import Pruning
 from sweeper.search.store import AUDITED, DROPPED, Entry, NewTrial, Store
+from sweeper.search.study_notes import Notes
 from sweeper.search.trial_index import TrialIndex
-from sweeper.stores.patience import Patience
+from sweeper.stores.retry import Patience
 from sweeper.study import Study, fresh_seeds
 from trainer.recipe import Recipe
 
@@ -183,7 +183,7 @@ class Search:
         if retry:
             self._store.reopen_failed()
         known, distributions = self._store.load()
-        self._knobs = Knobs(self._study, trials, distributions)
+        self._parameters = Parameters(self._study, trials, distributions)
         for entry in known:
             self._entries.add(entry)
             steps = rung_steps(self._study, self._recipe(entry.spec.cell), stage)
@@ -203,7 +203,7 @@ class Search:
         new = {trial.key: trial for trial in trials if trial.key not in self._entries}
         try:
             added = self._store.add(
-                [NewTrial(trial, *self._knobs.of(trial)) for trial in new.values()], len(self._entries)
+                [NewTrial(trial, *self._parameters.of(trial)) for trial in new.values()], len(self._entries)
             )
         except ValueError as error:
             first = next(iter(new.values()))

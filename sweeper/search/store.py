@@ -25,9 +25,9 @@ from sweeper.search.bulk_insert import insert_trials, widen
 from sweeper.search.database import close, open_storage, readable, reading, writable
 from sweeper.search.driver_lease import LASTS_S, Holder, Lease, parse_holder
 from sweeper.search.driver_lease import NAME as LEASE
-from sweeper.search.notes import Notes
-from sweeper.search.retrying import current, reopen_failed
-from sweeper.stores.patience import Patience
+from sweeper.search.retried_trials import current, reopen_failed
+from sweeper.search.study_notes import Notes
+from sweeper.stores.retry import Patience
 
 T = TypeVar("T")
 

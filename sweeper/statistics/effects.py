@@ -9,6 +9,8 @@ import numpy.typing as npt
 from scipy.special import stdtrit
 from statsmodels.regression.linear_model import OLS
 
+from sweeper.statistics.moments import moments
+
 Matrix = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 
@@ -39,11 +41,8 @@ class Effects:
         between configurations.
         """
         own_CKS = self.y_CS[:, None, :] - self.y_CS[None, others, :]
-        shared_CK = np.isfinite(own_CKS).sum(axis=2)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            mean_CK = np.nansum(own_CKS, axis=2) / shared_CK
-            pair_CK = np.sqrt(np.nansum((own_CKS - mean_CK[:, :, None]) ** 2, axis=2) / (shared_CK - 1) / 2)
-        sd_CK = np.where(shared_CK > 2, np.fmax(pair_CK, self.sd), self.sd)
+        shared = moments(own_CKS)
+        sd_CK = np.where(shared.n > 2, np.fmax(np.sqrt(shared.variance / 2), self.sd), self.sd)
         apart_CKS = self.weight_CS[:, None, :] - self.weight_CS[None, others, :]
         seeds_CK = np.einsum("cks,st,ckt->ck", apart_CKS, self.seed_cov_SS, apart_CKS)
         return np.asarray(sd_CK * np.sqrt(1 / self.n_C[:, None] + 1 / self.n_C[None, others] + seeds_CK))

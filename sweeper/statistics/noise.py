@@ -8,6 +8,7 @@ import numpy as np
 from scipy.special import stdtrit
 
 from sweeper.statistics.effects import Matrix
+from sweeper.statistics.moments import moments
 
 
 class Pairing(NamedTuple):
@@ -28,12 +29,10 @@ def hopeful_pairing(y_CS: Matrix, baseline_S: Matrix) -> Pairing | None:
 
     What is hopelessly worse is often noisier too, and nobody will confirm it.
     """
-    difference_CS = y_CS - baseline_S
-    n_C = np.isfinite(difference_CS).sum(axis=1)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        mean_C = np.nansum(difference_CS, axis=1) / n_C
-        sd_C = np.sqrt(np.nansum((difference_CS - mean_C[:, None]) ** 2, axis=1) / (n_C - 1))
-        above_C = mean_C > stdtrit(np.maximum(n_C - 1, 1), 0.975) * sd_C / np.sqrt(n_C)
+    seen = moments(y_CS - baseline_S)
+    # NaN, and so not above, where fewer than two seeds are shared.
+    reach_C = stdtrit(np.maximum(seen.n - 1, 1), 0.975) * seen.sd / np.sqrt(np.maximum(seen.n, 1))
+    above_C = seen.mean > reach_C
     return pairing(y_CS[~above_C], baseline_S) or pairing(y_CS, baseline_S)
 
 

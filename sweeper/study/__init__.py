@@ -1,10 +1,10 @@
 """A study: what its author may write, read from YAML with every mistake reported at its place."""
 
 from sweeper.study.blocks import Block, as_written, block_indices, block_name
-from sweeper.study.controls import Control, Name
+from sweeper.study.control_arms import Control, Name
 from sweeper.study.fresh_seeds import fresh_seeds
-from sweeper.study.model import Confirm, Resources, Screen, Study
 from sweeper.study.space import Axis, ExtraCell, Range, Space, values
+from sweeper.study.study import Confirm, Resources, Screen, Study
 
 __all__ = [
     "Axis",

@@ -12,10 +12,10 @@ from pydantic import ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
-from sweeper.study.diagnose import study_error
-from sweeper.study.model import Study
+from sweeper.study.mistakes import study_error
 from sweeper.study.placeholders import refuse_placeholders
 from sweeper.study.source import Source
+from sweeper.study.study import Study
 from trainer.recipe import BackboneRecipe, SiTRecipe
 
 

@@ -6,9 +6,8 @@ import hashlib
 import json
 from collections.abc import Hashable, Iterator
 
-from sweeper.study.blocks import block_indices
-from sweeper.study.model import Study
-from sweeper.study.space import values
+from sweeper.study.knobs import KNOBS
+from sweeper.study.study import Study
 from trainer.recipe.identity import identity
 
 
@@ -63,7 +62,6 @@ def _extended(old: Study, new: Study) -> Iterator[str]:
 
 def _extensible(study: Study) -> dict[str, frozenset[Hashable]]:
     """What may be added to, as sets. Where a search draws from the space, only its budget may grow."""
-    taps, space = study.recipe.model.taps, study.space
     parts: dict[str, frozenset[Hashable]] = {
         "screen.seeds": frozenset(study.screen.seeds),
         "cells": frozenset(study.cells),
@@ -71,12 +69,7 @@ def _extensible(study: Study) -> dict[str, frozenset[Hashable]]:
     }
     if study.screen.trials is not None:
         return parts | {"screen.trials": frozenset(range(study.screen.trials))}
-    return parts | {
-        "space.block": frozenset(block_indices(block, taps) for block in space.block),
-        "space.lambda": frozenset(values(space.lam)),
-        "space.tau": frozenset(values(space.tau)),
-        "space.variant": frozenset(space.variant),
-    }
+    return parts | {f"space.{knob.name}": frozenset(knob.points(study)) for knob in KNOBS}
 
 
 def _leaves(name: str, value: object) -> Iterator[tuple[str, str]]:

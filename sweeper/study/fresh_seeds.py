@@ -7,7 +7,7 @@ import itertools
 from collections.abc import Collection, Iterator
 
 from sweeper.study.fingerprint import fingerprint
-from sweeper.study.model import Study
+from sweeper.study.study import Study
 
 FIRST, END = 1_000, 1_000_000  # of derived seeds: far from those that people write, short enough to be read
 

@@ -12,7 +12,7 @@ from pydantic import Field
 
 from sweeper.errors import ConflictError
 from sweeper.study.fingerprint import added, changed_fields, fingerprint
-from sweeper.study.model import Study
+from sweeper.study.study import Study
 from trainer.recipe import VARIANTS, Frozen, Variant
 
 NOTE = "registration"  # its name in the search store

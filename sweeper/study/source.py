@@ -8,7 +8,7 @@ from pathlib import Path
 
 from sweeper.errors import StudyError
 from sweeper.study.conflict import Loc
-from sweeper.study.positions import Document, Position, YamlError, parse
+from sweeper.study.yaml_positions import Document, Position, YamlError, parse
 
 MAX_BYTES = 256 * 1024
 DIGITS = 10

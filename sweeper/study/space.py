@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Annotated, Literal, Self
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Annotated, Literal, Self, assert_never
 
 from pydantic import BeforeValidator, ConfigDict, Discriminator, Field, Tag, model_validator
 from pydantic_core import InitErrorDetails
@@ -57,10 +57,20 @@ class Range(Frozen):
 
     def points(self) -> tuple[float, ...]:
         """The grid's points, both ends included, rounded to 6 significant digits."""
-        forward, back = (math.log, math.exp) if self.scale == "log" else (float, float)
+        forward, back = self._warp()
         low, high = forward(self.low), forward(self.high)
         step = (high - low) / (self.count - 1)
         return tuple(float(f"{back(low + step * i):.6g}") for i in range(self.count))
+
+    def _warp(self) -> tuple[Callable[[float], float], Callable[[float], float]]:
+        """Return the function under which the points lie evenly, and its inverse."""
+        match self.scale:
+            case "linear":
+                return float, float
+            case "log":
+                return math.log, math.exp
+            case _:
+                assert_never(self.scale)
 
 
 Positive = Annotated[float, Field(ge=1e-6, le=1e6)]  # as in the trainer's Dispersion

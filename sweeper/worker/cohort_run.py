@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from sweeper.records import Facts, Rung
-from sweeper.worker.faults import blames_machine
+from sweeper.worker.failure_kinds import blames_machine
 from sweeper.worker.kept_weights import keep
 from sweeper.worker.lane_seconds import LaneSeconds
 from sweeper.worker.messages import Assignment, CoordinatorClient, LaneReport

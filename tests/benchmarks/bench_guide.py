@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from sweeper.render.markdown import write_guide
+from sweeper.render.guide_folder import write_guide
 from tests.sweeper.guide.study_records import large_search
 
 

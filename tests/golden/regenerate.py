@@ -6,7 +6,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from sweeper.records import StudyRecord
-from sweeper.render.markdown import write_guide
+from sweeper.render.guide_folder import write_guide
 from tests.golden import verdicts
 
 HERE = Path(__file__).parent

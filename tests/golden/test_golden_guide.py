@@ -6,9 +6,9 @@ import re
 import jsonschema
 import pytest
 
-from sweeper.guide.assemble import guidance
+from sweeper.guide.assemble import assemble_guide
 from sweeper.records import StudyRecord
-from sweeper.render.schema import guide_schema
+from sweeper.render.guide_json_schema import guide_schema
 from tests.golden import verdicts
 from tests.golden.regenerate import GUIDE, RECORD, VERDICTS, written
 
@@ -28,7 +28,7 @@ def test_every_verdict_keeps_its_wording() -> None:
     ("name", "record"), list(verdicts.scenarios()), ids=lambda value: value if isinstance(value, str) else ""
 )
 def test_a_scenario_is_called_what_it_is_and_fits_the_published_schema(name: str, record: StudyRecord) -> None:
-    guide = guidance(record)
+    guide = assemble_guide(record)
     first = name.split(":")[0].split(",")[0]
     assert guide.verdict.kind == {"one single best": "helps", "not comparable": "no evidence"}.get(first, first)
     jsonschema.validate(json.loads(guide.model_dump_json()), guide_schema())
@@ -36,7 +36,7 @@ def test_a_scenario_is_called_what_it_is_and_fits_the_published_schema(name: str
 
 def test_every_figure_of_the_guide_is_in_its_json() -> None:
     """Numbers of the result tables, as they are printed, are roundings of numbers in guide.json."""
-    guide = guidance(StudyRecord.model_validate_json(RECORD.read_text(encoding="utf-8")))
+    guide = assemble_guide(StudyRecord.model_validate_json(RECORD.read_text(encoding="utf-8")))
     known = [float(text) for text in re.findall(r"-?\d+\.?\d*(?:e[-+]?\d+)?", guide.model_dump_json())]
     tables = [line for line in GUIDE.read_text(encoding="utf-8").split("## 8.")[0].splitlines() if line.startswith("|")]
     for line in tables:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from sweeper.guide.assemble import guidance
+from sweeper.guide.assemble import assemble_guide
 from sweeper.records import Cell, StudyRecord
 from sweeper.render.tables.table import prose
 from tests.sweeper.guide.study_records import control, make_record, make_study, setting, simulate
@@ -65,7 +65,7 @@ def written() -> str:
     """The verdict, rules and standings of every scenario, as markdown."""
     parts = ["# The wording of every verdict", ""]
     for name, record in scenarios():
-        guide = guidance(record)
+        guide = assemble_guide(record)
         parts += [f"## {name} (`{guide.verdict.kind}`)", "", f"> **{prose(guide.verdict.headline)}**", ">"]
         parts += [f"> - {prose(point)}" for point in guide.verdict.points]
         parts += ["", *(f"- {one.grade}: {prose(one.rule)} ({prose(one.evidence)})" for one in guide.rules), ""]

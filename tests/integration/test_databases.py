@@ -11,7 +11,7 @@ import pytest
 
 from sweeper.errors import SetupError, StaleAttemptError, UnavailableError
 from sweeper.ledger import counts
-from sweeper.ledger.tracking import Tracker
+from sweeper.ledger.mlflow_writer import Tracker
 from sweeper.search import state_counts
 from sweeper.search.store import Store
 from tests.conftest import copy_database

@@ -18,7 +18,7 @@ from sweeper.errors import SetupError
 from sweeper.plan.trials import screen_trials
 from sweeper.records import TrialSpec
 from sweeper.search import Search, state_counts
-from sweeper.search.pruners import StockPruner, wilcoxon_eliminated
+from sweeper.search.optuna_pruners import StockPruner, wilcoxon_eliminated
 from sweeper.search.race import Point
 from sweeper.search.store import Store
 from sweeper.study import Study

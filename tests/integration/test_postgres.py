@@ -12,7 +12,7 @@ from sweeper.coordinator.coordinator import Coordinator
 from sweeper.provenance import gather
 from sweeper.search import state_counts
 from tests.storm.servers import Postgres, postgres, postgres_is_missing
-from tests.sweeper.coordinator.coordinators import FACTS, claimed, places, ready, reported, study
+from tests.sweeper.coordinator.coordinators import FACTS, claimed, paths, ready, reported, study
 
 __all__ = ["ready"]  # a fixture, used by being here
 
@@ -29,7 +29,7 @@ def server() -> Iterator[Postgres]:
 
 def test_a_study_goes_on_over_a_restart_of_its_store_and_no_trial_is_blamed(server: Postgres, tmp_path) -> None:
     of = study()
-    where = places(tmp_path)
+    where = paths(tmp_path)
     stored = where.__class__(**{**vars(where), "store_url": server.url})
     coordinator = Coordinator(of, ["screen"], stored, gather("sweeper run tiny.yaml"))
     coordinator.open()

@@ -12,7 +12,7 @@ from sweeper.coordinator.paths import Paths
 from sweeper.errors import SetupError
 from sweeper.ledger import read_study
 from sweeper.placement import Outcome, run_study
-from sweeper.placement.lanes import lanes_for, measured
+from sweeper.placement.lane_count import lanes_for, measured
 from sweeper.placement.ray_session import _scratch, session
 from sweeper.plan.trials import GPU_LANES
 from sweeper.provenance import gather
@@ -41,7 +41,7 @@ def study(**resources: object) -> Study:
 
 
 @pytest.fixture
-def places(tmp_path: Path, tables: Path) -> Paths:
+def paths(tmp_path: Path, tables: Path) -> Paths:
     """A workspace, and beside it a folder with a data set that the study names by a relative path."""
     for name in ("study", "cache", "base"):
         (tmp_path / name).mkdir()
@@ -61,53 +61,53 @@ def places(tmp_path: Path, tables: Path) -> Paths:
     )
 
 
-def run(of: Study, places: Paths, address: str | None = None) -> tuple[Outcome, list[Progress]]:
+def run(of: Study, paths: Paths, address: str | None = None) -> tuple[Outcome, list[Progress]]:
     shown: list[Progress] = []
-    outcome = run_study(of, ["screen"], places, gather("sweeper run own.yaml"), address, shown.append)
+    outcome = run_study(of, ["screen"], paths, gather("sweeper run own.yaml"), address, shown.append)
     return outcome, shown
 
 
-def test_more_cores_than_any_node_has_are_refused_with_what_there_is(places):
+def test_more_cores_than_any_node_has_are_refused_with_what_there_is(paths):
     with pytest.raises(SetupError, match="asks for 1000 CPUs and 0 GPUs on one node; the largest has"):
-        run(study(cpus=1000, slots=None), places)
+        run(study(cpus=1000, slots=None), paths)
 
 
-def test_a_cluster_that_is_not_there_is_told(places):
+def test_a_cluster_that_is_not_there_is_reported(paths):
     with pytest.raises(SetupError, match=r"cannot reach Ray at 127\.0\.0\.1:1"):
-        run(study(), places, address="127.0.0.1:1")
+        run(study(), paths, address="127.0.0.1:1")
 
 
-def test_a_sick_machine_halts_the_study_and_a_repaired_one_continues_it(places):
-    hidden = places.base / "hidden.npz"
-    (places.base / "mine.npz").rename(hidden)
-    outcome, _ = run(study(), places)
+def test_a_sick_machine_halts_the_study_and_a_repaired_one_continues_it(paths):
+    hidden = paths.base / "hidden.npz"
+    (paths.base / "mine.npz").rename(hidden)
+    outcome, _ = run(study(), paths)
     assert "mine.npz" in str(outcome.halted)
     assert not outcome.interrupted
 
-    hidden.rename(places.base / "mine.npz")
-    outcome, shown = run(study(), places)
+    hidden.rename(paths.base / "mine.npz")
+    outcome, shown = run(study(), paths)
     assert outcome == Outcome(interrupted=False, delivered=True, halted=None)
-    record = read_study(places.tracking_uri, "own_data")
+    record = read_study(paths.tracking_uri, "own_data")
     assert [trial.state for trial in record.trials] == ["complete", "complete"]
     assert record.study.recipe.data.path == "mine.npz"
-    assert not (places.folder / "ray").exists()
+    assert not (paths.folder / "ray").exists()
     assert all(progress.stage == "screen" for progress in shown)
 
 
-def test_lanes_are_measured_once_in_a_process_of_their_own_and_guessed_where_that_fails(places):
+def test_lanes_are_measured_once_in_a_process_of_their_own_and_guessed_where_that_fails(paths):
     of = study()
-    assert lanes_for(of, places) == 1  # a CPU: nothing to measure, and no Ray is asked
-    assert lanes_for(study(cohort=3, gpus=1), places) == 3
+    assert lanes_for(of, paths) == 1  # a CPU: nothing to measure, and no Ray is asked
+    assert lanes_for(study(cohort=3, gpus=1), paths) == 3
     with session(of.resources, None):
-        lanes = measured(of, places)
+        lanes = measured(of, paths)
         assert lanes >= 1
-        (kept,) = places.cache.glob("lanes-*.safetensors")
+        (kept,) = paths.cache.glob("lanes-*.safetensors")
         written = kept.stat().st_mtime_ns
-        assert measured(of, places) == lanes
+        assert measured(of, paths) == lanes
         assert kept.stat().st_mtime_ns == written
         kept.unlink()
-        (places.base / "mine.npz").unlink()
-        assert measured(of, places) == GPU_LANES
+        (paths.base / "mine.npz").unlink()
+        assert measured(of, paths) == GPU_LANES
 
 
 def test_the_folder_of_a_killed_driver_is_cleared_by_the_next_and_a_living_ones_is_not():

@@ -16,10 +16,10 @@ from sweeper.coordinator.coordinator import Coordinator
 from sweeper.errors import StaleAttemptError, UnavailableError
 from sweeper.plan.trials import screen_trials
 from sweeper.provenance import gather
-from sweeper.search.parameters import Knobs
+from sweeper.search.parameters import Parameters
 from sweeper.search.store import AUDITED, Entry, NewTrial, Store
-from sweeper.stores.patience import Patience
-from tests.sweeper.coordinator.coordinators import FACTS, claimed, open_coordinator, places, ready, reported, study
+from sweeper.stores.retry import Patience
+from tests.sweeper.coordinator.coordinators import FACTS, claimed, open_coordinator, paths, ready, reported, study
 
 __all__ = ["ready"]  # a fixture, used by being here
 
@@ -41,7 +41,7 @@ def impatient(url: str) -> str:
 def trials(seeds: int = 2) -> list[NewTrial]:
     of = study(screen={"seeds": seeds, "pruner": "none"})
     planned = screen_trials(of)
-    knobs = Knobs(of, planned, {})
+    knobs = Parameters(of, planned, {})
     return [NewTrial(trial, *knobs.of(trial)) for trial in planned]
 
 
@@ -138,7 +138,7 @@ def test_a_full_disk_ends_the_waiting_and_a_cleared_one_is_written_again(url):
 
 
 def test_a_store_that_stays_silent_halts_the_study_and_blames_no_trial(tmp_path):
-    where = places(tmp_path)
+    where = paths(tmp_path)
     hurried = where.__class__(**{**vars(where), "store_url": impatient(where.store_url)})
     coordinator = Coordinator(study(), ["screen"], hurried, gather("sweeper run tiny.yaml"), patience_s=0.2)
     coordinator.open()
@@ -163,7 +163,7 @@ def test_a_store_that_stays_silent_halts_the_study_and_blames_no_trial(tmp_path)
 def test_what_goes_wrong_in_the_coordinator_is_no_fault_of_the_trial_that_met_it(tmp_path, monkeypatch):
     coordinator = open_coordinator(tmp_path, study())
     assignment = claimed(coordinator)
-    monkeypatch.setattr(coordinator._spent, "keep", lambda: {}["a mistake of ours"])
+    monkeypatch.setattr(coordinator._totals, "keep", lambda: {}["a mistake of ours"])
     with pytest.raises(StaleAttemptError):
         coordinator.report(assignment.cohort, 1, reported(assignment, 5.0), FACTS, last=False)
     assert str(coordinator.halted()) == "KeyError: 'a mistake of ours'"

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sweeper.guide.assemble import guidance
-from sweeper.guide.schema.guidance import Guidance
+from sweeper.guide.assemble import assemble_guide
+from sweeper.guide.schema.guide import Guide
 from sweeper.records import Cell, StudyRecord, TrialRecord
 from tests.sweeper.guide.study_records import control, grid_cells, make_record, make_study, simulate
 
@@ -59,7 +59,7 @@ def _ended(trial: TrialRecord, how: str) -> TrialRecord:
 @given(records())
 @settings(max_examples=40, deadline=None)
 def test_no_two_statements_of_a_guide_contradict_each_other(record: StudyRecord) -> None:
-    guide = guidance(record)
+    guide = assemble_guide(record)
     _use_agrees(guide)
     _avoided_levels_hold_nothing_open(guide)
     _controls_are_advised_for_what_they_did(guide)
@@ -68,7 +68,7 @@ def test_no_two_statements_of_a_guide_contradict_each_other(record: StudyRecord)
     assert all(one.floor_share == shares[one.key] for one in guide.health if one.key in shares)
 
 
-def _rules(guide: Guidance, pattern: str) -> list[str]:
+def _rules(guide: Guide, pattern: str) -> list[str]:
     return [found[1] for one in guide.rules if (found := re.fullmatch(pattern, one.rule))]
 
 
@@ -76,7 +76,7 @@ def _plain(label: str) -> str:
     return label.replace(" ◦", "")
 
 
-def _members(guide: Guidance) -> dict[str, Cell]:
+def _members(guide: Guide) -> dict[str, Cell]:
     """The cells held open: recommended, or not shown to be of no use."""
     cells = {one.key: one.cell for stage in guide.stages for one in stage.cells}
     open_claims = {one.key for one in guide.claims if one.standing in ("confirmed helps", "equivalent", "suggestive")}
@@ -85,7 +85,7 @@ def _members(guide: Guidance) -> dict[str, Cell]:
     return {key: cell for key, cell in cells.items() if key in members or cell.label in worth}
 
 
-def _use_agrees(guide: Guidance) -> None:
+def _use_agrees(guide: Guide) -> None:
     uses = {_plain(one) for one in _rules(guide, r"Use (block.*?)(?: or the plain control .*)?(?:; but .*)?")}
     never = {_plain(one) for one in _rules(guide, r"Do not use (.*)")}
     open_settings = {cell.label for cell in _members(guide).values()}
@@ -105,7 +105,7 @@ def _use_agrees(guide: Guidance) -> None:
     }
 
 
-def _avoided_levels_hold_nothing_open(guide: Guidance) -> None:
+def _avoided_levels_hold_nothing_open(guide: Guide) -> None:
     cells = [cell.dispersion for cell in _members(guide).values()]
     for limit in _rules(guide, r"Keep lambda below (.*)"):
         assert all(cell.lam < float(limit) for cell in cells)
@@ -116,7 +116,7 @@ def _avoided_levels_hold_nothing_open(guide: Guidance) -> None:
             assert not {level(cell) for cell in cells} & set(avoided.split(", "))
 
 
-def _controls_are_advised_for_what_they_did(guide: Guidance) -> None:
+def _controls_are_advised_for_what_they_did(guide: Guide) -> None:
     standing = {one.label: one for one in guide.side_claims}
     for name in _rules(guide, r"Use the plain control (.*)"):
         assert standing[name].standing == "confirmed helps"
@@ -127,7 +127,7 @@ def _controls_are_advised_for_what_they_did(guide: Guidance) -> None:
         assert change.mean < 0
 
 
-def _seeds_are_those_measured(record: StudyRecord, guide: Guidance) -> None:
+def _seeds_are_those_measured(record: StudyRecord, guide: Guide) -> None:
     fresh = {one.spec.seed for one in record.trials if one.spec.stage == "confirm"}
     measured = [one.change.n for one in guide.claims if one.change]
     if found := re.search(r"on (?:(?:\d+ to )?(\d+) of )?(\d+) fresh seeds?", guide.verdict.headline):
@@ -146,7 +146,7 @@ def _score(trial: TrialRecord, record: StudyRecord) -> float:
 
 def test_what_is_read_of_a_guide_is_there() -> None:
     """The patterns above match today's wording, or the property would hold for want of anything to judge."""
-    seen: Sequence[str] = [one.rule for record in _examples() for one in guidance(record).rules]
+    seen: Sequence[str] = [one.rule for record in _examples() for one in assemble_guide(record).rules]
     for start in ("Use block", "Do not use", "Keep lambda 0", "Keep lambda below", "Avoid lambda", "Worth confirming"):
         assert any(rule.startswith(start) for rule in seen), start
 

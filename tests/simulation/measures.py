@@ -13,9 +13,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sweeper.guide.compare.comparison import Match
+from sweeper.guide.compare.schema import Match
 from sweeper.guide.compare.transfer import transfer
-from sweeper.guide.schema.guidance import Guidance
+from sweeper.guide.schema.guide import Guide
 from sweeper.guide.schema.results import Change
 from sweeper.guide.schema.statements import Claim, KnobLevel
 from tests.simulation.ledgers import MARGIN, TAU, Design
@@ -29,7 +29,7 @@ class Side(NamedTuple):
 
     truth: World
     plan: Design
-    guide: Guidance
+    guide: Guide
 
 
 def measure(scenario: Scenario, side: Side) -> Figures:
@@ -99,7 +99,7 @@ def is_false(claim: Claim, effect: float) -> bool:
     return claim.direction != says or (effect >= 0 if says == "lower" else effect <= 0)
 
 
-def _claims(truth: World, plan: Design, guide: Guidance) -> Figures:
+def _claims(truth: World, plan: Design, guide: Guide) -> Figures:
     made = [(claim, true_effect(truth, plan, claim)) for claim in (*guide.claims, *guide.side_claims)]
     objective = made[: len(guide.claims)]
     equivalent = [(claim, effect) for claim, effect in made if claim.standing == "equivalent" or claim.within_margin]
@@ -115,7 +115,7 @@ def _claims(truth: World, plan: Design, guide: Guidance) -> Figures:
     )
 
 
-def _false_rank(truth: World, plan: Design, guide: Guidance) -> Iterator[bool]:
+def _false_rank(truth: World, plan: Design, guide: Guide) -> Iterator[bool]:
     """Say of every comparison with a control whether it calls a setting better that is not."""
     for one in guide.controls:
         yield one.better and truth.effect_C[_place(plan, one.setting)] >= truth.effect_C[_place(plan, one.control)]
@@ -125,7 +125,7 @@ def _place(plan: Design, label: str) -> int:
     return [cell.label for cell in plan.cells].index(label)
 
 
-def _intervals(truth: World, plan: Design, guide: Guidance) -> Figures:
+def _intervals(truth: World, plan: Design, guide: Guide) -> Figures:
     found = Figures()
     every = [
         (claim, covers(claim.change, true_effect(truth, plan, claim)))
@@ -187,7 +187,7 @@ def _gains(truth: World, plan: Design, claims: Sequence[Claim]) -> Figures:
     return found
 
 
-def _recommended(truth: World, plan: Design, guide: Guidance) -> Figures:
+def _recommended(truth: World, plan: Design, guide: Guide) -> Figures:
     advice, effect = guide.recommendation, truth.choices
     if advice is None:
         return Figures({"no recommendation": 1})

@@ -29,7 +29,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sweeper.guide.assemble import guidance
+from sweeper.guide.assemble import assemble_guide
 from tests.places import ROOT
 from tests.simulation import ledgers, pruning, tables
 from tests.simulation.measures import Figures, Side, measure, measure_transfer
@@ -71,7 +71,7 @@ def sides(scenario: Scenario, number: int, seed: int) -> list[Side]:
     made: list[Side] = []
     for depth in ledgers.DEPTHS[: 1 + scenario.paired]:
         plan, truth = ledgers.design(scenario.seeds, depth), world(scenario, rng, other_scale=bool(made))
-        made.append(Side(truth, plan, guidance(ledgers.record(scenario, truth, plan, number, rng))))
+        made.append(Side(truth, plan, assemble_guide(ledgers.record(scenario, truth, plan, number, rng))))
     return made
 
 

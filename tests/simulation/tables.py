@@ -23,7 +23,7 @@ def page(tallies: Tallies, pruning: Sequence[PruningRow], provenance: Iterable[t
     parts = [
         "# Simulation of the guide",
         "Synthetic ledgers with a known truth (`tests/simulation/worlds.py`) go through the real race, the real choice "
-        "of candidates and `guidance(record)`, the function the CLI calls. sd is the noise of one trial.",
+        "of candidates and `assemble_guide(record)`, the function the CLI calls. sd is the noise of one trial.",
         "\n".join(f"- {name}: {value}" for name, value in provenance),
         "## What is promised, and the worst scenario of each",
         _promises(tallies, pruning),

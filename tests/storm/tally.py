@@ -11,7 +11,7 @@ from sweeper.ledger.events import RungReached, TrialFinished, from_line
 from sweeper.ledger.outbox import lines_of
 from sweeper.records import StudyRecord
 from sweeper.search.database import reading
-from sweeper.search.retrying import current
+from sweeper.search.retried_trials import current
 from tests.e2e.workplace import trial_figures
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
+from typing import assert_never
 
 import numpy as np
 import numpy.typing as npt
@@ -79,15 +80,19 @@ def load(recipe: DataRecipe) -> Dataset:
 
 
 def _read(recipe: DataRecipe) -> Raw:
-    if recipe.name == "digits":
-        return read_digits()
-    if recipe.name == "mnist5k":
-        return read_mnist5k()
     path = located(recipe.path or "")
-    if recipe.name == "npz":
-        return read_npz(path, recipe.layout)
-    assert recipe.image_size is not None
-    return read_folder(path, recipe.image_size, recipe.channels)
+    match recipe.name:
+        case "digits":
+            return read_digits()
+        case "mnist5k":
+            return read_mnist5k()
+        case "npz":
+            return read_npz(path, recipe.layout)
+        case "folder":
+            assert recipe.image_size is not None
+            return read_folder(path, recipe.image_size, recipe.channels)
+        case _:
+            assert_never(recipe.name)
 
 
 def _split(labels: Indices, holdout: float, place: str) -> tuple[Indices, Indices]:

@@ -10,7 +10,7 @@ import zipfile
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, assert_never
 
 import numpy as np
 import numpy.typing as npt
@@ -155,13 +155,21 @@ def read_npz(path: Path, layout: Layout = "auto") -> Raw:
 
 
 def _latent_channels_first(path: Path, x: npt.NDArray[np.generic], layout: Layout) -> npt.NDArray[np.generic]:
-    _, channels, height, width = x.shape
-    if layout == "auto" and height != width and channels >= min(height, width):
-        raise DataError(
-            f"{path}: x is {x.dtype} {list(x.shape)}, which looks like channels last; "
-            "set data.layout to channels_last, or to channels_first if it is [N, C, H, W] all the same"
-        )
-    return _moved_first(x) if layout == "channels_last" else x
+    match layout:
+        case "channels_first":
+            return x
+        case "channels_last":
+            return _moved_first(x)
+        case "auto":
+            _, channels, height, width = x.shape
+            if height != width and channels >= min(height, width):
+                raise DataError(
+                    f"{path}: x is {x.dtype} {list(x.shape)}, which looks like channels last; "
+                    "set data.layout to channels_last, or to channels_first if it is [N, C, H, W] all the same"
+                )
+            return x
+        case _:
+            assert_never(layout)
 
 
 def _npz_arrays(path: Path) -> tuple[npt.NDArray[np.generic], npt.NDArray[np.generic]]:

@@ -3,30 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal
+from typing import assert_never
 
 import torch
 from torch import Tensor
 
+from trainer.recipe.evaluation import EVALUATIONS_A_STEP, Solver
+
 Velocity = Callable[[Tensor, float], Tensor]
 
 
-def solve(velocity: Velocity, x: Tensor, nfe: int, method: Literal["euler", "heun"]) -> Tensor:
+def solve(velocity: Velocity, x: Tensor, nfe: int, method: Solver) -> Tensor:
     """Integrate dx/dt = velocity(x, t) from t = 0 to 1 with `nfe` velocity evaluations on a uniform grid.
 
-    Euler takes `nfe` steps; Heun (explicit trapezoid) takes `nfe` / 2, so nfe must be even, else ValueError.
+    Euler takes `nfe` steps; Heun (explicit trapezoid) takes `nfe` / 2. Raises ValueError where nfe is no whole number
+    of steps.
     """
-    if method == "euler":
-        for i in range(nfe):
-            x = x + velocity(x, i / nfe) / nfe
-        return x
-    if nfe % 2:
-        raise ValueError(f"heun evaluates the velocity twice a step: nfe must be even, not {nfe}")
-    steps = nfe // 2
+    steps, left = divmod(nfe, EVALUATIONS_A_STEP[method])
+    if left:
+        raise ValueError(f"{method} evaluates the velocity {EVALUATIONS_A_STEP[method]} times a step, not {nfe} in all")
     for i in range(steps):
-        slope = velocity(x, i / steps)
-        ahead = velocity(x + slope / steps, (i + 1) / steps)
-        x = x + (slope + ahead) / (2 * steps)
+        match method:
+            case "euler":
+                x = x + velocity(x, i / steps) / steps
+            case "heun":
+                slope = velocity(x, i / steps)
+                ahead = velocity(x + slope / steps, (i + 1) / steps)
+                x = x + (slope + ahead) / (2 * steps)
+            case _:
+                assert_never(method)
     return x
 
 

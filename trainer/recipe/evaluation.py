@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
@@ -21,6 +22,10 @@ def _counted(samples: int) -> str:
     return f"{samples // 1000}k" if samples % 1000 == 0 else str(samples)
 
 
+Solver = Literal["euler", "heun"]
+EVALUATIONS_A_STEP: Mapping[Solver, int] = {"euler": 1, "heun": 2}
+
+
 class EvalRecipe(Frozen):
     """How samples are drawn and scored at every rung."""
 
@@ -32,7 +37,7 @@ class EvalRecipe(Frozen):
         "auto", description="samples of a finalist's full FID, above samples; auto: 50000 on a GPU, none on a CPU"
     )
     batch: int = Field(250, ge=1, le=65536, description="images drawn at a time")
-    solver: Literal["euler", "heun"] = "euler"
+    solver: Solver = "euler"
     nfe: int = Field(10, ge=1, le=1000, description="velocity evaluations a sample (CFG doubles their cost)")
     cfg: float = Field(1.0, ge=0, le=100, description="classifier-free guidance scale; 1 is none")
     extractor: Literal["domain", "inception", "clip", "dinov2"] = "domain"
@@ -57,8 +62,9 @@ class EvalRecipe(Frozen):
 
     @model_validator(mode="after")
     def _solver_and_weights(self) -> Self:
-        if self.solver == "heun" and self.nfe % 2:
-            raise ValueError(f"heun evaluates the velocity twice a step: nfe must be even, not {self.nfe}")
+        if self.nfe % (each := EVALUATIONS_A_STEP[self.solver]):
+            said = f"{self.solver} evaluates the velocity {each} times a step: nfe must be a multiple of {each}"
+            raise ValueError(f"{said}, not {self.nfe}")
         if (self.extractor == "domain") != (self.weights is None):
             raise ValueError("weights is needed for inception, clip and dinov2, and not for 'domain'")
         return self

@@ -26,7 +26,13 @@ class Draw(NamedTuple):
 
     def shape(self, batch: int, image: tuple[int, ...]) -> tuple[int, ...]:
         """Return the shape of a batch of them, `image` being (C, H, W)."""
-        return (batch, *image) if self.each == "pixel" else (batch,)
+        match self.each:
+            case "pixel":
+                return (batch, *image)
+            case "sample":
+                return (batch,)
+            case _:
+                assert_never(self.each)
 
 
 Wanted = Mapping[str, Draw]

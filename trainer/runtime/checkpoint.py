@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as serialise
 from torch import Tensor
+
+from trainer.runtime.files import write_whole
 
 HASH = "sha256"
 
@@ -32,16 +33,7 @@ def write(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str]) -
     """Write contiguous tensors of the CPU as safetensors, whole or not at all. Raises OSError."""
     content = serialise(dict(tensors), metadata)
     path.parent.mkdir(parents=True, exist_ok=True)
-    # The process id keeps a worker that outlived its driver from writing into its successor's file.
-    unfinished = path.with_name(f"{path.name}.{os.getpid()}.part")
-    try:
-        with unfinished.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    write_whole(path, content)
 
 
 def load(path: Path, owner: str) -> dict[str, Tensor]:

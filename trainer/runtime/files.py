@@ -1,4 +1,4 @@
-"""Small files that are whole or not there, and reading one whatever became of it."""
+"""Files that are whole or not there, and reading a small one whatever became of it."""
 
 from __future__ import annotations
 

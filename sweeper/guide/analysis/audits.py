@@ -11,13 +11,13 @@ from sweeper.guide.analysis.stage_table import BASELINE, Evidence, Matrix, Stage
 from sweeper.guide.schema.audits import Gate, HealthAudit, ProxyAudit, PruningAudit, Ranking, SeedAudit
 from sweeper.guide.schema.results import CellHealth, CellResult
 from sweeper.guide.schema.statements import Recommendation
-from sweeper.statistics.agreement import Agreement, rank_agreement, share_interval
 from sweeper.statistics.effects import fit_effects, possibly_best
 from sweeper.statistics.levels import OBJECTIVE_ALPHA, SET_ALPHA
 from sweeper.statistics.noise import hopeful_pairing
 from sweeper.statistics.power import detectable, needed_seeds
+from sweeper.statistics.rank_agreement import Agreement, rank_agreement, share_interval
 from sweeper.study import Confirm, Study
-from sweeper.study.pruners import PRUNERS
+from sweeper.study.pruner_facts import PRUNERS
 from sweeper.text.numbers import counted, percent
 
 AGREES = 0.8  # Spearman's rho over finalists' trials

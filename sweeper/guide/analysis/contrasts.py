@@ -8,6 +8,7 @@ from scipy.special import stdtrit
 from sweeper.guide.analysis.stage_table import BASELINE, Matrix, StageTable
 from sweeper.guide.schema.results import Change
 from sweeper.statistics.levels import INTERVAL_ALPHA
+from sweeper.statistics.moments import moments
 
 
 def log_differences(table: StageTable, metric: str | None = None) -> Matrix:
@@ -24,11 +25,10 @@ def changes(table: StageTable, together: int = 1) -> dict[str, Change]:
     `together` intervals miss with a chance of 5 % altogether (Bonferroni).
     """
     difference_CS = log_differences(table)
-    n_C = np.isfinite(difference_CS).sum(axis=1)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        mean_C = np.nansum(difference_CS, axis=1) / n_C
-        sd_C = np.sqrt(np.nansum((difference_CS - mean_C[:, None]) ** 2, axis=1) / (n_C - 1))
-        reach_C = sd_C / np.sqrt(n_C) * stdtrit(np.maximum(n_C - 1, 1), 1 - INTERVAL_ALPHA / max(together, 1) / 2)
+    seen = moments(difference_CS)
+    n_C, mean_C = seen.n, seen.mean
+    reach = stdtrit(np.maximum(n_C - 1, 1), 1 - INTERVAL_ALPHA / max(together, 1) / 2)
+    reach_C = seen.sd / np.sqrt(np.maximum(n_C, 1)) * reach
     return {
         key: change_of(
             int(n_C[i]), mean_C[i], *((mean_C[i] - reach_C[i], mean_C[i] + reach_C[i]) if n_C[i] > 1 else ())

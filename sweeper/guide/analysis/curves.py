@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from sweeper.guide.analysis.health import block_health
+from sweeper.guide.analysis.representation_health import block_health
 from sweeper.guide.analysis.stage_table import Evidence, StageTable
 from sweeper.guide.schema.results import CellResult, CurvePoint, Highlight, Ink, StageResult
 

@@ -8,25 +8,27 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Hashable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from sweeper.guide.analysis.contrasts import change_of
 from sweeper.guide.analysis.stage_table import Evidence, StageTable
-from sweeper.guide.schema.statements import Interaction, Knob, KnobLevel
+from sweeper.guide.schema.statements import Interaction, KnobEffect, KnobLevel
 from sweeper.statistics import factors
 from sweeper.statistics.factors import Factor, Level, Vector
 from sweeper.statistics.levels import INTERVAL_ALPHA
-from sweeper.study import Confirm, block_name
-from trainer.recipe import VARIANTS, Dispersion
+from sweeper.study import Confirm
+from sweeper.study.knobs import BLOCK, KNOBS, TAU, VARIANT, Knob, level
+from trainer.recipe import Dispersion
 
 REJECTED = 0.05
 MOST_LEVELS = 24
+INTERACTING = (BLOCK, TAU)  # where they interact, neither has an effect of its own to tell
 
 
 class _Observations(NamedTuple):
-    # Complete trials of settings: log objective, seed, page (lambda, variant), and the knobs of each.
+    # Complete trials of settings: log objective, seed, page (the knobs that do not interact), and the knobs of each.
     y: Vector
     seeds: list[Hashable]
     pages: list[Hashable]
@@ -45,11 +47,11 @@ def interaction(known: Evidence, on_grid: Collection[str], saturated: Collection
     seen = _observe(known, set(on_grid) - set(saturated))
     if seen.settings == 0:
         return Interaction(reason=_nothing_to_test(known, on_grid))
-    with_tau = _observe(known, {key for key in set(on_grid) - set(saturated) if _has_tau(known, key)})
+    with_tau = _observe(known, {key for key in set(on_grid) - set(saturated) if _acts(known, key, TAU)})
     seen = with_tau if with_tau.settings else seen
-    if min(seen.levels("block"), seen.levels("tau")) < 2:
+    if min(seen.levels(knob.name) for knob in INTERACTING) < 2:
         return Interaction(reason="the unsaturated settings do not vary both block and tau", settings=seen.settings)
-    found = factors.interaction(seen.y, seen.seeds, seen.pages, seen.factor("block"), seen.factor("tau"))
+    found = factors.interaction(seen.y, seen.seeds, seen.pages, *(seen.factor(knob.name) for knob in INTERACTING))
     if found is None:
         return Interaction(reason="too few settings and seeds to test it", settings=seen.settings)
     f, df, rest, p = found
@@ -66,55 +68,57 @@ def _nothing_to_test(known: Evidence, on_grid: Collection[str]) -> str:
 
 def knobs(
     known: Evidence, on_grid: Collection[str], saturated: Collection[str], tested: Interaction
-) -> tuple[Knob, ...]:
+) -> tuple[KnobEffect, ...]:
     """Compare the levels of every knob that varies; block and tau only where no interaction was found."""
-    healthy, everything = _observe(known, set(on_grid) - set(saturated)), _observe(known, on_grid)
-    with_tau = _observe(known, {key for key in set(on_grid) - set(saturated) if _has_tau(known, key)})
     found = []
-    for name, seen in (("block", healthy), ("lambda", everything), ("tau", with_tau), ("variant", everything)):
-        if 2 <= seen.levels(name) <= MOST_LEVELS and not (tested.rejects and name in ("block", "tau")):
-            found.append(_knob(known, seen, name))
-    return tuple(knob for knob in found if knob.levels)
+    for knob in KNOBS:
+        shown = set(on_grid) - set(saturated) if knob.needs_gradient else set(on_grid)
+        seen = _observe(known, {key for key in shown if _acts(known, key, knob)})
+        if 2 <= seen.levels(knob.name) <= MOST_LEVELS and not (tested.rejects and knob in INTERACTING):
+            found.append(_effect(known, seen, knob))
+    return tuple(one for one in found if one.levels)
 
 
-def _knob(known: Evidence, seen: _Observations, name: str) -> Knob:
-    # A variant may have no tau: beside variants, its stand-in would pass for an effect of the variant.
-    hidden = {name, "tau"} if name == "variant" and _lacks_tau(seen.knobs["variant"]) else {name}
+def _effect(known: Evidence, seen: _Observations, knob: Knob) -> KnobEffect:
+    # A variant may lack a knob: beside variants, what stands for none would pass for an effect of the variant.
+    variants: set[Any] = {*seen.knobs[VARIANT.name]}
+    lacking = {one.name for one in KNOBS if not all(map(one.applies, variants))}
+    hidden = {knob.name, *(lacking if knob is VARIANT else ())}
     others = [seen.knobs[other] for other in seen.knobs if other not in hidden and seen.levels(other) > 1]
     blocks = [seen.seeds, *others]
-    test = factors.effect(seen.y, blocks, seen.factor(name))
-    levels = factors.levels(seen.y, blocks, seen.factor(name), INTERVAL_ALPHA)
+    test = factors.effect(seen.y, blocks, seen.factor(knob.name))
+    levels = factors.levels(seen.y, blocks, seen.factor(knob.name), INTERVAL_ALPHA)
     margin, n = math.log1p((known.study.confirm or Confirm()).margin), len(seen.y)
-    return Knob(name=name, p=test.p if test else None, levels=tuple(_level(known, one, margin, n) for one in levels))
+    said = tuple(_level(known, one, margin, n) for one in levels)
+    return KnobEffect(name=knob.name, p=test.p if test else None, levels=said)
 
 
-def _level(known: Evidence, level: Level, margin: float, n: int) -> KnobLevel:
-    if level.difference == 0:
+def _level(known: Evidence, compared: Level, margin: float, n: int) -> KnobLevel:
+    if compared.difference == 0:
         reach = "lowest"
-    elif level.high <= margin:
+    elif compared.high <= margin:
         reach = "within the margin"
     else:
-        reach = "beyond the margin" if level.low > margin else "open"
+        reach = "beyond the margin" if compared.low > margin else "open"
     return KnobLevel(
-        level=_said(known, level.level),
-        change=change_of(n, level.difference, level.low, level.high),
+        level=_said(known, compared.level),
+        change=change_of(n, compared.difference, compared.low, compared.high),
         reach=reach,
     )
 
 
-def _said(known: Evidence, level: Hashable) -> str:
-    if isinstance(level, tuple):
-        return block_name(level, known.study.recipe.model.taps)
-    return f"{level:g}" if isinstance(level, float) else str(level)
-
-
 def level_of(known: Evidence, key: str, knob: str) -> str:
     """Name the level of a knob that a setting has, as `KnobLevel.level` does."""
-    return _said(known, _turned(known.cells[key].dispersion)[knob])
+    return _said(known, _values(known.cells[key].dispersion)[knob])
 
 
-def _turned(setting: Dispersion) -> dict[str, Hashable]:
-    return {"block": setting.blocks, "lambda": setting.lam, "tau": setting.tau, "variant": setting.variant}
+def _said(known: Evidence, value: Hashable) -> str:
+    return level(value, known.study.recipe.model.taps)
+
+
+def _values(setting: Dispersion) -> dict[str, Hashable]:
+    """Return the value of every knob, what stands for none included: a level there has to be."""
+    return {knob.name: getattr(setting, knob.field) for knob in KNOBS}
 
 
 def _observe(known: Evidence, wanted: Collection[str]) -> _Observations:
@@ -131,18 +135,14 @@ def _observe(known: Evidence, wanted: Collection[str]) -> _Observations:
     return _Observations(
         np.array(y),
         list(seeds),
-        [(cell.lam, cell.variant) for cell in cells],
-        {name: [_turned(cell)[name] for cell in cells] for name in ("block", "lambda", "tau", "variant")},
+        [tuple(_values(cell)[knob.name] for knob in KNOBS if knob not in INTERACTING) for cell in cells],
+        {knob.name: [_values(cell)[knob.name] for cell in cells] for knob in KNOBS},
         len(rows),
     )
 
 
-def _lacks_tau(variants: Collection[object]) -> bool:
-    return any(name in variants and facts.tau is None for name, facts in VARIANTS.items())
-
-
-def _has_tau(known: Evidence, key: str) -> bool:
-    return known.cells[key].dispersion.has_tau
+def _acts(known: Evidence, key: str, knob: Knob) -> bool:
+    return knob.of(known.cells[key].dispersion) is not None
 
 
 def _is_whole(main: StageTable, key: str) -> bool:

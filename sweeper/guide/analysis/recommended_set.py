@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Sequence
-from typing import Literal
 
 import numpy as np
 
 from sweeper.guide.analysis.claims import of
 from sweeper.guide.analysis.stage_table import BASELINE, Evidence, StageTable
-from sweeper.guide.schema.statements import Claim, Recommendation
+from sweeper.guide.schema.statements import Claim, FirstChoice, Recommendation
 from sweeper.statistics.effects import fit_effects, possibly_best
 from sweeper.statistics.levels import OBJECTIVE_ALPHA, SET_ALPHA, UNIQUE_ALPHA
 from sweeper.study import Confirm
@@ -98,9 +97,7 @@ def _worse(table: StageTable, keys: Collection[str], alpha: float) -> set[str]:
     return {key for key, kept in zip(measured, possibly_best(effects, alpha), strict=True) if not kept}
 
 
-def _first(
-    known: Evidence, members: Sequence[str], claims: Sequence[Claim]
-) -> tuple[str, Literal["confirmed", "bet", "default"]]:
+def _first(known: Evidence, members: Sequence[str], claims: Sequence[Claim]) -> tuple[str, FirstChoice]:
     """Choose one: the lowest of the confirmed, else a bet on a gain of at least the margin, else lambda 0.
 
     A bet may be on what diverged on one fresh seed: it is no claim, and leaving out what was unlucky once is a bet too.

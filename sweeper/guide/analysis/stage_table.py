@@ -13,7 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from sweeper.records import Cell, Stage, StudyRecord, TrialRecord, TrialState
+from sweeper.statistics.moments import moments
 from sweeper.study import Study
+from sweeper.study.knobs import reading_order
 
 BASELINE = "baseline"
 STAGES: tuple[Stage, ...] = ("screen", "confirm")
@@ -189,9 +191,8 @@ def _cells(trials: Iterable[tuple[str, TrialRecord]]) -> dict[str, Cell]:
 
 
 def _reading_order(cell: Cell) -> tuple[object, ...]:
-    knobs = cell.dispersion
     role = ("baseline", "control", "grid").index(cell.role)
-    return (role, knobs.variant, knobs.lam, len(knobs.blocks), knobs.blocks, knobs.tau, cell.label)
+    return (role, reading_order(cell.dispersion), cell.label)
 
 
 def _last_step(trial: TrialRecord | None) -> int:
@@ -206,22 +207,12 @@ def number(value: object) -> float | None:
 
 def means(values_CS: Matrix) -> list[float | None]:
     """The mean of every row over what was measured, None where nothing was."""
-    known_CS = np.isfinite(values_CS)
-    n_C = known_CS.sum(axis=1)
-    with np.errstate(over="ignore"):
-        mean_C = np.where(known_CS, values_CS, 0.0).sum(axis=1) / np.maximum(n_C, 1)
-    return [float(mean) if n and np.isfinite(mean) else None for n, mean in zip(n_C, mean_C, strict=True)]
+    return [number(mean) for mean in moments(values_CS).mean]
 
 
 def spreads(values_CS: Matrix) -> list[float | None]:
     """The standard deviation of every row over what was measured; None below two values."""
-    known_CS = np.isfinite(values_CS)
-    n_C = known_CS.sum(axis=1)
-    with np.errstate(over="ignore", invalid="ignore"):
-        mean_C = np.where(known_CS, values_CS, 0.0).sum(axis=1) / np.maximum(n_C, 1)
-        square_CS = np.where(known_CS, values_CS - mean_C[:, None], 0.0) ** 2
-        sd_C = np.sqrt(square_CS.sum(axis=1) / np.maximum(n_C - 1, 1))
-    return [float(sd) if n > 1 and np.isfinite(sd) else None for n, sd in zip(n_C, sd_C, strict=True)]
+    return [number(sd) for sd in moments(values_CS).sd]
 
 
 def average(values: Matrix) -> float | None:

@@ -9,28 +9,27 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from sweeper.guide.analysis.contrasts import change_of
 from sweeper.guide.analysis.stage_table import BASELINE
-from sweeper.guide.compare.comparison import HeadToHead, Pair
-from sweeper.guide.schema.guidance import Guidance
+from sweeper.guide.compare.schema import HeadToHead, Pair, Winner
+from sweeper.guide.schema.guide import Guide
 from sweeper.records import StudyRecord
 from sweeper.statistics.levels import INTERVAL_ALPHA
 from sweeper.statistics.paired import Paired
 from sweeper.text.numbers import change, counted
 
 Logs = Mapping[str, Mapping[int, float]]  # log objective by cell and seed
-Winner = Literal["a", "b", "equivalent", "open"]
 
 
 class Rival(NamedTuple):
     """A study's record and its guide."""
 
     record: StudyRecord
-    guide: Guidance
+    guide: Guide
 
 
 def paired(a: Rival, b: Rival) -> HeadToHead:
@@ -77,7 +76,7 @@ def _fresh(record: StudyRecord) -> dict[str, dict[int, float]]:
     return found
 
 
-def _pairs(a: Guidance, b: Guidance, logs: tuple[Logs, Logs], margin: float) -> tuple[Pair, ...]:
+def _pairs(a: Guide, b: Guide, logs: tuple[Logs, Logs], margin: float) -> tuple[Pair, ...]:
     gains = _gains(a, logs[0]), _gains(b, logs[1])
     labels = {claim.key: claim.label for claim in (*a.claims, *b.claims)}
     meetings = [
@@ -101,7 +100,7 @@ def _pairs(a: Guidance, b: Guidance, logs: tuple[Logs, Logs], margin: float) -> 
     return tuple(sorted(found, key=lambda pair: not pair.firsts))
 
 
-def _gains(guide: Guidance, logs: Logs) -> dict[str, dict[int, float]]:
+def _gains(guide: Guide, logs: Logs) -> dict[str, dict[int, float]]:
     """Log objective minus the baseline's by seed, of every setting about which the study claims something."""
     base = logs[BASELINE]
     known = [one.key for one in guide.claims if one.metric == guide.objective and one.standing != "not comparable"]
@@ -118,11 +117,11 @@ def _winner(low: float, high: float, margin: float) -> Winner:
     return "a" if high < 0 else "b" if low > 0 else "open"
 
 
-def _first(guide: Guidance) -> str:
+def _first(guide: Guide) -> str:
     return guide.recommendation.first if guide.recommendation else BASELINE
 
 
-def _headline(a: Guidance, b: Guidance, pairs: tuple[Pair, ...], margin: float) -> str:
+def _headline(a: Guide, b: Guide, pairs: tuple[Pair, ...], margin: float) -> str:
     chosen = _first(a), _first(b)
     if chosen[0] == chosen[1]:
         same = "lambda 0" if chosen[0] == BASELINE else next(one.label for one in a.claims if one.key == chosen[0])

@@ -12,12 +12,13 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from sweeper.guide.compare.comparison import Arm, BlockMatch, Comparison, Difference, Match, Relation, TauMatch, Verdict
-from sweeper.guide.schema.guidance import Guidance
+from sweeper.guide.compare.schema import Arm, BlockMatch, Comparison, Difference, Match, Relation, TauMatch, Verdict
+from sweeper.guide.schema.guide import Guide
 from sweeper.guide.schema.results import Change, Item, Outcome
 from sweeper.guide.schema.statements import Claim
 from sweeper.records import Cell, Stage
 from sweeper.study import block_name
+from sweeper.study.knobs import BLOCK, KNOBS, TAU
 from sweeper.text.numbers import counted
 from trainer.recipe import VARIANTS, Dispersion, numbered
 
@@ -41,7 +42,7 @@ class _Known(NamedTuple):
     arm: Arm
 
 
-def transfer(a: Guidance, b: Guidance) -> Comparison:
+def transfer(a: Guide, b: Guide) -> Comparison:
     """Compare two studies by the settings they share, without a look at single trials."""
     relation = _relation(a, b)
     matches = tuple(_matches(a, b, relation))
@@ -93,15 +94,15 @@ def _same_share(shallow: int, depth: int, deep: int, deeper: int) -> bool:
     return deep == shallow * deeper // depth or (shallow == depth - 1 and deep == deeper - 1)
 
 
-def _relation(a: Guidance, b: Guidance) -> Relation:
+def _relation(a: Guide, b: Guide) -> Relation:
     if a.recipe_hash == b.recipe_hash:
         return "same recipe"
     alike = a.recipe == b.recipe and _value(a.provenance, "data hash") == _value(b.provenance, "data hash")
     return "same training" if alike else "different recipes"
 
 
-def _matches(a: Guidance, b: Guidance, relation: Relation) -> list[Match]:
-    by_bucket: dict[tuple[str, str, str], list[_Known]] = defaultdict(list)
+def _matches(a: Guide, b: Guide, relation: Relation) -> list[Match]:
+    by_bucket: dict[tuple[str, ...], list[_Known]] = defaultdict(list)
     for there in _settings(b):
         by_bucket[_bucket(there.setting)].append(there)
     found = []
@@ -116,12 +117,14 @@ def _matches(a: Guidance, b: Guidance, relation: Relation) -> list[Match]:
     return sorted(found, key=lambda one: (VERDICTS.index(one.verdict), one.a.standing is one.b.standing is None))
 
 
-def _keys(guide: Guidance) -> set[str]:
+def _keys(guide: Guide) -> set[str]:
     return {one.key for stage in guide.stages for one in stage.cells}
 
 
-def _bucket(setting: Dispersion) -> tuple[str, str, str]:
-    return setting.variant, setting.tau_units, f"{setting.lam:.6g}"
+def _bucket(setting: Dispersion) -> tuple[str, ...]:
+    """Return what has to be equal in two studies: all but block and tau, which may match in proportion."""
+    values = (knob.of(setting) for knob in KNOBS if knob not in (BLOCK, TAU))
+    return (setting.tau_units, *(f"{value:.6g}" if isinstance(value, float) else str(value) for value in values))
 
 
 def _taus_match(a: Arm, b: Arm, relation: Relation) -> TauMatch | None:
@@ -135,7 +138,7 @@ def _taus_match(a: Arm, b: Arm, relation: Relation) -> TauMatch | None:
     return "median distance" if all(math.isclose(x, y, rel_tol=ALIKE) for x, y in pairs) else None
 
 
-def _settings(guide: Guidance) -> list[_Known]:
+def _settings(guide: Guide) -> list[_Known]:
     """Every setting of a study once; fresh seeds speak before the screen, and a claim before both."""
     results = {one.key: one for stage in guide.stages for one in stage.cells}
     seen = {one.key: (stage.stage, one.change) for stage in guide.stages for one in stage.cells if one.change}
@@ -146,7 +149,7 @@ def _settings(guide: Guidance) -> list[_Known]:
     ]
 
 
-def _arm(guide: Guidance, cell: Cell, claim: Claim | None, stage: Stage | None, change: Change | None) -> Arm:
+def _arm(guide: Guide, cell: Cell, claim: Claim | None, stage: Stage | None, change: Change | None) -> Arm:
     setting, taps = cell.dispersion, guide.places
     return Arm(
         key=cell.key,
@@ -166,7 +169,7 @@ def _share(blocks: Sequence[int], taps: Sequence[str]) -> str:
     return "+".join(f"{block}/{len(taps)}" for block in blocks)
 
 
-def _in_distances(guide: Guidance, setting: Dispersion) -> tuple[float, ...] | None:
+def _in_distances(guide: Guide, setting: Dispersion) -> tuple[float, ...] | None:
     """Give tau in units of the baseline's median squared distance, for the variants whose tau is such a distance."""
     if VARIANTS[setting.variant].tau != "squared distance" or setting.tau_units == "relative":
         return None
@@ -230,7 +233,7 @@ def _differences(a: Iterable[Item], b: Iterable[Item]) -> list[Difference]:
     ]
 
 
-def _incomparable(a: Guidance, b: Guidance) -> list[str]:
+def _incomparable(a: Guide, b: Guide) -> list[str]:
     reasons = [] if a.objective == b.objective else [f"{a.objective} and {b.objective} are of different sample counts"]
     for name in MEASURED_BY:
         if _value(a.protocol, name) != _value(b.protocol, name):
@@ -245,7 +248,7 @@ def _value(items: Iterable[Item], name: str) -> str | None:
     return next((one.value for one in items if one.name == name), None)
 
 
-def _baseline(guide: Guidance) -> Outcome | None:
+def _baseline(guide: Guide) -> Outcome | None:
     stages = [stage.baseline for stage in reversed(guide.stages) if stage.baseline]
     one = next((base for base in stages if base.mean is not None), None)
     if one is None or one.mean is None:

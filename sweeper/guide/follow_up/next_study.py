@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from sweeper.guide.follow_up.successor import Labelled, Tree, confirming, study_of
+from sweeper.guide.follow_up.build_study import Labelled, Tree, confirming, study_of
 from sweeper.guide.schema.audits import SeedAudit
 from sweeper.guide.schema.results import CellResult, Cost, StageResult
 from sweeper.guide.schema.statements import Claim, NextStudy, Recommendation
 from sweeper.plan.size import size
 from sweeper.records import StudyRecord
-from sweeper.study import Axis, Confirm, Range, Study, values
+from sweeper.study import Confirm, Range, Study, values
+from sweeper.study.knobs import KNOBS, Knob, KnobAxis
 from sweeper.text.numbers import counted, percent
 
 TOP = 3
@@ -166,31 +168,33 @@ def _edge(found: Findings) -> Part | None:
     first = found.cells.get(found.recommendation.first) if found.recommendation else None
     if first is None:
         return None
-    here, space, name = first.cell.dispersion, found.record.study.space, found.record.study.name
+    here, study = first.cell.dispersion, found.record.study
     like = [one.cell.dispersion for one in found.main.cells]
     like = [one for one in like if (one.variant, one.tau_units) == (here.variant, here.tau_units)]
-    beyond = f"one step beyond {name}"
-    lam = _beyond(space.lam, {one.lam for one in like}, here.lam)
-    tau = _beyond(space.tau, {one.tau for one in like}, here.tau) if here.has_tau else None
-    if lam is None and tau is None:
+    # Old and new value by knob.
+    moves: dict[Knob, tuple[float, float]] = {}
+    for knob in KNOBS:
+        if isinstance(value := knob.of(here), float):
+            new = _beyond(knob.axis(study), {getattr(one, knob.field) for one in like}, value)
+            moves |= {knob: (value, new)} if new is not None else {}
+    if not moves:
         return None
-    steps = [(knob, new, old) for knob, new, old in (("lambda", lam, here.lam), ("tau", tau, here.tau)) if new]
-    told = " and ".join(
-        f"{knob} {new:g}, {'above' if new > old else 'below'} the {old:g} at the edge" for knob, new, old in steps
-    )
-    own = _label(first, f"first choice of {name}")
+    steps = [
+        f"{knob.name} {new:g}, {'above' if new > old else 'below'} the {old:g} at the edge"
+        for knob, (old, new) in moves.items()
+    ]
+    own, beyond = _label(first, f"first choice of {study.name}"), f"one step beyond {study.name}"
+    points = itertools.product(*map(sorted, moves.values()))
+    changes = ({knob.field: value for knob, value in zip(moves, point, strict=True)} for point in points)
+    settings = [here.model_copy(update=change) for change in changes]
     return Part(
-        aim=f"Look one step beyond the first choice, {first.cell.label}: {told}.",
-        asks=f"is it better beyond the edge of {' and '.join(knob for knob, _, _ in steps)}",
-        settings=tuple(
-            Labelled(here.model_copy(update={"lam": x, "tau": y}), own if (x, y) == (here.lam, here.tau) else beyond)
-            for x in sorted({here.lam, lam or here.lam})
-            for y in sorted({here.tau, tau or here.tau})
-        ),
+        aim=f"Look one step beyond the first choice, {first.cell.label}: {' and '.join(steps)}.",
+        asks=f"is it better beyond the edge of {' and '.join(knob.name for knob in moves)}",
+        settings=tuple(Labelled(one, own if one == here else beyond) for one in settings),
     )
 
 
-def _beyond(axis: Axis, tried: set[float], value: float) -> float | None:
+def _beyond(axis: KnobAxis, tried: set[float], value: float) -> float | None:
     """Return the next value of a knob if `value` is the lowest or highest of several; None if it is not, or no more."""
     points = sorted(set(values(axis)) if isinstance(axis, Range) else tried)
     if len(points) < 2:

@@ -14,6 +14,7 @@ Standing = Literal[
     "confirmed helps", "confirmed hurts", "equivalent", "suggestive", "no evidence either way", "not comparable"
 ]
 Grade = Literal["confirmed", "equivalent", "95 % set", "suggestive", "screening", "none"]
+FirstChoice = Literal["confirmed", "bet", "default"]  # why a setting is the first one of the recommended set
 VerdictKind = Literal[
     "nothing measured",
     "no baseline",
@@ -63,7 +64,7 @@ class Recommendation(Frozen):
 
     members: tuple[str, ...]
     first: str
-    why: Literal["confirmed", "bet", "default"]
+    why: FirstChoice
     unique: bool
     stopped: int
 
@@ -91,7 +92,7 @@ class KnobLevel(Frozen):
     reach: Literal["lowest", "within the margin", "beyond the margin", "open"]
 
 
-class Knob(Frozen):
+class KnobEffect(Frozen):
     """What one knob does by itself in the screen; `p` is of the F-test that it does anything."""
 
     name: str

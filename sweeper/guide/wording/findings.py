@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from sweeper.guide.analysis.control_arms import rival
+from sweeper.guide.analysis.settings_against_controls import rival
 from sweeper.guide.analysis.stage_table import BASELINE, Evidence
 from sweeper.guide.schema.audits import ProxyAudit, PruningAudit, SeedAudit
 from sweeper.guide.schema.results import CellResult, Change, StageResult
@@ -14,13 +14,13 @@ from sweeper.guide.schema.statements import (
     Claim,
     ControlComparison,
     Interaction,
-    Knob,
+    KnobEffect,
     Recommendation,
     Standing,
 )
 from sweeper.plan.worth_confirming import ranked
 from sweeper.records import StudyRecord
-from sweeper.study.pruners import PRUNERS
+from sweeper.study.pruner_facts import PRUNERS
 from sweeper.text.numbers import change, metric_name, spread
 
 SATURATED = 0.10
@@ -41,7 +41,7 @@ class Findings(NamedTuple):
     controls: tuple[ControlComparison, ...]
     recommendation: Recommendation | None
     interaction: Interaction
-    knobs: tuple[Knob, ...]
+    knobs: tuple[KnobEffect, ...]
     proxy: ProxyAudit
     pruning: PruningAudit
 

@@ -15,7 +15,7 @@ from sweeper.plan.trials import rung_steps
 from sweeper.records import FINAL_STATES, Facts, StudyRecord, TrialRecord, TrialState
 from sweeper.statistics.levels import OBJECTIVE_ALPHA, SET_ALPHA, SIDE_ALPHA, UNIQUE_ALPHA
 from sweeper.study import Screen, Study
-from sweeper.study.pruners import PRUNERS
+from sweeper.study.pruner_facts import PRUNERS
 from sweeper.text.numbers import counted, figure, metric_name, percent
 from trainer.recipe import fid_name
 

@@ -1,4 +1,4 @@
-"""A guide's pictures, drawn from its guidance and saved small: they are committed with it."""
+"""A guide's pictures, drawn from it and saved small: they are committed with it."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.figure import Figure
 from PIL import Image
 
-from sweeper.guide.schema.guidance import Guidance
+from sweeper.guide.schema.guide import Guide
 from sweeper.guide.schema.results import CellResult, Highlight
-from sweeper.render.figures.overview import overview
+from sweeper.render.figures.heat_maps import overview
 from sweeper.render.figures.sample_grids import SAME, TITLE, samples
 from sweeper.render.figures.style import INKS, Painted, legend_label, log_norm, plain_log, shortened
-from sweeper.render.own_files import OwnFiles
+from sweeper.render.guide_files import OwnFiles
 from sweeper.text.numbers import metric_name
 
 LARGEST_FILE = 95_000  # bytes
@@ -34,7 +34,7 @@ class Plot(NamedTuple):
     note: str
 
 
-def draw(guide: Guidance, folder: Path, grids: Callable[[str], bytes | None] | None) -> dict[str, Plot]:
+def draw(guide: Guide, folder: Path, grids: Callable[[str], bytes | None] | None) -> dict[str, Plot]:
     """Draw into `folder` every picture there is data for, by name; earlier ones of those names are replaced.
 
     Without `grids` an earlier picture of samples is kept.
@@ -83,7 +83,7 @@ def _small(png: bytes) -> bytes:
     return buffer.getvalue()
 
 
-def _intervals(guide: Guidance) -> Painted | None:
+def _intervals(guide: Guide) -> Painted | None:
     stage = guide.confirm if guide.claims and guide.confirm else guide.main
     rows = [one for one in stage.rows if one.change and one.change.low is not None and one.change.high is not None]
     if not rows or len(rows) > MOST_INTERVALS:
@@ -114,7 +114,7 @@ def _row_label(one: CellResult) -> str:
     return shortened(one.cell.label) + (" †" if one.cell.mark else "")
 
 
-def _curves(guide: Guidance) -> Painted | None:
+def _curves(guide: Guide) -> Painted | None:
     drawn = [one for one in guide.highlights if one.curve and all(point.low > 0 for point in one.curve)]
     if not drawn:
         return None
@@ -143,7 +143,7 @@ def _curves(guide: Guidance) -> Painted | None:
     return Painted(canvas, f"{metric} by step", note)
 
 
-def _health(guide: Guidance) -> Painted | None:
+def _health(guide: Guide) -> Painted | None:
     drawn = [one for one in guide.highlights if one.blocks]
     if not drawn:
         return None
@@ -181,7 +181,7 @@ def _by_block(axes: Axes, one: Highlight, points: list[tuple[int, float | None]]
         )
 
 
-def _floors(axes: Axes, guide: Guidance) -> None:
+def _floors(axes: Axes, guide: Guide) -> None:
     lams = sorted({one.cell.dispersion.lam for one in guide.main.cells})
     norm = log_norm(lams[0], lams[-1])
     points = [

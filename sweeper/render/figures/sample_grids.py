@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from matplotlib.figure import Figure
 from PIL import Image
 
-from sweeper.guide.schema.guidance import Guidance
+from sweeper.guide.schema.guide import Guide
 from sweeper.guide.schema.results import Highlight, Ink
 from sweeper.render.figures.style import Painted, legend_label
 
@@ -16,7 +16,7 @@ TITLE = "Samples without and with dispersion"
 SAME = "the same initial weights, data order, sampling noise and labels; only the loss differs"
 
 
-def samples(guide: Guidance, grids: Callable[[str], bytes | None]) -> Painted | None:
+def samples(guide: Guide, grids: Callable[[str], bytes | None]) -> Painted | None:
     """Draw the grids of one seed beside each other; None when no seed has the baseline's and another's."""
     stage = guide.main
     order: tuple[Ink, ...] = ("baseline", "lowest", "marked")

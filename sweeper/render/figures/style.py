@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from sweeper.guide.schema.results import Highlight, Ink
-from sweeper.text.inert import visible
+from sweeper.text.untrusted import visible
 
 # Okabe & Ito's palette: distinct in every kind of colour vision.
 INKS: dict[Ink, str] = {"baseline": "#000000", "lowest": "#0072B2", "marked": "#E69F00", "highest": "#D55E00"}

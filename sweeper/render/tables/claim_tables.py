@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from sweeper.guide.schema.audits import Gate, Ranking
-from sweeper.guide.schema.guidance import Guidance
+from sweeper.guide.schema.guide import Guide
 from sweeper.guide.schema.results import CellResult, Change
 from sweeper.guide.schema.statements import Claim
 from sweeper.render.tables.guide_tables import MOST_ROWS, cell_text, table
@@ -14,7 +14,7 @@ from sweeper.render.tables.table import Table
 from sweeper.text import numbers
 
 
-def claim_table(guide: Guidance) -> Table:
+def claim_table(guide: Guide) -> Table:
     """Tabulate every arm of the confirm stage against the baseline in the objective."""
     marks, stage = Marks.of(guide), guide.confirm
     if stage is None or not guide.claims:
@@ -40,7 +40,7 @@ def claim_table(guide: Guidance) -> Table:
     )
 
 
-def side_table(guide: Guidance) -> Table:
+def side_table(guide: Guide) -> Table:
     """Tabulate the claims about other outcomes."""
     claims = [claim for claim in guide.side_claims if claim.metric != guide.objective]
     rows = [
@@ -68,7 +68,7 @@ def _change(change: Change | None) -> str:
     return numbers.change(change.mean, change.low, change.high) if change else numbers.MISSING
 
 
-def control_table(guide: Guidance) -> Table:
+def control_table(guide: Guide) -> Table:
     """Tabulate settings that help against plain control arms."""
     rows = [
         (one.setting, one.control, _change(one.change), "yes" if one.better else "not shown", one.control_standing)
@@ -78,7 +78,7 @@ def control_table(guide: Guidance) -> Table:
     return table(head, rows)
 
 
-def set_table(guide: Guidance) -> Table:
+def set_table(guide: Guide) -> Table:
     """Tabulate the recommended set, simplest first; too long a one is left to guide.json."""
     chosen = guide.recommendation
     if chosen is None or len(chosen.members) > MOST_ROWS:
@@ -106,7 +106,7 @@ def _figures(result: CellResult | None) -> str:
     return f"{numbers.spread(result.mean, result.sd)} ({result.n})"
 
 
-def knob_table(guide: Guidance) -> Table:
+def knob_table(guide: Guide) -> Table:
     """Tabulate how far each knob can move."""
     rows = [
         (knob.name, level.level, "lowest" if level.reach == "lowest" else _change(level.change), level.reach)
@@ -117,7 +117,7 @@ def knob_table(guide: Guidance) -> Table:
     return table(("knob", "level", f"{metric} against the lowest level [95 %]", "reach"), rows)
 
 
-def proxy_table(guide: Guidance) -> Table:
+def proxy_table(guide: Guide) -> Table:
     """Tabulate the finalists by proxy and by full metric."""
     audit = guide.proxy
     if audit.full is None:
@@ -140,7 +140,7 @@ def _in(label: str, members: Iterable[str]) -> str:
     return "yes" if label in members else "no"
 
 
-def pruning_table(guide: Guidance) -> Table:
+def pruning_table(guide: Guide) -> Table:
     """Tabulate the settings that were spared to check the pruner."""
     metric = numbers.metric_name(guide.objective)
     rows = [
@@ -150,7 +150,7 @@ def pruning_table(guide: Guidance) -> Table:
     return table(("would have been stopped, ran on", f"{metric} at the end", "among the best?"), rows)
 
 
-def audit_table(guide: Guidance) -> Table:
+def audit_table(guide: Guide) -> Table:
     """Tabulate the four audits and whether they pass."""
     gates: dict[str, Gate] = {
         "proxy": guide.proxy.gate,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from sweeper.guide.analysis.layout import WIDEST
-from sweeper.guide.schema.guidance import Guidance
+from sweeper.guide.analysis.grid_pages import WIDEST
+from sweeper.guide.schema.guide import Guide
 from sweeper.guide.schema.results import CellResult, GridPage, Item
 from sweeper.render.tables.symbols import Marks
 from sweeper.render.tables.table import Table
@@ -20,18 +20,18 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
     return Table(tuple(header), tuple(tuple(row) for row in rows))
 
 
-def rule_table(guide: Guidance) -> Table:
+def rule_table(guide: Guide) -> Table:
     """Tabulate the advice."""
     return table(("what", "evidence", "grade"), [(one.rule, one.evidence, one.grade) for one in guide.rules])
 
 
-def correlation_table(guide: Guidance) -> Table:
+def correlation_table(guide: Guide) -> Table:
     """Tabulate which health figures go with the objective."""
     head = (f"over cells, against mean {numbers.metric_name(guide.objective)}", "Spearman's rho", "cells")
     return table(head, [(one.name, f"{one.rho:+.2f}", str(one.n)) for one in guide.correlations])
 
 
-def prior_table(guide: Guidance) -> Table:
+def prior_table(guide: Guide) -> Table:
     """Tabulate what others published beside what was seen here."""
     head = ("setting", "published FID", "source", "here: change to the baseline")
     return table(head, [(one.what, one.published, one.grade, one.here) for one in guide.prior_art])
@@ -42,7 +42,7 @@ def item_table(name: str, items: Iterable[Item]) -> Table:
     return table((name, ""), [(one.name, one.value) for one in items])
 
 
-def model_table(guide: Guidance) -> Table:
+def model_table(guide: Guide) -> Table:
     """Tabulate whose weights were kept."""
     shown, more = guide.models[:MOST_ROWS], len(guide.models) - MOST_ROWS
     rows = [[one.label, one.stage, ", ".join(map(str, one.seeds)), one.trials[0]] for one in shown]
@@ -50,13 +50,13 @@ def model_table(guide: Guidance) -> Table:
     return table(("weights kept of", "stage", "seeds", "trial of the first seed"), rows)
 
 
-def shown_pages(guide: Guidance) -> tuple[GridPage, ...]:
+def shown_pages(guide: Guide) -> tuple[GridPage, ...]:
     """The grid's pages, when a reader can take them in; else none."""
     narrow = all(len(page.columns) <= WIDEST for page in guide.pages)
     return guide.pages if narrow and sum(len(page.rows) for page in guide.pages) <= MOST_GRID_ROWS else ()
 
 
-def grid_table(guide: Guidance, page: GridPage) -> Table:
+def grid_table(guide: Guide, page: GridPage) -> Table:
     """Tabulate one page of the grid."""
     results = {one.key: one for one in guide.main.cells}
     marks = Marks.of(guide)
@@ -88,7 +88,7 @@ def _unfinished(result: CellResult) -> list[str]:
     return [f"{count} {fate}" if told else fate for count, fate in fates if count]
 
 
-def legend(guide: Guidance) -> str:
+def legend(guide: Guide) -> str:
     """Explain the marks that occur in the results."""
     marks, stage = Marks.of(guide), guide.main
     told = ["mean ± standard deviation over seeds (number of seeds)", *marks.legend(stage)]
@@ -99,7 +99,7 @@ def legend(guide: Guidance) -> str:
     return " · ".join([*told, *marks.names()])
 
 
-def arms_table(guide: Guidance) -> Table:
+def arms_table(guide: Guide) -> Table:
     """Tabulate the baseline and the control arms."""
     marks, stage, metric = Marks.of(guide), guide.main, numbers.metric_name(guide.objective)
     arms = [one for one in (stage.baseline, *stage.controls) if one]
@@ -118,7 +118,7 @@ def changed(result: CellResult) -> str:
     return numbers.change(result.change.mean, result.change.low, result.change.high)
 
 
-def selection(guide: Guidance, keys: Iterable[str]) -> list[CellResult]:
+def selection(guide: Guide, keys: Iterable[str]) -> list[CellResult]:
     """The settings a list shows: all, or when they are too many the lowest means and the marked ones."""
     wanted = set(keys)
     cells = [one for one in guide.main.cells if one.key in wanted]
@@ -128,7 +128,7 @@ def selection(guide: Guidance, keys: Iterable[str]) -> list[CellResult]:
     return ranked[:MOST_ROWS] + [one for one in ranked[MOST_ROWS:] if one.cell.mark]
 
 
-def list_table(guide: Guidance) -> Table:
+def list_table(guide: Guide) -> Table:
     """Tabulate the settings that no page of the grid shows."""
     keys = guide.off_grid if shown_pages(guide) else [one.key for one in guide.main.cells]
     marks = Marks.of(guide)
@@ -136,7 +136,7 @@ def list_table(guide: Guidance) -> Table:
     return table(("setting", numbers.metric_name(guide.objective), "change to the baseline [95 %]"), rows)
 
 
-def compared_table(guide: Guidance) -> Table:
+def compared_table(guide: Guide) -> Table:
     """Tabulate the screen's paired changes; none when there are too many."""
     stage, metric = guide.main, numbers.metric_name(guide.objective)
     measured = [one for one in stage.rows if one.change]
@@ -152,7 +152,7 @@ def compared_table(guide: Guidance) -> Table:
     return table(("cell", metric, "shared seeds", "change to the baseline [95 %]"), rows)
 
 
-def health_table(guide: Guidance) -> Table:
+def health_table(guide: Guide) -> Table:
     """Tabulate the loss's health for each cell."""
     shown = {one.key: one for one in selection(guide, [one.key for one in guide.main.cells])}
     rows = [
@@ -180,7 +180,7 @@ def health_table(guide: Guidance) -> Table:
     return table(head, rows)
 
 
-def block_table(guide: Guidance) -> Table:
+def block_table(guide: Guide) -> Table:
     """Tabulate the highlighted cells' norm and rank by block."""
     shown = [one for one in guide.highlights if one.blocks]
     by_block = [{at.block: at for at in one.blocks} for one in shown]
@@ -194,7 +194,7 @@ def block_table(guide: Guidance) -> Table:
     return table(("norm / effective rank", *(one.label for one in shown)), rows)
 
 
-def outcome_table(guide: Guidance) -> Table:
+def outcome_table(guide: Guide) -> Table:
     """Tabulate the other outcomes."""
     metrics = list(dict.fromkeys(found.metric for row in guide.outcomes for found in row.outcomes))
     shown = {one.key for one in selection(guide, [one.key for one in guide.main.cells])}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from sweeper.guide.schema.guidance import Guidance
+from sweeper.guide.schema.guide import Guide
 from sweeper.guide.wording.prior_art import SOURCE
 from sweeper.render.tables.claim_tables import (
     audit_table,
@@ -48,7 +48,7 @@ class Section(NamedTuple):
     table: Table
 
 
-def guide_tables(guide: Guidance) -> dict[str, Section]:
+def guide_tables(guide: Guide) -> dict[str, Section]:
     """Tabulate all there is to tell; a section the study has nothing for holds a table without rows."""
     metric = metric_name(guide.objective)
     marks = f"{metric}, lower is better; {legend(guide)}."
@@ -91,7 +91,7 @@ def is_grid(name: str) -> bool:
     return name.startswith(GRID)
 
 
-def _listed(guide: Guidance) -> str:
+def _listed(guide: Guide) -> str:
     if shown_pages(guide):
         return "Settings beside the grid"
     count = len(guide.main.cells)

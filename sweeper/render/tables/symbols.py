@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from sweeper.guide.schema.guidance import Guidance
+from sweeper.guide.schema.guide import Guide
 from sweeper.guide.schema.results import CellResult, StageResult
 from sweeper.guide.schema.statements import Standing
 
@@ -24,7 +24,7 @@ class Marks(NamedTuple):
     standings: dict[str, Standing]
 
     @classmethod
-    def of(cls, guide: Guidance) -> Marks:
+    def of(cls, guide: Guide) -> Marks:
         """Collect what a guide marks."""
         names = dict.fromkeys(one.cell.mark for one in guide.main.rows if one.cell.mark)
         daggers = {name: DAGGERS[min(place, len(DAGGERS) - 1)] for place, name in enumerate(names)}

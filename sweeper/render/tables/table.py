@@ -6,7 +6,7 @@ import re
 from typing import NamedTuple
 
 from sweeper.render.latex_escaping import escaped
-from sweeper.text.inert import prose, visible
+from sweeper.text.untrusted import prose, visible
 
 # Characters of a cell from which on LaTeX breaks its column into lines, and that fit on one line of \small.
 LONG_CELL = 40

@@ -8,7 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from sweeper.ledger import events, tracking
+from sweeper.ledger import events
+from sweeper.ledger import mlflow_writer as tracking
 from sweeper.ledger.events import AnyEvent
 from sweeper.ledger.writer import Ledger
 from sweeper.records import Cell, Facts, Provenance, Rung, TrialSpec

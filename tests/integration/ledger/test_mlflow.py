@@ -11,8 +11,10 @@ from mlflow import MlflowClient
 from pydantic import ValidationError
 
 from sweeper.errors import ConflictError, StudyError
-from sweeper.ledger import events, reader, tracking
-from sweeper.ledger.readback import counts, read_file, read_study
+from sweeper.ledger import events
+from sweeper.ledger import mlflow_runs as reader
+from sweeper.ledger import mlflow_writer as tracking
+from sweeper.ledger.records_from_mlflow import counts, read_file, read_study
 from sweeper.ledger.tags import trial_params
 from sweeper.ledger.writer import Ledger
 from sweeper.records import Cell, Rung, TrialState

@@ -7,8 +7,9 @@ from typing import Any, NoReturn
 
 import pytest
 
-from sweeper.ledger import events, tracking
-from sweeper.ledger.readback import read_file, read_study
+from sweeper.ledger import events
+from sweeper.ledger import mlflow_writer as tracking
+from sweeper.ledger.records_from_mlflow import read_file, read_study
 from tests.integration.ledger.ledger_life import BASELINE, GRID, LIFE, PNG, PROVENANCE, STUDY, Home, snapshot, trial
 
 

@@ -13,9 +13,10 @@ import pytest
 from mlflow import MlflowClient
 
 from sweeper.errors import SetupError
-from sweeper.ledger import events, reader
+from sweeper.ledger import events
+from sweeper.ledger import mlflow_runs as reader
 from sweeper.ledger import writer as ledger_module
-from sweeper.ledger.readback import read_study
+from sweeper.ledger.records_from_mlflow import read_study
 from sweeper.ledger.writer import Ledger
 from sweeper.records import Rung
 from tests.integration.ledger.ledger_life import (

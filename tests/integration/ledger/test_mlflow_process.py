@@ -14,9 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from sweeper.ledger import events, reader
+from sweeper.ledger import events
+from sweeper.ledger import mlflow_runs as reader
 from sweeper.ledger.mlflow_process import ENVIRONMENT, ui_command
-from sweeper.ledger.readback import counts, read_file, read_study
+from sweeper.ledger.records_from_mlflow import counts, read_file, read_study
 from sweeper.ledger.writer import Ledger
 from sweeper.records import TrialRecord
 from tests.integration.ledger.ledger_life import (
@@ -35,7 +36,7 @@ from tests.integration.ledger.ledger_life import (
 
 def test_importing_and_opening_the_ledger_does_not_import_mlflow(tmp_path: Path) -> None:
     program = (
-        "import sys, pathlib, sweeper.ledger.readback\n"
+        "import sys, pathlib, sweeper.ledger.records_from_mlflow\n"
         "from sweeper.ledger.writer import Ledger\n"
         f"Ledger('sqlite:///{tmp_path}/mlflow.db', None, pathlib.Path('{tmp_path}/outbox'), 'x').close(timeout=0)\n"
         "assert not [name for name in sys.modules if name.split('.')[0] in ('mlflow', 'sqlalchemy')]\n"

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from sweeper.errors import DataError, SetupError, StudyError
-from sweeper.ledger.readback import counts, read_study
+from sweeper.ledger.records_from_mlflow import counts, read_study
 from tests.conftest import copy_database
 from tests.integration.damage import damage
 from tests.integration.ledger.ledger_life import (

@@ -9,7 +9,7 @@ import pytest
 
 from sweeper.errors import SetupError, StudyError
 from sweeper.ledger import events, has_undelivered
-from sweeper.ledger.readback import read_file, read_study
+from sweeper.ledger.records_from_mlflow import read_file, read_study
 from sweeper.ledger.replay import Replay
 from sweeper.records import StudyRecord
 from tests.integration.ledger.ledger_life import (

@@ -11,8 +11,8 @@ from sweeper import cli
 from sweeper.commands import compare as comparing
 from sweeper.commands.compare import compare
 from sweeper.errors import DataError, StudyError
-from sweeper.guide.assemble import guidance
-from sweeper.guide.compare.comparison import Comparison
+from sweeper.guide.assemble import assemble_guide
+from sweeper.guide.compare.schema import Comparison
 from sweeper.records import StudyRecord
 from sweeper.study.file import to_yaml
 from sweeper.workspace import Workspace
@@ -40,7 +40,7 @@ def recorded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Write:
 
 def report(one: StudyRecord, folder: Path) -> Path:
     folder.mkdir()
-    (folder / "guide.json").write_text(guidance(one).model_dump_json(indent=1), encoding="utf-8")
+    (folder / "guide.json").write_text(assemble_guide(one).model_dump_json(indent=1), encoding="utf-8")
     return folder
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from sweeper.commands.report import publish, publish_record
 from sweeper.errors import DataError, StudyError
-from sweeper.guide.assemble import guidance
+from sweeper.guide.assemble import assemble_guide
 from sweeper.records import StudyRecord
 from sweeper.render import OwnFiles, guide_files, write_guide
 from sweeper.workspace import Workspace
@@ -67,4 +67,4 @@ def test_only_the_guide_of_a_guides_folder_is_attached_to_the_record(reports):
     names = {path.name for path in guide_files(folder)}
     assert {"guide.md", "guide.json", "record.json", "overview.png", "samples.png"} <= names
     assert not names & {"notes.md", "my_follow_up.yaml", "photo.png"}
-    assert [name for name in names if name.endswith(".yaml")] == [guidance(typical()).next_study.file]
+    assert [name for name in names if name.endswith(".yaml")] == [assemble_guide(typical()).next_study.file]

@@ -33,7 +33,7 @@ def study(**changes: object) -> Study:
     return Study.model_validate(tree | changes)
 
 
-def places(root: Path, of: Study | None = None) -> Paths:
+def paths(root: Path, of: Study | None = None) -> Paths:
     for name in ("study", "cache"):
         (root / name).mkdir(exist_ok=True)
     return Paths(
@@ -62,7 +62,7 @@ def ready(tables: Path, extractor_cache: Path, tmp_path: Path) -> None:
 
 
 def open_coordinator(root: Path, of: Study, stages: Sequence[Stage] = ("screen",)) -> Coordinator:
-    coordinator = Coordinator(of, stages, places(root, of), gather("sweeper run tiny.yaml"))
+    coordinator = Coordinator(of, stages, paths(root, of), gather("sweeper run tiny.yaml"))
     coordinator.open()
     return coordinator
 

@@ -17,7 +17,7 @@ from tests.sweeper.coordinator.coordinators import (
     begun,
     claimed,
     open_coordinator,
-    places,
+    paths,
     ready,
     reported,
     study,
@@ -27,7 +27,7 @@ __all__ = ["ready"]  # a fixture, used by being here
 
 
 def test_a_cohort_has_the_lanes_that_were_measured(tmp_path):
-    coordinator = Coordinator(study(), ["screen"], places(tmp_path), gather("sweeper run tiny.yaml"), lanes=3)
+    coordinator = Coordinator(study(), ["screen"], paths(tmp_path), gather("sweeper run tiny.yaml"), lanes=3)
     coordinator.open()
     assert len(claimed(coordinator).trials) == 3
 

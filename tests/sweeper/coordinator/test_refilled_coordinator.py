@@ -16,7 +16,7 @@ from sweeper.records import Rung, TrialRecord, TrialSpec
 from sweeper.study import Study
 from sweeper.worker.messages import Assignment, LaneReport
 from tests.sweeper.coordinator.coordinators import FACTS, claimed, open_coordinator, ready, reported, study
-from tests.sweeper.guide.floor import Floor
+from tests.sweeper.coordinator.simulated_workers import SimulatedWorkers
 
 __all__ = ["ready"]  # a fixture, used by being here
 
@@ -48,7 +48,7 @@ def trials_of(root: Path) -> tuple[TrialRecord, ...]:
 @pytest.mark.parametrize("slots", [1, 3])
 def test_joined_cohorts_are_full_as_long_as_trials_wait_and_nobody_idles_while_lanes_are_parked(tmp_path, slots):
     coordinator = open_coordinator(tmp_path, racing())
-    floor = Floor(coordinator, slots, objective)
+    floor = SimulatedWorkers(coordinator, slots, objective)
     floor.run()
     joined = [(len(given.living), waiting) for given, waiting in floor.given if given.sources]
     assert len(joined) > 3
@@ -68,7 +68,7 @@ def test_joined_cohorts_are_full_as_long_as_trials_wait_and_nobody_idles_while_l
 
 def test_a_cohort_of_one_never_parks(tmp_path):
     coordinator = open_coordinator(tmp_path, racing(lanes=1))
-    floor = Floor(coordinator, 2, objective)
+    floor = SimulatedWorkers(coordinator, 2, objective)
     floor.run()
     assert not any(given.sources for given, _ in floor.given)
     assert len({given.cohort for given, _ in floor.given}) == len(floor.given) == len(floor.at)
@@ -165,6 +165,6 @@ def test_a_disk_that_fills_up_when_a_cohort_is_made_halts_the_study_and_loses_no
     assert "No space left on device" in str(coordinator.halted())
     assert coordinator.close(interrupted=True, timeout=60)
     again = open_coordinator(tmp_path, pairs())
-    Floor(again, 1, lambda *_: 10.0).run()
+    SimulatedWorkers(again, 1, lambda *_: 10.0).run()
     assert again.progress().counts == ({"complete": 4, "diverged": 2} if of == "joined" else {"complete": 6})
     assert stored(tmp_path) == []

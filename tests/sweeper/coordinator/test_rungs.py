@@ -10,7 +10,7 @@ from scipy.stats import spearmanr
 
 from sweeper.commands.audit import _tables
 from sweeper.commands.plan import Forecast, describe
-from sweeper.guide.assemble import guidance
+from sweeper.guide.assemble import assemble_guide
 from sweeper.records import Rung, StudyRecord, TrialRecord
 from sweeper.render.figures.plots import draw
 from sweeper.render.markdown import render_markdown
@@ -45,7 +45,7 @@ def record() -> StudyRecord:
 
 
 def test_curves_are_of_one_fid_at_every_step(record: StudyRecord, tmp_path: Path) -> None:
-    guide = guidance(record)
+    guide = assemble_guide(record)
     assert guide.rung_objective == "fid_2500"
     baseline = guide.highlights[0]
     assert [point.step for point in baseline.curve] == [400, 800]
@@ -56,7 +56,7 @@ def test_curves_are_of_one_fid_at_every_step(record: StudyRecord, tmp_path: Path
 
 
 def test_the_pruning_audit_ranks_the_ends_of_the_screen_by_both(record: StudyRecord) -> None:
-    guide = guidance(record)
+    guide = assemble_guide(record)
     ends = [t.rungs[-1].metrics for t in record.trials if t.spec.stage == "screen" and t.state == "complete"]
     found = guide.pruning.ranking
     assert found is not None
@@ -77,13 +77,13 @@ def test_a_forecast_says_that_earlier_evaluations_are_cheaper() -> None:
 
 
 def test_the_full_metric_is_not_taken_for_the_rungs(record: StudyRecord) -> None:
-    assert guidance(record).proxy.full == "fid_20k"
+    assert assemble_guide(record).proxy.full == "fid_20k"
 
 
 def test_means_are_of_the_objective_alone(record: StudyRecord) -> None:
-    plain = guidance(make_record(make_study(recipe=FEWER), [without_fewer(trial) for trial in record.trials]))
-    assert guidance(record).stages == plain.stages
-    assert guidance(record).claims == plain.claims
+    plain = assemble_guide(make_record(make_study(recipe=FEWER), [without_fewer(trial) for trial in record.trials]))
+    assert assemble_guide(record).stages == plain.stages
+    assert assemble_guide(record).claims == plain.claims
 
 
 def without_fewer(trial: TrialRecord) -> TrialRecord:
@@ -95,7 +95,7 @@ def without_fewer(trial: TrialRecord) -> TrialRecord:
 
 
 def test_a_study_whose_rungs_draw_all_says_nothing_of_it() -> None:
-    guide = guidance(typical())
+    guide = assemble_guide(typical())
     assert guide.rung_objective == guide.objective
     assert guide.pruning.rung is None
     assert "draw fewer samples" not in render_markdown(guide, {})

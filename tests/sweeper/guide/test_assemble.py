@@ -10,12 +10,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scipy.stats import spearmanr, ttest_rel
 
-from sweeper.guide.assemble import guidance
-from sweeper.guide.schema.guidance import Guidance
+from sweeper.guide.assemble import assemble_guide
+from sweeper.guide.schema.guide import Guide
 from sweeper.guide.schema.results import CellResult
-from sweeper.plan.cells import dispersion, setting_cell
+from sweeper.plan.cells import setting_cell
 from sweeper.records import Cell, Rung, StudyRecord, TrialRecord
-from sweeper.render.markdown import render_markdown, write_guide
+from sweeper.render.guide_folder import write_guide
+from sweeper.render.markdown import render_markdown
 from sweeper.study import Study, values
 from sweeper.text.numbers import figure, signed, spread
 from tests.sweeper.guide.study_records import (
@@ -31,7 +32,7 @@ from tests.sweeper.guide.study_records import (
     trial,
     typical,
 )
-from trainer.recipe import numbered
+from trainer.recipe import Dispersion, numbered
 
 FIDS = {BASELINE: [12.0, 13.0, 11.5], setting((1,), 0.01, 0.5): [11.0, 13.5, 11.0]}
 
@@ -41,12 +42,12 @@ def one_cell() -> StudyRecord:
     return make_record(make_study(), rows)
 
 
-def cell_of(guide: Guidance, label: str) -> CellResult:
+def cell_of(guide: Guide, label: str) -> CellResult:
     return next(one for one in guide.main.cells if one.cell.label == label)
 
 
 def test_a_change_equals_scipys_paired_t_interval_of_the_log_objective() -> None:
-    result = guidance(one_cell()).main.cells[0]
+    result = assemble_guide(one_cell()).main.cells[0]
     base, mine = (np.log(fids) for fids in FIDS.values())
     interval = ttest_rel(mine, base).confidence_interval(0.95)
     assert result.change is not None
@@ -58,7 +59,7 @@ def test_a_change_equals_scipys_paired_t_interval_of_the_log_objective() -> None
 def test_only_seeds_shared_with_the_baseline_are_compared() -> None:
     cell = setting((1,), 0.01, 0.5)
     rows = [trial(BASELINE, 0, 12.0), trial(BASELINE, 1, 10.0), trial(cell, 1, 11.0), trial(cell, 2, 99.0)]
-    result = guidance(make_record(make_study(), rows)).main.cells[0]
+    result = assemble_guide(make_record(make_study(), rows)).main.cells[0]
     assert result.n == 2
     assert result.change is not None
     assert (result.change.n, result.change.low) == (1, None)
@@ -69,14 +70,14 @@ def test_a_stopped_trial_never_enters_a_mean() -> None:
     cell = setting((1,), 0.01, 0.5)
     rows = [trial(BASELINE, seed, 12.0) for seed in (0, 1)]
     rows += [trial(cell, 0, 11.0), trial(cell, 1, 500.0, state="pruned")]
-    result = guidance(make_record(make_study(), rows)).main.cells[0]
+    result = assemble_guide(make_record(make_study(), rows)).main.cells[0]
     assert (result.mean, result.sd, result.n, result.stopped_at) == (11.0, None, 1, 400)
 
 
 def test_the_seed_audit_recovers_the_true_noise_and_correlation() -> None:
     study = make_study()
     rows = simulate(study, grid_cells(study), lambda _: 0.0, seeds=range(40), noise=0.05, shared=0.1)
-    audit = guidance(make_record(study, rows)).seeds
+    audit = assemble_guide(make_record(study, rows)).seeds
     assert audit.difference_sd == pytest.approx(0.05 * math.sqrt(2), rel=0.25)
     assert audit.pairing == pytest.approx(0.8, abs=0.1)
     assert audit.width_ratio == pytest.approx(math.sqrt(0.2), rel=0.25)
@@ -86,13 +87,13 @@ def test_without_any_effect_about_one_interval_in_twenty_misses_the_baseline() -
     study, missed, total = make_study(), 0, 0
     for study_seed in range(40):
         rows = simulate(study, grid_cells(study)[:6], lambda _: 0.0, random=study_seed)
-        main = guidance(make_record(study, rows)).main
+        main = assemble_guide(make_record(study, rows)).main
         missed, total = missed + main.count("above") + main.count("below"), total + len(main.cells)
     assert 0.01 < missed / total < 0.10
 
 
 def test_health_is_relative_to_the_baseline_at_the_same_block_and_step() -> None:
-    found = {one.key: one for one in guidance(typical()).health}
+    found = {one.key: one for one in assemble_guide(typical()).health}
     whole, stopped = setting((1,), 0.25, 0.5), setting((1,), 0.25, 0.25)
     assert found[whole.key].norm_ratio == pytest.approx(4.0)
     assert (found[stopped.key].step, found[stopped.key].norm_ratio) == (400, pytest.approx(7.0))
@@ -100,7 +101,7 @@ def test_health_is_relative_to_the_baseline_at_the_same_block_and_step() -> None
 
 
 def test_rank_correlations_equal_scipys_over_finished_cells() -> None:
-    guide = guidance(typical())
+    guide = assemble_guide(typical())
     health = {one.key: one for one in guide.health}
     done = [one for one in guide.main.cells if one.mean is not None]
     wanted = spearmanr([health[one.key].norm_ratio for one in done], [one.mean for one in done]).statistic
@@ -109,7 +110,7 @@ def test_rank_correlations_equal_scipys_over_finished_cells() -> None:
 
 
 def test_a_cell_at_the_floor_on_more_than_a_tenth_of_steps_is_saturated() -> None:
-    main = guidance(typical()).main
+    main = assemble_guide(typical()).main
     assert {one.saturated for one in main.cells if one.cell.dispersion.lam == 0.25} == {True}
     assert {one.saturated for one in main.cells if one.cell.dispersion.lam == 0.01} == {False}
 
@@ -117,7 +118,7 @@ def test_a_cell_at_the_floor_on_more_than_a_tenth_of_steps_is_saturated() -> Non
 def test_a_screen_makes_no_claim_however_large_the_gain() -> None:
     study = make_study()
     rows = simulate(study, grid_cells(study), lambda _: -2.0, noise=0.001)
-    guide = guidance(make_record(study, rows))
+    guide = assemble_guide(make_record(study, rows))
     assert guide.verdict.kind == "screening"
     assert guide.verdict.headline.startswith("Screening, no claim")
     assert {rule.grade for rule in guide.rules} <= {"screening", "95 % set", "none"}
@@ -125,7 +126,7 @@ def test_a_screen_makes_no_claim_however_large_the_gain() -> None:
 
 def test_a_grid_that_only_harms_leaves_nothing_to_confirm_and_suggests_a_smaller_lambda() -> None:
     study = make_study()
-    guide = guidance(make_record(study, simulate(study, grid_cells(study), lambda _: 1.0, noise=0.01)))
+    guide = assemble_guide(make_record(study, simulate(study, grid_cells(study), lambda _: 1.0, noise=0.01)))
     assert any("Confirm nothing" in rule.rule for rule in guide.rules)
     assert not any("--stage confirm" in step for step in guide.next_steps)
     assert guide.next_study is not None
@@ -133,7 +134,7 @@ def test_a_grid_that_only_harms_leaves_nothing_to_confirm_and_suggests_a_smaller
 
 
 def test_fresh_seeds_are_kept_apart_from_screening_seeds() -> None:
-    guide = guidance(typical())
+    guide = assemble_guide(typical())
     assert guide.confirm is not None
     assert guide.confirm.seeds == tuple(range(100, 105))
     assert {one.n for one in guide.confirm.rows} == {5}
@@ -143,7 +144,7 @@ def test_fresh_seeds_are_kept_apart_from_screening_seeds() -> None:
 def test_prior_art_is_set_beside_the_same_setting_only() -> None:
     study, paper = make_study(), setting((1,), 0.5, 0.5)
     rows = simulate(study, [paper, setting((2,), 0.5, 0.5)], lambda _: 0.5, noise=0.01)
-    here = guidance(make_record(study, rows)).prior_art
+    here = assemble_guide(make_record(study, rows)).prior_art
     assert here[0].here.startswith("+")
     assert here[1].here == "not run"
     assert here[2].here.startswith("2 settings measured, 0 with a mean below")
@@ -151,7 +152,7 @@ def test_prior_art_is_set_beside_the_same_setting_only() -> None:
 
 def test_control_arms_are_compared_but_never_counted_as_settings() -> None:
     study = make_study()
-    guide = guidance(make_record(study, simulate(study, [control(), setting((0,), 0.01, 0.5)], harmful)))
+    guide = assemble_guide(make_record(study, simulate(study, [control(), setting((0,), 0.01, 0.5)], harmful)))
     assert [one.cell.label for one in guide.main.controls] == ["weight-decay"]
     assert len(guide.main.cells) == 1
 
@@ -159,19 +160,19 @@ def test_control_arms_are_compared_but_never_counted_as_settings() -> None:
 def test_a_trial_recorded_twice_counts_once() -> None:
     record = one_cell()
     twice = record.model_copy(update={"trials": (*record.trials, *record.trials)})
-    assert guidance(twice).main == guidance(record).main
+    assert assemble_guide(twice).main == assemble_guide(record).main
 
 
 def test_the_order_of_records_does_not_matter() -> None:
     record = typical()
     shuffled = list(record.trials)
     random.Random(0).shuffle(shuffled)
-    assert guidance(record.model_copy(update={"trials": tuple(shuffled)})) == guidance(record)
+    assert assemble_guide(record.model_copy(update={"trials": tuple(shuffled)})) == assemble_guide(record)
 
 
 def test_a_guidance_survives_json() -> None:
-    guide = guidance(typical())
-    assert Guidance.model_validate_json(guide.model_dump_json()) == guide
+    guide = assemble_guide(typical())
+    assert Guide.model_validate_json(guide.model_dump_json()) == guide
 
 
 @pytest.mark.parametrize(
@@ -211,7 +212,7 @@ def covariance_study(**space: object) -> Study:
 
 def covariance_cells() -> list[Cell]:
     return [
-        setting_cell(dispersion((block,), lam, 0.5, "covariance", "absolute"), numbered(4))
+        setting_cell(Dispersion(blocks=(block,), lam=lam, variant="covariance"), numbered(4))
         for block in (0, 1)
         for lam in (0.01, 0.1)
     ]
@@ -221,7 +222,7 @@ def covariance_cells() -> list[Cell]:
 def test_a_covariance_page_shows_every_setting_under_no_tau(space: dict[str, object]) -> None:
     study = covariance_study(**space)
     cells = [cell for cell in covariance_cells() if (0 in cell.dispersion.blocks or not space.get("block"))]
-    guide = guidance(make_record(study, simulate(study, cells, lambda _: 0.0)))
+    guide = assemble_guide(make_record(study, simulate(study, cells, lambda _: 0.0)))
     assert {key for page in guide.pages for row in page.keys for key in row} == {cell.key for cell in cells}
     assert guide.off_grid == ()
     (page,) = guide.pages
@@ -234,7 +235,7 @@ def test_a_covariance_page_stands_beside_pages_with_tau() -> None:
         *covariance_cells(),
         *(setting((b,), lam, tau) for b in (0, 1) for lam in (0.01, 0.1) for tau in (0.25, 0.5)),
     ]
-    guide = guidance(make_record(study, simulate(study, cells, lambda _: 0.0)))
+    guide = assemble_guide(make_record(study, simulate(study, cells, lambda _: 0.0)))
     assert guide.off_grid == ()
     assert [page.title for page in guide.pages] == ["lambda 0.01, l2", "lambda 0.1, l2", "no tau, covariance"]
 
@@ -242,7 +243,7 @@ def test_a_covariance_page_stands_beside_pages_with_tau() -> None:
 def test_trials_dropped_before_they_started_are_told_from_stopped_ones() -> None:
     cell = setting((1,), 0.01, 0.5)
     rows = [trial(BASELINE, 0, 12.0), trial(cell, 0, 50.0, state="pruned"), trial(cell, 1, None, state="pruned")]
-    result = guidance(make_record(make_study(), rows)).main.cells[0]
+    result = assemble_guide(make_record(make_study(), rows)).main.cells[0]
     assert (result.states, result.stopped_at, result.not_started) == ({"pruned": 2}, 400, 1)
 
 
@@ -270,7 +271,7 @@ def trials_drawn(draw: st.DrawFn) -> TrialRecord:
 @given(st.lists(trials_drawn(), max_size=14))
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 def test_no_record_is_too_strange_for_a_guide(trials: list[TrialRecord]) -> None:
-    text = render_markdown(guidance(make_record(make_study(), trials)), {})
+    text = render_markdown(assemble_guide(make_record(make_study(), trials)), {})
     words = text.lower().replace("|", " ").split()
     assert not {"nan", "inf", "none)", "nan)"} & set(words)
 
@@ -278,6 +279,6 @@ def test_no_record_is_too_strange_for_a_guide(trials: list[TrialRecord]) -> None
 def test_a_guide_names_what_failed_and_why():
     rows = [trial(cell, seed, fid) for cell, fids in FIDS.items() for seed, fid in enumerate(fids)]
     lost = rows[-1].model_copy(update={"state": "failed", "rungs": (), "note": "RuntimeError: out of luck"})
-    text = guidance(make_record(make_study(), [*rows[:-1], lost])).model_dump_json()
+    text = assemble_guide(make_record(make_study(), [*rows[:-1], lost])).model_dump_json()
     assert f"{lost.spec.cell.label}, seed 2: RuntimeError: out of luck" in text
-    assert "out of luck" not in guidance(one_cell()).model_dump_json()
+    assert "out of luck" not in assemble_guide(one_cell()).model_dump_json()

@@ -13,8 +13,8 @@ import pytest
 from sweeper import cli
 from sweeper.commands.report import published
 from sweeper.ledger import Ledger
+from sweeper.render.guide_folder import write_guide
 from sweeper.render.html import render_html
-from sweeper.render.markdown import write_guide
 from sweeper.study.file import read_study
 from sweeper.workspace import Workspace
 from tests.conftest import copy_database

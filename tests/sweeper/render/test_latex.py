@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from sweeper.guide.assemble import guidance
+from sweeper.guide.assemble import assemble_guide
 from sweeper.render.latex import render_latex
 from sweeper.render.latex_escaping import SIGNS, escaped
 from sweeper.render.tables.sections import guide_tables
@@ -16,7 +16,7 @@ from tests.sweeper.guide.study_records import make_record, make_study, typical
 
 @pytest.fixture(scope="module")
 def fragment() -> str:
-    return render_latex(guidance(typical()))
+    return render_latex(assemble_guide(typical()))
 
 
 def bodies(text: str) -> list[str]:
@@ -25,7 +25,7 @@ def bodies(text: str) -> list[str]:
 
 
 def test_every_table_of_the_guide_is_there_with_caption_and_label(fragment: str) -> None:
-    shown = [name for name, section in guide_tables(guidance(typical())).items() if section.table]
+    shown = [name for name, section in guide_tables(assemble_guide(typical())).items() if section.table]
     assert len(shown) > 10
     assert re.findall(r"\\label\{tab:block-temp-([a-z0-9-]+)\}", fragment) == shown
     for part in (r"\begin{table}", r"\end{table}", r"\begin{tabular}", r"\end{tabular}", r"\bottomrule"):
@@ -36,7 +36,7 @@ def test_every_table_of_the_guide_is_there_with_caption_and_label(fragment: str)
 
 
 def test_markdown_and_latex_tabulate_the_same_cells() -> None:
-    for section in guide_tables(guidance(typical())).values():
+    for section in guide_tables(assemble_guide(typical())).values():
         if section.table:
             (body,) = bodies(to_latex(section.table, "x", "y"))
             assert body.count(r" \\") == len(to_markdown(section.table).splitlines()) - 1
@@ -74,7 +74,7 @@ def test_no_sign_reaches_tex_as_a_command(sign: str) -> None:
 def test_a_study_cannot_issue_commands() -> None:
     hostile = r"\input{/etc/passwd} $x$ %"
     record = make_record(make_study(name="x", question=hostile, tuning=hostile), [])
-    assert r"\input{/etc" not in render_latex(guidance(record))
+    assert r"\input{/etc" not in render_latex(assemble_guide(record))
     table = to_latex(Table((hostile,), ((hostile,), ("[2cm] *",))), hostile, "tab:x")
     assert r"\input{" not in table
     assert r"\textbackslash{}input\{/etc/passwd\}" in table

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from sweeper.guide.assemble import guidance
-from sweeper.guide.schema.guidance import Guidance
+from sweeper.guide.assemble import assemble_guide
+from sweeper.guide.schema.guide import Guide
 from sweeper.records import StudyRecord
-from sweeper.render.markdown import render_markdown, write_guide
+from sweeper.render.guide_folder import write_guide
+from sweeper.render.markdown import render_markdown
 from sweeper.render.tables.guide_tables import MOST_ROWS, table
 from sweeper.render.tables.table import prose, to_markdown
 from tests.sweeper.guide.study_records import (
@@ -28,7 +29,7 @@ from tests.sweeper.guide.study_records import (
 
 
 def markdown(record: StudyRecord) -> str:
-    return render_markdown(guidance(record), {})
+    return render_markdown(assemble_guide(record), {})
 
 
 def tables(text: str) -> list[list[str]]:
@@ -102,7 +103,7 @@ def test_continuous_knobs_become_a_list() -> None:
         space={"block": [0, 1], "lambda": {"low": 1e-4, "high": 1, "count": 9}, "tau": [0.5]},
         screen={"sampler": "random", "trials": 9},
     )
-    guide = guidance(make_record(study, simulate(study, [setting((0,), 0.0123, 0.5)], harmful)))
+    guide = assemble_guide(make_record(study, simulate(study, [setting((0,), 0.0123, 0.5)], harmful)))
     assert guide.pages == ()
     assert "| block 0, lambda 0.0123, tau 0.5" in render_markdown(guide, {})
 
@@ -110,7 +111,7 @@ def test_continuous_knobs_become_a_list() -> None:
 def test_a_hundred_columns_turn_into_rows_or_a_list_of_the_lowest() -> None:
     taus = [round(0.01 * i, 2) for i in range(1, 101)]
     study = make_study(space={"block": [0, 1], "lambda": [0.01], "tau": taus})
-    guide = guidance(make_record(study, simulate(study, grid_cells(study), harmful)))
+    guide = assemble_guide(make_record(study, simulate(study, grid_cells(study), harmful)))
     assert [len(page.columns) for page in guide.pages] == [2]
     text = render_markdown(guide, {})
     assert f"The {MOST_ROWS} lowest means of 200 settings" in text
@@ -119,13 +120,13 @@ def test_a_hundred_columns_turn_into_rows_or_a_list_of_the_lowest() -> None:
 
 def test_one_block_lays_out_lambda_by_tau_on_a_single_page() -> None:
     study = make_study(space={"block": [1], "lambda": [0.01, 0.25], "tau": [0.5, 1.0]})
-    (page,) = guidance(make_record(study, simulate(study, grid_cells(study), harmful))).pages
+    (page,) = assemble_guide(make_record(study, simulate(study, grid_cells(study), harmful))).pages
     assert (page.title, page.row_name, page.column_name) == ("block 1", "lambda", "tau")
 
 
 def test_a_study_without_a_finished_baseline_compares_nothing() -> None:
     rows = [trial(BASELINE, 0, None, state="running"), trial(setting((1,), 0.01, 0.5), 0, 11.0)]
-    guide = guidance(make_record(make_study(), rows))
+    guide = assemble_guide(make_record(make_study(), rows))
     assert guide.verdict.kind == "no baseline"
     assert "### Change to the baseline" not in render_markdown(guide, {})
 
@@ -133,13 +134,13 @@ def test_a_study_without_a_finished_baseline_compares_nothing() -> None:
 def test_a_study_whose_every_setting_was_stopped_says_so() -> None:
     study = make_study()
     rows = simulate(study, grid_cells(study), harmful, stopped=lambda _: True)
-    guide = guidance(make_record(study, rows))
+    guide = assemble_guide(make_record(study, rows))
     assert guide.verdict.kind == "no setting finished"
     assert "stopped at 400" in render_markdown(guide, {})
 
 
 def test_an_empty_study_has_a_guide() -> None:
-    guide = guidance(make_record(make_study(), []))
+    guide = assemble_guide(make_record(make_study(), []))
     assert guide.verdict.kind == "nothing measured"
     assert "Nothing measured yet" in render_markdown(guide, {})
 
@@ -152,7 +153,7 @@ def test_one_seed_has_no_interval_and_says_so() -> None:
 def test_a_study_with_only_fresh_seeds_is_told_as_such() -> None:
     study = make_study()
     rows = simulate(study, [setting((1,), 0.01, 0.5)], harmful, "confirm", range(100, 105))
-    guide = guidance(make_record(study, rows))
+    guide = assemble_guide(make_record(study, rows))
     assert guide.verdict.kind == "no evidence"
     assert guide.main.stage == "confirm"
 
@@ -190,7 +191,7 @@ def test_write_guide_leaves_the_guide_its_numbers_and_its_pictures(tmp_path: Pat
     assert linked == {one.name for one in path.parent.glob("*.png")}
     assert linked == {"overview.png", "intervals.png", "curves.png", "health.png", "samples.png"}
     stored = json.loads((path.parent / "guide.json").read_text(encoding="utf-8"))
-    assert Guidance.model_validate(stored) == guidance(typical())
+    assert Guide.model_validate(stored) == assemble_guide(typical())
 
 
 def test_writing_twice_gives_the_same_bytes_and_leaves_no_stale_picture(tmp_path: Path) -> None:

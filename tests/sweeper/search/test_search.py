@@ -258,6 +258,6 @@ def test_counting_creates_nothing(tmp_path: Path):
 
 
 def test_importing_the_command_line_parts_leaves_optuna_out():
-    parts: Sequence[str] = ("sweeper.study.model", "sweeper.plan.trials", "sweeper.records")
+    parts: Sequence[str] = ("sweeper.study.study", "sweeper.plan.trials", "sweeper.records")
     script = f"import sys, {', '.join(parts)}; assert 'optuna' not in sys.modules"
     subprocess.run([sys.executable, "-c", script], check=True, timeout=120)

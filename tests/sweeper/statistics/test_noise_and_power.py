@@ -7,9 +7,9 @@ import pytest
 from scipy.stats import spearmanr, t
 from statsmodels.stats.power import TTestPower
 
-from sweeper.statistics.agreement import rank_agreement, share_interval
 from sweeper.statistics.noise import pairing
 from sweeper.statistics.power import detectable, needed_seeds, power
+from sweeper.statistics.rank_agreement import rank_agreement, share_interval
 
 
 @pytest.mark.parametrize(("gain", "sd", "alpha"), [(0.05, 0.1, 0.0133), (0.05, 0.5, 0.05), (0.1, 0.05, 0.01)])

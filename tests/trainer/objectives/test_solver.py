@@ -1,9 +1,11 @@
 import math
+from typing import get_args
 
 import pytest
 import torch
 
 from trainer.objectives.solver import guide, solve
+from trainer.recipe.evaluation import EVALUATIONS_A_STEP, Solver
 
 
 def decay(x: torch.Tensor, _t: float) -> torch.Tensor:
@@ -45,7 +47,7 @@ def test_time_dependent_velocity_is_integrated_from_0_to_1():
 
 
 def test_heun_refuses_an_odd_number_of_evaluations():
-    with pytest.raises(ValueError, match="nfe must be even, not 7"):
+    with pytest.raises(ValueError, match="heun evaluates the velocity 2 times a step, not 7 in all"):
         solve(decay, torch.ones(1), 7, "heun")
 
 
@@ -53,3 +55,7 @@ def test_guidance_extrapolates_from_unconditional_through_conditional():
     conditional, unconditional = torch.tensor([2.0]), torch.tensor([1.0])
     for scale, expected in ((0.0, 1.0), (1.0, 2.0), (4.0, 5.0)):
         assert float(guide(conditional, unconditional, scale)) == expected
+
+
+def test_every_solver_has_its_evaluations_a_step() -> None:
+    assert EVALUATIONS_A_STEP.keys() == {*get_args(Solver)}

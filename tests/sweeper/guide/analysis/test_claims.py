@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from scipy.stats import t, ttest_rel
 
-from sweeper.guide.assemble import guidance
-from sweeper.guide.schema.guidance import Guidance
+from sweeper.guide.assemble import assemble_guide
+from sweeper.guide.schema.guide import Guide
 from sweeper.guide.schema.statements import Claim
 from sweeper.records import Cell, StudyRecord, TrialRecord
 from sweeper.study import Study
@@ -40,16 +40,16 @@ def confirmed(
     return make_record(study, rows)
 
 
-def claim(guide: Guidance, cell: Cell) -> Claim:
+def claim(guide: Guide, cell: Cell) -> Claim:
     return next(one for one in guide.claims if one.key == cell.key)
 
 
 def test_words_follow_evidence() -> None:
-    guide = guidance(confirmed(effects(good=-0.3, bad=0.3), noise=0.003))
+    guide = assemble_guide(confirmed(effects(good=-0.3, bad=0.3), noise=0.003))
     assert claim(guide, GOOD).standing == "confirmed helps"
     assert claim(guide, BAD).standing == "confirmed hurts"
     assert claim(guide, SAME).standing == "equivalent"
-    noisy = guidance(confirmed(effects(), noise=0.1))
+    noisy = assemble_guide(confirmed(effects(), noise=0.1))
     assert {one.standing for one in noisy.claims} <= {"no evidence either way", "suggestive"}
 
 
@@ -61,7 +61,7 @@ def test_a_claim_is_the_one_sided_paired_t_test_on_log_scores_with_holm_and_bonf
             fids.setdefault(one.spec.cell.key, []).append(one.rungs[-1].metrics["fid_10k"])
     raw = {}
     for cell in (GOOD, SAME, BAD):
-        made = claim(guidance(record), cell)
+        made = claim(assemble_guide(record), cell)
         side = "less" if made.direction == "lower" else "greater"
         tested = ttest_rel(np.log(fids[cell.key]), np.log(fids["baseline"]), alternative=side)
         raw[cell.key] = float(tested.pvalue)
@@ -71,14 +71,16 @@ def test_a_claim_is_the_one_sided_paired_t_test_on_log_scores_with_holm_and_bonf
         assert made.change.mean == pytest.approx(math.expm1(difference.mean()))
         assert made.change.high == pytest.approx(math.expm1(difference.mean() + reach))
     first = min(raw, key=lambda key: raw[key])
-    assert next(one for one in guidance(record).claims if one.key == first).p == pytest.approx(min(1, 3 * raw[first]))
+    assert next(one for one in assemble_guide(record).claims if one.key == first).p == pytest.approx(
+        min(1, 3 * raw[first])
+    )
 
 
 def test_the_screen_chooses_the_direction_and_the_fresh_seeds_decide() -> None:
     study = make_study()
     rows = simulate(study, [GOOD], effects(good=-0.2), noise=0.01)
     rows += simulate(study, [GOOD], effects(good=+0.2), "confirm", range(100, 105), noise=0.01)
-    made = claim(guidance(make_record(study, rows)), GOOD)
+    made = claim(assemble_guide(make_record(study, rows)), GOOD)
     assert made.direction == "lower"
     assert made.standing == "suggestive"
     assert made.change is not None
@@ -96,7 +98,7 @@ def test_nothing_is_claimed_before_the_confirm_stage_is_finished(missing: str) -
     ]
     if missing == "an end":
         kept[-1] = last.model_copy(update={"state": "running"})
-    guide = guidance(make_record(record.study, kept))
+    guide = assemble_guide(make_record(record.study, kept))
     assert guide.claims == ()
     assert guide.verdict.kind == "confirming"
     assert "no claim yet" in guide.verdict.headline
@@ -108,7 +110,7 @@ def test_an_arm_that_diverged_on_a_fresh_seed_is_not_comparable_but_stays_possib
         one.model_copy(update={"state": "diverged"}) if one.spec.key == f"confirm.{GOOD.key}.102" else one
         for one in record.trials
     ]
-    guide = guidance(make_record(record.study, trials))
+    guide = assemble_guide(make_record(record.study, trials))
     assert claim(guide, GOOD).standing == "not comparable"
     assert claim(guide, GOOD).reason == "1 of 5 fresh seeds diverged or failed"
     assert guide.recommendation is not None
@@ -116,12 +118,12 @@ def test_an_arm_that_diverged_on_a_fresh_seed_is_not_comparable_but_stays_possib
 
 
 def test_more_seeds_than_planned_are_welcome() -> None:
-    assert guidance(confirmed(effects(good=-0.3), fresh=7)).claims
+    assert assemble_guide(confirmed(effects(good=-0.3), fresh=7)).claims
 
 
 def test_seeds_chosen_by_noise_must_all_be_there() -> None:
     study = make_study(confirm={"top": 3, "seeds": "auto", "limit": 12})
-    few, enough = (guidance(confirmed(effects(), noise=0.1, fresh=n, study=study)) for n in (5, 12))
+    few, enough = (assemble_guide(confirmed(effects(), noise=0.1, fresh=n, study=study)) for n in (5, 12))
     assert few.seeds.planned == 12
     assert (bool(few.claims), bool(enough.claims)) == (False, True)
 
@@ -129,10 +131,10 @@ def test_seeds_chosen_by_noise_must_all_be_there() -> None:
 def test_a_control_that_does_as_well_is_told_in_the_headline() -> None:
     study = make_study(controls=[{"name": "weight-decay", "set": {"train.weight_decay": 0.5}}])
     cells = (control(), GOOD, SAME)
-    same = guidance(confirmed(effects(good=-0.3, control=-0.3), cells=cells, study=study))
+    same = assemble_guide(confirmed(effects(good=-0.3, control=-0.3), cells=cells, study=study))
     assert same.verdict.kind == "helps like a control"
     assert "not shown to be better than a plain control, weight-decay" in same.verdict.headline
-    worse = guidance(confirmed(effects(good=-0.3, control=0.0), cells=cells, study=study))
+    worse = assemble_guide(confirmed(effects(good=-0.3, control=0.0), cells=cells, study=study))
     assert worse.verdict.kind == "helps"
     assert worse.controls[0].better
 
@@ -154,14 +156,14 @@ def test_other_outcomes_share_a_chance_of_their_own() -> None:
         )
         for one in record.trials
     ]
-    guide = guidance(make_record(record.study, trials))
+    guide = assemble_guide(make_record(record.study, trials))
     hurt = [one for one in guide.side_claims if one.standing == "confirmed hurts"]
     assert [(one.key, one.metric) for one in hurt] == [(BAD.key, "recall_10k")]
     assert any("recall-10K" in point and "confirmed lower" in point for point in guide.verdict.points)
 
 
 def test_the_recommended_set_holds_what_is_not_shown_worse_simplest_first() -> None:
-    guide = guidance(confirmed(effects(bad=1.0), noise=0.02))
+    guide = assemble_guide(confirmed(effects(bad=1.0), noise=0.02))
     assert guide.recommendation is not None
     assert guide.recommendation.members[0] == "baseline"
     assert set(guide.recommendation.members) == {"baseline", GOOD.key, SAME.key}
@@ -170,7 +172,7 @@ def test_the_recommended_set_holds_what_is_not_shown_worse_simplest_first() -> N
 
 
 def test_a_single_best_is_named_when_everything_else_is_shown_worse() -> None:
-    guide = guidance(confirmed(effects(good=-1.0), noise=0.02))
+    guide = assemble_guide(confirmed(effects(good=-1.0), noise=0.02))
     assert guide.recommendation is not None
     assert guide.recommendation.members == (GOOD.key,)
     assert guide.recommendation.unique
@@ -181,14 +183,14 @@ def test_a_stopped_or_audited_setting_is_never_recommended() -> None:
     study = make_study()
     rows = simulate(study, [GOOD, SAME, BAD], effects(good=-1.0), noise=0.02, stopped=lambda cell: cell == GOOD)
     rows = [one.model_copy(update={"audited": True}) if one.spec.cell == SAME else one for one in rows]
-    chosen = guidance(make_record(study, rows)).recommendation
+    chosen = assemble_guide(make_record(study, rows)).recommendation
     assert chosen is not None
     assert not {GOOD.key, SAME.key} & set(chosen.members)
     assert chosen.stopped == 2
 
 
 def test_a_gain_of_the_margin_that_is_not_confirmed_is_called_a_bet() -> None:
-    guide = guidance(confirmed(effects(good=-0.12), noise=0.08, random=8))
+    guide = assemble_guide(confirmed(effects(good=-0.12), noise=0.08, random=8))
     assert claim(guide, GOOD).standing != "confirmed helps"
     assert guide.recommendation is not None
     assert (guide.recommendation.first, guide.recommendation.why) == (GOOD.key, "bet")
@@ -201,7 +203,7 @@ def test_identical_runs_are_equivalent_and_never_confirmed() -> None:
     rows = simulate(study, cells, effects(), noise=0.0) + simulate(
         study, cells, effects(), "confirm", range(100, 105), noise=0.0
     )
-    guide = guidance(make_record(study, rows))
+    guide = assemble_guide(make_record(study, rows))
     assert {one.standing for one in guide.claims} == {"equivalent"}
     assert guide.verdict.kind == "equivalent"
 
@@ -213,7 +215,7 @@ def test_an_interaction_forbids_a_best_tau() -> None:
     def effect(cell: Cell) -> float:
         return crossed.get((cell.dispersion.blocks[0], cell.dispersion.tau), 0.0)
 
-    guide = guidance(make_record(study, simulate(study, grid_cells(study), effect, noise=0.03)))
+    guide = assemble_guide(make_record(study, simulate(study, grid_cells(study), effect, noise=0.03)))
     assert guide.interaction.rejects
     assert {knob.name for knob in guide.knobs} == set()
     assert any("the best tau depends on the block" in rule.rule for rule in guide.rules)
@@ -225,7 +227,7 @@ def test_without_one_the_levels_of_a_knob_are_compared() -> None:
     def effect(cell: Cell) -> float:
         return 0.4 * (cell.dispersion.tau == 1.0)
 
-    guide = guidance(make_record(study, simulate(study, grid_cells(study), effect, noise=0.01)))
+    guide = assemble_guide(make_record(study, simulate(study, grid_cells(study), effect, noise=0.01)))
     assert not guide.interaction.rejects
     found = {(knob.name, level.level): level.reach for knob in guide.knobs for level in knob.levels}
     assert found["tau", "1"] == "beyond the margin"
@@ -234,6 +236,6 @@ def test_without_one_the_levels_of_a_knob_are_compared() -> None:
 
 def test_saturated_settings_are_no_evidence_about_block_and_tau() -> None:
     study = make_study(space={"block": [0, 1], "lambda": [0.5], "tau": [0.25, 0.5]})
-    guide = guidance(make_record(study, simulate(study, grid_cells(study), lambda cell: cell.dispersion.tau)))
+    guide = assemble_guide(make_record(study, simulate(study, grid_cells(study), lambda cell: cell.dispersion.tau)))
     assert guide.interaction.reason == "every setting that finished on every seed is saturated"
     assert guide.knobs == ()

@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import t as student
 
-from sweeper.guide.assemble import guidance
+from sweeper.guide.assemble import assemble_guide
 from sweeper.guide.compare.head_to_head import Rival, paired
 from sweeper.guide.compare.transfer import blocks_match, transfer
-from sweeper.guide.schema.guidance import Guidance
+from sweeper.guide.schema.guide import Guide
 from sweeper.guide.schema.results import Change
 from sweeper.records import Cell, StudyRecord, TrialRecord
 from sweeper.render.comparison import comparison_markdown
@@ -67,11 +67,11 @@ def frozen() -> Iterator[None]:
     gc.unfreeze()
 
 
-def guide(effect: Effect, depth: int = SMALL, **more: object) -> Guidance:
-    return guidance(record(effect, depth, **more))  # type: ignore[arg-type]
+def guide(effect: Effect, depth: int = SMALL, **more: object) -> Guide:
+    return assemble_guide(record(effect, depth, **more))  # type: ignore[arg-type]
 
 
-def standing(one: Guidance) -> str:
+def standing(one: Guide) -> str:
     return one.claims[0].standing
 
 
@@ -112,10 +112,10 @@ def test_a_harm_confirmed_twice_is_told_and_is_no_transfer():
 
 
 def test_screens_alone_transfer_nothing():
-    def screened(depth: int) -> Guidance:
+    def screened(depth: int) -> Guide:
         whole = record(helps, depth)
         only = tuple(trial for trial in whole.trials if trial.spec.stage == "screen")
-        return guidance(whole.model_copy(update={"trials": only}))
+        return assemble_guide(whole.model_copy(update={"trials": only}))
 
     found = transfer(screened(SMALL), screened(LARGE))
     assert not found.transfers
@@ -175,7 +175,7 @@ def test_a_match_of_blocks_does_not_depend_on_the_order_and_every_shallow_block_
 
 
 def test_settings_match_only_with_the_same_lambda_variant_and_units():
-    def other(**changes: object) -> Guidance:
+    def other(**changes: object) -> Guide:
         cell = setting((3,), 0.01, 0.5)
         changed = cell.model_copy(update={"dispersion": cell.dispersion.model_copy(update=changes)})
         return guide(helps, LARGE, cells=(changed,))
@@ -232,7 +232,7 @@ def test_other_data_under_the_same_name_is_not_comparable_and_not_paired():
         if trial.facts
     ]
     other = two.model_copy(update={"trials": tuple(moved)})
-    assert "not known to be the same data" in transfer(guidance(one), guidance(other)).incomparable
+    assert "not known to be the same data" in transfer(assemble_guide(one), assemble_guide(other)).incomparable
     assert "data or feature extractors differ" in paired(rival(one), rival(other)).reason
 
 
@@ -248,7 +248,7 @@ def test_what_was_measured_alike_is_comparable_across_sizes():
 
 
 def rival(of: StudyRecord) -> Rival:
-    return Rival(of, guidance(of))
+    return Rival(of, assemble_guide(of))
 
 
 def strength(gain: float) -> Effect:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sweeper.errors import DataError
-from sweeper.guide.assemble import guidance
+from sweeper.guide.assemble import assemble_guide
 from sweeper.plan.cells import merged_blocks
 from sweeper.plan.size import announce
 from sweeper.records import Cell, Facts, StudyRecord, TrialRecord
@@ -57,7 +57,9 @@ def scored(
 
 def test_the_headline_counts_the_fresh_seeds_that_were_measured_and_not_those_that_ran() -> None:
     lost = {("confirm", "baseline", seed) for seed in (100, 101, 102)}
-    guide = guidance(make_record(make_study(), changed(both_stages({}, noise=0.1), lost, state="diverged", rungs=())))
+    guide = assemble_guide(
+        make_record(make_study(), changed(both_stages({}, noise=0.1), lost, state="diverged", rungs=()))
+    )
     assert guide.verdict.headline == "No evidence that any setting helps or hurts, on 2 of 5 fresh seeds."
     assert not any("would probably have shown" in point for point in guide.verdict.points)
 
@@ -65,7 +67,7 @@ def test_the_headline_counts_the_fresh_seeds_that_were_measured_and_not_those_th
 @pytest.mark.parametrize("key", ["baseline", A.key])
 def test_a_distance_of_zero_or_less_is_named_and_never_dropped_in_silence(key: str) -> None:
     trials = scored(both_stages({A.key: -0.5}), {("confirm", key, 101)}, "fid_10k", -1e-6)
-    guide = guidance(make_record(make_study(), trials))
+    guide = assemble_guide(make_record(make_study(), trials))
     claim = next(one for one in guide.claims if one.key == A.key)
     assert (claim.standing, claim.reason) == ("not comparable", "1 of 5 fresh seeds have a FID-10K of 0 or less")
     assert any(
@@ -74,13 +76,15 @@ def test_a_distance_of_zero_or_less_is_named_and_never_dropped_in_silence(key: s
 
 
 def test_a_recall_of_zero_takes_the_claim_with_it_and_not_the_seed_alone() -> None:
-    guide = guidance(make_record(make_study(), scored(both_stages({}), {("confirm", A.key, 101)}, "recall_10k", 0.0)))
+    guide = assemble_guide(
+        make_record(make_study(), scored(both_stages({}), {("confirm", A.key, 101)}, "recall_10k", 0.0))
+    )
     claim = next(one for one in guide.side_claims if one.key == A.key and one.metric == "recall_10k")
     assert (claim.standing, claim.reason) == ("not comparable", "1 of 5 fresh seeds have a recall-10K of 0 or less")
 
 
 def test_a_random_search_that_finished_is_not_said_to_have_no_finished_setting() -> None:
-    assert guidance(large_search(30)).interaction.reason == "these settings form no grid"
+    assert assemble_guide(large_search(30)).interaction.reason == "these settings form no grid"
 
 
 def test_lambda_is_not_advised_against_while_one_of_its_settings_may_be_the_best() -> None:
@@ -92,7 +96,7 @@ def test_lambda_is_not_advised_against_while_one_of_its_settings_may_be_the_best
 
     screen = simulate(study, cells, effect, noise=0.03)
     fresh = simulate(study, [cells[0]], effect, "confirm", range(100, 105), noise=0.001)
-    guide = guidance(make_record(study, [*screen, *fresh]))
+    guide = assemble_guide(make_record(study, [*screen, *fresh]))
     assert guide.recommendation is not None
     assert setting((1,), 0.01, 0.5).key in guide.recommendation.members
     assert not any(one.rule.startswith("Keep lambda below 0.01") for one in guide.rules)
@@ -100,12 +104,14 @@ def test_lambda_is_not_advised_against_while_one_of_its_settings_may_be_the_best
 
 def test_a_control_that_did_nothing_is_not_advised() -> None:
     trials = both_stages({A.key: -0.2}, (control(), A, B), noise=0.08)
-    guide = guidance(make_record(make_study(), trials))
+    guide = assemble_guide(make_record(make_study(), trials))
     assert not any("ontrol weight-decay" in one.rule for one in guide.rules)
 
 
 def test_a_setting_and_the_control_that_rivals_it_are_advised_in_one_sentence() -> None:
-    guide = guidance(make_record(make_study(), both_stages({A.key: -0.2, control().key: -0.21}, (control(), A, B))))
+    guide = assemble_guide(
+        make_record(make_study(), both_stages({A.key: -0.2, control().key: -0.21}, (control(), A, B)))
+    )
     rules = [one.rule for one in guide.rules if "weight-decay" in one.rule]
     assert rules[0] == f"Use {A.label} or the plain control weight-decay: the setting is not shown to be better"
     assert f"{rules[0]}." in guide.verdict.points
@@ -117,7 +123,7 @@ def test_an_equivalent_setting_that_hurts_another_outcome_is_said_to() -> None:
         scored([one], {("confirm", A.key, one.spec.seed)}, "val_loss", 0.3)[0] if one.rungs else one
         for one in both_stages({}, noise=0.01)
     ]
-    rule = next(one.rule for one in guidance(make_record(study, trials)).rules if one.rule.startswith(A.label))
+    rule = next(one.rule for one in assemble_guide(make_record(study, trials)).rules if one.rule.startswith(A.label))
     assert rule.startswith(f"{A.label} may be used or left out: FID-10K stays within 30 %; but confirmed to hurt: val")
 
 
@@ -127,7 +133,7 @@ def test_the_share_of_steps_at_the_floor_is_one_figure_wherever_it_is_told() -> 
     stopped = trials[1].rungs[-1]
     early = stopped.model_copy(update={"metrics": {**stopped.metrics, "floor_share": 0.9}})
     trials[1] = trials[1].model_copy(update={"rungs": (early,)})
-    guide = guidance(make_record(make_study(), trials))
+    guide = assemble_guide(make_record(make_study(), trials))
     shown = next(one for one in guide.main.cells if one.key == cell.key)
     assert shown.floor_share == next(one for one in guide.health if one.key == cell.key).floor_share == 0.5
 
@@ -141,16 +147,16 @@ def read(**facts: object) -> StudyRecord:
 
 
 def test_the_scope_names_the_data_by_path_size_and_count() -> None:
-    counted = guidance(read(images=2000, image_height=28, image_width=28))
+    counted = assemble_guide(read(images=2000, image_height=28, image_width=28))
     assert counted.scope.startswith("2,000 images of 28 x 28 from images/, SiT width 48")
-    latents = guidance(read(images=2000, image_kind="latents", image_channels=4, image_height=32, image_width=32))
+    latents = assemble_guide(read(images=2000, image_kind="latents", image_channels=4, image_height=32, image_width=32))
     assert latents.scope.startswith("2,000 latents of 4 x 32 x 32 from images/, SiT")
 
 
 def test_a_record_made_before_images_were_counted_still_loads_and_names_its_data() -> None:
     old = {name: getattr(FACTS, name) for name in ("data_hash", "extractor", "extractor_sha256", "device")}
     assert Facts.model_validate(old).images == 0
-    assert guidance(read()).scope.startswith("digits, SiT width 48")
+    assert assemble_guide(read()).scope.startswith("digits, SiT width 48")
 
 
 @pytest.mark.parametrize("name", ["data_hash", "extractor_sha256"])
@@ -158,7 +164,7 @@ def test_trials_of_two_data_sets_or_extractors_are_not_compared_in_one_guide(nam
     trials = both_stages({})
     other = FACTS.model_copy(update={name: "ab" * 32})
     with pytest.raises(DataError, match="cannot be compared") as refused:
-        guidance(make_record(make_study(), [*trials[:-1], trials[-1].model_copy(update={"facts": other})]))
+        assemble_guide(make_record(make_study(), [*trials[:-1], trials[-1].model_copy(update={"facts": other})]))
     assert refused.value.exit_code == 4
     assert "ab" * 8 in refused.value.message
     assert str(getattr(FACTS, name))[:16] in refused.value.message

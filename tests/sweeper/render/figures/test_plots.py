@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sweeper.guide.assemble import guidance
+from sweeper.guide.assemble import assemble_guide
 from sweeper.records import StudyRecord
-from sweeper.render.figures.overview import overview
+from sweeper.render.figures.heat_maps import overview
 from sweeper.render.figures.plots import draw
 from tests.sweeper.guide.study_records import (
     BASELINE,
@@ -26,7 +26,7 @@ from tests.sweeper.guide.study_records import (
 
 
 def drawn(record: StudyRecord, folder: Path) -> set[str]:
-    return set(draw(guidance(record), folder, lambda _: None))
+    return set(draw(assemble_guide(record), folder, lambda _: None))
 
 
 def photo(key: str) -> bytes:
@@ -38,7 +38,7 @@ def photo(key: str) -> bytes:
 
 @pytest.mark.parametrize("grids", [grid_png, photo])
 def test_pictures_stay_under_a_hundred_kilobytes_on_white(tmp_path: Path, grids: object) -> None:
-    draw(guidance(typical()), tmp_path, grids)  # type: ignore[arg-type]
+    draw(assemble_guide(typical()), tmp_path, grids)  # type: ignore[arg-type]
     files = list(tmp_path.glob("*.png"))
     assert len(files) == 5
     for file in files:
@@ -53,14 +53,14 @@ def test_samples_are_shown_for_one_seed_that_both_cells_have(tmp_path: Path) -> 
         asked.append(key)
         return None if key.endswith(".0") else grid_png(key)
 
-    plots = draw(guidance(typical()), tmp_path, grids)
+    plots = draw(assemble_guide(typical()), tmp_path, grids)
     assert "seed 1" in plots["samples"].note
     assert not any(key.endswith(".2") for key in asked)
 
 
 @pytest.mark.parametrize("png", [None, b"", b"not a picture"])
 def test_without_readable_grids_there_are_no_samples(tmp_path: Path, png: bytes | None) -> None:
-    assert "samples" not in draw(guidance(typical()), tmp_path, lambda _: png)
+    assert "samples" not in draw(assemble_guide(typical()), tmp_path, lambda _: png)
 
 
 def test_a_grid_that_is_postscript_starts_no_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -69,7 +69,7 @@ def test_a_grid_that_is_postscript_starts_no_program(tmp_path: Path, monkeypatch
     (tmp_path / "gs").chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
     postscript = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\nshowpage\n"
-    assert "samples" not in draw(guidance(typical()), tmp_path, lambda _: postscript)
+    assert "samples" not in draw(assemble_guide(typical()), tmp_path, lambda _: postscript)
     assert not called.exists()
 
 
@@ -79,7 +79,7 @@ def test_continuous_knobs_are_drawn_as_points(tmp_path: Path) -> None:
         screen={"sampler": "tpe", "trials": 9},
     )
     rows = simulate(study, [setting((0,), lam, tau) for lam in (0.0017, 0.3) for tau in (0.5, 1.0)], harmful)
-    plots = draw(guidance(make_record(study, rows)), tmp_path, lambda _: None)
+    plots = draw(assemble_guide(make_record(study, rows)), tmp_path, lambda _: None)
     assert plots["overview"].title == "FID-10K by lambda and tau"
 
 
@@ -111,7 +111,7 @@ def test_a_heatmap_tells_settings_that_never_started_from_stopped_ones() -> None
     never, stopped = setting((1,), 0.01, 0.5), setting((2,), 0.01, 0.25)
     rows = [trial(BASELINE, 0, 12.0), trial(setting((0,), 0.01, 0.5), 0, 11.0)]
     rows += [trial(never, 0, None, state="pruned"), trial(stopped, 0, 40.0, state="pruned")]
-    painted = overview(guidance(make_record(make_study(), rows)))
+    painted = overview(assemble_guide(make_record(make_study(), rows)))
     assert painted is not None
     written = {text.get_text() for axes in painted.canvas.axes for text in axes.texts}
     assert {"not\nstarted", "stopped\nat 400"} <= written

@@ -1,0 +1,98 @@
+"""How cells are laid out for a reader: as pages of rows and columns where the study is a grid."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import product
+from typing import NamedTuple
+
+from sweeper.guide.schema.results import GridPage
+from sweeper.records import Cell
+from sweeper.study import Range, Study
+from sweeper.study.knobs import BLOCK, KNOBS, LAMBDA, TAU, VARIANT, Knob, Value, level
+from trainer.recipe import Variant
+
+WIDEST = 12  # columns a code host still shows without scrolling
+Point = tuple[Value, ...]  # a value of each knob, in their order; None where it does nothing
+
+
+class _Axis(NamedTuple):
+    knob: Knob
+    values: tuple[Value, ...]
+    labels: tuple[str, ...]
+
+
+def grid_pages(study: Study, cells: Mapping[str, Cell]) -> tuple[GridPage, ...]:
+    """Lay the study's grid out as pages, usually block by tau for each lambda; none for continuous knobs."""
+    if any(_is_continuous(knob, study) for knob in KNOBS):
+        return ()
+    keys: dict[Point, str] = {}
+    for key, cell in cells.items():
+        setting = cell.dispersion
+        values = tuple(knob.of(setting) for knob in KNOBS)
+        if cell.role == "grid" and (TAU.of(setting) is None or setting.tau_units == study.space.tau_units):
+            keys[values] = key
+    found = (page for variant in study.space.variant for page in _variant_pages(study, variant, keys))
+    return tuple(page for page in found if page.keys)
+
+
+def _is_continuous(knob: Knob, study: Study) -> bool:
+    acts = any(knob.applies(variant) for variant in study.space.variant)
+    return acts and study.screen.sampler != "grid" and isinstance(knob.axis(study), Range)
+
+
+def _variant_pages(study: Study, variant: Variant, keys: Mapping[Point, str]) -> list[GridPage]:
+    axes = {knob.name: _axis(knob, study, variant) for knob in KNOBS if knob is not VARIANT}
+    row, column = _rows_and_columns(list(axes.values()))
+    others = (axis for axis in axes.values() if axis not in (row, column))
+    pages = [axis for axis in others if axis.knob.usual is None or axis.values != (axis.knob.usual,)]
+    usual = {knob.name: knob.usual for knob in KNOBS}
+    suffix = f", {variant}" if len(study.space.variant) > 1 or variant != "l2" else ""
+    found = []
+    for chosen in product(*(range(len(axis.values)) for axis in pages)):
+        here = usual | {axis.knob.name: axis.values[i] for axis, i in zip(pages, chosen, strict=True)}
+        title = ", ".join(axis.labels[i] for axis, i in zip(pages, chosen, strict=True)) + suffix
+        table = [
+            [_key(keys, variant, {**here, row.knob.name: r, column.knob.name: c}) for c in column.values]
+            for r in row.values
+        ]
+        found.append(_page(title, row, column, table))
+    return found
+
+
+def _axis(knob: Knob, study: Study, variant: Variant) -> _Axis:
+    if not knob.applies(variant):
+        return _Axis(knob, (None,), (f"no {knob.name}",))
+    points, taps = knob.points(study), study.recipe.model.taps
+    unit = " x mean distance" if knob is TAU and study.space.tau_units == "relative" else ""
+    return _Axis(knob, points, tuple(f"{knob.name} {level(value, taps)}{unit}" for value in points))
+
+
+def _key(keys: Mapping[Point, str], variant: Variant, values: Mapping[str, Value]) -> str | None:
+    given = {**values, VARIANT.name: variant}
+    return keys.get(tuple(given[knob.name] for knob in KNOBS))
+
+
+def _rows_and_columns(axes: Sequence[_Axis]) -> tuple[_Axis, _Axis]:
+    """Choose two axes that vary, block and tau first, and make the one that comes first in `KNOBS` the rows."""
+    first = [BLOCK, TAU, LAMBDA]
+    ranked = sorted(axes, key=lambda axis: first.index(axis.knob) if axis.knob in first else len(first))
+    varying = [axis for axis in ranked if len(axis.values) > 1]
+    # What does not vary is a row or a column only for want of a better one: block then says least.
+    spare = sorted((axis for axis in axes if axis not in varying), key=lambda axis: axis.knob is BLOCK)
+    chosen = (varying + spare)[:2]
+    row, column = (axis for axis in axes if axis in chosen)
+    return (column, row) if len(column.values) > WIDEST >= len(row.values) else (row, column)
+
+
+def _page(title: str, row: _Axis, column: _Axis, table: list[list[str | None]]) -> GridPage:
+    rows = [i for i, line in enumerate(table) if any(line)]
+    columns = [j for j in range(len(column.values)) if any(line[j] for line in table)]
+    return GridPage(
+        title=title,
+        row_name=row.knob.name,
+        column_name=column.knob.name,
+        rows=tuple(row.labels[i] for i in rows),
+        columns=tuple(column.labels[j] for j in columns),
+        keys=tuple(tuple(table[i][j] for j in columns) for i in rows),
+    )

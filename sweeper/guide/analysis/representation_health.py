@@ -1,0 +1,100 @@
+"""What the loss did to each cell's representation, beside the baseline at the same block and step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+
+from sweeper.guide.analysis.stage_table import BASELINE, Evidence, StageTable, average, number
+from sweeper.guide.schema.results import BlockHealth, CellHealth, RankCorrelation
+from sweeper.statistics.rank_agreement import rank_agreement
+
+NORM, RANK, DISTANCE = "feature_norm", "effective_rank", "pairwise_distance"
+
+
+def cell_health(known: Evidence, table: StageTable) -> tuple[CellHealth, ...]:
+    """Measure every cell that reached a rung, at the last step its furthest trials reached."""
+    health = (_one(known, table, key) for key in table.keys if table.step_cs[table.row[key]].max() > 0)
+    return tuple(
+        one for one in health if any(value is not None for value in one.model_dump(exclude={"key", "step"}).values())
+    )
+
+
+def _one(known: Evidence, table: StageTable, key: str) -> CellHealth:
+    step, blocks = _furthest(table, key), known.cells[key].dispersion.blocks
+    return CellHealth(
+        key=key,
+        step=step,
+        floor_share=_here(table, key, "floor_share"),
+        floor_distance=_here(table, key, "floor_distance"),
+        norm_ratio=_mean(_ratio(table, key, step, f"{NORM}.block_{block}") for block in blocks),
+        effective_rank=_mean(_here(table, key, f"{RANK}.block_{block}") for block in blocks),
+        rank_ratio=_mean(_ratio(table, key, step, f"{RANK}.block_{block}") for block in blocks),
+    )
+
+
+def _furthest(table: StageTable, key: str) -> int:
+    return int(table.step_cs[table.row[key]].max())
+
+
+def _here(table: StageTable, key: str, metric: str) -> float | None:
+    return table.furthest(metric)[table.row[key]]
+
+
+def _ratio(table: StageTable, key: str, step: int, metric: str) -> float | None:
+    here, base = _here(table, key, metric), _baseline(table, step, metric)
+    return None if here is None or not base else number(here / base)
+
+
+def _baseline(table: StageTable, step: int, metric: str) -> float | None:
+    return average(table.at(step, metric)[table.row[BASELINE]]) if BASELINE in table.row else None
+
+
+def _mean(values: Iterable[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return number(np.mean(known)) if known else None
+
+
+def block_health(table: StageTable, key: str, depth: int) -> tuple[BlockHealth, ...]:
+    """Measure one cell's every block at its last step."""
+    step = _furthest(table, key)
+    found = (
+        BlockHealth(
+            block=block,
+            feature_norm=_here(table, key, f"{NORM}.block_{block}"),
+            norm_ratio=_ratio(table, key, step, f"{NORM}.block_{block}"),
+            effective_rank=_here(table, key, f"{RANK}.block_{block}"),
+        )
+        for block in range(depth if step else 0)
+    )
+    return tuple(one for one in found if one.feature_norm is not None or one.effective_rank is not None)
+
+
+def distances(table: StageTable, depth: int) -> tuple[float | None, ...]:
+    """Give the baseline's median pairwise distance after each block at its last step, in the units of tau."""
+    if BASELINE not in table.row:
+        return (None,) * depth
+    return tuple(_here(table, BASELINE, f"{DISTANCE}.block_{block}") for block in range(depth))
+
+
+def rank_correlations(health: Iterable[CellHealth], means: Mapping[str, float]) -> tuple[RankCorrelation, ...]:
+    """Rank health against the mean objective over the finished settings; a description, never a test."""
+    finished = [one for one in health if one.key in means]
+    named = {
+        "share of steps at the floor": [one.floor_share for one in finished],
+        "distance to the floor": [one.floor_distance for one in finished],
+        "feature norm / baseline": [one.norm_ratio for one in finished],
+        "effective rank / baseline": [one.rank_ratio for one in finished],
+    }
+    objective = [means[one.key] for one in finished]
+    found = (_correlation(name, values, objective) for name, values in named.items())
+    return tuple(one for one in found if one is not None)
+
+
+def _correlation(name: str, values: list[float | None], objective: list[float]) -> RankCorrelation | None:
+    pairs = [(x, y) for x, y in zip(values, objective, strict=True) if x is not None]
+    if not pairs:
+        return None
+    agreement = rank_agreement(*zip(*pairs, strict=True))
+    return RankCorrelation(name=name, rho=agreement.rho, n=agreement.n) if agreement else None

@@ -1,0 +1,91 @@
+"""What a guide knows: frozen, plain, and written beside it as guide.json. Every number a reader sees is in here."""
+
+from __future__ import annotations
+
+from sweeper.guide.schema.audits import HealthAudit, ProxyAudit, PruningAudit, SeedAudit
+from sweeper.guide.schema.results import (
+    CellHealth,
+    Cost,
+    GridPage,
+    Highlight,
+    Item,
+    KeptModel,
+    OutcomeRow,
+    PriorArt,
+    RankCorrelation,
+    StageResult,
+)
+from sweeper.guide.schema.statements import (
+    Claim,
+    ControlComparison,
+    Interaction,
+    KnobEffect,
+    NextStudy,
+    Recommendation,
+    Rule,
+    Verdict,
+)
+from trainer.recipe import Frozen, numbered
+
+
+class Guide(Frozen):
+    """All that a guide says; `distances` are the baseline's median pairwise distances by block, in tau's units.
+
+    `rung_objective` is the objective of as many samples as rungs before the last draw; curves by step are of it.
+
+    Its JSON schema is published by `sweeper schema --of guide`.
+    """
+
+    name: str
+    question: str
+    tuning: str
+    objective: str
+    rung_objective: str
+    scope: str
+    depth: int
+    taps: tuple[str, ...] = ()
+    recipe_hash: str
+    verdict: Verdict
+    summary: tuple[str, ...]
+    recipe: tuple[Item, ...]
+    stages: tuple[StageResult, ...]
+    pages: tuple[GridPage, ...]
+    off_grid: tuple[str, ...]
+    highlights: tuple[Highlight, ...]
+    health: tuple[CellHealth, ...]
+    distances: tuple[float | None, ...]
+    correlations: tuple[RankCorrelation, ...]
+    claims: tuple[Claim, ...]
+    side_claims: tuple[Claim, ...]
+    controls: tuple[ControlComparison, ...]
+    recommendation: Recommendation | None
+    interaction: Interaction
+    knobs: tuple[KnobEffect, ...]
+    seeds: SeedAudit
+    proxy: ProxyAudit
+    pruning: PruningAudit
+    health_audit: HealthAudit
+    outcomes: tuple[OutcomeRow, ...]
+    rules: tuple[Rule, ...]
+    prior_art: tuple[PriorArt, ...]
+    next_steps: tuple[str, ...]
+    next_study: NextStudy | None
+    cost: Cost
+    protocol: tuple[Item, ...]
+    provenance: tuple[Item, ...]
+    models: tuple[KeptModel, ...] = ()  # a guide.json of an earlier version does not say
+
+    @property
+    def main(self) -> StageResult:
+        """The stage the tables are about: the screen, or what there is."""
+        return self.stages[0]
+
+    @property
+    def confirm(self) -> StageResult | None:
+        """The confirm stage, if it has begun."""
+        return next((stage for stage in self.stages if stage.stage == "confirm"), None)
+
+    @property
+    def places(self) -> tuple[str, ...]:
+        """The names of the model's taps; guides written before they had names number them."""
+        return self.taps or numbered(self.depth)

@@ -1,0 +1,40 @@
+"""A guide into its folder: every form of it, its pictures, its JSON and the study it proposes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from sweeper.guide.assemble import assemble_guide
+from sweeper.records import StudyRecord
+from sweeper.render.figures.plots import draw
+from sweeper.render.guide_files import FILES, Format, OwnFiles
+from sweeper.render.html import render_html
+from sweeper.render.latex import render_latex
+from sweeper.render.markdown import render_markdown
+from sweeper.render.next_study import next_yaml, write_proposed
+from sweeper.text.untrusted import visible
+
+
+def write_guide(
+    record: StudyRecord, folder: Path, grids: Callable[[str], bytes | None] | None, form: Format = "markdown"
+) -> Path:
+    """Write guide.md, guide.json and their pictures into `folder`, and the form asked for; return that one's path.
+
+    `grids` gives a trial's sample grid (PNG) by the trial's key, or None; without it the picture of samples that lies
+    there is kept. A form that lies there from an earlier call is written anew, so that no two of them disagree. What
+    somebody changed is kept under another name.
+    """
+    guide = assemble_guide(record)
+    plots = draw(guide, folder, grids)
+    files = OwnFiles(folder)
+    files.write("guide.json", guide.model_dump_json(indent=1) + "\n")
+    found = guide.next_study
+    write_proposed(folder, found.file if found else None, next_yaml(found) if found else "")
+    text = render_markdown(guide, plots)
+    files.write(FILES["markdown"], text)
+    if form == "html" or (folder / FILES["html"]).exists():
+        files.write(FILES["html"], render_html(text, folder, visible(f"{guide.name}: {guide.question}")))
+    if form == "latex" or (folder / FILES["latex"]).exists():
+        files.write(FILES["latex"], render_latex(guide))
+    return folder / FILES[form]

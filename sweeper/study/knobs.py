@@ -1,0 +1,184 @@
+"""What a study sweeps: one descriptor a knob, from which plan, search, record, maps, tables and next study derive.
+
+A knob is a field of `trainer.recipe.Dispersion` that `Space` and `ExtraCell` have under the knob's name. Code that is
+about one knob in particular (saturation is about tau, a weaker loss about lambda) names it; everything else iterates
+over `KNOBS`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from sweeper.study.blocks import as_written, block_indices, block_name
+from sweeper.study.space import ExtraCell, Range, Space, values
+from sweeper.study.study import Study
+from trainer.recipe import VARIANTS, Dispersion, TauUnits, Variant
+
+# A Dispersion's fields are of many types, and each knob knows its own: blocks, a number, a variant.
+Value = Any
+Word = float | str  # as people and Optuna have a value
+Taps = Sequence[str]
+KnobAxis = Range | tuple[Value, ...]
+
+
+def _as_it_is(value: Value, _taps: Taps) -> Value:
+    return value
+
+
+def _always(_variant: Variant) -> bool:
+    return True
+
+
+def _itself(value: Value) -> tuple[object, ...]:
+    return (value,)
+
+
+class Knob(NamedTuple):
+    """One knob of the Dispersive Loss.
+
+    `name` is its word in study files, Optuna, MLflow, exports and guides, `field` that of a Dispersion.
+    `of_space` returns what a space has for it, as written; `of_cell` what an extra cell has. `read` turns one written
+    value into the loss's, `write` turns it back. `phrase` is what a label says of a setting, 'name value' where it is
+    None. `applies` says for which variants the knob does anything; elsewhere a setting has `idle`, so that one loss has
+    one spelling. `off` is its word at lambda 0, None where it has none. `every` are all values there can be, where
+    they are few. `usual` is a value that goes without saying. `rank` orders values for readers. `needs_gradient`: the
+    knob does nothing where the loss is at its floor.
+    """
+
+    name: str
+    field: str
+    of_space: Callable[[Space], Range | Sequence[object]]
+    of_cell: Callable[[ExtraCell], object]
+    read: Callable[[Any, Taps], Value] = _as_it_is
+    write: Callable[[Value, Taps], object] = _as_it_is
+    phrase: Callable[[Dispersion, Taps], str] | None = None
+    applies: Callable[[Variant], bool] = _always
+    idle: Value | None = None
+    off: Word | None = None
+    every: tuple[Word, ...] = ()
+    usual: Value | None = None
+    rank: Callable[[Value], tuple[object, ...]] = _itself
+    needs_gradient: bool = False
+
+    def axis(self, study: Study) -> KnobAxis:
+        """Return what the study sweeps: a range, or each value once in the order written."""
+        written, taps = self.of_space(study.space), study.recipe.model.taps
+        if isinstance(written, Range):
+            return written
+        return tuple(dict.fromkeys(self.read(value, taps) for value in written))
+
+    def points(self, study: Study) -> tuple[Value, ...]:
+        """Return the values of a grid over the study's axis."""
+        axis = self.axis(study)
+        return values(axis) if isinstance(axis, Range) else axis
+
+    def of(self, setting: Dispersion) -> Value | None:
+        """Return a setting's value; None where the knob does nothing."""
+        acts = setting.lam > 0 and self.applies(setting.variant)
+        return getattr(setting, self.field) if acts else None
+
+    def shown(self, setting: Dispersion, taps: Taps) -> Word | None:
+        """Return a setting's value as people and Optuna have it: `off` at lambda 0, None where it does nothing."""
+        value = self.of(setting)
+        return self.off if setting.lam == 0 else None if value is None else word(value, taps)
+
+    def said(self, setting: Dispersion, taps: Taps) -> str:
+        """Return what a label says of this knob; empty where it goes without saying."""
+        value = self.of(setting)
+        if value is None or value == self.usual:
+            return ""
+        return self.phrase(setting, taps) if self.phrase else f"{self.name} {level(value, taps)}"
+
+
+def word(value: Value, taps: Taps) -> Word:
+    """Return a value as Optuna, MLflow and tables have it: '0+3' or 'all' for blocks, else the value itself."""
+    return block_name(value, taps) if isinstance(value, tuple) else value
+
+
+def level(value: Value, taps: Taps) -> str:
+    """Write a value for a reader: '0+3', '0.25', 'hinge'; a number with all its digits."""
+    if not isinstance(value, float):
+        return str(word(value, taps))
+    short = f"{value:g}"
+    return short if float(short) == value else repr(value)
+
+
+def _block_phrase(setting: Dispersion, taps: Taps) -> str:
+    name = block_name(setting.blocks, taps)
+    return "all blocks" if name == "all" else f"block{'s' if len(setting.blocks) > 1 else ''} {name}"
+
+
+def _tau_phrase(setting: Dispersion, taps: Taps) -> str:
+    return f"tau {level(setting.tau, taps)}" + (" relative" if setting.tau_units == "relative" else "")
+
+
+BLOCK = Knob(
+    name="block",
+    field="blocks",
+    of_space=lambda space: space.block,
+    of_cell=lambda cell: cell.block,
+    phrase=_block_phrase,
+    read=block_indices,
+    write=as_written,
+    rank=lambda blocks: (len(blocks), blocks),
+    needs_gradient=True,
+)
+LAMBDA = Knob(
+    name="lambda",
+    field="lam",
+    of_space=lambda space: space.lam,
+    of_cell=lambda cell: cell.lam,
+    off=0.0,
+)
+TAU = Knob(
+    name="tau",
+    field="tau",
+    of_space=lambda space: space.tau,
+    of_cell=lambda cell: cell.tau,
+    phrase=_tau_phrase,
+    applies=lambda variant: VARIANTS[variant].tau is not None,
+    idle=1.0,
+    needs_gradient=True,
+)
+VARIANT = Knob(
+    name="variant",
+    field="variant",
+    of_space=lambda space: space.variant,
+    of_cell=lambda cell: cell.variant,
+    phrase=lambda setting, _taps: setting.variant,
+    every=tuple(VARIANTS),
+    usual="l2",
+)
+KNOBS = (BLOCK, LAMBDA, TAU, VARIANT)
+
+
+def setting_of(given: Mapping[str, Value], units: TauUnits) -> Dispersion:
+    """Return the setting with these values by knob name, in its one form: knobs that do nothing are idle."""
+    variant: Variant = given[VARIANT.name]
+    chosen = {knob.field: given[knob.name] if knob.applies(variant) else knob.idle for knob in KNOBS}
+    return Dispersion.model_validate(chosen | {"tau_units": units if TAU.applies(variant) else "absolute"})
+
+
+def cell_setting(cell: ExtraCell, taps: Taps) -> Dispersion:
+    """Return what an extra cell trains in a model with these taps."""
+    given: dict[str, Value] = {knob.name: knob.read(knob.of_cell(cell), taps) for knob in KNOBS}
+    return setting_of(given, cell.tau_units)
+
+
+def setting_label(setting: Dispersion, taps: Taps) -> str:
+    """Say a setting in words, e.g. 'block 1, lambda 0.25, tau 0.5'; 'l2' and 'absolute' go without saying."""
+    return ", ".join(filter(None, (knob.said(setting, taps) for knob in KNOBS)))
+
+
+def written_values(setting: Dispersion, taps: Taps) -> dict[str, object]:
+    """Return a setting as a study file has it."""
+    return {knob.name: knob.write(getattr(setting, knob.field), taps) for knob in KNOBS} | {
+        "tau_units": setting.tau_units
+    }
+
+
+def reading_order(setting: Dispersion) -> tuple[object, ...]:
+    """Return a key that sorts settings for readers: by variant, then lambda, then the other knobs."""
+    first = (VARIANT, LAMBDA, *(knob for knob in KNOBS if knob not in (VARIANT, LAMBDA)))
+    return tuple(knob.rank(getattr(setting, knob.field)) for knob in first)

@@ -1,0 +1,49 @@
+"""Words that were not written here, made harmless before anybody sees them: as text of a terminal and of markdown."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+from sweeper.text.passwords import masked
+
+# They would show a line in another order than it has.
+_REORDERING = frozenset("\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+# What of a study's words a code host would act on: our own sentences have `code` and *emphasis* alone.
+_ACTIVE = (
+    (re.compile(r"\\(?=[!-/:-@\[-`{-~]|$)"), r"\\\\"),  # first, for those below add backslashes of their own
+    (re.compile(r"&(?=#?\w+;)"), "&amp;"),
+    (re.compile(r"<"), "&lt;"),
+    (re.compile(r"^\[(?=[^\]]*\]:)"), r"\\["),
+    (re.compile(r"^(?=#{1,6} |>|[-+*] )"), r"\\"),
+    (re.compile(r"\](?=[(\[])"), r"]\\"),
+    (re.compile(r"!(?=\[)"), r"!\\"),
+    (re.compile(r"://"), r":\\//"),
+    (re.compile(r"\bwww\.", re.IGNORECASE), r"www\\."),
+    (re.compile(r"\$"), r"\\$"),
+    (re.compile(r"(`{2,}|~{3,})"), lambda found: "".join(f"\\{sign}" for sign in found[0])),
+)
+
+
+def inert(text: str) -> str:
+    """Return text to print: `masked` and `visible`."""
+    return visible(masked(text))
+
+
+def visible(text: str) -> str:
+    r"""Show control characters as their escapes ('\x1b'), so that none reaches a terminal; line breaks stay."""
+    return text if text.isascii() and text.isprintable() else "".join(map(_shown, text))
+
+
+def prose(text: str) -> str:
+    """One line of text that markdown shows as it was written: no HTML, link, picture, formula or fence."""
+    line = visible(" ".join(text.split()))
+    for sign, written in _ACTIVE:
+        line = sign.sub(written, line)
+    return line
+
+
+def _shown(sign: str) -> str:
+    if sign in "\n\t" or not (unicodedata.category(sign) in {"Cc", "Cs", "Zl", "Zp"} or sign in _REORDERING):
+        return sign
+    return sign.encode("unicode_escape").decode()

@@ -1,0 +1,153 @@
+"""Closed sets of words: a member that is added is noticed, and the places that ask for one are named.
+
+Where a set is dispatched by `match`, mypy reports a missing case. Elsewhere code asks whether a value is this member or
+that one, which no type checker can call incomplete. So every set is written down here once more: whoever adds a member
+is shown each place that asks about its fellows, and decides there before writing the member down.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from tests.places import ROOT
+
+SETS: dict[str, set[str]] = {
+    "sweeper/commands/audit.py: AuditName": {"health", "proxy", "pruning", "seeds"},
+    "sweeper/guide/compare/schema.py: BlockMatch": {"all", "index", "name", "share of depth"},
+    "sweeper/guide/compare/schema.py: Relation": {"different recipes", "same recipe", "same training"},
+    "sweeper/guide/compare/schema.py: TauMatch": {"median distance", "none", "tau"},
+    "sweeper/guide/compare/schema.py: Verdict": {
+        "hurts in both",
+        "no gain to transfer",
+        "not shown to transfer",
+        "reverses",
+        "transfers",
+    },
+    "sweeper/guide/compare/schema.py: Winner": {"a", "b", "equivalent", "open"},
+    "sweeper/guide/schema/results.py: Ink": {"baseline", "highest", "lowest", "marked"},
+    "sweeper/guide/schema/results.py: Side": {"above", "around", "below", "unknown"},
+    "sweeper/guide/schema/statements.py: Direction": {"higher", "lower"},
+    "sweeper/guide/schema/statements.py: Grade": {
+        "95 % set",
+        "confirmed",
+        "equivalent",
+        "none",
+        "screening",
+        "suggestive",
+    },
+    "sweeper/guide/schema/statements.py: Standing": {
+        "confirmed helps",
+        "confirmed hurts",
+        "equivalent",
+        "no evidence either way",
+        "not comparable",
+        "suggestive",
+    },
+    "sweeper/guide/schema/statements.py: VerdictKind": {
+        "confirming",
+        "equivalent",
+        "helps",
+        "helps like a control",
+        "hurts",
+        "no baseline",
+        "no evidence",
+        "no setting finished",
+        "nothing measured",
+        "screening",
+    },
+    "sweeper/guide/schema/statements.py: reach": {"beyond the margin", "lowest", "open", "within the margin"},
+    "sweeper/guide/schema/statements.py: FirstChoice": {"bet", "confirmed", "default"},
+    "sweeper/ledger/events.py: StudyEnd": {"failed", "finished", "interrupted"},
+    "sweeper/ledger/events.py: kind": {"file_made", "grid_drawn"},
+    "sweeper/records.py: Role": {"baseline", "control", "grid"},
+    "sweeper/records.py: Stage": {"confirm", "screen"},
+    "sweeper/records.py: TrialState": {"complete", "diverged", "failed", "pruned", "running", "waiting"},
+    "sweeper/records.py: image_kind": {"images", "latents"},
+    "sweeper/render/guide_files.py: Format": {"html", "latex", "markdown"},
+    "sweeper/search/optuna_pruners.py: Stock": {"halving", "hyperband", "median"},
+    "sweeper/statistics/paired.py: Direction": {"higher", "lower"},
+    "sweeper/study/conflict.py: kind": {"misfit", "unknown_field"},
+    "sweeper/study/pruner_facts.py: Pruner": {"halving", "hyperband", "median", "none", "race", "wilcoxon"},
+    "sweeper/study/pruner_facts.py: stops": {"cells", "nothing", "trials"},
+    "sweeper/study/space.py: scale": {"linear", "log"},
+    "sweeper/study/study.py: keep": {"all", "finalists", "none"},
+    "sweeper/study/study.py: sampler": {"grid", "random", "tpe"},
+    "sweeper/worker/lane_seconds.py: kind": {"eval_s", "train_s"},
+    "trainer/evaluation/torch_fidelity.py: Metric": {"fid", "kid", "prc"},
+    "trainer/recipe/backbone.py: preset": {"B", "L", "S", "XL", "compact", "mnist-compact"},
+    "trainer/recipe/data.py: Layout": {"auto", "channels_first", "channels_last"},
+    "trainer/recipe/data.py: name": {"digits", "folder", "mnist5k", "npz"},
+    "trainer/recipe/evaluation.py: Solver": {"euler", "heun"},
+    "trainer/recipe/evaluation.py: extractor": {"clip", "dinov2", "domain", "inception"},
+    "trainer/recipe/evaluation.py: full_samples": {"auto", "none"},
+    "trainer/recipe/regulariser.py: TauUnits": {"absolute", "relative"},
+    "trainer/recipe/regulariser.py: Variant": {"cosine", "covariance", "hinge", "l2"},
+    "trainer/recipe/regulariser.py: tau": {"cosine", "squared distance"},
+    "trainer/recipe/training.py: precision": {"bf16", "fp32"},
+    "trainer/rng/draws.py: distribution": {"normal", "uniform"},
+    "trainer/rng/draws.py: each": {"pixel", "sample"},
+}
+
+
+def sources() -> Iterator[tuple[str, ast.Module]]:
+    for package in ("sweeper", "trainer"):
+        for file in sorted((ROOT / package).rglob("*.py")):
+            yield str(file.relative_to(ROOT)), ast.parse(file.read_text(encoding="utf-8"))
+
+
+def closed_sets() -> dict[str, set[str]]:
+    """Every `Literal` of two words or more, by file and by the name it is given."""
+    found: dict[str, set[str]] = {}
+    for file, tree in sources():
+        for node in ast.walk(tree):
+            if isinstance(node, (ast.Assign, ast.AnnAssign, ast.arg)):
+                for words in _literals(node):
+                    found.setdefault(f"{file}: {_name(node)}", set()).update(words)
+    return found
+
+
+def _literals(node: ast.AST) -> Iterator[set[str]]:
+    for part in ast.walk(node):
+        if isinstance(part, ast.Subscript) and isinstance(part.value, ast.Name) and part.value.id == "Literal":
+            words = {one.value for one in ast.walk(part.slice) if isinstance(one, ast.Constant)}
+            if len(words) > 1 and all(isinstance(word, str) for word in words):
+                yield words
+
+
+def _name(node: ast.Assign | ast.AnnAssign | ast.arg) -> str:
+    if isinstance(node, ast.arg):
+        return node.arg
+    return ast.unparse(node.targets[0] if isinstance(node, ast.Assign) else node.target)
+
+
+def places(words: set[str]) -> list[str]:
+    """Where a word is compared, matched, or the key of a table."""
+    found = []
+    for file, tree in sources():
+        for node in ast.walk(tree):
+            asked: list[ast.expr | None] = []
+            if isinstance(node, ast.Compare):
+                asked = [node.left, *node.comparators]
+            elif isinstance(node, ast.MatchValue):
+                asked = [node.value]
+            elif isinstance(node, ast.Dict):
+                asked = list(node.keys)
+            constants = (one for part in asked if part for one in ast.walk(part) if isinstance(one, ast.Constant))
+            if any(one.value in words for one in constants if isinstance(one.value, str)):
+                found.append(f"{file}:{node.lineno if hasattr(node, 'lineno') else '?'}")
+    return found
+
+
+def test_every_closed_set_is_written_down_and_a_change_shows_where_to_look() -> None:
+    found = closed_sets()
+    for name in found.keys() | SETS.keys():
+        words, known = found.get(name, set()), SETS.get(name, set())
+        where = "\n  ".join(places(words & known or words))
+        assert words == known, f"{name} has changed by {words ^ known}. Decide in each of these, then here:\n  {where}"
+
+
+def test_a_member_more_is_noticed() -> None:
+    tree = ast.parse('Stage = Literal["screen", "confirm", "replay"]')
+    assert next(_literals(tree.body[0])) == {"screen", "confirm", "replay"}
+    assert "sweeper/plan/trials.py" in {place.partition(":")[0] for place in places({"confirm"})}
