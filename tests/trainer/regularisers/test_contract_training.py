@@ -219,3 +219,23 @@ def test_a_replayed_step_equals_the_same_step_called(case, digits, precision, mo
     replayed = trained()
     assert tape.events == ["aside"] * WARM_UPS + ["record"] + ["replay"] * 5
     assert bits(called.learnt.named()) == bits(replayed.learnt.named())
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_on_a_gpu_a_captured_step_equals_the_same_step_called(case, digits, monkeypatch):
+    device, seeds = torch.device("cuda"), [lane.seed for lane in case.lanes]
+
+    def trained() -> tuple[GraphStepper, TrainStep]:
+        backbone = backbone_of(RECIPE, (1, 8, 8), 10, device)
+        step = train_step(backbone, case.lanes, RECIPE.train, device, noise=0.1, make=case.make)
+        stepper = GraphStepper(step, Velocity.draws, TrainingSplit.of(digits, device), RECIPE.train, seeds)
+        for number in range(20):
+            stepper(number)
+        return stepper, step
+
+    stepper, captured = trained()
+    assert stepper._captured.captured
+    monkeypatch.setattr(Captured, "__call__", lambda self: self._function())
+    _, called = trained()
+    for name, part in captured.learnt.named().items():
+        torch.testing.assert_close(part, called.learnt.named()[name], rtol=1e-3, atol=1e-4)
