@@ -17,6 +17,7 @@ MODULES = (
     "sweeper.study.study",
     "trainer.evaluation.frechet",
     "trainer.recipe.recipe",
+    "trainer.regularisers.alignment",
     "trainer.regularisers.dispersive",
     "trainer.training.cohort",
 )

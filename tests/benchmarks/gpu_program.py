@@ -18,12 +18,12 @@ from trainer.data.images import Images
 from trainer.objectives.velocity import Velocity
 from trainer.recipe import Dispersion, SiTRecipe, TrainRecipe
 from trainer.regularisers.groups import DispersiveTerm
-from trainer.rng.streams import Stream, generator
 from trainer.runtime.cuda_graph import Captured
 from trainer.training.batches import TrainingSplit
+from trainer.training.lane_state import initial_lanes
 from trainer.training.prefetch import Prefetch
 from trainer.training.running_means import RunningMeans
-from trainer.training.train_step import LaneState, TrainStep
+from trainer.training.train_step import TrainStep
 
 Mode = Literal["eager", "captured", "compiled"]
 IMAGES, CLASSES = 1024, 10
@@ -88,9 +88,9 @@ class Program:
         split = TrainingSplit(Images(pixels.to(device), 255.0), labels, CLASSES)
         train = size.train(precision)
         self.model = SiT(size.model, size.shape, CLASSES, 1000.0, device)
-        initial = {seed: self.model.initial_weights(generator(seed, Stream.INIT)).to(device) for seed in set(seeds)}
-        self.learnt = LaneState.initial(torch.stack([initial[seed] for seed in seeds]))
-        objective, term = Velocity(), DispersiveTerm(dispersions, train.batch, self.model.elements, device)
+        elements = [shape.elements for shape in self.model.tap_shapes]
+        objective, term = Velocity(), DispersiveTerm(dispersions, train.batch, elements, device)
+        self.learnt = initial_lanes(self.model, term, seeds, device)
         means = RunningMeans.zeros((*objective.recorded, *term.recorded), term.counted, len(seeds), device)
         compiled = mode == "compiled"
         self._take_step = TrainStep(self.model, objective, term, train, self.learnt, means, 0, compiled)

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from trainer.backbones.flat_parameters import flatten, named_weights
-from trainer.backbones.protocol import Conditioning, Layout, Output, Slot
+from trainer.backbones.protocol import Conditioning, Layout, Output, Slot, TapShape
 from trainer.recipe import ModuleRecipe
 from trainer.runtime.paths import located
 
@@ -47,7 +47,7 @@ class WrappedModule:
             name: Slot(tuple(weight.shape), is_factor=isinstance(owners[name], FACTORS))
             for name, weight in self._module.named_parameters()
         }
-        self.elements = self._try(device)
+        self.tap_shapes = self._try(device)
         self.source_sha256 = _source_sha256(located(model.path).resolve())
 
     def initial_weights(self, generator: torch.Generator) -> Tensor:
@@ -120,8 +120,8 @@ class WrappedModule:
                 hook.remove()
         return prediction, [_as_tokens(outputs[tap]) for tap in taps]
 
-    def _try(self, device: torch.device) -> tuple[int, ...]:
-        """Call the module once, with two images; return how many elements its taps have."""
+    def _try(self, device: torch.device) -> tuple[TapShape, ...]:
+        """Call the module once, with two images; return its taps' shapes."""
         x, time = torch.zeros(2, *self.shape, device=device), torch.full((2,), 0.5, device=device)
         label = torch.full((2,), self.classes, device=device)
         weights = dict(self._module.named_parameters())
@@ -131,7 +131,7 @@ class WrappedModule:
             raise ValueError(f"{self.recipe.factory}: called, it raises {type(error).__name__}: {error}") from error
         if prediction.shape != x.shape:
             raise ValueError(f"{self.recipe.factory} predicts {[*prediction.shape]} for images {[*x.shape]}")
-        return tuple(part[0].numel() for part in found)
+        return tuple(TapShape(*part.shape[1:]) for part in found)
 
 
 def _source_sha256(root: Path) -> str:

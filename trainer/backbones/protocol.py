@@ -43,6 +43,18 @@ class Output(NamedTuple):
     taps: Mapping[int, Tensor]
 
 
+class TapShape(NamedTuple):
+    """A sample's representation at a tap: `tokens` vectors, each `width` wide."""
+
+    tokens: int
+    width: int
+
+    @property
+    def elements(self) -> int:
+        """How many numbers that are."""
+        return self.tokens * self.width
+
+
 class Backbone(Protocol):
     """Holds sizes and fixed embeddings; weights come with every call, as views [K, ...] by the layout's names."""
 
@@ -63,8 +75,8 @@ class Backbone(Protocol):
         """The names of the taps; elsewhere they are numbered in this order."""
 
     @property
-    def elements(self) -> tuple[int, ...]:
-        """How many numbers a sample's representation has at each tap, N times D."""
+    def tap_shapes(self) -> tuple[TapShape, ...]:
+        """How a sample's representation is shaped at each tap."""
 
     @property
     def source_sha256(self) -> str:

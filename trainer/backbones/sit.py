@@ -17,7 +17,7 @@ from trainer.backbones import public_sit
 from trainer.backbones.attention import attention
 from trainer.backbones.flat_parameters import flatten
 from trainer.backbones.layers import embed, embedding, frequencies, initial, linear, modulate, normalise, product
-from trainer.backbones.protocol import Conditioning, Layout, Output, Slot
+from trainer.backbones.protocol import Conditioning, Layout, Output, Slot, TapShape
 from trainer.recipe import SiTRecipe
 
 
@@ -40,7 +40,7 @@ class SiT:
         self.frequencies = frequencies(device)
         self.layout: Layout = self._layout(channels)
         self.taps = model.taps
-        self.elements = (self.positions_ND.numel(),) * model.depth
+        self.tap_shapes = (TapShape(*self.positions_ND.shape),) * model.depth
 
     def _layout(self, channels: int) -> dict[str, Slot]:
         width, depth = self.recipe.width, self.recipe.depth

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from trainer.backbones.flat_parameters import flatten, named_weights
 from trainer.backbones.layers import embed, embedding, frequencies, initial, linear, product
-from trainer.backbones.protocol import Conditioning, Layout, Output, Slot
+from trainer.backbones.protocol import Conditioning, Layout, Output, Slot, TapShape
 from trainer.recipe import UNetRecipe
 
 GROUP = 8  # channels that are normalised together
@@ -50,7 +50,7 @@ class UNet:
         below = [*widths[1:], widths[-1]]
         self._blocks |= {f"up.{i}": (below[i] + widths[i], widths[i], i) for i in reversed(levels)}
         self.taps = tuple(self._blocks)
-        self.elements = tuple(out * (height >> i) * (width >> i) for _, out, i in self._blocks.values())
+        self.tap_shapes = tuple(TapShape((height >> i) * (width >> i), out) for _, out, i in self._blocks.values())
         self.layout: Layout = self._layout(channels)
 
     def _layout(self, channels: int) -> dict[str, Slot]:

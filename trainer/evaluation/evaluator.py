@@ -65,6 +65,11 @@ class Evaluator:
         return extractor
 
     @property
+    def cache(self) -> Path:
+        """The folder of what is made once."""
+        return self._cache
+
+    @property
     def extractor_name(self) -> str:
         """Name of the extractor as figures carry it."""
         return self.extractor.name

@@ -5,7 +5,15 @@ from trainer.recipe.data import DataRecipe, Layout
 from trainer.recipe.evaluation import FULL_SAMPLES, MAX_SAMPLES, EvalRecipe, fid_name
 from trainer.recipe.frozen import Frozen, Scalar, Seed
 from trainer.recipe.recipe import Lane, Recipe
-from trainer.recipe.regulariser import VARIANTS, Dispersion, TauUnits, Variant, VariantFacts
+from trainer.recipe.regulariser import (
+    VARIANTS,
+    Alignment,
+    Dispersion,
+    Regularisation,
+    TauUnits,
+    Variant,
+    VariantFacts,
+)
 from trainer.recipe.training import TrainRecipe
 
 __all__ = [
@@ -13,6 +21,7 @@ __all__ = [
     "MAX_SAMPLES",
     "PRESETS",
     "VARIANTS",
+    "Alignment",
     "BackboneRecipe",
     "DataRecipe",
     "Dispersion",
@@ -22,6 +31,7 @@ __all__ = [
     "Layout",
     "ModuleRecipe",
     "Recipe",
+    "Regularisation",
     "Scalar",
     "Seed",
     "SiTRecipe",

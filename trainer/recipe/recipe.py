@@ -1,4 +1,4 @@
-"""What one trial is made of: the recipe all trials of a study share, and the dispersion each one changes."""
+"""What one trial is made of: the recipe all trials of a study share, and the setting each one changes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from trainer.recipe.data import DataRecipe
 from trainer.recipe.evaluation import EvalRecipe
 from trainer.recipe.frozen import Frozen, Scalar
 from trainer.recipe.identity import identity
-from trainer.recipe.regulariser import Dispersion
+from trainer.recipe.regulariser import Regularisation
 from trainer.recipe.training import TrainRecipe
 
 
@@ -68,11 +68,12 @@ class Recipe(Frozen):
 
 
 class Lane(NamedTuple):
-    """A trial's place in a cohort: what it disperses, and the seed of everything random in it.
+    """A trial's place in a cohort: what is added to its loss, and the seed of everything random in it.
 
-    >>> Lane(Dispersion(blocks=(1,), lam=0.5, tau=0.5), seed=0).dispersion.variant
-    'l2'
+    >>> from trainer.recipe import Dispersion
+    >>> Lane(Dispersion(blocks=(1,), lam=0.5, tau=0.5), seed=0).setting.lam
+    0.5
     """
 
-    dispersion: Dispersion
+    setting: Regularisation
     seed: int

@@ -7,15 +7,18 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from trainer.backbones.protocol import Layout
 from trainer.recipe import Dispersion, TauUnits, Variant
 from trainer.regularisers.bounds import at_floor, bounds
 from trainer.regularisers.dispersive import dispersive_loss
-from trainer.regularisers.protocol import Added
+from trainer.regularisers.lanes import rows_of
+from trainer.regularisers.protocol import STATELESS, Added, State
 
 
 class _Formula(NamedTuple):
@@ -34,7 +37,7 @@ class _Group(NamedTuple):
 
     def gather(self, taps: Mapping[int, Tensor]) -> Tensor:
         """Return the pairs' representations, [pairs, B, N * D]: one selection a tap, none of all lanes."""
-        parts = [_rows(taps[tap], lanes).flatten(2) for tap, lanes in self.lanes_of.items()]
+        parts = [rows_of(taps[tap], lanes).flatten(2) for tap, lanes in self.lanes_of.items()]
         return torch.cat(parts) if len(parts) > 1 else parts[0]
 
 
@@ -46,6 +49,7 @@ class DispersiveTerm:
 
     recorded = ("dispersive_loss", "floor_distance")
     counted = ("floor_share",)
+    layout: Layout = MappingProxyType({})
 
     def __init__(
         self, settings: Sequence[Dispersion], batch: int, elements: Sequence[int], device: torch.device
@@ -63,7 +67,16 @@ class DispersiveTerm:
         self._nothing = torch.where(self._lam > 0, 0.0, torch.nan)
         self._floor, self._span = self._bounds(batch)
 
-    def __call__(self, taps: Mapping[int, Tensor]) -> Added:
+    def initial_state(self, generator: torch.Generator) -> State:  # noqa: ARG002 - there is none
+        """Return nothing."""
+        return STATELESS
+
+    def __call__(
+        self,
+        taps: Mapping[int, Tensor],
+        images: Tensor | None = None,  # noqa: ARG002 - a function of the taps alone
+        state: State = STATELESS,  # noqa: ARG002
+    ) -> Added:
         """Return the losses, their distance from the floor, and whether they are at it."""
         if not self._groups:
             return self._added(None, self._nothing)
@@ -79,7 +92,7 @@ class DispersiveTerm:
     def _added(self, term: Tensor | None, shown: Tensor) -> Added:
         above = shown - self._floor
         recorded = {"dispersive_loss": shown, "floor_distance": above}
-        return Added(self._lam, term, recorded, {"floor_share": at_floor(above, self._span)})
+        return Added(self._lam, term, recorded, {"floor_share": at_floor(above, self._span)}, buffers={})
 
     def _bounds(self, batch: int) -> tuple[Tensor, Tensor]:
         # Of a lane's mean over taps: the mean of their bounds.
@@ -105,9 +118,3 @@ def _group(formula: _Formula, members: list[tuple[int, int, float]], device: tor
         {tap: torch.tensor(lanes, device=device) for tap, lanes in lanes_of.items()},
         torch.tensor([tau for _, _, tau in members], device=device),
     )
-
-
-def _rows(representation_KBND: Tensor, lanes: Tensor) -> Tensor:
-    # A lane is at a tap once, and lanes are in order: as many rows as lanes are all of them.
-    everyone = len(lanes) == len(representation_KBND)
-    return representation_KBND if everyone else representation_KBND.index_select(0, lanes)

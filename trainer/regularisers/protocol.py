@@ -1,5 +1,8 @@
 """What a regulariser is: a term that is added to an objective's loss, from representations at taps of the backbone.
 
+It may have weights of its own, which are trained with the backbone's, and buffers, which it renews at every step. Both
+are a lane's: they are in its checkpoint, and move and go with it. Averages, kept files and samples are without them.
+
 Shapes: K lanes, B batch, N tokens, D width
 """
 
@@ -8,20 +11,38 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple, Protocol
 
+import torch
 from torch import Tensor
+
+from trainer.backbones.protocol import Layout
+
+
+class State(NamedTuple):
+    """What a regulariser has of its own, by name: `weights` are trained, `buffers` are not.
+
+    Of one lane as it begins, or of K lanes, [K, ...].
+    """
+
+    weights: Mapping[str, Tensor]
+    buffers: Mapping[str, Tensor]
+
+
+STATELESS = State({}, {})
 
 
 class Added(NamedTuple):
     """`weight` times `term`, both [K], is added to the loss, or nothing where there is no term.
 
     `recorded` are values by name whose running means are kept, `counted` are conditions whose share of all steps is;
-    each [K] and without gradient, NaN (false) for a lane that the regulariser leaves alone.
+    each [K] and without gradient, NaN (false) for a lane that the regulariser leaves alone. `buffers` are what the
+    regulariser's hold from the next step on: all of them, as new tensors and not as views of the old ones.
     """
 
     weight: Tensor
     term: Tensor | None
     recorded: Mapping[str, Tensor]
     counted: Mapping[str, Tensor]
+    buffers: Mapping[str, Tensor]
 
 
 class Regulariser(Protocol):
@@ -39,5 +60,15 @@ class Regulariser(Protocol):
     def counted(self) -> tuple[str, ...]:
         """The names of what is counted."""
 
-    def __call__(self, taps: Mapping[int, Tensor]) -> Added:
-        """Return what is added for representations [K, B, N, D] by tap."""
+    @property
+    def layout(self) -> Layout:
+        """A lane's weights, in the order they lie behind the backbone's; the same for all lanes of a cohort."""
+
+    def initial_state(self, generator: torch.Generator) -> State:
+        """Return what one lane begins with, on the CPU: weights as in the layout, and its buffers."""
+
+    def __call__(self, taps: Mapping[int, Tensor], images: Tensor, state: State) -> Added:
+        """Return what is added for representations [K, B, N, D] by tap, and the clean images [K, B, C, H, W] of them.
+
+        A function of what it is given, and of it alone; a GPU replays it, so it asks the device for nothing.
+        """

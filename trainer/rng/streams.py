@@ -21,6 +21,7 @@ class Stream(IntEnum):
     BATCH = 2
     SAMPLE = 3
     VALIDATION = 4
+    REGULARISER = 5
 
 
 def generator(seed: int, stream: Stream, index: int = 0, device: torch.device | str = "cpu") -> torch.Generator:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping, Sequence
+from functools import cached_property
 from typing import NamedTuple
 
 import torch
@@ -13,23 +14,23 @@ from trainer.backbones.build import backbone_of
 from trainer.backbones.flat_parameters import views
 from trainer.backbones.protocol import Network
 from trainer.data.dataset import Dataset
+from trainer.evaluation.domain_extractor import domain_extractor
 from trainer.evaluation.evaluator import Evaluator
 from trainer.evaluation.frechet import Moments
 from trainer.evaluation.full_metric import FullTally
 from trainer.evaluation.held_out import HeldOut
 from trainer.objectives.build import objective_of
 from trainer.recipe import Lane, Recipe
-from trainer.regularisers.groups import DispersiveTerm
-from trainer.rng.streams import Stream, generator
+from trainer.regularisers.build import regulariser_of
+from trainer.regularisers.protocol import Regulariser
 from trainer.sampling.samples import GRID_IMAGES, samples
 from trainer.training.batches import TrainingSplit
 from trainer.training.initial_weights import read_initial
+from trainer.training.lane_state import LaneState, initial_lanes
 from trainer.training.running_means import RunningMeans
 from trainer.training.steppers import stepper
-from trainer.training.train_step import LaneState, TrainStep
-
-# What only the regulariser records; a lane without one has none of it.
-REGULARISED = frozenset({*DispersiveTerm.recorded, *DispersiveTerm.counted})
+from trainer.training.targets import DomainTargets
+from trainer.training.train_step import TrainStep
 
 
 class Measurement(NamedTuple):
@@ -63,29 +64,23 @@ class Cohort:
     def __init__(
         self, recipe: Recipe, lanes: Sequence[Lane], data: Dataset, device: torch.device, evaluator: Evaluator
     ) -> None:
-        """Raise ValueError if the recipe does not fit the data (patch), or a lane the model (blocks).
+        """Raise ValueError if the recipe does not fit the data (patch), a lane the model (blocks) or the other lanes.
 
         `init_sha256` is of the file that all lanes start from, empty where they start anew; `source_sha256` of a user's
         code that the model is made of. Raises DataError where the file is no start for this model.
         """
         self.recipe, self.lanes, self.step = recipe, tuple(lanes), 0
         self._backbone = backbone_of(recipe, data.shape, data.classes, device)
-        for lane in self.lanes:
-            if max(lane.dispersion.blocks) >= len(self._backbone.taps):
-                last = len(self._backbone.taps) - 1
-                raise ValueError(f"blocks {lane.dispersion.blocks}: the model has blocks 0 to {last}")
         self._data, self._device, self._evaluator = data, device, evaluator
+        self._regulariser = self._regulariser_of(self.lanes)
         self._split = TrainingSplit.of(data, device)
         self._objective = objective_of(recipe)
         begun = read_initial(recipe, self._backbone)
         self.init_sha256, self.source_sha256 = begun.sha256 if begun else "", self._backbone.source_sha256
-        initial = {
-            seed: begun.weights if begun else self._backbone.initial_weights(generator(seed, Stream.INIT))
-            for seed in {seed for _, seed in lanes}
-        }
-        flat = torch.stack([initial[seed] for _, seed in lanes]).to(device)
+        seeds = [lane.seed for lane in lanes]
+        learnt = initial_lanes(self._backbone, self._regulariser, seeds, device, begun.weights if begun else None)
         means = RunningMeans.zeros(*self._recorded(), len(lanes), device)
-        self._install(tuple(range(len(lanes))), LaneState.initial(flat), means)
+        self._install(tuple(range(len(lanes))), learnt, means)
         self._held_out: HeldOut | None = None
 
     @property
@@ -119,11 +114,13 @@ class Cohort:
             diverged = ~(self._learnt.ema.isfinite().all(1) & self._means.finite()).cpu()
             per_lane = self._means.read() | self._held_out_metrics(network, final)
             scored, grids = self._score(network, diverged, final, count)
+        # What only the regulariser records; a lane without one has none of it.
+        regularised = {*self._regulariser.recorded, *self._regulariser.counted}
         measured = []
         for row, lane in enumerate(self._living):
             metrics = {name: float(value[row]) for name, value in per_lane.items()} | scored[row]
-            if self.lanes[lane].dispersion.lam == 0:
-                metrics = {name: value for name, value in metrics.items() if name not in REGULARISED}
+            if self.lanes[lane].setting.lam == 0:
+                metrics = {name: value for name, value in metrics.items() if name not in regularised}
             finite = {name: value for name, value in metrics.items() if math.isfinite(value)}
             bad = bool(diverged[row]) or self.recipe.eval.objective_at(final) not in finite
             measured.append(Measurement(lane, bad, finite, grids[row]))
@@ -155,7 +152,7 @@ class Cohort:
 
     def state_dict(self) -> dict[str, Tensor]:
         """Return everything that is not a pure function of (recipe, lanes, step)."""
-        state = self._learnt._asdict() | {"step": torch.tensor(self.step)}
+        state = self._learnt.named() | {"step": torch.tensor(self.step)}
         state |= {"living": torch.tensor(self._living, dtype=torch.long)}
         return state | {f"tally.{name}": mean for name, mean in self._means.state().items()}
 
@@ -166,20 +163,30 @@ class Cohort:
         """
         self.step = int(state["step"])
         # Copied: training goes on in place, and the caller's tensors are the caller's.
-        learnt = LaneState(*(state[name].to(self._device, copy=True) for name in LaneState._fields))
+        learnt = LaneState.of(state).copied(self._device)
         means = {name.removeprefix("tally."): part for name, part in state.items() if name.startswith("tally.")}
         loaded = RunningMeans.load(*self._recorded(), means, self._device)
         self._install(tuple(int(lane) for lane in state["living"]), learnt, loaded)
 
     def _recorded(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        return (*self._objective.recorded, *DispersiveTerm.recorded), DispersiveTerm.counted
+        return (*self._objective.recorded, *self._regulariser.recorded), self._regulariser.counted
+
+    def _regulariser_of(self, lanes: Sequence[Lane]) -> Regulariser:
+        settings, batch = [lane.setting for lane in lanes], self.recipe.train.batch
+        return regulariser_of(settings, self._backbone, batch, lambda: self._targets, self._device)
+
+    @cached_property
+    def _targets(self) -> DomainTargets:
+        extractor = domain_extractor(self._data, self._evaluator.cache)
+        return DomainTargets(extractor.net.to(self._device))
 
     def _install(self, living: tuple[int, ...], learnt: LaneState, means: RunningMeans) -> None:
         self._living, self._learnt, self._means = living, learnt, means
-        lanes, train, backbone = [self.lanes[lane] for lane in living], self.recipe.train, self._backbone
-        settings = [lane.dispersion for lane in lanes]
-        regulariser = DispersiveTerm(settings, train.batch, backbone.elements, self._device)
-        step = TrainStep(backbone, self._objective, regulariser, train, learnt, means, self.step)
+        if not living:
+            return
+        lanes, train = [self.lanes[lane] for lane in living], self.recipe.train
+        regulariser = self._regulariser_of(lanes)
+        step = TrainStep(self._backbone, self._objective, regulariser, train, learnt, means, self.step)
         self._take_step = stepper(step, self._objective.draws, self._split, train, [lane.seed for lane in lanes])
 
     def _network(self, rows: Sequence[int] | slice = slice(None)) -> Network:

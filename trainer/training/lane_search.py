@@ -17,12 +17,12 @@ from trainer.data.dataset import Dataset
 from trainer.objectives.build import objective_of
 from trainer.recipe import Dispersion, Recipe
 from trainer.regularisers.groups import DispersiveTerm
-from trainer.rng.streams import Stream, generator
 from trainer.sampling.samples import samples
 from trainer.training.batches import TrainingSplit
+from trainer.training.lane_state import initial_lanes
 from trainer.training.running_means import RunningMeans
 from trainer.training.steppers import stepper
-from trainer.training.train_step import LaneState, TrainStep
+from trainer.training.train_step import TrainStep
 
 logger = logging.getLogger(__name__)
 
@@ -100,10 +100,10 @@ def lane_cost(recipe: Recipe, data: Dataset, split: TrainingSplit, lanes: int) -
     """Time steps and sampling of `lanes` lanes of one seed, all of which disperse, on the split's device."""
     device = split.images.device
     model, objective = backbone_of(recipe, data.shape, data.classes, device), objective_of(recipe)
-    flat = model.initial_weights(generator(0, Stream.INIT)).to(device).repeat(lanes, 1)
     settings = [Dispersion(blocks=(lane % len(model.taps),), lam=0.1) for lane in range(lanes)]
-    regulariser = DispersiveTerm(settings, recipe.train.batch, model.elements, device)
-    learnt = LaneState.initial(flat)
+    elements = [shape.elements for shape in model.tap_shapes]
+    regulariser = DispersiveTerm(settings, recipe.train.batch, elements, device)
+    learnt = initial_lanes(model, regulariser, [0] * lanes, device)
     means = RunningMeans.zeros((*objective.recorded, *regulariser.recorded), regulariser.counted, len(settings), device)
     update = TrainStep(model, objective, regulariser, recipe.train, learnt, means, 0)
     take_step = stepper(update, objective.draws, split, recipe.train, [0] * lanes)

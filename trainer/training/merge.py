@@ -16,7 +16,7 @@ def gathered(parts: Iterable[tuple[Mapping[str, Tensor], Sequence[int]]]) -> dic
     """Return the state of a cohort whose lanes are, one after the other, the given lanes of saved states.
 
     Parts are read in turn, so that only one state needs to be in memory whole. Raises ValueError where a lane is not
-    alive in its state, states hold different tensors, or they are at different steps.
+    alive in its state, states hold different tensors or tensors of different shapes, or they are at different steps.
     """
     steps: set[int] = set()
     taken: dict[str, list[Tensor]] = {}
@@ -29,6 +29,9 @@ def gathered(parts: Iterable[tuple[Mapping[str, Tensor], Sequence[int]]]) -> dic
         count += len(lanes)
     if len(steps) != 1:
         raise ValueError(f"lanes at steps {sorted(steps)} cannot train together: they must be at one step")
+    unlike = sorted(name for name, rows in taken.items() if len({row.shape[1:] for row in rows}) > 1)
+    if unlike:
+        raise ValueError(f"lanes whose {', '.join(unlike)} differ in shape cannot train together")
     joined = {name: torch.cat(rows_of) for name, rows_of in taken.items()}
     short = sorted(name for name, rows in joined.items() if len(rows) != count)
     if short:

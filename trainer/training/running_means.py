@@ -23,9 +23,9 @@ RENAMED = {
 
 
 def current_name(saved: str) -> str:
-    """Return what is called today what was saved under this name, behind a prefix that ends in a point or none."""
+    """Return what is called today what was saved under this name, behind the prefix "tally." or none."""
     prefix, point, name = saved.rpartition(".")
-    return f"{prefix}{point}{RENAMED.get(name, name)}"
+    return f"{prefix}{point}{RENAMED.get(name, name)}" if prefix in ("", "tally") else saved
 
 
 class RunningMeans:

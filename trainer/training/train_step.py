@@ -15,10 +15,13 @@ from trainer.backbones.flat_parameters import Shadow, leaves, views
 from trainer.backbones.protocol import Backbone, Network
 from trainer.objectives.protocol import Objective
 from trainer.recipe import TrainRecipe
-from trainer.regularisers.protocol import Regulariser
+from trainer.regularisers.protocol import Regulariser, State
 from trainer.training.batches import Batch
 from trainer.training.ema import update_ema
+from trainer.training.lane_state import LaneState
 from trainer.training.running_means import RunningMeans
+
+OWN = "regulariser:"  # before the names of a regulariser's weights: no torch module has a parameter called so
 
 
 class Inputs(NamedTuple):
@@ -32,26 +35,8 @@ class Inputs(NamedTuple):
     share: float | Tensor
 
 
-class LaneState(NamedTuple):
-    """What lanes have learnt, each [K, P]: weights, their average, and AdamW's two moments."""
-
-    weights: Tensor
-    ema: Tensor
-    exp_avg: Tensor
-    exp_avg_sq: Tensor
-
-    @classmethod
-    def initial(cls, weights: Tensor) -> LaneState:
-        """Return lanes that have learnt nothing yet."""
-        return cls(weights, weights.clone(), torch.zeros_like(weights), torch.zeros_like(weights))
-
-    def select(self, rows: Tensor) -> LaneState:
-        """Return a copy of some lanes."""
-        return LaneState(*(part.index_select(0, rows) for part in self))
-
-
 class TrainStep:
-    """The optimiser step: forward, backward, AdamW, average, means, all in place in `learnt` and `means`."""
+    """The optimiser step: forward, backward, AdamW, average, buffers, means, all in place in `learnt` and `means`."""
 
     def __init__(
         self,
@@ -72,12 +57,16 @@ class TrainStep:
         self._objective, self._taps = objective, regulariser.taps
         self._regulariser = torch.compile(regulariser.__call__, dynamic=False) if compiled else regulariser
         flat, low = learnt.weights, train.precision == "bf16"
+        self._averaged = flat[:, : learnt.ema.shape[1]]
+        layout = {**backbone.layout, **{f"{OWN}{name}": slot for name, slot in regulariser.layout.items()}}
         parameter = torch.nn.Parameter(flat)
         self._grad = parameter.grad = torch.zeros_like(flat)
-        self._grad_views = list(views(self._grad, backbone.layout).values())
-        self._shadow = Shadow(flat, backbone.layout) if low else None
-        self._leaves = self._shadow.leaves if self._shadow else leaves(flat, backbone.layout)
-        self._network = Network(backbone, self._leaves, low, compiled)
+        self._grad_views = list(views(self._grad, layout).values())
+        self._shadow = Shadow(flat, layout) if low else None
+        self._leaves = self._shadow.leaves if self._shadow else leaves(flat, layout)
+        network = {name: self._leaves[name] for name in backbone.layout}
+        self._network = Network(backbone, network, low, compiled)
+        self._state = State({name: self._leaves[f"{OWN}{name}"] for name in regulariser.layout}, learnt.buffers)
         # PyTorch's optimiser cannot drop rows of a parameter, so every set of living lanes has one of its own.
         self._optimiser = torch.optim.AdamW(
             [parameter],
@@ -99,13 +88,17 @@ class TrainStep:
         if self._shadow:
             self._shadow.refresh()
         learning = self._objective.loss(self._network, images, labels, draws, self._taps)
-        added = self._regulariser(learning.taps)
+        added = self._regulariser(learning.taps, images, self._state)
         total = learning.loss if added.term is None else torch.addcmul(learning.loss, added.weight, added.term)
-        self._collect(torch.autograd.grad(total.sum(), list(self._leaves.values())))
+        # A regulariser's weights are unused where no living lane has it; that a backbone's are would be a mistake.
+        zeros = bool(self._state.weights)
+        self._collect(torch.autograd.grad(total.sum(), list(self._leaves.values()), materialize_grads=zeros))
         for group in self._optimiser.param_groups:
             group["lr"] = inputs.lr
         self._optimiser.step()
-        update_ema(self.learnt.ema, self.learnt.weights, inputs.share)
+        update_ema(self.learnt.ema, self._averaged, inputs.share)
+        for name, buffer in self.learnt.buffers.items():
+            buffer.copy_(added.buffers[name].detach())
         self.means.add({**learning.recorded, **added.recorded}, added.counted)
 
     def _collect(self, grads_KS: Sequence[Tensor]) -> None:

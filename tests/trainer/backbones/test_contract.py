@@ -89,13 +89,12 @@ def test_a_dropped_label_is_accepted_and_is_none_of_the_others(backbone):
 # Taps
 
 
-def test_taps_have_names_of_their_own_and_as_many_elements_as_is_said(backbone):
-    assert len(backbone.taps) == len(backbone.elements) == len(set(backbone.taps)) > 0
+def test_taps_have_names_of_their_own_and_the_shape_that_is_said(backbone):
+    assert len(backbone.taps) == len(backbone.tap_shapes) == len(set(backbone.taps)) > 0
     _, *taps = everything(backbone, random_weights(backbone), *inputs())
-    for tap, elements in zip(taps, backbone.elements, strict=True):
-        assert tap.shape[:2] == (LANES, BATCH)
-        assert tap.ndim == 4
-        assert tap[0, 0].numel() == elements
+    for tap, shape in zip(taps, backbone.tap_shapes, strict=True):
+        assert tap.shape == (LANES, BATCH, shape.tokens, shape.width)
+        assert tap[0, 0].numel() == shape.elements
 
 
 def test_only_the_taps_asked_for_are_kept(backbone):

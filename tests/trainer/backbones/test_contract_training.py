@@ -78,7 +78,7 @@ def test_a_replayed_step_equals_the_same_step_called(backbone, precision, monkey
         stepper = GraphStepper(step, Velocity.draws, split(), train, [lane.seed for lane in lanes])
         for number in range(WARM_UPS + 5):
             stepper(number)
-        learnt.append((*step.learnt, *step.means.state().values()))
+        learnt.append((*step.learnt.named().values(), *step.means.state().values()))
 
     trained()
     monkeypatch.setattr(

@@ -37,7 +37,7 @@ def test_it_is_the_module_with_each_lanes_weights(lanes: int) -> None:
         module.tokens.register_forward_hook(lambda _module, _given, out, seen=seen: seen.append(out))
         torch.testing.assert_close(output.prediction[lane], module(x[lane], time[lane], label[lane]))
         torch.testing.assert_close(output.taps[0][lane], seen[0])
-    assert model.elements == (5,)
+    assert model.tap_shapes == ((1, 5),)
 
 
 def test_it_starts_as_the_module_initialises_itself_and_leaves_torchs_generator_alone() -> None:

@@ -41,7 +41,7 @@ def file(trained: Cohort, digits: Dataset, tmp_path: Path) -> Path:
         trial="confirm.x.3",
         recipe=RECIPE,
         recipe_hash=RECIPE.hash,
-        dispersion=LANE.dispersion,
+        dispersion=LANE.setting,
         seed=LANE.seed,
         step=8,
         data_hash=digits.hash,
@@ -61,7 +61,7 @@ def read(path: Path) -> Kept:
 
 def test_a_file_says_what_it_is_and_where_the_public_code_differs(file, digits):
     found = read(file)
-    assert (found.origin.recipe, found.origin.dispersion, found.origin.step) == (RECIPE, LANE.dispersion, 8)
+    assert (found.origin.recipe, found.origin.dispersion, found.origin.step) == (RECIPE, LANE.setting, 8)
     assert found.origin.data_hash == digits.hash
     assert b"learn_sigma=False" in file.read_bytes()
 

@@ -93,3 +93,15 @@ def test_states_that_hold_different_tensors_are_refused(build):
     one, other = trained(build, LANES[:1], 3), trained(build, LANES[:1], 3)
     with pytest.raises(ValueError, match="not every state has seconds"):
         gathered([(one, [0]), (other | {"seconds": torch.zeros(1, 3)}, [0])])
+
+
+def test_lanes_of_different_layouts_are_refused(build):
+    one, other = trained(build, LANES[:1], 3), trained(build, LANES[:1], 3)
+    wider = other | {"weights": torch.zeros(1, other["weights"].shape[1] + 1), "buffer.bank": torch.zeros(1, 3)}
+    with pytest.raises(ValueError, match=r"lanes whose buffer\.bank, weights differ in shape cannot train together"):
+        gathered([(one | {"buffer.bank": torch.zeros(1, 2)}, [0]), (wider, [0])])
+
+
+def test_a_buffer_may_have_the_name_of_a_value_that_was_renamed(build):
+    state = trained(build, LANES[:1], 3) | {"buffer.velocity": torch.zeros(1, 2)}
+    assert gathered([(state, [0])]).keys() == state.keys()

@@ -31,7 +31,7 @@ BATCH = Batch(
 def total(lane: int, weights: dict[str, torch.Tensor], backbone) -> torch.Tensor:
     """What one lane alone minimises, written out."""
     part = BATCH.for_lanes(torch.tensor([lane]))
-    setting, learning = LANES[lane].dispersion, Velocity().loss(Network(backbone, weights), *part, range(3))
+    setting, learning = LANES[lane].setting, Velocity().loss(Network(backbone, weights), *part, range(3))
     tau = torch.tensor([setting.tau])
     each = [dispersive_loss(learning.taps[tap].flatten(2), tau, setting.variant) for tap in setting.blocks]
     return learning.loss + setting.lam * sum(each) / len(each)

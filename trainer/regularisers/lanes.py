@@ -1,0 +1,11 @@
+"""Some lanes of a tensor that has a row for each."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+
+def rows_of(part_K: Tensor, lanes: Tensor) -> Tensor:
+    """Return the rows of `lanes`, which are distinct and in order; of all of them it is the tensor itself."""
+    everyone = len(lanes) == len(part_K)
+    return part_K if everyone else part_K.index_select(0, lanes)
