@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
+from collections.abc import Iterator
 from types import FrameType
 
 from sweeper.errors import SetupError
@@ -39,6 +41,15 @@ class Interrupts:
             raise StoppedError(self.number)
         if self.halted:
             raise HaltedError
+
+    @contextlib.contextmanager
+    def unwrapped(self) -> Iterator[None]:
+        """Raise what a signal asked for as itself: Ray 2.60's `wait` lets it out as the cause of a SystemError."""
+        try:
+            yield
+        except SystemError:
+            self.check()
+            raise
 
     def _ask(self, number: int, _frame: FrameType | None) -> None:
         if not self.lost:

@@ -54,7 +54,8 @@ def session(resources: Resources, address: str | None) -> Iterator[Interrupts]:
                 with unnamed():
                     ray.init(**options, job_config=_job())
                 interrupts.install()
-                yield interrupts
+                with interrupts.unwrapped():
+                    yield interrupts
             except KeyboardInterrupt:
                 interrupts.check()
                 raise

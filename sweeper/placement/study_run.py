@@ -59,7 +59,7 @@ def run_study(
         coordinator = _open_coordinator(study, stages, paths, provenance, lanes_for(study, paths), retry)
         interrupted = 0
         try:
-            with _watching(coordinator, show, interrupts):
+            with interrupts.unwrapped(), _watching(coordinator, show, interrupts):
                 fit(study.resources, slots, coordinator, folder, interrupts)
         except HaltedError:
             pass  # the coordinator says why
