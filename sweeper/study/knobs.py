@@ -8,12 +8,14 @@ over `KNOBS`.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sweeper.study.blocks import as_written, block_indices, block_name
 from sweeper.study.space import ExtraCell, Range, Space, values
-from sweeper.study.study import Study
 from trainer.recipe import VARIANTS, Dispersion, TauUnits, Variant
+
+if TYPE_CHECKING:
+    from sweeper.study.study import Study
 
 # A Dispersion's fields are of many types, and each knob knows its own: blocks, a number, a variant.
 Value = Any
@@ -150,7 +152,17 @@ VARIANT = Knob(
     every=tuple(VARIANTS),
     usual="l2",
 )
-KNOBS = (BLOCK, LAMBDA, TAU, VARIANT)
+LOCAL_BATCH = Knob(
+    name="local_batch",
+    field="local_batch",
+    of_space=lambda space: space.local_batch,
+    of_cell=lambda cell: cell.local_batch,
+    phrase=lambda setting, _taps: f"local batch {setting.local_batch}",
+    usual="all",
+    rank=lambda samples: (samples == "all", 0 if samples == "all" else samples),
+    needs_gradient=True,
+)
+KNOBS = (BLOCK, LAMBDA, TAU, VARIANT, LOCAL_BATCH)
 
 
 def setting_of(given: Mapping[str, Value], units: TauUnits) -> Dispersion:

@@ -1,21 +1,15 @@
-"""The knobs of Dispersive Loss as a study writes them: which blocks, and lists or ranges of lambda and tau."""
+"""The knobs of the Dispersive Loss as a study writes them: lists, and ranges of lambda and tau."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable
 from typing import Annotated, Literal, Self, assert_never
 
 from pydantic import BeforeValidator, ConfigDict, Discriminator, Field, Tag, model_validator
-from pydantic_core import InitErrorDetails
 
-from sweeper.study.blocks import AsWritten, Block, block_indices
-from sweeper.study.conflict import Loc, Misfit
-from trainer.recipe import VARIANTS, Frozen, TauUnits, Variant
-
-RELATIVE = (
-    f"must be {' or '.join(name for name, facts in VARIANTS.items() if facts.relative)} where tau_units is relative"
-)
+from sweeper.study.blocks import Block
+from trainer.recipe import Frozen, LocalBatch, TauUnits, Variant
 
 
 def _axis_shape(given: object) -> str:
@@ -89,6 +83,16 @@ Axis = Annotated[
 ]
 
 
+def _all_or_count(given: object) -> object:
+    if given != "all" and (isinstance(given, bool) or not isinstance(given, int) or given < 2):
+        raise ValueError("must be 'all' or a number of samples from 2")
+    return given
+
+
+# A union by itself would report what is wrong once a member.
+LocalBatches = Annotated[tuple[Annotated[LocalBatch, BeforeValidator(_all_or_count)], ...], Field(min_length=1)]
+
+
 class Space(Frozen):
     """The knobs a study turns. The baseline, lambda 0, is always included and not written here."""
 
@@ -100,6 +104,7 @@ class Space(Frozen):
     tau: Axis = (1.0,)
     variant: Annotated[tuple[Variant, ...], Field(min_length=1)] = ("l2",)
     tau_units: TauUnits = "absolute"
+    local_batch: LocalBatches = ("all",)
 
 
 class ExtraCell(Frozen):
@@ -113,39 +118,9 @@ class ExtraCell(Frozen):
     tau: Positive = 1.0
     variant: Variant = "l2"
     tau_units: TauUnits = "absolute"
+    local_batch: Annotated[LocalBatch, BeforeValidator(_all_or_count)] = "all"
 
 
 def values(axis: Iterable[float] | Range) -> tuple[float, ...]:
     """Return the points of an axis, each once, in the order written."""
     return tuple(dict.fromkeys(axis.points() if isinstance(axis, Range) else axis))
-
-
-def misfits(space: Space, cells: Sequence[ExtraCell], taps: Sequence[str]) -> Iterator[InitErrorDetails]:
-    """Yield what is wrong with the settings of a study whose model has these taps."""
-    for place, variant in enumerate(space.variant):
-        if space.tau_units == "relative" and not VARIANTS[variant].relative:
-            yield Misfit(("space", "variant", place), RELATIVE, variant).details()
-    for place, block in enumerate(space.block):
-        yield from _outside(block, taps, ("space", "block", place))
-    seen: dict[tuple[object, ...], int] = {}
-    for place, cell in enumerate(cells):
-        if cell.tau_units == "relative" and not VARIANTS[cell.variant].relative:
-            yield Misfit(("cells", place, "variant"), RELATIVE, cell.variant).details()
-        outside = list(_outside(cell.block, taps, ("cells", place, "block")))
-        yield from outside
-        if not outside:
-            tau = cell.tau if VARIANTS[cell.variant].tau else None
-            setting = (block_indices(cell.block, taps), cell.lam, tau, cell.variant, cell.tau_units)
-            first = seen.setdefault(setting, place)
-            if first != place:
-                says = f"must be a setting of its own, but repeats cells.{first}"
-                yield Misfit(("cells", place), says, cell.label).details()
-
-
-def _outside(block: AsWritten, taps: Sequence[str], loc: Loc) -> Iterator[InitErrorDetails]:
-    parts = [((*loc, place), one) for place, one in enumerate(block)] if isinstance(block, tuple) else [(loc, block)]
-    for where, one in parts:
-        try:
-            block_indices(one, taps)
-        except ValueError as error:
-            yield Misfit(where, str(error), one).details()

@@ -15,8 +15,7 @@ from pydantic import (
     model_validator,
 )
 
-from sweeper.study import control_arms
-from sweeper.study import space as settings
+from sweeper.study import control_arms, settings
 from sweeper.study.conflict import Misfit
 from sweeper.study.control_arms import Control, Name
 from sweeper.study.pruner_facts import Pruner
@@ -165,7 +164,7 @@ class Study(Frozen):
     @model_validator(mode="after")
     def _parts_fit_together(self) -> Self:
         wrong = [
-            *settings.misfits(self.space, self.cells, self.recipe.model.taps),
+            *(misfit.details() for misfit in settings.misfits(self.space, self.cells, self.recipe)),
             *control_arms.misfits(self.controls, self.recipe),
             *(misfit.details() for misfit in self._misfits()),
         ]

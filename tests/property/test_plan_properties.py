@@ -33,12 +33,14 @@ knob = st.one_of(
         st.sampled_from(["linear", "log"]),
     ),
 )
+local_batch = st.sampled_from([2, 16, "all"])
 extra = st.fixed_dictionaries(
     {
         "block": block,
         "lambda": st.sampled_from(NUMBERS),
         "tau": st.sampled_from(NUMBERS),
         "variant": st.sampled_from(VARIANTS),
+        "local_batch": local_batch,
     }
 )
 
@@ -46,7 +48,7 @@ extra = st.fixed_dictionaries(
 def _setting(cell: dict[str, Any]) -> tuple[object, ...]:
     written = tuple(cell["block"]) if isinstance(cell["block"], list) else cell["block"]
     tau = None if cell["variant"] == "covariance" else cell["tau"]
-    return block_indices(written, TAPS), cell["lambda"], tau, cell["variant"]
+    return block_indices(written, TAPS), cell["lambda"], tau, cell["variant"], cell["local_batch"]
 
 
 @st.composite
@@ -66,6 +68,7 @@ def studies(draw: st.DrawFn) -> Study:
                 "tau": draw(knob),
                 "variant": variants,
                 "tau_units": "relative" if relative else "absolute",
+                "local_batch": draw(st.lists(local_batch, min_size=1, max_size=3)),
             },
             "cells": [{"label": f"cell {place}", **cell} for place, cell in enumerate(extras)],
             "controls": [{"name": f"decay-{value}", "set": {"train.weight_decay": value}} for value in decays],
@@ -85,13 +88,15 @@ def _wanted(study: Study) -> set[tuple[object, ...]]:
     blocks = [block_indices(written, TAPS) for written in study.space.block]
     units = study.space.tau_units
     grid = {
-        (where, lam, None if variant == "covariance" else tau, variant, units if variant != "covariance" else None)
-        for where, lam, tau, variant in product(blocks, *axes, study.space.variant)
+        (where, lam, *((None, None) if variant == "covariance" else (tau, units)), variant, samples)
+        for where, lam, tau, variant, samples in product(blocks, *axes, study.space.variant, study.space.local_batch)
     }
     extras = {
-        (block_indices(c.block, TAPS), c.lam, None, c.variant, None)
-        if c.variant == "covariance"
-        else (block_indices(c.block, TAPS), c.lam, c.tau, c.variant, c.tau_units)
+        (
+            *(block_indices(c.block, TAPS), c.lam),
+            *((None, None) if c.variant == "covariance" else (c.tau, c.tau_units)),
+            *(c.variant, c.local_batch),
+        )
         for c in study.cells
     }
     return grid | extras
@@ -103,9 +108,13 @@ def test_cells_are_exactly_baseline_grid_extras_and_controls(study: Study) -> No
     planned = cells(study)
     grid = [cell.dispersion for cell in planned if cell.role == "grid"]
     found = [
-        (d.blocks, d.lam, None, d.variant, None)
-        if d.variant == "covariance"
-        else (d.blocks, d.lam, d.tau, d.variant, d.tau_units)
+        (
+            d.blocks,
+            d.lam,
+            *((None, None) if d.variant == "covariance" else (d.tau, d.tau_units)),
+            d.variant,
+            d.local_batch,
+        )
         for d in grid
     ]
     assert len(found) == len(set(found))

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal, NamedTuple, Self
+from typing import Annotated, Literal, NamedTuple, Self
 
 from pydantic import Field, field_validator, model_validator
 
 from trainer.recipe.frozen import Frozen
+from trainer.recipe.identity import Later
 
 Variant = Literal["l2", "cosine", "hinge", "covariance"]
 TauUnits = Literal["absolute", "relative"]
+LocalBatch = Annotated[int, Field(ge=2, le=65536)] | Literal["all"]
 
 
 class VariantFacts(NamedTuple):
@@ -46,6 +48,9 @@ class Dispersion(Frozen):
         "l2", description="'covariance': mean squared correlation of two features, normalised over the batch"
     )
     tau_units: TauUnits = Field("absolute", description="'relative': tau in units of the batch's mean distance")
+    local_batch: Annotated[LocalBatch, Later()] = Field(
+        "all", description="how many samples of a batch are compared with one another, as on a device of its own"
+    )
 
     @field_validator("blocks")
     @classmethod

@@ -22,10 +22,20 @@ from trainer.regularisers.protocol import STATELESS, Added, State
 
 
 class _Formula(NamedTuple):
-    # What can be computed as one batch: representations of one size, by one formula.
+    # What can be computed as one batch: representations of one size, by one formula, over as many samples.
     variant: Variant
     units: TauUnits
     elements: int
+    samples: int
+
+    def loss(self, z_KBE: Tensor, tau_K: Tensor) -> Tensor:
+        """Return the loss [K]: where not all samples are compared, the mean over parts of the batch."""
+        parts = z_KBE.shape[1] // self.samples
+        if parts > 1:
+            z_KBE = z_KBE.reshape(len(z_KBE) * parts, self.samples, -1)
+            tau_K = tau_K.repeat_interleave(parts)
+        loss = dispersive_loss(z_KBE, tau_K, self.variant, self.units)
+        return loss.reshape(-1, parts).mean(1) if parts > 1 else loss
 
 
 class _Group(NamedTuple):
@@ -60,12 +70,13 @@ class DispersiveTerm:
         pairs: dict[_Formula, list[tuple[int, int, float]]] = defaultdict(list)
         for lane, each in enumerate(settings):
             for tap in each.blocks if each.lam > 0 else ():
-                pairs[_Formula(each.variant, each.tau_units, elements[tap])].append((lane, tap, each.tau))
+                formula = _Formula(each.variant, each.tau_units, elements[tap], _samples(each, batch))
+                pairs[formula].append((lane, tap, each.tau))
         self._groups = [_group(formula, members, device) for formula, members in pairs.items()]
         self.taps = frozenset(tap for group in self._groups for tap in group.lanes_of)
         # What does not change from step to step; NaN for lanes without dispersion.
         self._nothing = torch.where(self._lam > 0, 0.0, torch.nan)
-        self._floor, self._span = self._bounds(batch)
+        self._floor, self._span = self._bounds()
 
     def initial_state(self, generator: torch.Generator) -> State:  # noqa: ARG002 - there is none
         """Return nothing."""
@@ -82,7 +93,7 @@ class DispersiveTerm:
             return self._added(None, self._nothing)
         dispersive: Tensor | None = None
         for group in self._groups:
-            each = dispersive_loss(group.gather(taps), group.tau, group.formula.variant, group.formula.units)
+            each = group.formula.loss(group.gather(taps), group.tau)
             before = torch.zeros_like(self._lam, dtype=each.dtype) if dispersive is None else dispersive
             dispersive = before.index_add(0, group.lanes, each)
         assert dispersive is not None
@@ -94,16 +105,23 @@ class DispersiveTerm:
         recorded = {"dispersive_loss": shown, "floor_distance": above}
         return Added(self._lam, term, recorded, {"floor_share": at_floor(above, self._span)}, buffers={})
 
-    def _bounds(self, batch: int) -> tuple[Tensor, Tensor]:
+    def _bounds(self) -> tuple[Tensor, Tensor]:
         # Of a lane's mean over taps: the mean of their bounds.
         floor, span = (torch.zeros_like(self._lam, dtype=torch.float64) for _ in range(2))
         for group in self._groups:
             formula = group.formula
-            found = bounds(group.tau.double(), formula.variant, formula.units, batch, formula.elements)
+            found = bounds(group.tau.double(), formula.variant, formula.units, formula.samples, formula.elements)
             floor.index_add_(0, group.lanes, found.floor)
             span.index_add_(0, group.lanes, found.span)
         means = ((each / self._taps_of_lane).to(self._lam) + self._nothing for each in (floor, span))
         return next(means), next(means)
+
+
+def _samples(setting: Dispersion, batch: int) -> int:
+    samples = batch if setting.local_batch == "all" else setting.local_batch
+    if batch % samples:
+        raise ValueError(f"local_batch {samples} does not divide a batch of {batch}")
+    return samples
 
 
 def _group(formula: _Formula, members: list[tuple[int, int, float]], device: torch.device) -> _Group:

@@ -14,7 +14,7 @@ TAPS = numbered(4)
 SETTINGS = [
     Dispersion(blocks=(0, 3), lam=0.25, tau=0.1),
     Dispersion(blocks=(0, 1, 2, 3), lam=0.3333333333, tau=2.0, tau_units="relative"),
-    Dispersion(blocks=(2,), lam=1e-3, variant="covariance"),
+    Dispersion(blocks=(2,), lam=1e-3, variant="covariance", local_batch=16),
 ]
 
 
@@ -39,19 +39,19 @@ def test_a_label_says_what_is_not_usual_with_all_its_digits() -> None:
     assert [setting_label(setting, TAPS) for setting in SETTINGS] == [
         "blocks 0+3, lambda 0.25, tau 0.1",
         "all blocks, lambda 0.3333333333, tau 2 relative",
-        "block 2, lambda 0.001, covariance",
+        "block 2, lambda 0.001, covariance, local batch 16",
     ]
 
 
 @pytest.mark.parametrize("variant", get_args(Variant))
 def test_one_loss_has_one_spelling(variant: Variant) -> None:
-    given = {"block": (1,), "lambda": 0.5, "variant": variant}
+    given = {"block": (1,), "lambda": 0.5, "variant": variant, "local_batch": "all"}
     settings = {setting_of({**given, "tau": tau}, "absolute") for tau in (0.5, 2.0)}
     assert len(settings) == (2 if TAU.applies(variant) else 1)
 
 
 def test_a_knob_that_does_nothing_has_no_value() -> None:
     off, collapse = Dispersion(), Dispersion(lam=0.1, variant="covariance")
-    assert [knob.shown(off, TAPS) for knob in KNOBS] == [None, 0.0, None, None]
-    assert [knob.shown(collapse, TAPS) for knob in KNOBS] == ["0", 0.1, None, "covariance"]
+    assert [knob.shown(off, TAPS) for knob in KNOBS] == [None, 0.0, None, None, None]
+    assert [knob.shown(collapse, TAPS) for knob in KNOBS] == ["0", 0.1, None, "covariance", "all"]
     assert (BLOCK.of(off), BLOCK.of(collapse)) == (None, (0,))

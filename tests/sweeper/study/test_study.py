@@ -154,3 +154,22 @@ def test_a_study_is_the_same_after_json() -> None:
 
 def test_every_pruner_has_its_row():
     assert set(PRUNERS) == set(get_args(Pruner))
+
+
+def test_a_local_batch_divides_the_batch_and_is_below_it() -> None:
+    assert study(space={"block": [0], "lambda": [1], "local_batch": [16, "all"]}).space.local_batch == (16, "all")
+    cell = {"label": "c", "block": 0, "lambda": 1, "local_batch": 7}
+    with pytest.raises(ValidationError) as caught:
+        study(space={"block": [0], "lambda": [1], "local_batch": [12, 32, 8]}, cells=[cell])
+    assert paths(caught.value) == [
+        ("space", "local_batch", 0),
+        ("space", "local_batch", 1),
+        ("cells", 0, "local_batch"),
+    ]
+    assert "must divide train.batch, 32, and be below it; 'all' compares the whole batch" in str(caught.value)
+
+
+@pytest.mark.parametrize("given", [0, 1, True, "some", 2.5, None])
+def test_a_local_batch_is_all_or_a_number_of_samples(given: object) -> None:
+    with pytest.raises(ValidationError, match="must be 'all' or a number of samples from 2"):
+        study(space={"block": [0], "lambda": [1], "local_batch": [given]})

@@ -157,3 +157,22 @@ def test_floor_and_span_of_a_lane_at_several_taps_are_the_means_of_theirs(varian
     above = float(added.recorded["dispersive_loss"][0]) - float(made._floor[0])
     assert float(added.recorded["floor_distance"][0]) == pytest.approx(above, rel=1e-12)
     assert above >= 0
+
+
+@pytest.mark.usefixtures("float64")
+@pytest.mark.parametrize("variant", ["covariance", "l2", "cosine", "hinge"])
+def test_a_local_batch_is_the_mean_over_parts_of_the_batch_each_computed_alone(variant):
+    settings = [Dispersion(blocks=(1,), lam=1.0, tau=0.5, variant=variant, local_batch=each) for each in (3, 2, "all")]
+    added = DispersiveTerm(settings, BATCH, SIZED_ELEMENTS, CPU)(SIZED)
+    tau = torch.tensor([0.5])
+    for lane, samples in enumerate((3, 2, BATCH)):
+        parts = SIZED[1][lane].flatten(1).split(samples)
+        alone = [float(dispersive_loss(part[None], tau, variant)) for part in parts]
+        assert float(added.term[lane]) == pytest.approx(sum(alone) / len(parts), rel=1e-12)
+        floor = float(bounds(tau, variant, "absolute", samples, SIZED_ELEMENTS[1]).floor)
+        assert float(added.recorded["floor_distance"][lane]) == pytest.approx(sum(alone) / len(parts) - floor, rel=1e-9)
+
+
+def test_a_local_batch_that_does_not_divide_the_batch_is_refused():
+    with pytest.raises(ValueError, match="local_batch 4 does not divide a batch of 6"):
+        term(Dispersion(lam=0.1, local_batch=4))

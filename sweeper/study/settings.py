@@ -1,0 +1,56 @@
+"""Settings of a study that its model or its other parts contradict, each reported where it is written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from sweeper.study.blocks import AsWritten, block_indices
+from sweeper.study.conflict import Loc, Misfit
+from sweeper.study.knobs import cell_setting
+from sweeper.study.space import ExtraCell, Space
+from trainer.recipe import VARIANTS, Dispersion, LocalBatch, Recipe, TauUnits, Variant
+
+RELATIVE = (
+    f"must be {' or '.join(name for name, facts in VARIANTS.items() if facts.relative)} where tau_units is relative"
+)
+
+
+def misfits(space: Space, cells: Sequence[ExtraCell], recipe: Recipe) -> Iterator[Misfit]:
+    """Yield what is wrong with the settings of a study of this recipe."""
+    taps, batch = recipe.model.taps, recipe.train.batch
+    for place, variant in enumerate(space.variant):
+        yield from _units(space.tau_units, variant, ("space", "variant", place))
+    for place, block in enumerate(space.block):
+        yield from _outside(block, taps, ("space", "block", place))
+    for place, samples in enumerate(space.local_batch):
+        yield from _parts(samples, batch, ("space", "local_batch", place))
+    seen: dict[Dispersion, int] = {}
+    for place, cell in enumerate(cells):
+        own = [
+            *_units(cell.tau_units, cell.variant, ("cells", place, "variant")),
+            *_outside(cell.block, taps, ("cells", place, "block")),
+            *_parts(cell.local_batch, batch, ("cells", place, "local_batch")),
+        ]
+        yield from own
+        if not own and (first := seen.setdefault(cell_setting(cell, taps), place)) != place:
+            says = f"must be a setting of its own, but repeats cells.{first}"
+            yield Misfit(("cells", place), says, cell.label)
+
+
+def _units(units: TauUnits, variant: Variant, loc: Loc) -> Iterator[Misfit]:
+    if units == "relative" and not VARIANTS[variant].relative:
+        yield Misfit(loc, RELATIVE, variant)
+
+
+def _parts(samples: LocalBatch, batch: int, loc: Loc) -> Iterator[Misfit]:
+    if samples != "all" and (samples >= batch or batch % samples):
+        yield Misfit(loc, f"must divide train.batch, {batch}, and be below it; 'all' compares the whole batch", samples)
+
+
+def _outside(block: AsWritten, taps: Sequence[str], loc: Loc) -> Iterator[Misfit]:
+    parts = [((*loc, place), one) for place, one in enumerate(block)] if isinstance(block, tuple) else [(loc, block)]
+    for where, one in parts:
+        try:
+            block_indices(one, taps)
+        except ValueError as error:
+            yield Misfit(where, str(error), one)
