@@ -21,6 +21,7 @@ from torch import Tensor
 from trainer.data.dataset import load
 from trainer.evaluation.evaluator import Evaluator
 from trainer.evaluation.frechet import Moments, Reference
+from trainer.evaluation.sample_metrics import NearestTrain
 from trainer.evaluation.torch_fidelity import kid, precision_recall, torch_fidelity
 from trainer.recipe import Dispersion, Lane, Recipe
 from trainer.runtime.process import prepare
@@ -76,7 +77,7 @@ def rung(repeat: int, cache: Path) -> list[Part]:
         Part("moments and FID", timed(fid, repeat)),
         Part("last rung only: KID", timed(lambda: kid(features, reference.features), 1)),
         Part("precision and recall", timed(lambda: precision_recall(features, reference.features), 1)),
-        Part("distance to training images", timed(lambda: evaluator.training_distance(samples[:1000]), 1)),
+        Part("distance to training images", timed(lambda: NearestTrain(evaluator).distance(samples[:1000]), 1)),
     ]
     cohort.advance(TRAINED + 1)
     return [*parts, Part("the last rung", timed(cohort.measure, repeat))]

@@ -7,9 +7,11 @@ from collections.abc import Iterable, Sequence
 from sweeper.guide.analysis.layout import WIDEST
 from sweeper.guide.schema.guidance import Guidance
 from sweeper.guide.schema.results import CellResult, GridPage, Item
+from sweeper.guide.wording.directions import directions
 from sweeper.render.tables.symbols import Marks
 from sweeper.render.tables.table import Table
 from sweeper.text import numbers
+from trainer.recipe import recorded_metrics
 
 MOST_ROWS = 40
 MOST_GRID_ROWS = 60
@@ -194,9 +196,20 @@ def block_table(guide: Guidance) -> Table:
     return table(("norm / effective rank", *(one.label for one in shown)), rows)
 
 
+def outcome_directions(guide: Guidance) -> str:
+    """Say which way is better in the other outcomes."""
+    return directions(_outcome_metrics(guide))
+
+
+def _outcome_metrics(guide: Guidance) -> list[str]:
+    """Name the metrics of the table in its order; a cell may lack some."""
+    names = {found.metric for row in guide.outcomes for found in row.outcomes}
+    return [known.name for known in recorded_metrics(names)]
+
+
 def outcome_table(guide: Guidance) -> Table:
     """Tabulate the other outcomes."""
-    metrics = list(dict.fromkeys(found.metric for row in guide.outcomes for found in row.outcomes))
+    metrics = _outcome_metrics(guide)
     shown = {one.key for one in selection(guide, [one.key for one in guide.main.cells])}
     arms = {one.key for one in (guide.main.baseline, *guide.main.controls) if one}
     rows = []
