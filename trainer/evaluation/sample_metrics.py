@@ -1,4 +1,4 @@
-"""What FID cannot see in samples: KID, precision and recall, and how near they lie to training images."""
+"""What FID cannot see in samples: fidelity, variety, and how near they lie to training images."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ from torch import Tensor
 from trainer.evaluation.nearest import nearest_distances
 from trainer.evaluation.torch_fidelity import kid, precision_recall
 from trainer.recipe import MetricName
-from trainer.recipe.metrics import COMPARED
+from trainer.recipe.metrics import COMPARED, COVERAGE_NEIGHBOURS
 
 if TYPE_CHECKING:
     from trainer.evaluation.evaluator import Evaluator
 
 MANIFOLD = 10_000  # samples, and reference images, whose features are kept
+_ROWS = 800  # neighbourhoods whose distances to all samples are held at a time: 32 MB of them
 
 
 class LaneSamples(NamedTuple):
@@ -70,6 +71,49 @@ class PrecisionRecall:
         return precision_recall(samples.features, self._evaluator.references.features)
 
 
+class Neighbourhoods(NamedTuple):
+    """Balls about the reference's features, less their mean [D]: radii [M, 1] to the k-th neighbour."""
+
+    mean: Tensor
+    radii: Tensor
+    k: int
+
+
+class DensityCoverage:
+    """Fidelity and variety by the reference's neighbourhoods alone, so that stray samples do not raise them.
+
+    Naeem et al. 2020, arXiv:2002.09797. Samples of the reference's own distribution have a density of 1 on average
+    and, as many as the reference, a coverage of about 1 - 2^-k; copies of a part of it are dense and cover little.
+    """
+
+    names: ClassVar[tuple[MetricName, ...]] = ("density", "coverage")
+
+    def __init__(self, evaluator: Evaluator) -> None:
+        self._evaluator = evaluator
+
+    @cached_property
+    def _neighbourhoods(self) -> Neighbourhoods:
+        reference = self._evaluator.references.features.to(self._evaluator.device)
+        # Distances come from a Gram matrix, which loses the digits of a large mean.
+        mean = reference.mean(0)
+        centres, k = reference - mean, min(COVERAGE_NEIGHBOURS, len(reference) - 1)
+        # The nearest of all is the image itself.
+        parts = torch.split(centres, _ROWS)
+        radii = [torch.cdist(part, centres).topk(k + 1, largest=False).values[:, -1:] for part in parts]
+        return Neighbourhoods(mean, torch.cat(radii), k)
+
+    def scores(self, samples: LaneSamples) -> tuple[float, ...]:
+        """Return how often samples lie in a neighbourhood, over k, and the share of these that hold a sample."""
+        mean, radii, k = self._neighbourhoods
+        features, reference = samples.features.to(mean) - mean, self._evaluator.references.features
+        inside, covered = 0, 0
+        for part, radius in zip(torch.split(reference, _ROWS), torch.split(radii, _ROWS), strict=True):
+            within = torch.cdist(part.to(mean) - mean, features) < radius
+            inside += int(within.sum())
+            covered += int(within.any(1).sum())
+        return inside / (k * len(features)), covered / len(reference)
+
+
 class NearestTrain:
     """How near samples lie to training images, and beside held-out images; below 1 the model copies."""
 
@@ -96,7 +140,7 @@ class NearestTrain:
 
 
 # In the order of a record.
-SAMPLE_METRICS: tuple[Callable[[Evaluator], SampleMetric], ...] = (Kid, PrecisionRecall, NearestTrain)
+SAMPLE_METRICS: tuple[Callable[[Evaluator], SampleMetric], ...] = (Kid, PrecisionRecall, DensityCoverage, NearestTrain)
 
 
 class KeptSamples:

@@ -6,12 +6,15 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Literal, NamedTuple
 
-MetricName = Literal["fid", "val_loss", "kid", "precision", "recall", "nearest_train", "nearest_train_ratio"]
+MetricName = Literal[
+    "fid", "val_loss", "kid", "precision", "recall", "density", "coverage", "nearest_train", "nearest_train_ratio"
+]
 Better = Literal["lower", "higher"]
 
 KID_SUBSETS = 25
 KID_SUBSET = 1000  # samples in a subset, at most
 NEIGHBOURS = 3
+COVERAGE_NEIGHBOURS = 5
 COMPARED = 1000  # samples, and held-out images, whose distance to all training images is measured
 VALIDATION_IMAGES = 2048  # at most
 VALIDATION_DRAWS = 4  # of time and noise for each image
@@ -47,6 +50,7 @@ class Metric(NamedTuple):
 _VALIDATION = f"validation loss on up to {VALIDATION_IMAGES:,} held-out images, {VALIDATION_DRAWS} draws each"
 _KID = f"KID over {KID_SUBSETS} subsets of up to {KID_SUBSET:,}"
 _PRECISION_RECALL = f"precision and recall with {NEIGHBOURS} neighbours"
+_COVERAGE = f"density and coverage with {COVERAGE_NEIGHBOURS} neighbours"
 _NEAREST = f"nearest training images of {COMPARED:,} samples"
 
 # In the order of tables. FID has no words for the protocol: it is the objective, and the other lines are about it.
@@ -58,6 +62,8 @@ METRICS: Mapping[str, Metric] = {
         Metric("kid", "KID", "lower", "last rung", "shown", _KID, counted=True),
         Metric("precision", "precision", "higher", "last rung", "shown", _PRECISION_RECALL, counted=True),
         Metric("recall", "recall", "higher", "last rung", "claimed", _PRECISION_RECALL, counted=True),
+        Metric("density", "density", "higher", "last rung", "shown", _COVERAGE, counted=True),
+        Metric("coverage", "coverage", "higher", "last rung", "shown", _COVERAGE, counted=True),
         Metric("nearest_train", "nearest-image distance", None, "last rung", "left out", _NEAREST),
         Metric("nearest_train_ratio", "nearest-image ratio", "higher", "last rung", "claimed", _NEAREST),
     )
