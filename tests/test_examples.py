@@ -10,12 +10,14 @@ from tests.places import ROOT
 
 MODULES = (
     "sweeper.guide.assemble",
+    "sweeper.guide.wording.directions",
     "sweeper.plan.worth_confirming",
     "sweeper.records",
     "sweeper.study.blocks",
     "sweeper.study.file",
     "sweeper.study.study",
     "trainer.evaluation.frechet",
+    "trainer.recipe.metrics",
     "trainer.recipe.recipe",
     "trainer.regularisers.alignment",
     "trainer.regularisers.dispersive",

@@ -51,6 +51,7 @@ def assemble_guide(record: StudyRecord) -> Guide:
     health = cell_health(known, table) if table else ()
     found = _findings(record, known, stages, on_grid)
     facts = [trial.facts for trial in record.trials if trial.facts]
+    recorded = {name for stage in known.stages.values() for name in stage.metrics}
     spent, taps = cost(record, known), study.recipe.model.taps
     return Guide(
         name=study.name,
@@ -88,7 +89,7 @@ def assemble_guide(record: StudyRecord) -> Guide:
         next_steps=next_steps(found),
         next_study=next_study(record, stages, found.claims, found.recommendation, found.seeds, spent),
         cost=spent,
-        protocol=protocol_items(study, facts, found.seeds),
+        protocol=protocol_items(study, facts, found.seeds, recorded),
         provenance=provenance_items(record, facts),
         models=kept_models(record),
     )

@@ -12,7 +12,7 @@ from sweeper.guide.wording.prior_art import SOURCE
 from sweeper.render.figures.plots import Plot
 from sweeper.render.next_study import next_yaml
 from sweeper.render.tables.claim_tables import ranking
-from sweeper.render.tables.guide_tables import legend
+from sweeper.render.tables.guide_tables import legend, outcome_directions
 from sweeper.render.tables.sections import guide_tables, is_grid
 from sweeper.render.tables.table import fenced, to_markdown
 from sweeper.statistics.levels import OBJECTIVE_ALPHA, SIDE_ALPHA
@@ -51,6 +51,7 @@ def render_markdown(guide: Guide, plots: Mapping[str, Plot]) -> str:
         source=SOURCE,
         metric=numbers.metric_name(guide.objective),
         tables=tables,
+        directions=outcome_directions(guide),
         grids=[found for name, found in tables.items() if is_grid(name)],
         legend=legend(guide),
     )

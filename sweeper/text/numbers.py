@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+from trainer.recipe import recorded_metric
+
 MISSING = "-"
 
 
@@ -71,13 +73,10 @@ def duration(seconds: float | None) -> str:
 
 def metric_name(metric: str) -> str:
     """Write a metric as readers know it: 'fid_10k' -> 'FID-10K', 'val_loss' -> 'validation loss'."""
-    spoken = {"val_loss": "validation loss", "nearest_train_ratio": "nearest-image ratio"}
-    if metric in spoken:
-        return spoken[metric]
-    name, _, count = metric.partition("_")
-    if count and count[0].isdigit():
-        return f"{name.upper() if name in ('fid', 'kid') else name}-{count.upper()}"
-    return metric.replace("_", " ")
+    found = recorded_metric(metric)
+    if found is None:
+        return metric.replace("_", " ")
+    return f"{found.metric.words}-{found.samples.upper()}" if found.samples else found.metric.words
 
 
 def counted(count: int, one: str, many: str = "") -> str:

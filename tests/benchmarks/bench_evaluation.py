@@ -21,6 +21,7 @@ from torch import Tensor
 from trainer.data.dataset import load
 from trainer.evaluation.evaluator import Evaluator
 from trainer.evaluation.frechet import Moments, Reference
+from trainer.evaluation.sample_metrics import DensityCoverage, LaneSamples, NearestTrain
 from trainer.evaluation.torch_fidelity import kid, precision_recall, torch_fidelity
 from trainer.recipe import Dispersion, Lane, Recipe
 from trainer.runtime.process import prepare
@@ -69,6 +70,7 @@ def rung(repeat: int, cache: Path) -> list[Part]:
         moments.add(features[None])
         return reference.gaussian.frechet_distance(moments)[0]
 
+    balls = DensityCoverage(evaluator)
     parts = [
         Part(f"a rung: {recipe.eval.samples:,} samples to {recipe.eval.objective}", timed(cohort.measure, repeat)),
         Part("of it drawing samples", timed(lambda: cohort.draw(0, recipe.eval.samples), repeat)),
@@ -76,7 +78,8 @@ def rung(repeat: int, cache: Path) -> list[Part]:
         Part("moments and FID", timed(fid, repeat)),
         Part("last rung only: KID", timed(lambda: kid(features, reference.features), 1)),
         Part("precision and recall", timed(lambda: precision_recall(features, reference.features), 1)),
-        Part("distance to training images", timed(lambda: evaluator.training_distance(samples[:1000]), 1)),
+        Part("density and coverage", timed(lambda: balls.scores(LaneSamples(features, features)), 1)),
+        Part("distance to training images", timed(lambda: NearestTrain(evaluator).distance(samples[:1000]), 1)),
     ]
     cohort.advance(TRAINED + 1)
     return [*parts, Part("the last rung", timed(cohort.measure, repeat))]

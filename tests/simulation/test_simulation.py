@@ -15,6 +15,7 @@ from tests.simulation import bars, ledgers, simulate, tables
 from tests.simulation.bars import BARS, BESIDE, Bar
 from tests.simulation.measures import Figures, Side, is_false, measure
 from tests.simulation.worlds import NOISES, OUTCOMES, SD, SETTINGS, SURFACES, Scenario, noise, stage, world
+from trainer.recipe import METRICS, recorded_metrics
 
 STUDIES = 100
 # A bar that is just kept fails a test with this chance.
@@ -229,3 +230,9 @@ def test_limits_are_those_of_clopper_and_pearson():
     bar = by_name('false "confirmed"')
     told = [bar.standing(bars.Estimate(*one, 1000)) for one in ((0.04, 0.055), (0.05, 0.065), (0.06, 0.08))]
     assert told == ["holds", "holds, its limit does not", "MISSED"]
+
+
+def test_the_simulated_outcomes_are_those_that_a_guide_makes_claims_about():
+    simulated = [known.metric.name for known in recorded_metrics(OUTCOMES)]
+    assert simulated == [name for name, metric in METRICS.items() if metric.guide == "claimed"]
+    assert len(simulated) == len(OUTCOMES)

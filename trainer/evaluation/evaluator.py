@@ -1,4 +1,4 @@
-"""Scores samples as they stream by: FID at every rung, and what FID cannot see at the last one."""
+"""Scores samples as they stream by: FID, and what FID cannot see at the rungs where it is wanted."""
 
 from __future__ import annotations
 
@@ -15,15 +15,13 @@ from torch import Tensor
 from trainer.data.dataset import Dataset
 from trainer.evaluation.extractors import Extractor, load_extractor
 from trainer.evaluation.frechet import Moments, Reference
-from trainer.evaluation.nearest import nearest_distances
-from trainer.evaluation.torch_fidelity import kid, precision_recall, reference_metrics
-from trainer.recipe import EvalRecipe, fid_name
+from trainer.evaluation.sample_metrics import MANIFOLD, SAMPLE_METRICS, KeptSamples, LaneSamples, SampleMetric
+from trainer.evaluation.torch_fidelity import reference_metrics
+from trainer.recipe import METRICS, EvalRecipe, fid_name
 from trainer.runtime.cached_file import made_once
 
 logger = logging.getLogger(__name__)
 
-COMPARED = 1000  # samples, and held-out images, whose distance to all training images is measured
-MANIFOLD = 10_000  # samples, and reference images, that KID, precision and recall see
 # Raise it with every change to how the reference is made: it names the cached file.
 VERSION = 1
 
@@ -101,21 +99,13 @@ class Evaluator:
         return moments
 
     @cached_property
-    def compared(self) -> Tensor:
-        """Which samples, by number, are compared with training images: a fixed random choice of at most 1000."""
-        random = torch.Generator().manual_seed(0)
-        return torch.randperm(self.recipe.samples, generator=random)[:COMPARED].sort().values
+    def _sample_metrics(self) -> tuple[SampleMetric, ...]:
+        # Made once: what they compare samples with is costly.
+        return tuple(make(self) for make in SAMPLE_METRICS)
 
-    @cached_property
-    def held_distance(self) -> float:
-        """Median distance of at most 1000 held-out images to their nearest training image."""
-        stride = math.ceil(len(self.data.held_images) / COMPARED)
-        return self.training_distance(self.data.held_images[::stride])
-
-    def training_distance(self, images_NCHW: Tensor) -> float:
-        """Median L2 distance of images to their nearest training image, pixels clipped to [-1, 1]."""
-        images = images_NCHW.clamp(-1, 1) if self.data.pixels else images_NCHW
-        return float(nearest_distances(images.to(self.device), self.data.train_images).median())
+    def sample_metrics(self, last: bool) -> list[SampleMetric]:
+        """Return what is measured of samples beside FID at the last rung, or at one before it."""
+        return [metric for metric in self._sample_metrics if METRICS[metric.names[0]].is_measured(last)]
 
     def features(self, images_KBCHW: Tensor) -> tuple[Tensor, Tensor]:
         """Return the features [K, B, D] of lanes' samples, and which lanes' [K] and their images are all finite.
@@ -164,13 +154,13 @@ class Tally:
     """
 
     def __init__(self, evaluator: Evaluator, lanes: int, final: bool) -> None:
-        self._evaluator, self._final = evaluator, final
+        self._evaluator = evaluator
         recipe, dim, device = evaluator.recipe, evaluator.extractor.dim, evaluator.device
         self.count = recipe.samples_at(final)
         counts = {recipe.objective_at(last): recipe.samples_at(last) for last in (False, final)}
         self._parts = {name: Part(Moments(lanes, dim, device), count) for name, count in counts.items()}
-        self._features: list[Tensor] = []
-        self._compared: list[Tensor] = []
+        self._metrics = evaluator.sample_metrics(final)
+        self._kept = KeptSamples(self.count) if self._metrics else None
         self._added, self._finite_K = 0, torch.ones(lanes, dtype=torch.bool, device=device)
 
     @property
@@ -181,39 +171,31 @@ class Tally:
     @torch.no_grad()
     def add(self, images_KBCHW: Tensor) -> None:
         """Add samples in the order they were numbered; one that is not finite makes all its lane's metrics NaN."""
-        first, batch = self._added, images_KBCHW.shape[1]
+        first = self._added
         features, finite_K = self._evaluator.features(images_KBCHW)
-        self._added, self._finite_K = first + batch, self._finite_K & finite_K
-        if self._final:
-            chosen = self._evaluator.compared - first
-            chosen = chosen[(chosen >= 0) & (chosen < batch)]
-            self._compared.append(images_KBCHW[:, chosen.to(images_KBCHW.device)])
-            self._features.append(features[:, : max(0, MANIFOLD - first)].cpu())
+        self._added, self._finite_K = first + images_KBCHW.shape[1], self._finite_K & finite_K
+        if self._kept:
+            self._kept.observe(first, images_KBCHW, features)
         for moments, wanted in self._parts.values():
             moments.add(features[:, : max(0, wanted - first)])
 
     def metrics(self) -> list[dict[str, float]]:
-        """Return each lane's FID and, of a final tally, also KID, precision, recall and nearest training images.
+        """Return each lane's FID and what else is measured at this rung; NaN for a lane that is not finite.
 
         Raises ValueError unless exactly `count` samples were added, for names carry the number.
         """
         if self._added != self.count:
             raise ValueError(f"{fid_name(self.count)} is of {self.count} samples, not {self._added}")
         fids = self._evaluator.fids(self._parts, self._finite_K)
-        if not self._final:
+        if self._kept is None:
             return fids
-        features_KND, compared = torch.cat(self._features, 1), torch.cat(self._compared, 1)
-        counted = (f"{name}_{self._evaluator.recipe.count}" for name in ("kid", "precision", "recall"))
-        names = (*counted, "nearest_train", "nearest_train_ratio")
-        return [
-            fid | dict(zip(names, self._final_scores(features_ND, images) if good else [math.nan] * 5, strict=True))
-            for fid, features_ND, images, good in zip(fids, features_KND, compared, self._finite_K, strict=True)
-        ]
+        lanes = zip(fids, self._kept.lanes(), self._finite_K, strict=True)
+        return [fid | self._scores(samples if good else None) for fid, samples, good in lanes]
 
-    def _final_scores(self, features_ND: Tensor, compared: Tensor) -> list[float]:
-        evaluator = self._evaluator
-        reference = evaluator.references.features
-        distance = evaluator.training_distance(compared)
-        held = evaluator.held_distance
-        ratio = distance / held if held > 0 else math.nan
-        return [kid(features_ND, reference), *precision_recall(features_ND, reference), distance, ratio]
+    def _scores(self, samples: LaneSamples | None) -> dict[str, float]:
+        scores: dict[str, float] = {}
+        for metric in self._metrics:
+            names = [METRICS[name].recorded(self.count) for name in metric.names]
+            values = metric.scores(samples) if samples else [math.nan] * len(names)
+            scores |= zip(names, values, strict=True)
+        return scores

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import torch
 from torch import Tensor
@@ -10,12 +10,12 @@ from torch import Tensor
 from trainer.backbones.protocol import Network
 from trainer.data.dataset import Dataset
 from trainer.objectives.protocol import Objective
+from trainer.recipe import METRICS, MetricName
+from trainer.recipe.metrics import VALIDATION_DRAWS, VALIDATION_IMAGES
 from trainer.regularisers.representation import effective_rank, feature_norm, median_distance
 from trainer.rng.draws import Draw, from_generator
 from trainer.rng.streams import Stream, generator
 
-VALIDATION_IMAGES = 2048  # at most
-VALIDATION_DRAWS = 4  # of time and noise for each image
 CHUNK = 256
 CPU = torch.device("cpu")
 
@@ -40,6 +40,11 @@ class HeldOut:
             if _is_stratified(draw)
         }
         self._size = min(size, len(chosen))
+
+    def metrics(self, network: Network, last: bool) -> dict[str, Tensor]:
+        """Return the health and, of each of `HELD_OUT_METRICS` at its rungs, the value, by name; each [K]."""
+        measured = {name: of for name, of in HELD_OUT_METRICS.items() if METRICS[name].is_measured(last)}
+        return self.health(network) | {name: of(self, network) for name, of in measured.items()}
 
     def health(self, network: Network) -> dict[str, Tensor]:
         """Return the health of the representation at every tap on the first probe images, each [K].
@@ -77,6 +82,9 @@ class HeldOut:
             draws = {name: part[: len(numbers)].to(device) for name, part in drawn.items()}
             stratified = {name: part[numbers] for name, part in self._stratified.items()}
             yield self.images[rows], self.labels[rows], draws | stratified
+
+
+HELD_OUT_METRICS: Mapping[MetricName, Callable[[HeldOut, Network], Tensor]] = {"val_loss": HeldOut.validation_loss}
 
 
 def _is_stratified(draw: Draw) -> bool:

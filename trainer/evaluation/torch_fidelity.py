@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.utils.data import Dataset as TorchDataset
 
 from trainer.data.images import Images
+from trainer.recipe.metrics import KID_SUBSET, KID_SUBSETS, NEIGHBOURS
 
 # Operators that torchvision 0.28 decorates while it is imported. Its PyPI build is linked against CUDA's torch, so
 # beside a CPU-only torch its compiled half does not load and these are missing. Nothing here ever calls them.
@@ -23,8 +24,6 @@ _SCHEMAS = {
 # A Library takes its definitions with it when it is collected, so the module keeps those it makes.
 _libraries: list[torch.library.Library] = []
 
-KID_SUBSETS = 25
-NEIGHBOURS = 3
 _DISTANCES = 16_000_000  # distances of a batch of precision and recall: 64 MB
 
 
@@ -67,7 +66,7 @@ def kid(features_ND: Tensor, reference_MD: Tensor) -> float:
     The mean over 25 subsets of 1000 (or of all, where there are fewer); torch-fidelity's default of 100 subsets
     takes four times as long. The subsets are the same at every call.
     """
-    size = min(1000, len(features_ND), len(reference_MD))
+    size = min(KID_SUBSET, len(features_ND), len(reference_MD))
     settings = {"kid_subsets": KID_SUBSETS, "kid_subset_size": size, "verbose": False}
     # In float64: the unbiased estimate is a difference of sums far larger than itself.
     features, reference = features_ND.cpu().double(), reference_MD.cpu().double()
@@ -107,7 +106,7 @@ def reference_metrics(
     precision see the whole reference, whose pairs cost its size squared. No cache is read or written.
     """
     _register(name, extract)
-    size = min(1000, len(samples), len(reference))
+    size = min(KID_SUBSET, len(samples), len(reference))
     scores: dict[str, float] = torch_fidelity().calculate_metrics(
         input1=_Images(samples),
         input2=_Images(reference),

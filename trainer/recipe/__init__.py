@@ -4,6 +4,7 @@ from trainer.recipe.backbone import PRESETS, BackboneRecipe, ModuleRecipe, SiTRe
 from trainer.recipe.data import DataRecipe, Layout
 from trainer.recipe.evaluation import FULL_SAMPLES, MAX_SAMPLES, EvalRecipe, fid_name
 from trainer.recipe.frozen import Frozen, Scalar, Seed
+from trainer.recipe.metrics import METRICS, Better, Metric, MetricName, Recorded, recorded_metric, recorded_metrics
 from trainer.recipe.recipe import Lane, Recipe
 from trainer.recipe.regulariser import (
     VARIANTS,
@@ -20,10 +21,12 @@ from trainer.recipe.training import TrainRecipe
 __all__ = [
     "FULL_SAMPLES",
     "MAX_SAMPLES",
+    "METRICS",
     "PRESETS",
     "VARIANTS",
     "Alignment",
     "BackboneRecipe",
+    "Better",
     "DataRecipe",
     "Dispersion",
     "EvalRecipe",
@@ -31,8 +34,11 @@ __all__ = [
     "Lane",
     "Layout",
     "LocalBatch",
+    "Metric",
+    "MetricName",
     "ModuleRecipe",
     "Recipe",
+    "Recorded",
     "Regularisation",
     "Scalar",
     "Seed",
@@ -44,4 +50,6 @@ __all__ = [
     "VariantFacts",
     "fid_name",
     "numbered",
+    "recorded_metric",
+    "recorded_metrics",
 ]

@@ -8,6 +8,7 @@ from typing import Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from trainer.recipe.frozen import Frozen
+from trainer.recipe.metrics import METRICS
 
 MAX_SAMPLES = 1_000_000
 FULL_SAMPLES = 50_000  # what published FIDs are of
@@ -15,11 +16,7 @@ FULL_SAMPLES = 50_000  # what published FIDs are of
 
 def fid_name(samples: int) -> str:
     """Return the name of the FID of so many samples: 10000 -> 'fid_10k'."""
-    return f"fid_{_counted(samples)}"
-
-
-def _counted(samples: int) -> str:
-    return f"{samples // 1000}k" if samples % 1000 == 0 else str(samples)
+    return METRICS["fid"].recorded(samples)
 
 
 Solver = Literal["euler", "heun"]
@@ -68,11 +65,6 @@ class EvalRecipe(Frozen):
         if (self.extractor == "domain") != (self.weights is None):
             raise ValueError("weights is needed for inception, clip and dinov2, and not for 'domain'")
         return self
-
-    @property
-    def count(self) -> str:
-        """The sample count as figures carry it: 10000 -> '10k'."""
-        return _counted(self.samples)
 
     @property
     def objective(self) -> str:

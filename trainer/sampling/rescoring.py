@@ -35,5 +35,4 @@ def rescored(kept: Kept, evaluator: Evaluator) -> dict[str, float]:
     for _, images_KBCHW in samples(network, objective, recipe, [origin.seed], until=tally.count):
         tally.add(images_KBCHW)
     held_out = HeldOut(data, objective, recipe.probe, evaluator.device)
-    health = held_out.health(network) | {"val_loss": held_out.validation_loss(network)}
-    return tally.metrics()[0] | {name: float(value) for name, value in health.items()}
+    return tally.metrics()[0] | {name: float(value) for name, value in held_out.metrics(network, last=True).items()}

@@ -196,10 +196,7 @@ class Cohort:
     def _held_out_metrics(self, network: Network, final: bool) -> dict[str, Tensor]:
         if self._held_out is None:
             self._held_out = HeldOut(self._data, self._objective, self.recipe.eval.probe, self._device)
-        metrics = self._held_out.health(network)
-        if final:
-            metrics["val_loss"] = self._held_out.validation_loss(network)
-        return {name: value.cpu() for name, value in metrics.items()}
+        return {name: value.cpu() for name, value in self._held_out.metrics(network, final).items()}
 
     def _score(
         self, network: Network, diverged: Tensor, final: bool, count: int | None

@@ -21,10 +21,9 @@ from sweeper.statistics.levels import EQUIVALENCE_ALPHA, INTERVAL_ALPHA, OBJECTI
 from sweeper.statistics.paired import Paired, holm
 from sweeper.study import Confirm
 from sweeper.text.numbers import metric_name
+from trainer.recipe import recorded_metrics
 
 SUGGESTIVE = 0.025  # one-sided, of one comparison by itself
-# Metrics reported beside the objective, by the beginning of their names, and which way is better.
-SIDE_METRICS: Mapping[str, Direction] = {"val_loss": "lower", "recall": "higher", "nearest_train_ratio": "higher"}
 
 
 class Claims(NamedTuple):
@@ -76,13 +75,9 @@ def is_finished(fresh: StageTable, seeds: int | None) -> bool:
 
 
 def side_metrics(table: StageTable) -> list[tuple[str, Direction]]:
-    """The metrics beside the objective that were measured, and which way each is better."""
-    return [
-        (metric, better)
-        for name, better in SIDE_METRICS.items()
-        for metric in table.metrics
-        if metric == name or (metric.startswith(f"{name}_") and metric[len(name) + 1 :][:1].isdigit())
-    ]
+    """The metrics beside the objective that were measured and that claims are made about; which way each is better."""
+    found = recorded_metrics(table.metrics)
+    return [(name, metric.better) for name, metric, _ in found if metric.guide == "claimed" and metric.better]
 
 
 def _test(known: Evidence, fresh: StageTable, key: str, metric: str, better: Direction) -> _Test:

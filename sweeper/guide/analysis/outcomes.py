@@ -6,8 +6,7 @@ import numpy as np
 
 from sweeper.guide.analysis.stage_table import Evidence, means, spreads
 from sweeper.guide.schema.results import Outcome, OutcomeRow, StageResult
-
-OUTCOMES = ("val_loss", "kid", "precision", "recall", "nearest_train_ratio")
+from trainer.recipe import recorded_metrics
 
 
 def outcomes(known: Evidence, main: StageResult) -> tuple[OutcomeRow, ...]:
@@ -15,7 +14,8 @@ def outcomes(known: Evidence, main: StageResult) -> tuple[OutcomeRow, ...]:
     table = known.main
     if table is None:
         return ()
-    scores = {metric: table.scores(metric) for name in OUTCOMES for metric in table.metrics if _is_metric(metric, name)}
+    recorded = recorded_metrics(table.metrics)
+    scores = {name: table.scores(name) for name, metric, _ in recorded if metric.guide in ("claimed", "shown")}
     columns = {
         metric: (means(values), spreads(values), np.isfinite(values).sum(axis=1)) for metric, values in scores.items()
     }
@@ -30,8 +30,3 @@ def outcomes(known: Evidence, main: StageResult) -> tuple[OutcomeRow, ...]:
         if one and found:
             rows.append(OutcomeRow(key=one.key, label=one.cell.label, outcomes=found))
     return tuple(rows)
-
-
-def _is_metric(metric: str, name: str) -> bool:
-    rest = metric.removeprefix(name)
-    return metric.startswith(name) and (not rest or rest[1:2].isdigit())

@@ -4,10 +4,17 @@ from __future__ import annotations
 
 from typing import Literal
 
+from pydantic import Field
+
 from sweeper.records import Cell, Stage, TrialState
-from trainer.recipe import Frozen
+from trainer.recipe import METRICS, Frozen
 
 Side = Literal["above", "below", "around", "unknown"]
+_NAMES = "as recorded, <n> being the number of samples: " + ", ".join(
+    metric.name + ("_<n>" if metric.counted else "")
+    for metric in METRICS.values()
+    if metric.guide in ("claimed", "shown")
+)
 Ink = Literal["baseline", "lowest", "highest", "marked"]
 
 
@@ -147,7 +154,7 @@ class RankCorrelation(Frozen):
 class Outcome(Frozen):
     """A metric beside the objective, of one cell: mean, spread and number of seeds."""
 
-    metric: str
+    metric: str = Field(description=_NAMES)
     mean: float
     sd: float | None
     n: int

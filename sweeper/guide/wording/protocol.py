@@ -17,7 +17,7 @@ from sweeper.statistics.levels import OBJECTIVE_ALPHA, SET_ALPHA, SIDE_ALPHA, UN
 from sweeper.study import Screen, Study
 from sweeper.study.pruner_facts import PRUNERS
 from sweeper.text.numbers import counted, figure, metric_name, percent
-from trainer.recipe import fid_name
+from trainer.recipe import METRICS, fid_name, recorded_metrics
 
 ORDER: tuple[TrialState, ...] = ("complete", "pruned", "diverged", "failed", "running", "waiting")
 
@@ -41,8 +41,8 @@ def recipe_items(study: Study, facts: Iterable[Facts]) -> tuple[Item, ...]:
     )
 
 
-def protocol_items(study: Study, facts: Iterable[Facts], seeds: SeedAudit) -> tuple[Item, ...]:
-    """Name everything a figure depends on: how samples were drawn, scored and compared."""
+def protocol_items(study: Study, facts: Iterable[Facts], seeds: SeedAudit, recorded: Iterable[str]) -> tuple[Item, ...]:
+    """Name everything a figure depends on: how samples were drawn, scored and compared; `recorded` are its metrics."""
     evaluation, screen = study.recipe.eval, study.screen
     guidance = "none" if evaluation.cfg == 1 else f"scale {evaluation.cfg:g}"
     return (
@@ -57,11 +57,7 @@ def protocol_items(study: Study, facts: Iterable[Facts], seeds: SeedAudit) -> tu
         Item(
             name="randomness", value="a function of (seed, step): cells of one seed share weights, data, noise, labels"
         ),
-        Item(
-            name="last rung",
-            value="KID over 25 subsets of up to 1,000; precision and recall with 3 neighbours; nearest training images "
-            "of 1,000 samples",
-        ),
+        *_beside_the_objective(recorded),
         Item(name="health", value=f"on {evaluation.probe} held-out images; loss and its floor on training batches"),
         Item(name="screen", value=_screen(screen)),
         Item(name="rungs", value=_rungs(study)),
@@ -80,6 +76,16 @@ def protocol_items(study: Study, facts: Iterable[Facts], seeds: SeedAudit) -> tu
             f"{percent(UNIQUE_ALPHA)}",
         ),
     )
+
+
+def _beside_the_objective(recorded: Iterable[str]) -> list[Item]:
+    """Say how other metrics are measured: those recorded, or before there are any those that will be."""
+    found = [known.metric for known in recorded_metrics(recorded) if known.metric.protocol]
+    by_rung: dict[str, dict[str, None]] = {}
+    for metric in found or METRICS.values():
+        if metric.protocol:
+            by_rung.setdefault(metric.measured, {})[metric.protocol] = None
+    return [Item(name=rung, value="; ".join(words)) for rung, words in by_rung.items()]
 
 
 def _extractor(study: Study, facts: list[Facts]) -> str:

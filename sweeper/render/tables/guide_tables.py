@@ -7,9 +7,11 @@ from collections.abc import Iterable, Sequence
 from sweeper.guide.analysis.grid_pages import WIDEST
 from sweeper.guide.schema.guide import Guide
 from sweeper.guide.schema.results import CellResult, GridPage, Item
+from sweeper.guide.wording.directions import directions
 from sweeper.render.tables.symbols import Marks
 from sweeper.render.tables.table import Table
 from sweeper.text import numbers
+from trainer.recipe import recorded_metrics
 
 MOST_ROWS = 40
 MOST_GRID_ROWS = 60
@@ -194,9 +196,20 @@ def block_table(guide: Guide) -> Table:
     return table(("norm / effective rank", *(one.label for one in shown)), rows)
 
 
+def outcome_directions(guide: Guide) -> str:
+    """Say which way is better in the other outcomes."""
+    return directions(_outcome_metrics(guide))
+
+
+def _outcome_metrics(guide: Guide) -> list[str]:
+    """Name the metrics of the table in its order; a cell may lack some."""
+    names = {found.metric for row in guide.outcomes for found in row.outcomes}
+    return [known.name for known in recorded_metrics(names)]
+
+
 def outcome_table(guide: Guide) -> Table:
     """Tabulate the other outcomes."""
-    metrics = list(dict.fromkeys(found.metric for row in guide.outcomes for found in row.outcomes))
+    metrics = _outcome_metrics(guide)
     shown = {one.key for one in selection(guide, [one.key for one in guide.main.cells])}
     arms = {one.key for one in (guide.main.baseline, *guide.main.controls) if one}
     rows = []

@@ -28,6 +28,7 @@ from sweeper.render.tables.guide_tables import (
     legend,
     list_table,
     model_table,
+    outcome_directions,
     outcome_table,
     prior_table,
     rule_table,
@@ -77,7 +78,9 @@ def guide_tables(guide: Guide) -> dict[str, Section]:
             f"Rank correlation of health and mean {metric}, over cells; no claim.", correlation_table(guide)
         ),
         "beside": Section(f"Other outcomes on fresh seeds; {TOGETHER}.", side_table(guide)),
-        "outcomes": Section("Other outcomes: mean ± standard deviation over seeds.", outcome_table(guide)),
+        "outcomes": Section(
+            f"Other outcomes: mean ± standard deviation over seeds; {outcome_directions(guide)}.", outcome_table(guide)
+        ),
         "prior": Section(f"Prior art. {SOURCE}. Only directions can be compared with this study.", prior_table(guide)),
         "models": Section("Weights that were kept, an artifact of each trial's run in MLflow.", model_table(guide)),
         "recipe": Section("Recipe.", item_table("recipe", guide.recipe)),

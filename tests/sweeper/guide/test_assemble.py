@@ -32,7 +32,7 @@ from tests.sweeper.guide.study_records import (
     trial,
     typical,
 )
-from trainer.recipe import Dispersion, numbered
+from trainer.recipe import METRICS, Dispersion, numbered
 
 FIDS = {BASELINE: [12.0, 13.0, 11.5], setting((1,), 0.01, 0.5): [11.0, 13.5, 11.0]}
 
@@ -254,8 +254,8 @@ cells_drawn = st.one_of(
     st.builds(setting, st.sampled_from([(0,), (3,), (0, 2), (0, 1, 2, 3)]), st.sampled_from([0.01, 0.25, 0.4]),
               st.sampled_from([0.25, 1.0]), st.sampled_from([None, "paper's | <default>"])),
 )  # fmt: skip
-names = st.sampled_from(["fid_10k", "floor_share", "floor_distance", "feature_norm.block_0", "effective_rank.block_2",
-                         "val_loss", "recall_10k", "nearest_train_ratio", "train_s", "strange.block_x"])  # fmt: skip
+names = st.sampled_from(["floor_share", "floor_distance", "feature_norm.block_0", "effective_rank.block_2", "train_s",
+                         "strange.block_x", *(metric.recorded(10_000) for metric in METRICS.values())])  # fmt: skip
 rungs_drawn = st.lists(st.builds(Rung, step=st.integers(1, 900), metrics=st.dictionaries(names, finite)), max_size=3)
 states = st.sampled_from(["waiting", "running", "complete", "pruned", "diverged", "failed"])
 

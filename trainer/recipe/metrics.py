@@ -1,0 +1,102 @@
+"""What is measured: one descriptor a metric, from which its name in a record and all that a guide says of it derive."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Literal, NamedTuple
+
+MetricName = Literal[
+    "fid", "val_loss", "kid", "precision", "recall", "density", "coverage", "nearest_train", "nearest_train_ratio"
+]
+Better = Literal["lower", "higher"]
+
+KID_SUBSETS = 25
+KID_SUBSET = 1000  # samples in a subset, at most
+NEIGHBOURS = 3
+COVERAGE_NEIGHBOURS = 5
+COMPARED = 1000  # samples, and held-out images, whose distance to all training images is measured
+VALIDATION_IMAGES = 2048  # at most
+VALIDATION_DRAWS = 4  # of time and noise for each image
+
+
+class Metric(NamedTuple):
+    """A metric, however it is computed: that is in `trainer.evaluation`.
+
+    `words` name it for readers. A `counted` metric is of the samples whose number its recorded name carries, for it
+    cannot be compared across numbers. `better` is None where neither direction is. The guide makes claims about a
+    metric on fresh seeds ('claimed'), shows it among the other outcomes ('shown') or leaves it to the record; claims
+    share a chance of error, so a further one costs the others power. `protocol` says how it is measured; metrics that
+    share their work share those words.
+    """
+
+    name: MetricName
+    words: str
+    better: Better | None
+    measured: Literal["every rung", "last rung"]
+    guide: Literal["objective", "claimed", "shown", "left out"]
+    protocol: str = ""
+    counted: bool = False
+
+    def recorded(self, samples: int) -> str:
+        """Return its name in a record: 'recall_10k' of 10,000 samples, and 'val_loss' of any number."""
+        return f"{self.name}_{_short(samples)}" if self.counted else self.name
+
+    def is_measured(self, last: bool) -> bool:
+        """Tell whether it belongs to the last rung, or to one before it."""
+        return last or self.measured == "every rung"
+
+
+_VALIDATION = f"validation loss on up to {VALIDATION_IMAGES:,} held-out images, {VALIDATION_DRAWS} draws each"
+_KID = f"KID over {KID_SUBSETS} subsets of up to {KID_SUBSET:,}"
+_PRECISION_RECALL = f"precision and recall with {NEIGHBOURS} neighbours"
+_COVERAGE = f"density and coverage with {COVERAGE_NEIGHBOURS} neighbours"
+_NEAREST = f"nearest training images of {COMPARED:,} samples"
+
+# In the order of tables. FID has no words for the protocol: it is the objective, and the other lines are about it.
+METRICS: Mapping[str, Metric] = {
+    metric.name: metric
+    for metric in (
+        Metric("fid", "FID", "lower", "every rung", "objective", counted=True),
+        Metric("val_loss", "validation loss", "lower", "last rung", "claimed", _VALIDATION),
+        Metric("kid", "KID", "lower", "last rung", "shown", _KID, counted=True),
+        Metric("precision", "precision", "higher", "last rung", "shown", _PRECISION_RECALL, counted=True),
+        Metric("recall", "recall", "higher", "last rung", "claimed", _PRECISION_RECALL, counted=True),
+        Metric("density", "density", "higher", "last rung", "shown", _COVERAGE, counted=True),
+        Metric("coverage", "coverage", "higher", "last rung", "shown", _COVERAGE, counted=True),
+        Metric("nearest_train", "nearest-image distance", None, "last rung", "left out", _NEAREST),
+        Metric("nearest_train_ratio", "nearest-image ratio", "higher", "last rung", "claimed", _NEAREST),
+    )
+}
+_COUNTED = re.compile(r"(.+)_([1-9]\d*k?)")
+
+
+class Recorded(NamedTuple):
+    """A metric as a record names it; `samples` is their number as written there, e.g. '10k', or empty."""
+
+    name: str
+    metric: Metric
+    samples: str
+
+
+def recorded_metric(name: str) -> Recorded | None:
+    """Find the metric that a name of a record means; other recorded values are none.
+
+    >>> recorded_metric("recall_10k").metric.better, recorded_metric("train_loss"), recorded_metric("recall")
+    ('higher', None, None)
+    """
+    found = _COUNTED.fullmatch(name)
+    bare, samples = found.groups() if found else (name, "")
+    metric = METRICS.get(bare)
+    return Recorded(name, metric, samples) if metric and metric.counted == bool(samples) else None
+
+
+def recorded_metrics(names: Iterable[str]) -> list[Recorded]:
+    """Find the metrics among names of a record, in the order of tables."""
+    found = [known for known in map(recorded_metric, names) if known]
+    order = list(METRICS)
+    return sorted(found, key=lambda known: (order.index(known.metric.name), known.name))
+
+
+def _short(samples: int) -> str:
+    return f"{samples // 1000}k" if samples % 1000 == 0 else str(samples)
