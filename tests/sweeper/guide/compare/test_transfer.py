@@ -271,7 +271,7 @@ def test_the_better_first_choice_wins_on_the_shared_fresh_seeds():
 
 def test_equally_good_first_choices_are_not_told_apart_or_called_equivalent_by_their_spread():
     noisy = record(strength(0.5), noise=0.1), record(strength(0.5), cells=BLOCK_2, noise=0.1, random=5)
-    assert "cannot be told apart" in paired(*map(rival, noisy)).headline
+    assert "cannot be distinguished" in paired(*map(rival, noisy)).headline
     exact = record(strength(0.5), noise=0.002), record(strength(0.5), cells=BLOCK_2, noise=0.002, random=5)
     assert "are equivalent within 5 %" in paired(*map(rival, exact)).headline
 
