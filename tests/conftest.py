@@ -52,9 +52,9 @@ def denormals() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An MLflow database created as a first run creates it, once a session: it takes seconds."""
-    from sweeper.ledger.mlflow_process import prepare_environment
+    from sweeper.ledger.mlflow_process import prepare_mlflow
 
-    prepare_environment()
+    prepare_mlflow()
     from sweeper.ledger import mlflow_writer as tracking
 
     file = tmp_path_factory.mktemp("tables") / "mlflow.db"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
 from pathlib import Path
@@ -21,13 +22,15 @@ ENVIRONMENT = {
 }
 
 
-def prepare_environment() -> None:
-    """Make MLflow quiet and quick to give up, as far as the user's own environment does not say otherwise.
+def prepare_mlflow() -> None:
+    """Import MLflow, quiet and quick to give up as far as the user's own environment does not say otherwise.
 
-    Must run before mlflow is imported; the ledger and the readers do so themselves.
+    Whoever needs MLflow calls this first. The ledger's thread and a reader may do so at once: where one of them
+    imports the package and the other begins with one of its modules, Python 3.11 hands out that module half made.
     """
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
+    importlib.import_module("mlflow")
 
 
 def ui_command(uri: str, artifacts: Path, port: int) -> tuple[list[str], dict[str, str]]:

@@ -13,7 +13,7 @@ from sweeper.errors import DataError, SetupError, StudyError
 from sweeper.ledger import events, tags
 from sweeper.ledger.events import trial_file
 from sweeper.ledger.liveness import ensure_answers
-from sweeper.ledger.mlflow_process import prepare_environment
+from sweeper.ledger.mlflow_process import prepare_mlflow
 from sweeper.ledger.mlflow_states import trial_state
 from sweeper.ledger.outbox import lines_of
 from sweeper.ledger.replay import Replay
@@ -114,7 +114,7 @@ def counts(uri: str, study_name: str) -> dict[TrialState, int]:
 
 def _reader(uri: str, study_name: str) -> Reader:
     ensure_answers(uri)
-    prepare_environment()
+    prepare_mlflow()
     from sweeper.ledger.mlflow_runs import Reader
 
     return Reader(uri, study_name)

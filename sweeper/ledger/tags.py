@@ -97,7 +97,10 @@ def trial_params(spec: TrialSpec) -> dict[str, str]:
     """
     setting = spec.cell.dispersion
     values = {knob.name: knob.of(setting) if setting.lam else knob.off for knob in KNOBS}
-    turned: dict[str, object] = {name: _plain(value) for name, value in values.items() if value is not None}
+    usual = {knob.name: knob.usual for knob in KNOBS if knob.later}
+    turned: dict[str, object] = {
+        name: _plain(value) for name, value in values.items() if value is not None and value != usual.get(name)
+    }
     if TAU.of(setting) is not None:
         turned["tau_units"] = setting.tau_units
     place = {"seed": spec.seed, "stage": spec.stage, "role": spec.cell.role, "label": spec.cell.label}

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Self
 from sweeper.errors import SetupError, SweeperError, UnavailableError
 from sweeper.ledger import events
 from sweeper.ledger.liveness import ensure_answers
-from sweeper.ledger.mlflow_process import prepare_environment
+from sweeper.ledger.mlflow_process import prepare_mlflow
 from sweeper.ledger.outbox import Entry, Outbox
 from sweeper.records import Facts, Provenance, Rung, TrialSpec, TrialState
 from sweeper.study import Study
@@ -270,8 +270,8 @@ class Ledger:
     def _connect(self) -> Tracker:
         """Import mlflow and open the store, creating what is missing; takes seconds."""
         ensure_answers(self._place[0])
-        prepare_environment()
         try:
+            prepare_mlflow()
             from sweeper.ledger.mlflow_writer import Tracker
         except ImportError as error:
             raise SetupError(f"MLflow cannot be imported: {error}", "install the packages again: make setup") from error

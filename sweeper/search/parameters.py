@@ -15,7 +15,7 @@ from optuna.distributions import (
 from sweeper.plan.cells import cells
 from sweeper.records import TrialSpec
 from sweeper.study import Range, Study
-from sweeper.study.knobs import KNOBS, Knob, KnobAxis, Taps, Word, word
+from sweeper.study.knobs import Knob, KnobAxis, Taps, Word, parameters, word
 
 Params = dict[str, CategoricalChoiceType]
 Distributions = dict[str, BaseDistribution]
@@ -36,8 +36,9 @@ class Parameters:
         shown = list({cell.key: cell for cell in (*cells(study), *(trial.cell for trial in trials))}.values())
         seeds = {trial.seed for trial in trials} or {*study.screen.seeds}
         continuous = study.screen.sampler != "grid"
+        self._knobs = parameters(study, (cell.dispersion for cell in shown))
         wanted: Distributions = {}
-        for knob in KNOBS:
+        for knob in self._knobs:
             used = [knob.shown(cell.dispersion, self._taps) for cell in shown]
             wanted[knob.name] = _axis(knob, knob.axis(study), used, self._taps, continuous)
         wanted["seed"] = IntDistribution(min(seeds), max(seeds))
@@ -47,7 +48,7 @@ class Parameters:
 
     def of(self, trial: TrialSpec) -> tuple[Params, Distributions]:
         """Return a trial's parameters and their distributions."""
-        wanted: Params = {knob.name: knob.shown(trial.cell.dispersion, self._taps) for knob in KNOBS}
+        wanted: Params = {knob.name: knob.shown(trial.cell.dispersion, self._taps) for knob in self._knobs}
         wanted["seed"] = trial.seed
         if trial.cell.role == "control":
             wanted["control"] = trial.cell.label
@@ -65,7 +66,7 @@ def space(study: Study) -> Distributions:
         knob.name: _drawn(knob.axis(study), taps)
         if any(knob.applies(variant) for variant in study.space.variant)
         else _choices([idle_word(knob, study)])
-        for knob in KNOBS
+        for knob in parameters(study)
     }
 
 

@@ -20,7 +20,7 @@ from sweeper.records import Cell
 from sweeper.search.parameters import idle_word, space
 from sweeper.search.store import Entry
 from sweeper.study import Range, Study
-from sweeper.study.knobs import KNOBS, Knob, Value, Word, setting_of, word
+from sweeper.study.knobs import Knob, Value, Word, parameters, setting_of, word
 from trainer.recipe import Dispersion
 
 # A draw that repeats a configuration is drawn again; only lists can repeat, and those can be listed.
@@ -39,7 +39,7 @@ class Proposer:
     def __init__(self, study: Study, expected: int) -> None:
         """`expected` is how many configurations the budget allows; tpe draws the first third of them at random."""
         self._study, self._startup = study, min(10, max(3, expected // 3))
-        self._space = space(study)
+        self._space, self._knobs = space(study), parameters(study)
 
     def propose(self, drawn: int, entries: Iterable[Entry]) -> Cell | None:
         """Return the next configuration after `drawn` others, or None when the space holds no new one."""
@@ -73,7 +73,7 @@ class Proposer:
         return int(hashlib.sha256(f"{self._study.name}.{purpose}".encode()).hexdigest()[:8], 16)
 
     def _setting(self, params: Mapping[str, Any]) -> Dispersion:
-        drawn = {knob.name: self._value(knob, params[knob.name]) for knob in KNOBS}
+        drawn = {knob.name: self._value(knob, params[knob.name]) for knob in self._knobs}
         return setting_of(drawn, self._study.space.tau_units)
 
     def _value(self, knob: Knob, drawn: Word) -> Value:
@@ -99,7 +99,7 @@ class Proposer:
         taps = self._study.recipe.model.taps
         params = {
             knob.name: idle_word(knob, self._study) if (value := knob.of(setting)) is None else word(value, taps)
-            for knob in KNOBS
+            for knob in self._knobs
         }
         state, value, values = _news(seeds)
         try:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from scipy.special import stdtr, stdtrit
 from statsmodels.stats.multitest import multipletests
 
-Direction = Literal["lower", "higher"]
+from trainer.recipe import Better
 
 
 class Interval(NamedTuple):
@@ -34,7 +34,7 @@ class Paired:
         # Runs that are the same bit for bit have no noise: their difference is known, not estimated.
         self._exact = float(np.ptp(differences)) == 0.0
 
-    def p_value(self, direction: Direction, against: float = 0.0) -> float:
+    def p_value(self, direction: Better, against: float = 0.0) -> float:
         """Return the p-value of the one-sided paired t-test that the objective is lower (or higher) than `against`."""
         gap = self.mean - against if direction == "lower" else against - self.mean
         if self._exact:

@@ -7,7 +7,7 @@ over `KNOBS`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sweeper.study.blocks import as_written, block_indices, block_name
@@ -45,7 +45,8 @@ class Knob(NamedTuple):
     None. `applies` says for which variants the knob does anything; elsewhere a setting has `idle`, so that one loss has
     one spelling. `off` is its word at lambda 0, None where it has none. `every` are all values there can be, where
     they are few. `usual` is a value that goes without saying. `rank` orders values for readers. `needs_gradient`: the
-    knob does nothing where the loss is at its floor.
+    knob does nothing where the loss is at its floor. `later`: it was added after studies had been recorded, and is no
+    parameter of a study in which it stands at its usual value everywhere.
     """
 
     name: str
@@ -62,6 +63,7 @@ class Knob(NamedTuple):
     usual: Value | None = None
     rank: Callable[[Value], tuple[object, ...]] = _itself
     needs_gradient: bool = False
+    later: bool = False
 
     def axis(self, study: Study) -> KnobAxis:
         """Return what the study sweeps: a range, or each value once in the order written."""
@@ -161,14 +163,29 @@ LOCAL_BATCH = Knob(
     usual="all",
     rank=lambda samples: (samples == "all", 0 if samples == "all" else samples),
     needs_gradient=True,
+    later=True,
 )
 KNOBS = (BLOCK, LAMBDA, TAU, VARIANT, LOCAL_BATCH)
 
 
+def parameters(study: Study, settings: Iterable[Dispersion] = ()) -> tuple[Knob, ...]:
+    """Return the knobs that are parameters of a study's trials, `settings` being trained beside its space."""
+    chosen = {cell_setting(cell, study.recipe.model.taps) for cell in study.cells} | {*settings}
+
+    def moves(knob: Knob) -> bool:
+        return knob.axis(study) != (knob.usual,) or any(knob.of(each) not in (None, knob.usual) for each in chosen)
+
+    return tuple(knob for knob in KNOBS if not knob.later or moves(knob))
+
+
 def setting_of(given: Mapping[str, Value], units: TauUnits) -> Dispersion:
-    """Return the setting with these values by knob name, in its one form: knobs that do nothing are idle."""
+    """Return the setting with these values by knob name, in its one form: knobs that do nothing are idle.
+
+    A knob that is not given has its usual value.
+    """
     variant: Variant = given[VARIANT.name]
-    chosen = {knob.field: given[knob.name] if knob.applies(variant) else knob.idle for knob in KNOBS}
+    values = {knob.name: given.get(knob.name, knob.usual) for knob in KNOBS}
+    chosen = {knob.field: values[knob.name] if knob.applies(variant) else knob.idle for knob in KNOBS}
     return Dispersion.model_validate(chosen | {"tau_units": units if TAU.applies(variant) else "absolute"})
 
 

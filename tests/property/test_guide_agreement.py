@@ -137,7 +137,7 @@ def _seeds_are_those_measured(record: StudyRecord, guide: Guide) -> None:
         if "would probably have shown" in point:
             assert max(measured) >= 3
     left_out = [one for one in record.trials if one.state == "complete" and _score(one, record) <= 0]
-    assert bool(left_out) == any(point.startswith("Left out of every change") for point in guide.verdict.points)
+    assert bool(left_out) == any(point.startswith("Left out of every comparison") for point in guide.verdict.points)
 
 
 def _score(trial: TrialRecord, record: StudyRecord) -> float:

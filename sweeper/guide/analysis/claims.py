@@ -15,13 +15,13 @@ import numpy as np
 
 from sweeper.guide.analysis.contrasts import change_of, log_differences
 from sweeper.guide.analysis.stage_table import BASELINE, Evidence, Matrix, StageTable
-from sweeper.guide.schema.statements import Claim, Direction, Standing
+from sweeper.guide.schema.statements import Claim, Standing
 from sweeper.records import FINAL_STATES
 from sweeper.statistics.levels import EQUIVALENCE_ALPHA, INTERVAL_ALPHA, OBJECTIVE_ALPHA, SIDE_ALPHA
 from sweeper.statistics.paired import Paired, holm
 from sweeper.study import Confirm
 from sweeper.text.numbers import metric_name
-from trainer.recipe import recorded_metrics
+from trainer.recipe import Better, recorded_metrics
 
 SUGGESTIVE = 0.025  # one-sided, of one comparison by itself
 
@@ -39,8 +39,8 @@ class _Test(NamedTuple):
     key: str
     label: str
     metric: str
-    better: Direction
-    direction: Direction
+    better: Better
+    direction: Better
     paired: Paired | None
     reason: str
 
@@ -74,13 +74,13 @@ def is_finished(fresh: StageTable, seeds: int | None) -> bool:
     return whole and (seeds is None or len(fresh.seeds) >= seeds)
 
 
-def side_metrics(table: StageTable) -> list[tuple[str, Direction]]:
+def side_metrics(table: StageTable) -> list[tuple[str, Better]]:
     """The metrics beside the objective that were measured and that claims are made about; which way each is better."""
     found = recorded_metrics(table.metrics)
     return [(name, metric.better) for name, metric, _ in found if metric.guide == "claimed" and metric.better]
 
 
-def _test(known: Evidence, fresh: StageTable, key: str, metric: str, better: Direction) -> _Test:
+def _test(known: Evidence, fresh: StageTable, key: str, metric: str, better: Better) -> _Test:
     differences = _differences(fresh, key, metric)
     bad = sum(state in ("diverged", "failed") for state in fresh.states(key))
     without_ratio = _without_ratio(fresh, key, metric)
@@ -102,7 +102,7 @@ def _without_ratio(fresh: StageTable, key: str, metric: str) -> int:
     return int((pair_2S <= 0).any(axis=0).sum())
 
 
-def _direction(known: Evidence, key: str, metric: str, better: Direction) -> Direction:
+def _direction(known: Evidence, key: str, metric: str, better: Better) -> Better:
     """Take the side on which the screen saw the arm; where it did not, the better one."""
     screen = known.stages.get("screen")
     seen = _differences(screen, key, metric) if screen and key in screen.row else np.array([])

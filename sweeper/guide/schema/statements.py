@@ -6,9 +6,8 @@ from typing import Literal
 
 from sweeper.guide.schema.results import Change
 from sweeper.study import Study
-from trainer.recipe import Frozen
+from trainer.recipe import Better, Frozen
 
-Direction = Literal["lower", "higher"]
 # What is known of an arm after the confirm stage; words follow evidence.
 Standing = Literal[
     "confirmed helps", "confirmed hurts", "equivalent", "suggestive", "no evidence either way", "not comparable"
@@ -41,7 +40,7 @@ class Claim(Frozen):
     label: str
     metric: str
     standing: Standing
-    direction: Direction
+    direction: Better
     change: Change | None = None
     p: float | None = None
     equivalence: float | None = None

@@ -44,6 +44,24 @@ def test_importing_and_opening_the_ledger_does_not_import_mlflow(tmp_path: Path)
     subprocess.run([sys.executable, "-c", program], check=True)
 
 
+def test_two_threads_may_need_mlflow_first_at_once(tmp_path: Path) -> None:
+    program = (
+        "import sys, threading\n"
+        "from sweeper.ledger.mlflow_process import prepare_mlflow\n"
+        "def late():\n"  # in the midst of the other's import
+        "    while 'mlflow' not in sys.modules: pass\n"
+        "    prepare_mlflow()\n"
+        "    import sweeper.ledger.mlflow_writer\n"
+        "thread = threading.Thread(target=late)\n"
+        "thread.start()\n"
+        "prepare_mlflow()\n"
+        "import sweeper.ledger.mlflow_runs\n"
+        "thread.join()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_a_first_run_prints_nothing(tmp_path: Path) -> None:
     """Tables are created, an event is set aside, and neither MLflow nor alembic says a word."""
     program = (

@@ -127,7 +127,7 @@ def test_a_screen_makes_no_claim_however_large_the_gain() -> None:
 def test_a_grid_that_only_harms_leaves_nothing_to_confirm_and_suggests_a_smaller_lambda() -> None:
     study = make_study()
     guide = assemble_guide(make_record(study, simulate(study, grid_cells(study), lambda _: 1.0, noise=0.01)))
-    assert any("Confirm nothing" in rule.rule for rule in guide.rules)
+    assert any("Confirm no setting" in rule.rule for rule in guide.rules)
     assert not any("--stage confirm" in step for step in guide.next_steps)
     assert guide.next_study is not None
     assert max(values(guide.next_study.study.space.lam)) < 0.01

@@ -71,7 +71,8 @@ def test_a_distance_of_zero_or_less_is_named_and_never_dropped_in_silence(key: s
     claim = next(one for one in guide.claims if one.key == A.key)
     assert (claim.standing, claim.reason) == ("not comparable", "1 of 5 fresh seeds have a FID-10K of 0 or less")
     assert any(
-        point.startswith("Left out of every change, for a FID-10K of 0 or less") for point in guide.verdict.points
+        point.startswith("Left out of every comparison because the FID-10K is 0 or less")
+        for point in guide.verdict.points
     )
 
 
