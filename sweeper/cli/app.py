@@ -29,7 +29,7 @@ from sweeper.cli.arguments import (
     at_home,
 )
 from sweeper.cli.import_path import check_own_code
-from sweeper.cli.running import run_to_guide
+from sweeper.cli.run_to_guide import run_to_guide
 from sweeper.cli.terminal import clean_errors, log_inertly, say, tell
 from sweeper.errors import StudyError
 from sweeper.text.passwords import has_password

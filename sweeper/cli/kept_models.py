@@ -15,7 +15,7 @@ from sweeper.errors import StudyError
 
 if TYPE_CHECKING:
     from trainer.recipe import Scalar
-    from trainer.sampling.kept import Kept
+    from trainer.sampling.kept_model import Kept
 
 
 GRID = "samples.png"

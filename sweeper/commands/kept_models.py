@@ -24,9 +24,9 @@ from trainer.evaluation.extractors import quantise
 from trainer.recipe import Recipe, Scalar
 from trainer.runtime import process
 from trainer.runtime.files import write_whole
-from trainer.sampling import kept
+from trainer.sampling import kept_model as kept
 from trainer.sampling.image_grid import encode_image, encode_png
-from trainer.sampling.kept import Kept
+from trainer.sampling.kept_model import Kept
 from trainer.sampling.rescoring import rescored
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from sweeper.plan.trials import keeps_weights, rung_steps
 from sweeper.provenance import usable_cores
 from sweeper.study import Study
 from sweeper.text.numbers import duration
-from trainer.sampling.kept import kept_size
+from trainer.sampling.kept_model import kept_size
 
 # Start of Ray, its workers, the stores and the guide (20 s on two idle cores); the domain extractor, trained once; from
 # one trial to the next; features, FID and whatever slots take from each other, beside the steps and samples timed.

@@ -8,7 +8,7 @@ from collections.abc import Collection
 import numpy as np
 
 from sweeper.guide.analysis.audits import health_audit, proxy_audit, pruning_audit, seed_audit
-from sweeper.guide.analysis.claims import claims
+from sweeper.guide.analysis.confirm_test import claims
 from sweeper.guide.analysis.contrasts import changes
 from sweeper.guide.analysis.curves import highlights
 from sweeper.guide.analysis.grid_pages import grid_pages
@@ -21,11 +21,11 @@ from sweeper.guide.analysis.stage_table import BASELINE, STAGES, Evidence, Stage
 from sweeper.guide.follow_up.next_study import next_study
 from sweeper.guide.schema.guide import Guide
 from sweeper.guide.schema.results import CellResult, Change, StageResult
+from sweeper.guide.wording.experiment_protocol import ORDER, cost, protocol_items, provenance_items, recipe_items
 from sweeper.guide.wording.findings import SATURATED, Findings, unstopped
 from sweeper.guide.wording.kept_models import kept_models
 from sweeper.guide.wording.next_steps import next_steps
 from sweeper.guide.wording.prior_art import prior_art
-from sweeper.guide.wording.protocol import ORDER, cost, protocol_items, provenance_items, recipe_items
 from sweeper.guide.wording.rules import rules
 from sweeper.guide.wording.scope import refuse_mixed, scope
 from sweeper.guide.wording.verdict import summary, verdict

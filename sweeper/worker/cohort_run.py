@@ -23,9 +23,9 @@ from trainer.evaluation.evaluator import Evaluator
 from trainer.recipe import DataRecipe, EvalRecipe, Lane
 from trainer.runtime import checkpoint, process
 from trainer.sampling.image_grid import encode_png
-from trainer.sampling.kept import Origin
+from trainer.sampling.kept_model import Origin
 from trainer.training.cohort import Cohort, Measurement
-from trainer.training.merge import gathered
+from trainer.training.merge_lanes import gathered
 
 log = logging.getLogger(__name__)
 

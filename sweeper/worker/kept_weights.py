@@ -11,8 +11,8 @@ from pathlib import Path
 from torch import Tensor
 
 from trainer.runtime.files import FULL
-from trainer.sampling import kept
-from trainer.sampling.kept import Origin
+from trainer.sampling import kept_model as kept
+from trainer.sampling.kept_model import Origin
 
 
 def keep(path: Path, origin: Origin, state: Mapping[str, Tensor], spare: int) -> str:

@@ -17,7 +17,7 @@ from trainer.backbones.sit import SiT
 from trainer.data.images import Images
 from trainer.objectives.velocity import Velocity
 from trainer.recipe import Dispersion, SiTRecipe, TrainRecipe
-from trainer.regularisers.groups import DispersiveTerm
+from trainer.regularisers.dispersive_term import DispersiveTerm
 from trainer.runtime.cuda_graph import Captured
 from trainer.training.batches import TrainingSplit
 from trainer.training.lane_state import initial_lanes

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from trainer.backbones.protocol import Conditioning, Network
 from trainer.objectives.interpolant import interpolate
+from trainer.objectives.ode_solver import guide, solve
 from trainer.objectives.protocol import Learning
-from trainer.objectives.solver import guide, solve
 from trainer.recipe import EvalRecipe
 from trainer.rng.draws import Draw
 

@@ -10,7 +10,7 @@ import torch
 from trainer.backbones.protocol import Backbone
 from trainer.recipe import Alignment, Dispersion, Regularisation
 from trainer.regularisers.alignment import AlignmentTerm, Targets
-from trainer.regularisers.groups import DispersiveTerm
+from trainer.regularisers.dispersive_term import DispersiveTerm
 from trainer.regularisers.protocol import Regulariser
 
 T = TypeVar("T", Alignment, Dispersion)

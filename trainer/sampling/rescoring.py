@@ -8,7 +8,7 @@ from trainer.errors import DataError
 from trainer.evaluation.evaluator import Evaluator
 from trainer.evaluation.held_out import HeldOut
 from trainer.objectives.build import objective_of
-from trainer.sampling.kept import Kept
+from trainer.sampling.kept_model import Kept
 from trainer.sampling.samples import samples
 
 

@@ -13,7 +13,7 @@ from trainer.errors import DataError
 from trainer.recipe import Recipe, SiTRecipe
 from trainer.runtime.paths import located
 from trainer.runtime.weight_files import parse_weights
-from trainer.sampling import kept
+from trainer.sampling import kept_model as kept
 
 PUBLISHED_TIME_SCALE = 1.0  # the public SiT embeds t itself
 

@@ -16,7 +16,7 @@ from trainer.backbones.protocol import Network
 from trainer.data.dataset import Dataset
 from trainer.objectives.build import objective_of
 from trainer.recipe import Dispersion, Recipe
-from trainer.regularisers.groups import DispersiveTerm
+from trainer.regularisers.dispersive_term import DispersiveTerm
 from trainer.sampling.samples import samples
 from trainer.training.batches import TrainingSplit
 from trainer.training.lane_state import initial_lanes

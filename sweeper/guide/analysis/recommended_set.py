@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 
 import numpy as np
 
-from sweeper.guide.analysis.claims import of
+from sweeper.guide.analysis.confirm_test import of
 from sweeper.guide.analysis.stage_table import BASELINE, Evidence, StageTable
 from sweeper.guide.schema.statements import Claim, FirstChoice, Recommendation
 from sweeper.statistics.effects import fit_effects, possibly_best

@@ -8,12 +8,12 @@ from itertools import product
 
 import numpy as np
 
-from sweeper.guide.analysis.claims import Claims
+from sweeper.guide.analysis.confirm_test import Claims
 from sweeper.guide.analysis.contrasts import change_of
 from sweeper.guide.analysis.stage_table import Evidence
 from sweeper.guide.schema.statements import Claim, ControlComparison
 from sweeper.statistics.levels import CONTROL_ALPHA, INTERVAL_ALPHA
-from sweeper.statistics.paired import Paired, holm
+from sweeper.statistics.paired_tests import Paired, holm
 
 
 def against_controls(known: Evidence, made: Claims) -> tuple[ControlComparison, ...]:

@@ -19,7 +19,7 @@ from sweeper.guide.compare.schema import HeadToHead, Pair, Winner
 from sweeper.guide.schema.guide import Guide
 from sweeper.records import StudyRecord
 from sweeper.statistics.levels import INTERVAL_ALPHA
-from sweeper.statistics.paired import Paired
+from sweeper.statistics.paired_tests import Paired
 from sweeper.text.numbers import change, counted
 
 Logs = Mapping[str, Mapping[int, float]]  # log objective by cell and seed

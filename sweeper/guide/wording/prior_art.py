@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from sweeper.guide.analysis.claims import of
+from sweeper.guide.analysis.confirm_test import of
 from sweeper.guide.schema.results import CellResult, PriorArt
 from sweeper.guide.schema.statements import Claim
 from sweeper.study import block_indices

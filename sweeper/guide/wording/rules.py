@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import get_args
 
-from sweeper.guide.analysis.claims import of
+from sweeper.guide.analysis.confirm_test import of
 from sweeper.guide.analysis.knob_effects import level_of
 from sweeper.guide.analysis.stage_table import BASELINE
 from sweeper.guide.schema.statements import Claim, KnobLevel, Rule, Standing

@@ -6,9 +6,9 @@ from sweeper.guide.analysis.stage_table import BASELINE
 from sweeper.guide.schema.results import CellResult, StageResult
 from sweeper.guide.schema.statements import Claim, Verdict
 from sweeper.guide.wording.advice import use
+from sweeper.guide.wording.experiment_protocol import ORDER, finished
 from sweeper.guide.wording.findings import Findings, changed, claimed, figure_of, listed, written
 from sweeper.guide.wording.headline import decided, effect_of, undecided
-from sweeper.guide.wording.protocol import ORDER, finished
 from sweeper.guide.wording.scope import scope
 from sweeper.records import StudyRecord, TrialState
 from sweeper.statistics.levels import OBJECTIVE_ALPHA

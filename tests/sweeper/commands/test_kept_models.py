@@ -18,7 +18,7 @@ from sweeper.workspace import Workspace
 from tests.sweeper.cli.test_app import Run, run
 from tests.sweeper.coordinator.coordinators import begun, make_ready, open_coordinator, study
 from trainer.runtime import process
-from trainer.sampling import kept
+from trainer.sampling import kept_model as kept
 
 __all__ = ["run"]  # a fixture, used by being here
 

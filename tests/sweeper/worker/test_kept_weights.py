@@ -12,7 +12,7 @@ from PIL import Image
 from sweeper.coordinator.coordinator import Coordinator
 from sweeper.coordinator.input_hashes import hold
 from sweeper.errors import DataError
-from sweeper.guide.wording.protocol import provenance_items
+from sweeper.guide.wording.experiment_protocol import provenance_items
 from sweeper.ledger import GRID, WEIGHTS, read_file, read_study
 from sweeper.plan.trials import keeps_weights
 from sweeper.worker import cohort_run
@@ -23,7 +23,7 @@ from tests.sweeper.guide.study_records import make_record, make_study, typical
 from trainer.data.dataset import load
 from trainer.evaluation.evaluator import Evaluator
 from trainer.recipe import DataRecipe
-from trainer.sampling import kept
+from trainer.sampling import kept_model as kept
 from trainer.sampling.image_grid import encode_png
 from trainer.sampling.rescoring import rescored
 

@@ -16,7 +16,7 @@ from trainer.backbones.public_sit import from_public, to_public
 from trainer.backbones.sit import SiT
 from trainer.errors import DataError
 from trainer.recipe import SiTRecipe
-from trainer.sampling.kept import kept_size
+from trainer.sampling.kept_model import kept_size
 
 CPU = torch.device("cpu")
 WIDTH, HEADS, PATCH, CHANNELS, SIDE, CLASSES = 16, 2, 2, 3, 8, 5

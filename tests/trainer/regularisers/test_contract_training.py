@@ -20,7 +20,7 @@ from trainer.runtime import checkpoint
 from trainer.runtime.cuda_graph import WARM_UPS, Captured
 from trainer.training.batches import TrainingSplit, draw
 from trainer.training.cohort import Cohort
-from trainer.training.merge import gathered
+from trainer.training.merge_lanes import gathered
 from trainer.training.prefetch import Prefetch
 from trainer.training.steppers import GraphStepper
 from trainer.training.train_step import Inputs, TrainStep

@@ -6,7 +6,7 @@ import torch
 from trainer.recipe import Dispersion
 from trainer.regularisers.bounds import bounds
 from trainer.regularisers.dispersive import dispersive_loss
-from trainer.regularisers.groups import DispersiveTerm
+from trainer.regularisers.dispersive_term import DispersiveTerm
 
 CPU = torch.device("cpu")
 BATCH, ELEMENTS = 6, (4 * 8, 4 * 8, 4 * 8)

@@ -6,7 +6,7 @@ import torch
 from tests.trainer.training.test_cohort import CPU, LANES, RECIPE, build, data, evaluator
 from trainer.data.images import Images
 from trainer.training.cohort import Cohort
-from trainer.training.merge import gathered
+from trainer.training.merge_lanes import gathered
 from trainer.training.running_means import RENAMED
 
 __all__ = ["build", "data", "evaluator"]  # fixtures, used by being here

@@ -14,8 +14,8 @@ from trainer.data.dataset import Dataset
 from trainer.errors import DataError
 from trainer.evaluation.evaluator import Evaluator
 from trainer.recipe import Dispersion, EvalRecipe, Lane, Recipe, SiTRecipe, TrainRecipe
-from trainer.sampling import kept
-from trainer.sampling.kept import Kept, Origin
+from trainer.sampling import kept_model as kept
+from trainer.sampling.kept_model import Kept, Origin
 from trainer.sampling.rescoring import rescored
 from trainer.training.cohort import Cohort
 

@@ -18,7 +18,7 @@ from sweeper.guide.analysis.stage_table import BASELINE, Evidence, Matrix, Stage
 from sweeper.guide.schema.statements import Claim, Standing
 from sweeper.records import FINAL_STATES
 from sweeper.statistics.levels import EQUIVALENCE_ALPHA, INTERVAL_ALPHA, OBJECTIVE_ALPHA, SIDE_ALPHA
-from sweeper.statistics.paired import Paired, holm
+from sweeper.statistics.paired_tests import Paired, holm
 from sweeper.study import Confirm
 from sweeper.text.numbers import metric_name
 from trainer.recipe import Better, recorded_metrics

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import ttest_1samp
 
-from sweeper.statistics.paired import Paired, holm
+from sweeper.statistics.paired_tests import Paired, holm
 
 DIFFERENCES = np.array([-0.11, 0.02, -0.20, -0.07, -0.09])
 

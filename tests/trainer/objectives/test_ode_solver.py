@@ -4,7 +4,7 @@ from typing import get_args
 import pytest
 import torch
 
-from trainer.objectives.solver import guide, solve
+from trainer.objectives.ode_solver import guide, solve
 from trainer.recipe.evaluation import EVALUATIONS_A_STEP, Solver
 
 
