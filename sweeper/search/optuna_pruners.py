@@ -6,11 +6,10 @@ import functools
 import math
 import warnings
 from collections.abc import Collection, Mapping, Sequence
-from typing import Literal, assert_never
 
 import optuna
 from optuna.exceptions import ExperimentalWarning
-from optuna.pruners import BasePruner, HyperbandPruner, MedianPruner, SuccessiveHalvingPruner, WilcoxonPruner
+from optuna.pruners import BasePruner, WilcoxonPruner
 from optuna.storages import InMemoryStorage
 from optuna.trial import FrozenTrial, create_trial
 from optuna.trial import TrialState as OptunaState
@@ -18,35 +17,12 @@ from optuna.trial import TrialState as OptunaState
 from sweeper.records import TrialState
 from sweeper.search.race import BASELINE, HALF, Point
 
-Stock = Literal["median", "halving", "hyperband"]
 FACTOR = 2
 LEAST_SEEDS = 3
 
 
-def stock_pruner(name: Stock, rungs: int) -> BasePruner:
-    """Build median, halving or hyperband for a study of `rungs` rungs; rung i is step 2^i in Optuna.
-
-    median: a trial is stopped when its best value so far is above the median of complete trials at the same rung,
-    once five are complete. Seeds are pooled, so a hard seed counts against whoever runs it.
-    halving: with reduction factor 2 and min_resource 1 every rung but the last is one of Optuna's, where the better
-    half (rounded up) of the trials that ever came so far goes on.
-    hyperband: as many brackets of such halvings as there are rungs, drawn by trial number; bracket b starts to stop
-    at rung b, so that slow starters have a chance, and the last bracket stops nothing.
-    All three judge single trials: another seed of a stopped configuration still runs.
-    """
-    match name:
-        case "median":
-            return MedianPruner()
-        case "halving":
-            return SuccessiveHalvingPruner(min_resource=1, reduction_factor=FACTOR)
-        case "hyperband":
-            return HyperbandPruner(min_resource=1, max_resource=FACTOR ** (rungs - 1), reduction_factor=FACTOR)
-        case _:
-            assert_never(name)
-
-
 class StockPruner:
-    """One of `stock_pruner`'s, on an in-memory copy of the study that spares reading the store.
+    """One of Optuna's pruners of single trials, on an in-memory copy of the study that spares reading the store.
 
     Halving writes down who reached a rung while it judges, so the verdict depended on who was judged first. Here
     a trial is judged as it was before its rung was written down, and every trial of the rung is written down when
@@ -54,8 +30,9 @@ class StockPruner:
     store decides alike.
     """
 
-    def __init__(self, name: Stock, rungs: int, study_name: str) -> None:
-        self._pruner, self._last = stock_pruner(name, rungs), rungs - 1
+    def __init__(self, pruner: BasePruner, rungs: int, study_name: str) -> None:
+        """Rung i of `rungs` is step 2^i in Optuna."""
+        self._pruner, self._last = pruner, rungs - 1
         self._storage = InMemoryStorage()
         self._study = optuna.create_study(storage=self._storage, study_name=study_name, pruner=self._pruner)
         self._ids: list[int] = []

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol, assert_never
+from typing import NamedTuple, Protocol, assert_never
 
-from sweeper.search.optuna_pruners import StockPruner, Wilcoxon
+from optuna.pruners import BasePruner, HyperbandPruner, MedianPruner, SuccessiveHalvingPruner
+
+from sweeper.search.optuna_pruners import FACTOR, StockPruner, Wilcoxon
 from sweeper.search.race import Point, Race
 from sweeper.search.store import AUDITED, DROPPED, Entry
 from sweeper.study.pruner_facts import Pruner
@@ -21,26 +23,40 @@ class ConfigurationJudge(Protocol):
         """Name the configurations (by their cells' keys) that are out; never the baseline."""
 
 
-def _judge(pruner: Pruner, rungs: Sequence[float]) -> ConfigurationJudge | None:
+class Judges(NamedTuple):
+    """Who judges whole configurations, and who single trials; None where nobody does."""
+
+    cells: ConfigurationJudge | None = None
+    stock: StockPruner | None = None
+
+
+def judges_of(pruner: Pruner, rungs: Sequence[float], study_name: str) -> Judges:
+    """Build a study's pruner.
+
+    Optuna's judge single trials, so another seed of a stopped configuration still runs, and seeds are pooled, so a
+    hard seed counts against whoever runs it.
+    """
     match pruner:
+        case "none":
+            return Judges()
         case "race":
-            return Race(rungs)
+            return Judges(Race(rungs))
         case "wilcoxon":
-            return Wilcoxon(rungs)
-        case "none" | "median" | "halving" | "hyperband":
-            return None
+            return Judges(Wilcoxon(rungs))
+        case "median":
+            # Stopped when the best value so far is above the median of complete trials at the rung, once five are.
+            optunas: BasePruner = MedianPruner()
+        case "halving":
+            # Every rung but the last is one of Optuna's: the better half, rounded up, of all that ever came goes on.
+            optunas = SuccessiveHalvingPruner(min_resource=1, reduction_factor=FACTOR)
+        case "hyperband":
+            # As many brackets of such halvings as there are rungs, drawn by trial number; bracket b starts to stop at
+            # rung b, so that slow starters have a chance, and the last one stops nothing.
+            most = FACTOR ** (len(rungs) - 1)
+            optunas = HyperbandPruner(min_resource=1, max_resource=most, reduction_factor=FACTOR)
         case _:
             assert_never(pruner)
-
-
-def _stock(pruner: Pruner, rungs: int, study_name: str) -> StockPruner | None:
-    match pruner:
-        case "median" | "halving" | "hyperband":
-            return StockPruner(pruner, rungs, study_name)
-        case "none" | "race" | "wilcoxon":
-            return None
-        case _:
-            assert_never(pruner)
+    return Judges(stock=StockPruner(optunas, len(rungs), study_name))
 
 
 class Pruning:
@@ -52,8 +68,8 @@ class Pruning:
     def __init__(self, pruner: Pruner, rungs: Sequence[float], study_name: str) -> None:
         """`pruner` is as in a study's screen; `rungs` are fractions of the budget."""
         self.eliminated: set[str] = set()
-        self._cells, self._has_news = _judge(pruner, rungs), False
-        self._stock = _stock(pruner, len(rungs), study_name)
+        self._cells, self._stock = judges_of(pruner, rungs, study_name)
+        self._has_news = False
 
     def observe(self, entry: Entry, rung: int, value: float) -> None:
         """Take a trial's objective at a rung. Controls are judged by single-trial pruners alone: nothing races them."""

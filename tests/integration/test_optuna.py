@@ -19,9 +19,11 @@ from sweeper.plan.trials import screen_trials
 from sweeper.records import TrialSpec
 from sweeper.search import Search, state_counts
 from sweeper.search.optuna_pruners import StockPruner, wilcoxon_eliminated
+from sweeper.search.pruning import judges_of
 from sweeper.search.race import Point
 from sweeper.search.store import Store
 from sweeper.study import Study
+from sweeper.study.pruner_facts import Pruner
 from tests.integration.damage import damage
 
 
@@ -193,15 +195,21 @@ def verdicts(pruner: StockPruner, values: dict[int, float]) -> set[int]:
 EIGHT = {number: 20.0 + number for number in range(8)}
 
 
+def stock(name: Pruner, rungs: int) -> StockPruner:
+    made = judges_of(name, [1.0] * rungs, "any").stock
+    assert made is not None
+    return made
+
+
 @pytest.mark.parametrize("order", [range(8), reversed(range(8))], ids=["best first", "worst first"])
 def test_halving_keeps_the_better_half_whatever_the_order(order):
     """Asked trial by trial, Optuna keeps 1 or 8 of the 8."""
-    pruner = StockPruner("halving", 2, "any")
+    pruner = stock("halving", 2)
     assert verdicts(pruner, {number: EIGHT[number] for number in order}) == {4, 5, 6, 7}
 
 
 def test_halving_halves_again_at_every_rung_but_the_last():
-    pruner = StockPruner("halving", 3, "any")
+    pruner = stock("halving", 3)
     for number in range(8):
         if number not in verdicts(pruner, {number: EIGHT[number]}):
             pruner.observe(number, 1, EIGHT[number])
@@ -214,10 +222,10 @@ def test_halving_halves_again_at_every_rung_but_the_last():
 
 
 def test_hyperband_gives_its_last_bracket_a_free_run():
-    pruner = StockPruner("hyperband", 2, "any")
+    pruner = stock("hyperband", 2)
     values = {number: 20.0 + number for number in range(40)}
     doomed = verdicts(pruner, values)
-    halving = StockPruner("halving", 2, "any")
+    halving = stock("halving", 2)
     assert doomed
     assert doomed < verdicts(halving, values) | set(range(40))
     # Two brackets: one halves, the other never stops; both hold bad trials.
@@ -225,7 +233,7 @@ def test_hyperband_gives_its_last_bracket_a_free_run():
 
 
 def test_median_needs_five_complete_trials():
-    pruner = StockPruner("median", 2, "any")
+    pruner = stock("median", 2)
     for number in range(5):
         assert verdicts(pruner, {number: 20.0}) == set()
         assert verdicts(pruner, {9: 99.0}) == set() or number == 5
