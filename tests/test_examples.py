@@ -14,7 +14,7 @@ MODULES = (
     "sweeper.plan.worth_confirming",
     "sweeper.records",
     "sweeper.study.blocks",
-    "sweeper.study.file",
+    "sweeper.study.yaml_files",
     "sweeper.study.study",
     "trainer.evaluation.frechet",
     "trainer.recipe.metrics",

@@ -249,7 +249,7 @@ def schema(
 ) -> None:
     """Print the JSON schema of a study, for editors, or of guide.json, for programs."""
     if of is SchemaOf.study:
-        from sweeper.study.file import study_schema as described
+        from sweeper.study.yaml_files import study_schema as described
     else:
         from sweeper.render.guide_json_schema import guide_schema as described
 
@@ -265,7 +265,7 @@ def main() -> None:
 
 
 def _study(file: Path, changes: list[str] | None) -> Study:
-    from sweeper.study.file import read_study
+    from sweeper.study.yaml_files import read_study
 
     study = read_study(file, changes or ())
     if has_password(study.model_dump_json(by_alias=True)):

@@ -122,7 +122,7 @@ def _model(what: Path, trial: str | None, root: Path, tracking: str | None) -> K
         return from_file(what)
     if trial is None:
         raise StudyError(f"{what}: of which trial?", "add 'finalist', 'baseline' or a trial's key behind the study")
-    from sweeper.study.file import read_study
+    from sweeper.study.yaml_files import read_study
     from sweeper.workspace import Workspace
 
     return from_study(read_study(what, ()).name, trial, Workspace(root, tracking, None))

@@ -14,7 +14,7 @@ from sweeper.guide.compare.transfer import transfer
 from sweeper.guide.schema.guide import Guide
 from sweeper.ledger import read_study as read_recorded
 from sweeper.records import StudyRecord
-from sweeper.study.file import read_study
+from sweeper.study.yaml_files import read_study
 from sweeper.workspace import Workspace
 
 GUIDE = "guide.json"

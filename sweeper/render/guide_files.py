@@ -8,7 +8,7 @@ import logging
 from pathlib import Path
 from typing import Literal
 
-from sweeper.render.next_study import is_ours
+from sweeper.render.next_study_yaml import is_ours
 from trainer.runtime.files import read_json, write_whole
 
 log = logging.getLogger(__name__)

@@ -12,7 +12,7 @@ from sweeper.render.guide_files import FILES, Format, OwnFiles
 from sweeper.render.html import render_html
 from sweeper.render.latex import render_latex
 from sweeper.render.markdown import render_markdown
-from sweeper.render.next_study import next_yaml, write_proposed
+from sweeper.render.next_study_yaml import next_yaml, write_proposed
 from sweeper.text.untrusted import visible
 
 

@@ -10,7 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from sweeper.guide.schema.guide import Guide
 from sweeper.guide.wording.prior_art import SOURCE
 from sweeper.render.figures.plots import Plot
-from sweeper.render.next_study import next_yaml
+from sweeper.render.next_study_yaml import next_yaml
 from sweeper.render.tables.claim_tables import ranking
 from sweeper.render.tables.guide_tables import legend, outcome_directions
 from sweeper.render.tables.sections import guide_tables, is_grid

@@ -9,7 +9,7 @@ from typing import Annotated
 from pydantic import BeforeValidator, Field, ValidationError
 from pydantic_core import InitErrorDetails
 
-from sweeper.study.conflict import Loc, Misfit, details_of
+from sweeper.study.misfit import Loc, Misfit, details_of
 from trainer.recipe import Frozen, Recipe, Scalar
 
 # A name becomes a folder: one that is only dots would be the folder itself or its parent.

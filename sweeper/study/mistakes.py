@@ -12,8 +12,8 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from sweeper.errors import StudyError
-from sweeper.study.conflict import Loc
 from sweeper.study.control_arms import control_fields
+from sweeper.study.misfit import Loc
 from sweeper.study.source import Source
 from sweeper.study.study import Study
 

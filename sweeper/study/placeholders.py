@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 
 from sweeper.errors import StudyError
-from sweeper.study.conflict import Loc
+from sweeper.study.misfit import Loc
 from sweeper.study.source import Source
 
 PLACEHOLDER = re.compile(r"<[^<>]+>")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from sweeper.study.blocks import AsWritten, block_indices
-from sweeper.study.conflict import Loc, Misfit
 from sweeper.study.knobs import cell_setting
+from sweeper.study.misfit import Loc, Misfit
 from sweeper.study.space import ExtraCell, Space
 from trainer.recipe import VARIANTS, Dispersion, LocalBatch, Recipe, TauUnits, Variant
 

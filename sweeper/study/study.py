@@ -16,8 +16,8 @@ from pydantic import (
 )
 
 from sweeper.study import control_arms, settings
-from sweeper.study.conflict import Misfit
 from sweeper.study.control_arms import Control, Name
+from sweeper.study.misfit import Misfit
 from sweeper.study.pruner_facts import Pruner
 from sweeper.study.space import ExtraCell, Space
 from trainer.recipe import Frozen, Recipe, Seed
@@ -137,7 +137,7 @@ class Resources(Frozen):
 class Study(Frozen):
     """One question about Dispersive Loss, and everything needed to answer it.
 
-    From a file by `sweeper.study.file.read_study`, or in Python:
+    From a file by `sweeper.study.yaml_files.read_study`, or in Python:
 
         >>> study = Study(
         ...     name="mine", question="Does it help?", space={"block": ["all"], "lambda": [0.1], "tau": [0.5, 1.0]}

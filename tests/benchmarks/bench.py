@@ -19,7 +19,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-from sweeper.study.file import read_study, to_yaml
+from sweeper.study.yaml_files import read_study, to_yaml
 from tests.benchmarks import bench_orchestration, bench_study
 from tests.places import ROOT
 

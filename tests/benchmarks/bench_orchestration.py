@@ -21,7 +21,7 @@ import torch
 
 from sweeper.ledger.events import RungReached, TrialFinished, from_line
 from sweeper.study import Study
-from sweeper.study.file import to_yaml
+from sweeper.study.yaml_files import to_yaml
 from tests.benchmarks.watching import cpu_seconds, family, memory_bytes, run_study, title
 from trainer.data.dataset import load
 from trainer.evaluation.evaluator import Evaluator

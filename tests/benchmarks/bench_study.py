@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from sweeper.ledger import read_study
 from sweeper.records import StudyRecord
-from sweeper.study.file import read_study as read_study_file
+from sweeper.study.yaml_files import read_study as read_study_file
 from tests.benchmarks.watching import family, memory_bytes, run_study
 
 SAMPLE_EVERY_S = 0.5

@@ -24,7 +24,7 @@ from sweeper.plan.trials import rung_steps, screen_trials
 from sweeper.records import TrialSpec
 from sweeper.search.race import Point, Race
 from sweeper.study import Study
-from sweeper.study.file import read_study
+from sweeper.study.yaml_files import read_study
 from trainer.data.dataset import load
 from trainer.evaluation.evaluator import Evaluator
 from trainer.evaluation.frechet import Moments

@@ -11,7 +11,7 @@ import torch
 
 from sweeper.coordinator.cohort_store import CohortFolder, StoredCohort
 from sweeper.records import TrialRecord
-from sweeper.study.file import read_study
+from sweeper.study.yaml_files import read_study
 from tests.e2e.workplace import Workplace, children, until
 from trainer.data.dataset import load
 from trainer.evaluation.evaluator import Evaluator

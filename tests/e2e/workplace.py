@@ -10,7 +10,7 @@ from pathlib import Path
 
 from sweeper.ledger import read_study
 from sweeper.records import StudyRecord
-from sweeper.study.file import read_study as read_file
+from sweeper.study.yaml_files import read_study as read_file
 
 # -P, as the installed script has its own folder first on its path, and not the current one.
 SWEEPER = [sys.executable, "-P", "-c", "from sweeper.cli import main; main()"]

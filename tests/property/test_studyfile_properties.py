@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from sweeper.errors import StudyError
 from sweeper.study import Study
-from sweeper.study.file import read_study, templates, to_yaml
+from sweeper.study.yaml_files import read_study, templates, to_yaml
 from trainer.recipe import PRESETS
 
 KEEP = [HealthCheck.function_scoped_fixture]

@@ -24,8 +24,8 @@ from sweeper.ledger import Ledger
 from sweeper.plan.trials import screen_trials
 from sweeper.records import Rung
 from sweeper.search import Search
-from sweeper.study.file import read_study
 from sweeper.study.registration import Registration
+from sweeper.study.yaml_files import read_study
 from sweeper.workspace import Workspace
 from tests.places import ROOT
 from tests.sweeper.guide.study_records import FACTS, make_record

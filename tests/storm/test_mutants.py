@@ -19,7 +19,7 @@ def test_a_command_that_fails_on_a_mutant_is_noticed(tmp_path: Path, monkeypatch
     def broken(*_: object) -> None:
         raise KeyError("ours")
 
-    monkeypatch.setattr("sweeper.study.file.read_study", broken)
+    monkeypatch.setattr("sweeper.study.yaml_files.read_study", broken)
     assert any("KeyError" in failure.says for failure in studies(1, tmp_path))
 
 

@@ -1,11 +1,10 @@
-"""ODE solvers that carry noise (t = 0) to data (t = 1) along a learned velocity, and classifier-free guidance."""
+"""ODE solvers that carry noise (t = 0) to data (t = 1) along a learned velocity."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import assert_never
 
-import torch
 from torch import Tensor
 
 from trainer.recipe.evaluation import EVALUATIONS_A_STEP, Solver
@@ -33,8 +32,3 @@ def solve(velocity: Velocity, x: Tensor, nfe: int, method: Solver) -> Tensor:
             case _:
                 assert_never(method)
     return x
-
-
-def guide(conditional: Tensor, unconditional: Tensor, scale: float) -> Tensor:
-    """Classifier-free guidance (Ho & Salimans 2022): unconditional + scale (conditional - unconditional)."""
-    return torch.lerp(unconditional, conditional, scale)

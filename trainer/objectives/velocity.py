@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from trainer.backbones.protocol import Conditioning, Network
+from trainer.objectives.classifier_free_guidance import guide
 from trainer.objectives.interpolant import interpolate
-from trainer.objectives.ode_solver import guide, solve
+from trainer.objectives.ode_solver import solve
 from trainer.objectives.protocol import Learning
 from trainer.recipe import EvalRecipe
 from trainer.rng.draws import Draw

@@ -24,12 +24,12 @@ from trainer.recipe import Lane, Recipe
 from trainer.regularisers.build import regulariser_of
 from trainer.regularisers.protocol import Regulariser
 from trainer.sampling.samples import GRID_IMAGES, samples
+from trainer.training.alignment_targets import DomainTargets
 from trainer.training.batches import TrainingSplit
 from trainer.training.initial_weights import read_initial
 from trainer.training.lane_state import LaneState, initial_lanes
 from trainer.training.running_means import RunningMeans
 from trainer.training.steppers import stepper
-from trainer.training.targets import DomainTargets
 from trainer.training.train_step import TrainStep
 
 

@@ -15,7 +15,7 @@ import yaml
 
 from sweeper import cli
 from sweeper.errors import ConflictError, DataError, SetupError, StudyError, SweeperError
-from sweeper.study.file import read_study
+from sweeper.study.yaml_files import read_study
 from tests.conftest import copy_database
 from tests.places import ROOT
 
@@ -245,7 +245,7 @@ def test_every_family_of_errors_has_its_exit_code(run, monkeypatch, error, code)
     def fails(_path: object, _overrides: object = ()) -> None:
         raise error("what went wrong", "what to do")
 
-    monkeypatch.setattr("sweeper.study.file.read_study", fails)
+    monkeypatch.setattr("sweeper.study.yaml_files.read_study", fails)
     ran = run("check", STUDY)
     assert ran.code == code
     assert ran.err == "error: what went wrong\n  what to do\n"
@@ -255,7 +255,7 @@ def test_ctrl_c_ends_with_130(run, monkeypatch):
     def interrupted(_path: object, _overrides: object = ()) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("sweeper.study.file.read_study", interrupted)
+    monkeypatch.setattr("sweeper.study.yaml_files.read_study", interrupted)
     assert run("check", STUDY).code == 130
 
 
@@ -286,7 +286,7 @@ def test_a_full_or_closed_output_is_told_in_one_line(run, monkeypatch):
     def fails(_path: object, _overrides: object = ()) -> None:
         raise OSError(28, "No space left on device", "somewhere")
 
-    monkeypatch.setattr("sweeper.study.file.read_study", fails)
+    monkeypatch.setattr("sweeper.study.yaml_files.read_study", fails)
     ran = run("check", STUDY)
     assert ran.code == 3
     assert ran.err == "error: somewhere: No space left on device\n"

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from sweeper.errors import StudyError
-from sweeper.study.file import read_study, templates
+from sweeper.study.yaml_files import read_study, templates
 
 
 def written(folder: Path, template: str) -> Path:

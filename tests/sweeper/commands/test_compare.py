@@ -14,9 +14,10 @@ from sweeper.errors import DataError, StudyError
 from sweeper.guide.assemble import assemble_guide
 from sweeper.guide.compare.schema import Comparison
 from sweeper.records import StudyRecord
-from sweeper.study.file import to_yaml
+from sweeper.study.yaml_files import to_yaml
 from sweeper.workspace import Workspace
-from tests.sweeper.guide.compare.test_transfer import BLOCK_2, LARGE, helps, record, strength
+from tests.sweeper.guide.compare.test_head_to_head import BLOCK_2, strength
+from tests.sweeper.guide.compare.two_studies import LARGE, helps, record
 from tests.sweeper.guide.study_records import typical
 
 PLACE = Workspace(Path("nowhere"))

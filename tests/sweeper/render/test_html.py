@@ -15,7 +15,7 @@ from sweeper.commands.report import published
 from sweeper.ledger import Ledger
 from sweeper.render.guide_folder import write_guide
 from sweeper.render.html import render_html
-from sweeper.study.file import read_study
+from sweeper.study.yaml_files import read_study
 from sweeper.workspace import Workspace
 from tests.conftest import copy_database
 from tests.places import SMOKE

@@ -21,7 +21,7 @@ from sweeper.ledger.tags import study_tags
 from sweeper.records import StudyRecord
 from sweeper.render.guide_folder import write_guide
 from sweeper.render.latex import render_latex
-from sweeper.study.file import to_yaml
+from sweeper.study.yaml_files import to_yaml
 from sweeper.text.untrusted import inert, prose, visible
 from tests.e2e.workplace import SWEEPER
 from tests.sweeper.guide.study_records import (

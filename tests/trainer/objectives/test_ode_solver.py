@@ -4,7 +4,8 @@ from typing import get_args
 import pytest
 import torch
 
-from trainer.objectives.ode_solver import guide, solve
+from trainer.objectives.classifier_free_guidance import guide
+from trainer.objectives.ode_solver import solve
 from trainer.recipe.evaluation import EVALUATIONS_A_STEP, Solver
 
 

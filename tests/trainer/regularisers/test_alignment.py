@@ -14,8 +14,8 @@ from trainer.recipe import Alignment, Dispersion, EvalRecipe, Lane, Recipe, SiTR
 from trainer.regularisers.alignment import AlignmentTerm, alignment_loss
 from trainer.regularisers.build import regulariser_of
 from trainer.regularisers.protocol import State
+from trainer.training.alignment_targets import DomainTargets
 from trainer.training.cohort import Cohort
-from trainer.training.targets import DomainTargets
 
 CPU = torch.device("cpu")
 RECIPE = Recipe(

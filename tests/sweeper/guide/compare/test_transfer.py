@@ -1,70 +1,17 @@
-"""What may be said of two studies: transfer only where each confirms by itself, head to head only on shared seeds."""
-
-import gc
-import math
-from collections.abc import Callable, Iterator
+"""What may be said of two studies: a setting transfers only where each confirms it by itself."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import t as student
 
 from sweeper.guide.assemble import assemble_guide
-from sweeper.guide.compare.head_to_head import Rival, paired
+from sweeper.guide.compare.head_to_head import paired
 from sweeper.guide.compare.transfer import blocks_match, transfer
 from sweeper.guide.schema.guide import Guide
-from sweeper.guide.schema.results import Change
-from sweeper.records import Cell, StudyRecord, TrialRecord
 from sweeper.render.comparison import comparison_markdown
-from tests.sweeper.guide.study_records import make_record, make_study, setting, simulate
+from tests.sweeper.guide.compare.two_studies import LARGE, SMALL, Effect, helps, hurts, nothing, record, rival
+from tests.sweeper.guide.study_records import setting
 from trainer.recipe import numbered
-
-Effect = Callable[[Cell], float]
-SMALL, LARGE = 4, 12
-
-
-def nothing(_cell: Cell) -> float:
-    return 0.0
-
-
-def helps(cell: Cell) -> float:
-    return -0.4 if cell.role == "grid" else 0.0
-
-
-def hurts(cell: Cell) -> float:
-    return 0.4 if cell.role == "grid" else 0.0
-
-
-def record(
-    effect: Effect,
-    depth: int = SMALL,
-    cells: tuple[Cell, ...] | None = None,
-    random: int = 0,
-    noise: float = 0.02,
-    fresh: range = range(100, 105),
-    name: str = "one",
-    **recipe: object,
-) -> StudyRecord:
-    """A finished study of one setting (block 1/4, lambda .01, tau .5), or of `cells`."""
-    width = {"width": 48, "heads": 4}
-    study = make_study(
-        name=name,
-        recipe={"model": {"depth": depth, **width}, **recipe},
-        space={"block": [0.25], "lambda": [0.01], "tau": [0.5]},
-        confirm={"top": 3, "seeds": list(fresh)},
-    )
-    own = cells or (setting((depth // 4,), 0.01, 0.5),)
-    screen = simulate(study, own, effect, noise=noise, random=random)
-    confirm = simulate(study, own, effect, "confirm", fresh, noise=noise, random=random + 10_000)
-    return make_record(study, [*screen, *confirm])
-
-
-@pytest.fixture(autouse=True, scope="module")
-def frozen() -> Iterator[None]:
-    """Keep statsmodels' multipletests, which collects garbage at every call, from walking what tests imported."""
-    gc.freeze()
-    yield
-    gc.unfreeze()
 
 
 def guide(effect: Effect, depth: int = SMALL, **more: object) -> Guide:
@@ -242,101 +189,3 @@ def test_what_was_measured_alike_is_comparable_across_sizes():
     assert found.baselines[0] is not None
     assert found.baselines[0].n == 5
     assert [one.name for one in found.differences] == ["model"]
-
-
-# Head to head
-
-
-def rival(of: StudyRecord) -> Rival:
-    return Rival(of, assemble_guide(of))
-
-
-def strength(gain: float) -> Effect:
-    return lambda cell: -gain if cell.role == "grid" else 0.0
-
-
-BLOCK_2 = (setting((2,), 0.01, 0.5),)
-
-
-def test_the_better_first_choice_wins_on_the_shared_fresh_seeds():
-    weak, strong = record(strength(0.3)), record(strength(0.7), cells=BLOCK_2, random=0)
-    met = paired(rival(weak), rival(strong))
-    assert met.seeds == (100, 101, 102, 103, 104)
-    assert [pair.winner for pair in met.pairs if pair.firsts] == ["b"]
-    assert met.headline.startswith("B's first choice, block 2, lambda 0.01, tau 0.5, is confirmed better than A's")
-    turned = paired(rival(strong), rival(weak))
-    assert turned.headline.startswith("A's first choice, block 2")
-    assert turned.pairs[0].change.mean == pytest.approx(1 / (1 + met.pairs[0].change.mean) - 1)
-
-
-def test_equally_good_first_choices_are_not_told_apart_or_called_equivalent_by_their_spread():
-    noisy = record(strength(0.5), noise=0.1), record(strength(0.5), cells=BLOCK_2, noise=0.1, random=5)
-    assert "cannot be distinguished" in paired(*map(rival, noisy)).headline
-    exact = record(strength(0.5), noise=0.002), record(strength(0.5), cells=BLOCK_2, noise=0.002, random=5)
-    assert "are equivalent within 5 %" in paired(*map(rival, exact)).headline
-
-
-def scaled(of: StudyRecord, factor: float) -> StudyRecord:
-    def louder(trial: TrialRecord) -> TrialRecord:
-        rungs = tuple(
-            rung.model_copy(update={"metrics": {**rung.metrics, "fid_10k": factor * rung.metrics["fid_10k"]}})
-            for rung in trial.rungs
-        )
-        return trial.model_copy(update={"rungs": rungs})
-
-    return of.model_copy(update={"trials": tuple(map(louder, of.trials))})
-
-
-def test_a_machine_that_shifts_all_figures_alike_changes_no_result_and_is_told():
-    one, two = record(strength(0.3)), record(strength(0.7), cells=BLOCK_2)
-    met, shifted = paired(rival(one), rival(two)), paired(rival(one), rival(scaled(two, 1.3)))
-    assert shifted.pairs[0].change.mean == pytest.approx(met.pairs[0].change.mean)
-    assert met.baseline_gap == pytest.approx(0.0, abs=1e-9)
-    assert shifted.baseline_gap == pytest.approx(0.3)
-
-
-def test_intervals_hold_together_over_all_pairs():
-    one, two = record(strength(0.3)), record(strength(0.3), cells=BLOCK_2, random=5)
-    more = record(strength(0.3), cells=tuple(setting((block,), 0.01, 1.0) for block in range(2)), random=7)
-    more_arms = tuple(trial for trial in more.trials if trial.spec.cell.role == "grid")
-    among = paired(rival(one), rival(two.model_copy(update={"trials": (*two.trials, *more_arms)})))
-    alone = paired(rival(one), rival(two))
-    assert (len(alone.pairs), len(among.pairs)) == (1, 3)
-    same = next(pair.change for pair in among.pairs if pair.b == alone.pairs[0].b)
-    assert same.mean == alone.pairs[0].change.mean
-    wider = width(same) / width(alone.pairs[0].change)
-    assert wider == pytest.approx(student.ppf(1 - 0.025 / 3, 4) / student.ppf(1 - 0.025, 4))
-
-
-def width(change: Change) -> float:
-    assert change.low is not None
-    assert change.high is not None
-    return math.log1p(change.high) - math.log1p(change.low)
-
-
-def test_the_same_first_choice_or_lambda_0_is_no_contest():
-    assert "both studies take block 1" in paired(rival(record(helps)), rival(record(helps, random=3))).headline
-    none = paired(rival(record(hurts)), rival(record(helps, cells=BLOCK_2)))
-    assert "A takes lambda 0 first, so B's claim" in none.headline
-
-
-@pytest.mark.parametrize(
-    ("other", "why"),
-    [
-        (lambda: record(helps, LARGE), "recipes differ"),
-        (lambda: record(helps, fresh=range(300, 305)), "fewer than two fresh seeds"),
-        (lambda: record(helps, fresh=range(104, 109)), "fewer than two fresh seeds"),
-    ],
-)
-def test_what_cannot_be_paired_is_refused_with_the_reason(other, why):
-    met = paired(rival(record(helps)), rival(other()))
-    assert why in met.reason
-    assert not met.pairs
-    assert "No claim which study found the better setting" in met.headline
-
-
-def test_an_unfinished_confirm_stage_is_not_looked_at():
-    whole = record(helps, cells=BLOCK_2)
-    half = whole.model_copy(update={"trials": whole.trials[:-2]})
-    met = paired(rival(record(helps)), rival(half))
-    assert met.reason == "B has no finished confirm stage"

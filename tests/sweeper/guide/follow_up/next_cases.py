@@ -10,9 +10,9 @@ from sweeper.guide.schema.results import CellResult, Change, Cost, StageResult
 from sweeper.guide.schema.statements import Claim, NextStudy, Recommendation, Standing
 from sweeper.plan.cells import cells as planned_cells
 from sweeper.records import Cell, Stage, StudyRecord, TrialState
-from sweeper.render.next_study import next_yaml
+from sweeper.render.next_study_yaml import next_yaml
 from sweeper.study import Study
-from sweeper.study.file import read_study
+from sweeper.study.yaml_files import read_study
 from tests.sweeper.guide.study_records import BASELINE, grid_cells, make_record, make_study, setting, trial
 
 ABOVE, BELOW, AROUND = (Change(n=3, mean=m, low=m - 0.1, high=m + 0.1) for m in (0.3, -0.3, 0.01))

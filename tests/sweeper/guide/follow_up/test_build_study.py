@@ -17,7 +17,7 @@ from sweeper.guide.schema.statements import Standing
 from sweeper.plan.cells import cells as planned_cells
 from sweeper.plan.trials import confirm_trials, screen_trials
 from sweeper.records import Cell
-from sweeper.render.next_study import next_yaml
+from sweeper.render.next_study_yaml import next_yaml
 from sweeper.study import fresh_seeds
 from tests.sweeper.guide.follow_up.next_cases import (
     ABOVE,

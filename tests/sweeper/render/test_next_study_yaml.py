@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from sweeper.render.guide_folder import write_guide
-from sweeper.render.next_study import write_proposed
-from sweeper.study.file import read_study
+from sweeper.render.next_study_yaml import write_proposed
+from sweeper.study.yaml_files import read_study
 from tests.places import ROOT
 from tests.sweeper.guide.study_records import make_record, make_study, typical
 

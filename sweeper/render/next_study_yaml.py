@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from sweeper.guide.schema.statements import NextStudy
-from sweeper.study.file import to_yaml
+from sweeper.study.yaml_files import to_yaml
 from trainer.runtime.files import write_whole
 
 log = logging.getLogger(__name__)
