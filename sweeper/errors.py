@@ -36,7 +36,7 @@ class SetupError(SweeperError):
 
 
 class UnavailableError(SetupError):
-    """A store or server does not answer at the moment; whoever can wait asks it again."""
+    """A store or server does not answer at the moment; a caller that can wait asks again."""
 
 
 class DataError(SweeperError):

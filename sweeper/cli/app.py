@@ -80,7 +80,7 @@ def check(file: File, set_: Set = None) -> None:
 
 @app.command()
 def plan(file: File, set_: Set = None, as_json: AsJson = False) -> None:
-    """Say what a study will run, and how long it will take on this machine, from a short calibration."""
+    """Show what a study will run, and how long that takes on this machine, from a short calibration."""
     study = _study(file, set_)
     from sweeper.plan.size import announce
 

@@ -102,7 +102,7 @@ def _volume(count: int) -> str:
 
 
 def describe(study: Study, made: Forecast) -> str:
-    """Say what a forecast measured, and how long it makes the study; what is run, `plan.announce` says."""
+    """Describe what a forecast measured and how long the study takes; `announce` describes what it runs."""
     steps = ", ".join(map(str, rung_steps(study, study.recipe)))
     lanes = "1 trial" if made.lanes == 1 else f"{made.lanes} trials"
     timed = " (extrapolated from one and two blocks: the model is too large to be timed)" if made.extrapolated else ""

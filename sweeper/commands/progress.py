@@ -20,7 +20,7 @@ TOLD: tuple[TrialState, ...] = ("pruned", "diverged", "failed", "running")
 
 
 class Show(Protocol):
-    """Whoever is shown progress."""
+    """Where progress is shown."""
 
     def __call__(self, progress: Progress) -> None:
         """Show it."""
@@ -34,7 +34,7 @@ class Clock:
         self._before: int | None = None
 
     def line(self, progress: Progress) -> str:
-        """Say in one line: trials done, pruned, running, the lowest mean so far, time left."""
+        """Write in one line: trials done, pruned, running, the lowest mean so far, time left."""
         counts = progress.counts
         finished = sum(counts.get(state, 0) for state in FINAL_STATES)
         if self._before is None:

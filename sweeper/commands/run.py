@@ -39,7 +39,7 @@ class Result(NamedTuple):
         return 0 if self.counts.done and not self.counts.states.get("failed") else 1
 
     def summary(self, command: str) -> str:
-        """Say it in a line or two; `command` is what was typed."""
+        """Describe it in a line or two; `command` is what was typed."""
         listed = ", ".join(f"{number} {state}" for state, number in self.counts.states.items())
         word = "interrupted" if self.interrupted else "all is done" if self.counts.done else "not all is done"
         lines = [f"{word}: {listed}", *self.failures]
@@ -97,7 +97,7 @@ def run(
 
 
 def _failures(study: Study, workspace: Workspace) -> tuple[str, ...]:
-    """Say which trials failed and why, each reason once."""
+    """List which trials failed and why, each reason once."""
     from sweeper.search import failures
 
     by_reason: dict[str, list[str]] = {}

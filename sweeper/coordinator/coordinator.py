@@ -206,7 +206,7 @@ class Coordinator:
         return self.halting.error
 
     def waits_for(self) -> str:
-        """Say which store a call waits for, and since when; empty if none does. Any thread may ask."""
+        """Describe which store a call is waiting for, and since when; empty if none is. Safe from any thread."""
         return self._patience.waits_for()
 
     def give_up(self) -> None:

@@ -20,7 +20,7 @@ class Halt:
     """Whether a study is halted, and by what: its first trouble."""
 
     def __init__(self, log: Path) -> None:
-        """What nobody foresaw is written to `log` with its trace."""
+        """Errors that were not foreseen go to `log` with their trace."""
         self._log = log
         self.error: SweeperError | None = None
 
@@ -70,7 +70,7 @@ class Halt:
 
 
 class Halting(Protocol):
-    """Whoever has a study to halt."""
+    """What has a study to halt."""
 
     @property
     def halting(self) -> Halt:

@@ -96,7 +96,7 @@ class Owner(NamedTuple):
 
 
 def owner_of(uri: str, study_name: str) -> Owner:
-    """Say whose records lie under a study's name. Raises StudyError where none do, SetupError without an answer."""
+    """Return whose records lie under a study's name. Raises StudyError where none do, SetupError without an answer."""
     reader = _reader(uri, study_name)
     parent, known = reader.find(tags.STUDY_KEY), reader.tags()
     study = tags.record_from(parent.tags, tags.STUDY, Study) if parent else None

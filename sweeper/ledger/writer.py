@@ -154,7 +154,7 @@ class Ledger:
         return self._outbox.rejected
 
     def messages(self) -> tuple[str, ...]:
-        """Say, to whoever waits for the study, what keeps events from being delivered."""
+        """Describe, for users who wait, what keeps events from being delivered."""
         delayed = (f"recording is delayed: {self._trouble}",) if self._trouble else ()
         aside = (f"{self.rejected} events could not be recorded and lie in {self._outbox.path}.rejected",)
         return delayed + (aside if self.rejected else ())

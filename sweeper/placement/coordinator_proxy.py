@@ -69,7 +69,7 @@ class CoordinatorProxy:
         return done
 
     def started(self, cohort: str, attempt: int, facts: Facts) -> None:
-        """Say that training begins, on what."""
+        """Report that training begins, and on what."""
         call(self._coordinator.started.remote(cohort, attempt, facts))
 
     def report(
@@ -89,9 +89,9 @@ class CoordinatorProxy:
         call(self._coordinator.park.remote(cohort, attempt, step))
 
     def failed(self, cohort: str, reason: str, attempt: int, trace: str) -> None:
-        """Say that the cohort's training raised an error of its own."""
+        """Report that the cohort's training raised an error of its own."""
         call(self._coordinator.failed.remote(cohort, reason, attempt, trace))
 
     def halt(self, cohort: str, reason: SweeperError, attempt: int) -> None:
-        """Say that this machine cannot go on, through no fault of the trials."""
+        """Report that this machine cannot go on, through no fault of the trials."""
         call(self._coordinator.halt.remote(cohort, reason, attempt))

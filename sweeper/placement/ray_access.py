@@ -86,7 +86,7 @@ def unnamed() -> Iterator[None]:
 
 
 def unreachable(address: str | None, error: object) -> SetupError:
-    """Say that Ray did not start or answer."""
+    """Return the error for a Ray that did not start or answer."""
     return SetupError(f"cannot {f'reach Ray at {address}' if address else 'start Ray'}: {error}", REMEDY)
 
 

@@ -78,7 +78,7 @@ class FreeSlots(Searcher):
 
 
 class Watch(tune.Callback):
-    """Tell the coordinator of workers that died, and end the run when it was asked to stop or was halted."""
+    """Report workers that died to the coordinator, and end the run when it was asked to stop or was halted."""
 
     def __init__(self, coordinator: CoordinatorActor, interrupts: Interrupts) -> None:
         self._coordinator, self._interrupts = coordinator, interrupts
@@ -88,7 +88,7 @@ class Watch(tune.Callback):
         self._interrupts.check()
 
     def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:  # noqa: ARG002
-        """Tell of a worker that Tune replaces; the run ends if it is the coordinator that died."""
+        """Report a worker that Tune replaces; the run ends if it is the coordinator that died."""
         try:
             call(self._coordinator.died.remote(trial.config["slot"]))
         except SetupError as error:  # raised from here, Tune 2.60 would wrap it into pages of its own

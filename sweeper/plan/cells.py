@@ -19,7 +19,7 @@ def setting_cell(setting: Dispersion, taps: Sequence[str], mark: str | None = No
 
 
 def merged_blocks(study: Study) -> tuple[str, ...]:
-    """Say which blocks of the space, written differently, are one at this depth, and so are measured once."""
+    """Describe which blocks of the space are the same at this depth, although written differently: measured once."""
     taps, written = study.recipe.model.taps, dict[tuple[int, ...], dict[str, None]]()
     for block in study.space.block:
         spelling = str(list(block)) if isinstance(block, tuple) else str(block)

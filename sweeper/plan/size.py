@@ -93,7 +93,7 @@ def size(study: Study, lanes: int | None = None) -> PlanSize:
 
 
 def announce(study: Study) -> str:
-    """Say in a line or two what a study will run."""
+    """Describe in a line or two what a study will run."""
     planned = size(study)
     lines = [f"{study.name}: {planned.cells} cells on {planned.seeds} seeds = {planned.trials} trials"]
     if planned.confirm_trials:

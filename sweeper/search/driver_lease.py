@@ -56,7 +56,7 @@ class Lease:
         self._write()
 
     def renew(self) -> None:
-        """Say from time to time that the driver lives; raise ConflictError if another one has taken the lease.
+        """Renew the lease from time to time; raise ConflictError if another one has taken the lease.
 
         While the store does not answer, nobody else can take it either.
         """

@@ -67,7 +67,7 @@ class StockPruner:
 
 
 class Wilcoxon:
-    """All values heard so far, for `wilcoxon_eliminated` to judge."""
+    """All values reported so far, for `wilcoxon_eliminated` to judge."""
 
     def __init__(self, rungs: Sequence[float]) -> None:
         self._rungs = rungs

@@ -117,7 +117,7 @@ class _News(NamedTuple):
 
 
 def _news(seeds: Sequence[Entry]) -> _News:
-    """Say what the seeds of a configuration tell a sampler: its value, that it was stopped, or that it runs.
+    """Return what a sampler learns from a configuration's seeds: a value, that it was stopped, or that it runs.
 
     Optuna gets a configuration that diverged as stopped without a value, which tpe ranks last.
     """

@@ -14,7 +14,7 @@ from sweeper.study.pruner_facts import Pruner
 
 
 class ConfigurationJudge(Protocol):
-    """Whoever judges whole configurations by all values heard so far."""
+    """A judge of whole configurations, by all values reported so far."""
 
     def observe(self, at: Point, fid: float) -> None:
         """Take a value."""
@@ -88,7 +88,7 @@ class Pruning:
             self.eliminated.add(entry.spec.cell.key)
 
     def update(self) -> None:
-        """Judge configurations by all that was heard; does nothing where that was done since."""
+        """Judge configurations by all reports; does nothing where none came since."""
         if self._cells and self._has_news:
             self.eliminated |= self._cells.eliminated()
             self._has_news = False

@@ -104,7 +104,7 @@ def eliminated(
 
 
 def behind(y_RCS: Array) -> Mask:
-    """Say which of at least two configurations are clearly behind the second best, given log FID (..., R, C, S).
+    """Return which of at least two configurations are clearly behind the second best, given log FID (..., R, C, S).
 
     NaN was not measured; the last rung is the end of training. Two rivals, so that one lucky trial, or a baseline
     better than every cell, eliminates nobody. Whoever is no longer behind at a later rung is not out at an earlier one.

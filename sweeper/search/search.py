@@ -215,7 +215,7 @@ class Search:
             self._entries.add(entry)
 
     def _rank(self, entry: Entry) -> int:
-        """Say where a waiting trial is in line: with a proposer seed after seed, else as it was created."""
+        """Return a waiting trial's place in the queue: with a proposer seed after seed, else as it was created."""
         return self._seeds.index(entry.spec.seed) if self._proposer else 0
 
     def _batch(self, count: int) -> list[Entry]:

@@ -10,7 +10,7 @@ from sweeper.search.store import Entry
 
 
 class TrialIndex:
-    """Every trial by key in order of creation; whoever changes a trial's state tells it with `moved`."""
+    """Every trial by key in order of creation; a change of a trial's state is reported with `moved`."""
 
     def __init__(self, rank: Callable[[Entry], int]) -> None:
         """Waiting trials of a lower `rank` are first in line, and among equals those created first."""

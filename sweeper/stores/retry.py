@@ -51,7 +51,7 @@ class Patience:
             self._waiting = None
 
     def waits_for(self) -> str:
-        """Say what is waited for, and since when; empty if nothing is. Any thread may ask."""
+        """Describe what is being waited for, and since when; empty if nothing is. Safe from any thread."""
         waiting = self._waiting
         return f"waiting for {self._clock() - waiting[1]:.0f} s: {waiting[0]}" if waiting else ""
 

@@ -196,7 +196,7 @@ def cell_setting(cell: ExtraCell, taps: Taps) -> Dispersion:
 
 
 def setting_label(setting: Dispersion, taps: Taps) -> str:
-    """Say a setting in words, e.g. 'block 1, lambda 0.25, tau 0.5'; 'l2' and 'absolute' go without saying."""
+    """Write a setting in words, e.g. 'block 1, lambda 0.25, tau 0.5'; 'l2' and 'absolute' go without saying."""
     return ", ".join(filter(None, (knob.said(setting, taps) for knob in KNOBS)))
 
 

@@ -52,7 +52,7 @@ class Registration(Frozen):
 
     @property
     def owner(self) -> str:
-        """Say whose records these are."""
+        """Describe whose records these are."""
         return (
             f"study {self.study.name!r} ({fingerprint(self.study)}), begun {self.begun} on {self.host} in {self.folder}"
         )

@@ -29,7 +29,7 @@ def _above_zero(given: object) -> object:
 
 
 def _no_baseline(given: object) -> object:
-    """Say of lambda 0 in a list or a range that it always runs, before its bound refuses it without a reason."""
+    """Refuse lambda 0 in a list or a range with the reason that it always runs, before its bound does without one."""
     if isinstance(given, dict):
         _above_zero(given.get("low"))
     return given

@@ -17,7 +17,7 @@ _NAMED = re.compile(
 
 
 def masked(text: str) -> str:
-    """Hide passwords: of URLs, of arguments such as password=..., and of variables whose name speaks of a secret."""
+    """Hide passwords in URLs, in arguments such as password=..., and in variables whose name suggests a secret."""
     for name, value in os.environ.items():
         if len(value) >= SHORTEST and _SECRET_NAME.search(name) and not name.endswith(("_PATH", "_FILE")):
             text = text.replace(value, HIDDEN)

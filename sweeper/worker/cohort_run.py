@@ -81,7 +81,7 @@ class CohortRun:
 
     @property
     def facts(self) -> Facts:
-        """What was read and where this runs."""
+        """The data that was read, and the device this runs on."""
         name = torch.cuda.get_device_name() if self._device.type == "cuda" else "cpu"
         channels, height, width = self._data.shape
         return Facts(

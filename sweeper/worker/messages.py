@@ -65,7 +65,7 @@ class CoordinatorClient(Protocol):
     """What a worker knows of the coordinator. Every call raises StaleAttemptError once a newer attempt has begun."""
 
     def started(self, cohort: str, attempt: int, facts: Facts) -> None:
-        """Say that training begins, on what."""
+        """Report that training begins, and on what."""
 
     def report(
         self, cohort: str, attempt: int, reports: Sequence[LaneReport], facts: Facts, last: bool

@@ -43,7 +43,7 @@ class Metric(NamedTuple):
         return f"{self.name}_{_short(samples)}" if self.counted else self.name
 
     def is_measured(self, last: bool) -> bool:
-        """Tell whether it belongs to the last rung, or to one before it."""
+        """Return whether it belongs to the last rung, or to one before it."""
         return last or self.measured == "every rung"
 
 

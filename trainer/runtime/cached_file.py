@@ -1,4 +1,4 @@
-"""Files of tensors that are costly to make, made by whoever asks first and read by everyone else."""
+"""Files of tensors that are costly to make, made by the first process that needs them and read by all others."""
 
 from __future__ import annotations
 

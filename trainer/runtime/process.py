@@ -35,7 +35,7 @@ def has_lost_device(error: BaseException) -> bool:
 
 
 def keep_memory() -> bool:
-    """Tell the allocator to keep what is freed; return whether it listens (glibc's does, others are left alone).
+    """Make the allocator keep what is freed; return whether it does (glibc's does, others are left alone).
 
     A step frees and takes the same megabytes again. Handed back to the system in between, they come with a page
     fault every 4 KiB.

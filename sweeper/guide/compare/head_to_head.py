@@ -52,7 +52,7 @@ def paired(a: Rival, b: Rival) -> HeadToHead:
 
 
 def _obstacle(a: Rival, b: Rival) -> str:
-    """Say why there is nothing to pair; '' if there is."""
+    """Return why nothing can be paired; empty if something can."""
     if a.record.study.recipe.hash != b.record.study.recipe.hash:
         return "their recipes differ"
     data = [{(one.facts.data_hash, one.facts.extractor_sha256) for one in rival.record.trials if one.facts}

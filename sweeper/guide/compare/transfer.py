@@ -67,7 +67,7 @@ def transfer(a: Guide, b: Guide) -> Comparison:
 def blocks_match(
     a: tuple[int, ...], taps_a: Sequence[str], b: tuple[int, ...], taps_b: Sequence[str]
 ) -> BlockMatch | None:
-    """Say how two sets of blocks are the same place in models with these taps, or None.
+    """Return how two sets of blocks are the same place in models with these taps, or None.
 
     Taps with names are the same place where their names are. Others, with one depth, by index. Else block b of a
     shallow model is the block of a deep one that the fraction b / depth selects there, as in a study file, and the

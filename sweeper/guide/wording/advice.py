@@ -16,7 +16,7 @@ def use(found: Findings, claim: Claim) -> str:
 
 
 def advice(found: Findings, claim: Claim) -> tuple[str, Grade]:
-    """Say what to do about a setting that was tested on fresh seeds, and how sure that is."""
+    """Return what to do about a setting that was tested on fresh seeds, and how sure that is."""
     name = found.label(claim.key)
     match claim.standing:
         case "confirmed helps":
@@ -38,7 +38,7 @@ def advice(found: Findings, claim: Claim) -> tuple[str, Grade]:
 
 
 def _beside(found: Findings, claim: Claim) -> str:
-    """Say in a clause which other outcomes are confirmed to worsen."""
+    """Return a clause that names the other outcomes that are confirmed to worsen."""
     worse = [one for one in found.side_claims if one.key == claim.key and one.standing == "confirmed hurts"]
     changes = (f"{metric_name(one.metric)} {written(one.change)}" for one in worse if one.change)
     return f"; but confirmed to hurt: {listed(changes)}" if worse else ""

@@ -10,7 +10,7 @@ WORDS: dict[Better | None, str] = {"lower": "lower", "higher": "higher", None: "
 
 
 def directions(recorded: Iterable[str]) -> str:
-    """Say of metrics by their recorded names which way is better; nothing where there are none.
+    """Describe which direction is better for metrics by their recorded names; empty where there are none.
 
     >>> directions(["kid_10k", "recall_10k", "precision_10k"])
     'lower is better for KID, higher for precision and recall'

@@ -79,7 +79,7 @@ def protocol_items(study: Study, facts: Iterable[Facts], seeds: SeedAudit, recor
 
 
 def _beside_the_objective(recorded: Iterable[str]) -> list[Item]:
-    """Say how other metrics are measured: those recorded, or before there are any those that will be."""
+    """Describe how other metrics are measured: those recorded, or before there are any those that will be."""
     found = [known.metric for known in recorded_metrics(recorded) if known.metric.protocol]
     by_rung: dict[str, dict[str, None]] = {}
     for metric in found or METRICS.values():
@@ -187,12 +187,12 @@ def _init(study: Study, facts: Iterable[Facts]) -> str:
 
 
 def _failures(record: StudyRecord) -> str:
-    """Say which trials failed and why, each reason once."""
+    """List which trials failed and why, each reason once."""
     return _reasons(trial for trial in record.trials if trial.state == "failed")
 
 
 def _lost(record: StudyRecord) -> str:
-    """Say of which complete trials no weights are kept that should have been, and why."""
+    """List complete trials whose weights should have been kept and are not, and why."""
     return _reasons(trial for trial in record.trials if trial.state == "complete" and trial.note)
 
 

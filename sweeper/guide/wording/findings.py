@@ -60,7 +60,7 @@ class Findings(NamedTuple):
         return rival(setting, self.controls, self.side_claims)
 
     def lost(self, key: str) -> str:
-        """Say in a clause that some fresh seeds of a setting were lost; nothing where none was."""
+        """Return a clause about a setting's lost fresh seeds; empty where none was lost."""
         reason = next((claim.reason for claim in self.claims if claim.key == key), "")
         return f"; {reason}" if reason else ""
 

@@ -11,7 +11,7 @@ from sweeper.text.numbers import counted, percent
 
 
 def decided(found: Findings) -> tuple[VerdictKind, str]:
-    """Say in one sentence what the fresh seeds decided."""
+    """Return in one sentence what the fresh seeds decided."""
     helps, hurts, margin = *_confirmed(found), percent(found.seeds.margin)
     on = _on(found, helps[:1] or found.claims)
     if helps:
@@ -38,7 +38,7 @@ def decided(found: Findings) -> tuple[VerdictKind, str]:
 
 
 def _on(found: Findings, claims: Iterable[Claim]) -> str:
-    """Say on how many fresh seeds these claims were measured, beside the baseline: fewer than ran where some failed."""
+    """Describe on how many fresh seeds these claims were measured: fewer than ran if some failed."""
     ran = len(found.confirming.seeds) if found.confirming else 0
     comparable = [claim for claim in claims if claim.standing != "not comparable"]
     measured = sorted({claim.change.n if claim.change else 0 for claim in comparable or claims})
@@ -69,7 +69,7 @@ def effect_of(claim: Claim) -> str:
 
 
 def undecided(found: Findings) -> str:
-    """Say in one sentence why nothing is claimed yet."""
+    """Return in one sentence why nothing is claimed yet."""
     fresh = found.confirming
     if fresh:
         states = [(state, count) for one in (fresh.baseline, *fresh.rows) if one for state, count in one.states.items()]

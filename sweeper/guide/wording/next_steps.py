@@ -10,7 +10,7 @@ from sweeper.records import StudyRecord
 
 
 def next_steps(found: Findings) -> tuple[str, ...]:
-    """Say what to run next."""
+    """Return what to run next."""
     stages = [stage for stage in (found.main, found.fresh) if stage]
     rows = [one for stage in stages for one in _all(stage)]
     steps = []

@@ -15,7 +15,7 @@ from sweeper.text.numbers import counted, percent, share
 
 
 def rules(found: Findings) -> tuple[Rule, ...]:
-    """Say what to do now."""
+    """Return what to do now, strongest first."""
     parts = (_first, _claims, _lambda, _set, _interaction, _knobs, _confirm, _saturation, _controls, _seeds, _audits)
     return tuple(rule for part in parts for rule in part(found))
 

@@ -22,7 +22,7 @@ FEWEST_SEEDS = 3
 
 
 def verdict(found: Findings) -> Verdict:
-    """Say what is known: claims from fresh seeds alone, and where there are none, that there are none."""
+    """Return what is known: claims from fresh seeds alone, and where there are none, that there are none."""
     main, baseline = found.main, found.main.baseline
     measured = [one for one in main.rows if one.mean is not None]
     if baseline is None or baseline.mean is None:

@@ -39,7 +39,7 @@ def shortened(label: str) -> str:
 
 
 def legend_label(one: Highlight) -> str:
-    """Say which cell a curve is, and why it was picked."""
+    """Describe which cell a curve shows, and why it was picked."""
     label = shortened(one.label)
     return label if one.ink == "baseline" else f"{WHY[one.ink]}: {label}"
 

@@ -82,7 +82,7 @@ def cell_text(result: CellResult, marks: Marks) -> str:
 
 
 def _unfinished(result: CellResult) -> list[str]:
-    """Say which trials were pruned: stopped on their way, or out before they started; numbered unless all alike."""
+    """Describe which trials were pruned: stopped on the way, or out before they started; numbered unless all alike."""
     stopped = result.states.get("pruned", 0) - result.not_started
     several = len(result.states) > 1 or (stopped > 0 and result.not_started > 0)
     at = f"stopped at {result.stopped_at:,}" if stopped else ""
@@ -197,7 +197,7 @@ def block_table(guide: Guide) -> Table:
 
 
 def outcome_directions(guide: Guide) -> str:
-    """Say which way is better in the other outcomes."""
+    """Describe which direction is better in the other outcomes."""
     return directions(_outcome_metrics(guide))
 
 

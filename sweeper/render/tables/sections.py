@@ -90,7 +90,7 @@ def guide_tables(guide: Guide) -> dict[str, Section]:
 
 
 def is_grid(name: str) -> bool:
-    """Tell whether a section is a page of the grid."""
+    """Return whether a section is a page of the grid."""
     return name.startswith(GRID)
 
 
