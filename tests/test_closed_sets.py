@@ -88,6 +88,7 @@ SETS: dict[str, set[str]] = {
     "trainer/recipe/regulariser.py: TauUnits": {"absolute", "relative"},
     "trainer/recipe/regulariser.py: Variant": {"cosine", "covariance", "hinge", "l2"},
     "trainer/recipe/regulariser.py: tau": {"cosine", "squared distance"},
+    "trainer/recipe/training.py: Predicts": {"noise", "velocity"},
     "trainer/recipe/training.py: precision": {"bf16", "fp32"},
     "trainer/rng/draws.py: distribution": {"normal", "uniform"},
     "trainer/rng/draws.py: each": {"pixel", "sample"},

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Sequence
 from typing import assert_never
 
 from torch import Tensor
@@ -12,23 +13,31 @@ from trainer.recipe.evaluation import EVALUATIONS_A_STEP, Solver
 Velocity = Callable[[Tensor, float], Tensor]
 
 
-def solve(velocity: Velocity, x: Tensor, nfe: int, method: Solver) -> Tensor:
-    """Integrate dx/dt = velocity(x, t) from t = 0 to 1 with `nfe` velocity evaluations on a uniform grid.
-
-    Euler takes `nfe` steps; Heun (explicit trapezoid) takes `nfe` / 2. Raises ValueError where nfe is no whole number
-    of steps.
-    """
+def step_count(nfe: int, method: Solver) -> int:
+    """Return how many steps `nfe` velocity evaluations make; raise ValueError where they make no whole number."""
     steps, left = divmod(nfe, EVALUATIONS_A_STEP[method])
     if left:
         raise ValueError(f"{method} evaluates the velocity {EVALUATIONS_A_STEP[method]} times a step, not {nfe} in all")
-    for i in range(steps):
+    return steps
+
+
+def solve(velocity: Velocity, x: Tensor, nfe: int, method: Solver, grid: Sequence[float] | None = None) -> Tensor:
+    """Integrate dx/dt = velocity(x, t) with `nfe` velocity evaluations, from t = 0 to 1 in equal steps or over a grid.
+
+    Euler takes `nfe` steps; Heun (explicit trapezoid) takes `nfe` / 2; a grid has one time more than there are steps.
+    """
+    steps = step_count(nfe, method)
+    times = [i / steps for i in range(steps + 1)] if grid is None else grid
+    for t, after in itertools.pairwise(times):
+        # Of equal steps the number, not a difference of two times: figures stay what they were to the last bit.
+        count = steps if grid is None else 1 / (after - t)
         match method:
             case "euler":
-                x = x + velocity(x, i / steps) / steps
+                x = x + velocity(x, t) / count
             case "heun":
-                slope = velocity(x, i / steps)
-                ahead = velocity(x + slope / steps, (i + 1) / steps)
-                x = x + (slope + ahead) / (2 * steps)
+                slope = velocity(x, t)
+                ahead = velocity(x + slope / count, after)
+                x = x + (slope + ahead) / (2 * count)
             case _:
                 assert_never(method)
     return x

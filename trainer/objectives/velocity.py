@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from types import MappingProxyType
 
-import torch
 from torch import Tensor
 
 from trainer.backbones.protocol import Conditioning, Network
-from trainer.objectives.classifier_free_guidance import guide
+from trainer.objectives.classifier_free_guidance import guided
 from trainer.objectives.interpolant import interpolate
 from trainer.objectives.ode_solver import solve
 from trainer.objectives.protocol import Learning
@@ -43,15 +42,5 @@ class Velocity:
         return (predicted - target).square().mean((2, 3, 4))
 
     def sample(self, network: Network, noise: Tensor, labels: Tensor, evaluation: EvalRecipe) -> Tensor:
-        """Integrate the velocity from t = 0 to 1; guidance evaluates it without labels as well."""
-        nothing = torch.full_like(labels, network.backbone.classes)
-
-        def velocity(x: Tensor, t: float) -> Tensor:
-            times = torch.full(labels.shape, t, device=x.device)
-            if evaluation.cfg == 1:
-                return network(x, Conditioning(times, labels)).prediction
-            both = Conditioning(torch.cat([times, times], 1), torch.cat([labels, nothing], 1))
-            conditional, unconditional = network(torch.cat([x, x], 1), both).prediction.chunk(2, dim=1)
-            return guide(conditional, unconditional, evaluation.cfg)
-
-        return solve(velocity, noise, evaluation.nfe, evaluation.solver)
+        """Integrate the velocity from t = 0 to 1."""
+        return solve(guided(network, labels, evaluation.cfg), noise, evaluation.nfe, evaluation.solver)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from trainer.recipe.frozen import Frozen
+from trainer.recipe.identity import Later
+
+Predicts = Literal["velocity", "noise"]
 
 
 class TrainRecipe(Frozen):
@@ -24,4 +27,5 @@ class TrainRecipe(Frozen):
     time_scale: float = Field(
         1000.0, gt=0, le=1e6, description="t is multiplied by this before its sinusoidal embedding"
     )
+    predicts: Annotated[Predicts, Later()] = Field("velocity", description="what the network learns to predict")
     precision: Literal["fp32", "bf16"] = Field("fp32", description="matmul precision; master weights stay fp32")

@@ -18,6 +18,7 @@ from sweeper.study import Screen, Study
 from sweeper.study.pruner_facts import PRUNERS
 from sweeper.text.numbers import counted, figure, metric_name, percent
 from trainer.recipe import METRICS, fid_name, recorded_metrics
+from trainer.recipe.training import Predicts
 
 ORDER: tuple[TrialState, ...] = ("complete", "pruned", "diverged", "failed", "running", "waiting")
 
@@ -35,10 +36,15 @@ def recipe_items(study: Study, facts: Iterable[Facts]) -> tuple[Item, ...]:
             name="training",
             value=f"{counted(train.steps, 'step')}, batch {train.batch}, AdamW lr {train.lr:g} "
             f"(beta {train.beta1:g}, {train.beta2:g}; weight decay {train.weight_decay:g}), "
-            f"warm-up {train.warmup}, cosine decay, {train.precision}",
+            f"warm-up {train.warmup}, cosine decay, {train.precision}{_predicts(train.predicts)}",
         ),
         Item(name="average and labels", value=f"EMA {train.ema:g}, label drop {train.label_drop:g}"),
     )
+
+
+def _predicts(what: Predicts) -> str:
+    # Velocity goes without saying: guides of one training have to have the same words as they always had.
+    return "" if what == "velocity" else f", {what} prediction"
 
 
 def protocol_items(study: Study, facts: Iterable[Facts], seeds: SeedAudit, recorded: Iterable[str]) -> tuple[Item, ...]:
