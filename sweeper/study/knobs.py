@@ -65,6 +65,11 @@ class Knob(NamedTuple):
     needs_gradient: bool = False
     later: bool = False
 
+    @property
+    def words(self) -> str:
+        """The knob as readers know it."""
+        return self.name.replace("_", " ")
+
     def axis(self, study: Study) -> KnobAxis:
         """Return what the study sweeps: a range, or each value once in the order written."""
         written, taps = self.of_space(study.space), study.recipe.model.taps
@@ -92,7 +97,7 @@ class Knob(NamedTuple):
         value = self.of(setting)
         if value is None or value == self.usual:
             return ""
-        return self.phrase(setting, taps) if self.phrase else f"{self.name} {level(value, taps)}"
+        return self.phrase(setting, taps) if self.phrase else f"{self.words} {level(value, taps)}"
 
 
 def word(value: Value, taps: Taps) -> Word:
@@ -159,7 +164,6 @@ LOCAL_BATCH = Knob(
     field="local_batch",
     of_space=lambda space: space.local_batch,
     of_cell=lambda cell: cell.local_batch,
-    phrase=lambda setting, _taps: f"local batch {setting.local_batch}",
     usual="all",
     rank=lambda samples: (samples == "all", 0 if samples == "all" else samples),
     needs_gradient=True,

@@ -62,10 +62,10 @@ def _variant_pages(study: Study, variant: Variant, keys: Mapping[Point, str]) ->
 
 def _axis(knob: Knob, study: Study, variant: Variant) -> _Axis:
     if not knob.applies(variant):
-        return _Axis(knob, (None,), (f"no {knob.name}",))
+        return _Axis(knob, (None,), (f"no {knob.words}",))
     points, taps = knob.points(study), study.recipe.model.taps
     unit = " x mean distance" if knob is TAU and study.space.tau_units == "relative" else ""
-    return _Axis(knob, points, tuple(f"{knob.name} {level(value, taps)}{unit}" for value in points))
+    return _Axis(knob, points, tuple(f"{knob.words} {level(value, taps)}{unit}" for value in points))
 
 
 def _key(keys: Mapping[Point, str], variant: Variant, values: Mapping[str, Value]) -> str | None:
@@ -90,8 +90,8 @@ def _page(title: str, row: _Axis, column: _Axis, table: list[list[str | None]]) 
     columns = [j for j in range(len(column.values)) if any(line[j] for line in table)]
     return GridPage(
         title=title,
-        row_name=row.knob.name,
-        column_name=column.knob.name,
+        row_name=row.knob.words,
+        column_name=column.knob.words,
         rows=tuple(row.labels[i] for i in rows),
         columns=tuple(column.labels[j] for j in columns),
         keys=tuple(tuple(table[i][j] for j in columns) for i in rows),
