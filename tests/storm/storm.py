@@ -33,6 +33,7 @@ from trainer.runtime.files import write_whole
 
 STUDY = ROOT / "studies" / "smoke.yaml"
 WORK = ROOT / "build" / "storm"
+BY_RAY = b"Failed to register worker to Raylet"
 GONE_S = 60.0
 CALM_S = 300.0
 MOST_RUNS, MOST_BLOWS = 25, 6  # of one study
@@ -71,6 +72,7 @@ class Struck:
     def _one_run(self, blows: int) -> int:
         where = ["--store", self._store, "--tracking", self._tracking]
         named = [*FRESH, "--set", f"name={self._place.name}"]
+        before = self._log.stat().st_size if self._log.exists() else 0
         with self._log.open("ab") as log:
             command = [*self._storm.prefix, *self._place._command(), *named, *self._storm.options]
             command += [*(where[:2] if self._storm.store else ()), *(where[2:] if self._storm.tracking else ())]
@@ -81,7 +83,9 @@ class Struck:
                     self._tally.blows += 1
                     blows -= 1
             code = self._ended(run)
-        if code not in self._storm.ends | {0}:
+        if code == 1 and BY_RAY in self._log.read_bytes()[before:]:
+            self._tally.by_ray += 1
+        elif code not in self._storm.ends | {0}:
             self._tally.unexpected += 1
             print(f"  exit code {code}; see {self._log}", flush=True)
         return code
