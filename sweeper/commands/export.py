@@ -10,7 +10,7 @@ import pandas as pd
 from sweeper.errors import DataError, StudyError
 from sweeper.ledger import read_study
 from sweeper.records import StudyRecord, TrialRecord
-from sweeper.study.knobs import KNOBS, TAU, Taps
+from sweeper.study.knobs import KNOBS, TAU, Taps, Word
 from sweeper.text.untrusted import visible
 from sweeper.workspace import Workspace
 
@@ -56,6 +56,11 @@ def _cell(value: object) -> object:
     return ("'" if formula else "") + visible(value)
 
 
+def _one_kind(shown: Word | None) -> Word | None:
+    # A column of parquet holds one kind of values, and a knob's may be 16 or 'all'.
+    return shown if shown is None or isinstance(shown, float) else str(shown)
+
+
 def _rows(trial: TrialRecord, taps: Taps) -> list[dict[str, object]]:
     cell, setting = trial.spec.cell, trial.spec.cell.dispersion
     about: dict[str, object] = {
@@ -66,7 +71,7 @@ def _rows(trial: TrialRecord, taps: Taps) -> list[dict[str, object]]:
         "cell": cell.label,
         "mark": cell.mark,
         "seed": trial.spec.seed,
-        **{knob.name: knob.shown(setting, taps) for knob in KNOBS},
+        **{knob.name: _one_kind(knob.shown(setting, taps)) for knob in KNOBS},
         "tau_units": setting.tau_units if TAU.of(setting) is not None else None,
         "overrides": ", ".join(f"{name}={value}" for name, value in cell.overrides) or None,
         "note": trial.note or None,

@@ -43,12 +43,13 @@ class Control(Frozen):
 def control_fields() -> tuple[str, ...]:
     """Return the dotted recipe fields a control may set.
 
-    Not those that change what is measured (all of `eval`, and the data set itself), which would make its figures
-    incomparable; and not `model.preset`, whose fields a finished recipe has filled in already.
+    Not those that change what is measured (all of `eval`, the data set itself, and what is predicted: the held-out
+    loss is of it), which would make its figures incomparable; nor `model.preset`, whose fields a finished recipe has
+    filled in already.
     """
     parts = Recipe().model_dump()
-    dotted = [f"{part}.{name}" for part in ("model", "train") for name in parts[part] if name != "preset"]
-    return ("data.limit", *dotted)
+    dotted = [f"{part}.{name}" for part in ("model", "train") for name in parts[part]]
+    return ("data.limit", *(name for name in dotted if name not in ("model.preset", "train.predicts")))
 
 
 def misfits(controls: Sequence[Control], recipe: Recipe) -> Iterator[InitErrorDetails]:

@@ -165,7 +165,7 @@ LOCAL_BATCH = Knob(
     of_space=lambda space: space.local_batch,
     of_cell=lambda cell: cell.local_batch,
     usual="all",
-    rank=lambda samples: (samples == "all", 0 if samples == "all" else samples),
+    rank=lambda samples: (0 if samples == "all" else samples,),
     needs_gradient=True,
     later=True,
 )

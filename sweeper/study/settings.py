@@ -23,13 +23,13 @@ def misfits(space: Space, cells: Sequence[ExtraCell], recipe: Recipe) -> Iterato
     for place, block in enumerate(space.block):
         yield from _outside(block, taps, ("space", "block", place))
     for place, samples in enumerate(space.local_batch):
-        yield from _parts(samples, batch, ("space", "local_batch", place))
+        yield from _parts(samples, batch, space.variant, space.tau_units, ("space", "local_batch", place))
     seen: dict[Dispersion, int] = {}
     for place, cell in enumerate(cells):
         own = [
             *_units(cell.tau_units, cell.variant, ("cells", place, "variant")),
             *_outside(cell.block, taps, ("cells", place, "block")),
-            *_parts(cell.local_batch, batch, ("cells", place, "local_batch")),
+            *_parts(cell.local_batch, batch, [cell.variant], cell.tau_units, ("cells", place, "local_batch")),
         ]
         yield from own
         if not own and (first := seen.setdefault(cell_setting(cell, taps), place)) != place:
@@ -42,7 +42,10 @@ def _units(units: TauUnits, variant: Variant, loc: Loc) -> Iterator[Misfit]:
         yield Misfit(loc, RELATIVE, variant)
 
 
-def _parts(samples: LocalBatch, batch: int, loc: Loc) -> Iterator[Misfit]:
+def _parts(samples: LocalBatch, batch: int, variants: Sequence[Variant], units: TauUnits, loc: Loc) -> Iterator[Misfit]:
+    if samples == 2 and ("covariance" in variants or units == "relative"):
+        says = "must be above 2: of two samples there is one distance, which covariance and relative tau make constant"
+        yield Misfit(loc, says, samples)
     if samples != "all" and (samples >= batch or batch % samples):
         yield Misfit(loc, f"must divide train.batch, {batch}, and be below it; 'all' compares the whole batch", samples)
 

@@ -111,7 +111,7 @@ class DensityCoverage:
             within = torch.cdist(part.to(mean) - mean, features) < radius
             inside += int(within.sum())
             covered += int(within.any(1).sum())
-        return inside / (k * len(features)), covered / len(reference)
+        return inside / (max(k, 1) * len(features)), covered / len(reference)
 
 
 class NearestTrain:

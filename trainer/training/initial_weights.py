@@ -36,12 +36,19 @@ def read_initial(recipe: Recipe, model: Backbone) -> Initial | None:
     if kept.is_kept(content):
         found = kept.read(content, str(path))
         state: Mapping[str, Tensor] = found.state
-        scale, train = found.origin.recipe.train.time_scale, recipe.train
+        theirs, train = found.origin.recipe.train, recipe.train
+        scale, predicts = theirs.time_scale, theirs.predicts
     else:
         state, train = _published(content, str(path)), recipe.train
-        scale = PUBLISHED_TIME_SCALE if isinstance(recipe.model, SiTRecipe) else train.time_scale
+        scale, predicts = (
+            (PUBLISHED_TIME_SCALE, "velocity")
+            if isinstance(recipe.model, SiTRecipe)
+            else (train.time_scale, train.predicts)
+        )
     if scale != train.time_scale:
         raise DataError(f"{path}: its train.time_scale is {scale:g}, the study's {train.time_scale:g}; set it to that")
+    if predicts != train.predicts:
+        raise DataError(f"{path}: its train.predicts is {predicts}, the study's {train.predicts}; set it to that")
     return Initial(model.from_state_dict(state, str(path)), hashlib.sha256(content).hexdigest())
 
 

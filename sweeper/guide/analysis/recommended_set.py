@@ -13,6 +13,7 @@ from sweeper.guide.schema.statements import Claim, FirstChoice, Recommendation
 from sweeper.statistics.effects import fit_effects, possibly_best
 from sweeper.statistics.levels import OBJECTIVE_ALPHA, SET_ALPHA, UNIQUE_ALPHA
 from sweeper.study import Confirm
+from sweeper.study.knobs import KNOBS
 
 # On how many fresh seeds a bet may have diverged.
 MOST_LOST = 1
@@ -120,6 +121,13 @@ def _mean(claim: Claim) -> float:
 
 
 def _simplicity(known: Evidence, key: str) -> tuple[object, ...]:
-    """Order by what a setting costs and dares: lambda 0, then fewer blocks, then a smaller lambda."""
-    knobs = known.cells[key].dispersion
-    return (knobs.lam > 0, len(knobs.blocks), knobs.lam, knobs.blocks, knobs.tau, key)
+    """Order by what a setting costs and dares: lambda 0, fewer blocks, a smaller lambda, then what is usual."""
+    here = known.cells[key].dispersion
+    first = (here.lam > 0, len(here.blocks), here.lam, here.blocks, here.tau)
+    others = [(knob, getattr(here, knob.field)) for knob in KNOBS if knob.usual is not None]
+    return (
+        *first,
+        *(value != knob.usual for knob, value in others),
+        *(knob.rank(value) for knob, value in others),
+        key,
+    )

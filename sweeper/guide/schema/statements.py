@@ -98,6 +98,11 @@ class KnobEffect(Frozen):
     p: float | None
     levels: tuple[KnobLevel, ...]
 
+    @property
+    def words(self) -> str:
+        """The knob as readers know it."""
+        return self.name.replace("_", " ")
+
 
 class ControlComparison(Frozen):
     """A setting that helps against a plain control arm on the same fresh seeds; `better` where shown, one-sided."""

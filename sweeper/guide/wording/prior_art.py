@@ -71,7 +71,7 @@ def _here(published: Published, results: list[CellResult], claims: Sequence[Clai
 def _matches(published: Published, here: Dispersion, taps: Sequence[str]) -> bool:
     blocks = here.blocks if published.block is None else block_indices(published.block, taps)
     return (
-        (here.variant, here.tau_units, here.blocks) == ("l2", "absolute", blocks)
+        (here.variant, here.tau_units, here.blocks, here.local_batch) == ("l2", "absolute", blocks, "all")
         and here.lam in published.lams
         and here.tau in published.taus
     )

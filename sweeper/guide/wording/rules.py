@@ -131,13 +131,13 @@ def _knobs(found: Findings) -> Iterator[Rule]:
         if all(level.reach == "within the margin" for level in others):
             if disputed:
                 continue
-            says = f"{knob.name} hardly matters here: all levels within {percent(found.seeds.margin)}"
+            says = f"{knob.words} hardly matters here: all levels within {percent(found.seeds.margin)}"
             yield _knob(says, lowest, others)
         elif beyond := [
             level for level in others if level.reach == "beyond the margin" and level.level not in open_levels
         ]:
             names = ", ".join(level.level for level in beyond)
-            yield _knob(f"Avoid {knob.name} {names}", lowest, beyond)
+            yield _knob(f"Avoid {knob.words} {names}", lowest, beyond)
 
 
 def _knob(rule: str, lowest: KnobLevel, levels: list[KnobLevel]) -> Rule:

@@ -109,7 +109,7 @@ def _figures(result: CellResult | None) -> str:
 def knob_table(guide: Guide) -> Table:
     """Tabulate how far each knob can move."""
     rows = [
-        (knob.name, level.level, "lowest" if level.reach == "lowest" else _change(level.change), level.reach)
+        (knob.words, level.level, "lowest" if level.reach == "lowest" else _change(level.change), level.reach)
         for knob in guide.knobs
         for level in knob.levels
     ]

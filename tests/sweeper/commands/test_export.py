@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from sweeper.commands import export as module
-from sweeper.commands.export import export, to_table
+from sweeper.commands.export import export, to_table, write_table
 from sweeper.errors import StudyError
 from sweeper.workspace import Workspace
 from tests.sweeper.guide.study_records import typical
@@ -46,3 +46,17 @@ def test_csv_and_parquet_hold_the_same_table(place, tmp_path):
 def test_parquet_needs_a_file(place):
     with pytest.raises(StudyError, match="parquet is no text"):
         export(place, "name", "parquet", None, io.StringIO())
+
+
+def test_a_knob_of_numbers_and_words_goes_into_parquet_too(record, tmp_path):
+    cells = {"all": record.trials[-1].spec.cell, "16": record.trials[-2].spec.cell}
+    cells = {
+        shown: cell.model_copy(update={"dispersion": cell.dispersion.model_copy(update={"local_batch": samples})})
+        for (shown, cell), samples in zip(cells.items(), ("all", 16), strict=True)
+    }
+    trials = [
+        trial.model_copy(update={"spec": trial.spec.model_copy(update={"cell": cell})})
+        for trial, cell in zip(record.trials[-2:], cells.values(), strict=True)
+    ]
+    write_table(record.model_copy(update={"trials": tuple(trials)}), "parquet", tmp_path / "t.parquet", io.StringIO())
+    assert set(pd.read_parquet(tmp_path / "t.parquet").local_batch) == {"all", "16"}

@@ -173,3 +173,15 @@ def test_a_local_batch_divides_the_batch_and_is_below_it() -> None:
 def test_a_local_batch_is_all_or_a_number_of_samples(given: object) -> None:
     with pytest.raises(ValidationError, match="must be 'all' or a number of samples from 2"):
         study(space={"block": [0], "lambda": [1], "local_batch": [given]})
+
+
+@pytest.mark.parametrize("more", [{"variant": ["l2", "covariance"]}, {"tau_units": "relative"}])
+def test_two_samples_are_too_few_where_their_one_distance_is_constant(more: dict[str, object]) -> None:
+    with pytest.raises(ValidationError, match="must be above 2"):
+        study(space={"block": [0], "lambda": [1], "local_batch": [2], **more})
+    study(space={"block": [0], "lambda": [1], "local_batch": [2]})
+
+
+def test_a_control_does_not_change_what_is_predicted() -> None:
+    with pytest.raises(ValidationError):
+        study(controls=[{"name": "noise", "set": {"train.predicts": "noise"}}])

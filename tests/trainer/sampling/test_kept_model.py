@@ -141,6 +141,7 @@ def test_all_lanes_can_start_from_a_published_checkpoint(trained, digits, evalua
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
+        ({"train.predicts": "noise"}, r"its train.predicts is velocity, the study's noise; set it to that"),
         ({"train.time_scale": 1.0}, r"its train.time_scale is 1000, the study's 1; set it to that"),
         ({"model.depth": 3}, r"not a SiT of depth 3: blocks.2\..* is missing"),
         ({"model.width": 8}, r"has the shape \[.*\], expected is \[.*\]"),
