@@ -33,7 +33,7 @@ knob = st.one_of(
         st.sampled_from(["linear", "log"]),
     ),
 )
-local_batch = st.sampled_from([2, 16, "all"])
+local_batch = st.sampled_from([4, 16, "all"])
 extra = st.fixed_dictionaries(
     {
         "block": block,
