@@ -15,7 +15,7 @@ from optuna.distributions import (
 from sweeper.plan.cells import cells
 from sweeper.records import TrialSpec
 from sweeper.study import Range, Study
-from sweeper.study.knobs import Knob, KnobAxis, Taps, Word, parameters, word
+from sweeper.study.knobs import Knob, KnobAxis, Taps, Word, parameter_knobs, word
 
 Params = dict[str, CategoricalChoiceType]
 Distributions = dict[str, BaseDistribution]
@@ -36,7 +36,7 @@ class Parameters:
         shown = list({cell.key: cell for cell in (*cells(study), *(trial.cell for trial in trials))}.values())
         seeds = {trial.seed for trial in trials} or {*study.screen.seeds}
         continuous = study.screen.sampler != "grid"
-        self._knobs = parameters(study, (cell.dispersion for cell in shown))
+        self._knobs = parameter_knobs(study, (cell.dispersion for cell in shown))
         wanted: Distributions = {}
         for knob in self._knobs:
             used = [knob.shown(cell.dispersion, self._taps) for cell in shown]
@@ -66,7 +66,7 @@ def space(study: Study) -> Distributions:
         knob.name: _drawn(knob.axis(study), taps)
         if any(knob.applies(variant) for variant in study.space.variant)
         else _choices([idle_word(knob, study)])
-        for knob in parameters(study)
+        for knob in parameter_knobs(study)
     }
 
 

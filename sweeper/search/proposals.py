@@ -20,7 +20,7 @@ from sweeper.records import Cell
 from sweeper.search.parameters import idle_word, space
 from sweeper.search.store import Entry
 from sweeper.study import Range, Study
-from sweeper.study.knobs import Knob, Value, Word, parameters, setting_of, word
+from sweeper.study.knobs import Knob, Value, Word, parameter_knobs, setting_of, word
 from trainer.recipe import Dispersion
 
 # A draw that repeats a configuration is drawn again; only lists can repeat, and those can be listed.
@@ -39,7 +39,7 @@ class Proposer:
     def __init__(self, study: Study, expected: int) -> None:
         """`expected` is how many configurations the budget allows; tpe draws the first third of them at random."""
         self._study, self._startup = study, min(10, max(3, expected // 3))
-        self._space, self._knobs = space(study), parameters(study)
+        self._space, self._knobs = space(study), parameter_knobs(study)
 
     def propose(self, drawn: int, entries: Iterable[Entry]) -> Cell | None:
         """Return the next configuration after `drawn` others, or None when the space holds no new one."""

@@ -68,7 +68,7 @@ class Knob(NamedTuple):
     @property
     def words(self) -> str:
         """The knob as readers know it."""
-        return self.name.replace("_", " ")
+        return in_words(self.name)
 
     def axis(self, study: Study) -> KnobAxis:
         """Return what the study sweeps: a range, or each value once in the order written."""
@@ -98,6 +98,11 @@ class Knob(NamedTuple):
         if value is None or value == self.usual:
             return ""
         return self.phrase(setting, taps) if self.phrase else f"{self.words} {level(value, taps)}"
+
+
+def in_words(name: str) -> str:
+    """Return a knob's name as readers know it: 'local batch'."""
+    return name.replace("_", " ")
 
 
 def word(value: Value, taps: Taps) -> Word:
@@ -172,7 +177,7 @@ LOCAL_BATCH = Knob(
 KNOBS = (BLOCK, LAMBDA, TAU, VARIANT, LOCAL_BATCH)
 
 
-def parameters(study: Study, settings: Iterable[Dispersion] = ()) -> tuple[Knob, ...]:
+def parameter_knobs(study: Study, settings: Iterable[Dispersion] = ()) -> tuple[Knob, ...]:
     """Return the knobs that are parameters of a study's trials, `settings` being trained beside its space."""
     chosen = {cell_setting(cell, study.recipe.model.taps) for cell in study.cells} | {*settings}
 
@@ -188,8 +193,7 @@ def setting_of(given: Mapping[str, Value], units: TauUnits) -> Dispersion:
     A knob that is not given has its usual value.
     """
     variant: Variant = given[VARIANT.name]
-    values = {knob.name: given.get(knob.name, knob.usual) for knob in KNOBS}
-    chosen = {knob.field: values[knob.name] if knob.applies(variant) else knob.idle for knob in KNOBS}
+    chosen = {knob.field: given.get(knob.name, knob.usual) if knob.applies(variant) else knob.idle for knob in KNOBS}
     return Dispersion.model_validate(chosen | {"tau_units": units if TAU.applies(variant) else "absolute"})
 
 

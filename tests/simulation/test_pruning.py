@@ -8,22 +8,8 @@ import pytest
 from sweeper.records import Cell, TrialSpec
 from sweeper.search.pruning import Pruning
 from sweeper.search.store import Entry
-from tests.simulation.pruning import (
-    CROSSINGS,
-    NOISES,
-    SEEDS,
-    SURFACES,
-    Array,
-    Mask,
-    PruningRow,
-    Scenario,
-    draw,
-    markdown,
-    run,
-    scenarios,
-    simulate,
-    waves,
-)
+from tests.simulation.pruning import Mask, PruningRow, markdown, run, simulate, waves
+from tests.simulation.pruning_worlds import CROSSINGS, NOISES, SEEDS, SURFACES, Array, Scenario, draw, scenarios
 from trainer.recipe import Dispersion
 
 STUDIES = 250

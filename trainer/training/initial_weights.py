@@ -15,7 +15,8 @@ from trainer.runtime.paths import located
 from trainer.runtime.weight_files import parse_weights
 from trainer.sampling import kept_model as kept
 
-PUBLISHED_TIME_SCALE = 1.0  # the public SiT embeds t itself
+# How the public SiT is trained, as far as weights depend on it: it embeds t itself.
+PUBLISHED: Mapping[str, float | str] = {"time_scale": 1.0, "predicts": "velocity"}
 
 
 class Initial(NamedTuple):
@@ -36,20 +37,19 @@ def read_initial(recipe: Recipe, model: Backbone) -> Initial | None:
     if kept.is_kept(content):
         found = kept.read(content, str(path))
         state: Mapping[str, Tensor] = found.state
-        theirs, train = found.origin.recipe.train, recipe.train
-        scale, predicts = theirs.time_scale, theirs.predicts
+        theirs = found.origin.recipe.train
     else:
-        state, train = _published(content, str(path)), recipe.train
-        scale, predicts = (
-            (PUBLISHED_TIME_SCALE, "velocity")
-            if isinstance(recipe.model, SiTRecipe)
-            else (train.time_scale, train.predicts)
-        )
-    if scale != train.time_scale:
-        raise DataError(f"{path}: its train.time_scale is {scale:g}, the study's {train.time_scale:g}; set it to that")
-    if predicts != train.predicts:
-        raise DataError(f"{path}: its train.predicts is {predicts}, the study's {train.predicts}; set it to that")
+        state = _published(content, str(path))
+        theirs = recipe.train.model_copy(update=PUBLISHED if isinstance(recipe.model, SiTRecipe) else {})
+    for name in PUBLISHED:
+        has, wanted = (_plain(getattr(train, name)) for train in (theirs, recipe.train))
+        if has != wanted:
+            raise DataError(f"{path}: its train.{name} is {has}, the study's {wanted}; set it to that")
     return Initial(model.from_state_dict(state, str(path)), hashlib.sha256(content).hexdigest())
+
+
+def _plain(value: float | str) -> str:
+    return f"{value:g}" if isinstance(value, float) else value
 
 
 def _published(content: bytes, place: str) -> Mapping[str, Tensor]:

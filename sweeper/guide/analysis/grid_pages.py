@@ -47,7 +47,7 @@ def _variant_pages(study: Study, variant: Variant, keys: Mapping[Point, str]) ->
     others = (axis for axis in axes.values() if axis not in (row, column))
     pages = [axis for axis in others if axis.knob.usual is None or axis.values != (axis.knob.usual,)]
     usual = {knob.name: knob.usual for knob in KNOBS}
-    suffix = f", {variant}" if len(study.space.variant) > 1 or variant != "l2" else ""
+    suffix = f", {variant}" if len(study.space.variant) > 1 or variant != VARIANT.usual else ""
     found = []
     for chosen in product(*(range(len(axis.values)) for axis in pages)):
         here = usual | {axis.knob.name: axis.values[i] for axis, i in zip(pages, chosen, strict=True)}

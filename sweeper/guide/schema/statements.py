@@ -6,6 +6,7 @@ from typing import Literal
 
 from sweeper.guide.schema.results import Change
 from sweeper.study import Study
+from sweeper.study.knobs import in_words
 from trainer.recipe import Better, Frozen
 
 # What is known of an arm after the confirm stage; words follow evidence.
@@ -101,7 +102,7 @@ class KnobEffect(Frozen):
     @property
     def words(self) -> str:
         """The knob as readers know it."""
-        return self.name.replace("_", " ")
+        return in_words(self.name)
 
 
 class ControlComparison(Frozen):

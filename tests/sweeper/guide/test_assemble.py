@@ -148,6 +148,9 @@ def test_prior_art_is_set_beside_the_same_setting_only() -> None:
     assert here[0].here.startswith("+")
     assert here[1].here == "not run"
     assert here[2].here.startswith("2 settings measured, 0 with a mean below")
+    part = paper.model_copy(update={"dispersion": paper.dispersion.model_copy(update={"local_batch": 16})})
+    alone = assemble_guide(make_record(study, simulate(study, [part], lambda _: 0.5, noise=0.01))).prior_art
+    assert {alone[0].here, alone[2].here} == {"not run"}
 
 
 def test_control_arms_are_compared_but_never_counted_as_settings() -> None:

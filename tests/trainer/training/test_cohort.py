@@ -5,47 +5,12 @@ import math
 import pytest
 import torch
 
-from trainer.data.dataset import load
+from tests.trainer.training.cohorts import BASELINE, CPU, LANES, RECIPE, measured, states_equal
 from trainer.data.images import Images
-from trainer.evaluation.evaluator import Evaluator
-from trainer.recipe import METRICS, DataRecipe, Dispersion, EvalRecipe, Lane, Recipe, SiTRecipe, TrainRecipe
-from trainer.training.cohort import Cohort, Measurement
+from trainer.recipe import Dispersion, Lane
+from trainer.training.cohort import Cohort
 from trainer.training.lr_schedule import learning_rate
 from trainer.training.running_means import RENAMED
-
-CPU = torch.device("cpu")
-RECIPE = Recipe(
-    model=SiTRecipe(width=16, depth=2, heads=2),
-    train=TrainRecipe(steps=60, batch=8, warmup=5, lr=4e-3),
-    eval=EvalRecipe(samples=100, batch=50, nfe=2, probe=16),
-)
-BASELINE = Lane(Dispersion(), 0)
-LANES = (
-    BASELINE,
-    Lane(Dispersion(blocks=(1,), lam=0.25, tau=0.5), 0),
-    Lane(Dispersion(blocks=(0, 1), lam=0.1, tau=1.0, variant="hinge"), 1),
-    Lane(Dispersion(blocks=(0,), lam=0.05, tau=0.5, tau_units="relative"), 1),
-)
-
-
-@pytest.fixture(scope="module")
-def data():
-    return load(DataRecipe())
-
-
-@pytest.fixture(scope="module")
-def evaluator(data, tmp_path_factory):
-    return Evaluator(RECIPE.eval, data, tmp_path_factory.mktemp("cache"), CPU)
-
-
-@pytest.fixture
-def build(data, evaluator):
-    return lambda lanes=LANES, recipe=RECIPE: Cohort(recipe, lanes, data, CPU, evaluator)
-
-
-def states_equal(one: Cohort, other: Cohort) -> bool:
-    a, b = one.state_dict(), other.state_dict()
-    return a.keys() == b.keys() and all(torch.equal(a[name].nan_to_num(-1), b[name].nan_to_num(-1)) for name in a)
 
 
 def test_training_learns(build):
@@ -70,14 +35,14 @@ def test_every_lane_equals_its_solo_run(build):
         assert joint["fid_100"] == pytest.approx(solo["fid_100"], rel=1e-2)
 
 
-def test_every_lane_equals_its_solo_run_to_the_last_digits_in_float64(data, evaluator):
+def test_every_lane_equals_its_solo_run_to_the_last_digits_in_float64(digits, small_evaluator):
     torch.set_default_dtype(torch.float64)
     try:
-        wide = data.__class__(**{**data.__dict__, "train_images": Images(data.train_images[:].double(), None)})
-        together = Cohort(RECIPE, LANES, wide, CPU, evaluator)
+        wide = digits.__class__(**{**digits.__dict__, "train_images": Images(digits.train_images[:].double(), None)})
+        together = Cohort(RECIPE, LANES, wide, CPU, small_evaluator)
         together.advance(20)
         for lane, one in enumerate(LANES):
-            alone = Cohort(RECIPE, [one], wide, CPU, evaluator)
+            alone = Cohort(RECIPE, [one], wide, CPU, small_evaluator)
             alone.advance(20)
             torch.testing.assert_close(
                 together.state_dict()["weights"][lane], alone.state_dict()["weights"][0], rtol=1e-9, atol=1e-11
@@ -107,20 +72,6 @@ def test_a_checkpoint_from_before_values_were_renamed_goes_on_as_one_of_today(bu
     for cohort in (old, new):
         cohort.advance(12)
     assert states_equal(old, new)
-
-
-def measured(cohort: Cohort) -> list[dict[str, float]]:
-    return [one.metrics for one in cohort.measure()]
-
-
-def test_measuring_changes_nothing(build):
-    looked, blind = build(), build()
-    for cohort in (looked, blind):
-        cohort.advance(20)
-    assert measured(looked) == measured(looked)
-    looked.advance(30)
-    blind.advance(30)
-    assert states_equal(looked, blind)
 
 
 def test_survivors_train_on_as_if_nothing_happened(build):
@@ -194,76 +145,6 @@ def test_lanes_of_one_seed_start_equal_and_seeds_differ(build):
     assert not torch.equal(weights[0], weights[2])
 
 
-def test_dispersion_metrics_belong_to_lanes_with_lambda(build):
-    cohort = build()
-    cohort.advance(10)
-    baseline, dispersed = cohort.measure()[:2]
-    assert not {"dispersive_loss", "floor_distance", "floor_share"} & baseline.metrics.keys()
-    assert dispersed.metrics["floor_distance"] >= 0
-    assert 0 <= dispersed.metrics["floor_share"] <= 1
-    for one in (baseline, dispersed):
-        assert one.metrics["effective_rank.block_1"] > 1
-        assert one.metrics["feature_norm.block_0"] > 0
-
-
-def test_strong_dispersion_reaches_the_floor_and_grows_the_norm(build):
-    cohort = build([BASELINE, Lane(Dispersion(blocks=(1,), lam=1.0, tau=0.5), 0)])
-    cohort.advance(60)
-    baseline, dispersed = (one.metrics for one in cohort.measure())
-    assert dispersed["floor_share"] > 0.3
-    assert dispersed["dispersive_loss"] < -0.85 * math.log(8)
-    assert dispersed["feature_norm.block_1"] > 2 * baseline["feature_norm.block_1"]
-
-
-def test_last_rung_adds_the_slow_metrics_and_a_grid(build):
-    cohort = build([BASELINE])
-    cohort.advance(59)
-    early = cohort.measure()[0]
-    cohort.advance(60)
-    last: Measurement = cohort.measure()[0]
-    slow = {metric.recorded(100) for metric in METRICS.values() if metric.measured == "last rung"}
-    assert {"val_loss", "recall_100", "nearest_train_ratio"} <= slow
-    assert slow <= last.metrics.keys()
-    assert not slow & early.metrics.keys()
-    assert early.grid is None
-    assert last.grid is not None
-    assert last.grid.shape == (40, 1, 8, 8)
-
-
-def test_earlier_rungs_may_draw_fewer_samples_and_change_no_other_figure(build, data, evaluator):
-    recipe = RECIPE.override({"eval.rung_samples": 60, "train.steps": 8, "train.warmup": 2})
-    fewer = Cohort(recipe, LANES[:2], data, CPU, Evaluator(recipe.eval, data, evaluator._cache, CPU))
-    usual = build(LANES[:2], RECIPE.override({"train.steps": 8, "train.warmup": 2}))
-    for cohort in (fewer, usual):
-        cohort.advance(4)
-    early, whole = fewer.measure()[1].metrics, usual.measure()[1].metrics
-    assert "fid_100" not in early
-    assert early.keys() - {"fid_60"} == whole.keys() - {"fid_100"}
-    for cohort in (fewer, usual):
-        cohort.advance(8)
-    last = fewer.measure()[1].metrics
-    assert last.pop("fid_60") > 0
-    assert last == usual.measure()[1].metrics
-
-
-def test_draw_repeats_the_samples_that_were_scored(build):
-    cohort = build()
-    cohort.advance(60)
-    torch.testing.assert_close(cohort.draw(1, 40), cohort.measure()[1].grid, rtol=1e-4, atol=1e-5)
-
-
-@pytest.mark.parametrize("batch", [7, 33])
-def test_grid_and_draw_are_the_samples_that_were_scored_at_any_batch_and_count(build, batch):
-    recipe = RECIPE.override({"eval.batch": batch, "train.steps": 6, "train.warmup": 2})
-    cohort = build(LANES[:2], recipe)
-    cohort.advance(6)
-    grid = cohort.measure()[1].grid
-    assert grid.shape == (40, 1, 8, 8)
-    for count in (1, 5, 39, 40):
-        torch.testing.assert_close(cohort.draw(1, count), grid[:count], rtol=1e-4, atol=1e-5)
-    assert cohort.draw(0, 1000).shape[0] == 100
-
-
 def test_bf16_trains_close_to_fp32(build):
     low = RECIPE.override({"train.precision": "bf16"})
     losses = []
@@ -275,7 +156,7 @@ def test_bf16_trains_close_to_fp32(build):
     assert losses[1] != losses[0]
 
 
-def test_adamw_and_ema_equal_a_plain_training_loop(build, data):
+def test_adamw_and_ema_equal_a_plain_training_loop(build, digits):
     """The same numbers from torch's own AdamW on separate parameters and an average written out."""
     from trainer.backbones.build import backbone_of
     from trainer.backbones.flat_parameters import flatten, views
@@ -287,7 +168,7 @@ def test_adamw_and_ema_equal_a_plain_training_loop(build, data):
     from trainer.training.ema import ema_decay
 
     recipe = RECIPE.override({"train.weight_decay": 0.3})
-    model, split = backbone_of(recipe, data.shape, data.classes, CPU), TrainingSplit.of(data, CPU)
+    model, split = backbone_of(recipe, digits.shape, digits.classes, CPU), TrainingSplit.of(digits, CPU)
     flat = model.initial_weights(generator(0, Stream.INIT))[None]
     named = {name: part.clone().requires_grad_() for name, part in views(flat, model.layout).items()}
     average = {name: part.detach().clone() for name, part in named.items()}

@@ -3,13 +3,11 @@
 import pytest
 import torch
 
-from tests.trainer.training.test_cohort import CPU, LANES, RECIPE, build, data, evaluator
+from tests.trainer.training.cohorts import CPU, LANES, RECIPE
 from trainer.data.images import Images
 from trainer.training.cohort import Cohort
 from trainer.training.merge_lanes import gathered
 from trainer.training.running_means import RENAMED
-
-__all__ = ["build", "data", "evaluator"]  # fixtures, used by being here
 
 
 def trained(build, lanes, step, keep=None):
@@ -35,13 +33,15 @@ def test_rows_are_gathered_bit_for_bit(build):
         assert bits(state[name]) == bits(torch.stack([one[name][1], one[name][0], other[name][0]]))
 
 
-def test_lanes_of_several_cohorts_and_seeds_go_on_as_their_solo_runs_to_the_last_digits_in_float64(data, evaluator):
+def test_lanes_of_several_cohorts_and_seeds_go_on_as_their_solo_runs_to_the_last_digits_in_float64(
+    digits, small_evaluator
+):
     torch.set_default_dtype(torch.float64)
     try:
-        wide = data.__class__(**{**data.__dict__, "train_images": Images(data.train_images[:].double(), None)})
+        wide = digits.__class__(**{**digits.__dict__, "train_images": Images(digits.train_images[:].double(), None)})
 
         def made(lanes):
-            return Cohort(RECIPE, lanes, wide, CPU, evaluator)
+            return Cohort(RECIPE, lanes, wide, CPU, small_evaluator)
 
         parted = [made(LANES), made(LANES[:2])]
         for cohort in parted:

@@ -171,6 +171,16 @@ def test_the_recommended_set_holds_what_is_not_shown_worse_simplest_first() -> N
     assert not guide.recommendation.unique
 
 
+@pytest.mark.parametrize("tau", [0.25, 0.5, 1.0, 2.0])
+def test_of_two_settings_the_usual_one_is_simpler(tau: float) -> None:
+    usual = setting((1,), 0.01, tau)
+    part = usual.model_copy(update={"dispersion": usual.dispersion.model_copy(update={"local_batch": 16})})
+    rows = simulate(make_study(), [part, usual], lambda _: 0.0, noise=0.02)
+    recommended = assemble_guide(make_record(make_study(), rows)).recommendation
+    assert recommended is not None
+    assert recommended.members == ("baseline", usual.key, part.key)
+
+
 def test_a_single_best_is_named_when_everything_else_is_shown_worse() -> None:
     guide = assemble_guide(confirmed(effects(good=-1.0), noise=0.02))
     assert guide.recommendation is not None
