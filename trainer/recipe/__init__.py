@@ -1,5 +1,6 @@
 """What is trained, on what, how, and how it is measured: frozen configuration, without torch."""
 
+from trainer.recipe.auxiliary_losses import Contrastive, Repa
 from trainer.recipe.backbone import PRESETS, BackboneRecipe, ModuleRecipe, SiTRecipe, UNetRecipe, numbered
 from trainer.recipe.data import DataRecipe, Layout
 from trainer.recipe.evaluation import FULL_SAMPLES, MAX_SAMPLES, EvalRecipe, fid_name
@@ -8,10 +9,8 @@ from trainer.recipe.metrics import METRICS, Better, Metric, MetricName, Recorded
 from trainer.recipe.recipe import Lane, Recipe
 from trainer.recipe.regulariser import (
     VARIANTS,
-    Alignment,
     Dispersion,
     LocalBatch,
-    Regularisation,
     TauUnits,
     Variant,
     VariantFacts,
@@ -24,9 +23,9 @@ __all__ = [
     "METRICS",
     "PRESETS",
     "VARIANTS",
-    "Alignment",
     "BackboneRecipe",
     "Better",
+    "Contrastive",
     "DataRecipe",
     "Dispersion",
     "EvalRecipe",
@@ -39,7 +38,7 @@ __all__ = [
     "ModuleRecipe",
     "Recipe",
     "Recorded",
-    "Regularisation",
+    "Repa",
     "Scalar",
     "Seed",
     "SiTRecipe",

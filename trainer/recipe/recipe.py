@@ -7,14 +7,15 @@ import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple, Self
 
-from pydantic import model_validator
+from pydantic import ValidationError, model_validator
 
+from trainer.recipe.auxiliary_fit import block_misfits, encoder_misfits
 from trainer.recipe.backbone import BackboneRecipe, SiTRecipe
 from trainer.recipe.data import DataRecipe
 from trainer.recipe.evaluation import EvalRecipe
 from trainer.recipe.frozen import Frozen, Scalar
 from trainer.recipe.identity import identity
-from trainer.recipe.regulariser import Regularisation
+from trainer.recipe.regulariser import Dispersion
 from trainer.recipe.training import TrainRecipe
 
 
@@ -39,6 +40,14 @@ class Recipe(Frozen):
             raise ValueError(f"eval.cfg {self.eval.cfg} needs train.label_drop above 0: 'no class' is never trained")
         return self
 
+    @model_validator(mode="after")
+    def _auxiliary_losses_fit(self) -> Self:
+        wrong = [*block_misfits(self.train, self.model.taps), *encoder_misfits(self.train, self.eval)]
+        if wrong:
+            # pydantic merges a ValidationError raised here into its own and keeps the places (pydantic-core 2).
+            raise ValidationError.from_exception_data("Recipe", wrong)
+        return self
+
     def override(self, changes: Mapping[str, Scalar]) -> Recipe:
         """Return a validated copy with dotted fields replaced, e.g. {'train.weight_decay': 0.5}.
 
@@ -49,7 +58,9 @@ class Recipe(Frozen):
             *parents, leaf = dotted.split(".")
             node = tree
             for name in parents:
-                node = node.setdefault(name, {})
+                if node.get(name) is None:  # a part that may be there, such as train.repa
+                    node[name] = {}
+                node = node[name]
                 if not isinstance(node, dict):
                     raise ValueError(f"{dotted}: {name} is a value and has no fields")
             node[leaf] = value
@@ -68,12 +79,11 @@ class Recipe(Frozen):
 
 
 class Lane(NamedTuple):
-    """A trial's place in a cohort: what is added to its loss, and the seed of everything random in it.
+    """A trial's place in a cohort: the Dispersive Loss it is given, and the seed of everything random in it.
 
-    >>> from trainer.recipe import Dispersion
     >>> Lane(Dispersion(blocks=(1,), lam=0.5, tau=0.5), seed=0).setting.lam
     0.5
     """
 
-    setting: Regularisation
+    setting: Dispersion
     seed: int

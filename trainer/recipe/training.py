@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from trainer.recipe.auxiliary_losses import Contrastive, Repa
 from trainer.recipe.frozen import Frozen
 from trainer.recipe.identity import Later
 
@@ -29,3 +30,7 @@ class TrainRecipe(Frozen):
     )
     predicts: Annotated[Predicts, Later()] = Field("velocity", description="what the network learns to predict")
     precision: Literal["fp32", "bf16"] = Field("fp32", description="matmul precision; master weights stay fp32")
+    repa: Annotated[Repa | None, Later()] = Field(None, description="REPA, in every trial of this recipe")
+    contrastive: Annotated[Contrastive | None, Later()] = Field(
+        None, description="a contrastive loss, in every trial of this recipe"
+    )

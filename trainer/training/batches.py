@@ -13,6 +13,7 @@ from trainer.data.dataset import Dataset
 from trainer.data.images import Images
 from trainer.rng.draws import Draw, Wanted, from_generator
 from trainer.rng.streams import Stream, generator
+from trainer.training.second_view import is_of_second_view
 
 LABEL_DROP = "label_drop"
 
@@ -47,8 +48,12 @@ class Batch(NamedTuple):
 
 
 def with_label_drop(wanted: Wanted) -> Wanted:
-    """Return an objective's draws and, after them, the one that decides which labels are dropped."""
-    return {**wanted, LABEL_DROP: Draw("uniform", "sample")}
+    """Return an objective's draws and, after them, the one that decides which labels are dropped.
+
+    A second view's draws come last, so that the first view and the labels are what they are without it.
+    """
+    first = {name: one for name, one in wanted.items() if not is_of_second_view(name)}
+    return {**first, LABEL_DROP: Draw("uniform", "sample"), **wanted}
 
 
 def draw(wanted: Wanted, split: TrainingSplit, seeds: Sequence[int], step: int, batch: int, label_drop: float) -> Batch:

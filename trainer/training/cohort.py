@@ -14,21 +14,21 @@ from trainer.backbones.build import backbone_of
 from trainer.backbones.flat_parameters import views
 from trainer.backbones.protocol import Network
 from trainer.data.dataset import Dataset
-from trainer.evaluation.domain_extractor import domain_extractor
 from trainer.evaluation.evaluator import Evaluator
 from trainer.evaluation.frechet import Moments
 from trainer.evaluation.full_metric import FullTally
 from trainer.evaluation.held_out import HeldOut
 from trainer.objectives.build import objective_of
 from trainer.recipe import Lane, Recipe
-from trainer.regularisers.build import regulariser_of
+from trainer.regularisers.build import dispersive_names, regulariser_of
 from trainer.regularisers.protocol import Regulariser
 from trainer.sampling.samples import GRID_IMAGES, samples
-from trainer.training.alignment_targets import DomainTargets
+from trainer.training.alignment_targets import FrozenEncoder, encoder_of
 from trainer.training.batches import TrainingSplit
 from trainer.training.initial_weights import read_initial
 from trainer.training.lane_state import LaneState, initial_lanes
 from trainer.training.running_means import RunningMeans
+from trainer.training.second_view import with_second_view
 from trainer.training.steppers import stepper
 from trainer.training.train_step import TrainStep
 
@@ -84,6 +84,11 @@ class Cohort:
         self._held_out: HeldOut | None = None
 
     @property
+    def encoder_sha256(self) -> str:
+        """The hash of the weights of REPA's frozen encoder; empty where nothing is aligned."""
+        return self._encoder.sha256 if self.recipe.train.repa else ""
+
+    @property
     def living(self) -> tuple[int, ...]:
         """The lanes still trained, as indices into `lanes`."""
         return self._living
@@ -114,13 +119,12 @@ class Cohort:
             diverged = ~(self._learnt.ema.isfinite().all(1) & self._means.finite()).cpu()
             per_lane = self._means.read() | self._held_out_metrics(network, final)
             scored, grids = self._score(network, diverged, final, count)
-        # What only the regulariser records; a lane without one has none of it.
-        regularised = {*self._regulariser.recorded, *self._regulariser.counted}
+        dispersive = dispersive_names(self._regulariser)
         measured = []
         for row, lane in enumerate(self._living):
             metrics = {name: float(value[row]) for name, value in per_lane.items()} | scored[row]
             if self.lanes[lane].setting.lam == 0:
-                metrics = {name: value for name, value in metrics.items() if name not in regularised}
+                metrics = {name: value for name, value in metrics.items() if name not in dispersive}
             finite = {name: value for name, value in metrics.items() if math.isfinite(value)}
             bad = bool(diverged[row]) or self.recipe.eval.objective_at(final) not in finite
             measured.append(Measurement(lane, bad, finite, grids[row]))
@@ -172,13 +176,12 @@ class Cohort:
         return (*self._objective.recorded, *self._regulariser.recorded), self._regulariser.counted
 
     def _regulariser_of(self, lanes: Sequence[Lane]) -> Regulariser:
-        settings, batch = [lane.setting for lane in lanes], self.recipe.train.batch
-        return regulariser_of(settings, self._backbone, batch, lambda: self._targets, self._device)
+        return regulariser_of(lanes, self.recipe.train, self._backbone, lambda: self._encoder, self._device)
 
     @cached_property
-    def _targets(self) -> DomainTargets:
-        extractor = domain_extractor(self._data, self._evaluator.cache)
-        return DomainTargets(extractor.net.to(self._device))
+    def _encoder(self) -> FrozenEncoder:
+        assert self.recipe.train.repa is not None
+        return encoder_of(self.recipe.train.repa, self._data, self._evaluator.cache, self._device)
 
     def _install(self, living: tuple[int, ...], learnt: LaneState, means: RunningMeans) -> None:
         self._living, self._learnt, self._means = living, learnt, means
@@ -187,7 +190,8 @@ class Cohort:
         lanes, train = [self.lanes[lane] for lane in living], self.recipe.train
         regulariser = self._regulariser_of(lanes)
         step = TrainStep(self._backbone, self._objective, regulariser, train, learnt, means, self.step)
-        self._take_step = stepper(step, self._objective.draws, self._split, train, [lane.seed for lane in lanes])
+        wanted = with_second_view(self._objective.draws, train.contrastive)
+        self._take_step = stepper(step, wanted, self._split, train, [lane.seed for lane in lanes])
 
     def _network(self, rows: Sequence[int] | slice = slice(None)) -> Network:
         """Return the averaged weights of some living lanes, ready to be called."""
