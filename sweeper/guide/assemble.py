@@ -164,6 +164,7 @@ def _cell_result(
         not_started=len(pruned_at) - len(stopped),
         floor_share=floor,
         saturated=floor is not None and floor > SATURATED,
+        train_s=means(table.scores("train_s"))[row],
         audited=table.audited(key),
         change=change,
     )

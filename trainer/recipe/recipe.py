@@ -53,18 +53,25 @@ class Recipe(Frozen):
 
         Raises ValueError (often pydantic's ValidationError) for an unknown field or a value out of range.
         """
+        return Recipe.model_validate(self.tree_with(changes))
+
+    def tree_with(self, changes: Mapping[str, Scalar]) -> dict[str, Any]:
+        """Return the recipe as plain values with dotted fields replaced, not validated; raise ValueError for no field.
+
+        A part that is not there, such as train.repa, is begun by its first field.
+        """
         tree: dict[str, Any] = self.model_dump()
         for dotted, value in changes.items():
             *parents, leaf = dotted.split(".")
             node = tree
             for name in parents:
-                if node.get(name) is None:  # a part that may be there, such as train.repa
+                if node.get(name) is None:
                     node[name] = {}
                 node = node[name]
                 if not isinstance(node, dict):
                     raise ValueError(f"{dotted}: {name} is a value and has no fields")
             node[leaf] = value
-        return Recipe.model_validate(tree)
+        return tree
 
     @property
     def hash(self) -> str:

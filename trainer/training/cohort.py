@@ -62,16 +62,23 @@ class Cohort:
     """
 
     def __init__(
-        self, recipe: Recipe, lanes: Sequence[Lane], data: Dataset, device: torch.device, evaluator: Evaluator
+        self,
+        recipe: Recipe,
+        lanes: Sequence[Lane],
+        data: Dataset,
+        device: torch.device,
+        evaluator: Evaluator,
+        encoder: FrozenEncoder | None = None,
     ) -> None:
         """Raise ValueError if the recipe does not fit the data (patch), a lane the model (blocks) or the other lanes.
 
         `init_sha256` is of the file that all lanes start from, empty where they start anew; `source_sha256` of a user's
-        code that the model is made of. Raises DataError where the file is no start for this model.
+        code that the model is made of. Raises DataError where the file is no start for this model. `encoder` takes the
+        place of REPA's, for timing.
         """
         self.recipe, self.lanes, self.step = recipe, tuple(lanes), 0
         self._backbone = backbone_of(recipe, data.shape, data.classes, device)
-        self._data, self._device, self._evaluator = data, device, evaluator
+        self._data, self._device, self._evaluator, self._given_encoder = data, device, evaluator, encoder
         self._regulariser = self._regulariser_of(self.lanes)
         self._split = TrainingSplit.of(data, device)
         self._objective = objective_of(recipe)
@@ -180,8 +187,9 @@ class Cohort:
 
     @cached_property
     def _encoder(self) -> FrozenEncoder:
-        assert self.recipe.train.repa is not None
-        return encoder_of(self.recipe.train.repa, self._data, self._evaluator.cache, self._device)
+        repa = self.recipe.train.repa
+        assert repa is not None
+        return self._given_encoder or encoder_of(repa, self._data, self._evaluator.cache, self._device)
 
     def _install(self, living: tuple[int, ...], learnt: LaneState, means: RunningMeans) -> None:
         self._living, self._learnt, self._means = living, learnt, means
