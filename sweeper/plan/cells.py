@@ -46,7 +46,7 @@ def cells(study: Study) -> tuple[Cell, ...]:
         Cell(
             role="control",
             label=arm.name,
-            dispersion=arm.dispersion(study.recipe),
+            dispersion=arm.dispersion(taps),
             overrides=tuple(sorted(arm.set.items())),
         )
         for arm in study.controls

@@ -74,10 +74,10 @@ class Control(Frozen):
         fields = ((name, type(self).model_fields[name]) for name in ExtraCell.model_fields if name != "label")
         return tuple(name for name, field in fields if getattr(self, name) != field.default)
 
-    def dispersion(self, recipe: Recipe) -> Dispersion:
-        """Return what it trains in its own form of a study's recipe."""
+    def dispersion(self, taps: Sequence[str]) -> Dispersion:
+        """Return what it trains in a model with these taps, which are the study's."""
         cell = self.setting
-        return cell_setting(cell, recipe.override(self.set).model.taps) if cell else Dispersion()
+        return cell_setting(cell, taps) if cell else Dispersion()
 
 
 def control_fields() -> tuple[str, ...]:
@@ -106,10 +106,10 @@ def misfits(controls: Sequence[Control], recipe: Recipe) -> Iterator[InitErrorDe
             yield Misfit((*loc, "name"), "must differ from 'baseline' and every other control", control.name).details()
         names.add(control.name)
         wrong = list(_wrong_fields(control, recipe, (*loc, "set")))
-        wrong = wrong or [misfit.details() for misfit in _wrong_setting(control, recipe.override(control.set), loc)]
+        wrong = wrong or [misfit.details() for misfit in _wrong_setting(control, recipe, loc)]
         yield from wrong
         if not wrong:
-            arm = recipe.override(control.set).hash, control.dispersion(recipe)
+            arm = recipe.override(control.set).hash, control.dispersion(recipe.model.taps)
             if arm in arms:
                 says = f"must change the recipe into one of its own, but it trains like {arms[arm]}"
                 yield Misfit((*loc, "set"), says, control.set).details()
@@ -121,8 +121,13 @@ def _wrong_setting(control: Control, recipe: Recipe, loc: Loc) -> Iterator[Misfi
         written = ExtraCell.model_fields[name].alias or name
         says = "must stand beside block and lambda, which make a setting of the Dispersive Loss"
         yield Misfit((*loc, written), says, getattr(control, name))
-    if control.setting:
-        yield from cell_misfits(control.setting, recipe, loc)
+    if control.setting is None:
+        return
+    own = recipe.override(control.set)
+    if own.model.taps != recipe.model.taps:
+        yield Misfit((*loc, "block"), "must not stand beside a model of other blocks than the study's", control.block)
+        return
+    yield from cell_misfits(control.setting, own, loc)
 
 
 def _wrong_fields(control: Control, recipe: Recipe, loc: Loc) -> Iterator[InitErrorDetails]:

@@ -38,5 +38,6 @@ def arm_items(study: Study) -> tuple[Item, ...]:
 
 def _described(arm: Control, study: Study) -> str:
     changed = ", ".join(f"{name} {value}" for name, value in arm.set.items())
-    setting = arm.dispersion(study.recipe)
-    return f"{changed}; with {setting_label(setting, study.recipe.model.taps)}" if setting.lam > 0 else changed
+    taps = study.recipe.model.taps
+    setting = arm.dispersion(taps)
+    return f"{changed}; with {setting_label(setting, taps)}" if setting.lam > 0 else changed

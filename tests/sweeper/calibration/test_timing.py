@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from sweeper.calibration.calibrate import calibrate
+from sweeper.calibration.calibrate import Cost, calibrate, slower_arms
 from sweeper.calibration.timing import timed
 from sweeper.commands.plan import BESIDE, START_UP_S, at_most, describe, forecast
 from sweeper.study import Study
@@ -55,3 +55,17 @@ def test_a_recipe_with_repa_is_timed_by_an_encoder_that_nobody_trains(
     assert found.step_s > 0
     assert lane_cost(recipe, load(recipe.data), TrainingSplit.of(load(recipe.data), torch.device("cpu")), 2).lanes == 2
     assert not list(tmp_path.iterdir())
+
+
+def test_arms_that_add_a_loss_are_timed_once_for_each_loss_and_plain_ones_not_at_all() -> None:
+    arms = [
+        {"name": "decay", "set": {"train.weight_decay": 0.5}},
+        {"name": "repa", "set": {"train.repa.block": 1}},
+        {"name": "short", "set": {"train.repa.block": 1, "train.steps": 10}},
+        {"name": "two", "set": {"train.contrastive.block": 1}},
+    ]
+    planned = make_study(recipe=small().recipe.model_dump(), space={"block": [0], "lambda": [0.1]}, controls=arms)
+    found = slower_arms(planned, Cost(1e-4, 1.0, 1))
+    assert found["repa"] == found["short"] > 1
+    assert found.keys() == {"repa", "short", "two"}
+    assert set(slower_arms(planned, Cost(1.0, 1.0, 1, extrapolated=True)).values()) == {2.0}

@@ -44,11 +44,6 @@ def test_a_control_may_add_repa_with_or_without_a_setting_of_the_dispersive_loss
     assert planned.recipe.train.repa is None
 
 
-def test_a_controls_block_is_that_of_its_own_model() -> None:
-    deeper = study({**BOTH, "set": {"model.depth": 8}})
-    assert cells(deeper)[-1].dispersion.blocks == (2,)
-
-
 def test_a_control_has_every_field_of_a_setting_with_its_default() -> None:
     fields = ExtraCell.model_fields.items()
     own = {name: field.default for name, field in Control.model_fields.items()}
@@ -68,6 +63,7 @@ def test_a_control_has_every_field_of_a_setting_with_its_default() -> None:
         ({"set": {"train.repa": 1}}, ("set", "train.repa"), "must be a recipe field"),
         ({"set": {"train.contrastive.times": "some"}}, ("set", "train.contrastive.times"), "'independent' or 'shared'"),
         ({**REPA, "block": 7, "lambda": 0.1}, ("block",), "within this model's depth 4, 0 to 3"),
+        ({**BOTH, "set": {"model.depth": 8}}, ("block",), "must not stand beside a model of other blocks"),
         ({**REPA, "block": 1}, ("block",), "must stand beside block and lambda"),
         ({**REPA, "tau": 0.5}, ("tau",), "must stand beside block and lambda"),
         ({**BOTH, "local_batch": 5}, ("local_batch",), "must divide train.batch, 32"),
