@@ -51,8 +51,8 @@ class CellResult(Frozen):
 
     `mean` and `sd` are arithmetic, over seeds; `stopped_at` is the last step a stopped trial reached; `not_started`
     counts the pruned trials that were dropped before their first step; `floor_share` is the share of steps at the
-    loss's floor, mean over the trials that came furthest, None without a Dispersive Loss; `train_s` are the seconds a
-    complete trial trained, mean over seeds; `audited`: the pruner would have stopped it.
+    loss's floor, mean over the trials that came furthest, None without a Dispersive Loss; `train_s` are the seconds of
+    training of the fastest complete trial; `audited`: the pruner would have stopped it.
     """
 
     key: str

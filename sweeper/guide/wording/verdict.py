@@ -20,6 +20,7 @@ from sweeper.text.numbers import counted, duration, metric_name, percent, share
 SPOKEN: dict[TrialState, str] = {"pruned": "stopped early"}
 CHANCE = 0.05
 FEWEST_SEEDS = 3
+MOST_CONTROLS = 6
 
 
 def verdict(found: Findings) -> Verdict:
@@ -181,7 +182,7 @@ def _controls(found: Findings) -> tuple[str, ...]:
     if not found.controls:
         arms = [claim for claim in found.side_claims if found.known.cells[claim.key].role == "control"]
         lines = [f"{_capital(found.arm(claim.label))}: {claimed(claim)}: *{claim.standing}*." for claim in arms]
-    return tuple(lines[:4])
+    return tuple(lines[:MOST_CONTROLS])
 
 
 def _beside(found: Findings) -> tuple[str, ...]:

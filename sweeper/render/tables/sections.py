@@ -57,7 +57,7 @@ def guide_tables(guide: Guide) -> dict[str, Section]:
     return {
         **{name: Section(f"Results, {page.header[0]}: {marks}", page) for name, page in grids.items()},
         "listed": Section(f"{_listed(guide)}: {marks}", list_table(guide)),
-        "arms": Section(f"{_arms(guide)}; time is that of training, screening seeds: {marks}", arms_table(guide)),
+        "arms": Section(f"{_arms(guide)}; training time is that of the fastest trial: {marks}", arms_table(guide)),
         "claims": Section(f"Fresh seeds against the baseline; {TOGETHER}.", claim_table(guide)),
         "controls": Section(
             "Settings that help, against control arms without dispersion on fresh seeds.", control_table(guide)

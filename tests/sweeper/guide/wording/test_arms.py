@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sweeper.guide.assemble import assemble_guide
 from sweeper.guide.schema.guide import Guide
-from sweeper.records import Cell
+from sweeper.records import Cell, TrialRecord
 from sweeper.render.tables.guide_tables import arms_table, health_table
 from sweeper.study import Study
 from tests.sweeper.guide.study_records import control, make_record, make_study, setting, simulate
@@ -79,3 +79,27 @@ def test_a_recipe_that_adds_a_loss_to_every_trial_says_so() -> None:
     assert items["training"].endswith(
         "; with REPA at block 1, lambda 0.5, encoder local; with a contrastive loss at block 0, lambda 0.1"
     )
+
+
+def test_training_time_is_the_fastest_trials_for_another_may_have_waited() -> None:
+    rows = simulate(STUDY, (REPA, GOOD), lambda _: 0.0)
+    slow = {("baseline", 0): 2.0, (REPA.key, 0): 1.5, (REPA.key, 1): 1.5, (REPA.key, 2): 1.5}
+
+    def waited(trial: TrialRecord) -> TrialRecord:
+        times = slow.get((trial.spec.cell.key, trial.spec.seed), 1.0)
+        rungs = (
+            rung.model_copy(update={"metrics": {**rung.metrics, "train_s": times * rung.metrics["train_s"]}})
+            for rung in trial.rungs
+        )
+        return trial.model_copy(update={"rungs": tuple(rungs)})
+
+    found = assemble_guide(make_record(STUDY, [waited(trial) for trial in rows]))
+    assert [row[-1] for row in arms_table(found).rows] == ["20 s", "x 1.50"]
+
+
+def test_the_verdict_names_six_arms() -> None:
+    arms = [control(f"arm-{place}", **{"train.repa.block": place, "train.repa.lambda": 0.5}) for place in range(3)]
+    arms += [arm.model_copy(update={"label": f"{arm.label}-both", "dispersion": BOTH.dispersion}) for arm in arms]
+    given = [{"name": arm.label, "set": dict(arm.overrides)} for arm in arms[:3]]
+    found = guide(make_study(controls=given), (*arms, GOOD), good=0.3)
+    assert sum(point.startswith("Control arm") for point in found.verdict.points) == 6
