@@ -89,7 +89,7 @@ def control_fields() -> tuple[str, ...]:
     """
     parts = Recipe().model_dump()
     dotted = [f"{part}.{name}" for part in ("model", "train") for name in parts[part]]
-    plain = (name for name in dotted if name not in ("model.preset", "train.predicts", *AUXILIARY))
+    plain = (name for name in dotted if name not in ("model.preset", *AUXILIARY))
     within = (
         f"{part}.{field.alias or name}" for part, loss in AUXILIARY.items() for name, field in loss.model_fields.items()
     )
