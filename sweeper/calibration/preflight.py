@@ -48,6 +48,11 @@ def _check(recipe: Recipe) -> Backbone:
         _check_weights(recipe.eval.weights, "recipe.eval.weights")
     if recipe.train.repa and recipe.train.repa.weights is not None:
         _check_weights(recipe.train.repa.weights, "train.repa.weights")
+        if not data.pixels:
+            raise DataError(
+                f"train.repa.encoder 'dinov2' looks at pixels, and {recipe.data.path} holds latents",
+                "set train.repa.encoder to 'local', or leave train.repa out",
+            )
     try:
         model = backbone_of(recipe, data.shape, data.classes, torch.device("cpu"))
     except ValueError as error:
