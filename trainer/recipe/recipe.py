@@ -85,6 +85,8 @@ class Recipe(Frozen):
     def _guidance_was_trained_for(self) -> Self:
         if self.eval.cfg != 1 and self.train.label_drop == 0:
             raise ValueError(f"eval.cfg {self.eval.cfg} needs train.label_drop above 0: 'no class' is never trained")
+        if self.train.label_drop == 0 and any(scale != 1 for scale in self.eval.cfg_curve):
+            raise ValueError("eval.cfg_curve needs train.label_drop above 0: 'no class' is never trained")
         return self
 
     @model_validator(mode="after")
