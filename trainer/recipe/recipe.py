@@ -11,6 +11,7 @@ from pydantic import ValidationError, model_validator
 
 from trainer.recipe.auxiliary_fit import block_misfits, encoder_misfits
 from trainer.recipe.backbone import BackboneRecipe, SiTRecipe
+from trainer.recipe.blocks import block_index
 from trainer.recipe.data import DataRecipe
 from trainer.recipe.evaluation import EvalRecipe
 from trainer.recipe.frozen import Frozen, Scalar
@@ -131,6 +132,9 @@ class Recipe(Frozen):
         tree = identity(self)
         for name in ("full_samples", "rung_samples"):
             del tree["eval"][name]
+        for name, loss in (("repa", self.train.repa), ("contrastive", self.train.contrastive)):
+            if loss:  # however its block is written
+                tree["train"][name]["block"] = block_index(loss.block, self.model.taps)
         return hashlib.sha256(json.dumps(tree, sort_keys=True).encode()).hexdigest()[:16]
 
 

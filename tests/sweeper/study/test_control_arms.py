@@ -90,6 +90,8 @@ def test_two_arms_of_one_recipe_may_differ_in_their_setting_alone() -> None:
     study(REPA, BOTH, {**BOTH, "name": "other", "lambda": 0.1})
     with pytest.raises(ValidationError, match="trains like control 'both'"):
         study(BOTH, {**BOTH, "name": "again", "block": 1})
+    with pytest.raises(ValidationError, match="trains like control 'repa'"):
+        study(REPA, {"name": "again", "set": {**REPA["set"], "train.repa.block": 0.25}})
 
 
 def test_a_mistake_in_a_file_is_shown_with_its_line_and_what_to_do(tmp_path: Path) -> None:
