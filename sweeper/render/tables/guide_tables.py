@@ -139,11 +139,21 @@ def legend(guide: Guide) -> str:
 
 
 def arms_table(guide: Guide) -> Table:
-    """Tabulate the baseline and the control arms."""
+    """Tabulate the baseline and the control arms, with what their training costs beside the baseline's."""
     marks, stage, metric = Marks.of(guide), guide.main, numbers.metric_name(guide.objective)
     arms = [one for one in (stage.baseline, *stage.controls) if one]
-    rows = [(_arm(one), cell_text(one, marks), changed(one)) for one in arms]
-    return table(("without dispersion", metric, "change to the baseline [95 %]"), rows)
+    rows = [(_arm(one), cell_text(one, marks), changed(one), _training_time(one, stage.baseline)) for one in arms]
+    first = "arm" if any(one.cell.dispersion.lam > 0 for one in arms) else "without dispersion"
+    return table((first, metric, "change to the baseline [95 %]", "training time"), rows)
+
+
+def _training_time(one: CellResult, baseline: CellResult | None) -> str:
+    """Write how long an arm trains: the baseline in seconds, the others in its times."""
+    if one.train_s is None:
+        return numbers.MISSING
+    if one.cell.role == "baseline":
+        return f"{one.train_s:.3g} s"
+    return f"x {one.train_s / baseline.train_s:.2f}" if baseline and baseline.train_s else numbers.MISSING
 
 
 def _arm(one: CellResult) -> str:
@@ -193,7 +203,8 @@ def compared_table(guide: Guide) -> Table:
 
 def health_table(guide: Guide) -> Table:
     """Tabulate the loss's health for each cell."""
-    shown = {one.key: one for one in selection(guide, [one.key for one in guide.main.cells])}
+    dispersed = (one for one in guide.main.controls if one.cell.dispersion.lam > 0)
+    shown = {one.key: one for one in (*dispersed, *selection(guide, [one.key for one in guide.main.cells]))}
     rows = [
         (
             shown[one.key].cell.label + (" ◦" if shown[one.key].saturated else ""),
