@@ -170,11 +170,18 @@ class CellHealth(Frozen):
 
 
 class RankCorrelation(Frozen):
-    """Spearman's rho between a health figure and the mean objective, over `n` cells."""
+    """Spearman's rho between a health figure and the mean objective, over `n` cells, with its 95 % interval.
+
+    `chance` is how often cells whose figures were dealt at random would agree or disagree as much; earlier guides lack
+    it.
+    """
 
     name: str
     rho: float
     n: int
+    low: float | None = None
+    high: float | None = None
+    chance: float | None = None
 
 
 class Outcome(Frozen):

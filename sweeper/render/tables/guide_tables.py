@@ -29,8 +29,13 @@ def rule_table(guide: Guide) -> Table:
 
 def correlation_table(guide: Guide) -> Table:
     """Tabulate which health figures go with the objective."""
-    head = (f"over cells, against mean {numbers.metric_name(guide.objective)}", "Spearman's rho", "cells")
-    return table(head, [(one.name, f"{one.rho:+.2f}", str(one.n)) for one in guide.correlations])
+    metric = numbers.metric_name(guide.objective)
+    head = (f"over cells, against mean {metric}", "Spearman's rho [95 %]", "by chance", "cells")
+    rows = []
+    for one in guide.correlations:
+        interval = "" if one.low is None or one.high is None else f" [{one.low:+.2f}, {one.high:+.2f}]"
+        rows.append((one.name, f"{one.rho:+.2f}{interval}", numbers.share(one.chance), str(one.n)))
+    return table(head, rows)
 
 
 def prior_table(guide: Guide) -> Table:
