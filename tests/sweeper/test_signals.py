@@ -60,7 +60,7 @@ def test_a_signal_at_the_very_end_stops_it_too(tmp_path):
     assert run(tmp_path, "SIGINT", program) == f"{int(signal.SIGINT)} True"
 
 
-def test_a_signal_that_python_drops_in_a_callback_stops_the_command_all_the_same(tmp_path):
+def test_a_signal_that_python_drops_in_a_callback_stops_the_command_all_the_same():
     """An exception in a finaliser, or in what is called after a fork, is printed and lost."""
     program = """
 import os, signal, sys, time
