@@ -45,7 +45,9 @@ def _check(recipe: Recipe) -> Backbone:
     except trainer_errors.DataError as error:
         raise DataError(str(error), "correct recipe.data in the study") from error
     if recipe.eval.weights is not None:
-        _check_weights(recipe.eval.weights)
+        _check_file(recipe.eval.weights, "weight file", "recipe.eval.weights")
+    if recipe.eval.reference is not None:
+        _check_file(recipe.eval.reference, "file of reference statistics", "recipe.eval.reference")
     try:
         model = backbone_of(recipe, data.shape, data.classes, torch.device("cpu"))
     except ValueError as error:
@@ -58,10 +60,10 @@ def _check(recipe: Recipe) -> Backbone:
     return model
 
 
-def _check_weights(weights: str) -> None:
-    remedy = "correct recipe.eval.weights in the study"
+def _check_file(path: str, what: str, field: str) -> None:
+    remedy = f"correct {field} in the study"
     try:
-        if not located(weights).is_file():
-            raise DataError(f"{weights}: no such weight file", remedy)
+        if not located(path).is_file():
+            raise DataError(f"{path}: no such {what}", remedy)
     except trainer_errors.DataError as error:
         raise DataError(str(error), remedy) from error

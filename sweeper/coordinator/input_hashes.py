@@ -14,12 +14,13 @@ NOTE = "materials"
 
 
 class InputHashes(Frozen):
-    """The hashes of a data set, of the extractor that looks at it, of the weights to start from, of a user's model."""
+    """The hashes of data, extractor, file of reference statistics, weights to start from, and a user's model."""
 
     data_hash: str
     extractor_sha256: str
     init_sha256: str = ""
     source_sha256: str = ""
+    reference_sha256: str = ""
 
 
 class InputHashesByRecipe(Frozen):
@@ -37,7 +38,8 @@ def hold(notes: Notes, recipe: Recipe, facts: Facts) -> None:
     known = InputHashesByRecipe.model_validate_json(noted) if noted else InputHashesByRecipe(by_recipe={})
     init = [recipe.model.init] if recipe.model.init else []
     code = [recipe.model.factory] if isinstance(recipe.model, ModuleRecipe) else []
-    name = json.dumps([identity(recipe.data), recipe.eval.extractor, *init, *code], sort_keys=True)
+    reference = [recipe.eval.reference] if recipe.eval.reference else []
+    name = json.dumps([identity(recipe.data), recipe.eval.extractor, *init, *code, *reference], sort_keys=True)
     before = known.by_recipe.get(name)
     now = InputHashes(**{name: getattr(facts, name) for name in InputHashes.model_fields})
     if before is None:
@@ -54,6 +56,12 @@ def hold(notes: Notes, recipe: Recipe, facts: Facts) -> None:
             f"the extractor {facts.extractor} is not the one this study is scored by: its hash is "
             f"{now.extractor_sha256[:16]}, it was {before.extractor_sha256[:16]}",
             "bring its weights back (eval.weights or, for 'domain', the cache folder of the first workspace)",
+        )
+    if now.reference_sha256 != before.reference_sha256:
+        raise DataError(
+            f"{recipe.eval.reference} is not what this study is scored against: its hash is "
+            f"{now.reference_sha256[:16]}, it was {before.reference_sha256[:16]}",
+            "bring the file back; a study with another reference needs a name of its own",
         )
     if now.init_sha256 != before.init_sha256:
         raise DataError(

@@ -39,6 +39,12 @@ class Recipe(Frozen):
             raise ValueError(f"eval.cfg {self.eval.cfg} needs train.label_drop above 0: 'no class' is never trained")
         return self
 
+    @model_validator(mode="after")
+    def _probe_was_trained_for(self) -> Self:
+        if self.eval.linear_probe != "none" and self.train.label_drop == 0:
+            raise ValueError("eval.linear_probe hides the label and needs train.label_drop above 0, which trains that")
+        return self
+
     def override(self, changes: Mapping[str, Scalar]) -> Recipe:
         """Return a validated copy with dotted fields replaced, e.g. {'train.weight_decay': 0.5}.
 

@@ -49,21 +49,18 @@ def _predicts(what: Predicts) -> str:
 
 def protocol_items(study: Study, facts: Iterable[Facts], seeds: SeedAudit, recorded: Iterable[str]) -> tuple[Item, ...]:
     """Name everything a figure depends on: how samples were drawn, scored and compared; `recorded` are its metrics."""
-    evaluation, screen = study.recipe.eval, study.screen
+    evaluation, screen, known = study.recipe.eval, study.screen, list(facts)
     guidance = "none" if evaluation.cfg == 1 else f"scale {evaluation.cfg:g}"
     return (
         Item(name="samples", value=f"{evaluation.samples:,}, classes balanced, rounded to uint8, the EMA weights"),
-        Item(name="features", value=_extractor(study, list(facts))),
-        Item(
-            name="reference",
-            value=f"the whole training split of {study.recipe.data.path or study.recipe.data.name}, same features",
-        ),
+        Item(name="features", value=_extractor(study, known)),
+        Item(name="reference", value=_reference(study, known)),
         Item(name="solver", value=f"{evaluation.solver}, {evaluation.nfe} NFE"),
         Item(name="guidance (CFG)", value=guidance),
         Item(
             name="randomness", value="a function of (seed, step): cells of one seed share weights, data, noise, labels"
         ),
-        *_beside_the_objective(recorded),
+        *_beside_the_objective(study, recorded),
         Item(name="health", value=f"on {evaluation.probe} held-out images; loss and its floor on training batches"),
         Item(name="screen", value=_screen(screen)),
         Item(name="rungs", value=_rungs(study)),
@@ -84,11 +81,12 @@ def protocol_items(study: Study, facts: Iterable[Facts], seeds: SeedAudit, recor
     )
 
 
-def _beside_the_objective(recorded: Iterable[str]) -> list[Item]:
+def _beside_the_objective(study: Study, recorded: Iterable[str]) -> list[Item]:
     """Describe how other metrics are measured: those recorded, or before there are any those that will be."""
     found = [known.metric for known in recorded_metrics(recorded) if known.metric.protocol]
     by_rung: dict[str, dict[str, None]] = {}
-    for metric in found or METRICS.values():
+    foreseen = [metric for name, metric in METRICS.items() if study.recipe.eval.measures(name)]
+    for metric in found or foreseen:
         if metric.protocol:
             by_rung.setdefault(metric.measured, {})[metric.protocol] = None
     return [Item(name=rung, value="; ".join(words)) for rung, words in by_rung.items()]
@@ -97,6 +95,14 @@ def _beside_the_objective(recorded: Iterable[str]) -> list[Item]:
 def _extractor(study: Study, facts: list[Facts]) -> str:
     named = dict.fromkeys(f"{one.extractor}, SHA-256 {one.extractor_sha256}" for one in facts)
     return "; ".join(named) or study.recipe.eval.extractor
+
+
+def _reference(study: Study, facts: list[Facts]) -> str:
+    recipe = study.recipe
+    if recipe.eval.reference is None:
+        return f"the whole training split of {recipe.data.path or recipe.data.name}, same features"
+    known = _distinct(one.reference_sha256 for one in facts if one.reference_sha256)
+    return f"the statistics in {recipe.eval.reference}, SHA-256 {known}"
 
 
 def _screen(screen: Screen) -> str:
