@@ -9,7 +9,7 @@ from pydantic import Field, field_validator, model_validator
 
 from trainer.recipe.frozen import Frozen
 from trainer.recipe.identity import Later
-from trainer.recipe.metrics import METRICS, ExtractorName, OptionalMetric
+from trainer.recipe.metrics import DISTANCES, METRICS, ExtractorName, OptionalMetric
 
 MAX_SAMPLES = 1_000_000
 FULL_SAMPLES = 50_000  # what published FIDs are of
@@ -57,7 +57,7 @@ class EvalRecipe(Frozen):
         "none", description="when a linear probe and k nearest neighbours classify held-out images by frozen tokens"
     )
     probe_levels: Annotated[tuple[Annotated[float, Field(ge=0, le=1)], ...], Later()] = Field(
-        (0.25, 0.5, 0.75),
+        (0.5, 0.75, 0.95),
         min_length=1,
         max_length=9,
         description="noise levels it looks at: 0 is noise, 1 is data",
@@ -110,6 +110,11 @@ class EvalRecipe(Frozen):
         """Return whether a metric exists for the extractor and is wanted, at the rungs it belongs to."""
         metric = METRICS[name]
         return self.extractor in (metric.through or (self.extractor,)) and (not metric.optional or name in self.metrics)
+
+    @property
+    def distance(self) -> str:
+        """What readers know the objective as, without its sample count: 'FID', or 'FD-DINOv2'."""
+        return DISTANCES.get(self.extractor, METRICS["fid"].words)
 
     @property
     def objective(self) -> str:

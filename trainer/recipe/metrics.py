@@ -26,6 +26,8 @@ MetricName = Literal[
 # Those that a recipe has to ask for.
 OptionalMetric = Literal["spatial_fid", "classifier_score"]
 ExtractorName = Literal["domain", "inception", "clip", "dinov2"]
+# What the Frechet distance of an extractor's features is called where that is not FID; records call all of them fid.
+DISTANCES: Mapping[ExtractorName, str] = {"clip": "FD-CLIP", "dinov2": "FD-DINOv2"}
 Better = Literal["lower", "higher"]
 
 KID_SUBSETS = 25

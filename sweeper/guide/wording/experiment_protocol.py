@@ -17,7 +17,8 @@ from sweeper.statistics.levels import OBJECTIVE_ALPHA, SET_ALPHA, SIDE_ALPHA, UN
 from sweeper.study import Screen, Study
 from sweeper.study.pruner_facts import PRUNERS
 from sweeper.text.numbers import counted, figure, metric_name, percent
-from trainer.recipe import METRICS, fid_name, recorded_metrics
+from trainer.recipe import METRICS, EvalRecipe, fid_name, recorded_metrics
+from trainer.recipe.metrics import PROBE_IMAGES, PROBE_NEIGHBOURS, PROBE_PENALTY, VALIDATION_IMAGES
 from trainer.recipe.training import Predicts
 
 ORDER: tuple[TrialState, ...] = ("complete", "pruned", "diverged", "failed", "running", "waiting")
@@ -50,6 +51,7 @@ def _predicts(what: Predicts) -> str:
 def protocol_items(study: Study, facts: Iterable[Facts], seeds: SeedAudit, recorded: Iterable[str]) -> tuple[Item, ...]:
     """Name everything a figure depends on: how samples were drawn, scored and compared; `recorded` are its metrics."""
     evaluation, screen, known = study.recipe.eval, study.screen, list(facts)
+    metric = metric_name(study.objective, evaluation.distance)
     guidance = "none" if evaluation.cfg == 1 else f"scale {evaluation.cfg:g}"
     return (
         Item(name="samples", value=f"{evaluation.samples:,}, classes balanced, rounded to uint8, the EMA weights"),
@@ -62,6 +64,7 @@ def protocol_items(study: Study, facts: Iterable[Facts], seeds: SeedAudit, recor
         ),
         *_beside_the_objective(study, recorded),
         Item(name="health", value=f"on {evaluation.probe} held-out images; loss and its floor on training batches"),
+        *((Item(name="linear probe", value=_probe(evaluation)),) if evaluation.linear_probe != "none" else ()),
         Item(name="screen", value=_screen(screen)),
         Item(name="rungs", value=_rungs(study)),
         Item(name="pruner", value=PRUNERS[screen.pruner].words),
@@ -69,7 +72,7 @@ def protocol_items(study: Study, facts: Iterable[Facts], seeds: SeedAudit, recor
         Item(name="confirm", value=_confirm(study, seeds)),
         Item(
             name="tests",
-            value=f"one-sided paired t on log {metric_name(study.objective)}, in the direction the screen saw, Holm; "
+            value=f"one-sided paired t on log {metric}, in the direction the screen saw, Holm; "
             f"false claims at most {percent(OBJECTIVE_ALPHA)} over settings, {percent(SIDE_ALPHA)} over other outcomes "
             "and controls",
         ),
@@ -105,6 +108,15 @@ def _reference(study: Study, facts: list[Facts]) -> str:
     return f"the statistics in {recipe.eval.reference}, SHA-256 {known}"
 
 
+def _probe(evaluation: EvalRecipe) -> str:
+    levels = ", ".join(f"{level:g}" for level in evaluation.probe_levels)
+    return (
+        f"at {evaluation.linear_probe}; tokens averaged over an image, label hidden, noise at t = {levels} (shares of "
+        f"training's times); fitted on up to {PROBE_IMAGES:,} training images, tested on up to {VALIDATION_IMAGES:,} "
+        f"held-out ones; ridge regression of penalty {PROBE_PENALTY:g} an image, {PROBE_NEIGHBOURS} nearest neighbours"
+    )
+
+
 def _screen(screen: Screen) -> str:
     budget = f", {counted(screen.trials, 'trial')}" if screen.trials else ""
     return f"{screen.sampler}{budget}, seeds {', '.join(map(str, screen.seeds))}"
@@ -114,7 +126,8 @@ def _rungs(study: Study) -> str:
     steps = ", ".join(f"{step:,}" for step in rung_steps(study, study.recipe))
     evaluation = study.recipe.eval
     fewer = evaluation.samples_at(last=False)
-    before = f"; before the last by {metric_name(fid_name(fewer))}" if fewer < evaluation.samples else ""
+    metric = metric_name(fid_name(fewer), evaluation.distance)
+    before = f"; before the last by {metric}" if fewer < evaluation.samples else ""
     return f"measured at step {steps}{before}"
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from sweeper.guide.analysis.grid_pages import WIDEST
 from sweeper.guide.schema.guide import Guide
+from sweeper.guide.schema.probe import ProbeAccuracy
 from sweeper.guide.schema.results import CellResult, GridPage, Item
 from sweeper.guide.wording.directions import directions
 from sweeper.render.tables.symbols import Marks
@@ -29,7 +30,7 @@ def rule_table(guide: Guide) -> Table:
 
 def correlation_table(guide: Guide) -> Table:
     """Tabulate which health figures go with the objective."""
-    head = (f"over cells, against mean {numbers.metric_name(guide.objective)}", "Spearman's rho", "cells")
+    head = (f"over cells, against mean {guide.words(guide.objective)}", "Spearman's rho", "cells")
     return table(head, [(one.name, f"{one.rho:+.2f}", str(one.n)) for one in guide.correlations])
 
 
@@ -103,7 +104,7 @@ def legend(guide: Guide) -> str:
 
 def arms_table(guide: Guide) -> Table:
     """Tabulate the baseline and the control arms."""
-    marks, stage, metric = Marks.of(guide), guide.main, numbers.metric_name(guide.objective)
+    marks, stage, metric = Marks.of(guide), guide.main, guide.words(guide.objective)
     arms = [one for one in (stage.baseline, *stage.controls) if one]
     rows = [(_arm(one), cell_text(one, marks), changed(one)) for one in arms]
     return table(("without dispersion", metric, "change to the baseline [95 %]"), rows)
@@ -135,12 +136,12 @@ def list_table(guide: Guide) -> Table:
     keys = guide.off_grid if shown_pages(guide) else [one.key for one in guide.main.cells]
     marks = Marks.of(guide)
     rows = [(one.cell.label, cell_text(one, marks), changed(one)) for one in selection(guide, keys)]
-    return table(("setting", numbers.metric_name(guide.objective), "change to the baseline [95 %]"), rows)
+    return table(("setting", guide.words(guide.objective), "change to the baseline [95 %]"), rows)
 
 
 def compared_table(guide: Guide) -> Table:
     """Tabulate the screen's paired changes; none when there are too many."""
-    stage, metric = guide.main, numbers.metric_name(guide.objective)
+    stage, metric = guide.main, guide.words(guide.objective)
     measured = [one for one in stage.rows if one.change]
     if len(measured) > MOST_ROWS:
         measured = []
@@ -157,6 +158,8 @@ def compared_table(guide: Guide) -> Table:
 def health_table(guide: Guide) -> Table:
     """Tabulate the loss's health for each cell."""
     shown = {one.key: one for one in selection(guide, [one.key for one in guide.main.cells])}
+    # Studies before these were recorded have tables without them.
+    spread = any(one.uniformity_change is not None or one.alignment_ratio is not None for one in guide.health)
     rows = [
         (
             shown[one.key].cell.label + (" ◦" if shown[one.key].saturated else ""),
@@ -166,6 +169,7 @@ def health_table(guide: Guide) -> Table:
             numbers.figure(one.norm_ratio),
             numbers.figure(one.effective_rank),
             numbers.figure(one.rank_ratio),
+            *((_signed(one.uniformity_change), numbers.figure(one.alignment_ratio)) if spread else ()),
         )
         for one in guide.health
         if one.key in shown
@@ -178,8 +182,48 @@ def health_table(guide: Guide) -> Table:
         "norm / baseline",
         "effective rank",
         "rank / baseline",
+        *(("uniformity - baseline", "alignment / baseline") if spread else ()),
     )
     return table(head, rows)
+
+
+def _signed(value: float | None) -> str:
+    return numbers.MISSING if value is None else f"{value:+.2f}"
+
+
+def probe_table(guide: Guide) -> Table:
+    """Tabulate the probes' accuracies by block and noise level, the baseline's above the settings'."""
+    probe = guide.probe
+    if probe is None:
+        return table((), ())
+    levels = sorted({at.level for arm in probe.arms for at in arm.accuracies})
+    blocks = sorted({at.block for arm in probe.arms for at in arm.accuracies})[:MOST_ROWS]
+    rows = []
+    for block in blocks:
+        for arm in probe.arms:
+            found = {at.level: at for at in arm.accuracies if at.block == block}
+            alike = [at.similarity for at in found.values() if at.similarity is not None]
+            cka = f"{sum(alike) / len(alike):.2f}" if alike else numbers.MISSING
+            texts = (_accuracy(found[level]) if level in found else numbers.MISSING for level in levels)
+            rows.append((f"block {block}", arm.label, *texts, cka))
+    return table(("after", "cell", *(f"t = {level:g}" for level in levels), "CKA with other blocks"), rows)
+
+
+def _accuracy(at: ProbeAccuracy) -> str:
+    beside = "" if at.neighbours is None else f" ({100 * at.neighbours:.1f} %)"
+    return f"{100 * at.linear:.1f} %{beside}"
+
+
+def probe_step_table(guide: Guide) -> Table:
+    """Tabulate the linear probe's mean accuracy by step; none where only the last rung was probed."""
+    arms = [arm for arm in guide.probe.arms if arm.steps] if guide.probe else []
+    steps = sorted({at.step for arm in arms for at in arm.steps})
+    rows = []
+    for arm in arms:
+        found = {at.step: at.linear for at in arm.steps}
+        texts = (f"{100 * found[step]:.1f} %" if step in found else numbers.MISSING for step in steps)
+        rows.append((arm.label, *texts))
+    return table(("linear probe, mean over blocks and levels", *(f"step {step:,}" for step in steps)), rows)
 
 
 def block_table(guide: Guide) -> Table:

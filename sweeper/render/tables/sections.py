@@ -31,11 +31,12 @@ from sweeper.render.tables.guide_tables import (
     outcome_directions,
     outcome_table,
     prior_table,
+    probe_step_table,
+    probe_table,
     rule_table,
     shown_pages,
 )
 from sweeper.render.tables.table import Table
-from sweeper.text.numbers import metric_name
 
 GRID = "grid-"
 TOGETHER = "paired t on the log scale, tested in the direction the screen saw; the intervals of a metric hold together"
@@ -51,7 +52,7 @@ class Section(NamedTuple):
 
 def guide_tables(guide: Guide) -> dict[str, Section]:
     """Tabulate all there is to tell; a section the study has nothing for holds a table without rows."""
-    metric = metric_name(guide.objective)
+    metric = guide.words(guide.objective)
     marks = f"{metric}, lower is better; {legend(guide)}."
     grids = {f"{GRID}{place}": grid_table(guide, page) for place, page in enumerate(shown_pages(guide), 1)}
     return {
@@ -74,6 +75,11 @@ def guide_tables(guide: Guide) -> dict[str, Section]:
             health_table(guide),
         ),
         "blocks": Section("Norm and effective rank after each block.", block_table(guide)),
+        "probe": Section(
+            "Held-out accuracy of a linear probe (of 10 nearest neighbours) on a block's tokens, by noise level.",
+            probe_table(guide),
+        ),
+        "probe_steps": Section("Linear probe by step of training.", probe_step_table(guide)),
         "correlations": Section(
             f"Rank correlation of health and mean {metric}, over cells; no claim.", correlation_table(guide)
         ),
