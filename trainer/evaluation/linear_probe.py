@@ -57,6 +57,10 @@ class LinearProbe:
             found |= self._similarities(taps, level)
         return found
 
+    def held_tokens(self, network: Network, level: float) -> list[Tensor]:
+        """Return the averaged tokens of the held-out images at a noise level, [K, N, D] a tap."""
+        return [tokens[:, self._images[2] :] for tokens in self._tokens(network, level)]
+
     @cached_property
     def _images(self) -> tuple[Tensor, Tensor, int]:
         """Images and labels to fit on, then those to test on; and the number of the former."""
