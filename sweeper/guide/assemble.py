@@ -12,6 +12,7 @@ from sweeper.guide.analysis.confirm_test import claims
 from sweeper.guide.analysis.contrasts import changes
 from sweeper.guide.analysis.curves import highlights
 from sweeper.guide.analysis.grid_pages import grid_pages
+from sweeper.guide.analysis.guidance_curves import guidance_curves
 from sweeper.guide.analysis.knob_effects import interaction, knobs
 from sweeper.guide.analysis.outcomes import outcomes
 from sweeper.guide.analysis.recommended_set import recommend
@@ -96,6 +97,7 @@ def assemble_guide(record: StudyRecord) -> Guide:
         protocol=protocol_items(study, facts, found.seeds, recorded),
         provenance=provenance_items(record, facts),
         models=kept_models(record),
+        guidance=guidance_curves(known),
         probe=probe,
         probe_words=probe_words(probe) if probe else (),
     )

@@ -103,9 +103,12 @@ class LinearProbe:
     def _rises(self) -> bool:
         """Whether an objective's time rises towards the data; MeanFlow's and DDPM's fall."""
         images = self._images[0][:CHUNK]
-        labels = torch.zeros(len(images), dtype=torch.long, device=self._device)
-        away = [self._objective.seen(images, labels, self._draws(images, 0, share))[0] - images for share in (0.1, 0.9)]
-        return float(away[1].square().mean()) < float(away[0].square().mean())
+        labels = torch.zeros(1, len(images), dtype=torch.long, device=self._device)
+        away = []
+        for share in (0.1, 0.9):
+            draws = {name: part[None] for name, part in self._draws(images, 0, share).items()}
+            away.append(float((self._objective.seen(images[None], labels, draws)[0] - images).square().mean()))
+        return away[1] < away[0]
 
     def _accuracies(self, tokens_KND: Tensor) -> Mapping[str, Tensor]:
         _, labels, count = self._images

@@ -9,7 +9,7 @@ from pydantic import Field, field_validator, model_validator
 
 from trainer.recipe.frozen import Frozen
 from trainer.recipe.identity import Later
-from trainer.recipe.metrics import DISTANCES, METRICS, ExtractorName, OptionalMetric
+from trainer.recipe.metrics import DISTANCES, METRICS, ExtractorName, MetricName, OptionalMetric
 
 MAX_SAMPLES = 1_000_000
 FULL_SAMPLES = 50_000  # what published FIDs are of
@@ -25,8 +25,11 @@ def probe_name(kind: str, level: float, tap: int) -> str:
     return f"{kind}_t{round(100 * level)}.block_{tap}"
 
 
-Solver = Literal["euler", "heun"]
-EVALUATIONS_A_STEP: Mapping[Solver, int] = {"euler": 1, "heun": 2}
+Share = Annotated[float, Field(ge=0, le=1)]
+Scale = Annotated[float, Field(ge=0, le=100)]
+Solver = Literal["euler", "heun", "euler_maruyama", "ddim", "ancestral"]
+EVALUATIONS_A_STEP: Mapping[Solver, int] = {"euler": 1, "heun": 2, "euler_maruyama": 1, "ddim": 1, "ancestral": 1}
+GUIDED_BY_PUBLIC_CODE = 3  # DiT and SiT guide these channels of a latent's four, "for exact reproducibility"
 
 
 class EvalRecipe(Frozen):
@@ -40,9 +43,21 @@ class EvalRecipe(Frozen):
         "auto", description="samples of a finalist's full FID, above samples; auto: 50000 on a GPU, none on a CPU"
     )
     batch: int = Field(250, ge=1, le=65536, description="images drawn at a time")
-    solver: Solver = "euler"
-    nfe: int = Field(10, ge=1, le=1000, description="velocity evaluations a sample (CFG doubles their cost)")
+    solver: Solver = Field("euler", description="the first that suits the objective, if not given")
+    nfe: int = Field(10, ge=1, le=1000, description="network evaluations a sample (CFG doubles their cost)")
     cfg: float = Field(1.0, ge=0, le=100, description="classifier-free guidance scale; 1 is none")
+    cfg_interval: Annotated[tuple[Share, Share], Later()] = Field(
+        (0.0, 1.0), description="part of the way from noise (0) to data (1) on which samples are guided"
+    )
+    cfg_channels: Annotated[Literal["all", "public"], Later()] = Field(
+        "all", description="guided channels; public: the first three alone, as the public DiT and SiT guide latents"
+    )
+    cfg_curve: Annotated[tuple[Scale, ...], Later()] = Field(
+        (), description="guidance scales at which trials of the confirm stage are measured too, without training again"
+    )
+    cfg_samples: Annotated[int | None, Later()] = Field(
+        None, ge=2, le=MAX_SAMPLES, description="samples at each scale; rung_samples, if not given"
+    )
     extractor: ExtractorName = "domain"
     weights: str | None = Field(None, min_length=1, description="weight file of inception, clip or dinov2")
     probe: int = Field(256, ge=2, le=65536, description="held-out images on which health is measured")
@@ -89,8 +104,14 @@ class EvalRecipe(Frozen):
     @model_validator(mode="after")
     def _solver_and_weights(self) -> Self:
         if self.nfe % (each := EVALUATIONS_A_STEP[self.solver]):
-            said = f"{self.solver} evaluates the velocity {each} times a step: nfe must be a multiple of {each}"
+            said = f"{self.solver} evaluates the network {each} times a step: nfe must be a multiple of {each}"
             raise ValueError(f"{said}, not {self.nfe}")
+        if self.cfg_interval[0] >= self.cfg_interval[1]:
+            raise ValueError(f"cfg_interval must rise, not {list(self.cfg_interval)}")
+        if list(self.cfg_curve) != sorted(set(self.cfg_curve)):
+            raise ValueError(f"cfg_curve must rise, not {list(self.cfg_curve)}")
+        if self.cfg_samples is not None and not self.cfg_curve:
+            raise ValueError("cfg_samples is the number of samples at each scale of cfg_curve, which names none")
         if (self.extractor == "domain") != (self.weights is None):
             raise ValueError("weights is needed for inception, clip and dinov2, and not for 'domain'")
         return self
@@ -128,6 +149,15 @@ class EvalRecipe(Frozen):
     def objective_at(self, last: bool) -> str:
         """Return the name of the FID that a rung is judged by, e.g. 'fid_2500' before the last and 'fid_10k' there."""
         return fid_name(self.samples_at(last))
+
+    @property
+    def curve_samples(self) -> int:
+        """The samples that are drawn at each scale of the guidance curve."""
+        return self.samples_at(last=False) if self.cfg_samples is None else self.cfg_samples
+
+    def at_scale(self, metric: MetricName, scale: float) -> str:
+        """Return the name of a metric on the guidance curve: 'fid_2500.cfg_1.5'."""
+        return f"{METRICS[metric].recorded(self.curve_samples)}.cfg_{scale:g}"
 
     @property
     def second_objective(self) -> str:

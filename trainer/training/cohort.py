@@ -24,6 +24,7 @@ from trainer.objectives.build import objective_of
 from trainer.recipe import Lane, Recipe
 from trainer.regularisers.build import regulariser_of
 from trainer.regularisers.protocol import Regulariser
+from trainer.sampling.guidance_curve import guidance_curve
 from trainer.sampling.samples import GRID_IMAGES, samples
 from trainer.training.alignment_targets import DomainTargets
 from trainer.training.batches import TrainingSplit
@@ -74,7 +75,7 @@ class Cohort:
         self._backbone = backbone_of(recipe, data.shape, data.classes, device)
         self._data, self._device, self._evaluator = data, device, evaluator
         self._regulariser = self._regulariser_of(self.lanes)
-        self._split = TrainingSplit.of(data, device)
+        self._split = TrainingSplit.of(data, device, recipe.data.flip)
         self._objective = objective_of(recipe)
         begun = read_initial(recipe, self._backbone)
         self.init_sha256, self.source_sha256 = begun.sha256 if begun else "", self._backbone.source_sha256
@@ -105,17 +106,17 @@ class Cohort:
         """Return every living lane's metrics at this step, from its averaged weights.
 
         Changes nothing, so it can be called again. At the recipe's last step the slower metrics are added and, if
-        `full`, the full metric where the recipe has one on this device; the others are the same bit for bit.
+        `full`, what finalists alone have: the full metric where the recipe has one on this device, and the guidance
+        curve. The others are the same bit for bit.
         """
         if not self._living:
             return []
         final = self.step >= self.recipe.train.steps
-        count = self.recipe.eval.full_count(self._device.type) if full and final else None
         with torch.no_grad():
             network = self._network()
             diverged = ~(self._learnt.ema.isfinite().all(1) & self._means.finite()).cpu()
             per_lane = self._means.read() | self._held_out_metrics(network, final)
-            scored, grids = self._score(network, diverged, final, count)
+            scored, grids = self._score(network, diverged, final, full and final)
         # What only the regulariser records; a lane without one has none of it.
         regularised = {*self._regulariser.recorded, *self._regulariser.counted}
         measured = []
@@ -202,7 +203,7 @@ class Cohort:
         return {name: value.cpu() for name, value in found.items()}
 
     def _score(
-        self, network: Network, diverged: Tensor, final: bool, count: int | None
+        self, network: Network, diverged: Tensor, final: bool, full: bool
     ) -> tuple[list[dict[str, float]], list[Tensor | None]]:
         nothing: list[Tensor | None] = [None] * len(self._living)
         if bool(diverged.all()):
@@ -215,20 +216,28 @@ class Cohort:
             if final and start < GRID_IMAGES:
                 grids.append(images_KBCHW[:, : GRID_IMAGES - start].cpu())
         scores = [{} if bad else score for score, bad in zip(tally.metrics(), diverged, strict=True)]
-        if count is not None:
-            scores = self._with_full(scores, tally.moments, count)
+        if full:
+            scores = self._with_full(scores, tally.moments)
         return scores, list(torch.cat(grids, 1)) if final else nothing
 
-    def _with_full(self, scores: Sequence[dict[str, float]], proxy: Moments, count: int) -> list[dict[str, float]]:
+    def _with_full(self, scores: Sequence[dict[str, float]], proxy: Moments) -> list[dict[str, float]]:
+        """Add what only finalists are measured by: FID of more samples, and guidance at several scales."""
         recipe = self.recipe.eval
         rows = [row for row, score in enumerate(scores) if math.isfinite(score.get(recipe.objective, math.nan))]
         if not rows:
             return list(scores)
-        tally = FullTally(self._evaluator, proxy.select(rows), count)
-        network = self._network(rows)
-        seeds = [self.lanes[self._living[row]].seed for row in rows]
+        network, seeds = self._network(rows), [self.lanes[self._living[row]].seed for row in rows]
+        added = guidance_curve(network, self._objective, self._evaluator, seeds)
+        count = recipe.full_count(self._device.type)
+        if count is not None:
+            full = self._full(network, seeds, proxy.select(rows), count)
+            added = [one | other for one, other in zip(full, added, strict=True)]
+        by_row = dict(zip(rows, added, strict=True))
+        return [score | by_row.get(row, {}) for row, score in enumerate(scores)]
+
+    def _full(self, network: Network, seeds: Sequence[int], proxy: Moments, count: int) -> list[dict[str, float]]:
+        tally, recipe = FullTally(self._evaluator, proxy, count), self.recipe.eval
         # Begins anew at the proxy's end, within a batch if need be: the proxy's own samples stay bit for bit.
         for _, images_KBCHW in samples(network, self._objective, recipe, seeds, first=recipe.samples, until=count):
             tally.add(images_KBCHW)
-        full = dict(zip(rows, tally.metrics(), strict=True))
-        return [score | full.get(row, {}) for row, score in enumerate(scores)]
+        return tally.metrics()

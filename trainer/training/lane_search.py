@@ -54,7 +54,7 @@ def measured_lanes(
     `share` is the part of the device's memory that is ours, `evaluations` how often a trial draws all of eval.samples.
     Raises torch.OutOfMemoryError where not even one lane fits.
     """
-    split = TrainingSplit.of(data, device)
+    split = TrainingSplit.of(data, device, recipe.data.flip)
     memory = MOST * 2**40
     if device.type == "cuda":
         free, total = torch.cuda.mem_get_info(device)

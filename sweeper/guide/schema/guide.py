@@ -8,6 +8,7 @@ from sweeper.guide.schema.results import (
     CellHealth,
     Cost,
     GridPage,
+    GuidanceCurve,
     Highlight,
     Item,
     KeptModel,
@@ -75,7 +76,9 @@ class Guide(Frozen):
     cost: Cost
     protocol: tuple[Item, ...]
     provenance: tuple[Item, ...]
-    models: tuple[KeptModel, ...] = ()  # a guide.json of an earlier version does not say
+    # What a guide.json of an earlier version does not say.
+    models: tuple[KeptModel, ...] = ()
+    guidance: tuple[GuidanceCurve, ...] = ()
     distance: str = "FID"  # what the objective is called, FID being Inception's; the domain extractor's is one as well
     probe: Probe | None = None
     probe_words: tuple[str, ...] = ()

@@ -46,6 +46,31 @@ class Change(Frozen):
         return "above" if self.low > 0 else "below" if self.high < 0 else "around"
 
 
+class GuidancePoint(Frozen):
+    """One arm at one scale of guidance: means over fresh seeds; `change` of FID is to the baseline at this scale."""
+
+    scale: float
+    fid: float
+    precision: float | None = None
+    recall: float | None = None
+    change: Change | None = None
+
+
+class GuidanceCurve(Frozen):
+    """One arm over the scales of guidance, from FIDs of `samples`; the baseline has no changes.
+
+    `best` is the scale of its lowest mean FID; `change_at_best` compares that with the baseline at the baseline's own
+    best scale. Both scales are chosen on the seeds they are compared on: a description, no claim.
+    """
+
+    key: str
+    label: str
+    samples: int
+    points: tuple[GuidancePoint, ...]
+    best: float
+    change_at_best: Change | None = None
+
+
 class CellResult(Frozen):
     """One cell in one stage: the objective of its complete trials, and what became of the others.
 

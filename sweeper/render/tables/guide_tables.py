@@ -6,8 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from sweeper.guide.analysis.grid_pages import WIDEST
 from sweeper.guide.schema.guide import Guide
-from sweeper.guide.schema.probe import ProbeAccuracy
-from sweeper.guide.schema.results import CellResult, GridPage, Item
+from sweeper.guide.schema.results import CellResult, Change, GridPage, GuidanceCurve, Item
 from sweeper.guide.wording.directions import directions
 from sweeper.render.tables.symbols import Marks
 from sweeper.render.tables.table import Table
@@ -38,6 +37,43 @@ def prior_table(guide: Guide) -> Table:
     """Tabulate what others published beside what was seen here."""
     head = ("setting", "published FID", "source", "here: change to the baseline")
     return table(head, [(one.what, one.published, one.grade, one.here) for one in guide.prior_art])
+
+
+def guidance_table(guide: Guide) -> Table:
+    """Tabulate FID over the scales of guidance, and the change to the baseline at each and at each side's best."""
+    base = next((one for one in guide.guidance if one.change_at_best is None), None)
+    arms = [one for one in guide.guidance if one is not base]
+    if base is None:
+        return table((), ())
+    rows = []
+    for point in base.points:
+        found = [next((at for at in one.points if at.scale == point.scale), None) for one in arms]
+        texts = [_guided(at.fid, at.change) if at else numbers.MISSING for at in found]
+        rows.append((f"{point.scale:g}", numbers.figure(point.fid), *texts))
+    at_best = [_guided(_lowest_fid(one), one.change_at_best, f" at {one.best:g}") for one in arms]
+    rows.append(("its own best", f"{numbers.figure(_lowest_fid(base))} at {base.best:g}", *at_best))
+    return table(("guidance scale", *(one.label for one in (base, *arms))), rows)
+
+
+def variety_table(guide: Guide) -> Table:
+    """Tabulate precision and recall over the scales of guidance."""
+    scales = sorted({point.scale for one in guide.guidance for point in one.points})
+    rows = []
+    for scale in scales:
+        found = [next((at for at in one.points if at.scale == scale), None) for one in guide.guidance]
+        texts = (f"{numbers.figure(at.precision)} / {numbers.figure(at.recall)}" if at else "-" for at in found)
+        rows.append((f"{scale:g}", *texts))
+    return table(("precision / recall", *(one.label for one in guide.guidance)), rows)
+
+
+def _guided(fid: float, change: Change | None, where: str = "") -> str:
+    return f"{numbers.figure(fid)}{where}" + (
+        f" ({numbers.change(change.mean, change.low, change.high)})" if change else ""
+    )
+
+
+def _lowest_fid(curve: GuidanceCurve) -> float:
+    return next(point.fid for point in curve.points if point.scale == curve.best)
 
 
 def item_table(name: str, items: Iterable[Item]) -> Table:
@@ -189,41 +225,6 @@ def health_table(guide: Guide) -> Table:
 
 def _signed(value: float | None) -> str:
     return numbers.MISSING if value is None else f"{value:+.2f}"
-
-
-def probe_table(guide: Guide) -> Table:
-    """Tabulate the probes' accuracies by block and noise level, the baseline's above the settings'."""
-    probe = guide.probe
-    if probe is None:
-        return table((), ())
-    levels = sorted({at.level for arm in probe.arms for at in arm.accuracies})
-    blocks = sorted({at.block for arm in probe.arms for at in arm.accuracies})[:MOST_ROWS]
-    rows = []
-    for block in blocks:
-        for arm in probe.arms:
-            found = {at.level: at for at in arm.accuracies if at.block == block}
-            alike = [at.similarity for at in found.values() if at.similarity is not None]
-            cka = f"{sum(alike) / len(alike):.2f}" if alike else numbers.MISSING
-            texts = (_accuracy(found[level]) if level in found else numbers.MISSING for level in levels)
-            rows.append((f"block {block}", arm.label, *texts, cka))
-    return table(("after", "cell", *(f"t = {level:g}" for level in levels), "CKA with other blocks"), rows)
-
-
-def _accuracy(at: ProbeAccuracy) -> str:
-    beside = "" if at.neighbours is None else f" ({100 * at.neighbours:.1f} %)"
-    return f"{100 * at.linear:.1f} %{beside}"
-
-
-def probe_step_table(guide: Guide) -> Table:
-    """Tabulate the linear probe's mean accuracy by step; none where only the last rung was probed."""
-    arms = [arm for arm in guide.probe.arms if arm.steps] if guide.probe else []
-    steps = sorted({at.step for arm in arms for at in arm.steps})
-    rows = []
-    for arm in arms:
-        found = {at.step: at.linear for at in arm.steps}
-        texts = (f"{100 * found[step]:.1f} %" if step in found else numbers.MISSING for step in steps)
-        rows.append((arm.label, *texts))
-    return table(("linear probe, mean over blocks and levels", *(f"step {step:,}" for step in steps)), rows)
 
 
 def block_table(guide: Guide) -> Table:

@@ -23,6 +23,7 @@ from sweeper.render.tables.guide_tables import (
     compared_table,
     correlation_table,
     grid_table,
+    guidance_table,
     health_table,
     item_table,
     legend,
@@ -31,12 +32,13 @@ from sweeper.render.tables.guide_tables import (
     outcome_directions,
     outcome_table,
     prior_table,
-    probe_step_table,
-    probe_table,
     rule_table,
     shown_pages,
+    variety_table,
 )
+from sweeper.render.tables.probe_tables import probe_step_table, probe_table
 from sweeper.render.tables.table import Table
+from trainer.recipe import fid_name
 
 GRID = "grid-"
 TOGETHER = "paired t on the log scale, tested in the direction the screen saw; the intervals of a metric hold together"
@@ -87,12 +89,22 @@ def guide_tables(guide: Guide) -> dict[str, Section]:
         "outcomes": Section(
             f"Other outcomes: mean ± standard deviation over seeds; {outcome_directions(guide)}.", outcome_table(guide)
         ),
+        "guidance": Section(
+            f"Guidance without training again, fresh seeds: mean {_curve_metric(guide)} and its change to the baseline "
+            "at the same scale, or each at its own best; 95 % t-intervals, each for one comparison; no claim.",
+            guidance_table(guide),
+        ),
+        "variety": Section("Precision / recall over guidance.", variety_table(guide)),
         "prior": Section(f"Prior art. {SOURCE}. Only directions can be compared with this study.", prior_table(guide)),
         "models": Section("Weights that were kept, an artifact of each trial's run in MLflow.", model_table(guide)),
         "recipe": Section("Recipe.", item_table("recipe", guide.recipe)),
         "protocol": Section("Protocol.", item_table("protocol", guide.protocol)),
         "provenance": Section("Provenance.", item_table("provenance", guide.provenance)),
     }
+
+
+def _curve_metric(guide: Guide) -> str:
+    return guide.words(fid_name(guide.guidance[0].samples)) if guide.guidance else guide.distance
 
 
 def is_grid(name: str) -> bool:

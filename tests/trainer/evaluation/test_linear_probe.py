@@ -17,7 +17,6 @@ from trainer.backbones.protocol import Network
 from trainer.data.dataset import Dataset
 from trainer.evaluation.linear_probe import LinearProbe, linear_accuracy, neighbour_accuracy
 from trainer.objectives.build import objective_of
-from trainer.objectives.noise import Noise
 from trainer.recipe import EvalRecipe, Recipe
 from trainer.regularisers.representation import alignment, linear_cka, uniformity
 from trainer.rng.streams import Stream, generator
@@ -136,18 +135,38 @@ def test_the_probe_is_deterministic_and_lanes_are_independent(digits: Dataset) -
     assert float(both["linear_probe_t50.block_1"][0]) != float(both["linear_probe_t50.block_1"][1])
 
 
-def test_a_level_is_as_noisy_whichever_way_an_objectives_time_runs(digits: Dataset) -> None:
-    class Backwards(Noise):
-        def seen(self, images, labels, draws):
-            return super().seen(images, labels, draws | {"time": 1 - draws["time"]})
+@pytest.mark.parametrize(
+    "objective",
+    [
+        {},
+        {"path": "gvp", "predicts": "score"},
+        {"times": "logit_normal", "time_mean": -1.0},
+        {"kind": "diffusion"},
+        {"kind": "mean_flow"},
+    ],
+    ids=str,
+)
+def test_a_higher_level_is_nearer_the_data_whichever_way_an_objectives_time_runs(
+    objective: dict[str, object], digits: Dataset
+) -> None:
+    solver = {"diffusion": "ddim"}.get(str(objective.get("kind")), "euler")
+    of = Recipe.model_validate({"objective": objective, "eval": {"solver": solver}})
+    learnt = objective_of(of)
+    probe, alike = LinearProbe(digits, learnt, of.eval, CPU), []
+    for level in (0.05, 0.5, 0.95):
+        images, draws = next(iter(probe._noised(level)))
+        labels, lane = torch.zeros(1, len(images), dtype=torch.long), {name: part[None] for name, part in draws.items()}
+        seen = learnt.seen(images[None], labels, lane)[0][0]
+        alike.append(float(torch.corrcoef(torch.stack([seen.flatten(), images.flatten()]))[0, 1]))
+    assert alike == sorted(alike)
+    assert alike[0] < 0.5
+    assert alike[2] > 0.8
 
-    of, probes = recipe().eval, []
-    for objective in (Noise(), Backwards()):
-        probe = LinearProbe(digits, objective, of, CPU)
-        images, draws = next(iter(probe._noised(0.75)))
-        labels = torch.zeros(len(images), dtype=torch.long)
-        probes.append(objective.seen(images, labels, draws)[0])
-    torch.testing.assert_close(*probes)
+
+def test_at_uniform_times_on_the_linear_path_a_level_is_the_time_itself(digits: Dataset) -> None:
+    of = recipe().eval
+    _, draws = next(iter(LinearProbe(digits, objective_of(recipe()), of, CPU)._noised(0.75)))
+    assert draws["time"].unique().tolist() == [0.75]
 
 
 def test_it_is_measured_at_the_rungs_that_the_recipe_names_and_never_unasked(digits: Dataset) -> None:

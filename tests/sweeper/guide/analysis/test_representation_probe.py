@@ -12,7 +12,8 @@ from sweeper.guide.assemble import assemble_guide
 from sweeper.guide.schema.guide import Guide
 from sweeper.records import Cell, Rung, Stage, StudyRecord, TrialRecord
 from sweeper.render.markdown import render_markdown
-from sweeper.render.tables.guide_tables import health_table, probe_step_table, probe_table
+from sweeper.render.tables.guide_tables import health_table
+from sweeper.render.tables.probe_tables import probe_step_table, probe_table
 from tests.sweeper.guide.study_records import BASELINE, make_record, make_study, setting, trial
 
 WEAK, MARKED = setting((2,), 0.01, 1.0), setting((1,), 0.25, 0.5, mark="paper's default")
