@@ -48,6 +48,13 @@ def _check(recipe: Recipe) -> Backbone:
         _check_file(recipe.eval.weights, "weight file", "recipe.eval.weights")
     if recipe.eval.reference is not None:
         _check_file(recipe.eval.reference, "file of reference statistics", "recipe.eval.reference")
+    if recipe.train.repa and recipe.train.repa.weights is not None:
+        _check_file(recipe.train.repa.weights, "weight file", "train.repa.weights")
+        if not data.pixels:
+            raise DataError(
+                f"train.repa.encoder 'dinov2' looks at pixels, and {recipe.data.path} holds latents",
+                "set train.repa.encoder to 'local', or leave train.repa out",
+            )
     try:
         model = backbone_of(recipe, data.shape, data.classes, torch.device("cpu"))
     except ValueError as error:

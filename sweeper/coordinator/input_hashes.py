@@ -14,13 +14,18 @@ NOTE = "materials"
 
 
 class InputHashes(Frozen):
-    """The hashes of data, extractor, file of reference statistics, weights to start from, and a user's model."""
+    """The hashes of a data set and of the extractor that looks at it, and of whatever else a recipe reads.
+
+    Weights to start from, a user's model, a file of reference statistics, the encoder that a block is aligned with;
+    empty where there is none.
+    """
 
     data_hash: str
     extractor_sha256: str
     init_sha256: str = ""
     source_sha256: str = ""
     reference_sha256: str = ""
+    encoder_sha256: str = ""
 
 
 class InputHashesByRecipe(Frozen):
@@ -39,7 +44,10 @@ def hold(notes: Notes, recipe: Recipe, facts: Facts) -> None:
     init = [recipe.model.init] if recipe.model.init else []
     code = [recipe.model.factory] if isinstance(recipe.model, ModuleRecipe) else []
     reference = [recipe.eval.reference] if recipe.eval.reference else []
-    name = json.dumps([identity(recipe.data), recipe.eval.extractor, *init, *code, *reference], sort_keys=True)
+    repa = recipe.train.repa
+    aligned = [["repa", repa.encoder, repa.weights]] if repa else []
+    read = [*init, *code, *reference, *aligned]
+    name = json.dumps([identity(recipe.data), recipe.eval.extractor, *read], sort_keys=True)
     before = known.by_recipe.get(name)
     now = InputHashes(**{name: getattr(facts, name) for name in InputHashes.model_fields})
     if before is None:
@@ -74,4 +82,10 @@ def hold(notes: Notes, recipe: Recipe, facts: Facts) -> None:
             f"the code of {recipe.model.factory} is not what this study began with: its hash is "
             f"{now.source_sha256[:16]}, it was {before.source_sha256[:16]}",
             "bring the code back; a study of another model needs a name of its own",
+        )
+    if now.encoder_sha256 != before.encoder_sha256:
+        raise DataError(
+            f"the encoder of train.repa is not the one this study aligned with: its hash is "
+            f"{now.encoder_sha256[:16]}, it was {before.encoder_sha256[:16]}",
+            "bring its weights back (train.repa.weights or, for 'local', the cache folder of the first workspace)",
         )

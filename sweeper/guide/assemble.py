@@ -19,7 +19,7 @@ from sweeper.guide.analysis.recommended_set import recommend
 from sweeper.guide.analysis.representation_health import cell_health, distances, rank_correlations
 from sweeper.guide.analysis.representation_probe import representation_probe
 from sweeper.guide.analysis.settings_against_controls import against_controls
-from sweeper.guide.analysis.stage_table import BASELINE, STAGES, Evidence, StageTable, evidence, means, spreads
+from sweeper.guide.analysis.stage_table import BASELINE, STAGES, Evidence, Matrix, StageTable, evidence, means, spreads
 from sweeper.guide.follow_up.next_study import next_study
 from sweeper.guide.schema.guide import Guide
 from sweeper.guide.schema.results import CellResult, Change, StageResult
@@ -172,9 +172,16 @@ def _cell_result(
         not_started=len(pruned_at) - len(stopped),
         floor_share=floor,
         saturated=floor is not None and floor > SATURATED,
+        train_s=_fastest(table.scores("train_s")[row]),
         audited=table.audited(key),
         change=change,
     )
+
+
+def _fastest(seconds: Matrix) -> float | None:
+    # A mean would hold what else the machine did, and what a process does once.
+    known = seconds[np.isfinite(seconds)]
+    return float(known.min()) if known.size else None
 
 
 def _lowest(main: StageResult) -> CellResult | None:

@@ -90,7 +90,8 @@ def _all_or_count(given: object) -> object:
 
 
 # A union by itself would report what is wrong once a member.
-LocalBatches = Annotated[tuple[Annotated[LocalBatch, BeforeValidator(_all_or_count)], ...], Field(min_length=1)]
+LocalBatchSize = Annotated[LocalBatch, BeforeValidator(_all_or_count)]
+LocalBatches = Annotated[tuple[LocalBatchSize, ...], Field(min_length=1)]
 
 
 class Space(Frozen):
@@ -118,7 +119,7 @@ class ExtraCell(Frozen):
     tau: Positive = 1.0
     variant: Variant = "l2"
     tau_units: TauUnits = "absolute"
-    local_batch: Annotated[LocalBatch, BeforeValidator(_all_or_count)] = "all"
+    local_batch: LocalBatchSize = "all"
 
 
 def values(axis: Iterable[float] | Range) -> tuple[float, ...]:

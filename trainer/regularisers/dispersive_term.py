@@ -18,7 +18,7 @@ from trainer.recipe import Dispersion, TauUnits, Variant
 from trainer.regularisers.bounds import at_floor, bounds
 from trainer.regularisers.dispersive import dispersive_loss
 from trainer.regularisers.lanes import rows_of
-from trainer.regularisers.protocol import STATELESS, Added, State
+from trainer.regularisers.protocol import NO_TAPS, STATELESS, Added, State
 
 
 class _Formula(NamedTuple):
@@ -60,6 +60,7 @@ class DispersiveTerm:
     recorded = ("dispersive_loss", "floor_distance")
     counted = ("floor_share",)
     layout: Layout = MappingProxyType({})
+    views = 1
 
     def __init__(
         self, settings: Sequence[Dispersion], batch: int, elements: Sequence[int], device: torch.device
@@ -87,6 +88,7 @@ class DispersiveTerm:
         taps: Mapping[int, Tensor],
         images: Tensor | None = None,  # noqa: ARG002 - a function of the taps alone
         state: State = STATELESS,  # noqa: ARG002
+        second: Mapping[int, Tensor] = NO_TAPS,  # noqa: ARG002
     ) -> Added:
         """Return the losses, their distance from the floor, and whether they are at it."""
         if not self._groups:

@@ -14,7 +14,6 @@ from trainer.backbones.build import backbone_of
 from trainer.backbones.flat_parameters import views
 from trainer.backbones.protocol import Network
 from trainer.data.dataset import Dataset
-from trainer.evaluation.domain_extractor import domain_extractor
 from trainer.evaluation.evaluator import Evaluator
 from trainer.evaluation.frechet import Moments
 from trainer.evaluation.full_metric import FullTally
@@ -22,15 +21,16 @@ from trainer.evaluation.held_out import HeldOut
 from trainer.evaluation.linear_probe import LinearProbe
 from trainer.objectives.build import objective_of
 from trainer.recipe import Lane, Recipe
-from trainer.regularisers.build import regulariser_of
+from trainer.regularisers.build import dispersive_names, regulariser_of
 from trainer.regularisers.protocol import Regulariser
 from trainer.sampling.guidance_curve import guidance_curve
 from trainer.sampling.samples import GRID_IMAGES, samples
-from trainer.training.alignment_targets import DomainTargets
+from trainer.training.alignment_targets import FrozenEncoder, encoder_of
 from trainer.training.batches import TrainingSplit
 from trainer.training.initial_weights import read_initial
 from trainer.training.lane_state import LaneState, initial_lanes
 from trainer.training.running_means import RunningMeans
+from trainer.training.second_view import with_second_view
 from trainer.training.steppers import stepper
 from trainer.training.train_step import TrainStep
 
@@ -64,16 +64,23 @@ class Cohort:
     """
 
     def __init__(
-        self, recipe: Recipe, lanes: Sequence[Lane], data: Dataset, device: torch.device, evaluator: Evaluator
+        self,
+        recipe: Recipe,
+        lanes: Sequence[Lane],
+        data: Dataset,
+        device: torch.device,
+        evaluator: Evaluator,
+        encoder: FrozenEncoder | None = None,
     ) -> None:
         """Raise ValueError if the recipe does not fit the data (patch), a lane the model (blocks) or the other lanes.
 
         `init_sha256` is of the file that all lanes start from, empty where they start anew; `source_sha256` of a user's
-        code that the model is made of. Raises DataError where the file is no start for this model.
+        code that the model is made of. Raises DataError where the file is no start for this model. `encoder` takes the
+        place of REPA's, for timing.
         """
         self.recipe, self.lanes, self.step = recipe, tuple(lanes), 0
         self._backbone = backbone_of(recipe, data.shape, data.classes, device)
-        self._data, self._device, self._evaluator = data, device, evaluator
+        self._data, self._device, self._evaluator, self._given_encoder = data, device, evaluator, encoder
         self._regulariser = self._regulariser_of(self.lanes)
         self._split = TrainingSplit.of(data, device, recipe.data.flip)
         self._objective = objective_of(recipe)
@@ -85,6 +92,11 @@ class Cohort:
         self._install(tuple(range(len(lanes))), learnt, means)
         self._held_out: HeldOut | None = None
         self._probe = LinearProbe(data, self._objective, recipe.eval, device)
+
+    @property
+    def encoder_sha256(self) -> str:
+        """The hash of the weights of REPA's frozen encoder; empty where nothing is aligned."""
+        return self._encoder.sha256 if self.recipe.train.repa else ""
 
     @property
     def living(self) -> tuple[int, ...]:
@@ -117,13 +129,12 @@ class Cohort:
             diverged = ~(self._learnt.ema.isfinite().all(1) & self._means.finite()).cpu()
             per_lane = self._means.read() | self._held_out_metrics(network, final)
             scored, grids = self._score(network, diverged, final, full and final)
-        # What only the regulariser records; a lane without one has none of it.
-        regularised = {*self._regulariser.recorded, *self._regulariser.counted}
+        dispersive = dispersive_names(self._regulariser)
         measured = []
         for row, lane in enumerate(self._living):
             metrics = {name: float(value[row]) for name, value in per_lane.items()} | scored[row]
             if self.lanes[lane].setting.lam == 0:
-                metrics = {name: value for name, value in metrics.items() if name not in regularised}
+                metrics = {name: value for name, value in metrics.items() if name not in dispersive}
             finite = {name: value for name, value in metrics.items() if math.isfinite(value)}
             bad = bool(diverged[row]) or self.recipe.eval.objective_at(final) not in finite
             measured.append(Measurement(lane, bad, finite, grids[row]))
@@ -175,13 +186,13 @@ class Cohort:
         return (*self._objective.recorded, *self._regulariser.recorded), self._regulariser.counted
 
     def _regulariser_of(self, lanes: Sequence[Lane]) -> Regulariser:
-        settings, batch = [lane.setting for lane in lanes], self.recipe.train.batch
-        return regulariser_of(settings, self._backbone, batch, lambda: self._targets, self._device)
+        return regulariser_of(lanes, self.recipe.train, self._backbone, lambda: self._encoder, self._device)
 
     @cached_property
-    def _targets(self) -> DomainTargets:
-        extractor = domain_extractor(self._data, self._evaluator.cache)
-        return DomainTargets(extractor.net.to(self._device))
+    def _encoder(self) -> FrozenEncoder:
+        repa = self.recipe.train.repa
+        assert repa is not None
+        return self._given_encoder or encoder_of(repa, self._data, self._evaluator.cache, self._device)
 
     def _install(self, living: tuple[int, ...], learnt: LaneState, means: RunningMeans) -> None:
         self._living, self._learnt, self._means = living, learnt, means
@@ -190,7 +201,8 @@ class Cohort:
         lanes, train = [self.lanes[lane] for lane in living], self.recipe.train
         regulariser = self._regulariser_of(lanes)
         step = TrainStep(self._backbone, self._objective, regulariser, train, learnt, means, self.step)
-        self._take_step = stepper(step, self._objective.draws, self._split, train, [lane.seed for lane in lanes])
+        wanted = with_second_view(self._objective.draws, train.contrastive)
+        self._take_step = stepper(step, wanted, self._split, train, [lane.seed for lane in lanes])
 
     def _network(self, rows: Sequence[int] | slice = slice(None)) -> Network:
         """Return the averaged weights of some living lanes, ready to be called."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from sweeper.guide.analysis.stage_table import Evidence, number
 from sweeper.guide.schema.audits import SeedAudit
 from sweeper.guide.schema.results import Cost, Item
 from sweeper.guide.wording import scope
+from sweeper.guide.wording.arms import arm_items
 from sweeper.plan.trials import rung_steps
 from sweeper.records import FINAL_STATES, Facts, StudyRecord, TrialRecord, TrialState
 from sweeper.statistics.levels import OBJECTIVE_ALPHA, SET_ALPHA, SIDE_ALPHA, UNIQUE_ALPHA
@@ -18,10 +19,17 @@ from sweeper.study import Screen, Study
 from sweeper.study.pruner_facts import PRUNERS
 from sweeper.text.numbers import counted, figure, metric_name, percent
 from trainer.recipe import METRICS, DataRecipe, EvalRecipe, TrainRecipe, fid_name, recorded_metrics
+from trainer.recipe.auxiliary_losses import Encoder
 from trainer.recipe.evaluation import GUIDED_BY_PUBLIC_CODE
 from trainer.recipe.metrics import PROBE_IMAGES, PROBE_NEIGHBOURS, PROBE_PENALTY, VALIDATION_IMAGES
 
 ORDER: tuple[TrialState, ...] = ("complete", "pruned", "diverged", "failed", "running", "waiting")
+
+ENCODERS: Mapping[Encoder, str] = {
+    # Both learn the classes of one data set, so that what is aligned with one may look better through the other.
+    "local": "a convnet built as the domain extractor is, trained apart on the images that are trained on",
+    "dinov2": "DINOv2's patch tokens",
+}
 
 
 def recipe_items(study: Study, facts: Iterable[Facts]) -> tuple[Item, ...]:
@@ -37,7 +45,7 @@ def recipe_items(study: Study, facts: Iterable[Facts]) -> tuple[Item, ...]:
             name="training",
             value=f"{counted(train.steps, 'step')}, batch {train.batch}, AdamW lr {train.lr:g} "
             f"(beta {train.beta1:g}, {train.beta2:g}; weight decay {train.weight_decay:g}), "
-            f"warm-up {train.warmup}, {_schedule(train)}, {train.precision}",
+            f"warm-up {train.warmup}, {_schedule(train)}, {train.precision}{_auxiliary(train)}",
         ),
         # SiT's velocity goes without saying: guides of one training have to have the same words as they always had.
         *((Item(name="objective", value=study.recipe.objective.words),) if study.recipe.objective.words else ()),
@@ -63,7 +71,23 @@ def _guidance(evaluation: EvalRecipe) -> str:
     return f"scale {evaluation.cfg:g}{where}{what[evaluation.cfg_channels]}"
 
 
-def protocol_items(study: Study, facts: Iterable[Facts], seeds: SeedAudit, recorded: Iterable[str]) -> tuple[Item, ...]:
+def _auxiliary(train: TrainRecipe) -> str:
+    repa, contrastive = train.repa, train.contrastive
+    parts = [f"REPA at block {repa.block}, lambda {repa.lam:g}, encoder {repa.encoder}"] if repa else []
+    if contrastive:
+        parts.append(f"a contrastive loss at block {contrastive.block}, lambda {contrastive.lam:g}")
+    return "".join(f"; with {part}" for part in parts)
+
+
+def _encoder(study: Study, facts: Iterable[Facts]) -> list[Item]:
+    hashes = dict.fromkeys(one.encoder_sha256 for one in facts if one.encoder_sha256)
+    recipes = (study.recipe, *(study.recipe.override(arm.set) for arm in study.controls))
+    words = dict.fromkeys(ENCODERS[recipe.train.repa.encoder] for recipe in recipes if recipe.train.repa)
+    value = f"{'; '.join(words)}; FID never looks through it; SHA-256 {'; '.join(hashes)}"
+    return [Item(name="REPA's encoder", value=value)] if hashes else []
+
+
+def protocol_items(study: Study, facts: Sequence[Facts], seeds: SeedAudit, recorded: Iterable[str]) -> tuple[Item, ...]:
     """Name everything a figure depends on: how samples were drawn, scored and compared; `recorded` are its metrics."""
     evaluation, screen, known = study.recipe.eval, study.screen, list(facts)
     metric = metric_name(study.objective, evaluation.distance)
@@ -78,6 +102,8 @@ def protocol_items(study: Study, facts: Iterable[Facts], seeds: SeedAudit, recor
         ),
         *_beside_the_objective(study, recorded),
         Item(name="health", value=f"on {evaluation.probe} held-out images; loss and its floor on training batches"),
+        *arm_items(study),
+        *_encoder(study, known),
         *((Item(name="linear probe", value=_probe(evaluation)),) if evaluation.linear_probe != "none" else ()),
         Item(name="screen", value=_screen(screen)),
         Item(name="rungs", value=_rungs(study)),

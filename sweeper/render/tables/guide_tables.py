@@ -29,8 +29,13 @@ def rule_table(guide: Guide) -> Table:
 
 def correlation_table(guide: Guide) -> Table:
     """Tabulate which health figures go with the objective."""
-    head = (f"over cells, against mean {guide.words(guide.objective)}", "Spearman's rho", "cells")
-    return table(head, [(one.name, f"{one.rho:+.2f}", str(one.n)) for one in guide.correlations])
+    metric = guide.words(guide.objective)
+    head = (f"over cells, against mean {metric}", "Spearman's rho [95 %]", "by chance", "cells")
+    rows = []
+    for one in guide.correlations:
+        interval = "" if one.low is None or one.high is None else f" [{one.low:+.2f}, {one.high:+.2f}]"
+        rows.append((one.name, f"{one.rho:+.2f}{interval}", numbers.share(one.chance), str(one.n)))
+    return table(head, rows)
 
 
 def prior_table(guide: Guide) -> Table:
@@ -139,11 +144,21 @@ def legend(guide: Guide) -> str:
 
 
 def arms_table(guide: Guide) -> Table:
-    """Tabulate the baseline and the control arms."""
+    """Tabulate the baseline and the control arms, with what their training costs beside the baseline's."""
     marks, stage, metric = Marks.of(guide), guide.main, guide.words(guide.objective)
     arms = [one for one in (stage.baseline, *stage.controls) if one]
-    rows = [(_arm(one), cell_text(one, marks), changed(one)) for one in arms]
-    return table(("without dispersion", metric, "change to the baseline [95 %]"), rows)
+    rows = [(_arm(one), cell_text(one, marks), changed(one), _training_time(one, stage.baseline)) for one in arms]
+    first = "arm" if any(one.cell.dispersion.lam > 0 for one in arms) else "without dispersion"
+    return table((first, metric, "change to the baseline [95 %]", "training time"), rows)
+
+
+def _training_time(one: CellResult, baseline: CellResult | None) -> str:
+    """Write how long an arm trains: the baseline in seconds, the others in its times."""
+    if one.train_s is None:
+        return numbers.MISSING
+    if one.cell.role == "baseline":
+        return f"{one.train_s:.3g} s"
+    return f"x {one.train_s / baseline.train_s:.2f}" if baseline and baseline.train_s else numbers.MISSING
 
 
 def _arm(one: CellResult) -> str:
@@ -193,7 +208,8 @@ def compared_table(guide: Guide) -> Table:
 
 def health_table(guide: Guide) -> Table:
     """Tabulate the loss's health for each cell."""
-    shown = {one.key: one for one in selection(guide, [one.key for one in guide.main.cells])}
+    dispersed = (one for one in guide.main.controls if one.cell.dispersion.lam > 0)
+    shown = {one.key: one for one in (*dispersed, *selection(guide, [one.key for one in guide.main.cells]))}
     # Studies before these were recorded have tables without them.
     spread = any(one.uniformity_change is not None or one.alignment_ratio is not None for one in guide.health)
     rows = [

@@ -60,9 +60,11 @@ def guide_tables(guide: Guide) -> dict[str, Section]:
     return {
         **{name: Section(f"Results, {page.header[0]}: {marks}", page) for name, page in grids.items()},
         "listed": Section(f"{_listed(guide)}: {marks}", list_table(guide)),
-        "arms": Section(f"Without dispersion: {marks}", arms_table(guide)),
+        "arms": Section(f"{_arms(guide)}; training time is that of the fastest trial: {marks}", arms_table(guide)),
         "claims": Section(f"Fresh seeds against the baseline; {TOGETHER}.", claim_table(guide)),
-        "controls": Section("Settings that help, against plain control arms on fresh seeds.", control_table(guide)),
+        "controls": Section(
+            "Settings that help, against control arms without dispersion on fresh seeds.", control_table(guide)
+        ),
         "set": Section("The recommended set, simplest first; the arrow marks the first choice.", set_table(guide)),
         "compared": Section(
             f"Change to the baseline on shared seeds, screening seeds; {PAIRED}; no claim.", compared_table(guide)
@@ -110,6 +112,11 @@ def _curve_metric(guide: Guide) -> str:
 def is_grid(name: str) -> bool:
     """Return whether a section is a page of the grid."""
     return name.startswith(GRID)
+
+
+def _arms(guide: Guide) -> str:
+    disperses = any(one.cell.dispersion.lam > 0 for one in guide.main.controls)
+    return "The baseline and the control arms" if disperses else "Without dispersion"
 
 
 def _listed(guide: Guide) -> str:

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from trainer.backbones.layers import initial, linear, product
 from trainer.backbones.protocol import Backbone, Layout
-from trainer.recipe import Dispersion
-from trainer.regularisers.protocol import Added, State
+from trainer.recipe import Dispersion, Lane, TrainRecipe
+from trainer.regularisers.protocol import NO_TAPS, Added, State
 
 ENTRIES, WIDTH = 20, 4
 
@@ -24,6 +24,7 @@ class MemoryBank:
 
     recorded = ("bank_loss",)
     counted = ("full_share",)
+    views = 1
 
     def __init__(self, settings: Sequence[Dispersion], backbone: Backbone, device: torch.device) -> None:
         (width,) = {backbone.tap_shapes[each.blocks[0]].width for each in settings}
@@ -38,7 +39,9 @@ class MemoryBank:
         weights = {name: initial(name, slot.shape, generator) for name, slot in self.layout.items()}
         return State(weights, {"bank": torch.zeros(ENTRIES, WIDTH), "filled": torch.tensor(0)})
 
-    def __call__(self, taps: Mapping[int, Tensor], _images: Tensor, state: State) -> Added:
+    def __call__(
+        self, taps: Mapping[int, Tensor], _images: Tensor, state: State, _second: Mapping[int, Tensor] = NO_TAPS
+    ) -> Added:
         bank, filled = state.buffers["bank"], state.buffers["filled"]
         pooled = torch.stack([taps[tap][lane].mean(1) for lane, tap in enumerate(self._taps_K)])
         z_KBE = product(state.weights, "head", pooled.to(state.weights["head.weight"].dtype)).to(bank.dtype)
@@ -56,7 +59,7 @@ class MemoryBank:
 
 
 def bank_of(
-    settings: Sequence[Dispersion], backbone: Backbone, _batch: int, _targets: object, device: torch.device
+    lanes: Sequence[Lane], _train: TrainRecipe, backbone: Backbone, _targets: object, device: torch.device
 ) -> MemoryBank:
     """Return the bank of some lanes; called as `regulariser_of`."""
-    return MemoryBank(settings, backbone, device)
+    return MemoryBank([lane.setting for lane in lanes], backbone, device)
