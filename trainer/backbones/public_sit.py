@@ -1,7 +1,7 @@
 """Our weights under the names, shapes and orders of the public SiT (github.com/willisma/SiT, models.py), and back.
 
-Both ways copy numbers bit for bit, but for a residual stream that is scaled. A DiT (github.com/facebookresearch/DiT) has
-the same; a network of intervals has h_embedder beside, as the public MeanFlow has (github.com/Gsunshine/meanflow).
+Both ways copy numbers bit for bit, but for a residual stream that is scaled. A DiT (github.com/facebookresearch/DiT)
+has the same; a network of intervals has h_embedder beside, as the public MeanFlow (github.com/Gsunshine/meanflow).
 
 D width, C channels, S side of a patch, O outputs a pixel: C, or 2 C with a variance, which a published SiT learnt too
 and its own sampler drops
