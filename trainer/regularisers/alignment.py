@@ -74,7 +74,13 @@ class AlignmentTerm:
         """Return a projector: Xavier-uniform factors and biases of 0, as the public code has them."""
         return State({name: initial(name, slot.shape, generator) for name, slot in self.layout.items()}, {})
 
-    def __call__(self, taps: Mapping[int, Tensor], images: Tensor, state: State) -> Added:
+    def __call__(
+        self,
+        taps: Mapping[int, Tensor],
+        images: Tensor,
+        state: State,
+        progress: Tensor | None = None,  # noqa: ARG002 - the weight is the same at every step
+    ) -> Added:
         """Return the losses."""
         term: Tensor | None = None
         for tap, lanes in self._lanes.items():

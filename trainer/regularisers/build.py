@@ -34,8 +34,7 @@ def regulariser_of(
     first = settings[0]
     match first:
         case Dispersion():
-            elements = [shape.elements for shape in backbone.tap_shapes]
-            return DispersiveTerm(_all(Dispersion, settings), batch, elements, device)
+            return DispersiveTerm(_all(Dispersion, settings), batch, backbone.tap_shapes, device)
         case Alignment():
             return AlignmentTerm(_all(Alignment, settings), backbone, targets(), device)
         case _:

@@ -67,8 +67,9 @@ class Regulariser(Protocol):
     def initial_state(self, generator: torch.Generator) -> State:
         """Return what one lane begins with, on the CPU: weights as in the layout, and its buffers."""
 
-    def __call__(self, taps: Mapping[int, Tensor], images: Tensor, state: State) -> Added:
+    def __call__(self, taps: Mapping[int, Tensor], images: Tensor, state: State, progress: Tensor) -> Added:
         """Return what is added for representations [K, B, N, D] by tap, and the clean images [K, B, C, H, W] of them.
 
+        `progress`, of no dimension, is the share of all optimiser steps that were taken before: from 0, below 1.
         A function of what it is given, and of it alone; a GPU replays it, so it asks the device for nothing.
         """

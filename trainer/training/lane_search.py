@@ -101,8 +101,7 @@ def lane_cost(recipe: Recipe, data: Dataset, split: TrainingSplit, lanes: int) -
     device = split.images.device
     model, objective = backbone_of(recipe, data.shape, data.classes, device), objective_of(recipe)
     settings = [Dispersion(blocks=(lane % len(model.taps),), lam=0.1) for lane in range(lanes)]
-    elements = [shape.elements for shape in model.tap_shapes]
-    regulariser = DispersiveTerm(settings, recipe.train.batch, elements, device)
+    regulariser = DispersiveTerm(settings, recipe.train.batch, model.tap_shapes, device)
     learnt = initial_lanes(model, regulariser, [0] * lanes, device)
     means = RunningMeans.zeros((*objective.recorded, *regulariser.recorded), regulariser.counted, len(settings), device)
     update = TrainStep(model, objective, regulariser, recipe.train, learnt, means, 0)

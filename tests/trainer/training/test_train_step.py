@@ -41,7 +41,7 @@ def test_each_lane_goes_down_its_loss_plus_lambda_times_its_own_dispersion():
     backbone = backbone_of(RECIPE, (1, 8, 8), 10, CPU)
     step = train_step(backbone, LANES, RECIPE.train, noise=0.1)
     begun = step.learnt.weights.clone()
-    step(Inputs(BATCH, 1e-3, 0.1))
+    step(Inputs(BATCH, 1e-3, 0.1, torch.tensor(0.0)))
     for lane in range(3):
         named = leaves(begun[lane : lane + 1], backbone.layout)
         expected = torch.autograd.grad(total(lane, named, backbone).sum(), list(named.values()))
@@ -54,14 +54,14 @@ def test_a_lane_without_dispersion_learns_what_it_would_where_nobody_disperses()
     beside, alone = (train_step(backbone, lanes, RECIPE.train, noise=0.1) for lanes in (LANES, [LANES[0]] * 3))
     alone.learnt.weights.copy_(beside.learnt.weights)
     for step in (beside, alone):
-        step(Inputs(BATCH, 1e-3, 0.1))
+        step(Inputs(BATCH, 1e-3, 0.1, torch.tensor(0.0)))
     assert torch.equal(beside.learnt.weights[0], alone.learnt.weights[0])
     assert not torch.equal(beside.learnt.weights[1], alone.learnt.weights[1])
 
 
 def test_what_objective_and_regulariser_record_is_kept_by_name():
     step = train_step(backbone_of(RECIPE, (1, 8, 8), 10, CPU), LANES, RECIPE.train)
-    step(Inputs(BATCH, 1e-3, 0.1))
+    step(Inputs(BATCH, 1e-3, 0.1, torch.tensor(0.0)))
     read = step.means.read()
     assert list(read) == ["train_loss", "dispersive_loss", "floor_distance", "floor_share"]
     assert read["dispersive_loss"].isnan().tolist() == [True, False, False]
