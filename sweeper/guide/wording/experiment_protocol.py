@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 import numpy as np
 
@@ -11,13 +11,14 @@ from sweeper.guide.analysis.stage_table import Evidence, number
 from sweeper.guide.schema.audits import SeedAudit
 from sweeper.guide.schema.results import Cost, Item
 from sweeper.guide.wording import scope
+from sweeper.guide.wording.loss_forms import forms
 from sweeper.plan.trials import rung_steps
 from sweeper.records import FINAL_STATES, Facts, StudyRecord, TrialRecord, TrialState
 from sweeper.statistics.levels import OBJECTIVE_ALPHA, SET_ALPHA, SIDE_ALPHA, UNIQUE_ALPHA
 from sweeper.study import Screen, Study
 from sweeper.study.pruner_facts import PRUNERS
 from sweeper.text.numbers import counted, figure, metric_name, percent
-from trainer.recipe import METRICS, fid_name, recorded_metrics
+from trainer.recipe import METRICS, Dispersion, fid_name, recorded_metrics
 from trainer.recipe.training import Predicts
 
 ORDER: tuple[TrialState, ...] = ("complete", "pruned", "diverged", "failed", "running", "waiting")
@@ -47,8 +48,17 @@ def _predicts(what: Predicts) -> str:
     return "" if what == "velocity" else f", {what} prediction"
 
 
-def protocol_items(study: Study, facts: Iterable[Facts], seeds: SeedAudit, recorded: Iterable[str]) -> tuple[Item, ...]:
-    """Name everything a figure depends on: how samples were drawn, scored and compared; `recorded` are its metrics."""
+def protocol_items(
+    study: Study,
+    facts: Iterable[Facts],
+    seeds: SeedAudit,
+    recorded: Iterable[str],
+    settings: Collection[Dispersion] = (),
+) -> tuple[Item, ...]:
+    """Name everything a figure depends on: how samples were drawn, scored and compared.
+
+    `recorded` are a study's metrics, `settings` those of the loss.
+    """
     evaluation, screen = study.recipe.eval, study.screen
     guidance = "none" if evaluation.cfg == 1 else f"scale {evaluation.cfg:g}"
     return (
@@ -63,6 +73,7 @@ def protocol_items(study: Study, facts: Iterable[Facts], seeds: SeedAudit, recor
         Item(
             name="randomness", value="a function of (seed, step): cells of one seed share weights, data, noise, labels"
         ),
+        *((Item(name="loss", value=said),) if (said := forms(settings)) else ()),
         *_beside_the_objective(recorded),
         Item(name="health", value=f"on {evaluation.probe} held-out images; loss and its floor on training batches"),
         Item(name="screen", value=_screen(screen)),
