@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from sweeper.plan.cells import cells
 from sweeper.plan.cells import cells as planned_cells
 from sweeper.plan.trials import confirm_trials
 from sweeper.study.fingerprint import changed_fields
@@ -141,7 +140,7 @@ def test_a_unique_best_inside_the_axes_leaves_nothing_open():
 def test_shares_of_the_steps_have_ends_of_their_own_and_no_edge():
     space = {"block": [0], "lambda": [0.1], "tau": [1.0], "lambda_warmup": [0.0, 0.1, 0.2], "lambda_end": [0.5, 1.0]}
     study = make_study(space=space)
-    case = Case(study, [cell for cell in cells(study) if cell.role == "grid"])
+    case = Case(study, [cell for cell in planned_cells(study) if cell.role == "grid"])
     first = next(cell for cell in case.cells if cell.dispersion.lam_warmup == 0.2)
     case.claims((first, "confirmed helps")).first = first.key
     assert case.next() is None
