@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import ClassVar
 
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+LOOK_AGAIN_S = 0.05
 
 
 class StoppedError(KeyboardInterrupt):
@@ -18,19 +20,65 @@ class StoppedError(KeyboardInterrupt):
         self.number = number
 
 
+class OutsideImports:
+    """A handler of signals that acts once no import is running, and looks again every so often until then.
+
+    What is raised inside an import may come out in the C++ of a package that imports others, as torch does: that ends
+    the process by SIGABRT or SIGSEGV.
+    """
+
+    waiting: ClassVar[int] = 0  # a process has one such signal, whichever handler is installed by the time it acts
+
+    def __init__(self, act: Callable[[int], None]) -> None:
+        self._act = act
+
+    def install(self) -> None:
+        """Take over the signals that ask a process to stop, and the alarm that this handler sets itself."""
+        for number in STOPPING:
+            if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup ignores SIGHUP
+                signal.signal(number, self)
+        signal.signal(signal.SIGALRM, self)
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        """Act on a signal, or on the first that came while something was imported."""
+        if number != signal.SIGALRM:
+            OutsideImports.waiting = OutsideImports.waiting or number
+        if is_importing(frame):
+            signal.setitimer(signal.ITIMER_REAL, LOOK_AGAIN_S)
+            return
+        self.act()
+
+    def act(self) -> None:
+        """Act on a signal that waits, if there is one."""
+        number, OutsideImports.waiting = OutsideImports.waiting, 0
+        if number:
+            self._act(number)
+
+
+def is_importing(frame: FrameType | None) -> bool:
+    """Return whether a frame is part of an import."""
+    while frame is not None:
+        if frame.f_code.co_filename.startswith("<frozen importlib"):
+            return True
+        frame = frame.f_back
+    return False
+
+
 @contextmanager
 def stoppable() -> Iterator[None]:
     """Raise StoppedError for a signal that asks this process to stop, so that what is open is closed."""
-    before = {number: signal.getsignal(number) for number in STOPPING}
-    for number, handler in before.items():
-        if handler is not signal.SIG_IGN:  # as nohup ignores SIGHUP
-            signal.signal(number, _stop)
+    before = {number: signal.getsignal(number) for number in (*STOPPING, signal.SIGALRM)}
+    handler = OutsideImports(_stop)
+    handler.install()
     try:
         yield
+        handler.act()
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        OutsideImports.waiting = 0
+        for number, earlier in before.items():
+            signal.signal(number, earlier)
 
 
-def _stop(number: int, _frame: FrameType | None) -> None:
+def _stop(number: int) -> None:
     raise StoppedError(number)

@@ -26,6 +26,9 @@ class SolverName(StrEnum):
 
     euler = "euler"
     heun = "heun"
+    euler_maruyama = "euler_maruyama"
+    ddim = "ddim"
+    ancestral = "ancestral"
 
 
 What = Annotated[
@@ -41,7 +44,7 @@ Trial = Annotated[
 Cfg = Annotated[float | None, typer.Option("--cfg", help="Guidance scale; default: the study's.", show_default=False)]
 Solver = Annotated[SolverName | None, typer.Option("--solver", help="Default: the study's.", show_default=False)]
 Nfe = Annotated[
-    int | None, typer.Option("--nfe", help="Velocity evaluations; default: the study's.", show_default=False)
+    int | None, typer.Option("--nfe", help="Network evaluations; default: the study's.", show_default=False)
 ]
 Cpus = Annotated[
     int, typer.Option("--cpus", min=1, help="Cores to compute on; as many as the trial's give its figures bit for bit.")

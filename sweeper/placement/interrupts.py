@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import signal
 from collections.abc import Iterator
-from types import FrameType
 
 from sweeper.errors import SetupError
-from sweeper.signals import STOPPING, StoppedError
+from sweeper.signals import OutsideImports, StoppedError
 
 
 class HaltedError(Exception):
@@ -29,9 +27,7 @@ class Interrupts:
 
     def install(self) -> None:
         """Take the signals over. Ray's own handler of SIGTERM would end the process with the signal's number."""
-        for number in STOPPING:
-            if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup ignores SIGHUP
-                signal.signal(number, self._ask)
+        OutsideImports(self._ask).install()
 
     def check(self) -> None:
         """Raise SetupError, KeyboardInterrupt or HaltedError if the run was asked to stop."""
@@ -51,7 +47,7 @@ class Interrupts:
             self.check()
             raise
 
-    def _ask(self, number: int, _frame: FrameType | None) -> None:
+    def _ask(self, number: int) -> None:
         if not self.lost:
             self.number = self.number or number
         self.check()

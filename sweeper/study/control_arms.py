@@ -49,7 +49,7 @@ def control_fields() -> tuple[str, ...]:
     """
     parts = Recipe().model_dump()
     dotted = [f"{part}.{name}" for part in ("model", "train") for name in parts[part]]
-    return ("data.limit", *(name for name in dotted if name not in ("model.preset", "train.predicts")))
+    return ("data.limit", *(name for name in dotted if name not in ("model.preset",)))
 
 
 def misfits(controls: Sequence[Control], recipe: Recipe) -> Iterator[InitErrorDetails]:

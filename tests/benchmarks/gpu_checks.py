@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from tests.benchmarks.gpu_program import Program, Size
-from trainer.objectives.velocity import Velocity
+from trainer.objectives.path_regression import Interpolant
 from trainer.recipe import Dispersion, EvalRecipe
 from trainer.regularisers.infonce import L2InfoNce
 from trainer.regularisers.representation import squared_distances
@@ -91,7 +91,7 @@ def _solvers(program: Program, device: torch.device) -> float:
     labels = torch.zeros(network.lanes, 16, dtype=torch.long, device=device)
 
     def drawn(noise: Tensor) -> Tensor:
-        return Velocity().sample(network, noise, labels, evaluation)
+        return Interpolant().sample(network, noise, labels, evaluation)
 
     played = CapturedCall(drawn, device, warm_ups=1)
     noises = [torch.randn(network.lanes, 16, *program.model.shape, device=device) for _ in range(3)]

@@ -15,7 +15,7 @@ from trainer.backbones.flat_parameters import views
 from trainer.backbones.protocol import Network
 from trainer.backbones.sit import SiT
 from trainer.data.images import Images
-from trainer.objectives.velocity import Velocity
+from trainer.objectives.path_regression import Interpolant
 from trainer.recipe import Dispersion, SiTRecipe, TrainRecipe
 from trainer.regularisers.dispersive_term import DispersiveTerm
 from trainer.runtime.cuda_graph import Captured
@@ -88,7 +88,7 @@ class Program:
         split = TrainingSplit(Images(pixels.to(device), 255.0), labels, CLASSES)
         train = size.train(precision)
         self.model = SiT(size.model, size.shape, CLASSES, 1000.0, device)
-        objective, term = Velocity(), DispersiveTerm(dispersions, train.batch, self.model.tap_shapes, device)
+        objective, term = Interpolant(), DispersiveTerm(dispersions, train.batch, self.model.tap_shapes, device)
         self.learnt = initial_lanes(self.model, term, seeds, device)
         means = RunningMeans.zeros((*objective.recorded, *term.recorded), term.counted, len(seeds), device)
         compiled = mode == "compiled"

@@ -14,11 +14,14 @@ SMALL = 64  # tokens up to which plain softmax beats the fused kernel on a CPU
 LARGEST_BATCH = 2**16 - 1
 
 
-def attention(qkv_KBNE: Tensor, heads: int) -> Tensor:
-    """Return softmax(q k^T / sqrt(D)) v, [K, B, N, H D], of queries, keys and values side by side in E = 3 H D."""
+def attention(qkv_KBNE: Tensor, heads: int, forward_mode: bool = False) -> Tensor:
+    """Return softmax(q k^T / sqrt(D)) v, [K, B, N, H D], of queries, keys and values side by side in E = 3 H D.
+
+    With `forward_mode` it can be differentiated forward, which PyTorch's fused kernels cannot.
+    """
     lanes, batch, tokens, extent = qkv_KBNE.shape
     qkv_3SHND = qkv_KBNE.view(lanes * batch, tokens, 3, heads, -1).permute(2, 0, 3, 1, 4)
-    if tokens <= SMALL and qkv_KBNE.device.type == "cpu":
+    if forward_mode or (tokens <= SMALL and qkv_KBNE.device.type == "cpu"):
         mixed_SHND = _plain(qkv_3SHND)
     else:
         q, k, v = qkv_3SHND.unbind(0)

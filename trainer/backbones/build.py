@@ -15,13 +15,13 @@ from trainer.recipe import ModuleRecipe, Recipe, SiTRecipe, UNetRecipe
 
 def backbone_of(recipe: Recipe, shape: tuple[int, int, int], classes: int, device: torch.device) -> Backbone:
     """Return the network of a recipe for images of `shape` (C, H, W); raise ValueError where it does not fit them."""
-    model, scale = recipe.model, recipe.train.time_scale
+    model, scale, demands = recipe.model, recipe.train.time_scale, recipe.objective.demands
     match model:
         case SiTRecipe():
-            return SiT(model, shape, classes, scale, device)
+            return SiT(model, shape, classes, scale, device, demands)
         case UNetRecipe():
-            return UNet(model, shape, classes, scale, device)
+            return UNet(model, shape, classes, scale, device, demands)
         case ModuleRecipe():
-            return WrappedModule(model, shape, classes, device)
+            return WrappedModule(model, shape, classes, device, demands)
         case _:
             assert_never(model)

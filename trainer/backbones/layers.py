@@ -9,18 +9,19 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
-from trainer.backbones.protocol import Slot
+from trainer.backbones.protocol import Conditioning, Slot
 
 FREQUENCIES = 256  # of the timestep embedding, as in DiT
+EMBEDDED = frozenset({"labels"} | {f"{part}{layer}.weight" for part in ("time", "interval") for layer in (1, 2)})
 
 
-def embedding(width: int, classes: int) -> dict[str, Slot]:
-    """Return the slots of the embedding of time and label; a product uses none of the labels'."""
-    return {
-        **linear("time1", FREQUENCIES, width),
-        **linear("time2", width, width),
-        "labels": Slot((classes + 1, width), is_factor=False),
-    }
+def embedding(width: int, classes: int, has_interval: bool = False) -> dict[str, Slot]:
+    """Return the slots of the embedding of time, label and interval; a product uses none of the labels'."""
+    parts = ("time", "interval") if has_interval else ("time",)
+    slots: dict[str, Slot] = {}
+    for part in parts:
+        slots |= linear(f"{part}1", FREQUENCIES, width) | linear(f"{part}2", width, width)
+    return slots | {"labels": Slot((classes + 1, width), is_factor=False)}
 
 
 def frequencies(device: torch.device) -> Tensor:
@@ -29,13 +30,20 @@ def frequencies(device: torch.device) -> Tensor:
     return torch.exp(-math.log(10_000) * exponent).to(device)
 
 
-def embed(weights: Mapping[str, Tensor], time_KB: Tensor, label_KB: Tensor, frequencies: Tensor) -> Tensor:
-    """Return the sum of both embeddings, [K, B, D]; `time_KB` is in the units of the frequencies."""
+def embed(weights: Mapping[str, Tensor], given: Conditioning, time_scale: float, frequencies: Tensor) -> Tensor:
+    """Return the sum of the embeddings, [K, B, D]: of time and label and, where it ends somewhere, the interval."""
+    embedded = _embed_time(weights, "time", given.time * time_scale, frequencies)
+    if given.until is not None:
+        embedded = embedded + _embed_time(weights, "interval", (given.time - given.until) * time_scale, frequencies)
+    labels = weights["labels"]
+    return embedded + labels.gather(1, given.label[..., None].expand(-1, -1, labels.shape[-1]))
+
+
+def _embed_time(weights: Mapping[str, Tensor], name: str, time_KB: Tensor, frequencies: Tensor) -> Tensor:
+    # In the units of the frequencies.
     angles = time_KB[..., None] * frequencies
     waves = torch.cat([angles.cos(), angles.sin()], dim=-1)
-    time_KBD = product(weights, "time2", F.silu(product(weights, "time1", waves)))
-    labels = weights["labels"]
-    return time_KBD + labels.gather(1, label_KB[..., None].expand(-1, -1, labels.shape[-1]))
+    return product(weights, f"{name}2", F.silu(product(weights, f"{name}1", waves)))
 
 
 def initial(name: str, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
@@ -44,7 +52,7 @@ def initial(name: str, shape: tuple[int, ...], generator: torch.Generator) -> Te
     Of a convolution's weight [outputs, inputs, side, side] the fans are those of all its taps.
     """
     weight = torch.zeros(shape)
-    if name in ("labels", "time1.weight", "time2.weight"):
+    if name in EMBEDDED:
         return weight.normal_(0, 0.02, generator=generator)
     if name.endswith("weight"):
         bound = math.sqrt(6 / (math.prod(shape[2:]) * (shape[0] + shape[1])))

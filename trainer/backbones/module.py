@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 import sys
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from trainer.backbones.flat_parameters import flatten, named_weights
 from trainer.backbones.protocol import Conditioning, Layout, Output, Slot, TapShape
 from trainer.recipe import ModuleRecipe
+from trainer.recipe.objective import Demands
 from trainer.runtime.paths import located
 
 HOME = Path(__file__).resolve().parents[2]
@@ -32,11 +33,20 @@ FACTORS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.Co
 class WrappedModule:
     """The module that a factory makes: it takes images [B, C, H, W], times [B] and labels [B], and predicts an image.
 
+    For an objective with intervals it takes their ends [B] too; for one with a variance it predicts twice the channels.
     A tap's output is [B, N, D], or a feature map [B, D, H, W] whose pixels are the tokens.
     """
 
-    def __init__(self, model: ModuleRecipe, shape: tuple[int, int, int], classes: int, device: torch.device) -> None:
+    def __init__(
+        self,
+        model: ModuleRecipe,
+        shape: tuple[int, int, int],
+        classes: int,
+        device: torch.device,
+        demands: Demands = Demands(),  # noqa: B008 - immutable
+    ) -> None:
         """Raise ValueError for code that cannot be imported or is no such module; `shape` is (C, H, W)."""
+        self._demands = demands
         self.recipe, self.shape, self.classes, self.taps = model, shape, classes, model.taps
         self._module = self._made().to(device).requires_grad_(False)
         self._buffers = dict(self._module.named_buffers())
@@ -64,17 +74,17 @@ class WrappedModule:
         """Return the module's prediction."""
         wanted = sorted(taps)
 
-        def one_lane(weights: dict[str, Tensor], x: Tensor, time: Tensor, label: Tensor) -> tuple[Tensor, list[Tensor]]:
-            return self._call(weights, x, time, label, wanted)
+        def one_lane(weights: dict[str, Tensor], x: Tensor, *given: Tensor) -> tuple[Tensor, list[Tensor]]:
+            return self._call(weights, x, given, wanted)
 
         named = {name: weights[name] for name in self.layout}
+        conditions = [part for part in (given.time, given.label, given.until) if part is not None]
         if len(x_KBCHW) == 1:  # vmap has its price
-            prediction, found = one_lane(
-                {name: weight[0] for name, weight in named.items()}, x_KBCHW[0], given.time[0], given.label[0]
-            )
+            first = {name: weight[0] for name, weight in named.items()}
+            prediction, found = one_lane(first, x_KBCHW[0], *(part[0] for part in conditions))
             prediction, found = prediction[None], [part[None] for part in found]
         else:
-            prediction, found = torch.vmap(one_lane)(named, x_KBCHW, given.time, given.label)
+            prediction, found = torch.vmap(one_lane)(named, x_KBCHW, *conditions)
         return Output(prediction, dict(zip(wanted, found, strict=True)))
 
     def walk(self, weights: Mapping[str, Tensor], x_KBCHW: Tensor, given: Conditioning) -> Iterator[Tensor]:
@@ -109,12 +119,12 @@ class WrappedModule:
         return module
 
     def _call(
-        self, weights: Mapping[str, Tensor], x: Tensor, time: Tensor, label: Tensor, taps: Collection[int]
+        self, weights: Mapping[str, Tensor], x: Tensor, given: Sequence[Tensor], taps: Collection[int]
     ) -> tuple[Tensor, list[Tensor]]:
         outputs: dict[int, Tensor] = {}
         hooks = [self._module.get_submodule(self.taps[tap]).register_forward_hook(_keep(outputs, tap)) for tap in taps]
         try:
-            prediction = torch.func.functional_call(self._module, {**weights, **self._buffers}, (x, time, label))
+            prediction = torch.func.functional_call(self._module, {**weights, **self._buffers}, (x, *given))
         finally:
             for hook in hooks:
                 hook.remove()
@@ -124,13 +134,16 @@ class WrappedModule:
         """Call the module once, with two images; return its taps' shapes."""
         x, time = torch.zeros(2, *self.shape, device=device), torch.full((2,), 0.5, device=device)
         label = torch.full((2,), self.classes, device=device)
+        given = (time, label, time) if self._demands.has_interval else (time, label)
+        expected = (2, self._demands.outputs * self.shape[0], *self.shape[1:])
         weights = dict(self._module.named_parameters())
         try:
-            prediction, found = self._call(weights, x, time, label, range(len(self.taps)))
+            prediction, found = self._call(weights, x, given, range(len(self.taps)))
         except Exception as error:  # a user's code
             raise ValueError(f"{self.recipe.factory}: called, it raises {type(error).__name__}: {error}") from error
-        if prediction.shape != x.shape:
-            raise ValueError(f"{self.recipe.factory} predicts {[*prediction.shape]} for images {[*x.shape]}")
+        if prediction.shape != expected:
+            wants = "" if expected == x.shape else f", where {[*expected]} are wanted"
+            raise ValueError(f"{self.recipe.factory} predicts {[*prediction.shape]} for images {[*x.shape]}{wants}")
         return tuple(TapShape(*part.shape[1:]) for part in found)
 
 

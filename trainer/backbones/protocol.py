@@ -28,7 +28,7 @@ Layout = Mapping[str, Slot]
 class Conditioning(NamedTuple):
     """What a prediction is conditioned on, each [K, B]: time, label (the number of classes means none).
 
-    `until` is the end of an average velocity's interval, for objectives that have one.
+    `until` is where an average velocity's interval ends (or begins), for objectives that have one.
     """
 
     time: Tensor
@@ -37,7 +37,10 @@ class Conditioning(NamedTuple):
 
 
 class Output(NamedTuple):
-    """The prediction [K, B, C, H, W], and the representations [K, B, N, D] at the taps that were asked for."""
+    """The prediction [K, B, O, H, W], and the representations [K, B, N, D] at the taps that were asked for.
+
+    O is the number of an image's channels, or twice it where an objective learns a variance.
+    """
 
     prediction: Tensor
     taps: Mapping[int, Tensor]

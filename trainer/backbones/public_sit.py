@@ -1,7 +1,10 @@
 """Our weights under the names, shapes and orders of the public SiT (github.com/willisma/SiT, models.py), and back.
 
-Both ways copy numbers bit for bit. D width, C channels, S side of a patch, O outputs a pixel: C, or 2 C where a
-published model learnt a variance too, which its own sampler drops
+Both ways copy numbers bit for bit. A DiT (github.com/facebookresearch/DiT) has the same; a network of intervals has
+h_embedder beside, as the public MeanFlow has (github.com/Gsunshine/meanflow).
+
+D width, C channels, S side of a patch, O outputs a pixel: C, or 2 C with a variance, which a published SiT learnt too
+and its own sampler drops
 """
 
 from __future__ import annotations
@@ -20,9 +23,9 @@ if TYPE_CHECKING:
 
 # What a state dict cannot carry, said in every file that is kept.
 DIFFERENCES = (
-    "load into SiT(learn_sigma=False, class_dropout_prob above 0), which takes square images; call it with t times "
-    "train.time_scale; we take the exact GELU where it takes the approximation by tanh; latents are standardised by "
-    "channel"
+    "load into SiT or DiT with learn_sigma as objective.learned_variance (False without it) and class_dropout_prob "
+    "above 0, which take square images; call it with t times train.time_scale; we take the exact GELU, unless "
+    "model.gelu is tanh, where they take the approximation by tanh; latents are standardised by channel"
 )
 POSITIONS, LABELS, LAST = "pos_embed", "y_embedder.embedding_table.weight", "final_layer.linear"
 
@@ -35,8 +38,8 @@ def to_public(model: SiT, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
         "x_embedder.proj.weight": weights["patch.weight"].T.reshape(-1, channels, side, side),
         "x_embedder.proj.bias": weights["patch.bias"],
         LABELS: weights["labels"],
-        f"{LAST}.weight": _pixels_first(weights["final.weight"].T, channels),
-        f"{LAST}.bias": _pixels_first(weights["final.bias"], channels),
+        f"{LAST}.weight": _pixels_first(weights["final.weight"].T, model.outputs),
+        f"{LAST}.bias": _pixels_first(weights["final.bias"], model.outputs),
     }
     for ours, theirs in _products(model):
         state |= {f"{theirs}.weight": weights[f"{ours}.weight"].T, f"{theirs}.bias": weights[f"{ours}.bias"]}
@@ -58,8 +61,8 @@ def from_public(model: SiT, state: Mapping[str, Tensor], place: str) -> Tensor:
         "patch.weight": given["x_embedder.proj.weight"].flatten(1).T,
         "patch.bias": given["x_embedder.proj.bias"],
         "labels": given[LABELS],
-        "final.weight": _velocity(model, given[f"{LAST}.weight"]).T,
-        "final.bias": _velocity(model, given[f"{LAST}.bias"]),
+        "final.weight": _channels_first(model, given[f"{LAST}.weight"]).T,
+        "final.bias": _channels_first(model, given[f"{LAST}.bias"]),
     }
     for ours, theirs in _products(model):
         named |= {f"{ours}.weight": given[f"{theirs}.weight"].T, f"{ours}.bias": given[f"{theirs}.bias"]}
@@ -70,6 +73,8 @@ def from_public(model: SiT, state: Mapping[str, Tensor], place: str) -> Tensor:
 
 def _products(model: SiT) -> Iterator[tuple[str, str]]:
     yield from (("time1", "t_embedder.mlp.0"), ("time2", "t_embedder.mlp.2"))
+    if model.demands.has_interval:
+        yield from (("interval1", "h_embedder.mlp.0"), ("interval2", "h_embedder.mlp.2"))
     for block in range(model.recipe.depth):
         theirs = f"blocks.{block}"
         yield from (
@@ -87,15 +92,15 @@ def _modulated(model: SiT) -> dict[str, int]:
     return blocks | {"final_layer.adaLN_modulation.1": 2 * width}
 
 
-def _pixels_first(last: Tensor, channels: int) -> Tensor:
-    # [C S S, ...], as we patchify, -> [S S C, ...]
-    return last.reshape(channels, -1, *last.shape[1:]).transpose(0, 1).flatten(0, 1)
+def _pixels_first(last: Tensor, outputs: int) -> Tensor:
+    # [O S S, ...], as we patchify, -> [S S O, ...]
+    return last.reshape(outputs, -1, *last.shape[1:]).transpose(0, 1).flatten(0, 1)
 
 
-def _velocity(model: SiT, last: Tensor) -> Tensor:
-    # [S S O, ...] -> [C S S, ...]
+def _channels_first(model: SiT, last: Tensor) -> Tensor:
+    # [S S O, ...] -> [O S S, ...], less the outputs that ours has not
     outputs = last.reshape(model.recipe.patch**2, -1, *last.shape[1:])
-    return outputs[:, : model.shape[0]].transpose(0, 1).flatten(0, 1)
+    return outputs[:, : model.outputs].transpose(0, 1).flatten(0, 1)
 
 
 def _refuse_misfits(model: SiT, state: Mapping[str, Tensor], place: str) -> None:
@@ -103,7 +108,7 @@ def _refuse_misfits(model: SiT, state: Mapping[str, Tensor], place: str) -> None
     expected = {name: list(tensor.shape) for name, tensor in to_public(model, empty).items()}
     given = {name: list(tensor.shape) for name, tensor in state.items()}
     with_variance = {name: [2 * expected[name][0], *expected[name][1:]] for name in expected if name.startswith(LAST)}
-    if all(given.get(name) == shape for name, shape in with_variance.items()):
+    if model.outputs == model.shape[0] and all(given.get(name) == shape for name, shape in with_variance.items()):
         expected |= with_variance
     given.setdefault(POSITIONS, expected[POSITIONS])
     refuse_names(given, expected, place, f"not a SiT of depth {model.recipe.depth}")

@@ -19,6 +19,9 @@ from trainer.backbones.flat_parameters import flatten
 from trainer.backbones.layers import embed, embedding, frequencies, initial, linear, modulate, normalise, product
 from trainer.backbones.protocol import Conditioning, Layout, Output, Slot, TapShape
 from trainer.recipe import SiTRecipe
+from trainer.recipe.objective import Demands
+
+GELU = {"exact": "none", "tanh": "tanh"}  # torch's words
 
 
 class SiT:
@@ -27,7 +30,13 @@ class SiT:
     source_sha256 = ""
 
     def __init__(
-        self, model: SiTRecipe, shape: tuple[int, int, int], classes: int, time_scale: float, device: torch.device
+        self,
+        model: SiTRecipe,
+        shape: tuple[int, int, int],
+        classes: int,
+        time_scale: float,
+        device: torch.device,
+        demands: Demands = Demands(),  # noqa: B008 - immutable
     ) -> None:
         """Raise ValueError if the patch does not divide the image; `shape` is (C, H, W)."""
         channels, height, width = shape
@@ -35,7 +44,8 @@ class SiT:
             raise ValueError(f"patch {model.patch} does not divide images of {height}x{width}")
         self.recipe, self.shape, self.classes = model, shape, classes
         self.rows, self.columns = height // model.patch, width // model.patch
-        self.time_scale = time_scale
+        self.time_scale, self.demands = time_scale, demands
+        self.outputs = demands.outputs * channels
         self.positions_ND = sincos_positions(self.rows, self.columns, model.width).to(device)
         self.frequencies = frequencies(device)
         self.layout: Layout = self._layout(channels)
@@ -44,10 +54,10 @@ class SiT:
 
     def _layout(self, channels: int) -> dict[str, Slot]:
         width, depth = self.recipe.width, self.recipe.depth
-        hidden, pixels = self.recipe.hidden, channels * self.recipe.patch**2
+        hidden, area = self.recipe.hidden, self.recipe.patch**2
         layout: dict[str, Slot] = {
-            **linear("patch", pixels, width),
-            **embedding(width, self.classes),
+            **linear("patch", channels * area, width),
+            **embedding(width, self.classes, self.demands.has_interval),
             # One product for the modulations of all blocks and the final layer: they share their input.
             **linear("modulation", width, (6 * depth + 2) * width),
         }
@@ -56,7 +66,7 @@ class SiT:
             layout |= linear(f"{block}.out", width, width)
             layout |= linear(f"{block}.up", width, hidden)
             layout |= linear(f"{block}.down", hidden, width)
-        return layout | linear("final", width, pixels)
+        return layout | linear("final", width, self.outputs * area)
 
     def initial_weights(self, generator: torch.Generator) -> Tensor:
         """Return one lane's weights [P]: Xavier-uniform products, zero modulations and final layer (adaLN-Zero)."""
@@ -105,17 +115,19 @@ class SiT:
 
     def _modulations(self, weights: Mapping[str, Tensor], given: Conditioning) -> tuple[Tensor, ...]:
         # Each [K, B, 1, D], in the order of use.
-        embedded_KBD = embed(weights, given.time * self.time_scale, given.label, self.frequencies)
+        embedded_KBD = embed(weights, given, self.time_scale, self.frequencies)
         mixed = product(weights, "modulation", F.silu(embedded_KBD))
         return torch.split(mixed.unsqueeze(2), self.recipe.width, dim=-1)
 
     def _block(self, weights: Mapping[str, Tensor], block: int, x_KBND: Tensor, m: tuple[Tensor, ...]) -> Tensor:
         shift1, scale1, gate1, shift2, scale2, gate2 = m
         qkv = product(weights, f"{block}.qkv", modulate(normalise(x_KBND), shift1, scale1))
-        attended = product(weights, f"{block}.out", attention(qkv, self.recipe.heads))
+        mixed = attention(qkv, self.recipe.heads, self.demands.has_interval)
+        attended = product(weights, f"{block}.out", mixed)
         x_KBND = torch.addcmul(x_KBND, gate1, attended)
-        # Exact, where SiT takes the approximation by tanh: at most 5e-4 apart, and a tenth of a step on a CPU.
-        hidden = F.gelu(product(weights, f"{block}.up", modulate(normalise(x_KBND), shift2, scale2)))
+        # Exact unless asked otherwise: the approximation by tanh is at most 5e-4 away, and a tenth of a step on a CPU.
+        above = product(weights, f"{block}.up", modulate(normalise(x_KBND), shift2, scale2))
+        hidden = F.gelu(above, approximate=GELU[self.recipe.gelu])
         return torch.addcmul(x_KBND, gate2, product(weights, f"{block}.down", hidden))
 
     def _patchify(self, x_KBCHW: Tensor) -> Tensor:
@@ -127,8 +139,8 @@ class SiT:
     def _unpatchify(self, x_KBND: Tensor) -> Tensor:
         lanes, batch = x_KBND.shape[:2]
         side = self.recipe.patch
-        x = x_KBND.reshape(lanes, batch, self.rows, self.columns, self.shape[0], side, side)
-        return x.permute(0, 1, 4, 2, 5, 3, 6).reshape(lanes, batch, *self.shape)
+        x = x_KBND.reshape(lanes, batch, self.rows, self.columns, self.outputs, side, side)
+        return x.permute(0, 1, 4, 2, 5, 3, 6).reshape(lanes, batch, self.outputs, *self.shape[1:])
 
 
 def sincos_positions(rows: int, columns: int, width: int) -> Tensor:

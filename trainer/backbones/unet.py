@@ -18,6 +18,7 @@ from trainer.backbones.flat_parameters import flatten, named_weights
 from trainer.backbones.layers import embed, embedding, frequencies, initial, linear, product
 from trainer.backbones.protocol import Conditioning, Layout, Output, Slot, TapShape
 from trainer.recipe import UNetRecipe
+from trainer.recipe.objective import Demands
 
 GROUP = 8  # channels that are normalised together
 
@@ -31,7 +32,13 @@ class UNet:
     source_sha256 = ""
 
     def __init__(
-        self, model: UNetRecipe, shape: tuple[int, int, int], classes: int, time_scale: float, device: torch.device
+        self,
+        model: UNetRecipe,
+        shape: tuple[int, int, int],
+        classes: int,
+        time_scale: float,
+        device: torch.device,
+        demands: Demands = Demands(),  # noqa: B008 - immutable
     ) -> None:
         """Raise ValueError where the image cannot be halved often enough; `shape` is (C, H, W)."""
         channels, height, width = shape
@@ -41,6 +48,7 @@ class UNet:
                 f"{model.levels} levels halve an image {model.levels - 1} times; {height}x{width} cannot be"
             )
         self.recipe, self.shape, self.classes, self.time_scale = model, shape, classes, time_scale
+        self.demands = demands
         self.frequencies = frequencies(device)
         widths = model.widths
         levels = range(model.levels)
@@ -55,7 +63,8 @@ class UNet:
 
     def _layout(self, channels: int) -> dict[str, Slot]:
         widths, embedded = self.recipe.widths, self.recipe.embedding
-        layout = {**_convolution("first", channels, widths[0]), **embedding(embedded, self.classes)}
+        outputs_each, has_interval = self.demands
+        layout = {**_convolution("first", channels, widths[0]), **embedding(embedded, self.classes, has_interval)}
         outputs = [out for _, out, _ in self._blocks.values()]
         # One product for the scales and shifts of all blocks: they share their input.
         layout |= linear("modulation", embedded, 2 * sum(outputs))
@@ -63,7 +72,7 @@ class UNet:
             layout |= _convolution(f"{name}.first", inputs, out) | _convolution(f"{name}.second", out, out)
             if inputs != out:
                 layout |= _convolution(f"{name}.skip", inputs, out, side=1)
-        return layout | _convolution("last", widths[0], channels)
+        return layout | _convolution("last", widths[0], outputs_each * channels)
 
     def initial_weights(self, generator: torch.Generator) -> Tensor:
         """Return one lane's weights [P]: Xavier-uniform factors, zero modulations and last convolutions."""
@@ -97,7 +106,7 @@ class UNet:
 
     def _trunk(self, weights: Mapping[str, Tensor], x: Tensor, given: Conditioning) -> Iterator[Tensor]:
         """Give the feature map [K, B, C, H, W] after each block."""
-        embedded = F.silu(embed(weights, given.time * self.time_scale, given.label, self.frequencies))
+        embedded = F.silu(embed(weights, given, self.time_scale, self.frequencies))
         sizes = [2 * out for _, out, _ in self._blocks.values()]
         mixed = torch.split(product(weights, "modulation", embedded)[..., None, None], sizes, dim=2)
         modulations = dict(zip(self._blocks, mixed, strict=True))

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from typing import assert_never
 
-from trainer.objectives.noise import Noise
+from trainer.objectives.diffusion import Diffusion
+from trainer.objectives.mean_flow import MeanFlow
+from trainer.objectives.path_regression import Interpolant
 from trainer.objectives.protocol import Objective
-from trainer.objectives.velocity import Velocity
-from trainer.recipe import Recipe
+from trainer.recipe import DiffusionRecipe, InterpolantRecipe, MeanFlowRecipe, Recipe
 
 
 def objective_of(recipe: Recipe) -> Objective:
     """Return what a recipe's networks learn to predict."""
-    match recipe.train.predicts:
-        case "velocity":
-            return Velocity()
-        case "noise":
-            return Noise()
+    match recipe.objective:
+        case InterpolantRecipe():
+            return Interpolant(recipe.objective)
+        case DiffusionRecipe():
+            return Diffusion(recipe.objective)
+        case MeanFlowRecipe():
+            return MeanFlow(recipe.objective)
         case _:
-            assert_never(recipe.train.predicts)
+            assert_never(recipe.objective)

@@ -1,13 +1,26 @@
-"""Classifier-free guidance (Ho & Salimans 2022, arXiv:2207.12598)."""
+"""Classifier-free guidance (Ho & Salimans 2022, arXiv:2207.12598), on all channels or some, on all the way or part."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from trainer.backbones.protocol import Conditioning, Network
+from trainer.recipe import EvalRecipe
+from trainer.recipe.evaluation import GUIDED_BY_PUBLIC_CODE
+
+
+class Predict(Protocol):
+    """A network's prediction with labels and guidance."""
+
+    def __call__(self, x: Tensor, t: float, progress: float | None = None, until: float | None = None) -> Tensor:
+        """Return the prediction at x [K, B, C, H, W] and the objective's time t.
+
+        `progress` is how far the way from noise (0) to data (1) is gone, t where none is given; `until` is for
+        objectives whose predictions are of an interval.
+        """
 
 
 def guide(conditional: Tensor, unconditional: Tensor, scale: float) -> Tensor:
@@ -15,19 +28,33 @@ def guide(conditional: Tensor, unconditional: Tensor, scale: float) -> Tensor:
     return torch.lerp(unconditional, conditional, scale)
 
 
-def guided(network: Network, labels: Tensor, scale: float) -> Callable[[Tensor, float], Tensor]:
-    """Return a network's prediction at x [K, B, C, H, W] and a time, with guidance towards labels [K, B].
+def guided(network: Network, labels: Tensor, evaluation: EvalRecipe) -> Predict:
+    """Return a network's prediction with guidance towards labels [K, B].
 
-    Scale 1 is none; any other evaluates the network without labels as well.
+    Scale 1 is none; any other evaluates the network without labels as well, where on the way guidance acts. What a
+    network predicts beside an image's channels (a variance) is never guided.
     """
     nothing = torch.full_like(labels, network.backbone.classes)
+    scale, (first, last) = evaluation.cfg, evaluation.cfg_interval
 
-    def predict(x: Tensor, t: float) -> Tensor:
-        times = torch.full(labels.shape, t, device=x.device)
-        if scale == 1:
-            return network(x, Conditioning(times, labels)).prediction
-        both = Conditioning(torch.cat([times, times], 1), torch.cat([labels, nothing], 1))
-        conditional, unconditional = network(torch.cat([x, x], 1), both).prediction.chunk(2, dim=1)
-        return guide(conditional, unconditional, scale)
+    def predict(x: Tensor, t: float, progress: float | None = None, until: float | None = None) -> Tensor:
+        def at(labels: Tensor) -> Conditioning:
+            times = torch.full(labels.shape, t, device=x.device)
+            return Conditioning(times, labels, None if until is None else torch.full_like(times, until))
+
+        here = t if progress is None else progress
+        if scale == 1 or not first <= here <= last:
+            return network(x, at(labels)).prediction
+        both = network(torch.cat([x, x], 1), at(torch.cat([labels, nothing], 1))).prediction
+        conditional, unconditional = both.chunk(2, dim=1)
+        guided = _guided_channels(evaluation, x.shape[2])
+        if guided == conditional.shape[2]:
+            return guide(conditional, unconditional, scale)
+        some = guide(conditional[:, :, :guided], unconditional[:, :, :guided], scale)
+        return torch.cat([some, conditional[:, :, guided:]], 2)
 
     return predict
+
+
+def _guided_channels(evaluation: EvalRecipe, channels: int) -> int:
+    return channels if evaluation.cfg_channels == "all" else min(GUIDED_BY_PUBLIC_CODE, channels)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
-from typing import assert_never
+from typing import Literal, assert_never
 
 from torch import Tensor
 
 from trainer.recipe.evaluation import EVALUATIONS_A_STEP, Solver
 
 Velocity = Callable[[Tensor, float], Tensor]
+OdeSolver = Literal["euler", "heun"]
 
 
 def step_count(nfe: int, method: Solver) -> int:
@@ -21,7 +22,7 @@ def step_count(nfe: int, method: Solver) -> int:
     return steps
 
 
-def solve(velocity: Velocity, x: Tensor, nfe: int, method: Solver, grid: Sequence[float] | None = None) -> Tensor:
+def solve(velocity: Velocity, x: Tensor, nfe: int, method: OdeSolver, grid: Sequence[float] | None = None) -> Tensor:
     """Integrate dx/dt = velocity(x, t) with `nfe` velocity evaluations, from t = 0 to 1 in equal steps or over a grid.
 
     Euler takes `nfe` steps; Heun (explicit trapezoid) takes `nfe` / 2; a grid has one time more than there are steps.

@@ -13,6 +13,7 @@ from torch import Tensor
 from trainer.backbones.protocol import Conditioning, Network
 from trainer.recipe import EvalRecipe
 from trainer.rng.draws import Wanted
+from trainer.rng.step_noise import StepNoise
 
 
 class Learning(NamedTuple):
@@ -48,5 +49,10 @@ class Objective(Protocol):
     def held_out(self, network: Network, images: Tensor, labels: Tensor, draws: Mapping[str, Tensor]) -> Tensor:
         """Return the error of every held-out image, [K, B]."""
 
-    def sample(self, network: Network, noise: Tensor, labels: Tensor, evaluation: EvalRecipe) -> Tensor:
-        """Return images [K, B, C, H, W] from normal noise shaped like them, with evaluation's solver and guidance."""
+    def sample(
+        self, network: Network, noise: Tensor, labels: Tensor, evaluation: EvalRecipe, more: StepNoise
+    ) -> Tensor:
+        """Return images [K, B, C, H, W] from normal noise shaped like them, with evaluation's solver and guidance.
+
+        `more` is the noise that stochastic solvers add on the way.
+        """

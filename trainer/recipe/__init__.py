@@ -5,6 +5,7 @@ from trainer.recipe.data import DataRecipe, Layout
 from trainer.recipe.evaluation import FULL_SAMPLES, MAX_SAMPLES, EvalRecipe, fid_name
 from trainer.recipe.frozen import Frozen, Scalar, Seed
 from trainer.recipe.metrics import METRICS, Better, Metric, MetricName, Recorded, recorded_metric, recorded_metrics
+from trainer.recipe.objective import SOLVERS, DiffusionRecipe, InterpolantRecipe, MeanFlowRecipe, ObjectiveRecipe
 from trainer.recipe.recipe import Lane, Recipe
 from trainer.recipe.regulariser import (
     VARIANTS,
@@ -28,23 +29,28 @@ __all__ = [
     "MAX_SAMPLES",
     "METRICS",
     "PRESETS",
+    "SOLVERS",
     "VARIANTS",
     "Alignment",
     "BackboneRecipe",
     "Better",
     "DataRecipe",
+    "DiffusionRecipe",
     "Dispersion",
     "Distance",
     "EvalRecipe",
     "Features",
     "Frozen",
+    "InterpolantRecipe",
     "Lane",
     "Layout",
     "LocalBatch",
+    "MeanFlowRecipe",
     "Metric",
     "MetricName",
     "ModuleRecipe",
     "Negatives",
+    "ObjectiveRecipe",
     "Recipe",
     "Recorded",
     "Regularisation",

@@ -39,6 +39,9 @@ class SiTRecipe(Frozen):
     heads: int = Field(4, ge=1, le=128)
     patch: int = Field(2, ge=1, le=64, description="side of a patch in pixels")
     mlp_ratio: float = Field(4.0, gt=0, le=16)
+    gelu: Annotated[Literal["exact", "tanh"], Later()] = Field(
+        "exact", description="tanh: the approximation that the public DiT and SiT use, at most 5e-4 away"
+    )
     init: Annotated[str | None, Later()] = Field(
         None, min_length=1, description="start from these weights: a kept file of ours, or a published SiT checkpoint"
     )
@@ -72,7 +75,8 @@ class SiTRecipe(Frozen):
     @property
     def words(self) -> str:
         """The network in a line."""
-        return f"SiT, width {self.width}, depth {self.depth}, {self.heads} heads, patch {self.patch}"
+        gelu = "" if self.gelu == "exact" else ", GELU by tanh"
+        return f"SiT, width {self.width}, depth {self.depth}, {self.heads} heads, patch {self.patch}{gelu}"
 
     @property
     def title(self) -> str:

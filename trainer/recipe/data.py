@@ -24,6 +24,9 @@ class DataRecipe(Frozen):
     limit: int | None = Field(
         None, ge=2, description="train on this many images, balanced over classes; reference and held-out stay whole"
     )
+    flip: Annotated[bool, Later()] = Field(
+        False, description="mirror a random half of the training images left to right, anew at every step"
+    )
     holdout: float = Field(0.2, gt=0, lt=1, description="share held out for validation loss")
     layout: Annotated[Layout, Later()] = Field(
         "auto",

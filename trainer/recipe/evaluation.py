@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
 from trainer.recipe.frozen import Frozen
+from trainer.recipe.identity import Later
 from trainer.recipe.metrics import METRICS
 
 MAX_SAMPLES = 1_000_000
@@ -19,8 +20,10 @@ def fid_name(samples: int) -> str:
     return METRICS["fid"].recorded(samples)
 
 
-Solver = Literal["euler", "heun"]
-EVALUATIONS_A_STEP: Mapping[Solver, int] = {"euler": 1, "heun": 2}
+Share = Annotated[float, Field(ge=0, le=1)]
+Solver = Literal["euler", "heun", "euler_maruyama", "ddim", "ancestral"]
+EVALUATIONS_A_STEP: Mapping[Solver, int] = {"euler": 1, "heun": 2, "euler_maruyama": 1, "ddim": 1, "ancestral": 1}
+GUIDED_BY_PUBLIC_CODE = 3  # DiT and SiT guide these channels of a latent's four, "for exact reproducibility"
 
 
 class EvalRecipe(Frozen):
@@ -34,9 +37,15 @@ class EvalRecipe(Frozen):
         "auto", description="samples of a finalist's full FID, above samples; auto: 50000 on a GPU, none on a CPU"
     )
     batch: int = Field(250, ge=1, le=65536, description="images drawn at a time")
-    solver: Solver = "euler"
-    nfe: int = Field(10, ge=1, le=1000, description="velocity evaluations a sample (CFG doubles their cost)")
+    solver: Solver = Field("euler", description="the first that suits the objective, if not given")
+    nfe: int = Field(10, ge=1, le=1000, description="network evaluations a sample (CFG doubles their cost)")
     cfg: float = Field(1.0, ge=0, le=100, description="classifier-free guidance scale; 1 is none")
+    cfg_interval: Annotated[tuple[Share, Share], Later()] = Field(
+        (0.0, 1.0), description="part of the way from noise (0) to data (1) on which samples are guided"
+    )
+    cfg_channels: Annotated[Literal["all", "public"], Later()] = Field(
+        "all", description="guided channels; public: the first three alone, as the public DiT and SiT guide latents"
+    )
     extractor: Literal["domain", "inception", "clip", "dinov2"] = "domain"
     weights: str | None = Field(None, min_length=1, description="weight file of inception, clip or dinov2")
     probe: int = Field(256, ge=2, le=65536, description="held-out images on which health is measured")
@@ -60,8 +69,10 @@ class EvalRecipe(Frozen):
     @model_validator(mode="after")
     def _solver_and_weights(self) -> Self:
         if self.nfe % (each := EVALUATIONS_A_STEP[self.solver]):
-            said = f"{self.solver} evaluates the velocity {each} times a step: nfe must be a multiple of {each}"
+            said = f"{self.solver} evaluates the network {each} times a step: nfe must be a multiple of {each}"
             raise ValueError(f"{said}, not {self.nfe}")
+        if self.cfg_interval[0] >= self.cfg_interval[1]:
+            raise ValueError(f"cfg_interval must rise, not {list(self.cfg_interval)}")
         if (self.extractor == "domain") != (self.weights is None):
             raise ValueError("weights is needed for inception, clip and dinov2, and not for 'domain'")
         return self

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Any, NamedTuple, Self
+from typing import Annotated, Any, NamedTuple, Self
 
 from pydantic import model_validator
 
@@ -13,7 +13,8 @@ from trainer.recipe.backbone import BackboneRecipe, SiTRecipe
 from trainer.recipe.data import DataRecipe
 from trainer.recipe.evaluation import EvalRecipe
 from trainer.recipe.frozen import Frozen, Scalar
-from trainer.recipe.identity import identity
+from trainer.recipe.identity import Later, identity
+from trainer.recipe.objective import SOLVERS, TIME_SCALES, InterpolantRecipe, MeanFlowRecipe, ObjectiveRecipe
 from trainer.recipe.regulariser import Regularisation
 from trainer.recipe.training import TrainRecipe
 
@@ -30,8 +31,54 @@ class Recipe(Frozen):
 
     data: DataRecipe = DataRecipe()
     model: BackboneRecipe = SiTRecipe()
+    objective: Annotated[ObjectiveRecipe, Later()] = InterpolantRecipe()
     train: TrainRecipe = TrainRecipe()
     eval: EvalRecipe = EvalRecipe()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _predicts_has_moved(cls, given: object) -> object:
+        """Read `train.predicts`, as recipes had it for a short time, where it now is: `objective.predicts`."""
+        train = given.get("train") if isinstance(given, Mapping) else None
+        if not isinstance(given, Mapping) or not isinstance(train, Mapping) or "predicts" not in train:
+            return given
+        if "objective" in given:
+            raise ValueError("train.predicts is now objective.predicts; write it there alone")
+        rest = {name: value for name, value in train.items() if name != "predicts"}
+        return {**given, "train": rest, "objective": {"predicts": train["predicts"]}}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_from_objective(cls, given: object) -> object:
+        """Fill in the solver and the scale of times that suit the objective, where they are not given."""
+        if not isinstance(given, Mapping):
+            return given
+        objective = given.get("objective")
+        kind = objective.get("kind") if isinstance(objective, Mapping) else getattr(objective, "kind", None)
+        if not isinstance(kind, str) or kind not in SOLVERS:
+            return given
+        filled = dict(given)
+        for part, suits in (("eval", {"solver": SOLVERS[kind][0]}), ("train", {"time_scale": TIME_SCALES[kind]})):
+            own = given.get(part, {})
+            if isinstance(own, Mapping):
+                filled[part] = {**suits, **own}
+        return filled
+
+    @model_validator(mode="after")
+    def _solver_is_the_objectives(self) -> Self:
+        fit = SOLVERS[self.objective.kind]
+        if self.eval.solver not in fit:
+            raise ValueError(
+                f"eval.solver is {self.eval.solver!r}, but objective {self.objective.kind!r} is sampled by "
+                f"{' or '.join(map(repr, fit))}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _guidance_in_training_has_no_class(self) -> Self:
+        if isinstance(self.objective, MeanFlowRecipe) and self.objective.is_guided and self.train.label_drop == 0:
+            raise ValueError("objective.omega and kappa need train.label_drop above 0: 'no class' is never trained")
+        return self
 
     @model_validator(mode="after")
     def _guidance_was_trained_for(self) -> Self:

@@ -9,11 +9,11 @@ from pydantic import Field
 from trainer.recipe.frozen import Frozen
 from trainer.recipe.identity import Later
 
-Predicts = Literal["velocity", "noise"]
+Schedule = Literal["cosine", "constant"]
 
 
 class TrainRecipe(Frozen):
-    """How long and how fast: AdamW with warm-up and cosine decay, and an exponential moving average."""
+    """How long and how fast: AdamW with warm-up and a schedule, and an exponential moving average."""
 
     steps: int = Field(800, ge=1, le=10_000_000, description="optimiser steps")
     batch: int = Field(32, ge=1, le=65536, description="images a step and lane; Dispersive Loss is 0 at batch 1")
@@ -25,7 +25,13 @@ class TrainRecipe(Frozen):
     ema: float = Field(0.99, ge=0, lt=1, description="final decay; ramped as (1 + step) / (10 + step)")
     label_drop: float = Field(0.1, ge=0, le=1, description="share of labels replaced by 'no class' (for CFG)")
     time_scale: float = Field(
-        1000.0, gt=0, le=1e6, description="t is multiplied by this before its sinusoidal embedding"
+        1000.0,
+        gt=0,
+        le=1e6,
+        description="t is multiplied by this before its sinusoidal embedding; 1 for mean_flow, if not given",
     )
-    predicts: Annotated[Predicts, Later()] = Field("velocity", description="what the network learns to predict")
+    schedule: Annotated[Schedule, Later()] = Field("cosine", description="the learning rate after warm-up")
+    clip: Annotated[float | None, Later()] = Field(
+        None, gt=0, le=1e6, description="largest norm of a lane's gradient; above it the gradient is scaled down"
+    )
     precision: Literal["fp32", "bf16"] = Field("fp32", description="matmul precision; master weights stay fp32")

@@ -1,7 +1,8 @@
 """Randomness as a pure function of (seed, stream, index): nothing to save, nothing to restore, nothing shared.
 
-On a GPU `trainer.rng.counters` draws the stream BATCH from the same key, many steps and seeds at a time; torch's
-generators draw all else, and everything on a CPU. So a GPU trains on other noise than a CPU, in the same data order.
+On a GPU `trainer.rng.counters` draws the streams BATCH and SAMPLE from the same keys, so that every card has the same;
+it draws SAMPLE_STEPS everywhere. torch's generators draw all else. So a GPU trains on other noise than a CPU, in the
+same data order.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ class Stream(IntEnum):
     SAMPLE = 3
     VALIDATION = 4
     REGULARISER = 5
+    SAMPLE_STEPS = 6
 
 
 def generator(seed: int, stream: Stream, index: int = 0, device: torch.device | str = "cpu") -> torch.Generator:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from functools import partial
+from math import prod
 
 import torch
 from torch import Tensor
@@ -11,7 +11,9 @@ from torch import Tensor
 from trainer.backbones.protocol import Network
 from trainer.objectives.protocol import Objective
 from trainer.recipe import EvalRecipe
-from trainer.rng.streams import Stream, generator
+from trainer.rng import counters
+from trainer.rng.step_noise import StepNoise, step_keys
+from trainer.rng.streams import Stream, generator, key
 from trainer.runtime.cuda_graph import CapturedCall
 
 GRID_IMAGES = 40  # samples kept for a picture
@@ -36,8 +38,12 @@ def samples(
     device, backbone = network.device, network.backbone
     until = recipe.samples if until is None else until
     turns = torch.tensor(range(backbone.classes) if labels is None else labels, device=device)
+
+    def solve(noise: Tensor, labels: Tensor, keys: Tensor, places: Tensor) -> Tensor:
+        return objective.sample(network, noise, labels, recipe, StepNoise(keys, recipe.batch, places))
+
     # All evaluations of a whole batch are one graph on a GPU, made anew here, for it is of these weights.
-    solve_batch = CapturedCall(partial(objective.sample, network, evaluation=recipe), device, warm_ups=1)
+    solve_batch = CapturedCall(solve, device, warm_ups=1)
     # Then a part of a batch is taken from a whole one; a CPU, or a single call, solves the part alone.
     in_wholes = not solve_batch.plain and until - first > recipe.batch
     while first < until:
@@ -48,12 +54,16 @@ def samples(
         # Always of a whole batch: torch draws other numbers for another shape.
         drawn = {s: _noise(s, chunk, (recipe.batch, *backbone.shape), device) for s in set(seeds)}
         noise = torch.stack([drawn[seed][solved] for seed in seeds])
-        numbers = chunk * recipe.batch + torch.arange(solved.start, solved.stop, device=device)
-        images = solve_batch(noise, turns[numbers % len(turns)].expand(len(seeds), -1))
+        places = torch.arange(solved.start, solved.stop, device=device)
+        chosen = turns[(chunk * recipe.batch + places) % len(turns)].expand(len(seeds), -1)
+        images = solve_batch(noise, chosen, step_keys(seeds, chunk, device), places)
         yield first, images if solved == wanted else images[:, wanted]
         first += count
 
 
 def _noise(seed: int, chunk: int, shape: tuple[int, ...], device: torch.device) -> Tensor:
-    random = generator(seed, Stream.SAMPLE, chunk, device)
-    return torch.randn(shape, generator=random, device=device)
+    if device.type == "cuda":
+        # torch's generators draw other numbers on a card with other multiprocessors.
+        named = torch.tensor([key(seed, Stream.SAMPLE, chunk)], device=device)
+        return counters.normal(named, 0, prod(shape)).view(shape)
+    return torch.randn(shape, generator=generator(seed, Stream.SAMPLE, chunk, device), device=device)

@@ -14,20 +14,29 @@ from trainer.data.images import Images
 from trainer.rng.draws import Draw, Wanted, from_generator
 from trainer.rng.streams import Stream, generator
 
-LABEL_DROP = "label_drop"
+LABEL_DROP, FLIP = "label_drop", "flip"
 
 
 class TrainingSplit(NamedTuple):
-    """Images [N, C, H, W] and labels [N] where they are trained on, with the number of classes."""
+    """Images [N, C, H, W] and labels [N] where they are trained on, with the number of classes.
+
+    `flips` says that a random half of every batch's images is mirrored left to right.
+    """
 
     images: Images
     labels: Tensor
     classes: int
+    flips: bool = False
 
     @classmethod
-    def of(cls, data: Dataset, device: torch.device) -> Self:
+    def of(cls, data: Dataset, device: torch.device, flips: bool = False) -> Self:
         """Return what a data set trains on, on `device`."""
-        return cls(data.train_images.to(device), data.train_labels.to(device), data.classes)
+        return cls(data.train_images.to(device), data.train_labels.to(device), data.classes, flips)
+
+    def drawn_beside(self, wanted: Wanted) -> Wanted:
+        """Return an objective's draws and, after them, those that decide which labels are dropped, images flipped."""
+        beside = (LABEL_DROP, FLIP) if self.flips else (LABEL_DROP,)
+        return {**wanted, **{name: Draw("uniform", "sample") for name in beside}}
 
 
 class Batch(NamedTuple):
@@ -46,14 +55,14 @@ class Batch(NamedTuple):
         return Batch(self.images.index_select(0, rows_K), self.labels.index_select(0, rows_K), draws)
 
 
-def with_label_drop(wanted: Wanted) -> Wanted:
-    """Return an objective's draws and, after them, the one that decides which labels are dropped."""
-    return {**wanted, LABEL_DROP: Draw("uniform", "sample")}
+def flipped(images: Tensor, uniform: Tensor) -> Tensor:
+    """Mirror the images [..., C, H, W] whose uniform number [...] is below a half."""
+    return torch.where((uniform < 0.5)[..., None, None, None], images.flip(-1), images)
 
 
 def draw(wanted: Wanted, split: TrainingSplit, seeds: Sequence[int], step: int, batch: int, label_drop: float) -> Batch:
     """Return the batch of every seed at `step` (0-based), on the images' device."""
-    parts = [_draw_one(with_label_drop(wanted), split, seed, step, batch, label_drop) for seed in seeds]
+    parts = [_draw_one(split.drawn_beside(wanted), split, seed, step, batch, label_drop) for seed in seeds]
     draws = {name: torch.stack([part.draws[name] for part in parts]) for name in wanted}
     return Batch(torch.stack([part.images for part in parts]), torch.stack([part.labels for part in parts]), draws)
 
@@ -64,7 +73,7 @@ def _draw_one(wanted: Wanted, split: TrainingSplit, seed: int, step: int, batch:
     images = split.images[rows]
     draws = from_generator(wanted, generator(seed, Stream.BATCH, step, device), batch, images.shape[1:], device)
     labels = split.labels[rows].masked_fill(draws[LABEL_DROP] < label_drop, split.classes)
-    return Batch(images, labels, draws)
+    return Batch(flipped(images, draws[FLIP]) if split.flips else images, labels, draws)
 
 
 def order(seed: int, start: int, count: int, size: int) -> Tensor:

@@ -74,7 +74,7 @@ class Cohort:
         self._backbone = backbone_of(recipe, data.shape, data.classes, device)
         self._data, self._device, self._evaluator = data, device, evaluator
         self._regulariser = self._regulariser_of(self.lanes)
-        self._split = TrainingSplit.of(data, device)
+        self._split = TrainingSplit.of(data, device, recipe.data.flip)
         self._objective = objective_of(recipe)
         begun = read_initial(recipe, self._backbone)
         self.init_sha256, self.source_sha256 = begun.sha256 if begun else "", self._backbone.source_sha256

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import NamedTuple, assert_never
 
 from torch import Tensor
 
 from trainer.backbones.protocol import Backbone
 from trainer.errors import DataError
-from trainer.recipe import Recipe, SiTRecipe
+from trainer.recipe import DiffusionRecipe, InterpolantRecipe, MeanFlowRecipe, ObjectiveRecipe, Recipe, SiTRecipe
 from trainer.runtime.paths import located
 from trainer.runtime.weight_files import parse_weights
 from trainer.sampling import kept_model as kept
-
-# How the public SiT is trained, as far as weights depend on it: it embeds t itself.
-PUBLISHED: Mapping[str, float | str] = {"time_scale": 1.0, "predicts": "velocity"}
 
 
 class Initial(NamedTuple):
@@ -37,19 +34,45 @@ def read_initial(recipe: Recipe, model: Backbone) -> Initial | None:
     if kept.is_kept(content):
         found = kept.read(content, str(path))
         state: Mapping[str, Tensor] = found.state
-        theirs = found.origin.recipe.train
+        theirs = found.origin.recipe
     else:
         state = _published(content, str(path))
-        theirs = recipe.train.model_copy(update=PUBLISHED if isinstance(recipe.model, SiTRecipe) else {})
-    for name in PUBLISHED:
-        has, wanted = (_plain(getattr(train, name)) for train in (theirs, recipe.train))
-        if has != wanted:
-            raise DataError(f"{path}: its train.{name} is {has}, the study's {wanted}; set it to that")
+        theirs = _published_recipe(recipe) if isinstance(recipe.model, SiTRecipe) else recipe
+    has, wanted = _trained_for(theirs), _trained_for(recipe)
+    for name in (name for name in wanted if has.get(name) != wanted[name]):
+        raise DataError(f"{path}: its {name} is {has.get(name)}, the study's {wanted[name]}; set it to that")
     return Initial(model.from_state_dict(state, str(path)), hashlib.sha256(content).hexdigest())
 
 
-def _plain(value: float | str) -> str:
-    return f"{value:g}" if isinstance(value, float) else value
+def _trained_for(recipe: Recipe) -> dict[str, str]:
+    """Return what weights depend on beside their shapes, in words by dotted names."""
+    objective = recipe.objective
+    named = {"objective.kind": objective.kind, "train.time_scale": f"{recipe.train.time_scale:g}"}
+    match objective:
+        case InterpolantRecipe():
+            return {**named, "objective.predicts": objective.predicts, "objective.path": objective.path}
+        case DiffusionRecipe():
+            return {**named, "objective.steps": str(objective.steps)}
+        case MeanFlowRecipe():
+            return named
+        case _:
+            assert_never(objective)
+
+
+def _published_recipe(recipe: Recipe) -> Recipe:
+    """Return how the public code trains what a study's objective is: SiT and MeanFlow embed t itself, DiT the step."""
+    objective: ObjectiveRecipe
+    match recipe.objective:
+        case InterpolantRecipe():
+            objective, time_scale = InterpolantRecipe(), 1.0
+        case DiffusionRecipe():
+            objective, time_scale = recipe.objective.model_copy(update={"steps": 1000}), 1000.0
+        case MeanFlowRecipe():
+            objective, time_scale = recipe.objective, 1.0
+        case _:
+            assert_never(recipe.objective)
+    train = recipe.train.model_copy(update={"time_scale": time_scale})
+    return recipe.model_copy(update={"train": train, "objective": objective})
 
 
 def _published(content: bytes, place: str) -> Mapping[str, Tensor]:

@@ -60,7 +60,7 @@ def measured_lanes(
     `negatives` the largest memory bank that a lane may have.
     Raises torch.OutOfMemoryError where not even one lane fits.
     """
-    split = TrainingSplit.of(data, device)
+    split = TrainingSplit.of(data, device, recipe.data.flip)
     memory = MOST * 2**40
     if device.type == "cuda":
         free, total = torch.cuda.mem_get_info(device)

@@ -8,12 +8,14 @@ from trainer.recipe import TrainRecipe
 
 
 def learning_rate(train: TrainRecipe, step: int) -> float:
-    """Return the rate of optimiser step `step` (0-based): linear warm-up, then a cosine that would be 0 at `steps`.
+    """Return the rate of optimiser step `step` (0-based): linear warm-up, then constant, or a cosine to 0 at `steps`.
 
     Warm-up takes half of the steps at most, so that a short run still decays. The last step moves a little.
     """
     warmup = min(train.warmup, train.steps // 2)
     if step < warmup:
         return train.lr * (step + 1) / warmup
+    if train.schedule == "constant":
+        return train.lr
     progress = (step - warmup) / (train.steps - warmup)
     return train.lr * 0.5 * (1 + math.cos(math.pi * min(progress, 1.0)))

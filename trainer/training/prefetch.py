@@ -14,7 +14,7 @@ from torch import Tensor
 from trainer.recipe import TrainRecipe
 from trainer.rng.draws import Wanted, from_counters
 from trainer.rng.streams import Stream, key
-from trainer.training.batches import LABEL_DROP, Batch, TrainingSplit, order, with_label_drop
+from trainer.training.batches import FLIP, LABEL_DROP, Batch, TrainingSplit, flipped, order
 from trainer.training.ema import ema_decay
 from trainer.training.lr_schedule import learning_rate
 from trainer.training.train_step import Inputs
@@ -32,14 +32,15 @@ class Prefetch:
 
     def __init__(self, wanted: Wanted, split: TrainingSplit, train: TrainRecipe, seeds_K: Sequence[int]) -> None:
         """`wanted` is what is random in a batch."""
-        self._wanted, self._split, self._train = wanted, split, train
+        self._wanted, self._split, self._train = split.drawn_beside(wanted), split, train
+        kept = {**wanted, FLIP: self._wanted[FLIP]} if split.flips else wanted
         self._seeds = sorted(set(seeds_K))
         device, batch, self._image = split.images.device, train.batch, tuple(split.images.shape[1:])
-        numbers = sum(prod(draw.shape(batch, self._image)) for draw in wanted.values())
+        numbers = sum(prod(draw.shape(batch, self._image)) for draw in kept.values())
         self.steps = max(1, min(STEPS, NUMBERS // (len(self._seeds) * numbers)))
         rows = self.steps * len(self._seeds)
         self._draws = {
-            name: torch.empty(rows, *draw.shape(batch, self._image), device=device) for name, draw in wanted.items()
+            name: torch.empty(rows, *draw.shape(batch, self._image), device=device) for name, draw in kept.items()
         }
         self._labels = torch.empty(rows, batch, dtype=torch.long, device=device)
         self._order = torch.empty(rows, batch, dtype=torch.long, device=device)
@@ -60,7 +61,7 @@ class Prefetch:
         _send(self._lr, torch.tensor([learning_rate(train, step) for step in steps], dtype=torch.float32))
         shares = [1 - ema_decay(step + 1, train.ema) for step in steps]
         _send(self._share_and_progress, torch.tensor([shares, [step / train.steps for step in steps]]))
-        drawn = from_counters(with_label_drop(self._wanted), self._keys, train.batch, self._image)
+        drawn = from_counters(self._wanted, self._keys, train.batch, self._image)
         for name, buffer in self._draws.items():
             buffer.copy_(drawn[name])
         dropped = drawn[LABEL_DROP] < train.label_drop
@@ -73,6 +74,8 @@ class Prefetch:
         draws = {name: buffer.index_select(0, rows_K) for name, buffer in self._draws.items()}
         labels, chosen = (part.index_select(0, rows_K) for part in (self._labels, self._order))
         images = self._split.images.take(chosen.flatten()).view(*chosen.shape, *self._image)
+        if self._split.flips:
+            images = flipped(images, draws[FLIP])
         lr = self._lr.index_select(0, self._place).squeeze(0)
         share, progress = self._share_and_progress.index_select(1, self._place).squeeze(1).unbind(0)
         self._place += 1

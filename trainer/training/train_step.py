@@ -55,7 +55,7 @@ class TrainStep:
 
         `compiled` fuses kernels with torch.compile, which takes a minute or so for every number of lanes.
         """
-        self.learnt, self.means = learnt, means
+        self.learnt, self.means, self._clip = learnt, means, train.clip
         self._objective, self._taps = objective, regulariser.taps
         self._regulariser = torch.compile(regulariser.__call__, dynamic=False) if compiled else regulariser
         flat, low = learnt.weights, train.precision == "bf16"
@@ -95,6 +95,8 @@ class TrainStep:
         # A regulariser's weights are unused where no living lane has it; that a backbone's are would be a mistake.
         zeros = bool(self._state.weights)
         self._collect(torch.autograd.grad(total.sum(), list(self._leaves.values()), materialize_grads=zeros))
+        if self._clip is not None:
+            _clip(self._grad, self._clip)
         for group in self._optimiser.param_groups:
             group["lr"] = inputs.lr
         self._optimiser.step()
@@ -113,3 +115,9 @@ class TrainStep:
         for view, part in zip(self._grad_views, grads_KS, strict=True):
             if part.dtype != torch.bfloat16:
                 view.copy_(part)
+
+
+def _clip(grad_KP: Tensor, most: float) -> None:
+    """Scale down the lanes' gradients whose norm is above `most`, each by itself, as torch's clip_grad_norm_ does."""
+    norm_K = torch.linalg.vector_norm(grad_KP, dim=1, keepdim=True)
+    grad_KP.mul_((most / (norm_K + 1e-6)).clamp_max(1))

@@ -18,8 +18,8 @@ from sweeper.statistics.levels import OBJECTIVE_ALPHA, SET_ALPHA, SIDE_ALPHA, UN
 from sweeper.study import Screen, Study
 from sweeper.study.pruner_facts import PRUNERS
 from sweeper.text.numbers import counted, figure, metric_name, percent
-from trainer.recipe import METRICS, Dispersion, fid_name, recorded_metrics
-from trainer.recipe.training import Predicts
+from trainer.recipe import METRICS, DataRecipe, Dispersion, EvalRecipe, TrainRecipe, fid_name, recorded_metrics
+from trainer.recipe.evaluation import GUIDED_BY_PUBLIC_CODE
 
 ORDER: tuple[TrialState, ...] = ("complete", "pruned", "diverged", "failed", "running", "waiting")
 
@@ -28,7 +28,7 @@ def recipe_items(study: Study, facts: Iterable[Facts]) -> tuple[Item, ...]:
     """Name what every trial shares."""
     data, model, train = study.recipe.data, study.recipe.model, study.recipe.train
     return (
-        Item(name="data", value=f"{scope.data(data, facts)}, {100 * data.holdout:g} % held out"),
+        Item(name="data", value=f"{scope.data(data, facts)}, {100 * data.holdout:g} % held out{_flips(data)}"),
         Item(
             name="model",
             value=model.words,
@@ -37,15 +37,30 @@ def recipe_items(study: Study, facts: Iterable[Facts]) -> tuple[Item, ...]:
             name="training",
             value=f"{counted(train.steps, 'step')}, batch {train.batch}, AdamW lr {train.lr:g} "
             f"(beta {train.beta1:g}, {train.beta2:g}; weight decay {train.weight_decay:g}), "
-            f"warm-up {train.warmup}, cosine decay, {train.precision}{_predicts(train.predicts)}",
+            f"warm-up {train.warmup}, {_schedule(train)}, {train.precision}",
         ),
+        # SiT's velocity goes without saying: guides of one training have to have the same words as they always had.
+        *((Item(name="objective", value=study.recipe.objective.words),) if study.recipe.objective.words else ()),
         Item(name="average and labels", value=f"EMA {train.ema:g}, label drop {train.label_drop:g}"),
     )
 
 
-def _predicts(what: Predicts) -> str:
-    # Velocity goes without saying: guides of one training have to have the same words as they always had.
-    return "" if what == "velocity" else f", {what} prediction"
+def _flips(data: DataRecipe) -> str:
+    return ", a random half of every batch mirrored" if data.flip else ""
+
+
+def _schedule(train: TrainRecipe) -> str:
+    decay = {"cosine": "cosine decay", "constant": "then constant"}[train.schedule]
+    return decay if train.clip is None else f"{decay}, gradient norm at most {train.clip:g}"
+
+
+def _guidance(evaluation: EvalRecipe) -> str:
+    if evaluation.cfg == 1:
+        return "none"
+    first, last = evaluation.cfg_interval
+    where = "" if (first, last) == (0, 1) else f", from {percent(first)} to {percent(last)} of the way to data"
+    what = {"all": "", "public": f", of the first {GUIDED_BY_PUBLIC_CODE} channels alone, as the public code does"}
+    return f"scale {evaluation.cfg:g}{where}{what[evaluation.cfg_channels]}"
 
 
 def protocol_items(
@@ -60,7 +75,6 @@ def protocol_items(
     `recorded` are a study's metrics, `settings` those of the loss.
     """
     evaluation, screen = study.recipe.eval, study.screen
-    guidance = "none" if evaluation.cfg == 1 else f"scale {evaluation.cfg:g}"
     return (
         Item(name="samples", value=f"{evaluation.samples:,}, classes balanced, rounded to uint8, the EMA weights"),
         Item(name="features", value=_extractor(study, list(facts))),
@@ -69,7 +83,7 @@ def protocol_items(
             value=f"the whole training split of {study.recipe.data.path or study.recipe.data.name}, same features",
         ),
         Item(name="solver", value=f"{evaluation.solver}, {evaluation.nfe} NFE"),
-        Item(name="guidance (CFG)", value=guidance),
+        Item(name="guidance (CFG)", value=_guidance(evaluation)),
         Item(
             name="randomness", value="a function of (seed, step): cells of one seed share weights, data, noise, labels"
         ),

@@ -186,7 +186,7 @@ def test_two_samples_are_too_few_where_their_one_distance_is_constant(more: dict
 
 def test_a_control_does_not_change_what_is_predicted() -> None:
     with pytest.raises(ValidationError):
-        study(controls=[{"name": "noise", "set": {"train.predicts": "noise"}}])
+        study(controls=[{"name": "noise", "set": {"objective.predicts": "noise"}}])
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from tests.trainer.training.steps import train_step
 from trainer.backbones.flat_parameters import leaves
 from trainer.backbones.protocol import Backbone, Network
 from trainer.data.images import Images
-from trainer.objectives.velocity import Velocity
+from trainer.objectives.path_regression import Interpolant
 from trainer.recipe import Dispersion, Lane, TrainRecipe
 from trainer.runtime.cuda_graph import WARM_UPS, Captured
 from trainer.training.batches import Batch, TrainingSplit
@@ -49,7 +49,7 @@ def test_gradients_reach_every_slot_once_the_network_has_opened(backbone):
     for _ in range(OPENING):
         step(Inputs(batch, 1e-2, 0.1, torch.tensor(0.0)))
     named = leaves(step.learnt.weights.clone(), backbone.layout)
-    loss = Velocity().loss(Network(backbone, named), *batch, taps=()).loss
+    loss = Interpolant().loss(Network(backbone, named), *batch, taps=()).loss
     grads = torch.autograd.grad(loss.sum(), list(named.values()))
     assert [name for name, grad in zip(named, grads, strict=True) if not grad.abs().max() > 0] == []
     assert all(grad.isfinite().all() for grad in grads)
@@ -60,7 +60,7 @@ def test_a_step_asks_the_host_for_nothing(backbone, precision):
     """What cannot be seen here of a capture as a CUDA graph: it fails where the host is asked."""
     lanes, train = lanes_of(backbone), TRAIN.model_copy(update={"precision": precision})
     step = train_step(backbone, lanes, train)
-    prefetch = Prefetch(Velocity.draws, split(), train, [lane.seed for lane in lanes])
+    prefetch = Prefetch(Interpolant.draws, split(), train, [lane.seed for lane in lanes])
     prefetch.fill(0)
     with Asking() as asking:
         step(prefetch.take())
@@ -75,7 +75,7 @@ def test_a_replayed_step_equals_the_same_step_called(backbone, precision, monkey
 
     def trained() -> None:
         step = train_step(backbone, lanes, train, noise=0.1)
-        stepper = GraphStepper(step, Velocity.draws, split(), train, [lane.seed for lane in lanes])
+        stepper = GraphStepper(step, Interpolant.draws, split(), train, [lane.seed for lane in lanes])
         for number in range(WARM_UPS + 5):
             stepper(number)
         learnt.append((*step.learnt.named().values(), *step.means.state().values()))

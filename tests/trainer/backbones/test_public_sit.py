@@ -16,6 +16,7 @@ from trainer.backbones.public_sit import from_public, to_public
 from trainer.backbones.sit import SiT
 from trainer.errors import DataError
 from trainer.recipe import SiTRecipe
+from trainer.recipe.objective import Demands
 from trainer.sampling.kept_model import kept_size
 
 CPU = torch.device("cpu")
@@ -23,20 +24,25 @@ WIDTH, HEADS, PATCH, CHANNELS, SIDE, CLASSES = 16, 2, 2, 3, 8, 5
 MODEL = SiT(SiTRecipe(width=WIDTH, depth=3, heads=HEADS, patch=PATCH), (CHANNELS, SIDE, SIDE), CLASSES, 1000.0, CPU)
 
 
-def weights() -> dict[str, Tensor]:
+def weights(model: SiT = MODEL) -> dict[str, Tensor]:
     """One lane's weights, none of them zero."""
     flat = torch.randn(
-        sum(math.prod(slot.shape) for slot in MODEL.layout.values()), generator=torch.Generator().manual_seed(0)
+        sum(math.prod(slot.shape) for slot in model.layout.values()), generator=torch.Generator().manual_seed(0)
     )
-    return views(0.2 * flat[None], MODEL.layout)
+    return views(0.2 * flat[None], model.layout)
 
 
-def public_state() -> dict[str, Tensor]:
-    return to_public(MODEL, {name: weight[0] for name, weight in weights().items()})
+def public_state(model: SiT = MODEL) -> dict[str, Tensor]:
+    return to_public(model, {name: weight[0] for name, weight in weights(model).items()})
 
 
-def public_velocity(state: Mapping[str, Tensor], x: Tensor, t: Tensor, y: Tensor, gelu: str) -> Tensor:
-    """What the public SiT returns, with images [B, C, H, W]: convolution, nn.Linear's convention, one block a turn."""
+def public_output(
+    state: Mapping[str, Tensor], x: Tensor, t: Tensor, y: Tensor, gelu: str, interval: Tensor | None = None
+) -> Tensor:
+    """What the public code returns, with images [B, C, H, W]: convolution, nn.Linear's convention, one block a turn.
+
+    That is DiT's, of which SiT drops a variance, and MeanFlow's where there is an interval.
+    """
 
     def linear(name: str, given: Tensor) -> Tensor:
         return functional.linear(given, state[f"{name}.weight"], state[f"{name}.bias"])
@@ -45,8 +51,12 @@ def public_velocity(state: Mapping[str, Tensor], x: Tensor, t: Tensor, y: Tensor
         return functional.layer_norm(given, (WIDTH,), eps=1e-6) * (1 + scale[:, None]) + shift[:, None]
 
     frequencies = torch.exp(-math.log(10000) * torch.arange(128) / 128)
-    waves = torch.cat([torch.cos(t[:, None] * frequencies), torch.sin(t[:, None] * frequencies)], 1)
-    c = linear("t_embedder.mlp.2", functional.silu(linear("t_embedder.mlp.0", waves)))
+
+    def embedded(name: str, time: Tensor) -> Tensor:
+        waves = torch.cat([torch.cos(time[:, None] * frequencies), torch.sin(time[:, None] * frequencies)], 1)
+        return linear(f"{name}.mlp.2", functional.silu(linear(f"{name}.mlp.0", waves)))
+
+    c = embedded("t_embedder", t) + (0 if interval is None else embedded("h_embedder", interval))
     c = functional.silu(c + state["y_embedder.embedding_table.weight"][y])
     proj = state["x_embedder.proj.weight"], state["x_embedder.proj.bias"]
     h = functional.conv2d(x, *proj, stride=PATCH).flatten(2).mT + state["pos_embed"]
@@ -64,16 +74,29 @@ def public_velocity(state: Mapping[str, Tensor], x: Tensor, t: Tensor, y: Tensor
     out = linear("final_layer.linear", modulated(h, *linear("final_layer.adaLN_modulation.1", c).chunk(2, 1)))
     rows = SIDE // PATCH
     image = torch.einsum("nhwpqc->nchpwq", out.reshape(len(x), rows, rows, PATCH, PATCH, -1))
-    return image.reshape(len(x), -1, SIDE, SIDE)[:, :CHANNELS]
+    return image.reshape(len(x), -1, SIDE, SIDE)
 
 
 @pytest.mark.parametrize(("gelu", "apart"), [("none", 1e-5), ("tanh", 5e-3)])
 def test_the_public_model_computes_what_ours_does(gelu, apart):
     x, t, y = torch.randn(4, CHANNELS, SIDE, SIDE), torch.rand(4), torch.tensor([0, 3, 4, CLASSES])
     ours = MODEL(weights(), x[None], Conditioning(t[None], y[None])).prediction[0]
-    theirs = public_velocity(public_state(), x, 1000 * t, y, gelu)
+    theirs = public_output(public_state(), x, 1000 * t, y, gelu)
     assert ours.std() > 0.1
     assert (ours - theirs).abs().max() < apart * ours.abs().max()
+
+
+def test_with_their_gelu_a_variance_and_an_interval_it_is_the_public_dit_and_mean_flow():
+    recipe, shape = SiTRecipe(width=WIDTH, depth=3, heads=HEADS, patch=PATCH, gelu="tanh"), (CHANNELS, SIDE, SIDE)
+    model = SiT(recipe, shape, CLASSES, 1000.0, CPU, Demands(outputs=2, has_interval=True))
+    x, t, y = torch.randn(4, CHANNELS, SIDE, SIDE), torch.rand(4), torch.tensor([0, 3, 4, CLASSES])
+    until = t * torch.rand(4)
+    ours = model(weights(model), x[None], Conditioning(t[None], y[None], until[None])).prediction[0]
+    theirs = public_output(public_state(model), x, 1000 * t, y, "tanh", 1000 * (t - until))
+    assert ours.shape == (4, 2 * CHANNELS, SIDE, SIDE)
+    assert (ours - theirs).abs().max() < 1e-5 * ours.abs().max()
+    flat = from_public(model, public_state(model), "it")
+    assert all(torch.equal(view, weights(model)[name]) for name, view in views(flat[None], model.layout).items())
 
 
 def test_the_size_that_is_announced_is_that_of_the_tensors():

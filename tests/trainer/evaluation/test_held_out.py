@@ -6,7 +6,7 @@ from trainer.backbones.protocol import Network
 from trainer.backbones.sit import SiT
 from trainer.data.dataset import load
 from trainer.evaluation.held_out import HeldOut
-from trainer.objectives.velocity import Velocity
+from trainer.objectives.path_regression import Interpolant
 from trainer.recipe import DataRecipe, SiTRecipe
 from trainer.rng.streams import Stream, generator
 
@@ -24,7 +24,7 @@ def model(data):
 
 
 def held_out(data, size: int) -> HeldOut:
-    return HeldOut(data, Velocity(), size, CPU)
+    return HeldOut(data, Interpolant(), size, CPU)
 
 
 def network(model, flat: torch.Tensor) -> Network:

@@ -3,7 +3,20 @@ from typing import get_args
 import pytest
 from pydantic import ValidationError
 
-from trainer.recipe import VARIANTS, DataRecipe, Dispersion, EvalRecipe, Recipe, SiTRecipe, TrainRecipe, Variant
+from trainer.recipe import (
+    SOLVERS,
+    VARIANTS,
+    DataRecipe,
+    Dispersion,
+    EvalRecipe,
+    InterpolantRecipe,
+    Recipe,
+    SiTRecipe,
+    TrainRecipe,
+    Variant,
+)
+from trainer.recipe.evaluation import Solver
+from trainer.recipe.objective import TIME_SCALES, ObjectiveKind
 
 
 @pytest.mark.parametrize(
@@ -145,3 +158,50 @@ def test_what_rungs_and_finalists_draw_does_not_rename_a_recipe() -> None:
 
 def test_every_variant_says_which_formula_it_is_computed_by() -> None:
     assert set(VARIANTS) == set(get_args(Variant))
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"objective": {"kind": "diffusion"}, "eval": {"solver": "euler"}}, "sampled by 'ddim' or 'ancestral'"),
+        ({"eval": {"solver": "ddim"}}, "'interpolant' is sampled by 'euler' or 'heun' or 'euler_maruyama'"),
+        ({"objective": {"kind": "flow"}}, "kind must be 'interpolant', 'diffusion', 'mean_flow', not 'flow'"),
+        ({"objective": {"kind": "mean_flow", "kappa": 0.5}, "train": {"label_drop": 0}}, "'no class' is never trained"),
+        ({"eval": {"cfg_interval": [0.6, 0.4]}}, r"cfg_interval must rise, not \[0.6, 0.4\]"),
+        ({"objective": {"predicts": "noise"}, "train": {"predicts": "noise"}}, "is now objective.predicts"),
+    ],
+)
+def test_parts_of_an_objective_that_do_not_fit_are_refused(given, says):
+    with pytest.raises(ValueError, match=says):
+        Recipe.model_validate(given)
+
+
+def test_what_suits_an_objective_is_filled_in_where_it_is_not_given():
+    assert Recipe.model_validate({"objective": {"kind": "diffusion"}}).eval.solver == "ddim"
+    assert Recipe.model_validate({"objective": {"kind": "mean_flow"}}).train.time_scale == 1
+    given = {"objective": {"kind": "mean_flow"}, "train": {"steps": 7, "time_scale": 30}}
+    assert (Recipe.model_validate(given).train.time_scale, Recipe.model_validate(given).train.steps) == (30, 7)
+    assert SOLVERS.keys() == TIME_SCALES.keys() == {*get_args(ObjectiveKind)}
+    assert {solver for solvers in SOLVERS.values() for solver in solvers} == {*get_args(Solver)}
+
+
+def test_what_a_recipe_predicts_is_read_where_it_was_written_before():
+    assert Recipe.model_validate({"train": {"predicts": "noise"}}).objective == InterpolantRecipe(predicts="noise")
+    recorded = Recipe.model_validate({"train": {"predicts": "velocity"}})
+    assert (recorded, recorded.hash) == (Recipe(), Recipe().hash)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"objective": {"path": "gvp"}},
+        {"objective": {"kind": "diffusion"}},
+        {"train": {"schedule": "constant"}},
+        {"train": {"clip": 1.0}},
+        {"model": {"gelu": "tanh"}},
+        {"data": {"flip": True}},
+        {"eval": {"cfg": 2, "cfg_channels": "public"}},
+    ],
+)
+def test_every_choice_changes_the_hash(given):
+    assert Recipe.model_validate(given).hash != Recipe().hash

@@ -13,7 +13,7 @@ from trainer.backbones.flat_parameters import leaves
 from trainer.backbones.protocol import Network
 from trainer.data.images import Images
 from trainer.evaluation.evaluator import Evaluator
-from trainer.objectives.velocity import Velocity
+from trainer.objectives.path_regression import Interpolant
 from trainer.recipe import EvalRecipe, Recipe, SiTRecipe, TrainRecipe
 from trainer.regularisers.protocol import State
 from trainer.runtime import checkpoint
@@ -61,7 +61,7 @@ def bits(state: dict[str, torch.Tensor]) -> dict[str, bytes]:
 def test_a_lane_goes_down_its_loss_plus_what_is_added_by_all_its_weights(case, digits):
     backbone, split = backbone_of(RECIPE, (1, 8, 8), 10, CPU), TrainingSplit.of(digits, CPU)
     step = train_step(backbone, case.lanes, RECIPE.train, noise=0.1, make=case.make)
-    batch = draw(Velocity.draws, split, [0], 0, 8, 0.1).for_lanes(torch.zeros(4).long())
+    batch = draw(Interpolant.draws, split, [0], 0, 8, 0.1).for_lanes(torch.zeros(4).long())
     begun, buffers = step.learnt.weights.clone(), {name: part.clone() for name, part in step.learnt.buffers.items()}
     progress = torch.tensor(0.04)
     step(Inputs(batch, 1e-3, 0.1, progress))
@@ -71,7 +71,7 @@ def test_a_lane_goes_down_its_loss_plus_what_is_added_by_all_its_weights(case, d
         rows = slice(lane, lane + 1)
         named, own = leaves(begun[rows, :size], backbone.layout), leaves(begun[rows, size:], term.layout)
         part = batch.for_lanes(torch.tensor([lane]))
-        learning = Velocity().loss(Network(backbone, named), *part, range(2))
+        learning = Interpolant().loss(Network(backbone, named), *part, range(2))
         state = State(own, {name: buffer[rows] for name, buffer in buffers.items()})
         added = term(learning.taps, part.images, state, progress)
         total = learning.loss if added.term is None else learning.loss + added.weight * added.term
@@ -189,7 +189,7 @@ def test_its_figures_belong_to_the_lanes_that_have_it(build):
 def test_a_step_asks_the_host_for_nothing(case, digits, precision):
     train = RECIPE.train.model_copy(update={"precision": precision})
     step = train_step(backbone_of(RECIPE, (1, 8, 8), 10, CPU), case.lanes, train, make=case.make)
-    prefetch = Prefetch(Velocity.draws, TrainingSplit.of(digits, CPU), train, [lane.seed for lane in case.lanes])
+    prefetch = Prefetch(Interpolant.draws, TrainingSplit.of(digits, CPU), train, [lane.seed for lane in case.lanes])
     prefetch.fill(0)
     with Asking() as asking:
         step(prefetch.take())
@@ -205,7 +205,7 @@ def test_a_replayed_step_equals_the_same_step_called(case, digits, precision, mo
         step = train_step(backbone_of(RECIPE, (1, 8, 8), 10, CPU), case.lanes, train, noise=0.1, make=case.make)
         buffers = dict(step.learnt.buffers)
         seeds = [lane.seed for lane in case.lanes]
-        stepper = GraphStepper(step, Velocity.draws, TrainingSplit.of(digits, CPU), train, seeds)
+        stepper = GraphStepper(step, Interpolant.draws, TrainingSplit.of(digits, CPU), train, seeds)
         for number in range(WARM_UPS + 5):
             stepper(number)
         # A graph reads and writes where it was recorded.
@@ -229,7 +229,7 @@ def test_on_a_gpu_a_captured_step_equals_the_same_step_called(case, digits, monk
     def trained() -> tuple[GraphStepper, TrainStep]:
         backbone = backbone_of(RECIPE, (1, 8, 8), 10, device)
         step = train_step(backbone, case.lanes, RECIPE.train, device, noise=0.1, make=case.make)
-        stepper = GraphStepper(step, Velocity.draws, TrainingSplit.of(digits, device), RECIPE.train, seeds)
+        stepper = GraphStepper(step, Interpolant.draws, TrainingSplit.of(digits, device), RECIPE.train, seeds)
         for number in range(20):
             stepper(number)
         return stepper, step

@@ -63,7 +63,7 @@ def test_a_file_says_what_it_is_and_where_the_public_code_differs(file, digits):
     found = read(file)
     assert (found.origin.recipe, found.origin.dispersion, found.origin.step) == (RECIPE, LANE.setting, 8)
     assert found.origin.data_hash == digits.hash
-    assert b"learn_sigma=False" in file.read_bytes()
+    assert b"learn_sigma as objective.learned_variance (False without it)" in file.read_bytes()
 
 
 def test_its_samples_are_those_the_trial_was_scored_by_bit_for_bit(file, trained):
@@ -141,7 +141,7 @@ def test_all_lanes_can_start_from_a_published_checkpoint(trained, digits, evalua
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"train.predicts": "noise"}, r"its train.predicts is velocity, the study's noise; set it to that"),
+        ({"objective.predicts": "noise"}, r"its objective.predicts is velocity, the study's noise; set it to that"),
         ({"train.time_scale": 1.0}, r"its train.time_scale is 1000, the study's 1; set it to that"),
         ({"model.depth": 3}, r"not a SiT of depth 3: blocks.2\..* is missing"),
         ({"model.width": 8}, r"has the shape \[.*\], expected is \[.*\]"),

@@ -4,7 +4,7 @@ import torch
 from trainer.backbones.flat_parameters import views
 from trainer.backbones.protocol import Conditioning, Network
 from trainer.backbones.sit import SiT
-from trainer.objectives.velocity import Velocity
+from trainer.objectives.path_regression import Interpolant
 from trainer.recipe import EvalRecipe, SiTRecipe
 from trainer.rng.streams import Stream, generator
 from trainer.runtime.cuda_graph import CapturedCall
@@ -23,12 +23,12 @@ def network(lanes: int) -> Network:
 
 def drawn(recipe: EvalRecipe, seeds: list[int], lanes: Network | None = None) -> torch.Tensor:
     with torch.no_grad():
-        parts = samples(lanes or network(len(seeds)), Velocity(), recipe, seeds)
+        parts = samples(lanes or network(len(seeds)), Interpolant(), recipe, seeds)
         return torch.cat([images for _, images in parts], dim=1)
 
 
 def test_exactly_n_samples_are_drawn_also_when_the_batch_does_not_divide_n():
-    starts = [start for start, _ in samples(network(1), Velocity(), EvalRecipe(samples=25, batch=10, nfe=2), [0])]
+    starts = [start for start, _ in samples(network(1), Interpolant(), EvalRecipe(samples=25, batch=10, nfe=2), [0])]
     assert starts == [0, 10, 20]
     assert drawn(EvalRecipe(samples=25, batch=10, nfe=2), [0]).shape == (1, 25, 1, 4, 4)
 
@@ -56,7 +56,7 @@ def test_the_first_samples_do_not_depend_on_how_many_are_drawn(count):
 def test_samples_from_a_number_on_are_those_of_that_number(first, until):
     recipe, lanes = EvalRecipe(samples=40, batch=8, nfe=1), network(2)
     with torch.no_grad():
-        parts = list(samples(lanes, Velocity(), recipe, [3, 4], first=first, until=until))
+        parts = list(samples(lanes, Interpolant(), recipe, [3, 4], first=first, until=until))
     sizes = [images.shape[1] for _, images in parts]
     assert [start for start, _ in parts] == [first + sum(sizes[:i]) for i in range(len(sizes))]
     assert sum(sizes) == until - first
@@ -70,7 +70,7 @@ def test_more_samples_than_the_recipes_can_be_drawn():
     few, many = EvalRecipe(samples=5, batch=8, nfe=1), EvalRecipe(samples=20, batch=8, nfe=1)
     lanes = network(1)
     with torch.no_grad():
-        got = torch.cat([images for _, images in samples(lanes, Velocity(), few, [3], until=20)], dim=1)
+        got = torch.cat([images for _, images in samples(lanes, Interpolant(), few, [3], until=20)], dim=1)
     assert torch.equal(got, drawn(many, [3], lanes))
 
 
@@ -112,15 +112,15 @@ def test_where_whole_batches_are_captured_parts_are_taken_from_them(first, until
 
     def draw() -> torch.Tensor:
         with torch.no_grad():
-            parts = list(samples(lanes, Velocity(), recipe, [3, 4], first=first, until=until))
+            parts = list(samples(lanes, Interpolant(), recipe, [3, 4], first=first, until=until))
         return torch.cat([images for _, images in parts], dim=1)
 
-    def counted(self, network, noise, labels, evaluation):
+    def counted(self, network, noise, labels, evaluation, more):
         sizes.append(noise.shape[1])
-        return solve(self, network, noise, labels, evaluation)
+        return solve(self, network, noise, labels, evaluation, more)
 
-    expected, solve = draw(), Velocity.sample
-    monkeypatch.setattr(Velocity, "sample", counted)
+    expected, solve = draw(), Interpolant.sample
+    monkeypatch.setattr(Interpolant, "sample", counted)
     monkeypatch.setattr(sample, "CapturedCall", lambda *given, **how: CapturedCall(*given, recorder=Tape(), **how))
     torch.testing.assert_close(draw(), expected)
     assert set(sizes) == ({10} if until - first > 10 else {until - first})
@@ -136,7 +136,7 @@ def test_samples_of_a_graph_are_those_drawn_one_evaluation_after_the_other(recip
 
     def all_of_them() -> torch.Tensor:
         with torch.no_grad():
-            return torch.cat([images for _, images in samples(lanes, Velocity(), recipe, [3, 4])], dim=1)
+            return torch.cat([images for _, images in samples(lanes, Interpolant(), recipe, [3, 4])], dim=1)
 
     played = all_of_them()
     monkeypatch.setattr("trainer.sampling.samples.CapturedCall.__call__", lambda self, *given: self._function(*given))

@@ -8,7 +8,7 @@ import torch
 
 from tests.trainer.regularisers.places import Places
 from trainer.backbones.protocol import Backbone
-from trainer.objectives.velocity import Velocity
+from trainer.objectives.path_regression import Interpolant
 from trainer.recipe import Lane, TrainRecipe
 from trainer.regularisers.build import regulariser_of
 from trainer.regularisers.protocol import Regulariser
@@ -28,7 +28,7 @@ def train_step(
     make: Callable[..., Regulariser] = regulariser_of,
 ) -> TrainStep:
     """Return the step of lanes at their initial weights, to which so much noise is added."""
-    objective = Velocity()
+    objective = Interpolant()
     term = make([lane.setting for lane in lanes], backbone, train.batch, Places, device)
     learnt = initial_lanes(backbone, term, [lane.seed for lane in lanes], CPU)
     learnt.weights.add_(noise * torch.randn(learnt.weights.shape, generator=torch.Generator().manual_seed(0)))

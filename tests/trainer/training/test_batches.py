@@ -1,12 +1,12 @@
 import torch
 
 from trainer.data.images import Images
-from trainer.objectives.velocity import Velocity
+from trainer.objectives.path_regression import Interpolant
 from trainer.training.batches import Batch, TrainingSplit, draw, order
 
 IMAGES = torch.arange(10.0).reshape(10, 1, 1, 1).expand(10, 1, 2, 2)
 SPLIT = TrainingSplit(Images(IMAGES, None), torch.arange(10) % 3, 3)
-WANTED = Velocity.draws
+WANTED = Interpolant.draws
 
 
 def parts(batch: Batch) -> list[torch.Tensor]:
@@ -59,3 +59,15 @@ def test_times_are_uniform_and_noise_is_standard_normal():
     assert float((times - torch.linspace(0, 1, 5000)).abs().max()) < 0.03
     assert abs(float(batch.draws["noise"].mean())) < 0.03
     assert abs(float(batch.draws["noise"].std()) - 1) < 0.03
+
+
+def test_half_of_the_images_are_mirrored_where_that_is_wished_for_and_nothing_else_changes(digits):
+    split = TrainingSplit.of(digits, torch.device("cpu"))
+    plain, flipped = (
+        draw(Interpolant.draws, split._replace(flips=flips), [0, 1], 5, 400, 0.1) for flips in (False, True)
+    )
+    same, mirrored = ((flipped.images == each).flatten(2).all(2) for each in (plain.images, plain.images.flip(-1)))
+    assert bool((same | mirrored).all())
+    assert abs(float(mirrored.float().mean()) - 0.5) < 0.1
+    assert torch.equal(plain.draws["noise"], flipped.draws["noise"])
+    assert torch.equal(plain.labels, flipped.labels)

@@ -162,7 +162,7 @@ def test_adamw_and_ema_equal_a_plain_training_loop(build, digits):
     from trainer.backbones.flat_parameters import flatten, views
     from trainer.backbones.protocol import Conditioning
     from trainer.objectives.interpolant import interpolate
-    from trainer.objectives.velocity import Velocity
+    from trainer.objectives.path_regression import Interpolant
     from trainer.rng.streams import Stream, generator
     from trainer.training.batches import TrainingSplit, draw
     from trainer.training.ema import ema_decay
@@ -175,7 +175,7 @@ def test_adamw_and_ema_equal_a_plain_training_loop(build, digits):
     train = recipe.train
     optimiser = torch.optim.AdamW(named.values(), betas=(train.beta1, train.beta2), weight_decay=train.weight_decay)
     for step in range(12):
-        images, labels, drawn = draw(Velocity.draws, split, [0], step, train.batch, train.label_drop)
+        images, labels, drawn = draw(Interpolant.draws, split, [0], step, train.batch, train.label_drop)
         x_t, target = interpolate(images, drawn["noise"], drawn["time"])
         optimiser.zero_grad()
         predicted = model(named, x_t, Conditioning(drawn["time"], labels)).prediction

@@ -24,3 +24,10 @@ def test_a_short_run_warms_up_for_half_of_its_steps_and_still_decays():
     assert rates[:5] == sorted(rates[:5])
     assert rates[-1] < 0.15
     assert learning_rate(TrainRecipe(steps=1, warmup=50, lr=1.0), 0) == 1.0
+
+
+def test_a_constant_rate_warms_up_and_stays():
+    train = TrainRecipe(steps=100, warmup=10, lr=0.5, schedule="constant")
+    rates = [learning_rate(train, step) for step in range(100)]
+    assert rates[:10] == pytest.approx([0.05 * (step + 1) for step in range(10)])
+    assert set(rates[10:]) == {0.5}

@@ -1,7 +1,7 @@
 import torch
 
 from trainer.data.images import Images
-from trainer.objectives.velocity import Velocity
+from trainer.objectives.path_regression import Interpolant
 from trainer.recipe import TrainRecipe
 from trainer.training.batches import Batch, TrainingSplit, order
 from trainer.training.ema import ema_decay
@@ -14,7 +14,7 @@ TRAIN = TrainRecipe(steps=200, batch=6, lr=0.5, warmup=10, label_drop=0.3)
 
 
 def prefetch(*seeds: int, train: TrainRecipe = TRAIN) -> Prefetch:
-    return Prefetch(Velocity.draws, TrainingSplit(Images(IMAGES, None), LABELS, 3), train, seeds)
+    return Prefetch(Interpolant.draws, TrainingSplit(Images(IMAGES, None), LABELS, 3), train, seeds)
 
 
 def parts(batch: Batch) -> list[torch.Tensor]:
@@ -71,5 +71,19 @@ def test_few_steps_are_held_where_images_are_large():
     assert prefetch(0).steps == STEPS
     large = torch.zeros(2, 3, 256, 256)
     split = TrainingSplit(Images(large, None), LABELS[:2], 3)
-    made = Prefetch(Velocity.draws, split, TrainRecipe(batch=16), (0,))
+    made = Prefetch(Interpolant.draws, split, TrainRecipe(batch=16), (0,))
     assert made.steps == 1
+
+
+def test_half_of_the_images_are_mirrored_where_that_is_wished_for_and_nothing_else_changes():
+    images = Images(torch.arange(40.0).reshape(10, 1, 2, 2), None)
+    train = TRAIN.model_copy(update={"batch": 3000})
+    plain, flipped = (
+        taken(Prefetch(Interpolant.draws, TrainingSplit(images, LABELS, 3, flips), train, [0, 4]), 2, 1)[0].batch
+        for flips in (False, True)
+    )
+    same, mirrored = ((flipped.images == each).flatten(2).all(2) for each in (plain.images, plain.images.flip(-1)))
+    assert bool((same | mirrored).all())
+    assert abs(float(mirrored.float().mean()) - 0.5) < 0.03
+    assert torch.equal(plain.draws["noise"], flipped.draws["noise"])
+    assert torch.equal(plain.labels, flipped.labels)

@@ -9,7 +9,7 @@ from trainer.backbones.build import backbone_of
 from trainer.data.dataset import Dataset
 from trainer.data.images import Images
 from trainer.evaluation.evaluator import Evaluator
-from trainer.objectives.velocity import Velocity
+from trainer.objectives.path_regression import Interpolant
 from trainer.recipe import Dispersion, EvalRecipe, Lane, Recipe, SiTRecipe, TrainRecipe
 from trainer.training import steppers as module
 from trainer.training.batches import TrainingSplit
@@ -98,8 +98,8 @@ def test_what_is_trained_on_eagerly_is_what_the_step_is_given(digits):
     """Both ways drive the same step: given one's inputs, the other's result is the same bit for bit."""
     split, seeds = TrainingSplit.of(digits, CPU), [lane.seed for lane in LANES]
     given = []
-    EagerStepper(given.append, Velocity.draws, split, RECIPE.train, seeds)(4)
-    drawn, taken = given[0], Prefetch(Velocity.draws, split, RECIPE.train, seeds)
+    EagerStepper(given.append, Interpolant.draws, split, RECIPE.train, seeds)(4)
+    drawn, taken = given[0], Prefetch(Interpolant.draws, split, RECIPE.train, seeds)
     taken.fill(4)
     results = []
     for lr, share in ((drawn.lr, drawn.share), (lambda it: (it.lr.double(), it.share))(taken.take())):
@@ -127,7 +127,7 @@ def test_a_step_asks_the_host_for_nothing(digits, precision):
     """What cannot be seen here of a capture: it fails where the host is asked, so nothing may ask it."""
     recipe = RECIPE.override({"train.precision": precision})
     step = made(LANES, recipe)
-    prefetch = Prefetch(Velocity.draws, TrainingSplit.of(digits, CPU), recipe.train, [lane.seed for lane in LANES])
+    prefetch = Prefetch(Interpolant.draws, TrainingSplit.of(digits, CPU), recipe.train, [lane.seed for lane in LANES])
     prefetch.fill(0)
     with Asking() as asking:
         step(prefetch.take())

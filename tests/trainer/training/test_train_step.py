@@ -7,7 +7,7 @@ from tests.trainer.training.steps import train_step
 from trainer.backbones.build import backbone_of
 from trainer.backbones.flat_parameters import leaves
 from trainer.backbones.protocol import Network
-from trainer.objectives.velocity import Velocity
+from trainer.objectives.path_regression import Interpolant
 from trainer.recipe import Dispersion, Lane, Recipe, SiTRecipe, TrainRecipe
 from trainer.regularisers.dispersive import dispersive_loss
 from trainer.training.batches import Batch
@@ -31,7 +31,10 @@ BATCH = Batch(
 def total(lane: int, weights: dict[str, torch.Tensor], backbone) -> torch.Tensor:
     """What one lane alone minimises, written out."""
     part = BATCH.for_lanes(torch.tensor([lane]))
-    setting, learning = LANES[lane].setting, Velocity().loss(Network(backbone, weights), *part, range(3))
+    setting, learning = (
+        LANES[lane].setting,
+        Interpolant().loss(Network(backbone, weights), *part, range(3)),
+    )
     tau = torch.tensor([setting.tau])
     each = [dispersive_loss(learning.taps[tap].flatten(2), tau, setting.variant) for tap in setting.blocks]
     return learning.loss + setting.lam * sum(each) / len(each)
@@ -68,3 +71,21 @@ def test_what_objective_and_regulariser_record_is_kept_by_name():
     # The network begins with a prediction of 0.
     expected = (BATCH.images - BATCH.draws["noise"]).square().mean((1, 2, 3, 4))
     assert read["train_loss"].tolist() == pytest.approx(expected.tolist(), rel=1e-5)
+
+
+def test_a_gradient_is_clipped_lane_by_lane_as_torch_clips_it():
+    backbone = backbone_of(RECIPE, (1, 8, 8), 10, CPU)
+    plain, clipped = (
+        train_step(backbone, LANES, RECIPE.train.model_copy(update={"clip": clip}), noise=0.1) for clip in (None, 0.02)
+    )
+    for step in (plain, clipped):
+        step(Inputs(BATCH, 1e-3, 0.1, torch.tensor(0.0)))
+    for whole, part in zip(plain.learnt.exp_avg, clipped.learnt.exp_avg, strict=True):
+        parameter = torch.nn.Parameter(torch.zeros_like(whole))
+        parameter.grad = whole / (1 - RECIPE.train.beta1)
+        assert float(parameter.grad.norm()) > 0.02
+        torch.nn.utils.clip_grad_norm_([parameter], 0.02)
+        torch.testing.assert_close(part / (1 - RECIPE.train.beta1), parameter.grad, rtol=1e-4, atol=1e-7)
+    wide = train_step(backbone, LANES, RECIPE.train.model_copy(update={"clip": 1e6}), noise=0.1)
+    wide(Inputs(BATCH, 1e-3, 0.1, torch.tensor(0.0)))
+    assert torch.equal(wide.learnt.weights, plain.learnt.weights)

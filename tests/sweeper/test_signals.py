@@ -1,0 +1,60 @@
+"""Signals that arrive while something is imported, in a process of their own."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SLOW = """
+import os, signal, time
+def struck():
+    os.kill(os.getpid(), signal.{name})
+    time.sleep(0.2)
+struck()
+whole = True
+"""
+PROGRAM = """
+import sys
+from sweeper import signals
+from sweeper.placement.interrupts import Interrupts
+try:
+    with signals.stoppable():
+        {inner}
+        import slow
+        for _ in range(100):
+            time.sleep(0.05)
+        print("never asked to stop")
+except signals.StoppedError as stop:
+    print(stop.number, sys.modules["slow"].whole, _ < 10)
+"""
+
+
+def run(folder: Path, name: str, program: str) -> str:
+    (folder / "slow.py").write_text(SLOW.format(name=name), encoding="utf-8")
+    made = f"import time; import sys; sys.path.insert(0, {str(folder)!r})\n{program}"
+    done = subprocess.run([sys.executable, "-c", made], capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+@pytest.mark.parametrize("inner", ["pass", "Interrupts().install()"], ids=["a command", "a run"])
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_an_import_is_finished_before_a_signal_stops_the_command(name, inner, tmp_path):
+    """Raised inside an import it can come out in C++, which ends the process by SIGABRT: torch's imports do that."""
+    found = run(tmp_path, name, PROGRAM.format(inner=inner))
+    assert found == f"{int(getattr(signal, name))} True True"
+
+
+def test_a_signal_during_an_import_is_not_lost_when_another_handler_is_installed_meanwhile(tmp_path):
+    program = PROGRAM.format(inner="pass").replace("import slow\n", "import slow; Interrupts().install()\n")
+    assert run(tmp_path, "SIGINT", program) == f"{int(signal.SIGINT)} True True"
+
+
+def test_a_signal_at_the_very_end_stops_it_too(tmp_path):
+    program = PROGRAM.format(inner="pass").replace("        for _ in range(100):\n            time.sleep(0.05)\n", "")
+    program = program.replace('        print("never asked to stop")\n', "").replace(", _ < 10", "")
+    assert run(tmp_path, "SIGINT", program) == f"{int(signal.SIGINT)} True"

@@ -1,0 +1,144 @@
+"""What a network learns to predict, and of which times: SiT's interpolants, DiT's diffusion, MeanFlow."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, ClassVar, Literal, NamedTuple, get_args
+
+from pydantic import BeforeValidator, Discriminator, Field, Tag
+
+from trainer.recipe.evaluation import Solver
+from trainer.recipe.frozen import Frozen
+
+Path = Literal["linear", "gvp"]
+Predicts = Literal["velocity", "noise", "score"]
+Times = Literal["uniform", "logit_normal"]
+NoiseSchedule = Literal["linear", "cosine"]
+ObjectiveKind = Literal["interpolant", "diffusion", "mean_flow"]
+
+
+class Demands(NamedTuple):
+    """What an objective asks of a network.
+
+    It predicts `outputs` times the channels of an image: twice for a variance beside the noise. With `has_interval` it
+    takes the end of an interval beside the time, and is differentiated forward.
+    """
+
+    outputs: int = 1
+    has_interval: bool = False
+
+
+class InterpolantRecipe(Frozen):
+    """SiT (Ma et al. 2024, arXiv:2401.08740): a path from noise (t = 0) to data (t = 1), and what is predicted."""
+
+    kind: Literal["interpolant"] = "interpolant"
+    path: Path = Field("linear", description="linear: t data + (1 - t) noise; gvp: sine and cosine of pi t / 2")
+    predicts: Predicts = Field("velocity", description="what the network learns to predict")
+    times: Times = Field("uniform", description="training times; logit_normal: sigmoid of a normal number")
+    time_mean: float = Field(0.0, ge=-20, le=20, description="mean of the normal number")
+    time_std: float = Field(1.0, gt=0, le=20, description="standard deviation of the normal number")
+    demands: ClassVar[Demands] = Demands()
+
+    @property
+    def words(self) -> str:
+        """The objective in a line; empty for the linear path's velocity at uniform times, which goes without saying."""
+        parts = [
+            "" if self.predicts == "velocity" else f"{self.predicts} prediction",
+            "" if self.path == "linear" else "GVP path",
+            time_words(self),
+        ]
+        return ", ".join(filter(None, parts))
+
+
+class DiffusionRecipe(Frozen):
+    """DiT (Peebles & Xie 2023, arXiv:2212.09748): noise prediction on a schedule of steps."""
+
+    kind: Literal["diffusion"]
+    steps: int = Field(1000, ge=2, le=100_000, description="steps of the noise schedule")
+    schedule: NoiseSchedule = Field("linear", description="DDPM's, as DiT; cosine (Nichol & Dhariwal) for small images")
+    learned_variance: bool = Field(True, description="learn the reverse step's variance too, by the hybrid loss")
+    clip: bool = Field(False, description="keep the images a sampler expects in [-1, 1]: for pixels, not for latents")
+
+    @property
+    def demands(self) -> Demands:
+        """What it asks of a network."""
+        return Demands(outputs=2 if self.learned_variance else 1)
+
+    @property
+    def words(self) -> str:
+        """The objective in a line."""
+        variance = "learned" if self.learned_variance else "fixed"
+        clipped = ", sampled within [-1, 1]" if self.clip else ""
+        return f"noise prediction on a {self.schedule} schedule of {self.steps} steps, variance {variance}{clipped}"
+
+
+class MeanFlowRecipe(Frozen):
+    """MeanFlow (Geng et al. 2025, arXiv:2505.13447): the average velocity over an interval from r to t, 1 being noise.
+
+    `omega` and `kappa` are of its equation 20: guidance inside training, of an effective scale omega / (1 - kappa).
+    """
+
+    kind: Literal["mean_flow"]
+    instant_share: float = Field(0.75, ge=0, le=1, description="share of a batch whose interval is empty, r = t")
+    times: Times = Field("logit_normal", description="of t and r; logit_normal: sigmoid of a normal number")
+    time_mean: float = Field(-0.4, ge=-20, le=20, description="mean of the normal number")
+    time_std: float = Field(1.0, gt=0, le=20, description="standard deviation of the normal number")
+    power: float = Field(1.0, ge=0, le=4, description="p of the adaptive weight 1 / (squared error + offset)^p")
+    offset: float = Field(0.01, gt=0, le=1e3, description="c of the adaptive weight")
+    omega: float = Field(1.0, gt=0, le=100, description="weight of the true velocity; 1 with kappa 0 is no guidance")
+    kappa: float = Field(0.0, ge=0, lt=1, description="weight of the network's own conditional velocity")
+    demands: ClassVar[Demands] = Demands(has_interval=True)
+
+    @property
+    def is_guided(self) -> bool:
+        """Whether the velocity it learns is a guided one."""
+        return self.omega != 1 or self.kappa != 0
+
+    @property
+    def words(self) -> str:
+        """The objective in a line."""
+        share = f"r = t for {100 * self.instant_share:g} %"
+        guided = f"guided in training with omega {self.omega:g}, kappa {self.kappa:g}" if self.is_guided else ""
+        weight = f"adaptive weight of power {self.power:g}"
+        return ", ".join(filter(None, ("MeanFlow", share, time_words(self), weight, guided)))
+
+
+def time_words(recipe: InterpolantRecipe | MeanFlowRecipe) -> str:
+    """Describe the training times; uniform ones go without saying."""
+    if recipe.times == "uniform":
+        return ""
+    return f"logit-normal times of mean {recipe.time_mean:g} and deviation {recipe.time_std:g}"
+
+
+# What each objective can be sampled with; where a recipe names none, it is the first.
+SOLVERS: Mapping[str, tuple[Solver, ...]] = {
+    "interpolant": ("euler", "heun", "euler_maruyama"),
+    "diffusion": ("ddim", "ancestral"),
+    "mean_flow": ("euler",),
+}
+
+# The scale of times that suits each, where a recipe names none. MeanFlow is differentiated with respect to time: at
+# 1000 that slope is all its loss is made of, and it does not learn.
+TIME_SCALES: Mapping[str, float] = {"interpolant": 1000.0, "diffusion": 1000.0, "mean_flow": 1.0}
+
+
+def _kind(given: object) -> str:
+    """Choose the one objective that a recipe means, so that only its mistakes are reported."""
+    kind = given.get("kind", "interpolant") if isinstance(given, Mapping) else getattr(given, "kind", "interpolant")
+    return f"<{kind}>"
+
+
+def _known_kind(given: object) -> object:
+    known = get_args(ObjectiveKind)
+    if isinstance(given, Mapping) and given.get("kind", "interpolant") not in known:
+        raise ValueError(f"kind must be {', '.join(map(repr, known))}, not {given['kind']!r}")
+    return given
+
+
+ObjectiveRecipe = Annotated[
+    Annotated[InterpolantRecipe, Tag("<interpolant>")]
+    | Annotated[DiffusionRecipe, Tag("<diffusion>")]
+    | Annotated[MeanFlowRecipe, Tag("<mean_flow>")],
+    Discriminator(_kind),
+    BeforeValidator(_known_kind),
+]
