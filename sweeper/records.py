@@ -18,7 +18,7 @@ FINAL_STATES: frozenset[TrialState] = frozenset({"complete", "pruned", "diverged
 
 
 class Cell(Frozen):
-    """One configuration of a study: a setting of the loss, or a control that changes the recipe instead.
+    """One configuration of a study: a setting of the loss, or a control that changes the recipe, with one or without.
 
     `label` is what people read ("block 1, lambda 0.25, tau 0.5"); `mark` names a cell of interest ("paper's
     default"). The baseline is lambda 0 with the recipe unchanged.
@@ -60,7 +60,8 @@ class Facts(Frozen):
     """What a worker read and where it ran; goes into every trial's record.
 
     `init_sha256` is of the weights that training started from, empty where it started anew; `source_sha256` of the
-    user's code that the model is made of, empty where it is one of ours.
+    user's code that the model is made of, empty where it is one of ours; `encoder_sha256` of the frozen encoder that a
+    block was aligned with, empty without REPA.
     `images` were read in all, held-out ones among them; 0 in records made before they were counted. Plain values: an
     export has a column for each.
     """
@@ -71,6 +72,7 @@ class Facts(Frozen):
     device: str
     init_sha256: str = ""
     source_sha256: str = ""
+    encoder_sha256: str = ""
     images: int = 0
     image_kind: Literal["images", "latents"] = "images"
     image_channels: int = 0
@@ -83,13 +85,14 @@ class Rung(Frozen):
 
     Names: the objective ('fid_10k'), before the last rung that of as many samples as the recipe has for it
     ('fid_2500', which the last rung has beside the objective); 'train_loss' and, with lambda > 0, 'dispersive_loss'
-    and 'floor_distance' (means over about the last 50 steps); 'floor_share' (share of all steps so far at the loss's
-    floor, of those with a weight where lambda changes over time); 'feature_norm.block_<i>', 'effective_rank.block_<i>'
-    and 'pairwise_distance.block_<i>' (the median, in the units of tau), all on the probe; 'train_s', 'eval_s', 'cpu_s'
-    (seconds so far). At the last rung also the other metrics of `trainer.recipe.METRICS`, such as 'val_loss' and
-    'recall_10k'. In the confirm stage, where the recipe has a full metric, also 'fid_<full>' and 'fid_<n>_second'
-    (another sampling of the same weights). In one trial a study 'torch_fidelity_difference', the relative difference of
-    our FID to torch-fidelity's on the same features.
+    and 'floor_distance', with REPA 'alignment_loss', with a contrastive loss 'contrastive_loss' (means over about the
+    last 50 steps); 'floor_share' (share of all steps so far at the loss's floor, of those with a weight where lambda
+    changes over time); 'feature_norm.block_<i>', 'effective_rank.block_<i>' and 'pairwise_distance.block_<i>' (the
+    median, in the units of tau), all on the probe; 'train_s', 'eval_s', 'cpu_s' (seconds so far). At the last rung also
+    the other metrics of `trainer.recipe.METRICS`, such as 'val_loss' and 'recall_10k'. In the confirm stage, where the
+    recipe has a full metric, also 'fid_<full>' and 'fid_<n>_second' (another sampling of the same weights). In one
+    trial a study 'torch_fidelity_difference', the relative difference of our FID to torch-fidelity's on the same
+    features.
     """
 
     step: int

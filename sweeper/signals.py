@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -10,6 +11,8 @@ from typing import ClassVar
 
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 LOOK_AGAIN_S = 0.05
+
+Unraisable = Callable[["sys.UnraisableHookArgs"], object]
 
 
 class StoppedError(KeyboardInterrupt):
@@ -44,9 +47,9 @@ class OutsideImports:
         if number != signal.SIGALRM:
             OutsideImports.waiting = OutsideImports.waiting or number
         if is_importing(frame):
-            signal.setitimer(signal.ITIMER_REAL, LOOK_AGAIN_S)
-            return
-        self.act()
+            _look_again()
+        else:
+            self.act()
 
     def act(self) -> None:
         """Act on a signal that waits, if there is one."""
@@ -68,16 +71,35 @@ def is_importing(frame: FrameType | None) -> bool:
 def stoppable() -> Iterator[None]:
     """Raise StoppedError for a signal that asks this process to stop, so that what is open is closed."""
     before = {number: signal.getsignal(number) for number in (*STOPPING, signal.SIGALRM)}
-    handler = OutsideImports(_stop)
+    handler, hook = OutsideImports(_stop), sys.unraisablehook
     handler.install()
+    sys.unraisablehook = _not_swallowed(hook)
     try:
         yield
         handler.act()
     finally:
+        sys.unraisablehook = hook
         signal.setitimer(signal.ITIMER_REAL, 0)
         OutsideImports.waiting = 0
         for number, earlier in before.items():
             signal.signal(number, earlier)
+
+
+def _look_again() -> None:
+    signal.setitimer(signal.ITIMER_REAL, LOOK_AGAIN_S)
+
+
+def _not_swallowed(hook: Unraisable) -> Unraisable:
+    """Return a hook that raises once more what Python drops in a finaliser or a callback of C code, as of a fork."""
+
+    def raised_again(unraisable: sys.UnraisableHookArgs) -> None:
+        if isinstance(unraisable.exc_value, StoppedError):
+            OutsideImports.waiting = unraisable.exc_value.number
+            _look_again()
+        else:
+            hook(unraisable)
+
+    return raised_again
 
 
 def _stop(number: int) -> None:

@@ -19,7 +19,9 @@ MODULES = (
     "trainer.evaluation.frechet",
     "trainer.recipe.metrics",
     "trainer.recipe.recipe",
+    "trainer.recipe.auxiliary_losses",
     "trainer.regularisers.alignment",
+    "trainer.regularisers.contrastive",
     "trainer.regularisers.dispersive",
     "trainer.training.cohort",
 )

@@ -24,6 +24,7 @@ from trainer.training.batches import TrainingSplit
 from trainer.training.lane_search import lane_cost, measured_lanes
 
 WARM_UP, STEPS = 3, 12
+TWICE = 2.0  # a contrastive loss takes 1.9 times the step of a compact model, REPA 1.5 times; larger models less
 LIMIT_S = 12.0  # of measuring; with imports and data `plan` answers within 20 s
 # Raise it with every change to how lanes are trained or measured: it names the cached file.
 VERSION = 1
@@ -56,6 +57,28 @@ def calibrate(study: Study, limit_s: float = LIMIT_S) -> Cost:
         return Cost(foreseen.step_s, foreseen.sample_s * study.recipe.eval.samples, lanes, extrapolated=True)
     found = timed(study.recipe, load(study.recipe.data), WARM_UP, STEPS, study.recipe.eval.batch)
     return Cost(found.step_s, found.sample_s * study.recipe.eval.samples, lanes)
+
+
+def slower_arms(study: Study, found: Cost) -> dict[str, float]:
+    """Return how many times the study's own step a step of each control arm takes that adds a loss, by its name.
+
+    Timed on a CPU that can time the study itself; elsewhere TWICE is taken, which is more than either loss costs.
+    """
+    arms = {arm.name: study.recipe.override(arm.set) for arm in study.controls}
+    own = study.recipe.train
+    adding = {
+        name: recipe
+        for name, recipe in arms.items()
+        if (recipe.train.repa, recipe.train.contrastive) != (own.repa, own.contrastive)
+    }
+    if found.extrapolated or study.resources.gpus:
+        return dict.fromkeys(adding, TWICE)
+    times: dict[tuple[object, object], float] = {}
+    for recipe in adding.values():
+        added = recipe.train.repa, recipe.train.contrastive
+        if added not in times:
+            times[added] = timed(recipe, load(recipe.data), WARM_UP, STEPS, 1).step_s / found.per_step
+    return {name: times[recipe.train.repa, recipe.train.contrastive] for name, recipe in adding.items()}
 
 
 def _on_gpu(study: Study) -> Cost:
@@ -95,8 +118,8 @@ def lanes_here(study: Study, base: Path, cache: Path) -> int:
 
 def largest_bank(study: Study) -> Negatives:
     """Return the most negatives beside the batch that a lane of the study may keep, which take memory."""
-    banks = [one for one in (*study.space.negatives, *(cell.negatives for cell in study.cells)) if one != "batch"]
-    return max(banks, default="batch")
+    single = *(cell.negatives for cell in study.cells), *(arm.negatives for arm in study.controls)
+    return max((one for one in (*study.space.negatives, *single) if one != "batch"), default="batch")
 
 
 def _share(resources: Resources) -> float:

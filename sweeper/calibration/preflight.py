@@ -45,7 +45,14 @@ def _check(recipe: Recipe) -> Backbone:
     except trainer_errors.DataError as error:
         raise DataError(str(error), "correct recipe.data in the study") from error
     if recipe.eval.weights is not None:
-        _check_weights(recipe.eval.weights)
+        _check_weights(recipe.eval.weights, "recipe.eval.weights")
+    if recipe.train.repa and recipe.train.repa.weights is not None:
+        _check_weights(recipe.train.repa.weights, "train.repa.weights")
+        if not data.pixels:
+            raise DataError(
+                f"train.repa.encoder 'dinov2' looks at pixels, and {recipe.data.path} holds latents",
+                "set train.repa.encoder to 'local', or leave train.repa out",
+            )
     try:
         model = backbone_of(recipe, data.shape, data.classes, torch.device("cpu"))
     except ValueError as error:
@@ -58,8 +65,8 @@ def _check(recipe: Recipe) -> Backbone:
     return model
 
 
-def _check_weights(weights: str) -> None:
-    remedy = "correct recipe.eval.weights in the study"
+def _check_weights(weights: str, field: str) -> None:
+    remedy = f"correct {field} in the study"
     try:
         if not located(weights).is_file():
             raise DataError(f"{weights}: no such weight file", remedy)

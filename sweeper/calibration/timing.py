@@ -12,6 +12,7 @@ import torch
 from trainer.data.dataset import Dataset, load
 from trainer.evaluation.evaluator import Evaluator
 from trainer.recipe import Dispersion, Lane, Recipe, Scalar, SiTRecipe
+from trainer.training.alignment_targets import untrained_encoder
 from trainer.training.cohort import Cohort
 
 DEPTHS, BATCHES = (1, 2), (2, 4)
@@ -28,7 +29,9 @@ class Timed(NamedTuple):
 def timed(recipe: Recipe, data: Dataset, warm_up: int, steps: int, samples: int) -> Timed:
     """Train one trial for a few steps, draw a few samples, and time both."""
     device = torch.device("cpu")
-    cohort = Cohort(recipe, [Lane(Dispersion(), 0)], data, device, Evaluator(recipe.eval, data, Path(), device))
+    # Extractor and encoder are made when they are first needed, and neither is here.
+    evaluator, encoder = Evaluator(recipe.eval, data, Path(), device), untrained_encoder(recipe, data, device)
+    cohort = Cohort(recipe, [Lane(Dispersion(), 0)], data, device, evaluator, encoder)
     cohort.advance(warm_up)
     begun = time.perf_counter()
     cohort.advance(warm_up + steps)

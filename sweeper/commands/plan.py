@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import torch
 
-from sweeper.calibration.calibrate import calibrate
+from sweeper.calibration.calibrate import calibrate, slower_arms
 from sweeper.calibration.preflight import check_fit
 from sweeper.plan.size import estimate, size
 from sweeper.plan.trials import keeps_weights, rung_steps
@@ -53,6 +53,8 @@ def forecast(study: Study) -> Forecast:
         planned.confirm_trials if keeps_weights(study, "confirm") else 0
     )
     full = study.recipe.eval.full_count("cuda" if study.resources.gpus else "cpu")
+    slower = slower_arms(study, cost)
+    trained = estimate(study, cost.per_step, cost.per_evaluation, slots, full, slower)
     return Forecast(
         study=study.name,
         cells=planned.cells,
@@ -64,7 +66,7 @@ def forecast(study: Study) -> Forecast:
         slots=slots,
         seconds_per_step=round(cost.per_step, 5),
         seconds_per_evaluation=round(cost.per_evaluation, 2),
-        seconds=round(at_most(study, estimate(study, cost.per_step, cost.per_evaluation, slots, full), slots), 1),
+        seconds=round(at_most(study, trained, slots), 1),
         extrapolated=cost.extrapolated,
         kept=kept,
         kept_bytes=kept * kept_size(model),

@@ -14,12 +14,16 @@ NOTE = "materials"
 
 
 class InputHashes(Frozen):
-    """The hashes of a data set, of the extractor that looks at it, of the weights to start from, of a user's model."""
+    """The hashes of a data set and of the extractor that looks at it, and of whatever else a recipe reads.
+
+    Weights to start from, a user's model, the encoder that a block is aligned with; empty where there is none.
+    """
 
     data_hash: str
     extractor_sha256: str
     init_sha256: str = ""
     source_sha256: str = ""
+    encoder_sha256: str = ""
 
 
 class InputHashesByRecipe(Frozen):
@@ -37,7 +41,9 @@ def hold(notes: Notes, recipe: Recipe, facts: Facts) -> None:
     known = InputHashesByRecipe.model_validate_json(noted) if noted else InputHashesByRecipe(by_recipe={})
     init = [recipe.model.init] if recipe.model.init else []
     code = [recipe.model.factory] if isinstance(recipe.model, ModuleRecipe) else []
-    name = json.dumps([identity(recipe.data), recipe.eval.extractor, *init, *code], sort_keys=True)
+    repa = recipe.train.repa
+    aligned = [["repa", repa.encoder, repa.weights]] if repa else []
+    name = json.dumps([identity(recipe.data), recipe.eval.extractor, *init, *code, *aligned], sort_keys=True)
     before = known.by_recipe.get(name)
     now = InputHashes(**{name: getattr(facts, name) for name in InputHashes.model_fields})
     if before is None:
@@ -66,4 +72,10 @@ def hold(notes: Notes, recipe: Recipe, facts: Facts) -> None:
             f"the code of {recipe.model.factory} is not what this study began with: its hash is "
             f"{now.source_sha256[:16]}, it was {before.source_sha256[:16]}",
             "bring the code back; a study of another model needs a name of its own",
+        )
+    if now.encoder_sha256 != before.encoder_sha256:
+        raise DataError(
+            f"the encoder of train.repa is not the one this study aligned with: its hash is "
+            f"{now.encoder_sha256[:16]}, it was {before.encoder_sha256[:16]}",
+            "bring its weights back (train.repa.weights or, for 'local', the cache folder of the first workspace)",
         )

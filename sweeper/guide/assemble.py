@@ -12,12 +12,13 @@ from sweeper.guide.analysis.confirm_test import claims
 from sweeper.guide.analysis.contrasts import changes
 from sweeper.guide.analysis.curves import highlights
 from sweeper.guide.analysis.grid_pages import grid_pages
+from sweeper.guide.analysis.guidance_curves import guidance_curves
 from sweeper.guide.analysis.knob_effects import interaction, knobs
 from sweeper.guide.analysis.outcomes import outcomes
 from sweeper.guide.analysis.recommended_set import recommend
 from sweeper.guide.analysis.representation_health import cell_health, distances, rank_correlations
 from sweeper.guide.analysis.settings_against_controls import against_controls
-from sweeper.guide.analysis.stage_table import BASELINE, STAGES, Evidence, StageTable, evidence, means, spreads
+from sweeper.guide.analysis.stage_table import BASELINE, STAGES, Evidence, Matrix, StageTable, evidence, means, spreads
 from sweeper.guide.follow_up.next_study import next_study
 from sweeper.guide.schema.guide import Guide
 from sweeper.guide.schema.results import CellResult, Change, StageResult
@@ -94,6 +95,7 @@ def assemble_guide(record: StudyRecord) -> Guide:
         ),
         provenance=provenance_items(record, facts),
         models=kept_models(record),
+        guidance=guidance_curves(known),
     )
 
 
@@ -166,9 +168,16 @@ def _cell_result(
         not_started=len(pruned_at) - len(stopped),
         floor_share=floor,
         saturated=floor is not None and floor > SATURATED,
+        train_s=_fastest(table.scores("train_s")[row]),
         audited=table.audited(key),
         change=change,
     )
+
+
+def _fastest(seconds: Matrix) -> float | None:
+    # A mean would hold what else the machine did, and what a process does once.
+    known = seconds[np.isfinite(seconds)]
+    return float(known.min()) if known.size else None
 
 
 def _lowest(main: StageResult) -> CellResult | None:

@@ -117,7 +117,7 @@ def study_params(study: Study) -> dict[str, str]:
 
 def _flat(tree: Frozen, prefix: str = "") -> dict[str, str]:
     flat: dict[str, str] = {}
-    for name in type(tree).model_fields:
-        value = getattr(tree, name)
-        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, Frozen) else {f"{prefix}{name}": str(value)}
+    for name, field in type(tree).model_fields.items():
+        value, written = getattr(tree, name), f"{prefix}{field.alias or name}"
+        flat |= _flat(value, f"{written}.") if isinstance(value, Frozen) else {written: str(value)}
     return flat

@@ -43,7 +43,12 @@ def cells(study: Study) -> tuple[Cell, ...]:
     grid = dict.fromkeys(_grid(study)) if study.screen.sampler == "grid" else {}
     settings = (setting_cell(setting, taps, marks.get(setting)) for setting in {**grid, **dict.fromkeys(marks)})
     controls = (
-        Cell(role="control", label=arm.name, dispersion=Dispersion(), overrides=tuple(sorted(arm.set.items())))
+        Cell(
+            role="control",
+            label=arm.name,
+            dispersion=arm.dispersion(taps),
+            overrides=tuple(sorted(arm.set.items())),
+        )
         for arm in study.controls
     )
     return (BASELINE, *settings, *controls)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 from sweeper.plan.cells import merged_blocks
@@ -135,11 +137,13 @@ def estimate(
     seconds_per_evaluation: float,
     slots: int,
     full_samples: int | None = None,
+    slower: Mapping[str, float] = MappingProxyType({}),
 ) -> float:
     """Return the seconds both stages take at most, pruning and start-up aside, with `slots` trials at once.
 
     Both costs are those of one trial: of a cohort's step, and of its evaluation on all of eval.samples, divided by its
-    lanes. `full_samples` are those of the confirm stage's full metric, if it is measured.
+    lanes. `full_samples` are those of the confirm stage's full metric, if it is measured; `slower` says by its name how
+    many times the study's own step a control's takes.
     """
 
     def cost(recipe: Recipe, stage: Stage) -> float:
@@ -152,4 +156,9 @@ def estimate(
     arms = [cost(study.recipe.override(arm.set), "screen") for arm in study.controls]
     mean = (cost(study.recipe, "screen") * (planned.cells - len(arms)) + sum(arms)) / planned.cells
     again = math.ceil(planned.confirm_trials / slots) * cost(study.recipe, "confirm")
-    return math.ceil(planned.trials / slots) * mean + again
+    seeds = planned.seeds + (study.confirm.seed_count() if study.confirm else 0)
+    more = [
+        (slower.get(arm.name, 1.0) - 1) * study.recipe.override(arm.set).train.steps * seconds_per_step
+        for arm in study.controls
+    ]
+    return math.ceil(planned.trials / slots) * mean + again + seeds * sum(more) / slots

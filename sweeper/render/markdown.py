@@ -55,7 +55,7 @@ def render_markdown(guide: Guide, plots: Mapping[str, Plot]) -> str:
         directions=outcome_directions(guide),
         grids=[found for name, found in tables.items() if is_grid(name)],
         legend=legend(guide),
-        floor="its floor" if forms([one.cell.dispersion for one in guide.main.cells]) else "the floor -log B",
+        floor="its floor" if forms([one.cell.dispersion for one in guide.main.rows]) else "the floor -log B",
         unsaturated=on_unsaturated([knob.name for knob in guide.knobs]),
     )
     lines = "\n".join(line.rstrip() for line in text.splitlines())

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy.stats import pearsonr, rankdata
+from scipy.stats import pearsonr, permutation_test, rankdata
 from statsmodels.stats.proportion import proportion_confint
 
 FEWEST = 4
+RESAMPLES = 9_999
 
 
 class Agreement(NamedTuple):
@@ -30,6 +31,23 @@ def rank_agreement(x: Sequence[float], y: Sequence[float]) -> Agreement | None:
         return Agreement(float(found.statistic), None, None, FEWEST)
     low, high = found.confidence_interval(0.95)
     return Agreement(float(found.statistic), float(low), float(high), len(x))
+
+
+def chance_of_agreement(x: Sequence[float], y: Sequence[float]) -> float:
+    """Return how often a rank correlation is as far from 0 as this one where pairs are put together at random.
+
+    Two-sided, over all orders where there are few, else over 9,999 random ones, which are the same at every call.
+    """
+    ranks, others = rankdata(x), rankdata(y)
+    found = permutation_test(
+        (ranks,),
+        lambda shuffled, axis=-1: np.tensordot(shuffled - ranks.mean(), others - others.mean(), axes=([axis], [0])),
+        permutation_type="pairings",
+        vectorized=True,
+        n_resamples=RESAMPLES,
+        rng=np.random.default_rng(0),
+    )
+    return float(found.pvalue)
 
 
 def share_interval(count: int, total: int) -> tuple[float, float]:

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag
 
+from trainer.recipe.blocks import AS_NUMBER, NAME, Depth, Index, TapName, block_index, is_block
+
 AsWritten = int | float | str | tuple[int | float | str, ...]
-AS_NUMBER = "must be an index from 0, a fraction of the depth such as 0.25, 'all', or a list of these"
-NAME = re.compile(r"[A-Za-z_][\w.]*")  # never a number: those are indices and fractions
 
 
 def _one_block(given: object) -> object:
     """Refuse in one sentence what pydantic would refuse once for every member of the union."""
-    is_index = isinstance(given, int) and not isinstance(given, bool) and given >= 0
-    is_fraction = isinstance(given, float) and 0 <= given <= 1
-    if not (is_index or is_fraction or (isinstance(given, str) and NAME.fullmatch(given))):
+    if not is_block(given):
         raise ValueError(AS_NUMBER)
     return given
 
@@ -33,12 +30,9 @@ def _block_shape(given: object) -> str:
     return "<list>" if isinstance(given, (list, tuple)) else "<one>"
 
 
-Index = Annotated[int, Field(ge=0, strict=True)]
-Depth = Annotated[float, Field(ge=0, le=1, strict=True)]
-Name = Annotated[str, Field(strict=True)]
-OneBlock = Annotated[Index | Depth | Name | Literal["all"], BeforeValidator(_one_block)]
+OneBlock = Annotated[Index | Depth | TapName | Literal["all"], BeforeValidator(_one_block)]
 BlockList = Annotated[
-    tuple[Annotated[Index | Depth | Name, BeforeValidator(_one_of_several)], ...], Field(min_length=1)
+    tuple[Annotated[Index | Depth | TapName, BeforeValidator(_one_of_several)], ...], Field(min_length=1)
 ]
 Block = Annotated[Annotated[OneBlock, Tag("<one>")] | Annotated[BlockList, Tag("<list>")], Discriminator(_block_shape)]
 
@@ -53,20 +47,11 @@ def block_indices(block: AsWritten, taps: Sequence[str]) -> tuple[int, ...]:
         >>> block_indices(0.25, ["0", "1", "2", "3"]), block_indices("mid", ["down.0", "mid", "up.0"])
         ((1,), (1,))
     """
-    depth = len(taps)
     if block == "all":
-        return tuple(range(depth))
+        return tuple(range(len(taps)))
     if isinstance(block, tuple):
         return tuple(sorted({index for one in block for index in block_indices(one, taps)}))
-    if isinstance(block, float):
-        return (min(int(block * depth), depth - 1),)
-    if isinstance(block, str):
-        if block not in taps or not NAME.fullmatch(block):
-            raise ValueError(_known(taps))
-        return (taps.index(block),)
-    if not 0 <= block < depth:
-        raise ValueError(f"must be within this model's depth {depth}, 0 to {depth - 1}")
-    return (block,)
+    return (block_index(block, taps),)
 
 
 def block_name(blocks: Sequence[int], taps: Sequence[str]) -> str:
@@ -80,8 +65,3 @@ def as_written(blocks: Sequence[int], taps: Sequence[str]) -> AsWritten:
         return "all"
     named = tuple(taps[block] if NAME.fullmatch(taps[block]) else block for block in blocks)
     return named[0] if len(named) == 1 else named
-
-
-def _known(taps: Sequence[str]) -> str:
-    named = [tap for tap in taps if NAME.fullmatch(tap)]
-    return f"must be one of this model's taps, {', '.join(named)}" if named else AS_NUMBER

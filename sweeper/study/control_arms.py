@@ -1,4 +1,4 @@
-"""Control arms: plain alternatives to dispersion, such as weight decay or early stopping."""
+"""Control arms: what dispersion is held against, such as weight decay, early stopping or REPA, with or without it."""
 
 from __future__ import annotations
 
@@ -6,11 +6,30 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated
 
-from pydantic import BeforeValidator, Field, ValidationError
+from pydantic import BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_core import InitErrorDetails
 
+from sweeper.study.blocks import Block
+from sweeper.study.knobs import cell_setting
 from sweeper.study.misfit import Loc, Misfit, details_of
-from trainer.recipe import Frozen, Recipe, Scalar
+from sweeper.study.settings import cell_misfits
+from sweeper.study.space import ExtraCell, Lambda, OneLocalBatch, OneNegatives, Positive
+from trainer.recipe import (
+    Contrastive,
+    Dispersion,
+    Distance,
+    Features,
+    Frozen,
+    Recipe,
+    Repa,
+    Scalar,
+    Share,
+    TauUnits,
+    Variant,
+)
+
+# Parts of a recipe that need not be there; their fields are set one by one.
+AUXILIARY: Mapping[str, type[Frozen]] = {"train.repa": Repa, "train.contrastive": Contrastive}
 
 # A name becomes a folder: one that is only dots would be the folder itself or its parent.
 NAME = r"^\.*[A-Za-z0-9_-][A-Za-z0-9._-]*$"
@@ -32,12 +51,51 @@ def _plain_value(given: object) -> object:
 
 
 class Control(Frozen):
-    """A plain alternative to dispersion: lambda 0 with fields of the recipe changed."""
+    """An arm beside the settings: fields of the recipe changed, at lambda 0 or with a setting of the loss of its own.
+
+    Such a setting is written as a cell's is; `block` and `lambda` say that there is one.
+    """
+
+    model_config = ConfigDict(serialize_by_alias=True)
 
     name: Name
     set: dict[str, Annotated[Scalar, BeforeValidator(_plain_value)]] = Field(
-        min_length=1, description="dotted recipe fields, e.g. {train.weight_decay: 0.5}"
+        min_length=1, description="dotted recipe fields, e.g. {train.weight_decay: 0.5} or {train.repa.lambda: 0.5}"
     )
+    block: Block | None = None
+    lam: Lambda | None = Field(None, alias="lambda", description="with block: the Dispersive Loss beside what is set")
+    tau: Positive = 1.0
+    variant: Variant = "l2"
+    tau_units: TauUnits = "absolute"
+    local_batch: OneLocalBatch = "all"
+    distance: Distance = "mean"
+    features: Features = "raw"
+    negatives: OneNegatives = "batch"
+    lam_warmup: Share = Field(0.0, alias="lambda_warmup")
+    lam_end: Share = Field(1.0, alias="lambda_end")
+
+    @property
+    def setting(self) -> ExtraCell | None:
+        """The setting of the Dispersive Loss it trains, as a cell; None at lambda 0."""
+        if self.block is None or self.lam is None:
+            return None
+        fields = ((field.alias or name, name) for name, field in ExtraCell.model_fields.items() if name != "label")
+        given = {written: getattr(self, name) for written, name in fields}
+        return ExtraCell.model_validate({**given, "label": self.name})
+
+    @property
+    def loose(self) -> tuple[str, ...]:
+        """The fields of a setting that are given without block and lambda, and would do nothing."""
+        if self.setting is not None:
+            return ()
+        # Not what was written: a study that was kept has every field.
+        fields = ((name, type(self).model_fields[name]) for name in ExtraCell.model_fields if name != "label")
+        return tuple(name for name, field in fields if getattr(self, name) != field.default)
+
+    def dispersion(self, taps: Sequence[str]) -> Dispersion:
+        """Return what it trains in a model with these taps, which are the study's."""
+        cell = self.setting
+        return cell_setting(cell, taps) if cell else Dispersion()
 
 
 def control_fields() -> tuple[str, ...]:
@@ -49,26 +107,45 @@ def control_fields() -> tuple[str, ...]:
     """
     parts = Recipe().model_dump()
     dotted = [f"{part}.{name}" for part in ("model", "train") for name in parts[part]]
-    return ("data.limit", *(name for name in dotted if name not in ("model.preset",)))
+    plain = (name for name in dotted if name not in ("model.preset", *AUXILIARY))
+    within = (
+        f"{part}.{field.alias or name}" for part, loss in AUXILIARY.items() for name, field in loss.model_fields.items()
+    )
+    return ("data.limit", *plain, *within)
 
 
 def misfits(controls: Sequence[Control], recipe: Recipe) -> Iterator[InitErrorDetails]:
     """Yield what is wrong with the control arms of a study that trains `recipe`."""
     names = {"baseline"}
-    arms = {recipe.hash: "the baseline"}
+    arms: dict[tuple[str, Dispersion], str] = {(recipe.hash, Dispersion()): "the baseline"}
     for place, control in enumerate(controls):
         loc: Loc = ("controls", place)
         if control.name in names:
             yield Misfit((*loc, "name"), "must differ from 'baseline' and every other control", control.name).details()
         names.add(control.name)
         wrong = list(_wrong_fields(control, recipe, (*loc, "set")))
+        wrong = wrong or [misfit.details() for misfit in _wrong_setting(control, recipe, loc)]
         yield from wrong
         if not wrong:
-            arm = recipe.override(control.set).hash
+            arm = recipe.override(control.set).hash, control.dispersion(recipe.model.taps)
             if arm in arms:
                 says = f"must change the recipe into one of its own, but it trains like {arms[arm]}"
                 yield Misfit((*loc, "set"), says, control.set).details()
             arms.setdefault(arm, f"control {control.name!r}")
+
+
+def _wrong_setting(control: Control, recipe: Recipe, loc: Loc) -> Iterator[Misfit]:
+    for name in control.loose:
+        written = ExtraCell.model_fields[name].alias or name
+        says = "must stand beside block and lambda, which make a setting of the Dispersive Loss"
+        yield Misfit((*loc, written), says, getattr(control, name))
+    if control.setting is None:
+        return
+    own = recipe.override(control.set)
+    if own.model.taps != recipe.model.taps:
+        yield Misfit((*loc, "block"), "must not stand beside a model of other blocks than the study's", control.block)
+        return
+    yield from cell_misfits(control.setting, own, loc)
 
 
 def _wrong_fields(control: Control, recipe: Recipe, loc: Loc) -> Iterator[InitErrorDetails]:
@@ -81,17 +158,9 @@ def _wrong_fields(control: Control, recipe: Recipe, loc: Loc) -> Iterator[InitEr
         return
     try:
         # Strictly: Recipe.override alone would take true for 1 and '5' for 5.
-        Recipe.model_validate(_overridden(recipe, control.set), strict=True)
+        Recipe.model_validate(recipe.tree_with(control.set), strict=True)
     except ValidationError as error:
         for line in details_of(error):
             dotted = ".".join(str(part) for part in line["loc"])
             line["loc"] = (*loc, dotted) if dotted in control.set else loc
             yield line
-
-
-def _overridden(recipe: Recipe, changes: Mapping[str, Scalar]) -> dict[str, dict[str, object]]:
-    tree: dict[str, dict[str, object]] = recipe.model_dump()
-    for dotted, value in changes.items():
-        part, name = dotted.split(".")
-        tree[part][name] = value
-    return tree

@@ -65,7 +65,7 @@ def _extensible(study: Study) -> dict[str, frozenset[Hashable]]:
     parts: dict[str, frozenset[Hashable]] = {
         "screen.seeds": frozenset(study.screen.seeds),
         "cells": frozenset(study.cells),
-        "controls": frozenset((arm.name, tuple(sorted(arm.set.items()))) for arm in study.controls),
+        "controls": frozenset((arm.name, tuple(sorted(arm.set.items())), arm.setting) for arm in study.controls),
     }
     if study.screen.trials is not None:
         return parts | {"screen.trials": frozenset(range(study.screen.trials))}

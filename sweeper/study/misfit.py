@@ -27,6 +27,9 @@ class Misfit(NamedTuple):
 def details_of(error: ValidationError, loc: Loc = ()) -> list[InitErrorDetails]:
     """Return what `error` collected, moved under `loc`."""
     return [
-        InitErrorDetails(type=line["type"], loc=(*loc, *line["loc"]), input=line["input"], ctx=line.get("ctx", {}))
+        # pydantic builds its own kinds of error from their names; a misfit is of ours.
+        Misfit((*loc, *line["loc"]), line["msg"], line["input"]).details()
+        if line["type"] == "misfit"
+        else InitErrorDetails(type=line["type"], loc=(*loc, *line["loc"]), input=line["input"], ctx=line.get("ctx", {}))
         for line in error.errors(include_url=False)
     ]

@@ -72,7 +72,8 @@ class Registration(Frozen):
         return self.model_copy(update={"study": study, "added": (*self.added, *added(before, study))})
 
     def _refuse_other_formulas(self, study: Study) -> None:
-        for variant in dict.fromkeys((*study.space.variant, *(cell.variant for cell in study.cells))):
+        cells = (*study.cells, *(arm.setting for arm in study.controls if arm.setting))
+        for variant in dict.fromkeys((*study.space.variant, *(cell.variant for cell in cells))):
             if self.formulas.get(variant, 1) != VARIANTS[variant].formula:
                 raise ConflictError(
                     f"study {study.name!r} was started when variant {variant!r} was computed by another formula",

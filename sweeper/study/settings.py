@@ -30,18 +30,21 @@ def misfits(space: Space, cells: Sequence[ExtraCell], recipe: Recipe) -> Iterato
         yield from _schedule(warmup, min(space.lam_end), ("space", "lambda_warmup", place))
     seen: dict[Dispersion, int] = {}
     for place, cell in enumerate(cells):
-        own = [
-            *_units([cell.tau_units], cell.variant, ("cells", place, "variant")),
-            *_outside(cell.block, taps, ("cells", place, "block")),
-            *_parts(cell.local_batch, batch, [cell.variant], [cell.tau_units], ("cells", place, "local_batch")),
-            *_scaled(cell.distance, [cell.tau_units], ("cells", place, "distance")),
-            *_bank(cell.negatives, [cell.local_batch], ("cells", place, "negatives")),
-            *_schedule(cell.lam_warmup, cell.lam_end, ("cells", place, "lambda_warmup")),
-        ]
+        own = [*cell_misfits(cell, recipe, ("cells", place))]
         yield from own
         if not own and (first := seen.setdefault(cell_setting(cell, taps), place)) != place:
             says = f"must be a setting of its own, but repeats cells.{first}"
             yield Misfit(("cells", place), says, cell.label)
+
+
+def cell_misfits(cell: ExtraCell, recipe: Recipe, loc: Loc) -> Iterator[Misfit]:
+    """Yield what is wrong with one setting, written at `loc`, in this recipe."""
+    yield from _units([cell.tau_units], cell.variant, (*loc, "variant"))
+    yield from _outside(cell.block, recipe.model.taps, (*loc, "block"))
+    yield from _parts(cell.local_batch, recipe.train.batch, [cell.variant], [cell.tau_units], (*loc, "local_batch"))
+    yield from _scaled(cell.distance, [cell.tau_units], (*loc, "distance"))
+    yield from _bank(cell.negatives, [cell.local_batch], (*loc, "negatives"))
+    yield from _schedule(cell.lam_warmup, cell.lam_end, (*loc, "lambda_warmup"))
 
 
 def _units(units: Sequence[TauUnits], variant: Variant, loc: Loc) -> Iterator[Misfit]:

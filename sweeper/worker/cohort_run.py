@@ -91,6 +91,7 @@ class CohortRun:
             device=name,
             init_sha256=self._cohort.init_sha256,
             source_sha256=self._cohort.source_sha256,
+            encoder_sha256=self._cohort.encoder_sha256,
             images=len(self._data.reference_labels) + len(self._data.held_labels),
             image_kind="images" if self._data.pixels else "latents",
             image_channels=channels,

@@ -58,3 +58,38 @@ def test_a_signal_at_the_very_end_stops_it_too(tmp_path):
     program = PROGRAM.format(inner="pass").replace("        for _ in range(100):\n            time.sleep(0.05)\n", "")
     program = program.replace('        print("never asked to stop")\n', "").replace(", _ < 10", "")
     assert run(tmp_path, "SIGINT", program) == f"{int(signal.SIGINT)} True"
+
+
+def test_a_signal_that_python_drops_in_a_callback_stops_the_command_all_the_same():
+    """An exception in a finaliser, or in what is called after a fork, is printed and lost."""
+    program = """
+import os, signal, sys, time
+from sweeper import signals
+class Finalised:
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(0.2)
+try:
+    with signals.stoppable():
+        Finalised()
+        for _ in range(100):
+            time.sleep(0.05)
+        print("never asked to stop")
+except signals.StoppedError as stop:
+    print(stop.number, _ < 10)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
+    assert (done.stdout.strip(), done.stderr) == (f"{int(signal.SIGTERM)} True", "")
+
+
+def test_other_exceptions_in_finalisers_are_printed_as_ever():
+    program = """
+from sweeper import signals
+class Finalised:
+    def __del__(self):
+        raise ValueError("of somebody else")
+with signals.stoppable():
+    Finalised()
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
+    assert "ValueError: of somebody else" in done.stderr

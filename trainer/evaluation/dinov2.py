@@ -38,13 +38,23 @@ class DinoV2(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the normalised class token [B, D] of normalised images [B, 3, H, W]."""
+        features: Tensor = self.norm(self._tokens(x)[0][:, 0])
+        return features
+
+    def places(self, x: Tensor) -> Tensor:
+        """Return the normalised patch tokens [B, D, h, w] of normalised images [B, 3, H, W]."""
+        z, (height, width) = self._tokens(x)
+        features: Tensor = self.norm(z[:, 1:])
+        return features.mT.reshape(len(x), -1, height, width)
+
+    def _tokens(self, x: Tensor) -> tuple[Tensor, tuple[int, int]]:
+        """Return the last block's tokens [B, 1 + h w, D], the class token first, and their grid (h, w)."""
         tokens = self.patch_embed["proj"](x)
         grid = tokens.shape[-2], tokens.shape[-1]
         z = torch.cat([self.cls_token.expand(len(x), -1, -1), tokens.flatten(2).mT], dim=1) + self._positions(grid)
         for block in self.blocks:
             z = block(z)
-        features: Tensor = self.norm(z[:, 0])
-        return features
+        return z, grid
 
     def _positions(self, grid: tuple[int, int]) -> Tensor:
         side = round((self.pos_embed.shape[1] - 1) ** 0.5)

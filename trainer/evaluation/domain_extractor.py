@@ -61,9 +61,9 @@ def domain_extractor(data: Dataset, cache: Path) -> DomainExtractor:
     """
     owner = f"domain extractor {VERSION} of {data.reference_hash}"
     path = cache / f"domain-v{VERSION}-{data.reference_hash[:16]}.safetensors"
-    state = made_once(path, owner, lambda: _train(data))
+    state = made_once(path, owner, lambda: train_net(data, data.reference_images, data.reference_labels, SEED))
     accuracy = float(state.pop("held_accuracy"))
-    net = _fresh_net(data)
+    net = fresh_net(data, SEED)
     net.load_state_dict(state)
     return DomainExtractor(net.requires_grad_(False).eval(), weights_sha256(state), accuracy)
 
@@ -77,13 +77,13 @@ def weights_sha256(state: Mapping[str, Tensor]) -> str:
     return digest.hexdigest()
 
 
-def _train(data: Dataset) -> dict[str, Tensor]:
-    """Train on the reference images on the CPU; return the weights and their accuracy on held-out images."""
-    images, labels = data.reference_images.to("cpu"), data.reference_labels.cpu()
+def train_net(data: Dataset, images: Images, labels: Tensor, seed: int) -> dict[str, Tensor]:
+    """Train on some of the data's images on the CPU; return the weights and their accuracy on its held-out images."""
+    images, labels = images.to("cpu"), labels.cpu()
     steps = min(max(10 * len(images) // BATCH, STEPS[0]), STEPS[1])
-    random = torch.Generator().manual_seed(SEED)
+    random = torch.Generator().manual_seed(seed)
     with _one_thread(), torch.enable_grad():
-        net = _fresh_net(data)
+        net = fresh_net(data, seed)
         optimizer = torch.optim.AdamW(net.parameters(), lr=LR, weight_decay=WEIGHT_DECAY)
         for step in range(steps):
             optimizer.param_groups[0]["lr"] = LR * min(1, (step + 1) / 20) * (1 + math.cos(math.pi * step / steps)) / 2
@@ -96,9 +96,10 @@ def _train(data: Dataset) -> dict[str, Tensor]:
     return {**net.state_dict(), "held_accuracy": torch.tensor(accuracy)}
 
 
-def _fresh_net(data: Dataset) -> DomainNet:
+def fresh_net(data: Dataset, seed: int) -> DomainNet:
+    """Return a network for a data set's images that has learnt nothing; torch's global generator stays as it is."""
     with torch.random.fork_rng(devices=[]):  # layers draw their first weights from torch's global generator
-        torch.manual_seed(SEED)
+        torch.manual_seed(seed)
         return DomainNet(data.shape, data.classes)
 
 

@@ -1,5 +1,6 @@
 """What is trained, on what, how, and how it is measured: frozen configuration, without torch."""
 
+from trainer.recipe.auxiliary_losses import Contrastive, Repa
 from trainer.recipe.backbone import PRESETS, BackboneRecipe, ModuleRecipe, SiTRecipe, UNetRecipe, numbered
 from trainer.recipe.data import DataRecipe, Layout
 from trainer.recipe.evaluation import FULL_SAMPLES, MAX_SAMPLES, EvalRecipe, fid_name
@@ -9,13 +10,11 @@ from trainer.recipe.objective import SOLVERS, DiffusionRecipe, InterpolantRecipe
 from trainer.recipe.recipe import Lane, Recipe
 from trainer.recipe.regulariser import (
     VARIANTS,
-    Alignment,
     Dispersion,
     Distance,
     Features,
     LocalBatch,
     Negatives,
-    Regularisation,
     Share,
     TauUnits,
     Variant,
@@ -31,9 +30,9 @@ __all__ = [
     "PRESETS",
     "SOLVERS",
     "VARIANTS",
-    "Alignment",
     "BackboneRecipe",
     "Better",
+    "Contrastive",
     "DataRecipe",
     "DiffusionRecipe",
     "Dispersion",
@@ -53,7 +52,7 @@ __all__ = [
     "ObjectiveRecipe",
     "Recipe",
     "Recorded",
-    "Regularisation",
+    "Repa",
     "Scalar",
     "Seed",
     "Share",

@@ -9,7 +9,7 @@ from pydantic import Field, field_validator, model_validator
 
 from trainer.recipe.frozen import Frozen
 from trainer.recipe.identity import Later
-from trainer.recipe.metrics import METRICS
+from trainer.recipe.metrics import METRICS, MetricName
 
 MAX_SAMPLES = 1_000_000
 FULL_SAMPLES = 50_000  # what published FIDs are of
@@ -21,6 +21,7 @@ def fid_name(samples: int) -> str:
 
 
 Share = Annotated[float, Field(ge=0, le=1)]
+Scale = Annotated[float, Field(ge=0, le=100)]
 Solver = Literal["euler", "heun", "euler_maruyama", "ddim", "ancestral"]
 EVALUATIONS_A_STEP: Mapping[Solver, int] = {"euler": 1, "heun": 2, "euler_maruyama": 1, "ddim": 1, "ancestral": 1}
 GUIDED_BY_PUBLIC_CODE = 3  # DiT and SiT guide these channels of a latent's four, "for exact reproducibility"
@@ -45,6 +46,12 @@ class EvalRecipe(Frozen):
     )
     cfg_channels: Annotated[Literal["all", "public"], Later()] = Field(
         "all", description="guided channels; public: the first three alone, as the public DiT and SiT guide latents"
+    )
+    cfg_curve: Annotated[tuple[Scale, ...], Later()] = Field(
+        (), description="guidance scales at which trials of the confirm stage are measured too, without training again"
+    )
+    cfg_samples: Annotated[int | None, Later()] = Field(
+        None, ge=2, le=MAX_SAMPLES, description="samples at each scale; rung_samples, if not given"
     )
     extractor: Literal["domain", "inception", "clip", "dinov2"] = "domain"
     weights: str | None = Field(None, min_length=1, description="weight file of inception, clip or dinov2")
@@ -73,6 +80,10 @@ class EvalRecipe(Frozen):
             raise ValueError(f"{said}, not {self.nfe}")
         if self.cfg_interval[0] >= self.cfg_interval[1]:
             raise ValueError(f"cfg_interval must rise, not {list(self.cfg_interval)}")
+        if list(self.cfg_curve) != sorted(set(self.cfg_curve)):
+            raise ValueError(f"cfg_curve must rise, not {list(self.cfg_curve)}")
+        if self.cfg_samples is not None and not self.cfg_curve:
+            raise ValueError("cfg_samples is the number of samples at each scale of cfg_curve, which names none")
         if (self.extractor == "domain") != (self.weights is None):
             raise ValueError("weights is needed for inception, clip and dinov2, and not for 'domain'")
         return self
@@ -89,6 +100,15 @@ class EvalRecipe(Frozen):
     def objective_at(self, last: bool) -> str:
         """Return the name of the FID that a rung is judged by, e.g. 'fid_2500' before the last and 'fid_10k' there."""
         return fid_name(self.samples_at(last))
+
+    @property
+    def curve_samples(self) -> int:
+        """The samples that are drawn at each scale of the guidance curve."""
+        return self.samples_at(last=False) if self.cfg_samples is None else self.cfg_samples
+
+    def at_scale(self, metric: MetricName, scale: float) -> str:
+        """Return the name of a metric on the guidance curve: 'fid_2500.cfg_1.5'."""
+        return f"{METRICS[metric].recorded(self.curve_samples)}.cfg_{scale:g}"
 
     @property
     def second_objective(self) -> str:

@@ -7,15 +7,17 @@ import json
 from collections.abc import Mapping
 from typing import Annotated, Any, NamedTuple, Self
 
-from pydantic import model_validator
+from pydantic import ValidationError, model_validator
 
+from trainer.recipe.auxiliary_fit import block_misfits, encoder_misfits
 from trainer.recipe.backbone import BackboneRecipe, SiTRecipe
+from trainer.recipe.blocks import block_index
 from trainer.recipe.data import DataRecipe
 from trainer.recipe.evaluation import EvalRecipe
 from trainer.recipe.frozen import Frozen, Scalar
 from trainer.recipe.identity import Later, identity
 from trainer.recipe.objective import SOLVERS, TIME_SCALES, InterpolantRecipe, MeanFlowRecipe, ObjectiveRecipe
-from trainer.recipe.regulariser import Regularisation
+from trainer.recipe.regulariser import Dispersion
 from trainer.recipe.training import TrainRecipe
 
 
@@ -84,6 +86,16 @@ class Recipe(Frozen):
     def _guidance_was_trained_for(self) -> Self:
         if self.eval.cfg != 1 and self.train.label_drop == 0:
             raise ValueError(f"eval.cfg {self.eval.cfg} needs train.label_drop above 0: 'no class' is never trained")
+        if self.train.label_drop == 0 and any(scale != 1 for scale in self.eval.cfg_curve):
+            raise ValueError("eval.cfg_curve needs train.label_drop above 0: 'no class' is never trained")
+        return self
+
+    @model_validator(mode="after")
+    def _auxiliary_losses_fit(self) -> Self:
+        wrong = [*block_misfits(self.train, self.model.taps), *encoder_misfits(self.train, self.eval)]
+        if wrong:
+            # pydantic merges a ValidationError raised here into its own and keeps the places (pydantic-core 2).
+            raise ValidationError.from_exception_data("Recipe", wrong)
         return self
 
     def override(self, changes: Mapping[str, Scalar]) -> Recipe:
@@ -91,16 +103,25 @@ class Recipe(Frozen):
 
         Raises ValueError (often pydantic's ValidationError) for an unknown field or a value out of range.
         """
+        return Recipe.model_validate(self.tree_with(changes))
+
+    def tree_with(self, changes: Mapping[str, Scalar]) -> dict[str, Any]:
+        """Return the recipe as plain values with dotted fields replaced, not validated; raise ValueError for no field.
+
+        A part that is not there, such as train.repa, is begun by its first field.
+        """
         tree: dict[str, Any] = self.model_dump()
         for dotted, value in changes.items():
             *parents, leaf = dotted.split(".")
             node = tree
             for name in parents:
-                node = node.setdefault(name, {})
+                if node.get(name) is None:
+                    node[name] = {}
+                node = node[name]
                 if not isinstance(node, dict):
                     raise ValueError(f"{dotted}: {name} is a value and has no fields")
             node[leaf] = value
-        return Recipe.model_validate(tree)
+        return tree
 
     @property
     def hash(self) -> str:
@@ -111,16 +132,18 @@ class Recipe(Frozen):
         tree = identity(self)
         for name in ("full_samples", "rung_samples"):
             del tree["eval"][name]
+        for name, loss in (("repa", self.train.repa), ("contrastive", self.train.contrastive)):
+            if loss:  # however its block is written
+                tree["train"][name]["block"] = block_index(loss.block, self.model.taps)
         return hashlib.sha256(json.dumps(tree, sort_keys=True).encode()).hexdigest()[:16]
 
 
 class Lane(NamedTuple):
-    """A trial's place in a cohort: what is added to its loss, and the seed of everything random in it.
+    """A trial's place in a cohort: the Dispersive Loss it is given, and the seed of everything random in it.
 
-    >>> from trainer.recipe import Dispersion
     >>> Lane(Dispersion(blocks=(1,), lam=0.5, tau=0.5), seed=0).setting.lam
     0.5
     """
 
-    setting: Regularisation
+    setting: Dispersion
     seed: int

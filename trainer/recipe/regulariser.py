@@ -1,4 +1,4 @@
-"""What is added to the loss: a setting of the Dispersive Loss and what its variants have and lack, or of REPA."""
+"""A setting of the Dispersive Loss, and what its variants have and lack."""
 
 from __future__ import annotations
 
@@ -130,26 +130,6 @@ def contradiction(setting: Dispersion) -> str | None:
     if setting.lam_warmup >= setting.lam_end:
         return f"lambda_warmup {setting.lam_warmup:g} must be below lambda_end {setting.lam_end:g}"
     return None
-
-
-class Alignment(Frozen):
-    """One setting of REPA (Yu et al. 2025, arXiv:2410.06940): a block learns to predict a frozen encoder's features.
-
-    No study can name it yet. `hidden` is the public code's projector_dim, there 2048; its encoder_depth 8 is block 7.
-    """
-
-    block: int = Field(0, ge=0, description="0-based block whose tokens are projected")
-    lam: float = Field(0.5, ge=0, le=1e6, description="weight of the loss; 0 is the baseline")
-    hidden: int = Field(256, ge=1, le=65536, description="units of the projector's two hidden layers")
-
-    @property
-    def blocks(self) -> tuple[int, ...]:
-        """The block, as settings of several have them."""
-        return (self.block,)
-
-
-# What can be added to a lane's loss: one setting of one regulariser. Each has `blocks` and `lam`.
-Regularisation = Dispersion | Alignment
 
 
 def variants_with(units: TauUnits) -> str:

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from trainer.recipe.auxiliary_losses import Contrastive, Repa
 from trainer.recipe.frozen import Frozen
 from trainer.recipe.identity import Later
 
@@ -35,3 +36,7 @@ class TrainRecipe(Frozen):
         None, gt=0, le=1e6, description="largest norm of a lane's gradient; above it the gradient is scaled down"
     )
     precision: Literal["fp32", "bf16"] = Field("fp32", description="matmul precision; master weights stay fp32")
+    repa: Annotated[Repa | None, Later()] = Field(None, description="REPA, in every trial of this recipe")
+    contrastive: Annotated[Contrastive | None, Later()] = Field(
+        None, description="a contrastive loss, in every trial of this recipe"
+    )

@@ -4,12 +4,11 @@ The loss is the mean over images and tokens of minus the cosine between the two;
 with SiLU between; both as in the public code. The encoder sees the clean image, the network a noised one. Where their
 grids differ, the features are pooled to that of the tokens; the public code resizes the images instead.
 
-Shapes: K lanes, B batch, N tokens, D width of the tokens, F width of the features
+Shapes: K lanes, B batch, S seeds, N tokens, D width of the tokens, F width of the features
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Protocol
@@ -20,9 +19,10 @@ from torch import Tensor
 
 from trainer.backbones.layers import initial, linear, product
 from trainer.backbones.protocol import Backbone, Layout
-from trainer.recipe import Alignment
+from trainer.recipe import Repa
+from trainer.recipe.blocks import block_index
 from trainer.regularisers.lanes import rows_of
-from trainer.regularisers.protocol import Added, State
+from trainer.regularisers.protocol import NO_TAPS, Added, State
 
 
 class Targets(Protocol):
@@ -49,26 +49,26 @@ def alignment_loss(projected_KBNF: Tensor, features_KBNF: Tensor) -> Tensor:
 
 
 class AlignmentTerm:
-    """Lambda times the alignment of each lane's block, by a projector of its own. Lanes with lambda 0 cost nothing."""
+    """Lambda times the alignment of the recipe's block, by a projector that each lane has of its own."""
 
     recorded = ("alignment_loss",)
     counted = ()
+    views = 1
 
     def __init__(
-        self, settings: Sequence[Alignment], backbone: Backbone, targets: Targets, device: torch.device
+        self, repa: Repa, backbone: Backbone, targets: Targets, seeds_K: Sequence[int], device: torch.device
     ) -> None:
-        """Raise ValueError where lanes' projectors differ in size, or tokens are no grid shaped as the image."""
-        self._targets = targets
-        self.layout = _layout(settings, backbone, targets.width)
-        self._lam = torch.tensor([each.lam for each in settings], device=device)
-        self._nothing = torch.where(self._lam > 0, 0.0, torch.nan)
-        lanes: dict[int, list[int]] = defaultdict(list)
-        for lane, each in enumerate(settings):
-            if each.lam > 0:
-                lanes[each.block].append(lane)
-        self._lanes = {tap: torch.tensor(rows, device=device) for tap, rows in lanes.items()}
-        self._grids = {tap: _grid(backbone.tap_shapes[tap].tokens, backbone.shape) for tap in lanes}
-        self.taps = frozenset(lanes)
+        """Raise ValueError where the model lacks the block, or its tokens are no grid shaped as the image."""
+        self._targets, self._tap = targets, block_index(repa.block, backbone.taps)
+        shape = backbone.tap_shapes[self._tap]
+        self.layout: Layout = MappingProxyType(_projector(shape.width, repa.hidden, targets.width))
+        self._grid = _grid(shape.tokens, backbone.shape)
+        self._lam = torch.full((len(seeds_K),), repa.lam, device=device)
+        self.taps = frozenset({self._tap})
+        # Lanes of a seed train on the same images, which the encoder then sees once.
+        seeds = list(dict.fromkeys(seeds_K))
+        self._first_S = torch.tensor([seeds_K.index(seed) for seed in seeds], device=device)
+        self._seed_K = torch.tensor([seeds.index(seed) for seed in seeds_K], device=device)
 
     def initial_state(self, generator: torch.Generator) -> State:
         """Return a projector: Xavier-uniform factors and biases of 0, as the public code has them."""
@@ -79,37 +79,20 @@ class AlignmentTerm:
         taps: Mapping[int, Tensor],
         images: Tensor,
         state: State,
+        second: Mapping[int, Tensor] = NO_TAPS,  # noqa: ARG002 - one view is enough
         progress: Tensor | None = None,  # noqa: ARG002 - the weight is the same at every step
     ) -> Added:
         """Return the losses."""
-        term: Tensor | None = None
-        for tap, lanes in self._lanes.items():
-            weights = {name: rows_of(weight, lanes) for name, weight in state.weights.items()}
-            features = self._features(rows_of(images, lanes), self._grids[tap])
-            each = alignment_loss(_projected(weights, rows_of(taps[tap], lanes)), features)
-            before = torch.zeros_like(self._lam, dtype=each.dtype) if term is None else term
-            term = before.index_add(0, lanes, each)
-        shown = self._nothing if term is None else term.detach() + self._nothing
-        return Added(self._lam, term, {"alignment_loss": shown}, {}, buffers={})
+        projected = _projected(state.weights, taps[self._tap])
+        term = alignment_loss(projected, self._features(images))
+        return Added(self._lam, term, {"alignment_loss": term.detach()}, {}, buffers={})
 
-    def _features(self, images_KBCHW: Tensor, grid: tuple[int, int]) -> Tensor:
-        maps = F.adaptive_avg_pool2d(self._targets(images_KBCHW.flatten(0, 1)), grid)
-        return maps.flatten(2).mT.reshape(*images_KBCHW.shape[:2], -1, self._targets.width)
-
-
-def _layout(settings: Sequence[Alignment], backbone: Backbone, features: int) -> Layout:
-    layouts = [_projector(backbone.tap_shapes[each.block].width, each.hidden, features) for each in settings]
-    for lane, layout in enumerate(layouts):
-        if layout != layouts[0]:
-            raise ValueError(
-                f"lanes 0 and {lane} cannot train together, for their projectors differ in size: {_size(settings[0])} "
-                f"and {_size(settings[lane])}"
-            )
-    return MappingProxyType(layouts[0])
-
-
-def _size(setting: Alignment) -> str:
-    return f"block {setting.block} with hidden {setting.hidden}"
+    def _features(self, images_KBCHW: Tensor) -> Tensor:
+        images_SBCHW = rows_of(images_KBCHW, self._first_S)
+        maps = F.adaptive_avg_pool2d(self._targets(images_SBCHW.flatten(0, 1)), self._grid)
+        features_SBNF = maps.flatten(2).mT.reshape(*images_SBCHW.shape[:2], -1, self._targets.width)
+        everyone = len(self._first_S) == len(self._seed_K)
+        return features_SBNF if everyone else features_SBNF.index_select(0, self._seed_K)
 
 
 def _projector(width: int, hidden: int, features: int) -> Layout:

@@ -1,48 +1,52 @@
-"""From lanes' settings to the regulariser of their cohort."""
+"""From a recipe and its lanes' settings to the regulariser of their cohort."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TypeVar, assert_never
 
 import torch
 
 from trainer.backbones.protocol import Backbone
-from trainer.recipe import Alignment, Dispersion, Regularisation
+from trainer.recipe import Dispersion, Lane, TrainRecipe
 from trainer.regularisers.alignment import AlignmentTerm, Targets
+from trainer.regularisers.contrastive import ContrastiveTerm
 from trainer.regularisers.dispersive_term import DispersiveTerm
 from trainer.regularisers.protocol import Regulariser
+from trainer.regularisers.sum import Sum
 
-T = TypeVar("T", Alignment, Dispersion)
+DISPERSIVE = "dispersive"
 
 
 def regulariser_of(
-    settings: Sequence[Regularisation],
+    lanes: Sequence[Lane],
+    train: TrainRecipe,
     backbone: Backbone,
-    batch: int,
     targets: Callable[[], Targets],
     device: torch.device,
 ) -> Regulariser:
-    """Return the regulariser of at least one lane; `targets` makes the frozen encoder, where one is needed.
+    """Return the regulariser of at least one lane; `targets` makes REPA's frozen encoder, where there is REPA.
 
-    Raises ValueError for a block that the model does not have, and for lanes that cannot train together.
+    Raises ValueError for a block that the model does not have.
     """
+    dispersive = _dispersive([lane.setting for lane in lanes], train.batch, backbone, device)
+    terms: dict[str, Regulariser] = {}
+    if train.repa:
+        terms["repa"] = AlignmentTerm(train.repa, backbone, targets(), [lane.seed for lane in lanes], device)
+    if train.contrastive:
+        terms["contrastive"] = ContrastiveTerm(train.contrastive, backbone, len(lanes), device)
+    # The Dispersive Loss last, so that the others begin as they do without it.
+    return Sum({**terms, DISPERSIVE: dispersive}) if terms else dispersive
+
+
+def dispersive_names(regulariser: Regulariser) -> frozenset[str]:
+    """Return the names of what the Dispersive Loss alone records and counts: of a lane without it there is nothing."""
+    term = regulariser.terms[DISPERSIVE] if isinstance(regulariser, Sum) else regulariser
+    return frozenset({*term.recorded, *term.counted})
+
+
+def _dispersive(settings: Sequence[Dispersion], batch: int, backbone: Backbone, device: torch.device) -> DispersiveTerm:
     last = len(backbone.taps) - 1
     for setting in settings:
         if max(setting.blocks) > last:
             raise ValueError(f"blocks {setting.blocks}: the model has blocks 0 to {last}")
-    first = settings[0]
-    match first:
-        case Dispersion():
-            return DispersiveTerm(_all(Dispersion, settings), batch, backbone.tap_shapes, device)
-        case Alignment():
-            return AlignmentTerm(_all(Alignment, settings), backbone, targets(), device)
-        case _:
-            assert_never(first)
-
-
-def _all(kind: type[T], settings: Sequence[Regularisation]) -> list[T]:
-    others = [type(setting).__name__ for setting in settings if not isinstance(setting, kind)]
-    if others:
-        raise ValueError(f"lanes of {kind.__name__} and of {others[0]} cannot train together")
-    return [setting for setting in settings if isinstance(setting, kind)]
+    return DispersiveTerm(settings, batch, backbone.tap_shapes, device)

@@ -20,7 +20,7 @@ from trainer.regularisers.formula import Formula
 from trainer.regularisers.lam_schedule import LamSchedule
 from trainer.regularisers.lanes import rows_of
 from trainer.regularisers.memory_bank import Bank, fill_level, fill_levels, renewed
-from trainer.regularisers.protocol import STATELESS, Added, State
+from trainer.regularisers.protocol import NO_TAPS, STATELESS, Added, State
 
 ENTRIES, FILLED = "bank", "bank_filled"  # a lane's buffers, where it has a memory bank: [M, S] and a number
 
@@ -66,6 +66,7 @@ class DispersiveTerm:
     recorded = ("dispersive_loss", "floor_distance")
     counted = ("floor_share",)
     layout: Layout = MappingProxyType({})
+    views = 1
 
     def __init__(
         self, settings: Sequence[Dispersion], batch: int, shapes: Sequence[TapShape], device: torch.device
@@ -98,6 +99,7 @@ class DispersiveTerm:
         taps: Mapping[int, Tensor],
         images: Tensor | None = None,  # noqa: ARG002 - a function of the taps, the bank and the time
         state: State = STATELESS,
+        second: Mapping[int, Tensor] = NO_TAPS,  # noqa: ARG002 - one view is enough
         progress: Tensor | None = None,
     ) -> Added:
         """Return the losses, their distance from the floor, and whether they are at it while lambda is above 0."""

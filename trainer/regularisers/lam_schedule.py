@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from trainer.recipe import Dispersion, Regularisation
+from trainer.recipe import Dispersion
 
 
 class LamSchedule:
@@ -37,14 +37,14 @@ class LamSchedule:
         return condition_K & (lam_K > 0) if self._changes else condition_K
 
 
-def over_active_steps(metrics: Mapping[str, float], setting: Regularisation, step: int, steps: int) -> dict[str, float]:
+def over_active_steps(metrics: Mapping[str, float], setting: Dispersion, step: int, steps: int) -> dict[str, float]:
     """Return a lane's metrics after `step` of `steps` steps with 'floor_share' as that of steps with lambda above 0.
 
     Counted is the share of all steps; a lane that is always at the floor while it has a weight would be spared by the
     steps in which it has none. Without any such step yet there is no share.
     """
     found = dict(metrics)
-    if isinstance(setting, Dispersion) and "floor_share" in found and (setting.lam_warmup or setting.lam_end < 1):
+    if "floor_share" in found and (setting.lam_warmup or setting.lam_end < 1):
         active = setting.active_steps(step, steps)
         share = found.pop("floor_share")
         if active:

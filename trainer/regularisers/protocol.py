@@ -9,6 +9,7 @@ Shapes: K lanes, B batch, N tokens, D width
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import NamedTuple, Protocol
 
 import torch
@@ -28,6 +29,7 @@ class State(NamedTuple):
 
 
 STATELESS = State({}, {})
+NO_TAPS: Mapping[int, Tensor] = MappingProxyType({})
 
 
 class Added(NamedTuple):
@@ -64,12 +66,25 @@ class Regulariser(Protocol):
     def layout(self) -> Layout:
         """A lane's weights, in the order they lie behind the backbone's; the same for all lanes of a cohort."""
 
+    @property
+    def views(self) -> int:
+        """How many noised views of a batch it looks at: 1, or 2, which cost a second forward pass."""
+
     def initial_state(self, generator: torch.Generator) -> State:
         """Return what one lane begins with, on the CPU: weights as in the layout, and its buffers."""
 
-    def __call__(self, taps: Mapping[int, Tensor], images: Tensor, state: State, progress: Tensor) -> Added:
+    def __call__(
+        self,
+        taps: Mapping[int, Tensor],
+        images: Tensor,
+        state: State,
+        second: Mapping[int, Tensor] = NO_TAPS,
+        progress: Tensor | None = None,
+    ) -> Added:
         """Return what is added for representations [K, B, N, D] by tap, and the clean images [K, B, C, H, W] of them.
 
-        `progress`, of no dimension, is the share of all optimiser steps that were taken before: from 0, below 1.
+        `second` are the representations of the same images in another view, where `views` asks for one. `progress`, of
+        no dimension, is the share of all optimiser steps that were taken before: from 0, below 1; without it a weight
+        that changes over time is at its peak.
         A function of what it is given, and of it alone; a GPU replays it, so it asks the device for nothing.
         """

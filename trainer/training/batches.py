@@ -13,6 +13,7 @@ from trainer.data.dataset import Dataset
 from trainer.data.images import Images
 from trainer.rng.draws import Draw, Wanted, from_generator
 from trainer.rng.streams import Stream, generator
+from trainer.training.second_view import is_of_second_view
 
 LABEL_DROP, FLIP = "label_drop", "flip"
 
@@ -34,9 +35,13 @@ class TrainingSplit(NamedTuple):
         return cls(data.train_images.to(device), data.train_labels.to(device), data.classes, flips)
 
     def drawn_beside(self, wanted: Wanted) -> Wanted:
-        """Return an objective's draws and, after them, those that decide which labels are dropped, images flipped."""
+        """Return an objective's draws and, after them, those that decide which labels are dropped, images flipped.
+
+        A second view's come last, so that the first view, labels and flips are what they are without it.
+        """
         beside = (LABEL_DROP, FLIP) if self.flips else (LABEL_DROP,)
-        return {**wanted, **{name: Draw("uniform", "sample") for name in beside}}
+        first = {name: one for name, one in wanted.items() if not is_of_second_view(name)}
+        return {**first, **{name: Draw("uniform", "sample") for name in beside}, **wanted}
 
 
 class Batch(NamedTuple):

@@ -14,22 +14,23 @@ from trainer.backbones.build import backbone_of
 from trainer.backbones.flat_parameters import views
 from trainer.backbones.protocol import Network
 from trainer.data.dataset import Dataset
-from trainer.evaluation.domain_extractor import domain_extractor
 from trainer.evaluation.evaluator import Evaluator
 from trainer.evaluation.frechet import Moments
 from trainer.evaluation.full_metric import FullTally
 from trainer.evaluation.held_out import HeldOut
 from trainer.objectives.build import objective_of
 from trainer.recipe import Lane, Recipe
-from trainer.regularisers.build import regulariser_of
+from trainer.regularisers.build import dispersive_names, regulariser_of
 from trainer.regularisers.lam_schedule import over_active_steps
 from trainer.regularisers.protocol import Regulariser
+from trainer.sampling.guidance_curve import guidance_curve
 from trainer.sampling.samples import GRID_IMAGES, samples
-from trainer.training.alignment_targets import DomainTargets
+from trainer.training.alignment_targets import FrozenEncoder, encoder_of
 from trainer.training.batches import TrainingSplit
 from trainer.training.initial_weights import read_initial
 from trainer.training.lane_state import LaneState, initial_lanes
 from trainer.training.running_means import RunningMeans
+from trainer.training.second_view import with_second_view
 from trainer.training.steppers import stepper
 from trainer.training.train_step import TrainStep
 
@@ -63,16 +64,23 @@ class Cohort:
     """
 
     def __init__(
-        self, recipe: Recipe, lanes: Sequence[Lane], data: Dataset, device: torch.device, evaluator: Evaluator
+        self,
+        recipe: Recipe,
+        lanes: Sequence[Lane],
+        data: Dataset,
+        device: torch.device,
+        evaluator: Evaluator,
+        encoder: FrozenEncoder | None = None,
     ) -> None:
         """Raise ValueError if the recipe does not fit the data (patch), a lane the model (blocks) or the other lanes.
 
         `init_sha256` is of the file that all lanes start from, empty where they start anew; `source_sha256` of a user's
-        code that the model is made of. Raises DataError where the file is no start for this model.
+        code that the model is made of. Raises DataError where the file is no start for this model. `encoder` takes the
+        place of REPA's, for timing.
         """
         self.recipe, self.lanes, self.step = recipe, tuple(lanes), 0
         self._backbone = backbone_of(recipe, data.shape, data.classes, device)
-        self._data, self._device, self._evaluator = data, device, evaluator
+        self._data, self._device, self._evaluator, self._given_encoder = data, device, evaluator, encoder
         self._regulariser = self._regulariser_of(self.lanes)
         self._split = TrainingSplit.of(data, device, recipe.data.flip)
         self._objective = objective_of(recipe)
@@ -83,6 +91,11 @@ class Cohort:
         means = RunningMeans.zeros(*self._recorded(), len(lanes), device)
         self._install(tuple(range(len(lanes))), learnt, means)
         self._held_out: HeldOut | None = None
+
+    @property
+    def encoder_sha256(self) -> str:
+        """The hash of the weights of REPA's frozen encoder; empty where nothing is aligned."""
+        return self._encoder.sha256 if self.recipe.train.repa else ""
 
     @property
     def living(self) -> tuple[int, ...]:
@@ -104,24 +117,23 @@ class Cohort:
         """Return every living lane's metrics at this step, from its averaged weights.
 
         Changes nothing, so it can be called again. At the recipe's last step the slower metrics are added and, if
-        `full`, the full metric where the recipe has one on this device; the others are the same bit for bit.
+        `full`, what finalists alone have: the full metric where the recipe has one on this device, and the guidance
+        curve. The others are the same bit for bit.
         """
         if not self._living:
             return []
         final = self.step >= self.recipe.train.steps
-        count = self.recipe.eval.full_count(self._device.type) if full and final else None
         with torch.no_grad():
             network = self._network()
             diverged = ~(self._learnt.ema.isfinite().all(1) & self._means.finite()).cpu()
             per_lane = self._means.read() | self._held_out_metrics(network, final)
-            scored, grids = self._score(network, diverged, final, count)
-        # What only the regulariser records; a lane without one has none of it.
-        regularised = {*self._regulariser.recorded, *self._regulariser.counted}
+            scored, grids = self._score(network, diverged, final, full and final)
+        dispersive = dispersive_names(self._regulariser)
         measured = []
         for row, lane in enumerate(self._living):
             metrics = {name: float(value[row]) for name, value in per_lane.items()} | scored[row]
             if self.lanes[lane].setting.lam == 0:
-                metrics = {name: value for name, value in metrics.items() if name not in regularised}
+                metrics = {name: value for name, value in metrics.items() if name not in dispersive}
             metrics = over_active_steps(metrics, self.lanes[lane].setting, self.step, self.recipe.train.steps)
             finite = {name: value for name, value in metrics.items() if math.isfinite(value)}
             bad = bool(diverged[row]) or self.recipe.eval.objective_at(final) not in finite
@@ -174,13 +186,13 @@ class Cohort:
         return (*self._objective.recorded, *self._regulariser.recorded), self._regulariser.counted
 
     def _regulariser_of(self, lanes: Sequence[Lane]) -> Regulariser:
-        settings, batch = [lane.setting for lane in lanes], self.recipe.train.batch
-        return regulariser_of(settings, self._backbone, batch, lambda: self._targets, self._device)
+        return regulariser_of(lanes, self.recipe.train, self._backbone, lambda: self._encoder, self._device)
 
     @cached_property
-    def _targets(self) -> DomainTargets:
-        extractor = domain_extractor(self._data, self._evaluator.cache)
-        return DomainTargets(extractor.net.to(self._device))
+    def _encoder(self) -> FrozenEncoder:
+        repa = self.recipe.train.repa
+        assert repa is not None
+        return self._given_encoder or encoder_of(repa, self._data, self._evaluator.cache, self._device)
 
     def _install(self, living: tuple[int, ...], learnt: LaneState, means: RunningMeans) -> None:
         self._living, self._learnt, self._means = living, learnt, means
@@ -189,7 +201,8 @@ class Cohort:
         lanes, train = [self.lanes[lane] for lane in living], self.recipe.train
         regulariser = self._regulariser_of(lanes)
         step = TrainStep(self._backbone, self._objective, regulariser, train, learnt, means, self.step)
-        self._take_step = stepper(step, self._objective.draws, self._split, train, [lane.seed for lane in lanes])
+        wanted = with_second_view(self._objective.draws, train.contrastive)
+        self._take_step = stepper(step, wanted, self._split, train, [lane.seed for lane in lanes])
 
     def _network(self, rows: Sequence[int] | slice = slice(None)) -> Network:
         """Return the averaged weights of some living lanes, ready to be called."""
@@ -201,7 +214,7 @@ class Cohort:
         return {name: value.cpu() for name, value in self._held_out.metrics(network, final).items()}
 
     def _score(
-        self, network: Network, diverged: Tensor, final: bool, count: int | None
+        self, network: Network, diverged: Tensor, final: bool, full: bool
     ) -> tuple[list[dict[str, float]], list[Tensor | None]]:
         nothing: list[Tensor | None] = [None] * len(self._living)
         if bool(diverged.all()):
@@ -214,20 +227,28 @@ class Cohort:
             if final and start < GRID_IMAGES:
                 grids.append(images_KBCHW[:, : GRID_IMAGES - start].cpu())
         scores = [{} if bad else score for score, bad in zip(tally.metrics(), diverged, strict=True)]
-        if count is not None:
-            scores = self._with_full(scores, tally.moments, count)
+        if full:
+            scores = self._with_full(scores, tally.moments)
         return scores, list(torch.cat(grids, 1)) if final else nothing
 
-    def _with_full(self, scores: Sequence[dict[str, float]], proxy: Moments, count: int) -> list[dict[str, float]]:
+    def _with_full(self, scores: Sequence[dict[str, float]], proxy: Moments) -> list[dict[str, float]]:
+        """Add what only finalists are measured by: FID of more samples, and guidance at several scales."""
         recipe = self.recipe.eval
         rows = [row for row, score in enumerate(scores) if math.isfinite(score.get(recipe.objective, math.nan))]
         if not rows:
             return list(scores)
-        tally = FullTally(self._evaluator, proxy.select(rows), count)
-        network = self._network(rows)
-        seeds = [self.lanes[self._living[row]].seed for row in rows]
+        network, seeds = self._network(rows), [self.lanes[self._living[row]].seed for row in rows]
+        added = guidance_curve(network, self._objective, self._evaluator, seeds)
+        count = recipe.full_count(self._device.type)
+        if count is not None:
+            full = self._full(network, seeds, proxy.select(rows), count)
+            added = [one | other for one, other in zip(full, added, strict=True)]
+        by_row = dict(zip(rows, added, strict=True))
+        return [score | by_row.get(row, {}) for row, score in enumerate(scores)]
+
+    def _full(self, network: Network, seeds: Sequence[int], proxy: Moments, count: int) -> list[dict[str, float]]:
+        tally, recipe = FullTally(self._evaluator, proxy, count), self.recipe.eval
         # Begins anew at the proxy's end, within a batch if need be: the proxy's own samples stay bit for bit.
         for _, images_KBCHW in samples(network, self._objective, recipe, seeds, first=recipe.samples, until=count):
             tally.add(images_KBCHW)
-        full = dict(zip(rows, tally.metrics(), strict=True))
-        return [score | full.get(row, {}) for row, score in enumerate(scores)]
+        return tally.metrics()

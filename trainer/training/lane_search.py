@@ -15,12 +15,14 @@ from trainer.backbones.flat_parameters import views
 from trainer.backbones.protocol import Network
 from trainer.data.dataset import Dataset
 from trainer.objectives.build import objective_of
-from trainer.recipe import Dispersion, Negatives, Recipe
-from trainer.regularisers.dispersive_term import DispersiveTerm
+from trainer.recipe import Dispersion, Lane, Negatives, Recipe
+from trainer.regularisers.build import regulariser_of
 from trainer.sampling.samples import samples
+from trainer.training.alignment_targets import untrained_encoder
 from trainer.training.batches import TrainingSplit
 from trainer.training.lane_state import initial_lanes
 from trainer.training.running_means import RunningMeans
+from trainer.training.second_view import with_second_view
 from trainer.training.steppers import stepper
 from trainer.training.train_step import TrainStep
 
@@ -108,13 +110,14 @@ def lane_cost(
     """Time steps and sampling of `lanes` lanes of one seed, all of which disperse, on the split's device."""
     device = split.images.device
     model, objective = backbone_of(recipe, data.shape, data.classes, device), objective_of(recipe)
-    taps = len(model.taps)
-    settings = [Dispersion(blocks=(lane % taps,), lam=0.1, negatives=negatives) for lane in range(lanes)]
-    regulariser = DispersiveTerm(settings, recipe.train.batch, model.tap_shapes, device)
+    settings = (Dispersion(blocks=(lane % len(model.taps),), lam=0.1, negatives=negatives) for lane in range(lanes))
+    chosen = [Lane(setting, 0) for setting in settings]
+    regulariser = regulariser_of(chosen, recipe.train, model, lambda: untrained_encoder(recipe, data, device), device)
     learnt = initial_lanes(model, regulariser, [0] * lanes, device)
-    means = RunningMeans.zeros((*objective.recorded, *regulariser.recorded), regulariser.counted, len(settings), device)
+    means = RunningMeans.zeros((*objective.recorded, *regulariser.recorded), regulariser.counted, lanes, device)
     update = TrainStep(model, objective, regulariser, recipe.train, learnt, means, 0)
-    take_step = stepper(update, objective.draws, split, recipe.train, [0] * lanes)
+    wanted = with_second_view(objective.draws, recipe.train.contrastive)
+    take_step = stepper(update, wanted, split, recipe.train, [0] * lanes)
     for step in range(WARM_UPS):
         take_step(step)
     begun = _now(device)

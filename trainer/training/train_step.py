@@ -5,7 +5,7 @@ What changes from step to step arrives as `Inputs`; what is learnt lies in buffe
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import torch
@@ -15,11 +15,12 @@ from trainer.backbones.flat_parameters import Shadow, leaves, views
 from trainer.backbones.protocol import Backbone, Network
 from trainer.objectives.protocol import Objective
 from trainer.recipe import TrainRecipe
-from trainer.regularisers.protocol import Regulariser, State
+from trainer.regularisers.protocol import NO_TAPS, Regulariser, State
 from trainer.training.batches import Batch
 from trainer.training.ema import update_ema
 from trainer.training.lane_state import LaneState
 from trainer.training.running_means import RunningMeans
+from trainer.training.second_view import drawn_anew
 
 OWN = "regulariser:"  # before the names of a regulariser's weights: no torch module has a parameter called so
 
@@ -56,7 +57,7 @@ class TrainStep:
         `compiled` fuses kernels with torch.compile, which takes a minute or so for every number of lanes.
         """
         self.learnt, self.means, self._clip = learnt, means, train.clip
-        self._objective, self._taps = objective, regulariser.taps
+        self._objective, self._taps, self._views = objective, regulariser.taps, regulariser.views
         self._regulariser = torch.compile(regulariser.__call__, dynamic=False) if compiled else regulariser
         flat, low = learnt.weights, train.precision == "bf16"
         self._averaged = flat[:, : learnt.ema.shape[1]]
@@ -90,7 +91,8 @@ class TrainStep:
         if self._shadow:
             self._shadow.refresh()
         learning = self._objective.loss(self._network, images, labels, draws, self._taps)
-        added = self._regulariser(learning.taps, images, self._state, inputs.progress)
+        second = self._second_view(inputs.batch) if self._views > 1 else NO_TAPS
+        added = self._regulariser(learning.taps, images, self._state, second, inputs.progress)
         total = learning.loss if added.term is None else torch.addcmul(learning.loss, added.weight, added.term)
         # A regulariser's weights are unused where no living lane has it; that a backbone's are would be a mistake.
         zeros = bool(self._state.weights)
@@ -104,6 +106,11 @@ class TrainStep:
         for name, buffer in self.learnt.buffers.items():
             buffer.copy_(added.buffers[name].detach())
         self.means.add({**learning.recorded, **added.recorded}, added.counted)
+
+    def _second_view(self, batch: Batch) -> Mapping[int, Tensor]:
+        # The prediction is not used: autograd passes by what only it needs.
+        x, given = self._objective.seen(batch.images, batch.labels, drawn_anew(batch.draws))
+        return self._network(x, given, self._taps).taps
 
     def _collect(self, grads_KS: Sequence[Tensor]) -> None:
         # One operation: copies into the views of several lanes would be one each.

@@ -8,7 +8,7 @@ import numpy as np
 
 from sweeper.guide.analysis.stage_table import BASELINE, Evidence, StageTable, average, number
 from sweeper.guide.schema.results import BlockHealth, CellHealth, RankCorrelation
-from sweeper.statistics.rank_agreement import rank_agreement
+from sweeper.statistics.rank_agreement import chance_of_agreement, rank_agreement
 
 NORM, RANK, DISTANCE = "feature_norm", "effective_rank", "pairwise_distance"
 
@@ -96,5 +96,15 @@ def _correlation(name: str, values: list[float | None], objective: list[float]) 
     pairs = [(x, y) for x, y in zip(values, objective, strict=True) if x is not None]
     if not pairs:
         return None
-    agreement = rank_agreement(*zip(*pairs, strict=True))
-    return RankCorrelation(name=name, rho=agreement.rho, n=agreement.n) if agreement else None
+    here, there = zip(*pairs, strict=True)
+    agreement = rank_agreement(here, there)
+    if agreement is None:
+        return None
+    return RankCorrelation(
+        name=name,
+        rho=agreement.rho,
+        n=agreement.n,
+        low=agreement.low,
+        high=agreement.high,
+        chance=chance_of_agreement(here, there),
+    )

@@ -1,4 +1,4 @@
-"""Does a plain control arm do what dispersion does? Settings that help beside controls, on the same fresh seeds."""
+"""Does a control arm do what dispersion does? Settings that help beside arms at lambda 0, on the same fresh seeds."""
 
 from __future__ import annotations
 
@@ -12,17 +12,22 @@ from sweeper.guide.analysis.confirm_test import Claims
 from sweeper.guide.analysis.contrasts import change_of
 from sweeper.guide.analysis.stage_table import Evidence
 from sweeper.guide.schema.statements import Claim, ControlComparison
+from sweeper.records import Cell
 from sweeper.statistics.levels import CONTROL_ALPHA, INTERVAL_ALPHA
 from sweeper.statistics.paired_tests import Paired, holm
 
 
 def against_controls(known: Evidence, made: Claims) -> tuple[ControlComparison, ...]:
-    """Set every setting that is confirmed to help against every control arm; Holm over all, intervals hold together."""
+    """Set every setting that is confirmed to help against every control at lambda 0; Holm over all pairs.
+
+    The intervals hold together.
+    """
     helping = [claim for claim in made.settings if claim.standing == "confirmed helps"]
-    plain = [claim for claim in made.beside if known.cells[claim.key].role == "control" and claim.change]
+    # An arm that disperses as well is no alternative to dispersion.
+    controls = [claim for claim in made.beside if _is_without_dispersion(known.cells[claim.key]) and claim.change]
     found = [
         (setting, control, paired)
-        for setting, control in product(helping, plain)
+        for setting, control in product(helping, controls)
         if (paired := _paired(known, setting.key, control.key))
     ]
     adjusted = holm([paired.p_value("lower") for _, _, paired in found])
@@ -36,6 +41,10 @@ def against_controls(known: Evidence, made: Claims) -> tuple[ControlComparison, 
         )
         for (setting, control, paired), p in zip(found, adjusted, strict=True)
     )
+
+
+def _is_without_dispersion(cell: Cell) -> bool:
+    return cell.role == "control" and cell.dispersion.lam == 0
 
 
 def _paired(known: Evidence, setting: str, control: str) -> Paired | None:

@@ -7,6 +7,7 @@ from sweeper.guide.schema.results import (
     CellHealth,
     Cost,
     GridPage,
+    GuidanceCurve,
     Highlight,
     Item,
     KeptModel,
@@ -73,7 +74,9 @@ class Guide(Frozen):
     cost: Cost
     protocol: tuple[Item, ...]
     provenance: tuple[Item, ...]
-    models: tuple[KeptModel, ...] = ()  # a guide.json of an earlier version does not say
+    # What a guide.json of an earlier version does not say.
+    models: tuple[KeptModel, ...] = ()
+    guidance: tuple[GuidanceCurve, ...] = ()
 
     @property
     def main(self) -> StageResult:

@@ -46,13 +46,38 @@ class Change(Frozen):
         return "above" if self.low > 0 else "below" if self.high < 0 else "around"
 
 
+class GuidancePoint(Frozen):
+    """One arm at one scale of guidance: means over fresh seeds; `change` of FID is to the baseline at this scale."""
+
+    scale: float
+    fid: float
+    precision: float | None = None
+    recall: float | None = None
+    change: Change | None = None
+
+
+class GuidanceCurve(Frozen):
+    """One arm over the scales of guidance, from FIDs of `samples`; the baseline has no changes.
+
+    `best` is the scale of its lowest mean FID; `change_at_best` compares that with the baseline at the baseline's own
+    best scale. Both scales are chosen on the seeds they are compared on: a description, no claim.
+    """
+
+    key: str
+    label: str
+    samples: int
+    points: tuple[GuidancePoint, ...]
+    best: float
+    change_at_best: Change | None = None
+
+
 class CellResult(Frozen):
     """One cell in one stage: the objective of its complete trials, and what became of the others.
 
     `mean` and `sd` are arithmetic, over seeds; `stopped_at` is the last step a stopped trial reached; `not_started`
     counts the pruned trials that were dropped before their first step; `floor_share` is the share of steps at the
-    loss's floor, mean over the trials that came furthest, None without a Dispersive Loss; `audited`: the pruner would
-    have stopped it.
+    loss's floor, mean over the trials that came furthest, None without a Dispersive Loss; `train_s` are the seconds of
+    training of the fastest complete trial; `audited`: the pruner would have stopped it.
     """
 
     key: str
@@ -65,12 +90,13 @@ class CellResult(Frozen):
     not_started: int = 0
     floor_share: float | None = None
     saturated: bool = False
+    train_s: float | None = None
     audited: bool = False
     change: Change | None = None
 
 
 class StageResult(Frozen):
-    """All cells of a stage; `cells` are settings of the loss, `controls` plain alternatives to it."""
+    """All cells of a stage; `cells` are settings of the loss, `controls` arms that are held against them."""
 
     stage: Stage
     seeds: tuple[int, ...]
@@ -144,11 +170,18 @@ class CellHealth(Frozen):
 
 
 class RankCorrelation(Frozen):
-    """Spearman's rho between a health figure and the mean objective, over `n` cells."""
+    """Spearman's rho between a health figure and the mean objective, over `n` cells, with its 95 % interval.
+
+    `chance` is how often cells whose figures were dealt at random would agree or disagree as much; earlier guides lack
+    it.
+    """
 
     name: str
     rho: float
     n: int
+    low: float | None = None
+    high: float | None = None
+    chance: float | None = None
 
 
 class Outcome(Frozen):

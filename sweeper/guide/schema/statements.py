@@ -106,7 +106,7 @@ class KnobEffect(Frozen):
 
 
 class ControlComparison(Frozen):
-    """A setting that helps against a plain control arm on the same fresh seeds; `better` where shown, one-sided."""
+    """A setting that helps against a control arm at lambda 0, on the same fresh seeds; `better` where that is shown."""
 
     setting: str
     control: str

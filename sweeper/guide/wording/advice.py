@@ -8,11 +8,11 @@ from sweeper.text.numbers import metric_name, percent
 
 
 def use(found: Findings, claim: Claim) -> str:
-    """Advise a setting that helps; beside a plain control that rivals it, both."""
+    """Advise a setting that helps; beside a control that rivals it, both."""
     rival = found.rival(claim)
     if rival is None:
         return f"Use {found.label(claim.key)}"
-    return f"Use {found.label(claim.key)} or the plain control {rival.control}: the setting is not shown to be better"
+    return f"Use {found.label(claim.key)} or the {found.arm(rival.control)}: the setting is not shown to be better"
 
 
 def advice(found: Findings, claim: Claim) -> tuple[str, Grade]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from sweeper.guide.analysis.stage_table import Evidence, number
 from sweeper.guide.schema.audits import SeedAudit
 from sweeper.guide.schema.results import Cost, Item
 from sweeper.guide.wording import scope
+from sweeper.guide.wording.arms import arm_items
 from sweeper.guide.wording.loss_forms import forms
 from sweeper.plan.trials import rung_steps
 from sweeper.records import FINAL_STATES, Facts, StudyRecord, TrialRecord, TrialState
@@ -19,9 +20,16 @@ from sweeper.study import Screen, Study
 from sweeper.study.pruner_facts import PRUNERS
 from sweeper.text.numbers import counted, figure, metric_name, percent
 from trainer.recipe import METRICS, DataRecipe, Dispersion, EvalRecipe, TrainRecipe, fid_name, recorded_metrics
+from trainer.recipe.auxiliary_losses import Encoder
 from trainer.recipe.evaluation import GUIDED_BY_PUBLIC_CODE
 
 ORDER: tuple[TrialState, ...] = ("complete", "pruned", "diverged", "failed", "running", "waiting")
+
+ENCODERS: Mapping[Encoder, str] = {
+    # Both learn the classes of one data set, so that what is aligned with one may look better through the other.
+    "local": "a convnet built as the domain extractor is, trained apart on the images that are trained on",
+    "dinov2": "DINOv2's patch tokens",
+}
 
 
 def recipe_items(study: Study, facts: Iterable[Facts]) -> tuple[Item, ...]:
@@ -37,7 +45,7 @@ def recipe_items(study: Study, facts: Iterable[Facts]) -> tuple[Item, ...]:
             name="training",
             value=f"{counted(train.steps, 'step')}, batch {train.batch}, AdamW lr {train.lr:g} "
             f"(beta {train.beta1:g}, {train.beta2:g}; weight decay {train.weight_decay:g}), "
-            f"warm-up {train.warmup}, {_schedule(train)}, {train.precision}",
+            f"warm-up {train.warmup}, {_schedule(train)}, {train.precision}{_auxiliary(train)}",
         ),
         # SiT's velocity goes without saying: guides of one training have to have the same words as they always had.
         *((Item(name="objective", value=study.recipe.objective.words),) if study.recipe.objective.words else ()),
@@ -63,9 +71,25 @@ def _guidance(evaluation: EvalRecipe) -> str:
     return f"scale {evaluation.cfg:g}{where}{what[evaluation.cfg_channels]}"
 
 
+def _auxiliary(train: TrainRecipe) -> str:
+    repa, contrastive = train.repa, train.contrastive
+    parts = [f"REPA at block {repa.block}, lambda {repa.lam:g}, encoder {repa.encoder}"] if repa else []
+    if contrastive:
+        parts.append(f"a contrastive loss at block {contrastive.block}, lambda {contrastive.lam:g}")
+    return "".join(f"; with {part}" for part in parts)
+
+
+def _encoder(study: Study, facts: Iterable[Facts]) -> list[Item]:
+    hashes = dict.fromkeys(one.encoder_sha256 for one in facts if one.encoder_sha256)
+    recipes = (study.recipe, *(study.recipe.override(arm.set) for arm in study.controls))
+    words = dict.fromkeys(ENCODERS[recipe.train.repa.encoder] for recipe in recipes if recipe.train.repa)
+    value = f"{'; '.join(words)}; FID never looks through it; SHA-256 {'; '.join(hashes)}"
+    return [Item(name="REPA's encoder", value=value)] if hashes else []
+
+
 def protocol_items(
     study: Study,
-    facts: Iterable[Facts],
+    facts: Sequence[Facts],
     seeds: SeedAudit,
     recorded: Iterable[str],
     settings: Collection[Dispersion] = (),
@@ -90,6 +114,8 @@ def protocol_items(
         *((Item(name="loss", value=said),) if (said := forms(settings)) else ()),
         *_beside_the_objective(recorded),
         Item(name="health", value=f"on {evaluation.probe} held-out images; loss and its floor on training batches"),
+        *arm_items(study),
+        *_encoder(study, facts),
         Item(name="screen", value=_screen(screen)),
         Item(name="rungs", value=_rungs(study)),
         Item(name="pruner", value=PRUNERS[screen.pruner].words),

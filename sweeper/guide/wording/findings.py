@@ -18,6 +18,7 @@ from sweeper.guide.schema.statements import (
     Recommendation,
     Standing,
 )
+from sweeper.guide.wording.arms import called
 from sweeper.plan.worth_confirming import ranked
 from sweeper.records import StudyRecord
 from sweeper.study.pruner_facts import PRUNERS
@@ -56,8 +57,12 @@ class Findings(NamedTuple):
         return self.fresh or (self.main if self.main.stage == "confirm" else None)
 
     def rival(self, setting: Claim) -> ControlComparison | None:
-        """A plain control that does about as well as a setting that helps."""
+        """A control without dispersion that does about as well as a setting that helps."""
         return rival(setting, self.controls, self.side_claims)
+
+    def arm(self, label: str) -> str:
+        """How readers know a control: 'plain control weight-decay', or 'control arm repa'."""
+        return next(called(cell) for cell in self.known.cells.values() if (cell.role, cell.label) == ("control", label))
 
     def lost(self, key: str) -> str:
         """Return a clause about a setting's lost fresh seeds; empty where none was lost."""
@@ -74,7 +79,7 @@ class Findings(NamedTuple):
         if key == BASELINE:
             return "lambda 0"
         saturated = any(
-            one.key == key and one.saturated for stage in (self.main, self.fresh) if stage for one in stage.cells
+            one.key == key and one.saturated for stage in (self.main, self.fresh) if stage for one in stage.rows
         )
         return self.known.cells[key].label + (" ◦" if saturated else "")
 

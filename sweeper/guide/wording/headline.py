@@ -21,7 +21,7 @@ def decided(found: Findings) -> tuple[VerdictKind, str]:
         if rival := found.rival(helps[0]):
             return (
                 "helps like a control",
-                f"{says}; but it is not shown to be better than a plain control, {rival.control}.",
+                f"{says}; but it is not shown to be better than a {_kind(found, rival.control)}, {rival.control}.",
             )
         return "helps", f"{says}."
     if hurts and len(hurts) == len(found.claims):
@@ -35,6 +35,10 @@ def decided(found: Findings) -> tuple[VerdictKind, str]:
     if hurts:
         return "hurts", f"No evidence that any setting helps; {_names(found, hurts)} confirmed to hurt, {on}."
     return "no evidence", f"No evidence that any setting helps or hurts, {on}."
+
+
+def _kind(found: Findings, control: str) -> str:
+    return found.arm(control).removesuffix(f" {control}")
 
 
 def _on(found: Findings, claims: Iterable[Claim]) -> str:

@@ -10,6 +10,7 @@ from sweeper.guide.analysis.knob_effects import level_of
 from sweeper.guide.analysis.stage_table import BASELINE
 from sweeper.guide.schema.statements import Claim, KnobLevel, Rule, Standing
 from sweeper.guide.wording.advice import advice
+from sweeper.guide.wording.arms import is_plain
 from sweeper.guide.wording.findings import Findings, candidates, changed, claimed, listed, written
 from sweeper.text.numbers import counted, percent, share
 
@@ -170,19 +171,20 @@ def _saturation(found: Findings) -> Iterator[Rule]:
 
 
 def _controls(found: Findings) -> Iterator[Rule]:
-    plain = [claim for claim in found.side_claims if found.known.cells[claim.key].role == "control"]
-    for claim in plain:
+    arms = [claim for claim in found.side_claims if found.known.cells[claim.key].role == "control"]
+    for claim in arms:
         if claim.confirmed:
-            rule = f"Do not use the plain control {claim.label}"
+            name = f"the {found.arm(claim.label)}"
+            rule = f"Do not use {name}"
             if claim.standing == "confirmed helps":
                 # Beside a setting that helps it is no second order: nobody measured both at once.
-                name = f"the plain control {claim.label}"
                 rule = f"T{name[1:]} helps as well" if found.standing("confirmed helps") else f"Use {name}"
             yield Rule(rule=rule, evidence=_evidence(found, claim), grade="confirmed")
     measured = [one for one in found.main.controls if one.change]
-    if measured and not plain:
+    if measured and not arms:
         seen = "; ".join(f"{one.cell.label} {changed(one)}" for one in measured)
-        rule = "Judge dispersion beside the plain control arms, not only beside lambda 0"
+        kind = "plain control" if all(is_plain(one.cell) for one in measured) else "control"
+        rule = f"Judge dispersion beside the {kind} arms, not only beside lambda 0"
         yield Rule(rule=rule, evidence=seen, grade="screening")
 
 

@@ -6,6 +6,7 @@ from sweeper.guide.analysis.stage_table import BASELINE
 from sweeper.guide.schema.results import CellResult, StageResult
 from sweeper.guide.schema.statements import Claim, Verdict
 from sweeper.guide.wording.advice import use
+from sweeper.guide.wording.arms import size
 from sweeper.guide.wording.experiment_protocol import ORDER, finished
 from sweeper.guide.wording.findings import Findings, changed, claimed, figure_of, listed, written
 from sweeper.guide.wording.headline import decided, effect_of, undecided
@@ -19,6 +20,7 @@ from sweeper.text.numbers import counted, duration, metric_name, percent, share
 SPOKEN: dict[TrialState, str] = {"pruned": "stopped early"}
 CHANCE = 0.05
 FEWEST_SEEDS = 3
+MOST_CONTROLS = 6
 
 
 def verdict(found: Findings) -> Verdict:
@@ -173,14 +175,14 @@ def _fate(found: Findings, result: CellResult) -> str:
 
 def _controls(found: Findings) -> tuple[str, ...]:
     lines = [
-        f"Beside the plain control {one.control} (*{one.control_standing}*): {one.setting} {written(one.change)}, "
+        f"Beside the {found.arm(one.control)} (*{one.control_standing}*): {one.setting} {written(one.change)}, "
         f"{'better' if one.better else 'not shown to be better'}."
         for one in found.controls
     ]
     if not found.controls:
-        plain = [claim for claim in found.side_claims if found.known.cells[claim.key].role == "control"]
-        lines = [f"Plain control {claim.label}: {claimed(claim)}: *{claim.standing}*." for claim in plain]
-    return tuple(lines[:4])
+        arms = [claim for claim in found.side_claims if found.known.cells[claim.key].role == "control"]
+        lines = [f"{_capital(found.arm(claim.label))}: {claimed(claim)}: *{claim.standing}*." for claim in arms]
+    return tuple(lines[:MOST_CONTROLS])
 
 
 def _beside(found: Findings) -> tuple[str, ...]:
@@ -253,7 +255,7 @@ def summary(record: StudyRecord, main: StageResult, states: dict[TrialState, int
         len(main.seeds), "seed"
     )  # fmt: skip
     return (
-        f"{counted(len(main.cells), 'setting')} and {counted(len(main.controls) + 1, 'arm')} without dispersion",
+        size(len(main.cells), (one.cell for one in main.controls)),
         seeds,
         f"{finished(states):,} of {counted(sum(states.values()), 'trial')} ended ({by_state or 'none yet'})",
         f"{duration(record.provenance.wall_s)} on {counted(record.provenance.cores, 'core')}",

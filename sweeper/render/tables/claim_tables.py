@@ -69,12 +69,12 @@ def _change(change: Change | None) -> str:
 
 
 def control_table(guide: Guide) -> Table:
-    """Tabulate settings that help against plain control arms."""
+    """Tabulate settings that help against control arms."""
     rows = [
         (one.setting, one.control, _change(one.change), "yes" if one.better else "not shown", one.control_standing)
         for one in guide.controls
     ]
-    head = ("setting", "plain control", "setting against control [95 %]", "better?", "the control by itself")
+    head = ("setting", "control", "setting against control [95 %]", "better?", "the control by itself")
     return table(head, rows)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from sweeper.guide.analysis.grid_pages import WIDEST
 from sweeper.guide.schema.guide import Guide
-from sweeper.guide.schema.results import CellResult, GridPage, Item
+from sweeper.guide.schema.results import CellResult, Change, GridPage, GuidanceCurve, Item
 from sweeper.guide.wording.directions import directions
 from sweeper.render.tables.symbols import Marks
 from sweeper.render.tables.table import Table
@@ -29,14 +29,56 @@ def rule_table(guide: Guide) -> Table:
 
 def correlation_table(guide: Guide) -> Table:
     """Tabulate which health figures go with the objective."""
-    head = (f"over cells, against mean {numbers.metric_name(guide.objective)}", "Spearman's rho", "cells")
-    return table(head, [(one.name, f"{one.rho:+.2f}", str(one.n)) for one in guide.correlations])
+    metric = numbers.metric_name(guide.objective)
+    head = (f"over cells, against mean {metric}", "Spearman's rho [95 %]", "by chance", "cells")
+    rows = []
+    for one in guide.correlations:
+        interval = "" if one.low is None or one.high is None else f" [{one.low:+.2f}, {one.high:+.2f}]"
+        rows.append((one.name, f"{one.rho:+.2f}{interval}", numbers.share(one.chance), str(one.n)))
+    return table(head, rows)
 
 
 def prior_table(guide: Guide) -> Table:
     """Tabulate what others published beside what was seen here."""
     head = ("setting", "published FID", "source", "here: change to the baseline")
     return table(head, [(one.what, one.published, one.grade, one.here) for one in guide.prior_art])
+
+
+def guidance_table(guide: Guide) -> Table:
+    """Tabulate FID over the scales of guidance, and the change to the baseline at each and at each side's best."""
+    base = next((one for one in guide.guidance if one.change_at_best is None), None)
+    arms = [one for one in guide.guidance if one is not base]
+    if base is None:
+        return table((), ())
+    rows = []
+    for point in base.points:
+        found = [next((at for at in one.points if at.scale == point.scale), None) for one in arms]
+        texts = [_guided(at.fid, at.change) if at else numbers.MISSING for at in found]
+        rows.append((f"{point.scale:g}", numbers.figure(point.fid), *texts))
+    at_best = [_guided(_lowest_fid(one), one.change_at_best, f" at {one.best:g}") for one in arms]
+    rows.append(("its own best", f"{numbers.figure(_lowest_fid(base))} at {base.best:g}", *at_best))
+    return table(("guidance scale", *(one.label for one in (base, *arms))), rows)
+
+
+def variety_table(guide: Guide) -> Table:
+    """Tabulate precision and recall over the scales of guidance."""
+    scales = sorted({point.scale for one in guide.guidance for point in one.points})
+    rows = []
+    for scale in scales:
+        found = [next((at for at in one.points if at.scale == scale), None) for one in guide.guidance]
+        texts = (f"{numbers.figure(at.precision)} / {numbers.figure(at.recall)}" if at else "-" for at in found)
+        rows.append((f"{scale:g}", *texts))
+    return table(("precision / recall", *(one.label for one in guide.guidance)), rows)
+
+
+def _guided(fid: float, change: Change | None, where: str = "") -> str:
+    return f"{numbers.figure(fid)}{where}" + (
+        f" ({numbers.change(change.mean, change.low, change.high)})" if change else ""
+    )
+
+
+def _lowest_fid(curve: GuidanceCurve) -> float:
+    return next(point.fid for point in curve.points if point.scale == curve.best)
 
 
 def item_table(name: str, items: Iterable[Item]) -> Table:
@@ -102,11 +144,21 @@ def legend(guide: Guide) -> str:
 
 
 def arms_table(guide: Guide) -> Table:
-    """Tabulate the baseline and the control arms."""
+    """Tabulate the baseline and the control arms, with what their training costs beside the baseline's."""
     marks, stage, metric = Marks.of(guide), guide.main, numbers.metric_name(guide.objective)
     arms = [one for one in (stage.baseline, *stage.controls) if one]
-    rows = [(_arm(one), cell_text(one, marks), changed(one)) for one in arms]
-    return table(("without dispersion", metric, "change to the baseline [95 %]"), rows)
+    rows = [(_arm(one), cell_text(one, marks), changed(one), _training_time(one, stage.baseline)) for one in arms]
+    first = "arm" if any(one.cell.dispersion.lam > 0 for one in arms) else "without dispersion"
+    return table((first, metric, "change to the baseline [95 %]", "training time"), rows)
+
+
+def _training_time(one: CellResult, baseline: CellResult | None) -> str:
+    """Write how long an arm trains: the baseline in seconds, the others in its times."""
+    if one.train_s is None:
+        return numbers.MISSING
+    if one.cell.role == "baseline":
+        return f"{one.train_s:.3g} s"
+    return f"x {one.train_s / baseline.train_s:.2f}" if baseline and baseline.train_s else numbers.MISSING
 
 
 def _arm(one: CellResult) -> str:
@@ -156,7 +208,8 @@ def compared_table(guide: Guide) -> Table:
 
 def health_table(guide: Guide) -> Table:
     """Tabulate the loss's health for each cell."""
-    shown = {one.key: one for one in selection(guide, [one.key for one in guide.main.cells])}
+    dispersed = (one for one in guide.main.controls if one.cell.dispersion.lam > 0)
+    shown = {one.key: one for one in (*dispersed, *selection(guide, [one.key for one in guide.main.cells]))}
     rows = [
         (
             shown[one.key].cell.label + (" ◦" if shown[one.key].saturated else ""),

@@ -23,6 +23,7 @@ from sweeper.render.tables.guide_tables import (
     compared_table,
     correlation_table,
     grid_table,
+    guidance_table,
     health_table,
     item_table,
     legend,
@@ -33,9 +34,11 @@ from sweeper.render.tables.guide_tables import (
     prior_table,
     rule_table,
     shown_pages,
+    variety_table,
 )
 from sweeper.render.tables.table import Table
 from sweeper.text.numbers import metric_name
+from trainer.recipe import fid_name
 
 GRID = "grid-"
 TOGETHER = "paired t on the log scale, tested in the direction the screen saw; the intervals of a metric hold together"
@@ -57,9 +60,11 @@ def guide_tables(guide: Guide) -> dict[str, Section]:
     return {
         **{name: Section(f"Results, {page.header[0]}: {marks}", page) for name, page in grids.items()},
         "listed": Section(f"{_listed(guide)}: {marks}", list_table(guide)),
-        "arms": Section(f"Without dispersion: {marks}", arms_table(guide)),
+        "arms": Section(f"{_arms(guide)}; training time is that of the fastest trial: {marks}", arms_table(guide)),
         "claims": Section(f"Fresh seeds against the baseline; {TOGETHER}.", claim_table(guide)),
-        "controls": Section("Settings that help, against plain control arms on fresh seeds.", control_table(guide)),
+        "controls": Section(
+            "Settings that help, against control arms without dispersion on fresh seeds.", control_table(guide)
+        ),
         "set": Section("The recommended set, simplest first; the arrow marks the first choice.", set_table(guide)),
         "compared": Section(
             f"Change to the baseline on shared seeds, screening seeds; {PAIRED}; no claim.", compared_table(guide)
@@ -81,6 +86,12 @@ def guide_tables(guide: Guide) -> dict[str, Section]:
         "outcomes": Section(
             f"Other outcomes: mean ± standard deviation over seeds; {outcome_directions(guide)}.", outcome_table(guide)
         ),
+        "guidance": Section(
+            f"Guidance without training again, fresh seeds: mean {_curve_metric(guide)} and its change to the baseline "
+            "at the same scale, or each at its own best; 95 % t-intervals, each for one comparison; no claim.",
+            guidance_table(guide),
+        ),
+        "variety": Section("Precision / recall over guidance.", variety_table(guide)),
         "prior": Section(f"Prior art. {SOURCE}. Only directions can be compared with this study.", prior_table(guide)),
         "models": Section("Weights that were kept, an artifact of each trial's run in MLflow.", model_table(guide)),
         "recipe": Section("Recipe.", item_table("recipe", guide.recipe)),
@@ -89,9 +100,18 @@ def guide_tables(guide: Guide) -> dict[str, Section]:
     }
 
 
+def _curve_metric(guide: Guide) -> str:
+    return metric_name(fid_name(guide.guidance[0].samples)) if guide.guidance else "FID"
+
+
 def is_grid(name: str) -> bool:
     """Return whether a section is a page of the grid."""
     return name.startswith(GRID)
+
+
+def _arms(guide: Guide) -> str:
+    disperses = any(one.cell.dispersion.lam > 0 for one in guide.main.controls)
+    return "The baseline and the control arms" if disperses else "Without dispersion"
 
 
 def _listed(guide: Guide) -> str:

@@ -43,7 +43,7 @@ class Marks(NamedTuple):
         keys = {one.key for one in stage.rows}
         seen = {standing for key, standing in self.standings.items() if key in keys}
         parts = [f"{SIGNS[standing]} {SAID[standing]}" for standing in SIGNS if standing in seen]
-        if any(one.saturated for one in stage.cells):
+        if any(one.saturated for one in stage.rows):
             parts.append("◦ more than 10 % of steps at the floor of the loss: block and tau mean nothing there")
         if any(one.audited for one in stage.cells):
             parts.append("▫ would have been stopped, and ran on to check the pruner; no claim")

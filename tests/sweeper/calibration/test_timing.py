@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
-from sweeper.calibration.calibrate import calibrate
+import pytest
+import torch
+
+from sweeper.calibration.calibrate import Cost, calibrate, slower_arms
+from sweeper.calibration.timing import timed
 from sweeper.commands.plan import BESIDE, START_UP_S, at_most, describe, forecast
 from sweeper.study import Study
 from tests.sweeper.guide.study_records import make_study
+from trainer.data.dataset import load
+from trainer.training.batches import TrainingSplit
+from trainer.training.lane_search import lane_cost
 
 
 def small(**model: object) -> Study:
@@ -36,3 +44,28 @@ def test_at_most_holds_start_up_and_what_is_done_beside_training() -> None:
     study = small()
     assert at_most(study, 1000.0, slots=2) > START_UP_S + BESIDE * 1000
     assert at_most(study, 1000.0, slots=1) > at_most(study, 1000.0, slots=2)
+
+
+def test_a_recipe_with_repa_is_timed_by_an_encoder_that_nobody_trains(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    recipe = small(preset="compact").recipe.override({"train.repa.lambda": 0.5, "train.contrastive.lambda": 0.1})
+    found = timed(recipe, load(recipe.data), warm_up=1, steps=2, samples=4)
+    assert found.step_s > 0
+    assert lane_cost(recipe, load(recipe.data), TrainingSplit.of(load(recipe.data), torch.device("cpu")), 2).lanes == 2
+    assert not list(tmp_path.iterdir())
+
+
+def test_arms_that_add_a_loss_are_timed_once_for_each_loss_and_plain_ones_not_at_all() -> None:
+    arms = [
+        {"name": "decay", "set": {"train.weight_decay": 0.5}},
+        {"name": "repa", "set": {"train.repa.block": 1}},
+        {"name": "short", "set": {"train.repa.block": 1, "train.steps": 10}},
+        {"name": "two", "set": {"train.contrastive.block": 1}},
+    ]
+    planned = make_study(recipe=small().recipe.model_dump(), space={"block": [0], "lambda": [0.1]}, controls=arms)
+    found = slower_arms(planned, Cost(1e-4, 1.0, 1))
+    assert found["repa"] == found["short"] > 1
+    assert found.keys() == {"repa", "short", "two"}
+    assert set(slower_arms(planned, Cost(1.0, 1.0, 1, extrapolated=True)).values()) == {2.0}

@@ -56,3 +56,13 @@ def test_a_worker_that_reads_other_data_is_refused_after_a_restart_too(tmp_path)
     assert isinstance(again.halted(), DataError)
     assert "is not what this study began with" in str(again.halted())
     again.close(interrupted=True, timeout=0)
+
+
+def test_an_arm_that_is_aligned_is_held_to_its_encoder():
+    notes, facts = Notes(), FACTS.model_copy(update={"encoder_sha256": "a" * 64})
+    recipe = RECIPE.override({"train.repa.lambda": 0.5})
+    hold(notes, RECIPE, FACTS)
+    hold(notes, recipe, facts)
+    hold(notes, recipe.override({"train.repa.block": 1}), facts)
+    with pytest.raises(DataError, match=f"the encoder of train.repa is not .*: its hash is {'b' * 16}"):
+        hold(notes, recipe, facts.model_copy(update={"encoder_sha256": "b" * 64}))

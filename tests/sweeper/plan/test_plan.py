@@ -208,3 +208,10 @@ def test_the_estimate_knows_that_a_short_control_is_cheap_and_that_confirming_co
 def test_the_baseline_is_the_same_cell_in_every_study() -> None:
     assert cells(study())[0] == cells(study(lam=[9], controls=[DECAY]))[0] == BASELINE
     assert BASELINE.key == "baseline"
+
+
+def test_a_control_that_adds_a_loss_counts_by_what_its_step_takes() -> None:
+    arms = [{"name": name, "set": {f"train.repa.{field}": 1}} for name, field in (("one", "block"), ("two", "lambda"))]
+    planned = study(recipe={"train": {"steps": 100}}, controls=arms, screen={"seeds": 3}, confirm={"seeds": 2})
+    plain = estimate(planned, 0.1, 1, slots=2)
+    assert estimate(planned, 0.1, 1, slots=2, slower={"two": 1.5}) == pytest.approx(plain + 5 * 0.5 * 10 / 2)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
@@ -9,7 +10,7 @@ from statsmodels.stats.power import TTestPower
 
 from sweeper.statistics.noise import pairing
 from sweeper.statistics.power import detectable, needed_seeds, power
-from sweeper.statistics.rank_agreement import rank_agreement, share_interval
+from sweeper.statistics.rank_agreement import chance_of_agreement, rank_agreement, share_interval
 
 
 @pytest.mark.parametrize(("gain", "sd", "alpha"), [(0.05, 0.1, 0.0133), (0.05, 0.5, 0.05), (0.1, 0.05, 0.01)])
@@ -57,6 +58,18 @@ def test_rank_agreement_is_spearmans_with_fishers_interval() -> None:
     assert (found.low, found.high) == (pytest.approx(math.tanh(z - reach)), pytest.approx(math.tanh(z + reach)))
     assert rank_agreement([1, 2, 3], [1, 2, 3]) is None
     assert rank_agreement([1, 1, 1, 1], [1, 2, 3, 4]) is None
+
+
+def test_the_chance_of_an_agreement_is_that_of_all_orders_or_of_many() -> None:
+    x, y = [1.0, 2.0, 3.0, 4.0, 5.0], [1.0, 2.0, 3.0, 5.0, 4.0]
+    rho = spearmanr(x, y).statistic
+    orders = [spearmanr(x, order).statistic for order in itertools.permutations(y)]
+    as_far = np.mean([abs(one) >= abs(rho) - 1e-12 for one in orders])
+    assert chance_of_agreement(x, y) == pytest.approx(as_far)
+    random = np.random.default_rng(1)
+    many = random.normal(size=(2, 30))
+    assert chance_of_agreement(*many) == pytest.approx(spearmanr(*many).pvalue, abs=0.02)
+    assert chance_of_agreement(*many) == chance_of_agreement(*many)
 
 
 def test_a_share_has_its_exact_interval() -> None:

@@ -44,7 +44,7 @@ def test_the_extractor_is_trained_once_and_does_not_depend_on_the_limit(
     digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = domain_extractor(digits, tmp_path)
-    monkeypatch.setattr("trainer.evaluation.domain_extractor._train", None)
+    monkeypatch.setattr("trainer.evaluation.domain_extractor.train_net", None)
     assert domain_extractor(load(DataRecipe(limit=20)), tmp_path).sha256 == made.sha256
 
 

@@ -11,6 +11,7 @@ from trainer.recipe import (
     EvalRecipe,
     InterpolantRecipe,
     Recipe,
+    Repa,
     SiTRecipe,
     TrainRecipe,
     Variant,
@@ -158,6 +159,37 @@ def test_what_rungs_and_finalists_draw_does_not_rename_a_recipe() -> None:
 
 def test_every_variant_says_which_formula_it_is_computed_by() -> None:
     assert set(VARIANTS) == set(get_args(Variant))
+
+
+def test_an_override_begins_a_part_that_was_not_there_and_names_the_recipe_anew():
+    plain = Recipe()
+    aligned = plain.override({"train.repa.block": 0.25, "train.repa.lambda": 0.3})
+    assert (plain.train.repa, aligned.train.repa) == (None, Repa.model_validate({"block": 0.25, "lambda": 0.3}))
+    assert plain.hash == "642a8255d40bbfc5" != aligned.hash
+    again = aligned.override({"train.repa.lambda": 0.4, "train.contrastive.tau": 0.1})
+    assert (again.train.repa.block, again.train.repa.lam, again.train.contrastive.tau) == (0.25, 0.4, 0.1)
+    assert Recipe.model_validate_json(again.model_dump_json()) == again
+
+
+def test_a_block_written_in_two_ways_is_one_recipe():
+    for loss in ("repa", "contrastive"):
+        one, same, other = (Recipe().override({f"train.{loss}.block": block}) for block in (1, 0.25, 0))
+        assert one.hash == same.hash != other.hash
+
+
+@pytest.mark.parametrize(
+    ("train", "place", "words"),
+    [
+        ({"repa": {"block": 4}}, ("train", "repa", "block"), "within this model's depth 4, 0 to 3"),
+        ({"contrastive": {"block": "mid"}}, ("train", "contrastive", "block"), "must be an index"),
+        ({"repa": {"encoder": "dinov2"}}, ("train", "repa"), "weights is needed for encoder 'dinov2'"),
+        ({"repa": {"weights": "x"}}, ("train", "repa"), "and not for 'local'"),
+    ],
+)
+def test_a_loss_that_does_not_fit_the_recipe_is_refused_at_its_place(train, place, words):
+    with pytest.raises(ValidationError, match=words) as caught:
+        Recipe.model_validate({"train": train})
+    assert caught.value.errors()[0]["loc"] == place
 
 
 @pytest.mark.parametrize(

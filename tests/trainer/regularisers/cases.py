@@ -2,48 +2,60 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from tests.trainer.regularisers.places import Places
-from trainer.recipe import Alignment, Dispersion, Lane
+from trainer.recipe import Contrastive, Dispersion, Lane, Repa, TrainRecipe
 from trainer.regularisers.build import regulariser_of
 from trainer.regularisers.protocol import Regulariser
+from trainer.rng.draws import Wanted
+from trainer.training.second_view import with_second_view
 
 
 class Case(NamedTuple):
-    """Lanes, and what makes their regulariser, called as `regulariser_of`. Only the first lane has lambda 0."""
+    """Lanes, what makes their regulariser, called as `regulariser_of`, and what their recipe adds to every lane.
+
+    Only the first lane has lambda 0.
+    """
 
     name: str
     lanes: tuple[Lane, ...]
     make: Callable[..., Regulariser]
+    added: Mapping[str, Repa | Contrastive] = {}
+
+    def train(self, given: TrainRecipe) -> TrainRecipe:
+        """Return the recipe with what it adds."""
+        return given.model_copy(update=dict(self.added))
+
+    def wanted(self, draws: Wanted) -> Wanted:
+        """Return an objective's draws and what a second view needs."""
+        return with_second_view(draws, self.train(TrainRecipe()).contrastive)
 
 
-def _with_places(settings: Any, backbone: Any, batch: int, _targets: Any, device: Any) -> Regulariser:
-    return regulariser_of(settings, backbone, batch, Places, device)
+def _with_places(lanes: Sequence[Lane], train: TrainRecipe, backbone: Any, _targets: Any, device: Any) -> Regulariser:
+    return regulariser_of(lanes, train, backbone, Places, device)
 
 
+DISPERSIVE = (
+    Lane(Dispersion(), 0),
+    Lane(Dispersion(blocks=(1,), lam=0.25, tau=0.5), 0),
+    Lane(Dispersion(blocks=(0, 1), lam=0.1, tau=1.0, variant="hinge"), 1),
+    Lane(Dispersion(blocks=(0,), lam=0.05, tau=0.5, tau_units="relative"), 1),
+)
+REPA = Repa.model_validate({"block": 1, "lambda": 0.5, "hidden": 12})
+CONTRASTIVE = Contrastive.model_validate({"block": 0, "lambda": 0.25, "tau": 0.5})
+BANKS = (
+    Lane(Dispersion(negatives=20), 0),
+    Lane(Dispersion(blocks=(1,), lam=0.25, tau=0.5, negatives=20), 0),
+    Lane(Dispersion(blocks=(0,), lam=0.5, variant="cosine", negatives=20, lam_warmup=0.05), 1),
+    Lane(Dispersion(blocks=(1,), lam=0.1, tau_units="median", features="layer_norm", negatives=20), 1),
+)
 CASES = (
-    Case(
-        "the Dispersive Loss",
-        (
-            Lane(Dispersion(), 0),
-            Lane(Dispersion(blocks=(1,), lam=0.25, tau=0.5), 0),
-            Lane(Dispersion(blocks=(0, 1), lam=0.1, tau=1.0, variant="hinge"), 1),
-            Lane(Dispersion(blocks=(0,), lam=0.05, tau=0.5, tau_units="relative"), 1),
-        ),
-        _with_places,
-    ),
-    Case(
-        "alignment, which trains a projector",
-        (
-            Lane(Alignment(lam=0, hidden=12), 0),
-            Lane(Alignment(block=1, hidden=12), 0),
-            Lane(Alignment(block=0, lam=2.0, hidden=12), 1),
-            Lane(Alignment(block=1, lam=0.1, hidden=12), 2),
-        ),
-        _with_places,
-    ),
+    Case("the Dispersive Loss", DISPERSIVE, _with_places),
+    Case("REPA, which trains a projector, beside it", DISPERSIVE, _with_places, {"repa": REPA}),
+    Case("a contrastive loss of two views beside it", DISPERSIVE, _with_places, {"contrastive": CONTRASTIVE}),
+    Case("all three", DISPERSIVE, _with_places, {"repa": REPA, "contrastive": CONTRASTIVE}),
     Case(
         "the Dispersive Loss in its other forms",
         (
@@ -54,16 +66,7 @@ CASES = (
         ),
         _with_places,
     ),
-    Case(
-        "the Dispersive Loss with a memory bank, of which no batch makes a whole",
-        (
-            Lane(Dispersion(negatives=20), 0),
-            Lane(Dispersion(blocks=(1,), lam=0.25, tau=0.5, negatives=20), 0),
-            Lane(Dispersion(blocks=(0,), lam=0.5, variant="cosine", negatives=20, lam_warmup=0.05), 1),
-            Lane(Dispersion(blocks=(1,), lam=0.1, tau_units="median", features="layer_norm", negatives=20), 1),
-        ),
-        _with_places,
-    ),
+    Case("the Dispersive Loss with a memory bank, of which no batch makes a whole", BANKS, _with_places),
     Case(
         "memory banks of two blocks",
         (
@@ -73,5 +76,11 @@ CASES = (
             Lane(Dispersion(blocks=(0, 1), lam=0.1, tau_units="relative", negatives=4), 1),
         ),
         _with_places,
+    ),
+    Case(
+        "all three, with trained weights and a memory bank",
+        BANKS,
+        _with_places,
+        {"repa": REPA, "contrastive": CONTRASTIVE},
     ),
 )

@@ -1,20 +1,22 @@
-"""REPA: what it computes, and on digits that a block learns to predict the domain extractor's features."""
+"""REPA: what it computes, what its targets are, and that a block learns to predict them on digits."""
 
 import pytest
 import torch
 from torch import nn
+from torch.nn.functional import gelu
 
 from tests.trainer.regularisers.places import Places
 from trainer.backbones.sit import SiT
 from trainer.backbones.unet import UNet
-from trainer.data.images import Images
-from trainer.evaluation.domain_extractor import DomainNet, domain_extractor
+from trainer.data.dataset import load
+from trainer.errors import DataError
+from trainer.evaluation.dinov2 import DinoV2
+from trainer.evaluation.domain_extractor import domain_extractor
 from trainer.evaluation.evaluator import Evaluator
-from trainer.recipe import Alignment, Dispersion, EvalRecipe, Lane, Recipe, SiTRecipe, TrainRecipe, UNetRecipe
+from trainer.recipe import DataRecipe, Dispersion, EvalRecipe, Lane, Recipe, Repa, SiTRecipe, TrainRecipe, UNetRecipe
 from trainer.regularisers.alignment import AlignmentTerm, alignment_loss
-from trainer.regularisers.build import regulariser_of
 from trainer.regularisers.protocol import State
-from trainer.training.alignment_targets import DomainTargets
+from trainer.training.alignment_targets import DEVIATION, MEAN, encoder_of
 from trainer.training.cohort import Cohort
 
 CPU = torch.device("cpu")
@@ -33,8 +35,12 @@ def random(number: int) -> torch.Generator:
     return torch.Generator().manual_seed(number)
 
 
-def build(*settings, backbone=None) -> AlignmentTerm:
-    return regulariser_of(settings, backbone or sit(), 6, Places, CPU)
+def repa(**given) -> Repa:
+    return Repa.model_validate({"hidden": 12, **given})
+
+
+def build(given, backbone=None, seeds=(0,)) -> AlignmentTerm:
+    return AlignmentTerm(given, backbone or sit(), Places(), seeds, CPU)
 
 
 def test_the_loss_is_minus_the_mean_cosine_of_tokens_and_features():
@@ -47,7 +53,7 @@ def test_the_loss_is_minus_the_mean_cosine_of_tokens_and_features():
 
 
 def test_a_token_of_the_papers_projector_is_held_against_the_features_of_its_own_place():
-    term = build(Alignment(block=1, hidden=12))
+    term = build(repa(block=1))
     state = term.initial_state(random(0))
     weights = {name: part + 0.1 * torch.randn(part.shape, generator=random(1)) for name, part in state.weights.items()}
     projector = nn.Sequential(
@@ -68,69 +74,124 @@ def test_a_token_of_the_papers_projector_is_held_against_the_features_of_its_own
 
 @pytest.mark.parametrize(("backbone", "grid"), [(sit((3, 8, 4), 4), (2, 1)), (sit((1, 8, 8), 8), (1, 1))])
 def test_features_are_pooled_to_the_tokens_grid(backbone, grid):
-    term = build(Alignment(hidden=12), backbone=backbone)
+    term = build(repa(), backbone=backbone)
     images = torch.randn(1, 6, *backbone.shape, generator=random(0))
     features = torch.nn.functional.adaptive_avg_pool2d(Places()(images[0]), grid)
-    assert torch.equal(term._features(images, grid)[0], features.flatten(2).mT)
-    assert term._grids == {0: grid}
+    assert torch.equal(term._features(images)[0], features.flatten(2).mT)
+    assert term._grid == grid
 
 
-def test_blocks_of_one_width_train_together_and_others_are_refused():
+def test_a_block_may_be_a_fraction_of_the_depth_or_a_taps_name():
     unet = UNet(UNetRecipe(kind="unet", width=8, levels=2), (1, 8, 8), 10, 1000.0, CPU)
-    assert build(Alignment(block=0, hidden=12), Alignment(block=4, hidden=12), backbone=unet).taps == {0, 4}
-    with pytest.raises(ValueError, match=r"lanes 0 and 1 cannot train together, .* block 0 with hidden 12 and block 2"):
-        build(Alignment(block=0, hidden=12), Alignment(block=2, hidden=12), backbone=unet)
-    with pytest.raises(ValueError, match=r"lanes 0 and 2 cannot train together, .* and block 0 with hidden 8"):
-        build(Alignment(hidden=12), Alignment(hidden=12), Alignment(hidden=8))
+    assert build(repa(block=0.5)).taps == {1}
+    assert build(repa(block="mid"), backbone=unet).taps == {2}
+    with pytest.raises(ValueError, match="must be within this model's depth 2, 0 to 1"):
+        build(repa(block=2))
 
 
-def test_lanes_of_two_regularisers_are_refused_in_either_order():
-    for settings, words in (
-        ((Dispersion(), Alignment()), "lanes of Dispersion and of Alignment cannot train together"),
-        ((Alignment(), Dispersion()), "lanes of Alignment and of Dispersion cannot train together"),
-    ):
-        with pytest.raises(ValueError, match=words):
-            build(*settings)
+def test_the_encoder_sees_the_images_of_a_seed_once_whatever_lanes_share_them():
+    seen = []
+
+    class Counting(Places):
+        def __call__(self, images):
+            seen.append(len(images))
+            return super().__call__(images)
+
+    images = torch.randn(2, 6, 1, 8, 8, generator=random(0))[[0, 1, 0]]
+    tokens, given = {1: torch.randn(3, 6, 16, 16, generator=random(1))}, repa(block=1)
+    term = AlignmentTerm(given, sit(), Counting(), (7, 8, 7), CPU)
+    state = {name: torch.stack([part] * 3) for name, part in term.initial_state(random(2)).weights.items()}
+    together = term(tokens, images, State(state, {})).term
+    assert seen == [12]
+    for lane in range(3):
+        one = {name: part[lane : lane + 1] for name, part in state.items()}
+        alone = build(given)({1: tokens[1][lane : lane + 1]}, images[lane : lane + 1], State(one, {})).term
+        assert float(alone) == pytest.approx(float(together[lane]), rel=1e-5)
 
 
-def test_a_block_the_model_does_not_have_is_refused():
-    with pytest.raises(ValueError, match=r"blocks \(2,\): the model has blocks 0 to 1"):
-        build(Alignment(block=2))
+def test_the_local_encoder_is_never_the_network_that_scores_fid(digits, extractor_cache):
+    encoder, extractor = (
+        encoder_of(Repa(), digits, extractor_cache, CPU),
+        domain_extractor(digits, extractor_cache),
+    )
+    assert encoder.sha256 != extractor.sha256
+    files = {path.name.split("-")[0] for path in extractor_cache.glob("*.safetensors")}
+    assert {"local", "domain"} <= files
+    again = encoder_of(Repa(), digits, extractor_cache, CPU)
+    assert again.sha256 == encoder.sha256
+    images = digits.train_images[:5]
+    features = encoder(images)
+    assert (features.shape, encoder.width) == ((5, 64, 4, 4), 64)
+    assert torch.equal(features, again(images))
+    others = gelu(extractor.net.second(gelu(extractor.net.first(images))))
+    assert not torch.allclose(features, others, atol=0.1)
 
 
-def test_the_targets_are_what_the_domain_extractors_last_convolution_sees():
-    net = DomainNet((1, 8, 8), 10).requires_grad_(False)
-    targets, images = DomainTargets(net), torch.randn(5, 1, 8, 8, generator=random(0))
-    features = targets(images)
-    assert features.shape == (5, targets.width, 4, 4)
-    assert torch.equal(torch.nn.functional.gelu(net.third(features)).flatten(1), net(images))
+def test_the_local_encoder_learns_from_the_images_that_are_trained_on_alone(digits, tmp_path, monkeypatch):
+    monkeypatch.setattr("trainer.evaluation.domain_extractor.STEPS", (2, 2))
+    few = load(DataRecipe(limit=100))
+    one, other = (encoder_of(Repa(), data, tmp_path, CPU) for data in (digits, few))
+    assert one.sha256 != other.sha256
+    assert len(list(tmp_path.glob("local-encoder-*.safetensors"))) == 2
 
 
-def test_on_digits_a_block_learns_to_predict_the_features_better_than_where_nothing_teaches_it(digits, extractor_cache):
+def test_dinov2s_targets_are_its_patch_tokens_of_images_normalised_as_it_was_trained(digits, tmp_path):
+    net = DinoV2(64, 1, 14, 257, 128, gated=False).eval()
+    with torch.no_grad():
+        for part in net.parameters():
+            part.normal_(0, 0.1, generator=random(0))
+    torch.save(net.state_dict(), tmp_path / "net.pt")
+    given = Repa.model_validate({"encoder": "dinov2", "weights": str(tmp_path / "net.pt")})
+    encoder, images = encoder_of(given, digits, tmp_path, CPU), digits.train_images[:2]
+    rgb = torch.nn.functional.interpolate(
+        torch.stack([((images[:, 0] + 1) / 2 - mean) / std for mean, std in zip(MEAN, DEVIATION, strict=True)], 1),
+        (224, 224),
+        mode="bicubic",
+    )
+    with torch.no_grad():
+        tokens = net._tokens(rgb)[0]
+        expected = net.norm(tokens)[:, 1:].mT.unflatten(2, (16, 16))
+        assert torch.allclose(net.norm(tokens[:, 0]), net(rgb))
+    assert encoder.width == 64
+    torch.testing.assert_close(encoder(images), expected)
+
+
+def test_a_weight_file_that_is_missing_or_another_networks_is_refused_by_name(digits, tmp_path):
+    missing = Repa.model_validate({"encoder": "dinov2", "weights": str(tmp_path / "no.pt")})
+    with pytest.raises(DataError, match=r"no\.pt: no such file; give train\.repa\.weights"):
+        encoder_of(missing, digits, tmp_path, CPU)
+    torch.save({"a": torch.zeros(1)}, tmp_path / "other.pt")
+    with pytest.raises(DataError, match=r"other\.pt: not a weight file of DINOv2"):
+        encoder_of(missing.model_copy(update={"weights": str(tmp_path / "other.pt")}), digits, tmp_path, CPU)
+
+
+def test_on_digits_a_block_learns_to_predict_the_features_better_than_where_little_teaches_it(digits, extractor_cache):
     evaluator = Evaluator(RECIPE.eval, digits, extractor_cache, CPU)
-    lanes = [Lane(Alignment(block=0, lam=lam, hidden=32), 0) for lam in (1e-6, 0.5)]
-    cohort = Cohort(RECIPE, lanes, digits, CPU, evaluator)
-    cohort.advance(20)
-    early = [one.metrics["alignment_loss"] for one in cohort.measure()]
-    cohort.advance(200)
-    taught, late = cohort.measure()[1], [one.metrics["alignment_loss"] for one in cohort.measure()]
-    assert late[1] < early[1] < 0
-    assert late[1] < late[0]
+    weak, strong = (
+        Cohort(
+            RECIPE.override({"train.repa.lambda": lam, "train.repa.hidden": 32}),
+            [Lane(Dispersion(), 0)],
+            digits,
+            CPU,
+            evaluator,
+        )
+        for lam in (1e-6, 0.5)
+    )
+    strong.advance(20)
+    early = strong.measure()[0].metrics["alignment_loss"]
+    for cohort in (weak, strong):
+        cohort.advance(200)
+    left, taught = (cohort.measure()[0] for cohort in (weak, strong))
+    assert taught.metrics["alignment_loss"] < early < 0
+    assert taught.metrics["alignment_loss"] < left.metrics["alignment_loss"]
     assert not taught.diverged
 
 
-def test_where_no_lane_is_aligned_the_network_learns_what_it_would_without(digits, extractor_cache):
+def test_the_projector_begins_as_it_does_without_the_dispersive_loss(digits, extractor_cache):
     evaluator = Evaluator(RECIPE.eval, digits, extractor_cache, CPU)
-    domain_extractor(digits, extractor_cache)  # made in float32, as ever
-    torch.set_default_dtype(torch.float64)
-    try:
-        wide = digits.__class__(**{**digits.__dict__, "train_images": Images(digits.train_images[:].double(), None)})
-        plain, other = (
-            Cohort(RECIPE, [Lane(setting, 0)], wide, CPU, evaluator)
-            for setting in (Dispersion(), Alignment(lam=0, hidden=8))
-        )
-        for cohort in (plain, other):
-            cohort.advance(10)
-        torch.testing.assert_close(other.state_dict()["ema"], plain.state_dict()["ema"], rtol=1e-9, atol=1e-11)
-    finally:
-        torch.set_default_dtype(torch.float32)
+    recipe = RECIPE.override({"train.repa.hidden": 8})
+    alone, both = (
+        Cohort(recipe, [Lane(setting, 0)], digits, CPU, evaluator)
+        for setting in (Dispersion(), Dispersion(blocks=(1,), lam=0.1))
+    )
+    assert torch.equal(alone.state_dict()["weights"], both.state_dict()["weights"])

@@ -9,11 +9,13 @@ from tests.trainer.regularisers.cases import Case
 from tests.trainer.regularisers.places import Places
 from trainer.backbones.protocol import Slot
 from trainer.backbones.sit import SiT
-from trainer.recipe import SiTRecipe
+from trainer.recipe import Lane, SiTRecipe, TrainRecipe
+from trainer.regularisers.build import dispersive_names
 from trainer.regularisers.protocol import Added, Regulariser, State
 from trainer.training.lane_state import initial_lanes
 
 CPU, BATCH = torch.device("cpu"), 6
+TRAIN = TrainRecipe(batch=BATCH)
 
 
 @pytest.fixture
@@ -23,7 +25,7 @@ def backbone() -> SiT:
 
 @pytest.fixture
 def term(case: Case, backbone: SiT) -> Regulariser:
-    return case.make([lane.setting for lane in case.lanes], backbone, BATCH, Places, CPU)
+    return case.make(case.lanes, case.train(TRAIN), backbone, Places, CPU)
 
 
 def seed(number: int) -> torch.Generator:
@@ -38,8 +40,8 @@ def state_of(term: Regulariser, case: Case) -> State:
 
 def call(term: Regulariser, state: State) -> Added:
     random = seed(0)
-    taps = {tap: torch.randn(4, BATCH, 16, 16, generator=random) for tap in term.taps}
-    return term(taps, torch.randn(4, BATCH, 1, 8, 8, generator=random), state)
+    taps, second = ({tap: torch.randn(4, BATCH, 16, 16, generator=random) for tap in term.taps} for _ in range(2))
+    return term(taps, torch.randn(4, BATCH, 1, 8, 8, generator=random), state, second if term.views > 1 else {})
 
 
 def test_what_one_lane_begins_with_is_a_function_of_the_generator_alone(term):
@@ -67,10 +69,12 @@ def test_a_call_returns_what_it_names_a_value_a_lane_and_nothing_of_a_lane_witho
     assert (tuple(added.recorded), tuple(added.counted)) == (term.recorded, term.counted)
     for value in (added.weight, added.term, *added.recorded.values(), *added.counted.values()):
         assert value.shape == (4,)
-    assert all(value.isnan().tolist() == [True, False, False, False] for value in added.recorded.values())
+    swept = dispersive_names(term)
+    for name, value in added.recorded.items():
+        assert value.isnan().tolist() == [name in swept, False, False, False]
     assert not any(value[0] for value in added.counted.values())
     assert not any(value.requires_grad for value in (*added.recorded.values(), *added.counted.values()))
-    assert float((added.weight * added.term)[0]) == 0
+    assert bool((added.weight * added.term)[0]) == bool(case.added)
 
 
 def test_a_call_changes_nothing_and_renews_all_buffers_in_their_shape_and_type(case, term):
@@ -86,7 +90,7 @@ def test_a_call_changes_nothing_and_renews_all_buffers_in_their_shape_and_type(c
 
 
 def test_where_no_lane_has_it_nothing_is_asked_for_or_nothing_added(case, backbone):
-    none = case.make([case.lanes[0].setting] * 4, backbone, BATCH, Places, CPU)
+    none = case.make([Lane(case.lanes[0].setting, lane.seed) for lane in case.lanes], TRAIN, backbone, Places, CPU)
     added = call(none, state_of(none, case))
     assert added.term is None or not (added.weight * added.term).any()
     assert all(value.isnan().all() for value in added.recorded.values())
@@ -100,3 +104,7 @@ def test_the_regularisers_weights_lie_behind_the_backbones_and_lanes_of_a_seed_s
     assert torch.equal(lanes.weights[:, :size], lanes.ema)
     assert torch.equal(lanes.weights[0], lanes.weights[1])
     assert not own or not torch.equal(lanes.weights[1, size:], lanes.weights[2, size:])
+
+
+def test_a_regulariser_looks_at_one_view_or_at_two(case, term):
+    assert term.views == (2 if "contrastive" in case.added else 1)

@@ -15,6 +15,7 @@ from trainer.data.images import Images
 from trainer.evaluation.evaluator import Evaluator
 from trainer.objectives.path_regression import Interpolant
 from trainer.recipe import EvalRecipe, Recipe, SiTRecipe, TrainRecipe
+from trainer.regularisers.build import dispersive_names
 from trainer.regularisers.protocol import State
 from trainer.runtime import checkpoint
 from trainer.runtime.cuda_graph import WARM_UPS, Captured
@@ -22,6 +23,7 @@ from trainer.training.batches import TrainingSplit, draw
 from trainer.training.cohort import Cohort
 from trainer.training.merge_lanes import gathered
 from trainer.training.prefetch import Prefetch
+from trainer.training.second_view import drawn_anew
 from trainer.training.steppers import GraphStepper
 from trainer.training.train_step import Inputs, TrainStep
 
@@ -38,7 +40,8 @@ DIGITS = {"rtol": 1e-9, "atol": 1e-11}
 def build(case, digits, extractor_cache, monkeypatch):
     monkeypatch.setattr("trainer.training.cohort.regulariser_of", case.make)
     evaluator = Evaluator(RECIPE.eval, digits, extractor_cache, CPU)
-    return lambda lanes=case.lanes, data=digits: Cohort(RECIPE, lanes, data, CPU, evaluator)
+    recipe = RECIPE.model_copy(update={"train": case.train(RECIPE.train)})
+    return lambda lanes=case.lanes, data=digits: Cohort(recipe, lanes, data, CPU, evaluator)
 
 
 @pytest.fixture
@@ -60,20 +63,23 @@ def bits(state: dict[str, torch.Tensor]) -> dict[str, bytes]:
 
 def test_a_lane_goes_down_its_loss_plus_what_is_added_by_all_its_weights(case, digits):
     backbone, split = backbone_of(RECIPE, (1, 8, 8), 10, CPU), TrainingSplit.of(digits, CPU)
-    step = train_step(backbone, case.lanes, RECIPE.train, noise=0.1, make=case.make)
-    batch = draw(Interpolant.draws, split, [0], 0, 8, 0.1).for_lanes(torch.zeros(4).long())
+    train = case.train(RECIPE.train)
+    step = train_step(backbone, case.lanes, train, noise=0.1, make=case.make)
+    batch = draw(case.wanted(Interpolant.draws), split, [0], 0, 8, 0.1).for_lanes(torch.zeros(4).long())
     begun, buffers = step.learnt.weights.clone(), {name: part.clone() for name, part in step.learnt.buffers.items()}
     progress = torch.tensor(0.04)
     step(Inputs(batch, 1e-3, 0.1, progress))
     size = step.learnt.ema.shape[1]
     for lane, one in enumerate(case.lanes):
-        term = case.make([one.setting], backbone, 8, None, CPU)
+        term = case.make([one], train, backbone, None, CPU)
         rows = slice(lane, lane + 1)
         named, own = leaves(begun[rows, :size], backbone.layout), leaves(begun[rows, size:], term.layout)
         part = batch.for_lanes(torch.tensor([lane]))
-        learning = Interpolant().loss(Network(backbone, named), *part, range(2))
+        network = Network(backbone, named)
+        learning = Interpolant().loss(network, *part, range(2))
+        second = network(*Interpolant().seen(part.images, part.labels, drawn_anew(part.draws)), range(2)).taps
         state = State(own, {name: buffer[rows] for name, buffer in buffers.items()})
-        added = term(learning.taps, part.images, state, progress)
+        added = term(learning.taps, part.images, state, second, progress)
         total = learning.loss if added.term is None else learning.loss + added.weight * added.term
         everything = [*named.values(), *own.values()]
         expected = torch.autograd.grad(total.sum(), everything, materialize_grads=True)
@@ -81,7 +87,7 @@ def test_a_lane_goes_down_its_loss_plus_what_is_added_by_all_its_weights(case, d
         torch.testing.assert_close(found, torch.cat([part.flatten() for part in expected]), rtol=1e-4, atol=1e-6)
 
 
-def test_its_weights_learn_and_its_buffers_are_renewed_in_the_lanes_that_have_it(build):
+def test_its_weights_learn_and_its_buffers_are_renewed_in_the_lanes_that_have_it(case, build):
     cohort = build()
     before = {name: part.clone() for name, part in cohort.state_dict().items()}
     cohort.advance(3)
@@ -93,7 +99,8 @@ def test_its_weights_learn_and_its_buffers_are_renewed_in_the_lanes_that_have_it
         for name in after:
             if name.startswith("buffer."):
                 assert not torch.equal(after[name][lane], before[name][lane])
-    assert torch.equal(after["weights"][0, size:], before["weights"][0, size:])
+    if not case.added:
+        assert torch.equal(after["weights"][0, size:], before["weights"][0, size:])
 
 
 def test_every_lane_equals_its_solo_run_to_the_last_digits_in_float64(case, in_float64):
@@ -181,15 +188,17 @@ def test_its_figures_belong_to_the_lanes_that_have_it(build):
     cohort.advance(5)
     names = {*cohort._regulariser.recorded, *cohort._regulariser.counted}
     without, *others = cohort.measure()
-    assert not names & without.metrics.keys()
+    assert names & without.metrics.keys() == names - dispersive_names(cohort._regulariser)
     assert all(names <= other.metrics.keys() for other in others)
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_a_step_asks_the_host_for_nothing(case, digits, precision):
-    train = RECIPE.train.model_copy(update={"precision": precision})
+    train = case.train(RECIPE.train).model_copy(update={"precision": precision})
     step = train_step(backbone_of(RECIPE, (1, 8, 8), 10, CPU), case.lanes, train, make=case.make)
-    prefetch = Prefetch(Interpolant.draws, TrainingSplit.of(digits, CPU), train, [lane.seed for lane in case.lanes])
+    prefetch = Prefetch(
+        case.wanted(Interpolant.draws), TrainingSplit.of(digits, CPU), train, [lane.seed for lane in case.lanes]
+    )
     prefetch.fill(0)
     with Asking() as asking:
         step(prefetch.take())
@@ -199,13 +208,13 @@ def test_a_step_asks_the_host_for_nothing(case, digits, precision):
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_a_replayed_step_equals_the_same_step_called(case, digits, precision, monkeypatch):
-    train, tape = RECIPE.train.model_copy(update={"precision": precision}), Tape()
+    train, tape = case.train(RECIPE.train).model_copy(update={"precision": precision}), Tape()
 
     def trained() -> TrainStep:
         step = train_step(backbone_of(RECIPE, (1, 8, 8), 10, CPU), case.lanes, train, noise=0.1, make=case.make)
         buffers = dict(step.learnt.buffers)
         seeds = [lane.seed for lane in case.lanes]
-        stepper = GraphStepper(step, Interpolant.draws, TrainingSplit.of(digits, CPU), train, seeds)
+        stepper = GraphStepper(step, case.wanted(Interpolant.draws), TrainingSplit.of(digits, CPU), train, seeds)
         for number in range(WARM_UPS + 5):
             stepper(number)
         # A graph reads and writes where it was recorded.
@@ -224,12 +233,12 @@ def test_a_replayed_step_equals_the_same_step_called(case, digits, precision, mo
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_on_a_gpu_a_captured_step_equals_the_same_step_called(case, digits, monkeypatch):
-    device, seeds = torch.device("cuda"), [lane.seed for lane in case.lanes]
+    device, seeds, train = torch.device("cuda"), [lane.seed for lane in case.lanes], case.train(RECIPE.train)
 
     def trained() -> tuple[GraphStepper, TrainStep]:
         backbone = backbone_of(RECIPE, (1, 8, 8), 10, device)
-        step = train_step(backbone, case.lanes, RECIPE.train, device, noise=0.1, make=case.make)
-        stepper = GraphStepper(step, Interpolant.draws, TrainingSplit.of(digits, device), RECIPE.train, seeds)
+        step = train_step(backbone, case.lanes, train, device, noise=0.1, make=case.make)
+        stepper = GraphStepper(step, case.wanted(Interpolant.draws), TrainingSplit.of(digits, device), train, seeds)
         for number in range(20):
             stepper(number)
         return stepper, step

@@ -5,11 +5,15 @@ from __future__ import annotations
 import pytest
 import torch
 
+from tests.trainer.regularisers.places import Places
 from trainer.backbones.protocol import TapShape
+from trainer.backbones.sit import SiT
 from trainer.evaluation.evaluator import Evaluator
-from trainer.recipe import Dispersion, EvalRecipe, Lane, Recipe, SiTRecipe, TrainRecipe
+from trainer.recipe import Dispersion, EvalRecipe, Lane, Recipe, Repa, SiTRecipe, TrainRecipe
+from trainer.regularisers.build import regulariser_of
 from trainer.regularisers.dispersive_term import DispersiveTerm
 from trainer.regularisers.lam_schedule import LamSchedule, over_active_steps
+from trainer.regularisers.protocol import State
 from trainer.training.cohort import Cohort
 
 CPU = torch.device("cpu")
@@ -59,6 +63,28 @@ def test_the_floor_counts_only_while_lambda_is_above_0():
     assert (early, late) == ([True, True], [False, True])
     # What is recorded of the representation goes on: it is the loss that would be taken.
     assert not term(taps, progress=torch.tensor(0.6)).recorded["floor_distance"].isnan().any()
+
+
+def test_beside_another_loss_lambda_changes_over_time_as_it_does_alone():
+    backbone = SiT(SiTRecipe(width=16, depth=2, heads=2), (1, 8, 8), 10, 1000.0, CPU)
+    repa = TrainRecipe(batch=4, repa=Repa.model_validate({"block": 1, "lambda": 0.5, "hidden": 8}))
+    lanes = [Lane(setting, 0) for setting in SETTINGS]
+    random = torch.Generator().manual_seed(0)
+    taps = {tap: torch.randn(1, 4, 16, 16, generator=random).expand(len(lanes), -1, -1, -1) for tap in (0, 1)}
+    images = torch.randn(1, 4, 1, 8, 8, generator=random).expand(len(lanes), -1, -1, -1, -1)
+
+    def weighted(train: TrainRecipe, step: int) -> torch.Tensor:
+        term = regulariser_of(lanes, train, backbone, Places, CPU)
+        begun = term.initial_state(torch.Generator().manual_seed(0))
+        weights = {name: part.expand(len(lanes), *part.shape) for name, part in begun.weights.items()}
+        added = term(taps, images, State(weights, {}), progress=torch.tensor(step / STEPS))
+        assert added.term is not None
+        return added.weight * added.term
+
+    for step in (0, 2, 5, 19):
+        together = weighted(repa, step)
+        aligned = together - weighted(TrainRecipe(batch=4), step)
+        torch.testing.assert_close(aligned, together[-1].expand(len(lanes)))
 
 
 def test_a_share_of_steps_at_the_floor_is_of_those_with_a_weight():

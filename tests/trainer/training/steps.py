@@ -29,7 +29,7 @@ def train_step(
 ) -> TrainStep:
     """Return the step of lanes at their initial weights, to which so much noise is added."""
     objective = Interpolant()
-    term = make([lane.setting for lane in lanes], backbone, train.batch, Places, device)
+    term = make(lanes, train, backbone, Places, device)
     learnt = initial_lanes(backbone, term, [lane.seed for lane in lanes], CPU)
     learnt.weights.add_(noise * torch.randn(learnt.weights.shape, generator=torch.Generator().manual_seed(0)))
     learnt.ema.copy_(learnt.weights[:, : learnt.ema.shape[1]])

@@ -1,0 +1,30 @@
+"""What is found out before anything is started."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sweeper.calibration.preflight import check_fit
+from sweeper.errors import DataError
+from tests.sweeper.guide.study_records import make_study
+
+
+def test_a_missing_weight_file_of_an_arms_encoder_is_named_before_anything_is_started() -> None:
+    weights = {"train.repa.encoder": "dinov2", "train.repa.weights": "nowhere/dinov2.pt"}
+    planned = make_study(controls=[{"name": "repa", "set": {"train.repa.lambda": 0.5, **weights}}])
+    with pytest.raises(DataError, match=r"nowhere/dinov2\.pt: no such weight file") as caught:
+        check_fit(planned)
+    assert caught.value.remedy == "correct train.repa.weights in the study"
+
+
+def test_an_encoder_of_pixels_is_refused_on_latents(tmp_path: Path) -> None:
+    labels = np.repeat(np.arange(2), 8)
+    np.savez(tmp_path / "latents.npz", x=np.random.default_rng(0).normal(size=(16, 4, 8, 8)), y=labels)
+    (tmp_path / "dinov2.pt").touch()
+    repa = {"encoder": "dinov2", "weights": str(tmp_path / "dinov2.pt")}
+    data = {"name": "npz", "path": str(tmp_path / "latents.npz")}
+    with pytest.raises(DataError, match=r"looks at pixels, and .* holds latents"):
+        check_fit(make_study(recipe={"data": data, "train": {"repa": repa}}))

@@ -1,0 +1,33 @@
+"""Auxiliary losses that other parts of their recipe contradict, each reported where it is written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from pydantic_core import InitErrorDetails, PydanticCustomError
+
+from trainer.recipe.blocks import block_index
+from trainer.recipe.evaluation import EvalRecipe
+from trainer.recipe.training import TrainRecipe
+
+
+def block_misfits(train: TrainRecipe, taps: Sequence[str]) -> Iterator[InitErrorDetails]:
+    """Yield, as pydantic collects it, each block that a model with these taps does not have."""
+    for name, loss in (("repa", train.repa), ("contrastive", train.contrastive)):
+        if loss is None:
+            continue
+        try:
+            block_index(loss.block, taps)
+        except ValueError as error:
+            yield _misfit(("train", name, "block"), str(error), loss.block)
+
+
+def encoder_misfits(train: TrainRecipe, evaluation: EvalRecipe) -> Iterator[InitErrorDetails]:
+    """Yield the encoder of REPA where FID looks through its like: it would score what it taught."""
+    if train.repa and train.repa.encoder == evaluation.extractor:
+        says = f"must not be eval.extractor as well, {evaluation.extractor!r}: it would score what it taught"
+        yield _misfit(("train", "repa", "encoder"), says, train.repa.encoder)
+
+
+def _misfit(loc: tuple[str, ...], says: str, given: object) -> InitErrorDetails:
+    return InitErrorDetails(type=PydanticCustomError("misfit", "{says}", {"says": says}), loc=loc, input=given)
