@@ -59,9 +59,10 @@ class TrialSpec(Frozen):
 class Facts(Frozen):
     """What a worker read and where it ran; goes into every trial's record.
 
-    `init_sha256` is of the weights that training started from, empty where it started anew; `source_sha256` of the
-    user's code that the model is made of, empty where it is one of ours; `encoder_sha256` of the frozen encoder that a
-    block was aligned with, empty without REPA.
+    `reference_sha256` is of the file of reference statistics that samples were compared with, empty where that is the
+    training split; `init_sha256` is of the weights that training started from, empty where it started anew;
+    `source_sha256` of the user's code that the model is made of, empty where it is one of ours; `encoder_sha256` of the
+    frozen encoder that a block was aligned with, empty without REPA.
     `images` were read in all, held-out ones among them; 0 in records made before they were counted. Plain values: an
     export has a column for each.
     """
@@ -71,6 +72,7 @@ class Facts(Frozen):
     extractor_sha256: str
     device: str
     init_sha256: str = ""
+    reference_sha256: str = ""
     source_sha256: str = ""
     encoder_sha256: str = ""
     images: int = 0

@@ -45,9 +45,11 @@ def _check(recipe: Recipe) -> Backbone:
     except trainer_errors.DataError as error:
         raise DataError(str(error), "correct recipe.data in the study") from error
     if recipe.eval.weights is not None:
-        _check_weights(recipe.eval.weights, "recipe.eval.weights")
+        _check_file(recipe.eval.weights, "weight file", "recipe.eval.weights")
+    if recipe.eval.reference is not None:
+        _check_file(recipe.eval.reference, "file of reference statistics", "recipe.eval.reference")
     if recipe.train.repa and recipe.train.repa.weights is not None:
-        _check_weights(recipe.train.repa.weights, "train.repa.weights")
+        _check_file(recipe.train.repa.weights, "weight file", "train.repa.weights")
         if not data.pixels:
             raise DataError(
                 f"train.repa.encoder 'dinov2' looks at pixels, and {recipe.data.path} holds latents",
@@ -65,10 +67,10 @@ def _check(recipe: Recipe) -> Backbone:
     return model
 
 
-def _check_weights(weights: str, field: str) -> None:
+def _check_file(path: str, what: str, field: str) -> None:
     remedy = f"correct {field} in the study"
     try:
-        if not located(weights).is_file():
-            raise DataError(f"{weights}: no such weight file", remedy)
+        if not located(path).is_file():
+            raise DataError(f"{path}: no such {what}", remedy)
     except trainer_errors.DataError as error:
         raise DataError(str(error), remedy) from error

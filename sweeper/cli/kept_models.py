@@ -99,6 +99,15 @@ def measure(
     samples: Annotated[
         int | None, typer.Option("--samples", help="Of FID; default: the study's.", show_default=False)
     ] = None,
+    against: Annotated[
+        str | None,
+        typer.Option(
+            "--against",
+            metavar="TRIAL",
+            help="Instead, compare its tokens with another trial's, e.g. baseline: linear CKA by block.",
+            show_default=False,
+        ),
+    ] = None,
     cfg: Cfg = None,
     solver: Solver = None,
     nfe: Nfe = None,
@@ -107,10 +116,18 @@ def measure(
     tracking: Tracking = None,
 ) -> None:
     """Measure a model that a study kept again, as it was or otherwise, and print its metrics as JSON."""
+    from sweeper.commands.kept_models import compare
     from sweeper.commands.kept_models import measure as metrics_of
     from sweeper.workspace import Workspace
 
     model = _model(what, trial, workspace, tracking)
+    if against is not None:
+        if trial is None:
+            raise StudyError(f"{what} is a file, and --against names a trial of a study", "give the study and a TRIAL")
+        other = _model(what, against, workspace, tracking)
+        found = compare(model, other, cpus)
+        tell(json.dumps({"trial": model.origin.trial, "against": other.origin.trial, "cka": found}, indent=2))
+        return
     changes = _changes(cfg, solver, nfe) | ({} if samples is None else {"samples": samples})
     found = metrics_of(model, Workspace(workspace).cache, changes, cpus)
     tell(json.dumps({"trial": model.origin.trial, "recipe_hash": model.origin.recipe_hash, "metrics": found}, indent=2))

@@ -12,7 +12,7 @@ from sweeper.ledger import read_study
 from sweeper.render.tables.claim_tables import passed, proxy_table, pruning_table, ranking
 from sweeper.render.tables.guide_tables import health_table, table
 from sweeper.render.tables.table import Table, to_markdown
-from sweeper.text.numbers import MISSING, figure, metric_name, percent, share
+from sweeper.text.numbers import MISSING, figure, percent, share
 from sweeper.workspace import Workspace
 
 AuditName = Literal["proxy", "pruning", "seeds", "health"]
@@ -59,7 +59,7 @@ def _pruning(guide: Guide) -> Table:
         ("share, 95 %", MISSING if found.low is None else f"{share(found.low)} to {share(found.high)}"),
     ]
     if found.rung:
-        names = metric_name(found.rung), metric_name(guide.objective)
+        names = guide.words(found.rung), guide.words(guide.objective)
         rows.append((f"{names[0]} against {names[1]} at the end, Spearman's rho", ranking(found.ranking)))
     return table(("pruning", ""), rows)
 
@@ -77,4 +77,4 @@ def _seeds(guide: Guide) -> Table:
         ("gain they show", share(found.detectable)),
         *((f"seeds for {effect:g} sd", MISSING if n is None else str(n)) for effect, n in found.for_effects),
     ]
-    return table((f"log {metric_name(guide.objective)}, {percent(found.power)} power", ""), rows)
+    return table((f"log {guide.words(guide.objective)}, {percent(found.power)} power", ""), rows)

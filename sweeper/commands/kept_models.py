@@ -28,6 +28,7 @@ from trainer.sampling import kept_model as kept
 from trainer.sampling.image_grid import encode_image, encode_png
 from trainer.sampling.kept_model import Kept
 from trainer.sampling.rescoring import rescored
+from trainer.sampling.similarity import similarities
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -144,6 +145,16 @@ def measure(model: Kept, cache: Path, changes: Mapping[str, Scalar], cpus: int) 
     device = _prepared(model, cpus)
     with _reported("bring the data of its recipe back; a relative path starts from this folder"):
         return rescored(model, Evaluator(recipe.eval, load(recipe.data), cache, device))
+
+
+def compare(model: Kept, other: Kept, cpus: int) -> dict[str, float]:
+    """Return the linear CKA of two models' tokens by block and noise level, on the data that the first was trained on.
+
+    Raises DataError where the data cannot be read, or the two cannot be compared.
+    """
+    device = _prepared(model, cpus)
+    with _reported("compare models of one study; a relative path of data starts from this folder"):
+        return similarities(model, other, load(model.origin.recipe.data), device)
 
 
 def _changed(recipe: Recipe, changes: Mapping[str, Scalar]) -> Recipe:

@@ -16,13 +16,15 @@ NOTE = "materials"
 class InputHashes(Frozen):
     """The hashes of a data set and of the extractor that looks at it, and of whatever else a recipe reads.
 
-    Weights to start from, a user's model, the encoder that a block is aligned with; empty where there is none.
+    Weights to start from, a user's model, a file of reference statistics, the encoder that a block is aligned with;
+    empty where there is none.
     """
 
     data_hash: str
     extractor_sha256: str
     init_sha256: str = ""
     source_sha256: str = ""
+    reference_sha256: str = ""
     encoder_sha256: str = ""
 
 
@@ -41,9 +43,11 @@ def hold(notes: Notes, recipe: Recipe, facts: Facts) -> None:
     known = InputHashesByRecipe.model_validate_json(noted) if noted else InputHashesByRecipe(by_recipe={})
     init = [recipe.model.init] if recipe.model.init else []
     code = [recipe.model.factory] if isinstance(recipe.model, ModuleRecipe) else []
+    reference = [recipe.eval.reference] if recipe.eval.reference else []
     repa = recipe.train.repa
     aligned = [["repa", repa.encoder, repa.weights]] if repa else []
-    name = json.dumps([identity(recipe.data), recipe.eval.extractor, *init, *code, *aligned], sort_keys=True)
+    read = [*init, *code, *reference, *aligned]
+    name = json.dumps([identity(recipe.data), recipe.eval.extractor, *read], sort_keys=True)
     before = known.by_recipe.get(name)
     now = InputHashes(**{name: getattr(facts, name) for name in InputHashes.model_fields})
     if before is None:
@@ -60,6 +64,12 @@ def hold(notes: Notes, recipe: Recipe, facts: Facts) -> None:
             f"the extractor {facts.extractor} is not the one this study is scored by: its hash is "
             f"{now.extractor_sha256[:16]}, it was {before.extractor_sha256[:16]}",
             "bring its weights back (eval.weights or, for 'domain', the cache folder of the first workspace)",
+        )
+    if now.reference_sha256 != before.reference_sha256:
+        raise DataError(
+            f"{recipe.eval.reference} is not what this study is scored against: its hash is "
+            f"{now.reference_sha256[:16]}, it was {before.reference_sha256[:16]}",
+            "bring the file back; a study with another reference needs a name of its own",
         )
     if now.init_sha256 != before.init_sha256:
         raise DataError(

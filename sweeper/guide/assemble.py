@@ -17,6 +17,7 @@ from sweeper.guide.analysis.knob_effects import interaction, knobs
 from sweeper.guide.analysis.outcomes import outcomes
 from sweeper.guide.analysis.recommended_set import recommend
 from sweeper.guide.analysis.representation_health import cell_health, distances, rank_correlations
+from sweeper.guide.analysis.representation_probe import representation_probe
 from sweeper.guide.analysis.settings_against_controls import against_controls
 from sweeper.guide.analysis.stage_table import BASELINE, STAGES, Evidence, Matrix, StageTable, evidence, means, spreads
 from sweeper.guide.follow_up.next_study import next_study
@@ -27,6 +28,7 @@ from sweeper.guide.wording.findings import SATURATED, Findings, unstopped
 from sweeper.guide.wording.kept_models import kept_models
 from sweeper.guide.wording.next_steps import next_steps
 from sweeper.guide.wording.prior_art import prior_art
+from sweeper.guide.wording.probe import probe_words
 from sweeper.guide.wording.rules import rules
 from sweeper.guide.wording.scope import refuse_mixed, scope
 from sweeper.guide.wording.verdict import summary, verdict
@@ -53,12 +55,14 @@ def assemble_guide(record: StudyRecord) -> Guide:
     found = _findings(record, known, stages, on_grid)
     facts = [trial.facts for trial in record.trials if trial.facts]
     recorded = {name for stage in known.stages.values() for name in stage.metrics}
+    probe = representation_probe(known)
     spent, taps = cost(record, known), study.recipe.model.taps
     return Guide(
         name=study.name,
         question=study.question,
         tuning=study.tuning,
         objective=study.objective,
+        distance=study.recipe.eval.distance,
         rung_objective=study.recipe.eval.objective_at(last=False),
         scope=scope(record),
         depth=len(taps),
@@ -96,6 +100,8 @@ def assemble_guide(record: StudyRecord) -> Guide:
         provenance=provenance_items(record, facts),
         models=kept_models(record),
         guidance=guidance_curves(known),
+        probe=probe,
+        probe_words=probe_words(probe) if probe else (),
     )
 
 

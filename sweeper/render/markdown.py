@@ -50,7 +50,7 @@ def render_markdown(guide: Guide, plots: Mapping[str, Plot]) -> str:
         objective_alpha=OBJECTIVE_ALPHA,
         plots=plots,
         source=SOURCE,
-        metric=numbers.metric_name(guide.objective),
+        metric=guide.words(guide.objective),
         tables=tables,
         directions=outcome_directions(guide),
         grids=[found for name, found in tables.items() if is_grid(name)],

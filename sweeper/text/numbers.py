@@ -71,12 +71,19 @@ def duration(seconds: float | None) -> str:
     return f"{minutes} min" if minutes < 120 else f"{minutes // 60:,} h {minutes % 60} min"
 
 
-def metric_name(metric: str) -> str:
-    """Write a metric as readers know it: 'fid_10k' -> 'FID-10K', 'val_loss' -> 'validation loss'."""
+def metric_name(metric: str, distance: str = "FID") -> str:
+    """Write a metric as readers know it: 'fid_10k' -> 'FID-10K', 'val_loss' -> 'validation loss'.
+
+    `distance` is what the Frechet distance is called with the study's extractor.
+
+    >>> metric_name("fid_10k", "FD-DINOv2"), metric_name("recall_10k", "FD-DINOv2")
+    ('FD-DINOv2-10K', 'recall-10K')
+    """
     found = recorded_metric(metric)
     if found is None:
         return metric.replace("_", " ")
-    return f"{found.metric.words}-{found.samples.upper()}" if found.samples else found.metric.words
+    words = distance if found.metric.name == "fid" else found.metric.words
+    return f"{words}-{found.samples.upper()}" if found.samples else words
 
 
 def counted(count: int, one: str, many: str = "") -> str:

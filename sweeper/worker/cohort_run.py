@@ -88,6 +88,7 @@ class CohortRun:
             data_hash=self._data.hash,
             extractor=self._evaluator.extractor_name,
             extractor_sha256=self._evaluator.extractor_sha256,
+            reference_sha256=self._evaluator.reference_sha256,
             device=name,
             init_sha256=self._cohort.init_sha256,
             source_sha256=self._cohort.source_sha256,

@@ -23,6 +23,7 @@ from trainer.evaluation.evaluator import Evaluator
 from trainer.evaluation.frechet import Moments, Reference
 from trainer.evaluation.sample_metrics import DensityCoverage, LaneSamples, NearestTrain
 from trainer.evaluation.torch_fidelity import kid, precision_recall, torch_fidelity
+from trainer.evaluation.vendi_score import vendi_score
 from trainer.recipe import Dispersion, Lane, Recipe
 from trainer.runtime.process import prepare
 from trainer.training.cohort import Cohort
@@ -63,7 +64,7 @@ def rung(repeat: int, cache: Path) -> list[Part]:
     cohort.measure()  # extractor and reference are made once a data set
     samples = cohort.draw(0, recipe.eval.samples)
     features = evaluator.extractor(samples)
-    reference = evaluator.references
+    reference, real = evaluator.references, evaluator.reference_features
 
     def fid() -> float:
         moments = Moments(1, evaluator.extractor.dim, device)
@@ -76,9 +77,10 @@ def rung(repeat: int, cache: Path) -> list[Part]:
         Part("of it drawing samples", timed(lambda: cohort.draw(0, recipe.eval.samples), repeat)),
         Part("features", timed(lambda: evaluator.extractor(samples), repeat)),
         Part("moments and FID", timed(fid, repeat)),
-        Part("last rung only: KID", timed(lambda: kid(features, reference.features), 1)),
-        Part("precision and recall", timed(lambda: precision_recall(features, reference.features), 1)),
+        Part("last rung only: KID", timed(lambda: kid(features, real), 1)),
+        Part("precision and recall", timed(lambda: precision_recall(features, real), 1)),
         Part("density and coverage", timed(lambda: balls.scores(LaneSamples(features, features)), 1)),
+        Part("Vendi score", timed(lambda: vendi_score(features), repeat)),
         Part("distance to training images", timed(lambda: NearestTrain(evaluator).distance(samples[:1000]), 1)),
     ]
     cohort.advance(TRAINED + 1)

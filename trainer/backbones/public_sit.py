@@ -1,7 +1,7 @@
 """Our weights under the names, shapes and orders of the public SiT (github.com/willisma/SiT, models.py), and back.
 
-Both ways copy numbers bit for bit. A DiT (github.com/facebookresearch/DiT) has the same; a network of intervals has
-h_embedder beside, as the public MeanFlow has (github.com/Gsunshine/meanflow).
+Both ways copy numbers bit for bit, but for a residual stream that is scaled. A DiT (github.com/facebookresearch/DiT)
+has the same; a network of intervals has h_embedder beside, as the public MeanFlow (github.com/Gsunshine/meanflow).
 
 D width, C channels, S side of a patch, O outputs a pixel: C, or 2 C with a variance, which a published SiT learnt too
 and its own sampler drops
@@ -32,11 +32,12 @@ POSITIONS, LABELS, LAST = "pos_embed", "y_embedder.embedding_table.weight", "fin
 
 def to_public(model: SiT, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return one lane's weights, each shaped as in the model's layout, as the public SiT's state dict."""
-    side, (channels, _, _) = model.recipe.patch, model.shape
+    side, scale, (channels, _, _) = model.recipe.patch, model.recipe.stream_scale, model.shape
     state = {
-        POSITIONS: model.positions_ND[None],
-        "x_embedder.proj.weight": weights["patch.weight"].T.reshape(-1, channels, side, side),
-        "x_embedder.proj.bias": weights["patch.bias"],
+        # The public code has no scale of the residual stream: what begins it is that much larger.
+        POSITIONS: scale * model.positions_ND[None],
+        "x_embedder.proj.weight": scale * weights["patch.weight"].T.reshape(-1, channels, side, side),
+        "x_embedder.proj.bias": scale * weights["patch.bias"],
         LABELS: weights["labels"],
         f"{LAST}.weight": _pixels_first(weights["final.weight"].T, model.outputs),
         f"{LAST}.bias": _pixels_first(weights["final.bias"], model.outputs),
@@ -56,10 +57,10 @@ def from_public(model: SiT, state: Mapping[str, Tensor], place: str) -> Tensor:
     Raises DataError, which names `place`, where it is of another model, or of another number of classes.
     """
     _refuse_misfits(model, state, place)
-    given = {name: tensor.float() for name, tensor in state.items()}
+    given, scale = {name: tensor.float() for name, tensor in state.items()}, model.recipe.stream_scale
     named = {
-        "patch.weight": given["x_embedder.proj.weight"].flatten(1).T,
-        "patch.bias": given["x_embedder.proj.bias"],
+        "patch.weight": given["x_embedder.proj.weight"].flatten(1).T / scale,
+        "patch.bias": given["x_embedder.proj.bias"] / scale,
         "labels": given[LABELS],
         "final.weight": _channels_first(model, given[f"{LAST}.weight"]).T,
         "final.bias": _channels_first(model, given[f"{LAST}.bias"]),
@@ -117,5 +118,6 @@ def _refuse_misfits(model: SiT, state: Mapping[str, Tensor], place: str) -> None
         raise DataError(f"{place}: it has labels of {classes} classes (and 'no class'), the data of {wanted}")
     refuse_shapes(given, expected, place)
     positions = state.get(POSITIONS)
-    if positions is not None and not torch.allclose(positions[0].float(), model.positions_ND.cpu(), atol=1e-4):
+    expected_positions = model.recipe.stream_scale * model.positions_ND.cpu()
+    if positions is not None and not torch.allclose(positions[0].float(), expected_positions, atol=1e-4):
         raise DataError(f"{place}: {POSITIONS} holds other positions than sines and cosines of the patches' places")

@@ -109,6 +109,8 @@ class SiT:
         self, weights: Mapping[str, Tensor], x_KBCHW: Tensor, modulations: tuple[Tensor, ...]
     ) -> Iterator[Tensor]:
         x_KBND = product(weights, "patch", self._patchify(x_KBCHW)) + self.positions_ND
+        if self.recipe.stream_scale != 1:
+            x_KBND = self.recipe.stream_scale * x_KBND
         for block in range(self.recipe.depth):
             x_KBND = self._block(weights, block, x_KBND, modulations[6 * block : 6 * block + 6])
             yield x_KBND

@@ -51,7 +51,15 @@ class DomainNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the features [B, 64] of images [B, C, H, W]."""
-        return functional.gelu(self.third(functional.gelu(self.second(functional.gelu(self.first(x)))))).flatten(1)
+        return self.pooled(self.spatial(x))
+
+    def spatial(self, x: Tensor) -> Tensor:
+        """Return the features [B, 64, h, w] of places, before the last convolution, which leaves none."""
+        return functional.gelu(self.second(functional.gelu(self.first(x))))
+
+    def pooled(self, spatial: Tensor) -> Tensor:
+        """Return the features [B, 64] of images from those of their places."""
+        return functional.gelu(self.third(spatial)).flatten(1)
 
 
 def domain_extractor(data: Dataset, cache: Path) -> DomainExtractor:

@@ -13,24 +13,16 @@ import torch
 from torch import Tensor
 
 from trainer.data.dataset import Dataset
-from trainer.evaluation.extractors import Extractor, load_extractor
+from trainer.evaluation.extractors import Extractor, Seen, load_extractor
 from trainer.evaluation.frechet import Moments, Reference
-from trainer.evaluation.sample_metrics import MANIFOLD, SAMPLE_METRICS, KeptSamples, LaneSamples, SampleMetric
-from trainer.evaluation.torch_fidelity import reference_metrics
+from trainer.evaluation.reference_file import ReferenceFile
+from trainer.evaluation.references import References, from_file, from_images, moments_of, spatial_from_images
+from trainer.evaluation.sample_metrics import SAMPLE_METRICS, KeptSamples, LaneSamples, SampleMetric
+from trainer.evaluation.torch_fidelity import frechet_distance, reference_metrics
 from trainer.recipe import METRICS, EvalRecipe, fid_name
-from trainer.runtime.cached_file import made_once
+from trainer.runtime.paths import located
 
 logger = logging.getLogger(__name__)
-
-# Raise it with every change to how the reference is made: it names the cached file.
-VERSION = 1
-
-
-class References(NamedTuple):
-    """The reference's Gaussian, and the features [M, D] of at most 10,000 of its images, evenly spaced."""
-
-    gaussian: Reference
-    features: Tensor
 
 
 class Part(NamedTuple):
@@ -78,25 +70,32 @@ class Evaluator:
         return self.extractor.sha256
 
     @cached_property
+    def _reference_file(self) -> ReferenceFile | None:
+        return ReferenceFile(located(self.recipe.reference)) if self.recipe.reference is not None else None
+
+    @property
+    def reference_sha256(self) -> str:
+        """SHA-256 of the file of reference statistics; empty where samples are compared with the training split."""
+        return self._reference_file.sha256 if self._reference_file else ""
+
+    @cached_property
     def references(self) -> References:
-        """What samples are compared with: the whole training split, whatever data.limit is."""
-        names = self.data.reference_hash, self.extractor.sha256
-        path = self._cache / f"reference-v{VERSION}-{names[0][:16]}-{names[1][:16]}.safetensors"
-        made = made_once(path, f"reference {VERSION} of {names[0]} through {names[1]}", self._reference_tensors)
-        return References(Reference(made["mean"], made["covariance"]), made["features"])
+        """What samples are compared with: the whole training split, whatever data.limit is, or a file's statistics."""
+        if self._reference_file:
+            return from_file(self._reference_file, self.extractor, self._cache)
+        return from_images(self.data, self.extractor, self._cache)
 
-    def _reference_tensors(self) -> dict[str, Tensor]:
-        parts = self.data.reference_images.split(self.extractor.at_once)
-        features = torch.cat([self.extractor(part[:]) for part in parts]).cpu()
-        moments = self._moments(features[None])
-        stride = math.ceil(len(features) / MANIFOLD)
-        mean, covariance = moments.mean[0], moments.covariance[0]
-        return {"mean": mean, "covariance": covariance, "features": features[::stride].clone()}
+    @property
+    def reference_features(self) -> Tensor:
+        """The features of reference images, [M, D]; only where there are images."""
+        assert self.references.features is not None
+        return self.references.features
 
-    def _moments(self, features_KND: Tensor) -> Moments:
-        moments = Moments(len(features_KND), self.extractor.dim, features_KND.device)
-        moments.add(features_KND)
-        return moments
+    @cached_property
+    def spatial_reference(self) -> Reference:
+        """The reference's Gaussian of spatial features; only where there is one."""
+        spatial = self.references.spatial
+        return spatial_from_images(self.data, self.extractor, self._cache) if spatial is None else spatial
 
     @cached_property
     def _sample_metrics(self) -> tuple[SampleMetric, ...]:
@@ -105,16 +104,33 @@ class Evaluator:
 
     def sample_metrics(self, last: bool) -> list[SampleMetric]:
         """Return what is measured of samples beside FID at the last rung, or at one before it."""
-        return [metric for metric in self._sample_metrics if METRICS[metric.names[0]].is_measured(last)]
+        wanted = [metric for metric in self._sample_metrics if self.recipe.measures(metric.names[0])]
+        return [m for m in wanted if METRICS[m.names[0]].is_measured(last) and self._has_reference_for(m)]
+
+    def _has_reference_for(self, metric: SampleMetric) -> bool:
+        file = self._reference_file
+        if file is None or file.has_images:
+            return True
+        is_spatial = "spatial features" in metric.needs
+        return "reference features" not in metric.needs and (not is_spatial or file.has_spatial)
 
     def features(self, images_KBCHW: Tensor) -> tuple[Tensor, Tensor]:
         """Return the features [K, B, D] of lanes' samples, and which lanes' [K] and their images are all finite.
 
         The others' features are 0. The host does not wait for it.
         """
-        features = self.extractor(images_KBCHW.flatten(0, 1)).view(*images_KBCHW.shape[:2], self.extractor.dim)
-        finite_K = images_KBCHW.flatten(1).isfinite().all(1) & features.flatten(1).isfinite().all(1)
-        return features.where(finite_K[:, None, None], 0), finite_K
+        seen, finite_K = self.look(images_KBCHW, whole=False)
+        return seen.features, finite_K
+
+    def look(self, images_KBCHW: Tensor, whole: bool) -> tuple[Seen, Tensor]:
+        """Return features likewise, and if `whole` all that the extractor sees beside them, each [K, B, ...]."""
+        flat, lanes = images_KBCHW.flatten(0, 1), images_KBCHW.shape[:2]
+        found = self.extractor.look(flat) if whole else Seen(self.extractor(flat))
+        seen = [None if part is None else part.view(*lanes, part.shape[1]) for part in found]
+        finite_K = images_KBCHW.flatten(1).isfinite().all(1)
+        for part in seen:
+            finite_K = finite_K if part is None else finite_K & part.flatten(1).isfinite().all(1)
+        return Seen(*(None if part is None else part.where(finite_K[:, None, None], 0) for part in seen)), finite_K  # type: ignore[arg-type]
 
     def fids(self, parts: Mapping[str, Part], finite_K: Tensor) -> list[dict[str, float]]:
         """Return each lane's FIDs by name, NaN for a lane that is not finite.
@@ -137,8 +153,16 @@ class Evaluator:
         return Tally(self, lanes, final)
 
     def check_against_torch_fidelity(self, images_NCHW: Tensor) -> float:
-        """Return the relative difference between our FID of images and torch-fidelity's, from images on."""
-        (ours,) = self.references.gaussian.frechet_distance(self._moments(self.extractor(images_NCHW)[None]))
+        """Return the relative difference between our FID of images and torch-fidelity's, from images on.
+
+        Of a file of reference statistics torch-fidelity has no images to start from, but its formula.
+        """
+        features = self.extractor(images_NCHW)
+        gaussian = self.references.gaussian
+        (ours,) = gaussian.frechet_distance(moments_of(features))
+        if self._reference_file:
+            theirs = frechet_distance(features, gaussian.mean, gaussian.covariance)
+            return abs(ours - theirs) / max(abs(theirs), 1e-12)
         name = f"{self.extractor_name}-{self.extractor_sha256[:16]}"
         reference = self.data.reference_images.to("cpu")
         scores = reference_metrics(images_NCHW.cpu(), reference, name, self.extractor, ["fid"])
@@ -161,6 +185,7 @@ class Tally:
         self._parts = {name: Part(Moments(lanes, dim, device), count) for name, count in counts.items()}
         self._metrics = evaluator.sample_metrics(final)
         self._kept = KeptSamples(self.count) if self._metrics else None
+        self._whole = any({"spatial features", "classes"} & metric.needs for metric in self._metrics)
         self._added, self._finite_K = 0, torch.ones(lanes, dtype=torch.bool, device=device)
 
     @property
@@ -172,12 +197,12 @@ class Tally:
     def add(self, images_KBCHW: Tensor) -> None:
         """Add samples in the order they were numbered; one that is not finite makes all its lane's metrics NaN."""
         first = self._added
-        features, finite_K = self._evaluator.features(images_KBCHW)
+        seen, finite_K = self._evaluator.look(images_KBCHW, self._whole)
         self._added, self._finite_K = first + images_KBCHW.shape[1], self._finite_K & finite_K
         if self._kept:
-            self._kept.observe(first, images_KBCHW, features)
+            self._kept.observe(first, images_KBCHW, seen)
         for moments, wanted in self._parts.values():
-            moments.add(features[:, : max(0, wanted - first)])
+            moments.add(seen.features[:, : max(0, wanted - first)])
 
     def metrics(self) -> list[dict[str, float]]:
         """Return each lane's FID and what else is measured at this rung; NaN for a lane that is not finite.

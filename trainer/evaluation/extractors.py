@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
@@ -13,13 +14,24 @@ from torch import Tensor
 from trainer.data.dataset import Dataset
 from trainer.errors import DataError
 from trainer.evaluation.domain_extractor import DIM, domain_extractor
-from trainer.evaluation.torch_fidelity import pretrained
+from trainer.evaluation.torch_fidelity import Inception, pretrained
 from trainer.recipe import EvalRecipe
+from trainer.recipe.metrics import SPATIAL_CHANNELS
 from trainer.runtime.paths import located
 from trainer.runtime.weight_files import read_weights
 
+T = TypeVar("T")
+
 BATCH = 250
 NUMBERS = 2**22  # of pixels at once on a GPU: the convnet's first layer makes 32 times as many, half a gigabyte
+
+
+class Seen(NamedTuple):
+    """Features [N, D] of images; some extractors also have spatial ones [N, S] and a classifier's logits [N, C]."""
+
+    features: Tensor
+    spatial: Tensor | None = None
+    logits: Tensor | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,7 +39,7 @@ class Extractor:
     """A frozen map from images [N, C, H, W] to features [N, `dim`], float32 on `device`, `at_once` images at a time.
 
     `sha256` is that of its weights: figures of two hashes cannot be compared. `accuracy` is the domain
-    extractor's on held-out images.
+    extractor's on held-out images. `whole` gives all there is to see in one pass, `net` the features alone.
     """
 
     name: str
@@ -38,14 +50,25 @@ class Extractor:
     net: Callable[[Tensor], Tensor]
     accuracy: float | None = None
     at_once: int = BATCH
+    whole: Callable[[Tensor], Seen] | None = None
 
-    @torch.no_grad()
     def __call__(self, images_NCHW: Tensor) -> Tensor:
         """Return features; pixels are first rounded to 8 bits, as they would be in an image file."""
+        return torch.cat(self._each(images_NCHW, self.net)).float()
+
+    def look(self, images_NCHW: Tensor) -> Seen:
+        """Return all there is to see in images, treated likewise."""
+        if self.whole is None:
+            return Seen(self(images_NCHW))
+        seen = self._each(images_NCHW, self.whole)
+        return Seen(*(torch.cat(parts).float() for parts in zip(*seen, strict=True)))
+
+    @torch.no_grad()
+    def _each(self, images_NCHW: Tensor, net: Callable[[Tensor], T]) -> list[T]:
         parts = torch.split(images_NCHW.to(self.device), self.at_once)
         # TF32, cuDNN's default, keeps 10 bits of every factor: other features under the same hash.
         with torch.backends.cudnn.flags(enabled=True, allow_tf32=False, fp32_precision="ieee"):
-            return torch.cat([self.net(quantise(part) if self.pixels else part).float() for part in parts])
+            return [net(quantise(part) if self.pixels else part) for part in parts]
 
 
 def quantise(images: Tensor) -> Tensor:
@@ -68,14 +91,23 @@ def load_extractor(recipe: EvalRecipe, data: Dataset, cache: Path, device: torch
     made = domain_extractor(data, cache)
     net = made.net.to(device)
 
-    def from_pixels(images: Tensor) -> Tensor:
-        features: Tensor = net(dequantise(images))
+    def extract(images: Tensor) -> Tensor:
+        features: Tensor = net(dequantise(images) if data.pixels else images)
         return features
 
-    extract = from_pixels if data.pixels else net
+    def whole(images: Tensor) -> Seen:
+        places = net.spatial(dequantise(images) if data.pixels else images)
+        features = net.pooled(places)
+        return Seen(features, places_in_order(places), net.head(features))
+
     # A CPU wants what its caches hold; a GPU as much as fills it, for many lanes are scored together.
     at_once = BATCH if device.type == "cpu" else max(BATCH, NUMBERS // math.prod(data.shape))
-    return Extractor("domain", made.sha256, DIM, data.pixels, device, extract, made.accuracy, at_once)
+    return Extractor("domain", made.sha256, DIM, data.pixels, device, extract, made.accuracy, at_once, whole)
+
+
+def places_in_order(places_NCHW: Tensor) -> Tensor:
+    """Return what sFID looks at of a feature map, in ADM's order: its first channels, place by place."""
+    return places_NCHW[:, :SPATIAL_CHANNELS].permute(0, 2, 3, 1).flatten(1)
 
 
 def _pretrained(name: str, weights: Path, data: Dataset, device: torch.device) -> Extractor:
@@ -92,7 +124,14 @@ def _pretrained(name: str, weights: Path, data: Dataset, device: torch.device) -
     except Exception as error:  # zip, pickle, safetensors and shape errors have no type in common
         reason = str(error).strip().partition("\n")[0] or type(error).__name__
         raise DataError(f"{weights}: not a weight file of {name!r} ({reason})") from error
-    return Extractor(name, sha256, dim, True, device, lambda images: net(_rgb(images)))
+
+    def whole(images: Tensor) -> Seen:
+        assert isinstance(net, Inception)
+        features, places, logits = net.look(_rgb(images))
+        return Seen(features, places_in_order(places), logits)
+
+    looks = whole if isinstance(net, Inception) else None
+    return Extractor(name, sha256, dim, True, device, lambda images: net(_rgb(images)), whole=looks)
 
 
 def _rgb(images: Tensor) -> Tensor:

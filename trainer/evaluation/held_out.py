@@ -12,11 +12,12 @@ from trainer.data.dataset import Dataset
 from trainer.objectives.protocol import Objective
 from trainer.recipe import METRICS, MetricName
 from trainer.recipe.metrics import VALIDATION_DRAWS, VALIDATION_IMAGES
-from trainer.regularisers.representation import effective_rank, feature_norm, median_distance
+from trainer.regularisers.representation import alignment, effective_rank, feature_norm, median_distance, uniformity
 from trainer.rng.draws import Draw, from_generator
 from trainer.rng.streams import Stream, generator
 
 CHUNK = 256
+OTHER_NOISE = 2_000_000  # index of its stream, where no chunk is
 CPU = torch.device("cpu")
 
 
@@ -49,19 +50,34 @@ class HeldOut:
     def health(self, network: Network) -> dict[str, Tensor]:
         """Return the health of the representation at every tap on the first probe images, each [K].
 
-        'feature_norm.block_<i>', 'effective_rank.block_<i>' and 'pairwise_distance.block_<i>' (in the units of tau).
+        'feature_norm.block_<i>', 'effective_rank.block_<i>', 'pairwise_distance.block_<i>' (in the units of tau),
+        'uniformity.block_<i>', and 'alignment.block_<i>' of two noises of an image at one time.
         """
         chunks = list(self._chunks(self._size))
         images, labels = (torch.cat(part) for part in zip(*((chunk[0], chunk[1]) for chunk in chunks), strict=True))
         draws = {name: torch.cat([chunk[2][name] for chunk in chunks]) for name in self._objective.draws}
-        x, given = self._objective.seen(*_by_lanes(network.lanes, images, labels, draws))
+        seen = [
+            self._objective.seen(*_by_lanes(network.lanes, images, labels, noised))
+            for noised in (draws, draws | self._other_noise(len(images)))
+        ]
         health = {}
-        for tap, z_KBND in enumerate(network.walk(x, given)):
+        # In step, so that one tap at a time need be held of each.
+        walks = (network.walk(x, given) for x, given in seen)
+        for tap, (z_KBND, other_KBND) in enumerate(zip(*walks, strict=True)):
             z_KBE = z_KBND.flatten(2)
             health[f"feature_norm.block_{tap}"] = feature_norm(z_KBE)
             health[f"effective_rank.block_{tap}"] = effective_rank(z_KBE)
             health[f"pairwise_distance.block_{tap}"] = median_distance(z_KBE)
+            health[f"uniformity.block_{tap}"] = uniformity(z_KBE)
+            health[f"alignment.block_{tap}"] = alignment(z_KBE, other_KBND.flatten(2))
         return health
+
+    def _other_noise(self, count: int) -> dict[str, Tensor]:
+        """Return a second draw of all that is random in each pixel, for the first images."""
+        noise = {name: draw for name, draw in self._objective.draws.items() if draw.each == "pixel"}
+        random = generator(0, Stream.VALIDATION, OTHER_NOISE)
+        drawn = from_generator(noise, random, count, tuple(self.images.shape[1:]), CPU)
+        return {name: part.to(self.images.device) for name, part in drawn.items()}
 
     def validation_loss(self, network: Network) -> Tensor:
         """Return the mean error over held-out images and draws, [K]."""

@@ -5,18 +5,23 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from functools import cached_property
-from typing import TYPE_CHECKING, ClassVar, NamedTuple, Protocol
+from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 
+from trainer.evaluation.class_score import ClassTotals
+from trainer.evaluation.cmmd import cmmd, mean_kernel
+from trainer.evaluation.frechet import Moments
 from trainer.evaluation.nearest import nearest_distances
 from trainer.evaluation.torch_fidelity import kid, precision_recall
+from trainer.evaluation.vendi_score import vendi_score
 from trainer.recipe import MetricName
-from trainer.recipe.metrics import COMPARED, COVERAGE_NEIGHBOURS
+from trainer.recipe.metrics import COMPARED, COVERAGE_NEIGHBOURS, SCORE_SPLITS
 
 if TYPE_CHECKING:
     from trainer.evaluation.evaluator import Evaluator
+    from trainer.evaluation.extractors import Seen
 
 MANIFOLD = 10_000  # samples, and reference images, whose features are kept
 _ROWS = 800  # neighbourhoods whose distances to all samples are held at a time: 32 MB of them
@@ -25,11 +30,18 @@ _ROWS = 800  # neighbourhoods whose distances to all samples are held at a time:
 class LaneSamples(NamedTuple):
     """What is kept of one lane's samples: features [N, D] of the first 10,000, and at most 1,000 images [n, C, H, W].
 
-    Features are on the CPU, images on the evaluator's device and a fixed random choice.
+    Features are on the CPU, images on the evaluator's device and a fixed random choice. Of all samples, where a metric
+    needs them: the moments of their spatial features, and their class score.
     """
 
     features: Tensor
     images: Tensor
+    spatial: Moments | None = None
+    class_score: float = math.nan
+
+
+# What a metric needs beside samples' features and images; not every extractor or reference has it.
+Need = Literal["reference features", "spatial features", "classes"]
 
 
 class SampleMetric(Protocol):
@@ -40,35 +52,81 @@ class SampleMetric(Protocol):
     """
 
     names: ClassVar[tuple[MetricName, ...]]
+    needs: ClassVar[frozenset[Need]]
 
     def scores(self, samples: LaneSamples) -> tuple[float, ...]:
         """Return a figure a name, NaN where there is none; all samples and features are finite."""
+
+
+class SpatialFrechet:
+    """The Frechet distance of spatial features: Inception's, which makes it sFID (Nash et al. 2021, arXiv:2103.03841).
+
+    Where things are counts in it, as in FID it does not.
+    """
+
+    names: ClassVar[tuple[MetricName, ...]] = ("sfid",)
+    needs: ClassVar[frozenset[Need]] = frozenset({"spatial features"})
+
+    def __init__(self, evaluator: Evaluator) -> None:
+        self._evaluator = evaluator
+
+    def scores(self, samples: LaneSamples) -> tuple[float, ...]:
+        """Return the distance."""
+        assert samples.spatial is not None
+        return tuple(self._evaluator.spatial_reference.frechet_distance(samples.spatial))
+
+
+class DomainSpatialFrechet(SpatialFrechet):
+    """The same through the domain extractor, by a name of its own."""
+
+    names: ClassVar[tuple[MetricName, ...]] = ("spatial_fid",)
 
 
 class Kid:
     """The kernel distance to the reference."""
 
     names: ClassVar[tuple[MetricName, ...]] = ("kid",)
+    needs: ClassVar[frozenset[Need]] = frozenset({"reference features"})
 
     def __init__(self, evaluator: Evaluator) -> None:
         self._evaluator = evaluator
 
     def scores(self, samples: LaneSamples) -> tuple[float, ...]:
         """Return KID."""
-        return (kid(samples.features, self._evaluator.references.features),)
+        return (kid(samples.features, self._evaluator.reference_features),)
+
+
+class Cmmd:
+    """The kernel distance of CLIP's features."""
+
+    names: ClassVar[tuple[MetricName, ...]] = ("cmmd",)
+    needs: ClassVar[frozenset[Need]] = frozenset({"reference features"})
+
+    def __init__(self, evaluator: Evaluator) -> None:
+        self._evaluator = evaluator
+
+    @cached_property
+    def _within_reference(self) -> float:
+        return mean_kernel(self._evaluator.reference_features, self._evaluator.reference_features)
+
+    def scores(self, samples: LaneSamples) -> tuple[float, ...]:
+        """Return CMMD."""
+        between = mean_kernel(samples.features, self._evaluator.reference_features)
+        return (cmmd(mean_kernel(samples.features, samples.features), self._within_reference, between),)
 
 
 class PrecisionRecall:
     """Fidelity and variety by the neighbours of features."""
 
     names: ClassVar[tuple[MetricName, ...]] = ("precision", "recall")
+    needs: ClassVar[frozenset[Need]] = frozenset({"reference features"})
 
     def __init__(self, evaluator: Evaluator) -> None:
         self._evaluator = evaluator
 
     def scores(self, samples: LaneSamples) -> tuple[float, ...]:
         """Return precision and recall."""
-        return precision_recall(samples.features, self._evaluator.references.features)
+        return precision_recall(samples.features, self._evaluator.reference_features)
 
 
 class Neighbourhoods(NamedTuple):
@@ -87,13 +145,14 @@ class DensityCoverage:
     """
 
     names: ClassVar[tuple[MetricName, ...]] = ("density", "coverage")
+    needs: ClassVar[frozenset[Need]] = frozenset({"reference features"})
 
     def __init__(self, evaluator: Evaluator) -> None:
         self._evaluator = evaluator
 
     @cached_property
     def _neighbourhoods(self) -> Neighbourhoods:
-        reference = self._evaluator.references.features.to(self._evaluator.device)
+        reference = self._evaluator.reference_features.to(self._evaluator.device)
         # Distances come from a Gram matrix, which loses the digits of a large mean.
         mean = reference.mean(0)
         centres, k = reference - mean, min(COVERAGE_NEIGHBOURS, len(reference) - 1)
@@ -105,7 +164,7 @@ class DensityCoverage:
     def scores(self, samples: LaneSamples) -> tuple[float, ...]:
         """Return how often samples lie in a neighbourhood, over k, and the share of these that hold a sample."""
         mean, radii, k = self._neighbourhoods
-        features, reference = samples.features.to(mean) - mean, self._evaluator.references.features
+        features, reference = samples.features.to(mean) - mean, self._evaluator.reference_features
         inside, covered = 0, 0
         for part, radius in zip(torch.split(reference, _ROWS), torch.split(radii, _ROWS), strict=True):
             within = torch.cdist(part.to(mean) - mean, features) < radius
@@ -114,10 +173,45 @@ class DensityCoverage:
         return inside / (max(k, 1) * len(features)), covered / len(reference)
 
 
+class Vendi:
+    """How many different samples there are in effect; needs no reference."""
+
+    names: ClassVar[tuple[MetricName, ...]] = ("vendi",)
+    needs: ClassVar[frozenset[Need]] = frozenset()
+
+    def __init__(self, evaluator: Evaluator) -> None:
+        self._device = evaluator.device
+
+    def scores(self, samples: LaneSamples) -> tuple[float, ...]:
+        """Return the Vendi score."""
+        return (vendi_score(samples.features.to(self._device)),)
+
+
+class InceptionScore:
+    """How sure a classifier is of each sample, and how many classes it sees; needs no reference."""
+
+    names: ClassVar[tuple[MetricName, ...]] = ("inception_score",)
+    needs: ClassVar[frozenset[Need]] = frozenset({"classes"})
+
+    def __init__(self, evaluator: Evaluator) -> None:
+        """Take no notice of the evaluator: the score streams by."""
+
+    def scores(self, samples: LaneSamples) -> tuple[float, ...]:
+        """Return the score."""
+        return (samples.class_score,)
+
+
+class ClassifierScore(InceptionScore):
+    """The same through the domain extractor, whose classes are the data set's: by a name that nobody mistakes."""
+
+    names: ClassVar[tuple[MetricName, ...]] = ("classifier_score",)
+
+
 class NearestTrain:
     """How near samples lie to training images, and beside held-out images; below 1 the model copies."""
 
     names: ClassVar[tuple[MetricName, ...]] = ("nearest_train", "nearest_train_ratio")
+    needs: ClassVar[frozenset[Need]] = frozenset()
 
     def __init__(self, evaluator: Evaluator) -> None:
         self._data, self._device = evaluator.data, evaluator.device
@@ -140,7 +234,18 @@ class NearestTrain:
 
 
 # In the order of a record.
-SAMPLE_METRICS: tuple[Callable[[Evaluator], SampleMetric], ...] = (Kid, PrecisionRecall, DensityCoverage, NearestTrain)
+SAMPLE_METRICS: tuple[Callable[[Evaluator], SampleMetric], ...] = (
+    SpatialFrechet,
+    DomainSpatialFrechet,
+    Kid,
+    Cmmd,
+    PrecisionRecall,
+    DensityCoverage,
+    Vendi,
+    InceptionScore,
+    ClassifierScore,
+    NearestTrain,
+)
 
 
 class KeptSamples:
@@ -152,14 +257,28 @@ class KeptSamples:
         self._chosen = torch.randperm(count, generator=torch.Generator().manual_seed(0))[:COMPARED].sort().values
         self._features: list[Tensor] = []
         self._images: list[Tensor] = []
+        self._classes = ClassTotals(count, SCORE_SPLITS)
+        self._spatial: Moments | None = None
+        self._has_classes = False
 
-    def observe(self, first: int, images_KBCHW: Tensor, features_KBD: Tensor) -> None:
-        """Add the samples from number `first` on, and their features."""
+    def observe(self, first: int, images_KBCHW: Tensor, seen: Seen) -> None:
+        """Add the samples from number `first` on, and what the extractor sees in them, each [K, B, ...]."""
         chosen = self._chosen - first
         chosen = chosen[(chosen >= 0) & (chosen < images_KBCHW.shape[1])]
         self._images.append(images_KBCHW[:, chosen.to(images_KBCHW.device)])
-        self._features.append(features_KBD[:, : max(0, MANIFOLD - first)].cpu())
+        self._features.append(seen.features[:, : max(0, MANIFOLD - first)].cpu())
+        if seen.spatial is not None:
+            lanes, _, dim = seen.spatial.shape
+            self._spatial = self._spatial or Moments(lanes, dim, seen.spatial.device)
+            self._spatial.add(seen.spatial)
+        if seen.logits is not None:
+            self._has_classes = True
+            self._classes.observe(first, seen.logits)
 
     def lanes(self) -> Iterator[LaneSamples]:
         """Give each lane's in turn."""
-        yield from map(LaneSamples, torch.cat(self._features, 1), torch.cat(self._images, 1))
+        features, images = torch.cat(self._features, 1), torch.cat(self._images, 1)
+        scores = self._classes.scores() if self._has_classes else [math.nan] * len(features)
+        for lane, score in enumerate(scores):
+            spatial = self._spatial.select([lane]) if self._spatial else None
+            yield LaneSamples(features[lane], images[lane], spatial, score)

@@ -74,6 +74,14 @@ def kid(features_ND: Tensor, reference_MD: Tensor) -> float:
     return float(scores["kernel_inception_distance_mean"])
 
 
+def frechet_distance(features_ND: Tensor, mean_D: Tensor, covariance_DD: Tensor) -> float:
+    """FID of features against given moments by torch-fidelity's formula, which takes seconds: for checks."""
+    module = _part("metric_fid")
+    drawn = module.fid_features_to_statistics(features_ND.cpu().double())
+    given = {"mu": mean_D.cpu().double().numpy(), "sigma": covariance_DD.cpu().double().numpy()}
+    return float(module.fid_statistics_to_metric(drawn, given, False)["frechet_inception_distance"])
+
+
 class PrecisionRecall(NamedTuple):
     """Share of samples within the reference's manifold, and of the reference within the samples'."""
 
@@ -180,12 +188,36 @@ def pretrained(kind: str, state: dict[str, Tensor]) -> Callable[[Tensor], Tensor
         return _first(_dinov2(state))
     if kind == "clip":
         return _first(_clip(state))
-    # torch-fidelity 0.4.0 takes a file alone, and unpickles it unguarded: it gets one that we wrote.
-    written = io.BytesIO()
-    torch.save(state, written)
-    written.seek(0)
-    inception = _part("feature_extractor_inceptionv3").FeatureExtractorInceptionV3
-    return _first(inception("inception-v3-compat", ["2048"], feature_extractor_weights_path=written))
+    return Inception(state)
+
+
+class Inception:
+    """torch-fidelity's Inception, which is TensorFlow's of 2015: features, a map of them, logits of 1,008 classes."""
+
+    def __init__(self, state: dict[str, Tensor]) -> None:
+        # torch-fidelity 0.4.0 takes a file alone, and unpickles it unguarded: it gets one that we wrote.
+        written = io.BytesIO()
+        torch.save(state, written)
+        written.seek(0)
+        inception = _part("feature_extractor_inceptionv3").FeatureExtractorInceptionV3
+        outputs = ["2048", "logits_unbiased"]
+        self._module: Any = inception("inception-v3-compat", outputs, feature_extractor_weights_path=written)
+        # ADM's evaluator names it by its place in TensorFlow's graph, mixed_6/conv: after norm and ReLU, not before.
+        self._module.Mixed_6d.branch1x1.register_forward_hook(self._keep)
+        self._map = torch.empty(0)
+
+    def _keep(self, _module: object, _given: object, out: Tensor) -> None:
+        self._map = out
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Return the features [B, 2048] of uint8 RGB images [B, 3, H, W]."""
+        return self.look(images)[0]
+
+    def look(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return their features [B, 2048], the map mixed_6 [B, 192, 17, 17], and logits [B, 1008] without the bias."""
+        features, logits = self._module.to(images.device)(images)
+        seen, self._map = self._map, torch.empty(0)
+        return features, seen, logits
 
 
 def _first(module: Any) -> Callable[[Tensor], Tensor]:

@@ -42,6 +42,9 @@ class SiTRecipe(Frozen):
     gelu: Annotated[Literal["exact", "tanh"], Later()] = Field(
         "exact", description="tanh: the approximation that the public DiT and SiT use, at most 5e-4 away"
     )
+    stream_scale: Annotated[float, Later()] = Field(
+        1.0, gt=0, le=1e3, description="what the first block's tokens are multiplied by: a larger residual stream"
+    )
     init: Annotated[str | None, Later()] = Field(
         None, min_length=1, description="start from these weights: a kept file of ours, or a published SiT checkpoint"
     )
@@ -76,7 +79,8 @@ class SiTRecipe(Frozen):
     def words(self) -> str:
         """The network in a line."""
         gelu = "" if self.gelu == "exact" else ", GELU by tanh"
-        return f"SiT, width {self.width}, depth {self.depth}, {self.heads} heads, patch {self.patch}{gelu}"
+        stream = "" if self.stream_scale == 1 else f", residual stream times {self.stream_scale:g}"
+        return f"SiT, width {self.width}, depth {self.depth}, {self.heads} heads, patch {self.patch}{gelu}{stream}"
 
     @property
     def title(self) -> str:

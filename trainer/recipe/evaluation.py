@@ -9,7 +9,7 @@ from pydantic import Field, field_validator, model_validator
 
 from trainer.recipe.frozen import Frozen
 from trainer.recipe.identity import Later
-from trainer.recipe.metrics import METRICS, MetricName
+from trainer.recipe.metrics import DISTANCES, METRICS, ExtractorName, MetricName, OptionalMetric
 
 MAX_SAMPLES = 1_000_000
 FULL_SAMPLES = 50_000  # what published FIDs are of
@@ -18,6 +18,11 @@ FULL_SAMPLES = 50_000  # what published FIDs are of
 def fid_name(samples: int) -> str:
     """Return the name of the FID of so many samples: 10000 -> 'fid_10k'."""
     return METRICS["fid"].recorded(samples)
+
+
+def probe_name(kind: str, level: float, tap: int) -> str:
+    """Return the name of what a probe measures at a noise level of a tap: 'linear_probe_t75.block_2'."""
+    return f"{kind}_t{round(100 * level)}.block_{tap}"
 
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -53,9 +58,32 @@ class EvalRecipe(Frozen):
     cfg_samples: Annotated[int | None, Later()] = Field(
         None, ge=2, le=MAX_SAMPLES, description="samples at each scale; rung_samples, if not given"
     )
-    extractor: Literal["domain", "inception", "clip", "dinov2"] = "domain"
+    extractor: ExtractorName = "domain"
     weights: str | None = Field(None, min_length=1, description="weight file of inception, clip or dinov2")
     probe: int = Field(256, ge=2, le=65536, description="held-out images on which health is measured")
+    metrics: Annotated[tuple[OptionalMetric, ...], Later()] = Field(
+        (), description="what is measured of samples at the last rung beside what always is"
+    )
+    reference: Annotated[str | None, Later()] = Field(
+        None, min_length=1, description="ADM's npz of reference statistics, for inception; else the training split"
+    )
+
+    linear_probe: Annotated[Literal["none", "last rung", "every rung"], Later()] = Field(
+        "none", description="when a linear probe and k nearest neighbours classify held-out images by frozen tokens"
+    )
+    probe_levels: Annotated[tuple[Annotated[float, Field(ge=0, le=1)], ...], Later()] = Field(
+        (0.5, 0.75, 0.95),
+        min_length=1,
+        max_length=9,
+        description="noise levels it looks at: 0 is noise, 1 is data",
+    )
+
+    @field_validator("probe_levels")
+    @classmethod
+    def _levels_have_names_of_their_own(cls, levels: tuple[float, ...]) -> tuple[float, ...]:
+        if len({probe_name("", level, 0) for level in levels}) < len(levels):
+            raise ValueError(f"must be at least .01 apart, not {', '.join(map(str, levels))}")
+        return levels
 
     @field_validator("full_samples", mode="before")
     @classmethod
@@ -87,6 +115,27 @@ class EvalRecipe(Frozen):
         if (self.extractor == "domain") != (self.weights is None):
             raise ValueError("weights is needed for inception, clip and dinov2, and not for 'domain'")
         return self
+
+    @model_validator(mode="after")
+    def _extractor_has_what_is_asked_for(self) -> Self:
+        for name in self.metrics:
+            if self.extractor not in (fit := METRICS[name].through):
+                raise ValueError(f"metrics: {name} needs extractor {' or '.join(fit)}, not {self.extractor!r}")
+        if self.reference is not None and self.extractor != "inception":
+            raise ValueError(
+                f"reference holds Inception's statistics; extractor must be inception, not {self.extractor!r}"
+            )
+        return self
+
+    def measures(self, name: str) -> bool:
+        """Return whether a metric exists for the extractor and is wanted, at the rungs it belongs to."""
+        metric = METRICS[name]
+        return self.extractor in (metric.through or (self.extractor,)) and (not metric.optional or name in self.metrics)
+
+    @property
+    def distance(self) -> str:
+        """What readers know the objective as, without its sample count: 'FID', or 'FD-DINOv2'."""
+        return DISTANCES.get(self.extractor, METRICS["fid"].words)
 
     @property
     def objective(self) -> str:

@@ -7,8 +7,27 @@ from collections.abc import Iterable, Mapping
 from typing import Literal, NamedTuple
 
 MetricName = Literal[
-    "fid", "val_loss", "kid", "precision", "recall", "density", "coverage", "nearest_train", "nearest_train_ratio"
+    "fid",
+    "val_loss",
+    "sfid",
+    "spatial_fid",
+    "kid",
+    "cmmd",
+    "precision",
+    "recall",
+    "density",
+    "coverage",
+    "vendi",
+    "inception_score",
+    "classifier_score",
+    "nearest_train",
+    "nearest_train_ratio",
 ]
+# Those that a recipe has to ask for.
+OptionalMetric = Literal["spatial_fid", "classifier_score"]
+ExtractorName = Literal["domain", "inception", "clip", "dinov2"]
+# What the Frechet distance of an extractor's features is called where that is not FID; records call all of them fid.
+DISTANCES: Mapping[ExtractorName, str] = {"clip": "FD-CLIP", "dinov2": "FD-DINOv2"}
 Better = Literal["lower", "higher"]
 
 KID_SUBSETS = 25
@@ -18,6 +37,11 @@ COVERAGE_NEIGHBOURS = 5
 COMPARED = 1000  # samples, and held-out images, whose distance to all training images is measured
 VALIDATION_IMAGES = 2048  # at most
 VALIDATION_DRAWS = 4  # of time and noise for each image
+PROBE_IMAGES = 2000  # a linear probe is fitted on, at most
+PROBE_NEIGHBOURS = 10
+PROBE_PENALTY = 0.01  # of ridge regression, a training image
+SCORE_SPLITS = 10  # stretches of samples whose Inception scores are averaged
+SPATIAL_CHANNELS = 7  # of the feature map that sFID looks at
 
 
 class Metric(NamedTuple):
@@ -27,7 +51,8 @@ class Metric(NamedTuple):
     cannot be compared across numbers. `better` is None where neither direction is. The guide makes claims about a
     metric on fresh seeds ('claimed'), shows it among the other outcomes ('shown') or leaves it to the record; claims
     share a chance of error, so a further one costs the others power. `protocol` says how it is measured; metrics that
-    share their work share those words.
+    share their work share those words. `through` names the extractors it exists for, all if empty; an `optional` one is
+    measured where the recipe asks for it.
     """
 
     name: MetricName
@@ -37,6 +62,8 @@ class Metric(NamedTuple):
     guide: Literal["objective", "claimed", "shown", "left out"]
     protocol: str = ""
     counted: bool = False
+    through: tuple[ExtractorName, ...] = ()
+    optional: bool = False
 
     def recorded(self, samples: int) -> str:
         """Return its name in a record: 'recall_10k' of 10,000 samples, and 'val_loss' of any number."""
@@ -52,6 +79,12 @@ _KID = f"KID over {KID_SUBSETS} subsets of up to {KID_SUBSET:,}"
 _PRECISION_RECALL = f"precision and recall with {NEIGHBOURS} neighbours"
 _COVERAGE = f"density and coverage with {COVERAGE_NEIGHBOURS} neighbours"
 _NEAREST = f"nearest training images of {COMPARED:,} samples"
+_SFID = f"sFID of the first {SPATIAL_CHANNELS} channels of Inception's mixed_6"
+_SPATIAL = f"spatial FID of the first {SPATIAL_CHANNELS} channels of the domain extractor's second convolution"
+_CMMD = "CMMD of CLIP features, Gaussian kernel of sigma 10, times 1,000"
+_VENDI = "Vendi score of the cosines of up to 10,000 samples' features"
+_INCEPTION_SCORE = f"Inception score over {SCORE_SPLITS} splits"
+_CLASSIFIER_SCORE = f"classifier score: Inception score's formula, domain extractor's classes, {SCORE_SPLITS} splits"
 
 # In the order of tables. FID has no words for the protocol: it is the objective, and the other lines are about it.
 METRICS: Mapping[str, Metric] = {
@@ -59,11 +92,46 @@ METRICS: Mapping[str, Metric] = {
     for metric in (
         Metric("fid", "FID", "lower", "every rung", "objective", counted=True),
         Metric("val_loss", "validation loss", "lower", "last rung", "claimed", _VALIDATION),
+        Metric("sfid", "sFID", "lower", "last rung", "shown", _SFID, counted=True, through=("inception",)),
+        Metric(
+            "spatial_fid",
+            "spatial FID",
+            "lower",
+            "last rung",
+            "shown",
+            _SPATIAL,
+            counted=True,
+            through=("domain",),
+            optional=True,
+        ),
         Metric("kid", "KID", "lower", "last rung", "shown", _KID, counted=True),
+        Metric("cmmd", "CMMD", "lower", "last rung", "shown", _CMMD, counted=True, through=("clip",)),
         Metric("precision", "precision", "higher", "last rung", "shown", _PRECISION_RECALL, counted=True),
         Metric("recall", "recall", "higher", "last rung", "claimed", _PRECISION_RECALL, counted=True),
         Metric("density", "density", "higher", "last rung", "shown", _COVERAGE, counted=True),
         Metric("coverage", "coverage", "higher", "last rung", "shown", _COVERAGE, counted=True),
+        Metric("vendi", "Vendi score", "higher", "last rung", "shown", _VENDI, counted=True),
+        Metric(
+            "inception_score",
+            "Inception score",
+            "higher",
+            "last rung",
+            "shown",
+            _INCEPTION_SCORE,
+            counted=True,
+            through=("inception",),
+        ),
+        Metric(
+            "classifier_score",
+            "classifier score",
+            "higher",
+            "last rung",
+            "shown",
+            _CLASSIFIER_SCORE,
+            counted=True,
+            through=("domain",),
+            optional=True,
+        ),
         Metric("nearest_train", "nearest-image distance", None, "last rung", "left out", _NEAREST),
         Metric("nearest_train_ratio", "nearest-image ratio", "higher", "last rung", "claimed", _NEAREST),
     )

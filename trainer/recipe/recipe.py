@@ -91,6 +91,12 @@ class Recipe(Frozen):
         return self
 
     @model_validator(mode="after")
+    def _probe_was_trained_for(self) -> Self:
+        if self.eval.linear_probe != "none" and self.train.label_drop == 0:
+            raise ValueError("eval.linear_probe hides the label and needs train.label_drop above 0, which trains that")
+        return self
+
+    @model_validator(mode="after")
     def _auxiliary_losses_fit(self) -> Self:
         wrong = [*block_misfits(self.train, self.model.taps), *encoder_misfits(self.train, self.eval)]
         if wrong:

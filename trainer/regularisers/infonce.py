@@ -32,8 +32,10 @@ class L2InfoNce(torch.autograd.Function):
         weights = (distances / -tau_K[:, None, None]).flatten(1).softmax(1)
         # The first exponent is that of a sample with itself, 0, so its weight is 1 / sum of exp.
         loss = (weights[:, 0] * batch**2).log().neg()
+        # Without the diagonal first: at the floor it is nearly all of a row, and the difference would be rounding.
         laplacian = weights.view_as(gram)
-        laplacian.diagonal(dim1=1, dim2=2).sub_(laplacian.sum(2))
+        diagonal = laplacian.diagonal(dim1=1, dim2=2).zero_()
+        diagonal.sub_(laplacian.sum(2))
         ctx.save_for_backward(centred, laplacian, tau_K)
         return loss
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -43,6 +45,38 @@ def effective_rank(z_KBE: Tensor) -> Tensor:
     share = singular / singular.sum(-1, keepdim=True).clamp_min(torch.finfo(singular.dtype).tiny)
     rank = torch.special.entr(share).sum(-1).exp()
     return torch.where(finite, rank, torch.nan).float()
+
+
+def uniformity(z_KBE: Tensor) -> Tensor:
+    """Return how evenly the batch covers the sphere, [K]: log mean over pairs of exp(-2 |x_i - x_j|^2) of x = z / |z|.
+
+    Wang & Isola 2020 (arXiv:2005.10242), section 4.1.2, t = 2: 0 where all point in one direction, about -4 where their
+    directions are independent.
+    """
+    x = torch.nn.functional.normalize(z_KBE.float(), dim=2)
+    i, j = torch.triu_indices(x.shape[1], x.shape[1], 1, device=x.device)
+    # |x - y|^2 = 2 - 2 x y.
+    return (4 * (x @ x.mT)[:, i, j] - 4).logsumexp(1) - math.log(len(i))
+
+
+def alignment(z_KBE: Tensor, other_KBE: Tensor) -> Tensor:
+    """Return the mean |x - y|^2 of two views of every image, x = z / |z|, [K]; from 0, the same direction, to 4.
+
+    Wang & Isola 2020, section 4.1.1, alpha = 2.
+    """
+    x, y = (torch.nn.functional.normalize(part.float(), dim=2) for part in (z_KBE, other_KBE))
+    return (x - y).square().sum(2).mean(1)
+
+
+def linear_cka(x_KBD: Tensor, y_KBE: Tensor) -> Tensor:
+    """Return how alike two representations of one batch are, [K]: 1 where they differ by rotation and scale alone.
+
+    Kornblith et al. 2019 (arXiv:1905.00414), eq. 4 with linear kernels; widths may differ. NaN where one is constant.
+    """
+    x, y = (part.double() - part.double().mean(1, keepdim=True) for part in (x_KBD, y_KBE))
+    within = [torch.linalg.matrix_norm(part.mT @ part) for part in (x, y)]
+    similarity: Tensor = torch.linalg.matrix_norm(x.mT @ y).square() / (within[0] * within[1])
+    return similarity.float()
 
 
 def _centred_gram(z_KBE: Tensor) -> Tensor:

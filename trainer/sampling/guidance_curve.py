@@ -46,9 +46,9 @@ def _at_scale(
         kept.append(features[:, : max(0, MANIFOLD - start)].cpu())
     name, precision, recall = (recipe.at_scale(metric, scale) for metric in ("fid", "precision", "recall"))
     fids = evaluator.fids({name: Part(moments, count)}, finite_K)
-    reference = evaluator.references.features
+    reference = evaluator.references.features  # none where a file of statistics holds no images
     both = [
-        precision_recall(features, reference) if good else (float("nan"),) * 2
+        precision_recall(features, reference) if good and reference is not None else (float("nan"),) * 2
         for features, good in zip(torch.cat(kept, 1), finite_K.tolist(), strict=True)
     ]
     return [fid | {precision: one, recall: other} for fid, (one, other) in zip(fids, both, strict=True)]

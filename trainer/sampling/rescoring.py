@@ -7,6 +7,7 @@ import torch
 from trainer.errors import DataError
 from trainer.evaluation.evaluator import Evaluator
 from trainer.evaluation.held_out import HeldOut
+from trainer.evaluation.linear_probe import LinearProbe
 from trainer.objectives.build import objective_of
 from trainer.sampling.kept_model import Kept
 from trainer.sampling.samples import samples
@@ -35,4 +36,6 @@ def rescored(kept: Kept, evaluator: Evaluator) -> dict[str, float]:
     for _, images_KBCHW in samples(network, objective, recipe, [origin.seed], until=tally.count):
         tally.add(images_KBCHW)
     held_out = HeldOut(data, objective, recipe.probe, evaluator.device)
-    return tally.metrics()[0] | {name: float(value) for name, value in held_out.metrics(network, last=True).items()}
+    probe = LinearProbe(data, objective, recipe, evaluator.device)
+    held = held_out.metrics(network, last=True) | probe.metrics(network, last=True)
+    return tally.metrics()[0] | {name: float(value) for name, value in held.items()}

@@ -18,6 +18,7 @@ from trainer.evaluation.evaluator import Evaluator
 from trainer.evaluation.frechet import Moments
 from trainer.evaluation.full_metric import FullTally
 from trainer.evaluation.held_out import HeldOut
+from trainer.evaluation.linear_probe import LinearProbe
 from trainer.objectives.build import objective_of
 from trainer.recipe import Lane, Recipe
 from trainer.regularisers.build import dispersive_names, regulariser_of
@@ -91,6 +92,7 @@ class Cohort:
         means = RunningMeans.zeros(*self._recorded(), len(lanes), device)
         self._install(tuple(range(len(lanes))), learnt, means)
         self._held_out: HeldOut | None = None
+        self._probe = LinearProbe(data, self._objective, recipe.eval, device)
 
     @property
     def encoder_sha256(self) -> str:
@@ -211,7 +213,8 @@ class Cohort:
     def _held_out_metrics(self, network: Network, final: bool) -> dict[str, Tensor]:
         if self._held_out is None:
             self._held_out = HeldOut(self._data, self._objective, self.recipe.eval.probe, self._device)
-        return {name: value.cpu() for name, value in self._held_out.metrics(network, final).items()}
+        found = self._held_out.metrics(network, final) | self._probe.metrics(network, final)
+        return {name: value.cpu() for name, value in found.items()}
 
     def _score(
         self, network: Network, diverged: Tensor, final: bool, full: bool

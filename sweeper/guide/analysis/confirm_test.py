@@ -88,7 +88,8 @@ def _test(known: Evidence, fresh: StageTable, key: str, metric: str, better: Bet
     if bad:
         reason = f"{bad} of {len(fresh.seeds)} fresh seeds diverged or failed"
     elif without_ratio:
-        reason = f"{without_ratio} of {len(fresh.seeds)} fresh seeds have a {metric_name(metric)} of 0 or less"
+        words = metric_name(metric, known.study.recipe.eval.distance)
+        reason = f"{without_ratio} of {len(fresh.seeds)} fresh seeds have a {words} of 0 or less"
     elif len(differences) < 2:
         reason = "fewer than two fresh seeds shared with the baseline"
     paired = Paired(differences) if len(differences) > 1 else None

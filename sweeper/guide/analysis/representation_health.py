@@ -11,6 +11,7 @@ from sweeper.guide.schema.results import BlockHealth, CellHealth, RankCorrelatio
 from sweeper.statistics.rank_agreement import chance_of_agreement, rank_agreement
 
 NORM, RANK, DISTANCE = "feature_norm", "effective_rank", "pairwise_distance"
+UNIFORMITY, ALIGNMENT = "uniformity", "alignment"
 
 
 def cell_health(known: Evidence, table: StageTable) -> tuple[CellHealth, ...]:
@@ -31,6 +32,8 @@ def _one(known: Evidence, table: StageTable, key: str) -> CellHealth:
         norm_ratio=_mean(_ratio(table, key, step, f"{NORM}.block_{block}") for block in blocks),
         effective_rank=_mean(_here(table, key, f"{RANK}.block_{block}") for block in blocks),
         rank_ratio=_mean(_ratio(table, key, step, f"{RANK}.block_{block}") for block in blocks),
+        uniformity_change=_mean(_difference(table, key, step, f"{UNIFORMITY}.block_{block}") for block in blocks),
+        alignment_ratio=_mean(_ratio(table, key, step, f"{ALIGNMENT}.block_{block}") for block in blocks),
     )
 
 
@@ -45,6 +48,11 @@ def _here(table: StageTable, key: str, metric: str) -> float | None:
 def _ratio(table: StageTable, key: str, step: int, metric: str) -> float | None:
     here, base = _here(table, key, metric), _baseline(table, step, metric)
     return None if here is None or not base else number(here / base)
+
+
+def _difference(table: StageTable, key: str, step: int, metric: str) -> float | None:
+    here, base = _here(table, key, metric), _baseline(table, step, metric)
+    return None if here is None or base is None else number(here - base)
 
 
 def _baseline(table: StageTable, step: int, metric: str) -> float | None:
@@ -86,6 +94,8 @@ def rank_correlations(health: Iterable[CellHealth], means: Mapping[str, float]) 
         "distance to the floor": [one.floor_distance for one in finished],
         "feature norm / baseline": [one.norm_ratio for one in finished],
         "effective rank / baseline": [one.rank_ratio for one in finished],
+        "uniformity - baseline": [one.uniformity_change for one in finished],
+        "alignment / baseline": [one.alignment_ratio for one in finished],
     }
     objective = [means[one.key] for one in finished]
     found = (_correlation(name, values, objective) for name, values in named.items())

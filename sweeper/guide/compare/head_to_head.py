@@ -17,7 +17,7 @@ from sweeper.guide.analysis.contrasts import change_of
 from sweeper.guide.analysis.stage_table import BASELINE
 from sweeper.guide.compare.schema import HeadToHead, Pair, Winner
 from sweeper.guide.schema.guide import Guide
-from sweeper.records import StudyRecord
+from sweeper.records import Facts, StudyRecord
 from sweeper.statistics.levels import INTERVAL_ALPHA
 from sweeper.statistics.paired_tests import Paired
 from sweeper.text.numbers import change, counted
@@ -55,15 +55,18 @@ def _obstacle(a: Rival, b: Rival) -> str:
     """Return why nothing can be paired; empty if something can."""
     if a.record.study.recipe.hash != b.record.study.recipe.hash:
         return "their recipes differ"
-    data = [{(one.facts.data_hash, one.facts.extractor_sha256) for one in rival.record.trials if one.facts}
-            for rival in (a, b)]  # fmt: skip
+    data = [{_inputs(one.facts) for one in rival.record.trials if one.facts} for rival in (a, b)]
     if data[0] != data[1] or len(data[0]) != 1:
-        return "their data or feature extractors differ"
+        return "their data, feature extractors or references differ"
     for name, rival in (("A", a), ("B", b)):
         if not rival.guide.claims:
             return f"{name} has no finished confirm stage"
     shared = _fresh(a.record).get(BASELINE, {}).keys() & _fresh(b.record).get(BASELINE, {}).keys()
     return "they share fewer than two fresh seeds" if len(shared) < 2 else ""
+
+
+def _inputs(facts: Facts) -> tuple[str, str, str]:
+    return facts.data_hash, facts.extractor_sha256, facts.reference_sha256
 
 
 def _fresh(record: StudyRecord) -> dict[str, dict[int, float]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sweeper.guide.schema.audits import HealthAudit, ProxyAudit, PruningAudit, SeedAudit
+from sweeper.guide.schema.probe import Probe
 from sweeper.guide.schema.results import (
     CellHealth,
     Cost,
@@ -26,6 +27,7 @@ from sweeper.guide.schema.statements import (
     Rule,
     Verdict,
 )
+from sweeper.text.numbers import metric_name
 from trainer.recipe import Frozen, numbered
 
 
@@ -77,6 +79,13 @@ class Guide(Frozen):
     # What a guide.json of an earlier version does not say.
     models: tuple[KeptModel, ...] = ()
     guidance: tuple[GuidanceCurve, ...] = ()
+    distance: str = "FID"  # what the objective is called, FID being Inception's; the domain extractor's is one as well
+    probe: Probe | None = None
+    probe_words: tuple[str, ...] = ()
+
+    def words(self, metric: str) -> str:
+        """Write a recorded metric as readers know it, e.g. 'FID-10K'."""
+        return metric_name(metric, self.distance)
 
     @property
     def main(self) -> StageResult:

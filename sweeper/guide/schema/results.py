@@ -157,7 +157,8 @@ class Highlight(Frozen):
 class CellHealth(Frozen):
     """What the loss did to a cell's representation at its last rung, mean over seeds.
 
-    `norm_ratio` and `rank_ratio` are relative to the baseline at the same block and step, over the dispersed blocks.
+    `norm_ratio`, `rank_ratio` and `alignment_ratio` are relative to the baseline at the same block and step, over the
+    dispersed blocks; `uniformity_change` is the difference to it.
     """
 
     key: str
@@ -167,6 +168,8 @@ class CellHealth(Frozen):
     norm_ratio: float | None
     effective_rank: float | None
     rank_ratio: float | None
+    uniformity_change: float | None = None
+    alignment_ratio: float | None = None
 
 
 class RankCorrelation(Frozen):

@@ -22,6 +22,7 @@ from sweeper.text.numbers import counted, figure, metric_name, percent
 from trainer.recipe import METRICS, DataRecipe, Dispersion, EvalRecipe, TrainRecipe, fid_name, recorded_metrics
 from trainer.recipe.auxiliary_losses import Encoder
 from trainer.recipe.evaluation import GUIDED_BY_PUBLIC_CODE
+from trainer.recipe.metrics import PROBE_IMAGES, PROBE_NEIGHBOURS, PROBE_PENALTY, VALIDATION_IMAGES
 
 ORDER: tuple[TrialState, ...] = ("complete", "pruned", "diverged", "failed", "running", "waiting")
 
@@ -98,24 +99,23 @@ def protocol_items(
 
     `recorded` are a study's metrics, `settings` those of the loss.
     """
-    evaluation, screen = study.recipe.eval, study.screen
+    evaluation, screen, known = study.recipe.eval, study.screen, list(facts)
+    metric = metric_name(study.objective, evaluation.distance)
     return (
         Item(name="samples", value=f"{evaluation.samples:,}, classes balanced, rounded to uint8, the EMA weights"),
-        Item(name="features", value=_extractor(study, list(facts))),
-        Item(
-            name="reference",
-            value=f"the whole training split of {study.recipe.data.path or study.recipe.data.name}, same features",
-        ),
+        Item(name="features", value=_extractor(study, known)),
+        Item(name="reference", value=_reference(study, known)),
         Item(name="solver", value=f"{evaluation.solver}, {evaluation.nfe} NFE"),
         Item(name="guidance (CFG)", value=_guidance(evaluation)),
         Item(
             name="randomness", value="a function of (seed, step): cells of one seed share weights, data, noise, labels"
         ),
         *((Item(name="loss", value=said),) if (said := forms(settings)) else ()),
-        *_beside_the_objective(recorded),
+        *_beside_the_objective(study, recorded),
         Item(name="health", value=f"on {evaluation.probe} held-out images; loss and its floor on training batches"),
         *arm_items(study),
-        *_encoder(study, facts),
+        *_encoder(study, known),
+        *((Item(name="linear probe", value=_probe(evaluation)),) if evaluation.linear_probe != "none" else ()),
         Item(name="screen", value=_screen(screen)),
         Item(name="rungs", value=_rungs(study)),
         Item(name="pruner", value=PRUNERS[screen.pruner].words),
@@ -123,7 +123,7 @@ def protocol_items(
         Item(name="confirm", value=_confirm(study, seeds)),
         Item(
             name="tests",
-            value=f"one-sided paired t on log {metric_name(study.objective)}, in the direction the screen saw, Holm; "
+            value=f"one-sided paired t on log {metric}, in the direction the screen saw, Holm; "
             f"false claims at most {percent(OBJECTIVE_ALPHA)} over settings, {percent(SIDE_ALPHA)} over other outcomes "
             "and controls",
         ),
@@ -135,11 +135,12 @@ def protocol_items(
     )
 
 
-def _beside_the_objective(recorded: Iterable[str]) -> list[Item]:
+def _beside_the_objective(study: Study, recorded: Iterable[str]) -> list[Item]:
     """Describe how other metrics are measured: those recorded, or before there are any those that will be."""
     found = [known.metric for known in recorded_metrics(recorded) if known.metric.protocol]
     by_rung: dict[str, dict[str, None]] = {}
-    for metric in found or METRICS.values():
+    foreseen = [metric for name, metric in METRICS.items() if study.recipe.eval.measures(name)]
+    for metric in found or foreseen:
         if metric.protocol:
             by_rung.setdefault(metric.measured, {})[metric.protocol] = None
     return [Item(name=rung, value="; ".join(words)) for rung, words in by_rung.items()]
@@ -148,6 +149,23 @@ def _beside_the_objective(recorded: Iterable[str]) -> list[Item]:
 def _extractor(study: Study, facts: list[Facts]) -> str:
     named = dict.fromkeys(f"{one.extractor}, SHA-256 {one.extractor_sha256}" for one in facts)
     return "; ".join(named) or study.recipe.eval.extractor
+
+
+def _reference(study: Study, facts: list[Facts]) -> str:
+    recipe = study.recipe
+    if recipe.eval.reference is None:
+        return f"the whole training split of {recipe.data.path or recipe.data.name}, same features"
+    known = _distinct(one.reference_sha256 for one in facts if one.reference_sha256)
+    return f"the statistics in {recipe.eval.reference}, SHA-256 {known}"
+
+
+def _probe(evaluation: EvalRecipe) -> str:
+    levels = ", ".join(f"{level:g}" for level in evaluation.probe_levels)
+    return (
+        f"at {evaluation.linear_probe}; tokens averaged over an image, label hidden, noise at t = {levels} (shares of "
+        f"training's times); fitted on up to {PROBE_IMAGES:,} training images, tested on up to {VALIDATION_IMAGES:,} "
+        f"held-out ones; ridge regression of penalty {PROBE_PENALTY:g} an image, {PROBE_NEIGHBOURS} nearest neighbours"
+    )
 
 
 def _screen(screen: Screen) -> str:
@@ -159,7 +177,8 @@ def _rungs(study: Study) -> str:
     steps = ", ".join(f"{step:,}" for step in rung_steps(study, study.recipe))
     evaluation = study.recipe.eval
     fewer = evaluation.samples_at(last=False)
-    before = f"; before the last by {metric_name(fid_name(fewer))}" if fewer < evaluation.samples else ""
+    metric = metric_name(fid_name(fewer), evaluation.distance)
+    before = f"; before the last by {metric}" if fewer < evaluation.samples else ""
     return f"measured at step {steps}{before}"
 
 

@@ -44,6 +44,7 @@ def refuse_mixed(record: StudyRecord) -> None:
         for what, one, other in (
             ("data", first.data_hash, now.data_hash),
             ("extractors", first.extractor_sha256, now.extractor_sha256),
+            ("references", first.reference_sha256, now.reference_sha256),
         ):
             if one != other:
                 raise DataError(

@@ -248,6 +248,7 @@ def summary(record: StudyRecord, main: StageResult, states: dict[TrialState, int
     """Name the study's size and means in a line's worth of words."""
     by_state = ", ".join(f"{states[state]:,} {SPOKEN.get(state, state)}" for state in ORDER if states.get(state))
     evaluation = record.study.recipe.eval
+    metric = metric_name(record.study.objective, evaluation.distance)
     extractor = next((one.facts for one in record.trials if one.facts), None)
     features = f"{extractor.extractor} {extractor.extractor_sha256[:8]}" if extractor else evaluation.extractor
     fresh = len({trial.spec.seed for trial in record.trials if trial.spec.stage == "confirm"})
@@ -259,5 +260,5 @@ def summary(record: StudyRecord, main: StageResult, states: dict[TrialState, int
         seeds,
         f"{finished(states):,} of {counted(sum(states.values()), 'trial')} ended ({by_state or 'none yet'})",
         f"{duration(record.provenance.wall_s)} on {counted(record.provenance.cores, 'core')}",
-        f"{metric_name(record.study.objective)}, {features} features, {evaluation.solver} {evaluation.nfe}",
+        f"{metric}, {features} features, {evaluation.solver} {evaluation.nfe}",
     )

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from sweeper.guide.schema.guide import Guide
 from sweeper.guide.schema.results import CellResult, GridPage
 from sweeper.render.figures.style import Painted, log_norm, plain_log
-from sweeper.text.numbers import figure, metric_name
+from sweeper.text.numbers import figure
 
 MOST_PAGES = 9
 MOST_ANNOTATED = 12  # rows and columns
@@ -42,11 +42,11 @@ def _heatmaps(guide: Guide, pages: tuple[GridPage, ...], means: list[float]) -> 
         _heatmap(panel, page, results, norm)
     for spare in panels.flat[len(pages) :]:
         spare.set_axis_off()
-    bar = canvas.colorbar(ScalarMappable(norm, "viridis"), ax=list(panels.flat), label=metric_name(guide.objective))
+    bar = canvas.colorbar(ScalarMappable(norm, "viridis"), ax=list(panels.flat), label=guide.words(guide.objective))
     plain_log(bar.ax.yaxis)
     left_out = f"; {len(guide.pages) - len(pages)} more pages in guide.json" if len(guide.pages) > len(pages) else ""
     note = "mean over seeds, log colours, lower is better; below it the number of seeds; hatched: no finished trial"
-    return Painted(canvas, f"{metric_name(guide.objective)} by setting", note + left_out)
+    return Painted(canvas, f"{guide.words(guide.objective)} by setting", note + left_out)
 
 
 def _columns(page: GridPage) -> tuple[str, ...]:
@@ -129,9 +129,9 @@ def _scatter(guide: Guide) -> Painted | None:
     if guide.main.baseline and guide.main.baseline.mean:
         axes.axhline(guide.main.baseline.mean, color="black", linestyle="--", linewidth=1, label="baseline")
         axes.legend(frameon=False)
-    axes.set(xscale="log", yscale="log", xlabel="lambda", ylabel=metric_name(guide.objective))
+    axes.set(xscale="log", yscale="log", xlabel="lambda", ylabel=guide.words(guide.objective))
     for axis in (axes.xaxis, axes.yaxis, canvas.colorbar(points, label="tau").ax.yaxis):
         plain_log(axis)
     return Painted(
-        canvas, f"{metric_name(guide.objective)} by lambda and tau", "a point a setting, all blocks; lower is better"
+        canvas, f"{guide.words(guide.objective)} by lambda and tau", "a point a setting, all blocks; lower is better"
     )

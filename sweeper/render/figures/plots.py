@@ -20,7 +20,6 @@ from sweeper.render.figures.heat_maps import overview
 from sweeper.render.figures.sample_grids import SAME, TITLE, samples
 from sweeper.render.figures.style import INKS, Painted, legend_label, log_norm, plain_log, shortened
 from sweeper.render.guide_files import OwnFiles
-from sweeper.text.numbers import metric_name
 
 LARGEST_FILE = 95_000  # bytes
 MOST_INTERVALS = 40
@@ -102,7 +101,7 @@ def _intervals(guide: Guide) -> Painted | None:
     axes.set_ylim(-0.6, len(rows) - 0.4)
     axes.set_xlim(100 * max(-1.0, -widest), 100 * widest)
     axes.set_yticks(range(len(rows)), [_row_label(one) for one in reversed(rows)])
-    axes.set_xlabel(f"change of {metric_name(guide.objective)} to the baseline, % (lower is better)")
+    axes.set_xlabel(f"change of {guide.words(guide.objective)} to the baseline, % (lower is better)")
     reach = "together" if stage.stage == "confirm" else "one comparison each"
     note = f"geometric mean and 95 % t-interval over shared seeds, {reach}; hollow: at the floor of the loss"
     return Painted(
@@ -134,7 +133,7 @@ def _curves(guide: Guide) -> Painted | None:
         axes.fill_between(
             steps, [p.low for p in one.curve], [p.high for p in one.curve], color=INKS[one.ink], alpha=0.15
         )
-    metric = metric_name(guide.rung_objective)
+    metric = guide.words(guide.rung_objective)
     axes.set(yscale="log", xlabel="step", ylabel=metric)
     axes.set_xticks(sorted({point.step for one in drawn for point in one.curve})[:12])
     plain_log(axes.yaxis)

@@ -34,7 +34,7 @@ def claim_table(guide: Guide) -> Table:
     ]
     if stage.baseline:
         rows.insert(0, ("baseline, lambda 0", cell_text(stage.baseline, marks), "", "", "", ""))
-    metric = numbers.metric_name(guide.objective)
+    metric = guide.words(guide.objective)
     return table(
         ("fresh seeds", metric, "change to the baseline [95 % together]", "p (Holm)", "tested", "standing"), rows
     )
@@ -46,7 +46,7 @@ def side_table(guide: Guide) -> Table:
     rows = [
         (
             claim.label,
-            numbers.metric_name(claim.metric),
+            guide.words(claim.metric),
             _change(claim.change),
             _p(claim),
             claim.direction,
@@ -113,7 +113,7 @@ def knob_table(guide: Guide) -> Table:
         for knob in guide.knobs
         for level in knob.levels
     ]
-    metric = numbers.metric_name(guide.objective)
+    metric = guide.words(guide.objective)
     return table(("knob", "level", f"{metric} against the lowest level [95 %]", "reach"), rows)
 
 
@@ -122,7 +122,7 @@ def proxy_table(guide: Guide) -> Table:
     audit = guide.proxy
     if audit.full is None:
         return table((), ())
-    names = (numbers.metric_name(guide.objective), numbers.metric_name(audit.full))
+    names = (guide.words(guide.objective), guide.words(audit.full))
     rows = [
         (
             label,
@@ -142,7 +142,7 @@ def _in(label: str, members: Iterable[str]) -> str:
 
 def pruning_table(guide: Guide) -> Table:
     """Tabulate the settings that were spared to check the pruner."""
-    metric = numbers.metric_name(guide.objective)
+    metric = guide.words(guide.objective)
     rows = [
         (label, numbers.figure(mean), "yes: killed wrongly" if best else "no")
         for label, mean, best in guide.pruning.rows

@@ -29,7 +29,7 @@ def rule_table(guide: Guide) -> Table:
 
 def correlation_table(guide: Guide) -> Table:
     """Tabulate which health figures go with the objective."""
-    metric = numbers.metric_name(guide.objective)
+    metric = guide.words(guide.objective)
     head = (f"over cells, against mean {metric}", "Spearman's rho [95 %]", "by chance", "cells")
     rows = []
     for one in guide.correlations:
@@ -145,7 +145,7 @@ def legend(guide: Guide) -> str:
 
 def arms_table(guide: Guide) -> Table:
     """Tabulate the baseline and the control arms, with what their training costs beside the baseline's."""
-    marks, stage, metric = Marks.of(guide), guide.main, numbers.metric_name(guide.objective)
+    marks, stage, metric = Marks.of(guide), guide.main, guide.words(guide.objective)
     arms = [one for one in (stage.baseline, *stage.controls) if one]
     rows = [(_arm(one), cell_text(one, marks), changed(one), _training_time(one, stage.baseline)) for one in arms]
     first = "arm" if any(one.cell.dispersion.lam > 0 for one in arms) else "without dispersion"
@@ -187,12 +187,12 @@ def list_table(guide: Guide) -> Table:
     keys = guide.off_grid if shown_pages(guide) else [one.key for one in guide.main.cells]
     marks = Marks.of(guide)
     rows = [(one.cell.label, cell_text(one, marks), changed(one)) for one in selection(guide, keys)]
-    return table(("setting", numbers.metric_name(guide.objective), "change to the baseline [95 %]"), rows)
+    return table(("setting", guide.words(guide.objective), "change to the baseline [95 %]"), rows)
 
 
 def compared_table(guide: Guide) -> Table:
     """Tabulate the screen's paired changes; none when there are too many."""
-    stage, metric = guide.main, numbers.metric_name(guide.objective)
+    stage, metric = guide.main, guide.words(guide.objective)
     measured = [one for one in stage.rows if one.change]
     if len(measured) > MOST_ROWS:
         measured = []
@@ -210,6 +210,8 @@ def health_table(guide: Guide) -> Table:
     """Tabulate the loss's health for each cell."""
     dispersed = (one for one in guide.main.controls if one.cell.dispersion.lam > 0)
     shown = {one.key: one for one in (*dispersed, *selection(guide, [one.key for one in guide.main.cells]))}
+    # Studies before these were recorded have tables without them.
+    spread = any(one.uniformity_change is not None or one.alignment_ratio is not None for one in guide.health)
     rows = [
         (
             shown[one.key].cell.label + (" ◦" if shown[one.key].saturated else ""),
@@ -219,6 +221,7 @@ def health_table(guide: Guide) -> Table:
             numbers.figure(one.norm_ratio),
             numbers.figure(one.effective_rank),
             numbers.figure(one.rank_ratio),
+            *((_signed(one.uniformity_change), numbers.figure(one.alignment_ratio)) if spread else ()),
         )
         for one in guide.health
         if one.key in shown
@@ -231,8 +234,13 @@ def health_table(guide: Guide) -> Table:
         "norm / baseline",
         "effective rank",
         "rank / baseline",
+        *(("uniformity - baseline", "alignment / baseline") if spread else ()),
     )
     return table(head, rows)
+
+
+def _signed(value: float | None) -> str:
+    return numbers.MISSING if value is None else f"{value:+.2f}"
 
 
 def block_table(guide: Guide) -> Table:

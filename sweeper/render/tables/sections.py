@@ -36,8 +36,8 @@ from sweeper.render.tables.guide_tables import (
     shown_pages,
     variety_table,
 )
+from sweeper.render.tables.probe_tables import probe_step_table, probe_table
 from sweeper.render.tables.table import Table
-from sweeper.text.numbers import metric_name
 from trainer.recipe import fid_name
 
 GRID = "grid-"
@@ -54,7 +54,7 @@ class Section(NamedTuple):
 
 def guide_tables(guide: Guide) -> dict[str, Section]:
     """Tabulate all there is to tell; a section the study has nothing for holds a table without rows."""
-    metric = metric_name(guide.objective)
+    metric = guide.words(guide.objective)
     marks = f"{metric}, lower is better; {legend(guide)}."
     grids = {f"{GRID}{place}": grid_table(guide, page) for place, page in enumerate(shown_pages(guide), 1)}
     return {
@@ -79,6 +79,11 @@ def guide_tables(guide: Guide) -> dict[str, Section]:
             health_table(guide),
         ),
         "blocks": Section("Norm and effective rank after each block.", block_table(guide)),
+        "probe": Section(
+            "Held-out accuracy of a linear probe (of 10 nearest neighbours) on a block's tokens, by noise level.",
+            probe_table(guide),
+        ),
+        "probe_steps": Section("Linear probe by step of training.", probe_step_table(guide)),
         "correlations": Section(
             f"Rank correlation of health and mean {metric}, over cells; no claim.", correlation_table(guide)
         ),
@@ -101,7 +106,7 @@ def guide_tables(guide: Guide) -> dict[str, Section]:
 
 
 def _curve_metric(guide: Guide) -> str:
-    return metric_name(fid_name(guide.guidance[0].samples)) if guide.guidance else "FID"
+    return guide.words(fid_name(guide.guidance[0].samples)) if guide.guidance else guide.distance
 
 
 def is_grid(name: str) -> bool:

@@ -28,3 +28,12 @@ def test_an_encoder_of_pixels_is_refused_on_latents(tmp_path: Path) -> None:
     data = {"name": "npz", "path": str(tmp_path / "latents.npz")}
     with pytest.raises(DataError, match=r"looks at pixels, and .* holds latents"):
         check_fit(make_study(recipe={"data": data, "train": {"repa": repa}}))
+
+
+def test_a_file_of_reference_statistics_that_is_missing_is_named_before_anything_runs(tmp_path: Path) -> None:
+    weights = tmp_path / "inception.pth"
+    weights.touch()
+    evaluation = {"extractor": "inception", "weights": str(weights), "reference": "absent.npz"}
+    of = make_study(recipe={"eval": evaluation})
+    with pytest.raises(DataError, match=r"absent\.npz: no such file of reference statistics"):
+        check_fit(of)

@@ -161,3 +161,24 @@ def test_a_study_can_start_from_a_kept_file(run: Run, file: Path, weights: Path)
     ran = run("plan", file, "--set", f"recipe.model.init={weights}", "--set", "recipe.model.depth=3")
     assert ran.code == 4
     assert "not a SiT of depth 3" in ran.err
+
+
+def test_a_models_tokens_are_compared_with_the_baselines_of_its_seed_block_by_block(
+    place: Path, file: Path, run: Run
+) -> None:
+    where = ["--workspace", str(place)]
+    result = run("measure", str(file), "finalist", "--against", "baseline", *where)
+    assert result.code == 0, result.err
+    found = json.loads(result.out)
+    assert found["trial"].split(".")[-1] == found["against"].split(".")[-1] == "7"
+    depth, levels = len(STUDY.recipe.model.taps), len(STUDY.recipe.eval.probe_levels)
+    assert len(found["cka"]) == depth * levels
+    assert all(0 < value < 1 - 1e-6 for value in found["cka"].values())
+    same = json.loads(run("measure", str(file), "baseline", "--against", "baseline", *where).out)
+    assert list(same["cka"].values()) == pytest.approx([1] * depth * levels, abs=1e-5)
+
+
+def test_a_file_is_compared_with_no_trial(weights: Path, run: Run) -> None:
+    result = run("measure", str(weights), "--against", "baseline")
+    assert result.code == 2
+    assert "--against names a trial of a study" in result.err

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
-from sweeper.coordinator.input_hashes import hold
+from sweeper.coordinator.input_hashes import NOTE, hold
 from sweeper.errors import DataError, StaleAttemptError
 from tests.sweeper.coordinator.coordinators import FACTS, claimed, open_coordinator, ready, study
 from tests.sweeper.coordinator.test_finalists import Notes
-from trainer.recipe import ModuleRecipe
+from trainer.recipe import ModuleRecipe, Recipe
 
 __all__ = ["ready"]  # a fixture, used by being here
 
@@ -42,6 +44,20 @@ def test_a_model_of_the_users_own_is_held_to_its_code():
         DataError, match=f"the code of nets:unet is not what this study began with: its hash is {'b' * 16}"
     ):
         hold(notes, recipe, facts.model_copy(update={"source_sha256": "b" * 64}))
+
+
+def test_a_file_of_reference_statistics_belongs_to_the_study_and_a_study_without_one_is_named_as_before():
+    notes, facts = Notes(), FACTS.model_copy(update={"reference_sha256": "a" * 64})
+    changes = {"eval.extractor": "inception", "eval.weights": "w", "eval.reference": "adm.npz"}
+    recipe = Recipe.model_validate(RECIPE.model_dump() | {"eval": {k[5:]: v for k, v in changes.items()}})
+    hold(notes, recipe, facts)
+    hold(notes, recipe, facts)
+    with pytest.raises(DataError, match=f"adm.npz is not what this study is scored against: its hash is {'b' * 16}"):
+        hold(notes, recipe, facts.model_copy(update={"reference_sha256": "b" * 64}))
+    plain = Notes()
+    hold(plain, RECIPE, FACTS)
+    (name,) = json.loads(plain.read(NOTE) or "")["by_recipe"]
+    assert json.loads(name)[1:] == ["domain"]
 
 
 def test_a_worker_that_reads_other_data_is_refused_after_a_restart_too(tmp_path):

@@ -99,6 +99,20 @@ def test_with_their_gelu_a_variance_and_an_interval_it_is_the_public_dit_and_mea
     assert all(torch.equal(view, weights(model)[name]) for name, view in views(flat[None], model.layout).items())
 
 
+def test_a_scaled_stream_is_in_the_weights_that_begin_it():
+    recipe = SiTRecipe(width=WIDTH, depth=3, heads=HEADS, patch=PATCH, gelu="tanh", stream_scale=3)
+    model = SiT(recipe, (CHANNELS, SIDE, SIDE), CLASSES, 1000.0, CPU)
+    x, t, y = torch.randn(4, CHANNELS, SIDE, SIDE), torch.rand(4), torch.tensor([0, 3, 4, CLASSES])
+    ours = model(weights(model), x[None], Conditioning(t[None], y[None])).prediction[0]
+    theirs = public_output(public_state(model), x, 1000 * t, y, "tanh")
+    assert (ours - theirs).abs().max() < 1e-5 * ours.abs().max()
+    flat = from_public(model, public_state(model), "it")
+    for name, view in views(flat[None], model.layout).items():
+        torch.testing.assert_close(view, weights(model)[name])
+    with pytest.raises(DataError, match="holds other positions"):
+        from_public(model, public_state(), "it")
+
+
 def test_the_size_that_is_announced_is_that_of_the_tensors():
     assert kept_size(MODEL) == sum(tensor.nbytes for tensor in public_state().values())
 

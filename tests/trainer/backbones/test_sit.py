@@ -152,3 +152,13 @@ def test_positions_differ_everywhere_and_have_unit_waves():
     assert positions.shape == (12, 16)
     assert float(torch.pdist(positions).min()) > 0.1
     torch.testing.assert_close(positions[:, 0:4] ** 2 + positions[:, 4:8] ** 2, torch.ones(12, 4))
+
+
+def test_a_scaled_stream_is_that_of_scaled_first_tokens():
+    plain = build()
+    scaled = SiT(plain.recipe.model_copy(update={"stream_scale": 3.0}), SHAPE, plain.classes, SCALE, CPU)
+    weights, (x, given) = random_weights(plain, 1), inputs(1)
+    by_hand = {**weights, "patch.weight": 3 * weights["patch.weight"], "patch.bias": 3 * weights["patch.bias"]}
+    plain.positions_ND = 3 * plain.positions_ND
+    found, expected = scaled(weights, x, given).prediction, plain(by_hand, x, given).prediction
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)

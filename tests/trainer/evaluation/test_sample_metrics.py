@@ -15,6 +15,7 @@ from trainer.data.dataset import Dataset
 from trainer.evaluation import sample_metrics
 from trainer.evaluation.domain_extractor import DIM
 from trainer.evaluation.evaluator import Evaluator
+from trainer.evaluation.extractors import Seen
 from trainer.evaluation.held_out import HELD_OUT_METRICS
 from trainer.evaluation.sample_metrics import SAMPLE_METRICS, DensityCoverage, KeptSamples, LaneSamples
 from trainer.recipe import METRICS, EvalRecipe
@@ -62,7 +63,7 @@ def test_kept_are_the_first_features_and_a_fixed_choice_of_images_however_sample
     images, features = torch.randn(3, 60, 1, 2, 2), torch.randn(3, 60, 5)
     kept = KeptSamples(60)
     for first in range(0, 60, batch):
-        kept.observe(first, images[:, first : first + batch], features[:, first : first + batch])
+        kept.observe(first, images[:, first : first + batch], Seen(features[:, first : first + batch]))
     chosen = torch.randperm(60, generator=torch.Generator().manual_seed(0))[:10].sort().values
     for lane, samples in enumerate(kept.lanes()):
         assert torch.equal(samples.features, features[lane, :20])
@@ -74,7 +75,7 @@ def cloud(count: int, seed: int, dim: int = 6) -> Tensor:
 
 
 def density_coverage(features: Tensor, reference: Tensor) -> tuple[float, ...]:
-    evaluator = SimpleNamespace(references=SimpleNamespace(features=reference), device=CPU)
+    evaluator = SimpleNamespace(reference_features=reference, device=CPU)
     return DensityCoverage(evaluator).scores(LaneSamples(features, features))
 
 

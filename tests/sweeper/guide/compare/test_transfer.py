@@ -193,7 +193,7 @@ def test_other_data_under_the_same_name_is_not_comparable_and_not_paired():
     ]
     other = two.model_copy(update={"trials": tuple(moved)})
     assert "not known to be the same data" in transfer(assemble_guide(one), assemble_guide(other)).incomparable
-    assert "data or feature extractors differ" in paired(rival(one), rival(other)).reason
+    assert "their data, feature extractors or references differ" in paired(rival(one), rival(other)).reason
 
 
 def test_what_was_measured_alike_is_comparable_across_sizes():
