@@ -72,7 +72,7 @@ SETS: dict[str, set[str]] = {
     "sweeper/study/study.py: sampler": {"grid", "random", "tpe"},
     "sweeper/worker/lane_seconds.py: kind": {"eval_s", "train_s"},
     "trainer/evaluation/torch_fidelity.py: Metric": {"fid", "kid", "prc"},
-    "trainer/recipe/backbone.py: preset": {"B", "L", "S", "XL", "compact", "mnist-compact"},
+    "trainer/recipe/backbone.py: preset": {"B", "L", "M", "S", "XL", "compact", "mnist-compact"},
     "trainer/recipe/data.py: Layout": {"auto", "channels_first", "channels_last"},
     "trainer/recipe/data.py: name": {"digits", "folder", "mnist5k", "npz"},
     "trainer/objectives/ode_solver.py: OdeSolver": {"euler", "heun"},
