@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import gzip
-import os
 import warnings
-import zipfile
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, assert_never
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from trainer.errors import DataError
-from trainer.recipe import Layout
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -130,83 +127,3 @@ def _upright(opened: Image.Image) -> Image.Image:
     white = Image.new("RGBA", turned.size, "white")
     white.alpha_composite(turned.convert("RGBA"))
     return white
-
-
-def read_npz(path: Path, layout: Layout = "auto") -> Raw:
-    """Read an npz file: x as uint8 images or float latents, y as integer labels [N], which are renumbered in order.
-
-    `layout` says where x has its channels, in [N, C, H, W] or [N, H, W, C]; 'auto' finds out which images have 1 or 3
-    of them, and refuses latents that look as if theirs came last. Images may be [N, H, W] as well.
-    """
-    x, y = _npz_arrays(path)
-    if x.ndim < 3 or 0 in x.shape[1:]:
-        raise DataError(f"{path}: x is {x.dtype} {list(x.shape)}; give images [N, H, W] or more, latents [N, C, H, W]")
-    if y.ndim != 1 or len(y) != len(x) or y.dtype.kind not in "iu":
-        raise DataError(f"{path}: y is {y.dtype} {list(y.shape)}; it must be {len(x)} integers, one for each of x")
-    labels = np.unique(y, return_inverse=True)[1].astype(np.int64)
-    if x.dtype == np.uint8:
-        return Raw(_image_channels_first(path, x, layout), labels, 255.0)
-    if x.dtype.kind != "f" or x.ndim != 4:
-        raise DataError(f"{path}: x is {x.dtype} {list(x.shape)}; give uint8 images or float latents [N, C, H, W]")
-    latents = _latent_channels_first(path, x, layout)
-    if not np.isfinite(latents).all():
-        raise DataError(f"{path}: x has values that are not finite; encode these latents again")
-    return Raw(latents, labels, None)
-
-
-def _latent_channels_first(path: Path, x: npt.NDArray[np.generic], layout: Layout) -> npt.NDArray[np.generic]:
-    match layout:
-        case "channels_first":
-            return x
-        case "channels_last":
-            return _moved_first(x)
-        case "auto":
-            _, channels, height, width = x.shape
-            if height != width and channels >= min(height, width):
-                raise DataError(
-                    f"{path}: x is {x.dtype} {list(x.shape)}, which looks like channels last; "
-                    "set data.layout to channels_last, or to channels_first if it is [N, C, H, W] all the same"
-                )
-            return x
-        case _:
-            assert_never(layout)
-
-
-def _npz_arrays(path: Path) -> tuple[npt.NDArray[np.generic], npt.NDArray[np.generic]]:
-    if not path.is_file():
-        raise DataError(f"{path}: no such file; give data.path an npz file with arrays x and y")
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            keys = sorted(archive.files)
-            if not {"x", "y"} <= set(keys):
-                raise DataError(f"{path}: has arrays {keys}; name the images (or latents) x and the labels y")
-            _check_memory(path, archive.zip)
-            return np.asarray(archive["x"]), np.asarray(archive["y"])
-    except DataError:
-        raise
-    except Exception as error:  # zipfile, zlib, numpy and pickle each have errors of their own
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise DataError(f"{path}: not a readable npz ({reason}); write it with numpy.savez(file, x=x, y=y)") from error
-
-
-def _check_memory(path: Path, archive: zipfile.ZipFile) -> None:
-    """Refuse a file whose arrays cannot be held; no more is unpacked of a member than its size in the directory."""
-    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    needed = sum(member.file_size for member in archive.infolist() if Path(member.filename).stem in ("x", "y"))
-    if needed > memory:
-        raise DataError(f"{path}: unpacks to {needed / 2**30:,.0f} GiB and this machine has {memory / 2**30:,.0f}")
-
-
-def _image_channels_first(path: Path, x: npt.NDArray[np.generic], layout: Layout) -> npt.NDArray[np.generic]:
-    if x.ndim == 3:
-        return x[:, None]
-    if x.ndim == 4 and x.shape[3] in (1, 3) and layout != "channels_first":
-        return _moved_first(x)
-    if x.ndim == 4 and x.shape[1] in (1, 3) and layout != "channels_last":
-        return x
-    where = {"auto": "last or second", "channels_first": "second", "channels_last": "last"}[layout]
-    raise DataError(f"{path}: x is uint8 {list(x.shape)}; images are [N, H, W], or have 1 or 3 channels {where}")
-
-
-def _moved_first(x: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
-    return np.ascontiguousarray(x.transpose(0, 3, 1, 2))

@@ -27,7 +27,7 @@ def recipe_items(study: Study, facts: Iterable[Facts]) -> tuple[Item, ...]:
     """Name what every trial shares."""
     data, model, train = study.recipe.data, study.recipe.model, study.recipe.train
     return (
-        Item(name="data", value=f"{scope.data(data, facts)}, {100 * data.holdout:g} % held out{_flips(data)}"),
+        Item(name="data", value=f"{scope.data(data, facts)}, {100 * data.holdout:g} % held out{_as_trained_on(data)}"),
         Item(
             name="model",
             value=model.words,
@@ -44,8 +44,11 @@ def recipe_items(study: Study, facts: Iterable[Facts]) -> tuple[Item, ...]:
     )
 
 
-def _flips(data: DataRecipe) -> str:
-    return ", a random half of every batch mirrored" if data.flip else ""
+def _as_trained_on(data: DataRecipe) -> str:
+    scaled = ""
+    if data.scale is not None or data.shift is not None:
+        scaled = f", latents as (x - {data.shift or 0:g}) * {1 if data.scale is None else data.scale:g}"
+    return scaled + (", a random half of every batch mirrored" if data.flip else "")
 
 
 def _schedule(train: TrainRecipe) -> str:
