@@ -58,10 +58,15 @@ def read_mnist5k() -> Raw:
 
 
 def read_folder(path: Path, size: int, channels: int) -> Raw:
-    """Read a folder with one sub-folder of images for each class, both in order of their names.
+    """Read a folder with one sub-folder of images for each class, both in order of their names."""
+    files, labels = image_files(path)
+    return Raw(np.stack([read_image(file, size, channels) for file in files]), labels, 255.0)
 
-    Each image is turned as its EXIF says, laid on white where it is transparent, cropped to its central square and
-    resized to `size` with Lanczos. Folders and files whose names start with a dot are passed over.
+
+def image_files(path: Path) -> tuple[list[Path], npt.NDArray[np.int64]]:
+    """Return the images of a folder with one sub-folder for each class, both in order of their names, and classes.
+
+    Folders and files whose names start with a dot are passed over. Raises DataError where there are none.
     """
     if not path.is_dir():
         raise DataError(f"{path}: no such folder; give data.path a folder with one sub-folder of images a class")
@@ -71,9 +76,8 @@ def read_folder(path: Path, size: int, channels: int) -> Raw:
     classes = [folder for folder, found in files.items() if found]
     if not classes:
         raise DataError(f"{path}: no class folders with images in it; put each class's images in its own sub-folder")
-    images = [_read_image(file, size, channels) for folder in classes for file in files[folder]]
     labels = np.repeat(np.arange(len(classes)), [len(files[folder]) for folder in classes])
-    return Raw(np.stack(images), labels.astype(np.int64), 255.0)
+    return [file for folder in classes for file in files[folder]], labels.astype(np.int64)
 
 
 def _image_files(folder: Path) -> list[Path]:
@@ -83,7 +87,10 @@ def _image_files(folder: Path) -> list[Path]:
     return sorted(seen, key=lambda file: file.as_posix())
 
 
-def _read_image(file: Path, size: int, channels: int) -> npt.NDArray[np.uint8]:
+def read_image(file: Path, size: int, channels: int) -> npt.NDArray[np.uint8]:
+    """Read one image, [C, size, size]: turned as its EXIF says, laid on white where it is transparent, cropped to its
+    central square and resized with Lanczos. Raises DataError, which names the file, where it cannot be read.
+    """
     from PIL import Image, UnidentifiedImageError
 
     try:

@@ -48,6 +48,9 @@ class EvalRecipe(Frozen):
     )
     extractor: Literal["domain", "inception", "clip", "dinov2"] = "domain"
     weights: str | None = Field(None, min_length=1, description="weight file of inception, clip or dinov2")
+    decoder: Annotated[str | None, Later()] = Field(
+        None, min_length=1, description="folder of a diffusers AutoencoderKL that decodes latents before the extractor"
+    )
     probe: int = Field(256, ge=2, le=65536, description="held-out images on which health is measured")
 
     @field_validator("full_samples", mode="before")
@@ -75,6 +78,8 @@ class EvalRecipe(Frozen):
             raise ValueError(f"cfg_interval must rise, not {list(self.cfg_interval)}")
         if (self.extractor == "domain") != (self.weights is None):
             raise ValueError("weights is needed for inception, clip and dinov2, and not for 'domain'")
+        if self.extractor == "domain" and self.decoder is not None:
+            raise ValueError("decoder is for inception, clip and dinov2: 'domain' looks at latents themselves")
         return self
 
     @property

@@ -113,7 +113,9 @@ def _beside_the_objective(recorded: Iterable[str]) -> list[Item]:
 
 def _extractor(study: Study, facts: list[Facts]) -> str:
     named = dict.fromkeys(f"{one.extractor}, SHA-256 {one.extractor_sha256}" for one in facts)
-    return "; ".join(named) or study.recipe.eval.extractor
+    decoder = study.recipe.eval.decoder
+    decoded = f"; of pixels that {decoder} decodes latents to" if decoder else ""
+    return ("; ".join(named) or study.recipe.eval.extractor) + decoded
 
 
 def _screen(screen: Screen) -> str:
