@@ -74,7 +74,7 @@ SETS: dict[str, set[str]] = {
     "trainer/evaluation/torch_fidelity.py: Metric": {"fid", "kid", "prc"},
     "trainer/recipe/backbone.py: preset": {"B", "L", "M", "S", "XL", "compact", "mnist-compact"},
     "trainer/recipe/data.py: Layout": {"auto", "channels_first", "channels_last"},
-    "trainer/recipe/data.py: name": {"digits", "folder", "mnist5k", "npy", "npz", "safetensors"},
+    "trainer/recipe/data.py: name": {"digits", "folder", "huggingface", "mnist5k", "npy", "npz", "safetensors"},
     "trainer/objectives/ode_solver.py: OdeSolver": {"euler", "heun"},
     "trainer/recipe/backbone.py: gelu": {"exact", "tanh"},
     "trainer/recipe/evaluation.py: Solver": {"ancestral", "ddim", "euler", "euler_maruyama", "heun"},

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from trainer.data.array_files import from_npy, from_npz, from_safetensors
 from trainer.data.arrays import labelled
+from trainer.data.huggingface import read_huggingface
 from trainer.data.images import Images
 from trainer.data.parts import row_parts
 from trainer.data.sources import Raw, read_digits, read_folder, read_mnist5k
@@ -106,6 +107,9 @@ def _read(recipe: DataRecipe) -> Raw:
         case "folder":
             assert recipe.image_size is not None
             return read_folder(path, recipe.image_size, recipe.channels)
+        case "huggingface":
+            assert recipe.image_size is not None
+            return read_huggingface(path, recipe.image_size, recipe.channels)
         case _:
             assert_never(recipe.name)
 

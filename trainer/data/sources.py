@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import IO, TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -87,25 +87,26 @@ def _image_files(folder: Path) -> list[Path]:
     return sorted(seen, key=lambda file: file.as_posix())
 
 
-def read_image(file: Path, size: int, channels: int) -> npt.NDArray[np.uint8]:
+def read_image(file: Path | IO[bytes], size: int, channels: int, place: str = "") -> npt.NDArray[np.uint8]:
     """Read one image, [C, size, size]: turned as its EXIF says, laid on white where it is transparent, cropped to its
-    central square and resized with Lanczos. Raises DataError, which names the file, where it cannot be read.
+    central square and resized with Lanczos. Raises DataError, which names `place` or else the file.
     """
     from PIL import Image, UnidentifiedImageError
 
+    place = place or str(file)
     try:
         with _strict(), Image.open(file, formats=IMAGE_FORMATS) as opened:
             if opened.mode.startswith(("I", "F")):
-                raise DataError(f"{file}: an image of mode {opened.mode!r}; convert it to 8 bits a channel")
+                raise DataError(f"{place}: an image of mode {opened.mode!r}; convert it to 8 bits a channel")
             upright = _upright(opened).convert("L" if channels == 1 else "RGB")
     except DataError:
         raise
     except UnidentifiedImageError as error:
         known = ", ".join(IMAGE_FORMATS)
-        raise DataError(f"{file}: cannot be read as an image (none of {known}); replace or remove it") from error
+        raise DataError(f"{place}: cannot be read as an image (none of {known}); replace or remove it") from error
     except Exception as error:  # a corrupt file can meet any error of its format's reader
         reason = " ".join(str(error).split())
-        raise DataError(f"{file}: cannot be read as an image ({reason}); replace or remove it") from error
+        raise DataError(f"{place}: cannot be read as an image ({reason}); replace or remove it") from error
     side = min(upright.size)
     left, top = (upright.width - side) // 2, (upright.height - side) // 2
     # Cropped before, for a resize limited to a box still lets the filter look over its edge.

