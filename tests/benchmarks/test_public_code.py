@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.benchmarks.public_code import CODES, LIMIT, compare, table
+from tests.benchmarks.public_code import CODES, LIMIT, compare, main, table
 from tests.benchmarks.public_rows import Row, apart
 
 
@@ -22,6 +22,15 @@ def test_a_folder_without_the_code_or_a_package_that_is_missing_is_one_line(name
     assert rows == []
     assert line.startswith(f"--{name}: not compared: ")
     assert "\n" not in line
+
+
+def test_nothing_compared_is_no_success(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr("sys.argv", ["public_code"])
+    monkeypatch.setattr("tests.benchmarks.public_code.prepare", lambda **_: None)  # it sets up the whole process
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    assert len(capsys.readouterr().out.splitlines()) == len(CODES)
 
 
 def test_a_difference_is_relative_to_their_largest_number() -> None:
