@@ -10,6 +10,8 @@ from trainer.recipe.frozen import Frozen
 from trainer.recipe.identity import Later
 
 Layout = Literal["auto", "channels_first", "channels_last"]
+Count = Annotated[int, Field(ge=1)]
+DataShape = tuple[Count, Count, Count, Count]
 
 
 class DataRecipe(Frozen):
@@ -32,6 +34,10 @@ class DataRecipe(Frozen):
         "auto",
         description="where x of an npz has its channels; auto: images by their shape, latents second, [N, C, H, W]",
     )
+    shape: Annotated[DataShape | None, Later()] = Field(
+        None, description="what x of an npz must be, [N, C, H, W]; with it `plan --on` needs no file"
+    )
+    classes: Annotated[int | None, Later()] = Field(None, ge=1, description="how many labels an npz must have")
 
     @field_validator("channels", mode="before")
     @classmethod
@@ -46,6 +52,11 @@ class DataRecipe(Frozen):
             raise ValueError("path is needed for 'folder' and 'npz', and for nothing else")
         if (self.name == "folder") != (self.image_size is not None):
             raise ValueError("image_size is needed for 'folder', and for nothing else")
-        if self.layout != "auto" and self.name != "npz":
-            raise ValueError("layout is for 'npz', and for nothing else")
+        for field, is_given in (
+            ("layout", self.layout != "auto"),
+            ("shape", self.shape is not None),
+            ("classes", self.classes is not None),
+        ):
+            if is_given and self.name != "npz":
+                raise ValueError(f"{field} is for 'npz', and for nothing else")
         return self
