@@ -17,6 +17,7 @@ from sweeper.calibration.timing import extrapolated, timed
 from sweeper.plan.trials import evaluations
 from sweeper.study import Resources, Study
 from trainer.data.dataset import load
+from trainer.recipe import Negatives
 from trainer.runtime.cached_file import made_once
 from trainer.runtime.process import prepare
 from trainer.training.batches import TrainingSplit
@@ -84,9 +85,10 @@ def _on_gpu(study: Study) -> Cost:
     recipe, device, lanes = study.recipe, torch.device("cuda"), study.resources.cohort
     data = load(recipe.data)
     if lanes == "auto":
-        cost = measured_lanes(recipe, data, device, _share(study.resources), evaluations(study, study.recipe))
+        wanted = evaluations(study, study.recipe)
+        cost = measured_lanes(recipe, data, device, _share(study.resources), wanted, largest_bank(study))
     else:
-        cost = lane_cost(recipe, data, TrainingSplit.of(data, device), lanes)
+        cost = lane_cost(recipe, data, TrainingSplit.of(data, device), lanes, largest_bank(study))
     batches = recipe.eval.samples / recipe.eval.batch
     return Cost(cost.step_s / cost.lanes, cost.samples_s * batches / cost.lanes, cost.lanes)
 
@@ -99,18 +101,25 @@ def lanes_here(study: Study, base: Path, cache: Path) -> int:
     resources, recipe = study.resources, study.recipe
     device = torch.device("cuda" if resources.gpus else "cpu")
     name = torch.cuda.get_device_name(device) if resources.gpus else "cpu"
-    share, wanted = _share(resources), evaluations(study, recipe)
+    share, wanted, bank = _share(resources), evaluations(study, recipe), largest_bank(study)
     prepare(resources.cpus, resources.gpus)
     with contextlib.suppress(OSError):  # on a cluster's node it need not exist
         os.chdir(base)
 
     def measure() -> dict[str, torch.Tensor]:
-        found = measured_lanes(recipe, load(recipe.data), device, share, wanted)
+        found = measured_lanes(recipe, load(recipe.data), device, share, wanted, bank)
         return {"lanes": torch.tensor(found.lanes)}
 
     owner = f"lanes {VERSION} of {recipe.hash}, {wanted:g} evaluations, on {share:g} of {name}"
+    owner += "" if bank == "batch" else f", each with a memory bank of {bank}"
     path = cache / f"lanes-{hashlib.sha256(owner.encode()).hexdigest()[:16]}.safetensors"
     return int(made_once(path, owner, measure)["lanes"])
+
+
+def largest_bank(study: Study) -> Negatives:
+    """Return the most negatives beside the batch that a lane of the study may keep, which take memory."""
+    single = *(cell.negatives for cell in study.cells), *(arm.negatives for arm in study.controls)
+    return max((one for one in (*study.space.negatives, *single) if one != "batch"), default="batch")
 
 
 def _share(resources: Resources) -> float:

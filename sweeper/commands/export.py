@@ -10,7 +10,7 @@ import pandas as pd
 from sweeper.errors import DataError, StudyError
 from sweeper.ledger import read_study
 from sweeper.records import StudyRecord, TrialRecord
-from sweeper.study.knobs import KNOBS, TAU, Taps, Word
+from sweeper.study.knobs import KNOBS, Taps, Word
 from sweeper.text.untrusted import visible
 from sweeper.workspace import Workspace
 
@@ -72,7 +72,6 @@ def _rows(trial: TrialRecord, taps: Taps) -> list[dict[str, object]]:
         "mark": cell.mark,
         "seed": trial.spec.seed,
         **{knob.name: _one_kind(knob.shown(setting, taps)) for knob in KNOBS},
-        "tau_units": setting.tau_units if TAU.of(setting) is not None else None,
         "overrides": ", ".join(f"{name}={value}" for name, value in cell.overrides) or None,
         "note": trial.note or None,
     }

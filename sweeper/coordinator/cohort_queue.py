@@ -129,7 +129,7 @@ class CohortQueue:
         """Whether a cohort that goes on from a rung should be parked: it has room, and others could fill it."""
         if not self._parking.has_room(len(running.living)):
             return False
-        stop = Stop(running.recipe.hash, step)
+        stop = Stop(running.recipe.hash, step, _bank(running.cohort))
         return self._parking.has_company(stop) or search.waits_for(running.cohort.trials[0].cell)
 
     def park(self, running: Running, step: int) -> None:
@@ -161,7 +161,8 @@ class CohortQueue:
         # `trials` are those that this cohort has, and no later one.
         keys = [trial.key for trial in trials]
         if cohort.parked is not None:
-            self._parking.park(Stop(self._recipe_of(cohort).hash, cohort.parked), cohort.name, trials)
+            stop = Stop(self._recipe_of(cohort).hash, cohort.parked, _bank(cohort))
+            self._parking.park(stop, cohort.name, trials)
             for key in keys:
                 self._needed.add(cohort.name, key)
         elif trials:
@@ -189,3 +190,7 @@ class CohortQueue:
 
     def _recipe_of(self, cohort: StoredCohort) -> Recipe:
         return cohort.trials[0].cell.recipe(self._recipe)
+
+
+def _bank(cohort: StoredCohort) -> tuple[int, int] | None:
+    return cohort.trials[0].cell.dispersion.bank  # as of all of its trials

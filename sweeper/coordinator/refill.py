@@ -11,10 +11,11 @@ WORTH = 1 / 8  # of a cohort's lanes: fewer free ones do not pay for writing and
 
 
 class Stop(NamedTuple):
-    """What lanes must share to train together: a recipe, by its hash, and the step they are at."""
+    """What lanes must share to train together: a recipe, by its hash, their step, the size of their memory banks."""
 
     recipe: str
     step: int
+    bank: tuple[int, int] | None = None
 
 
 class Parked(NamedTuple):

@@ -94,7 +94,9 @@ def assemble_guide(record: StudyRecord) -> Guide:
         next_steps=next_steps(found),
         next_study=next_study(record, stages, found.claims, found.recommendation, found.seeds, spent),
         cost=spent,
-        protocol=protocol_items(study, facts, found.seeds, recorded),
+        protocol=protocol_items(
+            study, facts, found.seeds, recorded, [cell.dispersion for cell in known.cells.values()]
+        ),
         provenance=provenance_items(record, facts),
         models=kept_models(record),
         guidance=guidance_curves(known),

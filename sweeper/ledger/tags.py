@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from sweeper.records import Facts, Provenance, Rung, TrialSpec
 from sweeper.study import Study
-from sweeper.study.knobs import KNOBS, TAU, Value
+from sweeper.study.knobs import KNOBS, Value
 from sweeper.text.untrusted import prose
 from trainer.recipe import Frozen
 
@@ -101,8 +101,6 @@ def trial_params(spec: TrialSpec) -> dict[str, str]:
     turned: dict[str, object] = {
         name: _plain(value) for name, value in values.items() if value is not None and value != usual.get(name)
     }
-    if TAU.of(setting) is not None:
-        turned["tau_units"] = setting.tau_units
     place = {"seed": spec.seed, "stage": spec.stage, "role": spec.cell.role, "label": spec.cell.label}
     return {name: str(value) for name, value in {**turned, **place, **dict(spec.cell.overrides)}.items()}
 

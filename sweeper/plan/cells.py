@@ -56,4 +56,4 @@ def cells(study: Study) -> tuple[Cell, ...]:
 
 def _grid(study: Study) -> Iterator[Dispersion]:
     for point in product(*(knob.points(study) for knob in KNOBS)):
-        yield setting_of({knob.name: value for knob, value in zip(KNOBS, point, strict=True)}, study.space.tau_units)
+        yield setting_of({knob.name: value for knob, value in zip(KNOBS, point, strict=True)})

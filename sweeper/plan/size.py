@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import NamedTuple
@@ -11,7 +12,7 @@ from sweeper.plan.cells import merged_blocks
 from sweeper.plan.trials import evaluations, lane_count
 from sweeper.records import Stage
 from sweeper.study import Range, Study
-from sweeper.study.knobs import KNOBS, TAU, VARIANT, cell_setting
+from sweeper.study.knobs import BLOCK, KNOBS, NEGATIVES, VARIANT, cell_setting
 from trainer.recipe import Dispersion, Recipe
 
 
@@ -60,14 +61,13 @@ def _grid_count(study: Study) -> int:
 
 
 def _extras_outside_grid(study: Study) -> int:
-    taps, points = study.recipe.model.taps, {knob.name: {*knob.points(study)} for knob in KNOBS}
+    taps = study.recipe.model.taps
+    return sum(not _in_grid(study, cell_setting(cell, taps)) for cell in study.cells)
 
-    def in_grid(setting: Dispersion) -> bool:
-        values = {knob.name: knob.of(setting) for knob in KNOBS}
-        inside = all(value is None or value in points[name] for name, value in values.items())
-        return inside and (values[TAU.name] is None or setting.tau_units == study.space.tau_units)
 
-    return sum(not in_grid(cell_setting(cell, taps)) for cell in study.cells)
+def _in_grid(study: Study, setting: Dispersion) -> bool:
+    values = ((knob, knob.of(setting)) for knob in KNOBS)
+    return all(value is None or value in knob.points(study) for knob, value in values)
 
 
 def size(study: Study, lanes: int | None = None) -> PlanSize:
@@ -89,9 +89,35 @@ def size(study: Study, lanes: int | None = None) -> PlanSize:
         seeds=seeds,
         trials=count * seeds,
         lanes=lanes,
-        cohorts=seeds * (math.ceil(shared / lanes) + len(study.controls)),
+        cohorts=seeds * (_shared_cohorts(study, shared, lanes) + len(study.controls)),
         confirm_trials=again * fresh,
     )
+
+
+def _shared_cohorts(study: Study, settings: int, lanes: int) -> int:
+    """Return how many cohorts the baseline and all settings of the study's own recipe come to on one seed.
+
+    Lanes whose memory banks differ in size do not train together. What a search will draw is not known.
+    """
+    if lanes == 1 or study.screen.sampler != "grid":
+        return math.ceil(settings / lanes)
+    with_bank = _settings_by_bank(study)
+    without = settings - with_bank.total()
+    return sum(math.ceil(count / lanes) for count in (without, *with_bank.values()))
+
+
+def _settings_by_bank(study: Study) -> Counter[tuple[int, int]]:
+    found: Counter[tuple[int, int]] = Counter()
+    blocks = Counter(len(chosen) for chosen in BLOCK.points(study))
+    others = [knob for knob in KNOBS if knob not in (VARIANT, BLOCK, NEGATIVES)]
+    for variant in {*study.space.variant}:
+        each = math.prod(len(knob.points(study)) for knob in others if knob.applies(variant))
+        for entries in NEGATIVES.points(study) if NEGATIVES.applies(variant) else ():
+            if entries != NEGATIVES.usual:
+                found += Counter({(entries, size): each * count for size, count in blocks.items()})
+    settings = (cell_setting(cell, study.recipe.model.taps) for cell in study.cells)
+    found.update(setting.bank for setting in settings if setting.bank and not _in_grid(study, setting))
+    return found
 
 
 def announce(study: Study) -> str:

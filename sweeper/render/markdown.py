@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from sweeper.guide.schema.guide import Guide
+from sweeper.guide.wording.loss_forms import forms, on_unsaturated
 from sweeper.guide.wording.prior_art import SOURCE
 from sweeper.render.figures.plots import Plot
 from sweeper.render.next_study_yaml import next_yaml
@@ -54,6 +55,8 @@ def render_markdown(guide: Guide, plots: Mapping[str, Plot]) -> str:
         directions=outcome_directions(guide),
         grids=[found for name, found in tables.items() if is_grid(name)],
         legend=legend(guide),
+        floor="its floor" if forms([one.cell.dispersion for one in guide.main.rows]) else "the floor -log B",
+        unsaturated=on_unsaturated([knob.name for knob in guide.knobs]),
     )
     lines = "\n".join(line.rstrip() for line in text.splitlines())
     return re.sub(r"\n{3,}", "\n\n", lines).strip() + "\n"

@@ -20,7 +20,7 @@ from sweeper.records import Cell
 from sweeper.search.parameters import idle_word, space
 from sweeper.search.store import Entry
 from sweeper.study import Range, Study
-from sweeper.study.knobs import Knob, Value, Word, parameter_knobs, setting_of, word
+from sweeper.study.knobs import KNOBS, Knob, Value, Word, parameter_knobs, setting_of, word
 from trainer.recipe import Dispersion
 
 # A draw that repeats a configuration is drawn again; only lists can repeat, and those can be listed.
@@ -74,7 +74,8 @@ class Proposer:
 
     def _setting(self, params: Mapping[str, Any]) -> Dispersion:
         drawn = {knob.name: self._value(knob, params[knob.name]) for knob in self._knobs}
-        return setting_of(drawn, self._study.space.tau_units)
+        fixed = {knob.name: knob.points(self._study)[0] for knob in KNOBS if knob not in self._knobs}
+        return setting_of(fixed | drawn)
 
     def _value(self, knob: Knob, drawn: Word) -> Value:
         """Return what the sampler drew as the loss has it; a drawn number as the 6 digits that people read."""

@@ -66,7 +66,7 @@ class Search:
         return self._store.notes
 
     def claim(self, count: int) -> list[TrialSpec]:
-        """Start up to `count` trials of one recipe and one seed; [] when nothing waits. Never waits itself."""
+        """Start up to `count` trials of one recipe, memory bank and seed; [] when nothing waits. Never waits itself."""
         batch = self._batch(count)
         while self._has_place(batch, count) and self._propose():
             batch = self._batch(count)
@@ -77,10 +77,9 @@ class Search:
 
     def waits_for(self, cell: Cell) -> bool:
         """Whether a trial of this cell's recipe could be started now: one that waits, or one still to be proposed."""
-        recipe = self._recipe(cell)
-        if self._affords_more() and recipe == self._study.recipe:
+        if self._affords_more() and self._recipe(cell) == self._study.recipe:
             return True
-        return any(self._recipe(entry.spec.cell) == recipe for entry in self._entries.waiting())
+        return any(self._train_together(entry.spec.cell, cell) for entry in self._entries.waiting())
 
     def report(self, key: str, step: int, rung_index: int, value: float) -> None:
         """Take the objective at a rung; a rung reported before keeps its first value."""
@@ -224,11 +223,11 @@ class Search:
         if first is None:
             return []
         line = self._entries.waiting_on(first.spec.seed)
-        return list(islice((entry for entry in line if self._trains_with(entry, first)), count))
+        return list(islice((entry for entry in line if self._train_together(entry.spec.cell, first.spec.cell)), count))
 
-    def _trains_with(self, one: Entry, other: Entry) -> bool:
-        mine, theirs = self._recipe(one.spec.cell), self._recipe(other.spec.cell)
-        return mine is theirs or mine == theirs
+    def _train_together(self, one: Cell, other: Cell) -> bool:
+        mine, theirs = self._recipe(one), self._recipe(other)
+        return (mine is theirs or mine == theirs) and one.dispersion.bank == other.dispersion.bank
 
     def _recipe(self, cell: Cell) -> Recipe:
         if cell.key not in self._recipes:

@@ -13,8 +13,20 @@ from sweeper.study.blocks import Block
 from sweeper.study.knobs import cell_setting
 from sweeper.study.misfit import Loc, Misfit, details_of
 from sweeper.study.settings import cell_misfits
-from sweeper.study.space import ExtraCell, Lambda, LocalBatchSize, Positive
-from trainer.recipe import Contrastive, Dispersion, Frozen, Recipe, Repa, Scalar, TauUnits, Variant
+from sweeper.study.space import ExtraCell, Lambda, OneLocalBatch, OneNegatives, Positive
+from trainer.recipe import (
+    Contrastive,
+    Dispersion,
+    Distance,
+    Features,
+    Frozen,
+    Recipe,
+    Repa,
+    Scalar,
+    Share,
+    TauUnits,
+    Variant,
+)
 
 # Parts of a recipe that need not be there; their fields are set one by one.
 AUXILIARY: Mapping[str, type[Frozen]] = {"train.repa": Repa, "train.contrastive": Contrastive}
@@ -55,15 +67,21 @@ class Control(Frozen):
     tau: Positive = 1.0
     variant: Variant = "l2"
     tau_units: TauUnits = "absolute"
-    local_batch: LocalBatchSize = "all"
+    local_batch: OneLocalBatch = "all"
+    distance: Distance = "mean"
+    features: Features = "raw"
+    negatives: OneNegatives = "batch"
+    lam_warmup: Share = Field(0.0, alias="lambda_warmup")
+    lam_end: Share = Field(1.0, alias="lambda_end")
 
     @property
     def setting(self) -> ExtraCell | None:
         """The setting of the Dispersive Loss it trains, as a cell; None at lambda 0."""
         if self.block is None or self.lam is None:
             return None
-        given = {name: getattr(self, name) for name in ExtraCell.model_fields if name not in ("label", "lam")}
-        return ExtraCell.model_validate({**given, "label": self.name, "lambda": self.lam})
+        fields = ((field.alias or name, name) for name, field in ExtraCell.model_fields.items() if name != "label")
+        given = {written: getattr(self, name) for written, name in fields}
+        return ExtraCell.model_validate({**given, "label": self.name})
 
     @property
     def loose(self) -> tuple[str, ...]:

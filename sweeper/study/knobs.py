@@ -8,11 +8,11 @@ over `KNOBS`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, get_args
 
 from sweeper.study.blocks import as_written, block_indices, block_name
 from sweeper.study.space import ExtraCell, Range, Space, values
-from trainer.recipe import VARIANTS, Dispersion, TauUnits, Variant
+from trainer.recipe import VARIANTS, Dispersion, Distance, Features, TauUnits, Variant
 
 if TYPE_CHECKING:
     from sweeper.study.study import Study
@@ -45,8 +45,9 @@ class Knob(NamedTuple):
     None. `applies` says for which variants the knob does anything; elsewhere a setting has `idle`, so that one loss has
     one spelling. `off` is its word at lambda 0, None where it has none. `every` are all values there can be, where
     they are few. `usual` is a value that goes without saying. `rank` orders values for readers. `needs_gradient`: the
-    knob does nothing where the loss is at its floor. `later`: it was added after studies had been recorded, and is no
-    parameter of a study in which it stands at its usual value everywhere.
+    knob does nothing where the loss is at its floor. `unbounded`: a next study may go beyond the edge of this one's
+    values. `later`: it was added after studies had been recorded, and is no parameter of a study in which it stands at
+    its usual value everywhere. `listed`: it is a parameter only where a space lists several values.
     """
 
     name: str
@@ -63,7 +64,9 @@ class Knob(NamedTuple):
     usual: Value | None = None
     rank: Callable[[Value], tuple[object, ...]] = _itself
     needs_gradient: bool = False
+    unbounded: bool = False
     later: bool = False
+    listed: bool = False
 
     @property
     def words(self) -> str:
@@ -124,7 +127,7 @@ def _block_phrase(setting: Dispersion, taps: Taps) -> str:
 
 
 def _tau_phrase(setting: Dispersion, taps: Taps) -> str:
-    return f"tau {level(setting.tau, taps)}" + (" relative" if setting.tau_units == "relative" else "")
+    return f"tau {level(setting.tau, taps)}" + ("" if setting.tau_units == TAU_UNITS.usual else f" {setting.tau_units}")
 
 
 BLOCK = Knob(
@@ -144,6 +147,7 @@ LAMBDA = Knob(
     of_space=lambda space: space.lam,
     of_cell=lambda cell: cell.lam,
     off=0.0,
+    unbounded=True,
 )
 TAU = Knob(
     name="tau",
@@ -154,6 +158,7 @@ TAU = Knob(
     applies=lambda variant: VARIANTS[variant].tau is not None,
     idle=1.0,
     needs_gradient=True,
+    unbounded=True,
 )
 VARIANT = Knob(
     name="variant",
@@ -174,7 +179,76 @@ LOCAL_BATCH = Knob(
     needs_gradient=True,
     later=True,
 )
-KNOBS = (BLOCK, LAMBDA, TAU, VARIANT, LOCAL_BATCH)
+TAU_UNITS = Knob(
+    name="tau_units",
+    field="tau_units",
+    of_space=lambda space: (space.tau_units,) if isinstance(space.tau_units, str) else space.tau_units,
+    of_cell=lambda cell: cell.tau_units,
+    phrase=lambda _setting, _taps: "",  # said with tau
+    applies=TAU.applies,
+    idle="absolute",
+    every=get_args(TauUnits),
+    usual="absolute",
+    needs_gradient=True,
+    listed=True,
+)
+DISTANCE = Knob(
+    name="distance",
+    field="distance",
+    of_space=lambda space: space.distance,
+    of_cell=lambda cell: cell.distance,
+    phrase=lambda _setting, _taps: "summed distance",
+    applies=lambda variant: VARIANTS[variant].has_distance,
+    idle="mean",
+    every=get_args(Distance),
+    usual="mean",
+    needs_gradient=True,
+    later=True,
+)
+FEATURES = Knob(
+    name="features",
+    field="features",
+    of_space=lambda space: space.features,
+    of_cell=lambda cell: cell.features,
+    phrase=lambda _setting, _taps: "layer-normalised",
+    every=get_args(Features),
+    usual="raw",
+    needs_gradient=True,
+    later=True,
+)
+NEGATIVES = Knob(
+    name="negatives",
+    field="negatives",
+    of_space=lambda space: space.negatives,
+    of_cell=lambda cell: cell.negatives,
+    phrase=lambda setting, _taps: f"memory bank {setting.negatives}",
+    applies=lambda variant: VARIANTS[variant].has_negatives,
+    idle="batch",
+    usual="batch",
+    rank=lambda entries: (0 if entries == "batch" else entries,),
+    needs_gradient=True,
+    later=True,
+)
+LAMBDA_WARMUP = Knob(
+    name="lambda_warmup",
+    field="lam_warmup",
+    of_space=lambda space: space.lam_warmup,
+    of_cell=lambda cell: cell.lam_warmup,
+    usual=0.0,
+    later=True,
+)
+LAMBDA_END = Knob(
+    name="lambda_end",
+    field="lam_end",
+    of_space=lambda space: space.lam_end,
+    of_cell=lambda cell: cell.lam_end,
+    usual=1.0,
+    later=True,
+)
+KNOBS = (
+    *(BLOCK, LAMBDA, TAU, VARIANT, LOCAL_BATCH, TAU_UNITS),
+    *(DISTANCE, FEATURES, NEGATIVES, LAMBDA_WARMUP, LAMBDA_END),
+)
 
 
 def parameter_knobs(study: Study, settings: Iterable[Dispersion] = ()) -> tuple[Knob, ...]:
@@ -182,25 +256,26 @@ def parameter_knobs(study: Study, settings: Iterable[Dispersion] = ()) -> tuple[
     chosen = {cell_setting(cell, study.recipe.model.taps) for cell in study.cells} | {*settings}
 
     def moves(knob: Knob) -> bool:
+        if knob.listed:
+            return len(knob.points(study)) > 1
         return knob.axis(study) != (knob.usual,) or any(knob.of(each) not in (None, knob.usual) for each in chosen)
 
-    return tuple(knob for knob in KNOBS if not knob.later or moves(knob))
+    return tuple(knob for knob in KNOBS if not (knob.later or knob.listed) or moves(knob))
 
 
-def setting_of(given: Mapping[str, Value], units: TauUnits) -> Dispersion:
+def setting_of(given: Mapping[str, Value]) -> Dispersion:
     """Return the setting with these values by knob name, in its one form: knobs that do nothing are idle.
 
     A knob that is not given has its usual value.
     """
     variant: Variant = given[VARIANT.name]
     chosen = {knob.field: given.get(knob.name, knob.usual) if knob.applies(variant) else knob.idle for knob in KNOBS}
-    return Dispersion.model_validate(chosen | {"tau_units": units if TAU.applies(variant) else "absolute"})
+    return Dispersion.model_validate(chosen)
 
 
 def cell_setting(cell: ExtraCell, taps: Taps) -> Dispersion:
     """Return what an extra cell trains in a model with these taps."""
-    given: dict[str, Value] = {knob.name: knob.read(knob.of_cell(cell), taps) for knob in KNOBS}
-    return setting_of(given, cell.tau_units)
+    return setting_of({knob.name: knob.read(knob.of_cell(cell), taps) for knob in KNOBS})
 
 
 def setting_label(setting: Dispersion, taps: Taps) -> str:
@@ -210,9 +285,7 @@ def setting_label(setting: Dispersion, taps: Taps) -> str:
 
 def written_values(setting: Dispersion, taps: Taps) -> dict[str, object]:
     """Return a setting as a study file has it."""
-    return {knob.name: knob.write(getattr(setting, knob.field), taps) for knob in KNOBS} | {
-        "tau_units": setting.tau_units
-    }
+    return {knob.name: knob.write(getattr(setting, knob.field), taps) for knob in KNOBS}
 
 
 def reading_order(setting: Dispersion) -> tuple[object, ...]:

@@ -5,25 +5,29 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from sweeper.study.blocks import AsWritten, block_indices
-from sweeper.study.knobs import cell_setting
+from sweeper.study.knobs import DISTANCE, LOCAL_BATCH, NEGATIVES, TAU_UNITS, cell_setting
 from sweeper.study.misfit import Loc, Misfit
 from sweeper.study.space import ExtraCell, Space
-from trainer.recipe import VARIANTS, Dispersion, LocalBatch, Recipe, TauUnits, Variant
-
-RELATIVE = (
-    f"must be {' or '.join(name for name, facts in VARIANTS.items() if facts.relative)} where tau_units is relative"
-)
+from trainer.recipe import VARIANTS, Dispersion, Distance, LocalBatch, Negatives, Recipe, TauUnits, Variant
 
 
 def misfits(space: Space, cells: Sequence[ExtraCell], recipe: Recipe) -> Iterator[Misfit]:
     """Yield what is wrong with the settings of a study of this recipe."""
     taps, batch = recipe.model.taps, recipe.train.batch
+    units = TAU_UNITS.of_space(space)
+    assert isinstance(units, tuple)
     for place, variant in enumerate(space.variant):
-        yield from _units(space.tau_units, variant, ("space", "variant", place))
+        yield from _units(units, variant, ("space", "variant", place))
     for place, block in enumerate(space.block):
         yield from _outside(block, taps, ("space", "block", place))
     for place, samples in enumerate(space.local_batch):
-        yield from _parts(samples, batch, space.variant, space.tau_units, ("space", "local_batch", place))
+        yield from _parts(samples, batch, space.variant, units, ("space", "local_batch", place))
+    for place, distance in enumerate(space.distance):
+        yield from _scaled(distance, units, ("space", "distance", place))
+    for place, entries in enumerate(space.negatives):
+        yield from _bank(entries, space.local_batch, ("space", "negatives", place))
+    for place, warmup in enumerate(space.lam_warmup):
+        yield from _schedule(warmup, min(space.lam_end), ("space", "lambda_warmup", place))
     seen: dict[Dispersion, int] = {}
     for place, cell in enumerate(cells):
         own = [*cell_misfits(cell, recipe, ("cells", place))]
@@ -35,22 +39,46 @@ def misfits(space: Space, cells: Sequence[ExtraCell], recipe: Recipe) -> Iterato
 
 def cell_misfits(cell: ExtraCell, recipe: Recipe, loc: Loc) -> Iterator[Misfit]:
     """Yield what is wrong with one setting, written at `loc`, in this recipe."""
-    yield from _units(cell.tau_units, cell.variant, (*loc, "variant"))
+    yield from _units([cell.tau_units], cell.variant, (*loc, "variant"))
     yield from _outside(cell.block, recipe.model.taps, (*loc, "block"))
-    yield from _parts(cell.local_batch, recipe.train.batch, [cell.variant], cell.tau_units, (*loc, "local_batch"))
+    yield from _parts(cell.local_batch, recipe.train.batch, [cell.variant], [cell.tau_units], (*loc, "local_batch"))
+    yield from _scaled(cell.distance, [cell.tau_units], (*loc, "distance"))
+    yield from _bank(cell.negatives, [cell.local_batch], (*loc, "negatives"))
+    yield from _schedule(cell.lam_warmup, cell.lam_end, (*loc, "lambda_warmup"))
 
 
-def _units(units: TauUnits, variant: Variant, loc: Loc) -> Iterator[Misfit]:
-    if units == "relative" and not VARIANTS[variant].relative:
-        yield Misfit(loc, RELATIVE, variant)
+def _units(units: Sequence[TauUnits], variant: Variant, loc: Loc) -> Iterator[Misfit]:
+    for unit in units:
+        if unit not in VARIANTS[variant].units:
+            known = " or ".join(name for name, facts in VARIANTS.items() if unit in facts.units)
+            yield Misfit(loc, f"must be {known} where tau_units is {unit}", variant)
 
 
-def _parts(samples: LocalBatch, batch: int, variants: Sequence[Variant], units: TauUnits, loc: Loc) -> Iterator[Misfit]:
-    if samples == 2 and ("covariance" in variants or units == "relative"):
+def _parts(
+    samples: LocalBatch, batch: int, variants: Sequence[Variant], units: Sequence[TauUnits], loc: Loc
+) -> Iterator[Misfit]:
+    if samples == 2 and ("covariance" in variants or {*units} != {TAU_UNITS.usual}):
         says = "must be above 2: of two samples there is one distance, which covariance and relative tau make constant"
         yield Misfit(loc, says, samples)
     if samples != "all" and (samples >= batch or batch % samples):
         yield Misfit(loc, f"must divide train.batch, {batch}, and be below it; 'all' compares the whole batch", samples)
+
+
+def _scaled(distance: Distance, units: Sequence[TauUnits], loc: Loc) -> Iterator[Misfit]:
+    for unit in units:
+        if distance != DISTANCE.usual and unit != TAU_UNITS.usual:
+            yield Misfit(loc, f"must be mean where tau_units is {unit}: in such units both are the same loss", distance)
+
+
+def _bank(entries: Negatives, parts: Sequence[LocalBatch], loc: Loc) -> Iterator[Misfit]:
+    if entries != NEGATIVES.usual and {*parts} != {LOCAL_BATCH.usual}:
+        says = "must be 'batch' where local_batch is not 'all', for a memory bank adds to the whole batch; use cells"
+        yield Misfit(loc, says, entries)
+
+
+def _schedule(warmup: float, end: float, loc: Loc) -> Iterator[Misfit]:
+    if warmup >= end:
+        yield Misfit(loc, f"must be below lambda_end, {end:g}: lambda is 0 from there on", warmup)
 
 
 def _outside(block: AsWritten, taps: Sequence[str], loc: Loc) -> Iterator[Misfit]:

@@ -6,10 +6,10 @@ import math
 from collections.abc import Callable, Iterable
 from typing import Annotated, Literal, Self, assert_never
 
-from pydantic import BeforeValidator, ConfigDict, Discriminator, Field, Tag, model_validator
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Discriminator, Field, Tag, model_validator
 
 from sweeper.study.blocks import Block
-from trainer.recipe import Frozen, LocalBatch, TauUnits, Variant
+from trainer.recipe import Distance, Features, Frozen, LocalBatch, Negatives, Share, TauUnits, Variant
 
 
 def _axis_shape(given: object) -> str:
@@ -89,9 +89,28 @@ def _all_or_count(given: object) -> object:
     return given
 
 
+def _batch_or_count(given: object) -> object:
+    if given != "batch" and (isinstance(given, bool) or not isinstance(given, int) or given < 1):
+        raise ValueError("must be 'batch' or a number of earlier samples from 1")
+    return given
+
+
+def _word_for_one(given: TauUnits | tuple[TauUnits, ...]) -> TauUnits | tuple[TauUnits, ...]:
+    # One space has one spelling, and that of studies recorded when there was no list.
+    return given[0] if isinstance(given, tuple) and len(given) == 1 else given
+
+
 # A union by itself would report what is wrong once a member.
-LocalBatchSize = Annotated[LocalBatch, BeforeValidator(_all_or_count)]
-LocalBatches = Annotated[tuple[LocalBatchSize, ...], Field(min_length=1)]
+OneLocalBatch = Annotated[LocalBatch, BeforeValidator(_all_or_count)]
+OneNegatives = Annotated[Negatives, BeforeValidator(_batch_or_count)]
+LocalBatches = Annotated[tuple[OneLocalBatch, ...], Field(min_length=1)]
+ManyNegatives = Annotated[tuple[OneNegatives, ...], Field(min_length=1)]
+Shares = Annotated[tuple[Share, ...], Field(min_length=1)]
+UnitsAxis = Annotated[
+    Annotated[TauUnits, Tag("<word>")] | Annotated[tuple[TauUnits, ...], Field(min_length=1), Tag("<list>")],
+    Discriminator(lambda given: "<list>" if isinstance(given, (list, tuple)) else "<word>"),
+    AfterValidator(_word_for_one),
+]
 
 
 class Space(Frozen):
@@ -104,8 +123,13 @@ class Space(Frozen):
     lam: LambdaAxis = Field(alias="lambda")
     tau: Axis = (1.0,)
     variant: Annotated[tuple[Variant, ...], Field(min_length=1)] = ("l2",)
-    tau_units: TauUnits = "absolute"
+    tau_units: UnitsAxis = "absolute"
     local_batch: LocalBatches = ("all",)
+    distance: Annotated[tuple[Distance, ...], Field(min_length=1)] = ("mean",)
+    features: Annotated[tuple[Features, ...], Field(min_length=1)] = ("raw",)
+    negatives: ManyNegatives = ("batch",)
+    lam_warmup: Shares = Field((0.0,), alias="lambda_warmup")
+    lam_end: Shares = Field((1.0,), alias="lambda_end")
 
 
 class ExtraCell(Frozen):
@@ -119,7 +143,12 @@ class ExtraCell(Frozen):
     tau: Positive = 1.0
     variant: Variant = "l2"
     tau_units: TauUnits = "absolute"
-    local_batch: LocalBatchSize = "all"
+    local_batch: OneLocalBatch = "all"
+    distance: Distance = "mean"
+    features: Features = "raw"
+    negatives: OneNegatives = "batch"
+    lam_warmup: Share = Field(0.0, alias="lambda_warmup")
+    lam_end: Share = Field(1.0, alias="lambda_end")
 
 
 def values(axis: Iterable[float] | Range) -> tuple[float, ...]:

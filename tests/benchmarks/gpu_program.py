@@ -96,8 +96,7 @@ class Program:
         split = TrainingSplit(Images(pixels.to(device), 255.0), labels, CLASSES)
         train = size.train(precision)
         self.model = SiT(size.model, size.shape, CLASSES, 1000.0, device)
-        elements = [shape.elements for shape in self.model.tap_shapes]
-        objective, term = Interpolant(), DispersiveTerm(dispersions, train.batch, elements, device)
+        objective, term = Interpolant(), DispersiveTerm(dispersions, train.batch, self.model.tap_shapes, device)
         self.learnt = initial_lanes(self.model, term, seeds, device)
         means = RunningMeans.zeros((*objective.recorded, *term.recorded), term.counted, len(seeds), device)
         compiled = mode == "compiled"

@@ -10,7 +10,7 @@ from trainer.recipe.blocks import SingleBlock
 from trainer.recipe.frozen import Frozen
 
 Encoder = Literal["local", "dinov2"]
-Distance = Literal["l2", "cosine"]
+ContrastiveDistance = Literal["l2", "cosine"]
 Times = Literal["independent", "shared"]
 
 
@@ -52,5 +52,7 @@ class Contrastive(_Auxiliary):
     """
 
     tau: float = Field(0.5, ge=1e-6, le=1e6, description="temperature")
-    distance: Distance = Field("l2", description="l2: squared and divided by the number of elements; cosine: its minus")
+    distance: ContrastiveDistance = Field(
+        "l2", description="l2: squared and divided by the number of elements; cosine: its minus"
+    )
     times: Times = Field("independent", description="whether the two views of an image have noise levels of their own")

@@ -11,24 +11,38 @@ from trainer.recipe.frozen import Frozen
 from trainer.recipe.identity import Later
 
 Variant = Literal["l2", "cosine", "hinge", "covariance"]
-TauUnits = Literal["absolute", "relative"]
+TauUnits = Literal["absolute", "relative", "median"]
+Distance = Literal["mean", "sum"]
+Features = Literal["raw", "layer_norm"]
 LocalBatch = Annotated[int, Field(ge=2, le=65536)] | Literal["all"]
+Negatives = Annotated[int, Field(ge=1, le=65536)] | Literal["batch"]
+Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class VariantFacts(NamedTuple):
     """What a variant of the Dispersive Loss has and lacks; its formula and bounds are in `trainer.regularisers`.
 
     `formula` is counted up when that changes: figures of two formulas cannot be compared. `tau` says what its tau is,
-    None where it has none; with `relative` tau may be given in units of the batch's mean distance.
+    None where it has none: then no pairs of samples are compared either. `units` are those in which tau may be given.
     """
 
     formula: int
     tau: Literal["squared distance", "cosine"] | None
-    relative: bool = False
+    units: tuple[TauUnits, ...] = ("absolute",)
+
+    @property
+    def has_distance(self) -> bool:
+        """Whether the variant compares squared distances, which may be divided by their number of elements or not."""
+        return self.tau == "squared distance"
+
+    @property
+    def has_negatives(self) -> bool:
+        """Whether the variant compares pairs of samples, so that a memory bank can add to them."""
+        return self.tau is not None
 
 
 VARIANTS: Mapping[Variant, VariantFacts] = {
-    "l2": VariantFacts(formula=1, tau="squared distance", relative=True),
+    "l2": VariantFacts(formula=1, tau="squared distance", units=("absolute", "relative", "median")),
     "cosine": VariantFacts(formula=1, tau="cosine"),
     "hinge": VariantFacts(formula=1, tau="squared distance"),
     # Formula 1, until 2026-11-26, was of raw features, which contracts the batch.
@@ -47,10 +61,26 @@ class Dispersion(Frozen):
     variant: Variant = Field(
         "l2", description="'covariance': mean squared correlation of two features, normalised over the batch"
     )
-    tau_units: TauUnits = Field("absolute", description="'relative': tau in units of the batch's mean distance")
+    tau_units: TauUnits = Field(
+        "absolute",
+        description="'relative', 'median': tau in units of the batch's mean or median distance, gradient included",
+    )
     local_batch: Annotated[LocalBatch, Later()] = Field(
         "all", description="how many samples of a batch are compared with one another, as on a device of its own"
     )
+    distance: Annotated[Distance, Later()] = Field(
+        "mean", description="squared distance over elements: their mean, or their sum as the printed algorithm has it"
+    )
+    features: Annotated[Features, Later()] = Field(
+        "raw", description="'layer_norm': every token is normalised over its width, without weights, before the loss"
+    )
+    negatives: Annotated[Negatives, Later()] = Field(
+        "batch", description="how many representations of earlier steps a sample is compared with beside its batch"
+    )
+    lam_warmup: Annotated[Share, Later()] = Field(
+        0.0, description="share of the steps over which the weight rises linearly from 0"
+    )
+    lam_end: Annotated[Share, Later()] = Field(1.0, description="share of the steps after which the weight is 0")
 
     @field_validator("blocks")
     @classmethod
@@ -62,8 +92,8 @@ class Dispersion(Frozen):
     def _blocks_and_units(self) -> Self:
         if not self.blocks or len(set(self.blocks)) != len(self.blocks) or min(self.blocks) < 0:
             raise ValueError(f"blocks must be distinct indices >= 0, not {self.blocks}")
-        if self.tau_units == "relative" and not VARIANTS[self.variant].relative:
-            raise ValueError(f"tau_units 'relative' is defined for {relative_variants()}, not {self.variant!r}")
+        if reason := contradiction(self):
+            raise ValueError(reason)
         return self
 
     @property
@@ -71,7 +101,37 @@ class Dispersion(Frozen):
         """Whether the variant has a temperature or margin at all."""
         return VARIANTS[self.variant].tau is not None
 
+    @property
+    def bank(self) -> tuple[int, int] | None:
+        """Size of the memory bank, in entries and blocks, None without one; lanes of one cohort have the same."""
+        return None if self.negatives == "batch" else (self.negatives, len(self.blocks))
 
-def relative_variants() -> str:
-    """Name the variants whose tau may be relative: "variant 'l2'"."""
-    return "variant " + " or ".join(repr(name) for name, facts in VARIANTS.items() if facts.relative)
+    def active_steps(self, step: int, steps: int) -> int:
+        """Return at how many of the first `step` of `steps` optimiser steps the weight is above 0."""
+        if self.lam == 0:
+            return 0
+        return sum(bool(self.lam_end > at / steps and (at or not self.lam_warmup)) for at in range(step))
+
+
+def contradiction(setting: Dispersion) -> str | None:
+    """Return which two fields of a setting contradict one another, in words; None where none do."""
+    facts = VARIANTS[setting.variant]
+    if setting.tau_units not in facts.units:
+        known = variants_with(setting.tau_units)
+        return f"tau_units {setting.tau_units!r} is defined for {known}, not {setting.variant!r}"
+    if setting.distance != "mean" and not facts.has_distance:
+        return f"distance {setting.distance!r} needs a squared distance, which {setting.variant!r} does not have"
+    if setting.distance != "mean" and setting.tau_units != "absolute":
+        return f"distance {setting.distance!r} changes nothing where tau_units is {setting.tau_units!r}: leave it out"
+    if setting.negatives != "batch" and not facts.has_negatives:
+        return f"negatives {setting.negatives} need pairs of samples, which {setting.variant!r} does not compare"
+    if setting.negatives != "batch" and setting.local_batch != "all":
+        return f"negatives {setting.negatives} go with local_batch 'all': a memory bank adds to the whole batch"
+    if setting.lam_warmup >= setting.lam_end:
+        return f"lambda_warmup {setting.lam_warmup:g} must be below lambda_end {setting.lam_end:g}"
+    return None
+
+
+def variants_with(units: TauUnits) -> str:
+    """Name the variants whose tau may be in these units: "variant 'l2'"."""
+    return "variant " + " or ".join(repr(name) for name, facts in VARIANTS.items() if units in facts.units)

@@ -80,6 +80,7 @@ class AlignmentTerm:
         images: Tensor,
         state: State,
         second: Mapping[int, Tensor] = NO_TAPS,  # noqa: ARG002 - one view is enough
+        progress: Tensor | None = None,  # noqa: ARG002 - the weight is the same at every step
     ) -> Added:
         """Return the losses."""
         projected = _projected(state.weights, taps[self._tap])

@@ -49,4 +49,4 @@ def _dispersive(settings: Sequence[Dispersion], batch: int, backbone: Backbone, 
     for setting in settings:
         if max(setting.blocks) > last:
             raise ValueError(f"blocks {setting.blocks}: the model has blocks 0 to {last}")
-    return DispersiveTerm(settings, batch, [shape.elements for shape in backbone.tap_shapes], device)
+    return DispersiveTerm(settings, batch, backbone.tap_shapes, device)

@@ -20,13 +20,13 @@ from torch.nn.functional import normalize
 
 from trainer.backbones.protocol import Backbone, Layout
 from trainer.recipe import Contrastive
-from trainer.recipe.auxiliary_losses import Distance
+from trainer.recipe.auxiliary_losses import ContrastiveDistance
 from trainer.recipe.blocks import block_index
 from trainer.regularisers.protocol import NO_TAPS, STATELESS, Added, State
 from trainer.regularisers.representation import squared_distances
 
 
-def contrastive_loss(first_KBE: Tensor, second_KBE: Tensor, tau: float, distance: Distance) -> Tensor:
+def contrastive_loss(first_KBE: Tensor, second_KBE: Tensor, tau: float, distance: ContrastiveDistance) -> Tensor:
     """Return the loss of each lane, [K], in float32 (float64 is kept); log(2B - 1) where all are equally far.
 
     >>> one, other = torch.tensor([[[9.0], [-9.0]]]), torch.tensor([[[8.0], [-8.0]]])
@@ -45,7 +45,7 @@ def contrastive_loss(first_KBE: Tensor, second_KBE: Tensor, tau: float, distance
         return others_KM.mean(1) - partners_KB.mean(1)
 
 
-def _similarity(z_KME: Tensor, distance: Distance) -> Tensor:
+def _similarity(z_KME: Tensor, distance: ContrastiveDistance) -> Tensor:
     match distance:
         case "l2":
             return -squared_distances(z_KME)
@@ -80,6 +80,7 @@ class ContrastiveTerm:
         images: Tensor,  # noqa: ARG002 - a function of the taps alone
         state: State,  # noqa: ARG002
         second: Mapping[int, Tensor] = NO_TAPS,
+        progress: Tensor | None = None,  # noqa: ARG002 - the weight is the same at every step
     ) -> Added:
         """Return the losses."""
         one, other = (view[self._tap].flatten(2) for view in (taps, second))

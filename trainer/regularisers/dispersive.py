@@ -1,9 +1,9 @@
 """Dispersive Loss (Wang & He 2025, arXiv:2506.09027) for K lanes at once, and its health.
 
 L2 InfoNCE: log mean_ij exp(-D_ij / tau) over the full B x B matrix, diagonal included, with
-D_ij = |z_i - z_j|^2 / d. The public code divides by d, the number of elements of z_i; the printed algorithm does not,
-and without it the loss is at its floor, -log B, from the start. At the floor there is no gradient left: block and tau
-mean nothing there, so the distance to the floor is recorded with every loss.
+D_ij = |z_i - z_j|^2 / d. The public code divides by d, the number of elements of z_i; the printed algorithm does not
+(distance 'sum'), and without it the loss is at its floor, -log B, from the start. At the floor there is no gradient
+left: block and tau mean nothing there, so the distance to the floor is recorded with every loss.
 
 'covariance' is the mean square of the off-diagonal entries of the features' correlation matrix over the batch (Barlow
 Twins without positives; of raw features it would contract the batch). The paper prints a sum: as D_ij is divided by d,
@@ -20,16 +20,25 @@ from typing import assert_never
 import torch
 from torch import Tensor
 
-from trainer.recipe import TauUnits, Variant
+from trainer.recipe import Distance, TauUnits, Variant
 from trainer.regularisers.infonce import L2InfoNce
+from trainer.regularisers.memory_bank import Bank, banked_loss
 from trainer.regularisers.representation import squared_distances
+from trainer.regularisers.tau_units import in_units
 
 CONSTANT = 1e-6  # of the mean variance: a feature that varies less does not vary
 ROUNDING = 1e-10  # of the mean square: what float32 makes of a feature that does not vary at all
 LEAST_VARIANCE = 1e-12  # of float32, whose powers a gradient takes
 
 
-def dispersive_loss(z_KBE: Tensor, tau_K: Tensor, variant: Variant, tau_units: TauUnits = "absolute") -> Tensor:
+def dispersive_loss(
+    z_KBE: Tensor,
+    tau_K: Tensor,
+    variant: Variant,
+    tau_units: TauUnits = "absolute",
+    distance: Distance = "mean",
+    bank: Bank | None = None,
+) -> Tensor:
     """Return the loss of each lane, [K], in float32, whatever the precision of z (float64 is kept).
 
     'covariance' is the mean squared correlation of two features over the batch: Barlow Twins (Zbontar et al. 2021,
@@ -38,8 +47,10 @@ def dispersive_loss(z_KBE: Tensor, tau_K: Tensor, variant: Variant, tau_units: T
     falls by 4 where that of the scale falls by 1.
 
     tau: the temperature of 'l2' and 'cosine', the margin epsilon of 'hinge', unused by 'covariance'; with
-    `tau_units` 'relative' ('l2' only) distances are divided by the batch's mean off-diagonal distance, gradient
-    included, so that growing the norm does not pay. At B = 1 the loss is 0.
+    `tau_units` 'relative' or 'median' ('l2' only) distances are divided by the batch's mean or median off-diagonal
+    distance, gradient included, so that growing the norm does not pay. With `distance` 'sum' ('l2' and 'hinge')
+    squared distances are not divided by E. With a `bank` samples are compared with its entries as well ('covariance'
+    has no pairs and takes none). At B = 1 the loss is 0.
 
         >>> same, apart = torch.zeros(1, 2, 3), torch.tensor([[[0.0, 0.0, 0.0], [9.0, 9.0, 9.0]]])
         >>> tau = torch.tensor([1.0])
@@ -47,21 +58,40 @@ def dispersive_loss(z_KBE: Tensor, tau_K: Tensor, variant: Variant, tau_units: T
         (tensor([-0.]), tensor([-0.6931]))
     """
     with torch.autocast(z_KBE.device.type, enabled=False):
-        z_KBE = z_KBE if z_KBE.dtype == torch.float64 else z_KBE.float()
+        z_KBE = widened(z_KBE)
         if z_KBE.shape[1] == 1:
             return z_KBE.sum((1, 2)) * 0
         tau_K = tau_K.to(z_KBE.dtype)
+        factor = z_KBE.shape[2] if distance == "sum" else 1
+        if bank is not None:
+            return banked_loss(z_KBE, bank, tau_K, variant, tau_units, factor)
         match variant:
             case "l2":
-                return _relative_l2(z_KBE, tau_K) if tau_units == "relative" else _l2(z_KBE, tau_K)
+                # exp(-E D / tau) is exp(-D / (tau / E)).
+                return _l2(z_KBE, tau_K / factor) if tau_units == "absolute" else _scaled_l2(z_KBE, tau_K, tau_units)
             case "cosine":
                 return _cosine(z_KBE, tau_K)
             case "hinge":
-                return _hinge(z_KBE, tau_K)
+                return _hinge(z_KBE, tau_K, factor)
             case "covariance":
                 return _covariance(z_KBE)
             case _:
                 assert_never(variant)
+
+
+def widened(z: Tensor) -> Tensor:
+    """Return features in the precision the loss is computed in: float32, or float64 where they are."""
+    return z if z.dtype == torch.float64 else z.float()
+
+
+def layer_normalised(z_KBND: Tensor) -> Tensor:
+    """Return tokens of mean 0 and variance 1 over their width D, without weights, in the loss's precision.
+
+    As the public DiT and SiT normalise (eps 1e-6), without scale and shift. |z_i|^2 / E is then 1 at most, so a loss
+    on it cannot be lowered by growing the norm.
+    """
+    wide = widened(z_KBND)
+    return torch.nn.functional.layer_norm(wide, wide.shape[-1:], eps=1e-6)
 
 
 def _log_mean_exp(exponent_KBB: Tensor) -> Tensor:
@@ -73,11 +103,8 @@ def _l2(z_KBE: Tensor, tau_K: Tensor) -> Tensor:
     return loss
 
 
-def _relative_l2(z_KBE: Tensor, tau_K: Tensor) -> Tensor:
-    batch, distances = z_KBE.shape[1], squared_distances(z_KBE)
-    # The gradient must pass through the mean: with a stop-gradient the norm explodes.
-    mean = distances.sum((1, 2)) / (batch * (batch - 1))
-    distances = distances / mean.clamp_min(torch.finfo(distances.dtype).tiny)[:, None, None]
+def _scaled_l2(z_KBE: Tensor, tau_K: Tensor, units: TauUnits) -> Tensor:
+    distances = in_units(squared_distances(z_KBE), units)
     return _log_mean_exp(-distances / tau_K[:, None, None])
 
 
@@ -86,8 +113,8 @@ def _cosine(z_KBE: Tensor, tau_K: Tensor) -> Tensor:
     return _log_mean_exp(unit @ unit.mT / tau_K[:, None, None])
 
 
-def _hinge(z_KBE: Tensor, tau_K: Tensor) -> Tensor:
-    shortfall = (tau_K[:, None, None] - squared_distances(z_KBE)).clamp_min(0)
+def _hinge(z_KBE: Tensor, tau_K: Tensor, factor: int) -> Tensor:
+    shortfall = (tau_K[:, None, None] - factor * squared_distances(z_KBE)).clamp_min(0)
     return shortfall.square().mean((1, 2))
 
 

@@ -1,6 +1,6 @@
 """The Dispersive Loss of a cohort's lanes: those of one formula are computed as one batch.
 
-Shapes: K lanes, B batch, N tokens, D width
+Shapes: K lanes, B batch, N tokens, D width, M entries of the memory bank, S numbers of one entry
 """
 
 from __future__ import annotations
@@ -13,48 +13,54 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from trainer.backbones.protocol import Layout
-from trainer.recipe import Dispersion, TauUnits, Variant
-from trainer.regularisers.bounds import at_floor, bounds
-from trainer.regularisers.dispersive import dispersive_loss
+from trainer.backbones.protocol import Layout, TapShape
+from trainer.recipe import Dispersion
+from trainer.regularisers.bounds import at_floor
+from trainer.regularisers.formula import Formula
+from trainer.regularisers.lam_schedule import LamSchedule
 from trainer.regularisers.lanes import rows_of
+from trainer.regularisers.memory_bank import Bank, fill_level, fill_levels, renewed
 from trainer.regularisers.protocol import NO_TAPS, STATELESS, Added, State
 
-
-class _Formula(NamedTuple):
-    # What can be computed as one batch: representations of one size, by one formula, over as many samples.
-    variant: Variant
-    units: TauUnits
-    elements: int
-    samples: int
-
-    def loss(self, z_KBE: Tensor, tau_K: Tensor) -> Tensor:
-        """Return the loss [K]: where not all samples are compared, the mean over parts of the batch."""
-        parts = z_KBE.shape[1] // self.samples
-        if parts > 1:
-            z_KBE = z_KBE.reshape(len(z_KBE) * parts, self.samples, -1)
-            tau_K = tau_K.repeat_interleave(parts)
-        loss = dispersive_loss(z_KBE, tau_K, self.variant, self.units)
-        return loss.reshape(-1, parts).mean(1) if parts > 1 else loss
+ENTRIES, FILLED = "bank", "bank_filled"  # a lane's buffers, where it has a memory bank: [M, S] and a number
 
 
 class _Group(NamedTuple):
-    # (lane, tap) pairs of one formula, tap by tap.
-    formula: _Formula
+    # (lane, tap) pairs of one formula, tap by tap. `lanes_of` has the lanes by tap and by where in their banks' entries
+    # the tap's representations begin, which is 0 for all without a bank.
+    formula: Formula
     lanes: Tensor
-    lanes_of: dict[int, Tensor]
+    lanes_of: dict[tuple[int, int], Tensor]
     tau: Tensor
 
     def gather(self, taps: Mapping[int, Tensor]) -> Tensor:
         """Return the pairs' representations, [pairs, B, N * D]: one selection a tap, none of all lanes."""
-        parts = [rows_of(taps[tap], lanes).flatten(2) for tap, lanes in self.lanes_of.items()]
+        parts = [self.formula.features_of(rows_of(taps[tap], lanes)) for (tap, _), lanes in self.lanes_of.items()]
         return torch.cat(parts) if len(parts) > 1 else parts[0]
+
+    def gather_bank(self, bank: Bank | None) -> Bank | None:
+        """Return the pairs' parts of their lanes' banks."""
+        if bank is None or not self.formula.bank:
+            return None
+        size = self.formula.shape.elements
+        parts = [
+            rows_of(bank.entries, lanes)[:, :, first : first + size] for (_, first), lanes in self.lanes_of.items()
+        ]
+        return Bank(torch.cat(parts) if len(parts) > 1 else parts[0], bank.filled.index_select(0, self.lanes))
+
+    def write(self, z_KBE: Tensor, batch_KBS: Tensor) -> None:
+        """Put the pairs' representations where their lanes' banks have them."""
+        size, begun = self.formula.shape.elements, 0
+        for (_, first), lanes in self.lanes_of.items():
+            part = z_KBE[begun : begun + len(lanes)].to(batch_KBS.dtype)
+            batch_KBS[:, :, first : first + size].index_copy_(0, lanes, part)
+            begun += len(lanes)
 
 
 class DispersiveTerm:
     """Lambda times the Dispersive Loss of each lane's taps. Lanes with lambda 0 cost nothing; the others' are gathered.
 
-    Several taps of a lane count by their mean, so lambda keeps its meaning.
+    Several taps of a lane count by their mean, so lambda keeps its meaning. Memory banks of all lanes have one size.
     """
 
     recorded = ("dispersive_loss", "floor_distance")
@@ -63,78 +69,133 @@ class DispersiveTerm:
     views = 1
 
     def __init__(
-        self, settings: Sequence[Dispersion], batch: int, elements: Sequence[int], device: torch.device
+        self, settings: Sequence[Dispersion], batch: int, shapes: Sequence[TapShape], device: torch.device
     ) -> None:
-        """`elements` are those of one representation, tokens times width, at every tap."""
-        self._lam = torch.tensor([each.lam for each in settings], device=device)
+        """`shapes` are those of the taps. Raises ValueError for lanes whose memory banks differ in size."""
+        self._schedule = LamSchedule(settings, device)
+        self._bank, self._batch = _bank_size(settings, shapes), batch
+        lam = self._schedule.peak
         self._taps_of_lane = torch.tensor([len(each.blocks) for each in settings], device=device)
-        pairs: dict[_Formula, list[tuple[int, int, float]]] = defaultdict(list)
+        widest = max(shape.elements for shape in shapes)
+        pairs: dict[Formula, list[_Pair]] = defaultdict(list)
         for lane, each in enumerate(settings):
-            for tap in each.blocks if each.lam > 0 else ():
-                formula = _Formula(each.variant, each.tau_units, elements[tap], _samples(each, batch))
-                pairs[formula].append((lane, tap, each.tau))
+            for place, tap in enumerate(each.blocks if each.lam > 0 else ()):
+                formula = Formula.of(each, shapes[tap], batch)
+                pairs[formula].append(_Pair(lane, tap, place * widest if formula.bank else 0, each.tau))
         self._groups = [_group(formula, members, device) for formula, members in pairs.items()]
-        self.taps = frozenset(tap for group in self._groups for tap in group.lanes_of)
+        self.taps = frozenset(tap for group in self._groups for tap, _ in group.lanes_of)
         # What does not change from step to step; NaN for lanes without dispersion.
-        self._nothing = torch.where(self._lam > 0, 0.0, torch.nan)
+        self._nothing = torch.where(lam > 0, 0.0, torch.nan)
         self._floor, self._span = self._bounds()
 
-    def initial_state(self, generator: torch.Generator) -> State:  # noqa: ARG002 - there is none
-        """Return nothing."""
-        return STATELESS
+    def initial_state(self, generator: torch.Generator) -> State:  # noqa: ARG002 - an empty bank, or nothing
+        """Return a memory bank that nothing is in yet, where lanes have one."""
+        if self._bank is None:
+            return STATELESS
+        return State({}, {ENTRIES: torch.zeros(self._bank), FILLED: torch.tensor(0)})
 
     def __call__(
         self,
         taps: Mapping[int, Tensor],
-        images: Tensor | None = None,  # noqa: ARG002 - a function of the taps alone
-        state: State = STATELESS,  # noqa: ARG002
-        second: Mapping[int, Tensor] = NO_TAPS,  # noqa: ARG002
+        images: Tensor | None = None,  # noqa: ARG002 - a function of the taps, the bank and the time
+        state: State = STATELESS,
+        second: Mapping[int, Tensor] = NO_TAPS,  # noqa: ARG002 - one view is enough
+        progress: Tensor | None = None,
     ) -> Added:
-        """Return the losses, their distance from the floor, and whether they are at it."""
-        if not self._groups:
-            return self._added(None, self._nothing)
+        """Return the losses, their distance from the floor, and whether they are at it while lambda is above 0."""
+        lam = self._schedule.at(progress)
+        bank = None if self._bank is None else Bank(state.buffers[ENTRIES], state.buffers[FILLED])
+        batch_KBS = None if bank is None else self._nothing_of(bank)
         dispersive: Tensor | None = None
         for group in self._groups:
-            each = group.formula.loss(group.gather(taps), group.tau)
-            before = torch.zeros_like(self._lam, dtype=each.dtype) if dispersive is None else dispersive
+            z_KBE = group.gather(taps)
+            each = group.formula.loss(z_KBE, group.tau, group.gather_bank(bank))
+            before = torch.zeros_like(lam, dtype=each.dtype) if dispersive is None else dispersive
             dispersive = before.index_add(0, group.lanes, each)
-        assert dispersive is not None
+            if batch_KBS is not None:
+                group.write(z_KBE.detach(), batch_KBS)
+        buffers = {} if bank is None or batch_KBS is None else _named(renewed(bank, batch_KBS))
+        if dispersive is None:
+            return self._added(lam, None, self._nothing, bank, buffers)
         dispersive = dispersive / self._taps_of_lane
-        return self._added(dispersive, dispersive.detach() + self._nothing)
+        return self._added(lam, dispersive, dispersive.detach() + self._nothing, bank, buffers)
 
-    def _added(self, term: Tensor | None, shown: Tensor) -> Added:
-        above = shown - self._floor
+    def _nothing_of(self, bank: Bank) -> Tensor:
+        lanes, _, size = bank.entries.shape
+        return bank.entries.new_zeros(lanes, self._batch, size)
+
+    def _added(
+        self, lam: Tensor, term: Tensor | None, shown: Tensor, bank: Bank | None, buffers: Mapping[str, Tensor]
+    ) -> Added:
+        floor, span = self._floor, self._span
+        if bank is not None:
+            level = fill_level(bank.filled, self._batch)[:, None]
+            floor, span = (each.gather(1, level).squeeze(1) for each in (floor, span))
+        above = shown - floor
         recorded = {"dispersive_loss": shown, "floor_distance": above}
-        return Added(self._lam, term, recorded, {"floor_share": at_floor(above, self._span)}, buffers={})
+        counted = {"floor_share": self._schedule.acts(lam, at_floor(above, span))}
+        return Added(lam, term, recorded, counted, buffers)
 
     def _bounds(self) -> tuple[Tensor, Tensor]:
-        # Of a lane's mean over taps: the mean of their bounds.
-        floor, span = (torch.zeros_like(self._lam, dtype=torch.float64) for _ in range(2))
+        # Of a lane's mean over taps: the mean of their bounds. With a bank those of each level it may be filled to.
+        lam, levels = self._schedule.peak, None
+        shape = lam.shape
+        if self._bank is not None:
+            levels = torch.tensor(fill_levels(self._bank[0], self._batch), dtype=torch.float64, device=lam.device)
+            shape = torch.Size([*lam.shape, *levels.shape])
+        floor, span = (torch.zeros(shape, dtype=torch.float64, device=lam.device) for _ in range(2))
         for group in self._groups:
-            formula = group.formula
-            found = bounds(group.tau.double(), formula.variant, formula.units, formula.samples, formula.elements)
+            found = group.formula.bounds(group.tau.double(), 0 if levels is None else levels)
             floor.index_add_(0, group.lanes, found.floor)
             span.index_add_(0, group.lanes, found.span)
-        means = ((each / self._taps_of_lane).to(self._lam) + self._nothing for each in (floor, span))
+        taps, nothing = self._taps_of_lane, self._nothing
+        if levels is not None:
+            taps, nothing = taps[:, None], nothing[:, None]
+        means = ((each / taps).to(lam) + nothing for each in (floor, span))
         return next(means), next(means)
 
 
-def _samples(setting: Dispersion, batch: int) -> int:
-    samples = batch if setting.local_batch == "all" else setting.local_batch
-    if batch % samples:
-        raise ValueError(f"local_batch {samples} does not divide a batch of {batch}")
-    return samples
+class _Pair(NamedTuple):
+    lane: int
+    tap: int
+    first: int
+    tau: float
 
 
-def _group(formula: _Formula, members: list[tuple[int, int, float]], device: torch.device) -> _Group:
+def _named(bank: Bank) -> dict[str, Tensor]:
+    return {ENTRIES: bank.entries, FILLED: bank.filled}
+
+
+def _bank_size(settings: Sequence[Dispersion], shapes: Sequence[TapShape]) -> tuple[int, int] | None:
+    """Return the entries of a lane's bank and the numbers of one: of as many taps as a lane has, each the largest.
+
+    The model's largest tap, so that whether lanes can train together follows from their settings alone.
+    """
+    for lane, each in enumerate(settings):
+        if each.bank != settings[0].bank:
+            sizes = " and ".join(_said(one.bank) for one in (settings[0], each))
+            raise ValueError(
+                f"lanes 0 and {lane} cannot train together, for their memory banks differ in size: {sizes}"
+            )
+    if settings[0].bank is None:
+        return None
+    entries, blocks = settings[0].bank
+    return entries, blocks * max(shape.elements for shape in shapes)
+
+
+def _said(bank: tuple[int, int] | None) -> str:
+    return "none" if bank is None else f"{bank[0]} entries of {bank[1]} block{'s' if bank[1] > 1 else ''}"
+
+
+def _group(formula: Formula, members: list[_Pair], device: torch.device) -> _Group:
     # Sorting keeps a lane's taps in rising order, so that their sum is the same whoever else is in the cohort.
-    members = sorted(members, key=lambda member: member[1])
-    lanes_of: dict[int, list[int]] = defaultdict(list)
-    for lane, tap, _ in members:
-        lanes_of[tap].append(lane)
+    members = sorted(members, key=lambda member: (member.tap, member.first))
+    lanes_of: dict[tuple[int, int], list[int]] = defaultdict(list)
+    for lane, tap, first, _ in members:
+        lanes_of[tap, first].append(lane)
     return _Group(
         formula,
-        torch.tensor([lane for lane, _, _ in members], device=device),
-        {tap: torch.tensor(lanes, device=device) for tap, lanes in lanes_of.items()},
-        torch.tensor([tau for _, _, tau in members], device=device),
+        torch.tensor([member.lane for member in members], device=device),
+        {part: torch.tensor(lanes, device=device) for part, lanes in lanes_of.items()},
+        torch.tensor([member.tau for member in members], device=device),
     )

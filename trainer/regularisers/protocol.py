@@ -74,10 +74,17 @@ class Regulariser(Protocol):
         """Return what one lane begins with, on the CPU: weights as in the layout, and its buffers."""
 
     def __call__(
-        self, taps: Mapping[int, Tensor], images: Tensor, state: State, second: Mapping[int, Tensor] = NO_TAPS
+        self,
+        taps: Mapping[int, Tensor],
+        images: Tensor,
+        state: State,
+        second: Mapping[int, Tensor] = NO_TAPS,
+        progress: Tensor | None = None,
     ) -> Added:
         """Return what is added for representations [K, B, N, D] by tap, and the clean images [K, B, C, H, W] of them.
 
-        `second` are the representations of the same images in another view, where `views` asks for one.
+        `second` are the representations of the same images in another view, where `views` asks for one. `progress`, of
+        no dimension, is the share of all optimiser steps that were taken before: from 0, below 1; without it a weight
+        that changes over time is at its peak.
         A function of what it is given, and of it alone; a GPU replays it, so it asks the device for nothing.
         """

@@ -41,10 +41,15 @@ class Sum:
         return State(weights, _prefixed({name: state.buffers for name, state in begun.items()}))
 
     def __call__(
-        self, taps: Mapping[int, Tensor], images: Tensor, state: State, second: Mapping[int, Tensor] = NO_TAPS
+        self,
+        taps: Mapping[int, Tensor],
+        images: Tensor,
+        state: State,
+        second: Mapping[int, Tensor] = NO_TAPS,
+        progress: Tensor | None = None,
     ) -> Added:
         """Return the sum as a term of weight 1, and what the terms record."""
-        parts = {name: term(taps, images, _own(state, name), second) for name, term in self.terms.items()}
+        parts = {name: term(taps, images, _own(state, name), second, progress) for name, term in self.terms.items()}
         weighted = [part.weight * part.term for part in parts.values() if part.term is not None]
         return Added(
             weight=torch.ones_like(next(iter(parts.values())).weight),

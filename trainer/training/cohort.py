@@ -22,6 +22,7 @@ from trainer.evaluation.linear_probe import LinearProbe
 from trainer.objectives.build import objective_of
 from trainer.recipe import Lane, Recipe
 from trainer.regularisers.build import dispersive_names, regulariser_of
+from trainer.regularisers.lam_schedule import over_active_steps
 from trainer.regularisers.protocol import Regulariser
 from trainer.sampling.guidance_curve import guidance_curve
 from trainer.sampling.samples import GRID_IMAGES, samples
@@ -135,6 +136,7 @@ class Cohort:
             metrics = {name: float(value[row]) for name, value in per_lane.items()} | scored[row]
             if self.lanes[lane].setting.lam == 0:
                 metrics = {name: value for name, value in metrics.items() if name not in dispersive}
+            metrics = over_active_steps(metrics, self.lanes[lane].setting, self.step, self.recipe.train.steps)
             finite = {name: value for name, value in metrics.items() if math.isfinite(value)}
             bad = bool(diverged[row]) or self.recipe.eval.objective_at(final) not in finite
             measured.append(Measurement(lane, bad, finite, grids[row]))

@@ -15,7 +15,7 @@ from trainer.backbones.flat_parameters import views
 from trainer.backbones.protocol import Network
 from trainer.data.dataset import Dataset
 from trainer.objectives.build import objective_of
-from trainer.recipe import Dispersion, Lane, Recipe
+from trainer.recipe import Dispersion, Lane, Negatives, Recipe
 from trainer.regularisers.build import regulariser_of
 from trainer.sampling.samples import samples
 from trainer.training.alignment_targets import untrained_encoder
@@ -49,11 +49,17 @@ class LaneCost(NamedTuple):
 
 
 def measured_lanes(
-    recipe: Recipe, data: Dataset, device: torch.device, share: float = 1.0, evaluations: float = 1
+    recipe: Recipe,
+    data: Dataset,
+    device: torch.device,
+    share: float = 1.0,
+    evaluations: float = 1,
+    negatives: Negatives = "batch",
 ) -> LaneCost:
     """Double the lanes while trials an hour grow by 5 % and memory lasts; return the best. Takes seconds a doubling.
 
-    `share` is the part of the device's memory that is ours, `evaluations` how often a trial draws all of eval.samples.
+    `share` is the part of the device's memory that is ours, `evaluations` how often a trial draws all of eval.samples,
+    `negatives` the largest memory bank that a lane may have.
     Raises torch.OutOfMemoryError where not even one lane fits.
     """
     split = TrainingSplit.of(data, device, recipe.data.flip)
@@ -64,7 +70,7 @@ def measured_lanes(
 
     def measure(lanes: int) -> LaneCost | None:
         try:
-            return lane_cost(recipe, data, split, lanes)
+            return lane_cost(recipe, data, split, lanes, negatives)
         except torch.OutOfMemoryError:
             if lanes == 1:
                 raise
@@ -98,11 +104,14 @@ def best_lanes(
     return cost
 
 
-def lane_cost(recipe: Recipe, data: Dataset, split: TrainingSplit, lanes: int) -> LaneCost:
+def lane_cost(
+    recipe: Recipe, data: Dataset, split: TrainingSplit, lanes: int, negatives: Negatives = "batch"
+) -> LaneCost:
     """Time steps and sampling of `lanes` lanes of one seed, all of which disperse, on the split's device."""
     device = split.images.device
     model, objective = backbone_of(recipe, data.shape, data.classes, device), objective_of(recipe)
-    chosen = [Lane(Dispersion(blocks=(lane % len(model.taps),), lam=0.1), 0) for lane in range(lanes)]
+    settings = (Dispersion(blocks=(lane % len(model.taps),), lam=0.1, negatives=negatives) for lane in range(lanes))
+    chosen = [Lane(setting, 0) for setting in settings]
     regulariser = regulariser_of(chosen, recipe.train, model, lambda: untrained_encoder(recipe, data, device), device)
     learnt = initial_lanes(model, regulariser, [0] * lanes, device)
     means = RunningMeans.zeros((*objective.recorded, *regulariser.recorded), regulariser.counted, lanes, device)

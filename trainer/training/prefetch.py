@@ -47,7 +47,7 @@ class Prefetch:
         self._keys = torch.empty(rows, dtype=torch.long, device=device)
         # AdamW's fused kernel on CUDA reads its rate as float32, whatever the weights are.
         self._lr = torch.empty(self.steps, dtype=torch.float32, device=device)
-        self._share = torch.empty(self.steps, device=device)
+        self._share_and_progress = torch.empty(2, self.steps, device=device)
         self._seed_of_K = torch.tensor([self._seeds.index(seed) for seed in seeds_K], device=device)
         self._place = torch.zeros(1, dtype=torch.long, device=device)
 
@@ -59,7 +59,8 @@ class Prefetch:
         chosen = [order(seed, step * train.batch, train.batch, len(split.images)) for seed, step in pairs]
         _send(self._order, torch.stack(chosen))
         _send(self._lr, torch.tensor([learning_rate(train, step) for step in steps], dtype=torch.float32))
-        _send(self._share, torch.tensor([1 - ema_decay(step + 1, train.ema) for step in steps]))
+        shares = [1 - ema_decay(step + 1, train.ema) for step in steps]
+        _send(self._share_and_progress, torch.tensor([shares, [step / train.steps for step in steps]]))
         drawn = from_counters(self._wanted, self._keys, train.batch, self._image)
         for name, buffer in self._draws.items():
             buffer.copy_(drawn[name])
@@ -75,9 +76,10 @@ class Prefetch:
         images = self._split.images.take(chosen.flatten()).view(*chosen.shape, *self._image)
         if self._split.flips:
             images = flipped(images, draws[FLIP])
-        lr, share = (part.index_select(0, self._place).squeeze(0) for part in (self._lr, self._share))
+        lr = self._lr.index_select(0, self._place).squeeze(0)
+        share, progress = self._share_and_progress.index_select(1, self._place).squeeze(1).unbind(0)
         self._place += 1
-        return Inputs(Batch(images, labels, draws), lr, share)
+        return Inputs(Batch(images, labels, draws), lr, share, progress)
 
 
 def _send(buffer: Tensor, values: Tensor) -> None:

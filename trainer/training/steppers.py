@@ -47,7 +47,9 @@ class EagerStepper:
         split, train = self._split, self._train
         batch = draw(self._wanted, split, self._seeds, step, train.batch, train.label_drop)
         rate, share = learning_rate(train, step), 1 - ema_decay(step + 1, train.ema)
-        self._take_step(Inputs(batch.for_lanes(self._rows), rate, share))
+        # A tensor on a CPU too: a compiled regulariser would be compiled anew for every number.
+        progress = torch.tensor(step / train.steps, device=split.images.device)
+        self._take_step(Inputs(batch.for_lanes(self._rows), rate, share, progress))
 
 
 class GraphStepper:

@@ -28,12 +28,14 @@ OWN = "regulariser:"  # before the names of a regulariser's weights: no torch mo
 class Inputs(NamedTuple):
     """One step's input: the lanes' batch [K, B, ...], the learning rate, and the share of new weights in the average.
 
-    The two rates are numbers, or tensors of no dimension where they must not come from the host.
+    The two rates are numbers, or tensors of no dimension where they must not come from the host. `progress`, such a
+    tensor always, is the share of all steps that were taken before.
     """
 
     batch: Batch
     lr: float | Tensor
     share: float | Tensor
+    progress: Tensor
 
 
 class TrainStep:
@@ -90,7 +92,7 @@ class TrainStep:
             self._shadow.refresh()
         learning = self._objective.loss(self._network, images, labels, draws, self._taps)
         second = self._second_view(inputs.batch) if self._views > 1 else NO_TAPS
-        added = self._regulariser(learning.taps, images, self._state, second)
+        added = self._regulariser(learning.taps, images, self._state, second, inputs.progress)
         total = learning.loss if added.term is None else torch.addcmul(learning.loss, added.weight, added.term)
         # A regulariser's weights are unused where no living lane has it; that a backbone's are would be a mistake.
         zeros = bool(self._state.weights)

@@ -9,10 +9,12 @@ from typing import NamedTuple
 from sweeper.guide.schema.results import GridPage
 from sweeper.records import Cell
 from sweeper.study import Range, Study
-from sweeper.study.knobs import BLOCK, KNOBS, LAMBDA, TAU, VARIANT, Knob, Value, level
-from trainer.recipe import Variant
+from sweeper.study.knobs import BLOCK, KNOBS, LAMBDA, TAU, TAU_UNITS, VARIANT, Knob, Value, level
+from trainer.recipe import TauUnits, Variant
 
 WIDEST = 12  # columns a code host still shows without scrolling
+# Behind a tau; where a space lists several units, a page has one and its title names it.
+_UNITS: dict[TauUnits, str] = {"absolute": "", "relative": " x mean distance", "median": " x median distance"}
 Point = tuple[Value, ...]  # a value of each knob, in their order; None where it does nothing
 
 
@@ -30,7 +32,7 @@ def grid_pages(study: Study, cells: Mapping[str, Cell]) -> tuple[GridPage, ...]:
     for key, cell in cells.items():
         setting = cell.dispersion
         values = tuple(knob.of(setting) for knob in KNOBS)
-        if cell.role == "grid" and (TAU.of(setting) is None or setting.tau_units == study.space.tau_units):
+        if cell.role == "grid":
             keys[values] = key
     found = (page for variant in study.space.variant for page in _variant_pages(study, variant, keys))
     return tuple(page for page in found if page.keys)
@@ -44,13 +46,13 @@ def _is_continuous(knob: Knob, study: Study) -> bool:
 def _variant_pages(study: Study, variant: Variant, keys: Mapping[Point, str]) -> list[GridPage]:
     axes = {knob.name: _axis(knob, study, variant) for knob in KNOBS if knob is not VARIANT}
     row, column = _rows_and_columns(list(axes.values()))
-    others = (axis for axis in axes.values() if axis not in (row, column))
-    pages = [axis for axis in others if axis.knob.usual is None or axis.values != (axis.knob.usual,)]
-    usual = {knob.name: knob.usual for knob in KNOBS}
+    others = [axis for axis in axes.values() if axis not in (row, column)]
+    pages = [axis for axis in others if not _goes_without_saying(axis)]
+    fixed = {axis.knob.name: axis.values[0] for axis in others}
     suffix = f", {variant}" if len(study.space.variant) > 1 or variant != VARIANT.usual else ""
     found = []
     for chosen in product(*(range(len(axis.values)) for axis in pages)):
-        here = usual | {axis.knob.name: axis.values[i] for axis, i in zip(pages, chosen, strict=True)}
+        here = fixed | {axis.knob.name: axis.values[i] for axis, i in zip(pages, chosen, strict=True)}
         title = ", ".join(axis.labels[i] for axis, i in zip(pages, chosen, strict=True)) + suffix
         table = [
             [_key(keys, variant, {**here, row.knob.name: r, column.knob.name: c}) for c in column.values]
@@ -60,11 +62,18 @@ def _variant_pages(study: Study, variant: Variant, keys: Mapping[Point, str]) ->
     return found
 
 
+def _goes_without_saying(axis: _Axis) -> bool:
+    knob = axis.knob
+    if knob.usual is None or len(axis.values) > 1:
+        return False
+    return knob is TAU_UNITS or axis.values[0] in (None, knob.usual)  # units are said with tau
+
+
 def _axis(knob: Knob, study: Study, variant: Variant) -> _Axis:
     if not knob.applies(variant):
         return _Axis(knob, (None,), (f"no {knob.words}",))
     points, taps = knob.points(study), study.recipe.model.taps
-    unit = " x mean distance" if knob is TAU and study.space.tau_units == "relative" else ""
+    unit = _UNITS[study.space.tau_units] if knob is TAU and isinstance(study.space.tau_units, str) else ""
     return _Axis(knob, points, tuple(f"{knob.words} {level(value, taps)}{unit}" for value in points))
 
 

@@ -18,7 +18,7 @@ from sweeper.guide.schema.results import Change, Item, Outcome
 from sweeper.guide.schema.statements import Claim
 from sweeper.records import Cell, Stage
 from sweeper.study import block_name
-from sweeper.study.knobs import BLOCK, KNOBS, TAU
+from sweeper.study.knobs import BLOCK, DISTANCE, FEATURES, KNOBS, TAU, TAU_UNITS
 from sweeper.text.numbers import counted
 from trainer.recipe import VARIANTS, Dispersion, numbered
 
@@ -26,6 +26,8 @@ from trainer.recipe import VARIANTS, Dispersion, numbered
 MEASURED_BY = ("samples", "features", "reference", "solver", "guidance (CFG)")
 # Two taus are alike in units of the median distance within a tenth: that distance is itself an estimate.
 ALIKE = 0.1
+# Where these are as usual, tau is a distance as a guide has them: mean, of raw features.
+AS_RECORDED = (TAU_UNITS, DISTANCE, FEATURES)
 VERDICTS: tuple[Verdict | None, ...] = (
     "transfers",
     "reverses",
@@ -124,7 +126,7 @@ def _keys(guide: Guide) -> set[str]:
 def _bucket(setting: Dispersion) -> tuple[str, ...]:
     """Return what has to be equal in two studies: all but block and tau, which may match in proportion."""
     values = (knob.of(setting) for knob in KNOBS if knob not in (BLOCK, TAU))
-    return (setting.tau_units, *(f"{value:.6g}" if isinstance(value, float) else str(value) for value in values))
+    return tuple(f"{value:.6g}" if isinstance(value, float) else str(value) for value in values)
 
 
 def _taus_match(a: Arm, b: Arm, relation: Relation) -> TauMatch | None:
@@ -171,7 +173,7 @@ def _share(blocks: Sequence[int], taps: Sequence[str]) -> str:
 
 def _in_distances(guide: Guide, setting: Dispersion) -> tuple[float, ...] | None:
     """Give tau in units of the baseline's median squared distance, for the variants whose tau is such a distance."""
-    if VARIANTS[setting.variant].tau != "squared distance" or setting.tau_units == "relative":
+    if not VARIANTS[setting.variant].has_distance or any(knob.of(setting) != knob.usual for knob in AS_RECORDED):
         return None
     known = [guide.distances[block] if block < len(guide.distances) else None for block in setting.blocks]
     found = tuple(setting.tau / one for one in known if one)

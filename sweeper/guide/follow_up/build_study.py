@@ -92,14 +92,12 @@ def _smallest_space(settings: Sequence[Labelled], taps: Sequence[str]) -> tuple[
     inside = every if _is_product(every) else every[:1]
     written = [written_values(one, taps) for one in inside]
     space: Tree = {knob.name: tuple(dict.fromkeys(one[knob.name] for one in written)) for knob in KNOBS}
-    space["tau_units"] = inside[0].tau_units
     return space, [_cell(one, taps) for one in settings if one.setting not in inside]
 
 
 def _is_product(settings: Sequence[Dispersion]) -> bool:
     sides = {knob.name: {getattr(one, knob.field) for one in settings} for knob in KNOBS}
-    alike = len({one.tau_units for one in settings}) == len(sides[VARIANT.name]) == 1
-    return alike and math.prod(len(side) for side in sides.values()) == len(settings)
+    return len(sides[VARIANT.name]) == 1 and math.prod(len(side) for side in sides.values()) == len(settings)
 
 
 def _cell(one: Labelled, taps: Sequence[str]) -> Tree:

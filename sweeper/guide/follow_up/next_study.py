@@ -14,7 +14,7 @@ from sweeper.guide.schema.statements import Claim, NextStudy, Recommendation
 from sweeper.plan.size import size
 from sweeper.records import StudyRecord
 from sweeper.study import Confirm, Range, Study, values
-from sweeper.study.knobs import KNOBS, Knob, KnobAxis
+from sweeper.study.knobs import DISTANCE, FEATURES, KNOBS, TAU_UNITS, VARIANT, Knob, KnobAxis
 from sweeper.text.numbers import counted, percent
 
 TOP = 3
@@ -170,11 +170,13 @@ def _edge(found: Findings) -> Part | None:
         return None
     here, study = first.cell.dispersion, found.record.study
     like = [one.cell.dispersion for one in found.main.cells]
-    like = [one for one in like if (one.variant, one.tau_units) == (here.variant, here.tau_units)]
+    # Of another formula or other units tau is another quantity.
+    measure = (VARIANT, TAU_UNITS, DISTANCE, FEATURES)
+    like = [one for one in like if all(knob.of(one) == knob.of(here) for knob in measure)]
     # Old and new value by knob.
     moves: dict[Knob, tuple[float, float]] = {}
     for knob in KNOBS:
-        if isinstance(value := knob.of(here), float):
+        if knob.unbounded and isinstance(value := knob.of(here), float):
             new = _beyond(knob.axis(study), {getattr(one, knob.field) for one in like}, value)
             moves |= {knob: (value, new)} if new is not None else {}
     if not moves:
@@ -234,13 +236,15 @@ def _relative(found: Findings) -> Part | None:
     """Measure tau in units of the mean distance where more than half of an l2 study is saturated."""
     cells, space = found.main.cells, found.record.study.space
     flagged = sum(one.saturated for one in cells)
-    if space.tau_units == "relative" or {*space.variant} != {"l2"} or 2 * flagged <= len(cells):
+    if space.tau_units != TAU_UNITS.usual or {*space.variant} != {"l2"} or 2 * flagged <= len(cells):
         return None
+    if 2 in space.local_batch:
+        return None  # of two samples there is one distance, which is 1 in its own units
     return Part(
         aim="Measure tau in units of the mean distance, which growing features cannot satisfy: "
         f"{flagged:,} of {counted(len(cells), 'setting')} saturated, where block and tau mean nothing.",
         asks="which block and tau, where the loss does not saturate",
-        space={"tau": RELATIVE_TAUS, "tau_units": "relative"},
+        space={"tau": RELATIVE_TAUS, "tau_units": "relative", "distance": (DISTANCE.usual,)},
     )
 
 

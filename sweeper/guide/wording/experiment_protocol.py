@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -12,13 +12,14 @@ from sweeper.guide.schema.audits import SeedAudit
 from sweeper.guide.schema.results import Cost, Item
 from sweeper.guide.wording import scope
 from sweeper.guide.wording.arms import arm_items
+from sweeper.guide.wording.loss_forms import forms
 from sweeper.plan.trials import rung_steps
 from sweeper.records import FINAL_STATES, Facts, StudyRecord, TrialRecord, TrialState
 from sweeper.statistics.levels import OBJECTIVE_ALPHA, SET_ALPHA, SIDE_ALPHA, UNIQUE_ALPHA
 from sweeper.study import Screen, Study
 from sweeper.study.pruner_facts import PRUNERS
 from sweeper.text.numbers import counted, figure, metric_name, percent
-from trainer.recipe import METRICS, DataRecipe, EvalRecipe, TrainRecipe, fid_name, recorded_metrics
+from trainer.recipe import METRICS, DataRecipe, Dispersion, EvalRecipe, TrainRecipe, fid_name, recorded_metrics
 from trainer.recipe.auxiliary_losses import Encoder
 from trainer.recipe.evaluation import GUIDED_BY_PUBLIC_CODE
 from trainer.recipe.metrics import PROBE_IMAGES, PROBE_NEIGHBOURS, PROBE_PENALTY, VALIDATION_IMAGES
@@ -87,8 +88,17 @@ def _encoder(study: Study, facts: Iterable[Facts]) -> list[Item]:
     return [Item(name="REPA's encoder", value=value)] if hashes else []
 
 
-def protocol_items(study: Study, facts: Sequence[Facts], seeds: SeedAudit, recorded: Iterable[str]) -> tuple[Item, ...]:
-    """Name everything a figure depends on: how samples were drawn, scored and compared; `recorded` are its metrics."""
+def protocol_items(
+    study: Study,
+    facts: Sequence[Facts],
+    seeds: SeedAudit,
+    recorded: Iterable[str],
+    settings: Collection[Dispersion] = (),
+) -> tuple[Item, ...]:
+    """Name everything a figure depends on: how samples were drawn, scored and compared.
+
+    `recorded` are a study's metrics, `settings` those of the loss.
+    """
     evaluation, screen, known = study.recipe.eval, study.screen, list(facts)
     metric = metric_name(study.objective, evaluation.distance)
     return (
@@ -100,6 +110,7 @@ def protocol_items(study: Study, facts: Sequence[Facts], seeds: SeedAudit, recor
         Item(
             name="randomness", value="a function of (seed, step): cells of one seed share weights, data, noise, labels"
         ),
+        *((Item(name="loss", value=said),) if (said := forms(settings)) else ()),
         *_beside_the_objective(study, recorded),
         Item(name="health", value=f"on {evaluation.probe} held-out images; loss and its floor on training batches"),
         *arm_items(study),

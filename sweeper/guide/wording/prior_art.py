@@ -9,6 +9,7 @@ from sweeper.guide.analysis.confirm_test import of
 from sweeper.guide.schema.results import CellResult, PriorArt
 from sweeper.guide.schema.statements import Claim
 from sweeper.study import block_indices
+from sweeper.study.knobs import KNOBS
 from sweeper.text.numbers import change, counted
 from trainer.recipe import Dispersion
 
@@ -71,7 +72,8 @@ def _here(published: Published, results: list[CellResult], claims: Sequence[Clai
 def _matches(published: Published, here: Dispersion, taps: Sequence[str]) -> bool:
     blocks = here.blocks if published.block is None else block_indices(published.block, taps)
     return (
-        (here.variant, here.tau_units, here.blocks, here.local_batch) == ("l2", "absolute", blocks, "all")
+        all(knob.of(here) == knob.usual for knob in KNOBS if knob.usual is not None)
+        and here.blocks == blocks
         and here.lam in published.lams
         and here.tau in published.taus
     )

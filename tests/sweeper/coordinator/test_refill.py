@@ -50,3 +50,11 @@ def test_recipes_do_not_mix():
     assert parking.take_full() == []
     assert parking.has_company(Stop("s", 300))
     assert not parking.has_company(Stop("s", 600))
+
+
+def test_memory_banks_of_different_sizes_do_not_mix():
+    parking = Refill(2)
+    parking.park(Stop("r", 300, (64, 1)), "a", lanes(0, 1))
+    parking.park(Stop("r", 300), "b", lanes(1, 1))
+    assert parking.take_full() == []
+    assert [lane.trial.seed for lane in parking.take_any()] == [0]

@@ -110,3 +110,18 @@ def test_given_trials_beyond_the_budget_are_refused(url: str):
     with pytest.raises(StudyError, match=r"screen\.trials is 12") as caught:
         Search(url, searched("random", 12), "screen", trials((BASELINE, *GRID)))
     assert "at least 18" in caught.value.remedy
+
+
+@pytest.mark.parametrize("sampler", ["random", "tpe"])
+def test_forms_of_the_loss_are_drawn_where_a_space_lists_several_and_stand_where_it_names_one(url: str, sampler: str):
+    forms = {"features": ["raw", "layer_norm"], "negatives": ["batch", 8], "tau_units": "median", "lambda_end": [0.5]}
+    search = Search(url, searched(sampler, 39, **forms), "screen", trials((BASELINE,)))
+    while batch := search.claim(2):
+        assert len({trial.cell.dispersion.bank for trial in batch}) == 1
+        for trial in batch:
+            search.finish(trial.key, "complete", 20.0)
+    drawn = [entry.spec.cell.dispersion for entry in search._entries if entry.spec.cell.role == "grid"]
+    assert {one.features for one in drawn} == {"raw", "layer_norm"}
+    assert {one.negatives for one in drawn} == {"batch", 8}
+    assert {(one.tau_units, one.lam_end) for one in drawn} == {("median", 0.5)}
+    assert all("median" in entry.spec.cell.label for entry in search._entries if entry.spec.cell.role == "grid")

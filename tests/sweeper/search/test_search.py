@@ -54,13 +54,20 @@ def test_a_grid_hands_out_every_trial_once_in_the_given_order(opened: Search):
     assert opened.counts() == {"running": 18}
 
 
+BANKS = {"block": [0, 1, "all"], "lambda": [0.01], "variant": ["l2", "covariance"], "negatives": ["batch", 8, 64]}
+
+
+@pytest.mark.parametrize(
+    "changes", [{}, {"space": BANKS, "cells": [{"label": "c", "block": 0, "lambda": 1, "negatives": 9}]}]
+)
 @pytest.mark.parametrize("lanes", [1, 2, 4, 9])
-def test_a_grid_is_handed_out_in_as_many_cohorts_as_the_plan_says(url: str, lanes: int):
-    planned = study(resources={"cohort": lanes})
+def test_a_grid_is_handed_out_in_as_many_cohorts_as_the_plan_says(url: str, lanes: int, changes: dict[str, object]):
+    planned = study(resources={"cohort": lanes}, **changes)
     search = Search(url, planned, "screen", screen_trials(planned))
     claims = 0
-    while search.claim(lanes):
+    while batch := search.claim(lanes):
         claims += 1
+        assert len({trial.cell.dispersion.bank for trial in batch}) == 1
     search.close()
     assert claims == size(planned).cohorts
 

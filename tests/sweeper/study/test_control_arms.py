@@ -54,6 +54,21 @@ def test_a_control_has_every_field_of_a_setting_with_its_default() -> None:
 
 
 @pytest.mark.parametrize(
+    "form",
+    [
+        {"distance": "sum", "features": "layer_norm", "lambda_warmup": 0.1, "lambda_end": 0.5},
+        {"tau_units": "median", "negatives": 64},
+        {"variant": "cosine", "local_batch": 16},
+    ],
+)
+def test_a_controls_setting_is_what_a_cell_of_the_same_words_trains(form: dict[str, Any]) -> None:
+    setting = {"block": 0.25, "lambda": 0.01, "tau": 0.5, **form}
+    planned = study({**REPA, **setting}, cells=[{"label": "c", **setting}])
+    arm, cell = cells(planned)[-1].dispersion, cells(planned)[-2].dispersion
+    assert arm == cell != Dispersion(blocks=(1,), lam=0.01, tau=0.5)
+
+
+@pytest.mark.parametrize(
     ("arm", "place", "words"),
     [
         ({"set": {"train.repa.block": 9}}, ("set", "train.repa.block"), "within this model's depth 4, 0 to 3"),
@@ -68,6 +83,10 @@ def test_a_control_has_every_field_of_a_setting_with_its_default() -> None:
         ({**REPA, "tau": 0.5}, ("tau",), "must stand beside block and lambda"),
         ({**BOTH, "local_batch": 5}, ("local_batch",), "must divide train.batch, 32"),
         ({**BOTH, "variant": "cosine", "tau_units": "relative"}, ("variant",), "where tau_units is relative"),
+        ({**BOTH, "distance": "sum", "tau_units": "median"}, ("distance",), "must be mean where tau_units is median"),
+        ({**BOTH, "local_batch": 16, "negatives": 64}, ("negatives",), "where local_batch is not 'all'"),
+        ({**BOTH, "lambda_warmup": 0.5, "lambda_end": 0.5}, ("lambda_warmup",), "must be below lambda_end, 0.5"),
+        ({**REPA, "lambda_warmup": 0.5}, ("lambda_warmup",), "must stand beside block and lambda"),
     ],
 )
 def test_what_is_wrong_with_an_arm_is_told_at_its_field(

@@ -175,7 +175,9 @@ def test_a_local_batch_is_all_or_a_number_of_samples(given: object) -> None:
         study(space={"block": [0], "lambda": [1], "local_batch": [given]})
 
 
-@pytest.mark.parametrize("more", [{"variant": ["l2", "covariance"]}, {"tau_units": "relative"}])
+@pytest.mark.parametrize(
+    "more", [{"variant": ["l2", "covariance"]}, {"tau_units": "relative"}, {"tau_units": ["absolute", "median"]}]
+)
 def test_two_samples_are_too_few_where_their_one_distance_is_constant(more: dict[str, object]) -> None:
     with pytest.raises(ValidationError, match="must be above 2"):
         study(space={"block": [0], "lambda": [1], "local_batch": [2], **more})
@@ -185,3 +187,49 @@ def test_two_samples_are_too_few_where_their_one_distance_is_constant(more: dict
 def test_a_control_does_not_change_what_is_predicted() -> None:
     with pytest.raises(ValidationError):
         study(controls=[{"name": "noise", "set": {"objective.predicts": "noise"}}])
+
+
+@pytest.mark.parametrize(
+    ("space", "place", "words"),
+    [
+        (
+            {"tau_units": ["absolute", "median"], "variant": ["l2", "hinge"]},
+            ("variant", 1),
+            "must be l2 where tau_units is median",
+        ),
+        (
+            {"tau_units": "relative", "distance": ["mean", "sum"]},
+            ("distance", 1),
+            "must be mean where tau_units is relative",
+        ),
+        (
+            {"local_batch": [16, "all"], "negatives": ["batch", 64]},
+            ("negatives", 1),
+            "must be 'batch' where local_batch is not 'all'",
+        ),
+        ({"lambda_warmup": [0, 0.5], "lambda_end": [1, 0.5]}, ("lambda_warmup", 1), "must be below lambda_end, 0.5"),
+        ({"negatives": [0]}, ("negatives", 0), "must be 'batch' or a number of earlier samples from 1"),
+        ({"lambda_end": [1.5]}, ("lambda_end", 0), "less than or equal to 1"),
+        ({"features": ["normed"]}, ("features", 0), "'raw' or 'layer_norm'"),
+    ],
+)
+def test_forms_of_the_loss_that_contradict_one_another_are_refused_where_they_are_written(
+    space: dict[str, object], place: tuple[str, int], words: str
+) -> None:
+    with pytest.raises(ValidationError) as caught:
+        study(space={"block": [0], "lambda": [1], **space})
+    assert paths(caught.value)[0] == ("space", *place)
+    assert words in str(caught.value)
+    several = {"tau_units", "variant", "distance", "local_batch", "negatives", "lambda_warmup", "lambda_end"}
+    cell = {name: value[-1] if isinstance(value, list) else value for name, value in space.items() if name in several}
+    if "local_batch" in cell:
+        cell["local_batch"] = 16
+    with pytest.raises(ValidationError) as caught:
+        study(
+            space={"block": [0], "lambda": [1]}, cells=[{"label": "c", "block": 0, "lambda": 1, **cell, **_last(space)}]
+        )
+    assert paths(caught.value) == [("cells", 0, place[0])]
+
+
+def _last(space: dict[str, object]) -> dict[str, object]:
+    return {"features": space["features"][-1]} if isinstance(space.get("features"), list) else {}

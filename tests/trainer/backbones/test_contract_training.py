@@ -47,7 +47,7 @@ def test_gradients_reach_every_slot_once_the_network_has_opened(backbone):
     labels = torch.arange(CLASSES + 1).repeat(3)[None]  # none is left out, "none" included
     batch = Batch(torch.ones_like(x), labels, {"noise": x, "time": given.time})
     for _ in range(OPENING):
-        step(Inputs(batch, 1e-2, 0.1))
+        step(Inputs(batch, 1e-2, 0.1, torch.tensor(0.0)))
     named = leaves(step.learnt.weights.clone(), backbone.layout)
     loss = Interpolant().loss(Network(backbone, named), *batch, taps=()).loss
     grads = torch.autograd.grad(loss.sum(), list(named.values()))

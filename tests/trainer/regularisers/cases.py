@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from tests.trainer.regularisers.memory_bank import bank_of
 from tests.trainer.regularisers.places import Places
 from trainer.recipe import Contrastive, Dispersion, Lane, Repa, TrainRecipe
 from trainer.regularisers.build import regulariser_of
@@ -46,19 +45,42 @@ DISPERSIVE = (
 )
 REPA = Repa.model_validate({"block": 1, "lambda": 0.5, "hidden": 12})
 CONTRASTIVE = Contrastive.model_validate({"block": 0, "lambda": 0.25, "tau": 0.5})
+BANKS = (
+    Lane(Dispersion(negatives=20), 0),
+    Lane(Dispersion(blocks=(1,), lam=0.25, tau=0.5, negatives=20), 0),
+    Lane(Dispersion(blocks=(0,), lam=0.5, variant="cosine", negatives=20, lam_warmup=0.05), 1),
+    Lane(Dispersion(blocks=(1,), lam=0.1, tau_units="median", features="layer_norm", negatives=20), 1),
+)
 CASES = (
     Case("the Dispersive Loss", DISPERSIVE, _with_places),
     Case("REPA, which trains a projector, beside it", DISPERSIVE, _with_places, {"repa": REPA}),
     Case("a contrastive loss of two views beside it", DISPERSIVE, _with_places, {"contrastive": CONTRASTIVE}),
     Case("all three", DISPERSIVE, _with_places, {"repa": REPA, "contrastive": CONTRASTIVE}),
     Case(
-        "a memory bank with a trained head",
+        "the Dispersive Loss in its other forms",
         (
             Lane(Dispersion(), 0),
-            Lane(Dispersion(blocks=(1,), lam=0.25, tau=0.5), 0),
-            Lane(Dispersion(blocks=(0,), lam=0.5, tau=1.0), 1),
-            Lane(Dispersion(blocks=(1,), lam=0.1, tau=0.1), 1),
+            Lane(Dispersion(blocks=(1,), lam=0.25, tau=50.0, distance="sum"), 0),
+            Lane(Dispersion(blocks=(0, 1), lam=0.1, features="layer_norm", lam_warmup=0.05), 1),
+            Lane(Dispersion(blocks=(0,), lam=0.05, tau=0.5, tau_units="median", lam_end=0.1), 1),
         ),
-        bank_of,
+        _with_places,
+    ),
+    Case("the Dispersive Loss with a memory bank, of which no batch makes a whole", BANKS, _with_places),
+    Case(
+        "memory banks of two blocks",
+        (
+            Lane(Dispersion(blocks=(0, 1), negatives=4), 0),
+            Lane(Dispersion(blocks=(0, 1), lam=0.25, tau=0.5, negatives=4), 0),
+            Lane(Dispersion(blocks=(0, 1), lam=0.5, variant="hinge", negatives=4), 1),
+            Lane(Dispersion(blocks=(0, 1), lam=0.1, tau_units="relative", negatives=4), 1),
+        ),
+        _with_places,
+    ),
+    Case(
+        "all three, with trained weights and a memory bank",
+        BANKS,
+        _with_places,
+        {"repa": REPA, "contrastive": CONTRASTIVE},
     ),
 )

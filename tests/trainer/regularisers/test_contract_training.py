@@ -67,7 +67,8 @@ def test_a_lane_goes_down_its_loss_plus_what_is_added_by_all_its_weights(case, d
     step = train_step(backbone, case.lanes, train, noise=0.1, make=case.make)
     batch = draw(case.wanted(Interpolant.draws), split, [0], 0, 8, 0.1).for_lanes(torch.zeros(4).long())
     begun, buffers = step.learnt.weights.clone(), {name: part.clone() for name, part in step.learnt.buffers.items()}
-    step(Inputs(batch, 1e-3, 0.1))
+    progress = torch.tensor(0.04)
+    step(Inputs(batch, 1e-3, 0.1, progress))
     size = step.learnt.ema.shape[1]
     for lane, one in enumerate(case.lanes):
         term = case.make([one], train, backbone, None, CPU)
@@ -78,7 +79,7 @@ def test_a_lane_goes_down_its_loss_plus_what_is_added_by_all_its_weights(case, d
         learning = Interpolant().loss(network, *part, range(2))
         second = network(*Interpolant().seen(part.images, part.labels, drawn_anew(part.draws)), range(2)).taps
         state = State(own, {name: buffer[rows] for name, buffer in buffers.items()})
-        added = term(learning.taps, part.images, state, second)
+        added = term(learning.taps, part.images, state, second, progress)
         total = learning.loss if added.term is None else learning.loss + added.weight * added.term
         everything = [*named.values(), *own.values()]
         expected = torch.autograd.grad(total.sum(), everything, materialize_grads=True)

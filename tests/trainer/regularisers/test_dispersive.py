@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional as F  # noqa: N812
 
-from trainer.regularisers.bounds import at_floor, bounds
+from trainer.regularisers.bounds import Compared, at_floor, bounds
 from trainer.regularisers.dispersive import dispersive_loss
 from trainer.regularisers.representation import effective_rank, feature_norm, median_distance, squared_distances
 
@@ -107,7 +107,7 @@ def tight_frame() -> torch.Tensor:
 )
 def test_floor_is_attained_and_never_undercut(variant, units, z):
     tau = torch.tensor([0.8], dtype=torch.float64)
-    floor = bounds(tau, variant, units, B, E).floor
+    floor = bounds(tau, variant, units, Compared(B, 1, E)).floor
     atol = 1e-6 if variant == "covariance" else 1e-9
     torch.testing.assert_close(dispersive_loss(z, tau, variant, units), floor, rtol=0, atol=atol)
     for seed in range(20):
@@ -118,7 +118,7 @@ def test_floor_of_absolute_l2_is_minus_log_batch():
     loss = dispersive_loss(simplex(1e4), torch.tensor([0.5]), "l2")
     assert float(loss) == pytest.approx(-math.log(B))
     for above in (0.0, 0.009, 0.011, 0.1):
-        span = bounds(torch.tensor([0.5]), "l2", "absolute", B, E).span
+        span = bounds(torch.tensor([0.5]), "l2", "absolute", Compared(B, 1, E)).span
         assert bool(at_floor(torch.tensor([above * math.log(B)]), span)) == (above < 0.01)
 
 
@@ -127,7 +127,7 @@ def test_floor_of_absolute_l2_is_minus_log_batch():
 )
 def test_span_is_what_a_collapsed_batch_has_above_the_floor_and_one_percent_of_it_is_the_floor(variant, units):
     tau = torch.tensor([0.05, 30.0], dtype=torch.float64)
-    floor, span = bounds(tau, variant, units, B, E)
+    floor, span = bounds(tau, variant, units, Compared(B, 1, E))
     above = dispersive_loss(torch.ones(2, B, E, dtype=torch.float64), tau, variant, units) - floor
     torch.testing.assert_close(above, span, rtol=1e-6, atol=1e-9)
     assert not at_floor(above, span).any()
@@ -141,9 +141,9 @@ def covariance(z: torch.Tensor) -> torch.Tensor:
 
 def test_the_span_of_covariance_is_that_of_features_which_are_all_one() -> None:
     same = torch.randn(1, B, 1, generator=torch.Generator().manual_seed(0), dtype=torch.float64).expand(1, B, E)
-    floor, span = bounds(torch.ones(1, dtype=torch.float64), "covariance", "absolute", B, E)
+    floor, span = bounds(torch.ones(1, dtype=torch.float64), "covariance", "absolute", Compared(B, 1, E))
     torch.testing.assert_close(covariance(same * torch.linspace(-1, 2, E)) - floor, span, rtol=1e-5, atol=0)
-    more = bounds(torch.ones(1), "covariance", "absolute", E + 1, E)
+    more = bounds(torch.ones(1), "covariance", "absolute", Compared(E + 1, 1, E))
     assert (float(more.floor), float(more.span)) == (0, 1)
 
 
@@ -187,7 +187,7 @@ def test_features_that_do_not_vary_neither_count_nor_blow_up() -> None:
 def test_two_images_are_perfectly_correlated_and_at_the_floor() -> None:
     z = random_z(6)[:, :2].float().requires_grad_()
     loss = covariance(z)
-    floor, span = bounds(torch.ones(2), "covariance", "absolute", 2, E)
+    floor, span = bounds(torch.ones(2), "covariance", "absolute", Compared(2, 1, E))
     torch.testing.assert_close(loss, torch.ones(2), rtol=1e-5, atol=0)
     assert at_floor(loss - floor, span).all()
     assert torch.autograd.grad(loss.sum(), z)[0].abs().max() < 1e-4
@@ -195,7 +195,7 @@ def test_two_images_are_perfectly_correlated_and_at_the_floor() -> None:
 
 def test_a_batch_of_one_has_no_room_to_move():
     for variant in ("l2", "cosine", "hinge", "covariance"):
-        assert [float(part) for part in bounds(torch.tensor([0.5]), variant, "absolute", 1, E)] == [0, 0]
+        assert [float(part) for part in bounds(torch.tensor([0.5]), variant, "absolute", Compared(1, 1, E))] == [0, 0]
 
 
 def test_one_image_has_loss_and_gradient_zero():

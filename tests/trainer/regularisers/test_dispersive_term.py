@@ -3,13 +3,14 @@ import math
 import pytest
 import torch
 
+from trainer.backbones.protocol import TapShape
 from trainer.recipe import Dispersion
-from trainer.regularisers.bounds import bounds
+from trainer.regularisers.bounds import Compared, bounds
 from trainer.regularisers.dispersive import dispersive_loss
 from trainer.regularisers.dispersive_term import DispersiveTerm
 
 CPU = torch.device("cpu")
-BATCH, ELEMENTS = 6, (4 * 8, 4 * 8, 4 * 8)
+BATCH, SHAPES = 6, (TapShape(4, 8),) * 3
 TAPS = {b: torch.randn(3, BATCH, 4, 8, generator=torch.Generator().manual_seed(b)) for b in range(3)}
 # As the feature maps of a network that halves its sides: two of them differ, and two of them have one size.
 SIZES = {0: (4, 8), 1: (16, 4), 2: (1, 20), 3: (8, 8)}
@@ -17,11 +18,11 @@ SIZED = {
     b: torch.randn(3, BATCH, *size, generator=torch.Generator().manual_seed(b), dtype=torch.float64)
     for b, size in SIZES.items()
 }
-SIZED_ELEMENTS = tuple(math.prod(size) for size in SIZES.values())
+SIZED_SHAPES = tuple(TapShape(*size) for size in SIZES.values())
 
 
 def term(*settings: Dispersion) -> DispersiveTerm:
-    return DispersiveTerm(settings, BATCH, ELEMENTS, CPU)
+    return DispersiveTerm(settings, BATCH, SHAPES, CPU)
 
 
 def single(lane: int, tap: int, tau: float, variant="l2", taps=TAPS) -> float:
@@ -116,7 +117,7 @@ MIXED = (
 
 @pytest.mark.usefixtures("float64")
 def test_taps_of_different_sizes_each_count_by_their_own_formula():
-    added = DispersiveTerm(MIXED, BATCH, SIZED_ELEMENTS, CPU)(SIZED)
+    added = DispersiveTerm(MIXED, BATCH, SIZED_SHAPES, CPU)(SIZED)
     for lane, each in enumerate(MIXED):
         losses = [single(lane, tap, each.tau, each.variant, SIZED) for tap in each.blocks]
         assert float(added.term[lane]) == pytest.approx(sum(losses) / len(losses), rel=1e-12)
@@ -124,10 +125,10 @@ def test_taps_of_different_sizes_each_count_by_their_own_formula():
 
 @pytest.mark.usefixtures("float64")
 def test_a_lane_with_taps_of_different_sizes_is_the_same_whoever_is_beside_it():
-    together = DispersiveTerm(MIXED, BATCH, SIZED_ELEMENTS, CPU)(SIZED)
+    together = DispersiveTerm(MIXED, BATCH, SIZED_SHAPES, CPU)(SIZED)
     for lane, each in enumerate(MIXED):
         own = {tap: part[lane : lane + 1] for tap, part in SIZED.items()}
-        alone = DispersiveTerm([each], BATCH, SIZED_ELEMENTS, CPU)(own)
+        alone = DispersiveTerm([each], BATCH, SIZED_SHAPES, CPU)(own)
         torch.testing.assert_close(together.term[lane], alone.term[0], rtol=1e-12, atol=0)
         for name, value in alone.recorded.items():
             torch.testing.assert_close(together.recorded[name][lane], value[0], rtol=1e-12, atol=1e-12)
@@ -136,7 +137,7 @@ def test_a_lane_with_taps_of_different_sizes_is_the_same_whoever_is_beside_it():
 @pytest.mark.usefixtures("float64")
 def test_gradients_of_taps_of_different_sizes_reach_the_lanes_that_chose_them_and_no_other():
     taps = {tap: part.clone().requires_grad_() for tap, part in SIZED.items()}
-    added = DispersiveTerm(MIXED, BATCH, SIZED_ELEMENTS, CPU)(taps)
+    added = DispersiveTerm(MIXED, BATCH, SIZED_SHAPES, CPU)(taps)
     (added.weight * added.term).sum().backward()
     for tap, part in taps.items():
         reached = part.grad.abs().amax((1, 2, 3)) > 0
@@ -147,9 +148,9 @@ def test_gradients_of_taps_of_different_sizes_reach_the_lanes_that_chose_them_an
 @pytest.mark.parametrize("variant", ["covariance", "l2", "cosine", "hinge"])
 def test_floor_and_span_of_a_lane_at_several_taps_are_the_means_of_theirs(variant):
     setting = Dispersion(blocks=(0, 1, 2), lam=1.0, tau=0.5, variant=variant)
-    made = DispersiveTerm([setting, Dispersion()], BATCH, SIZED_ELEMENTS, CPU)
+    made = DispersiveTerm([setting, Dispersion()], BATCH, SIZED_SHAPES, CPU)
     tau = torch.tensor([0.5])
-    each = [bounds(tau, variant, "absolute", BATCH, SIZED_ELEMENTS[tap]) for tap in setting.blocks]
+    each = [bounds(tau, variant, "absolute", Compared(BATCH, *SIZED_SHAPES[tap])) for tap in setting.blocks]
     assert float(made._floor[0]) == pytest.approx(sum(float(one.floor) for one in each) / 3, rel=1e-12)
     assert float(made._span[0]) == pytest.approx(sum(float(one.span) for one in each) / 3, rel=1e-12)
     assert len({float(one.floor) for one in each}) == (3 if variant == "covariance" else 1)
@@ -163,13 +164,13 @@ def test_floor_and_span_of_a_lane_at_several_taps_are_the_means_of_theirs(varian
 @pytest.mark.parametrize("variant", ["covariance", "l2", "cosine", "hinge"])
 def test_a_local_batch_is_the_mean_over_parts_of_the_batch_each_computed_alone(variant):
     settings = [Dispersion(blocks=(1,), lam=1.0, tau=0.5, variant=variant, local_batch=each) for each in (3, 2, "all")]
-    added = DispersiveTerm(settings, BATCH, SIZED_ELEMENTS, CPU)(SIZED)
+    added = DispersiveTerm(settings, BATCH, SIZED_SHAPES, CPU)(SIZED)
     tau = torch.tensor([0.5])
     for lane, samples in enumerate((3, 2, BATCH)):
         parts = SIZED[1][lane].flatten(1).split(samples)
         alone = [float(dispersive_loss(part[None], tau, variant)) for part in parts]
         assert float(added.term[lane]) == pytest.approx(sum(alone) / len(parts), rel=1e-12)
-        floor = float(bounds(tau, variant, "absolute", samples, SIZED_ELEMENTS[1]).floor)
+        floor = float(bounds(tau, variant, "absolute", Compared(samples, *SIZED_SHAPES[1])).floor)
         assert float(added.recorded["floor_distance"][lane]) == pytest.approx(sum(alone) / len(parts) - floor, rel=1e-9)
 
 

@@ -72,3 +72,4 @@ def test_a_recipe_is_measured_on_a_cpu_too(digits):
     assert cost.step_s > 0
     assert cost.samples_s > 0
     assert 1 <= measured_lanes(recipe, digits, CPU).lanes <= MOST
+    assert lane_cost(recipe, digits, TrainingSplit.of(digits, CPU), 2, negatives=64).lanes == 2

@@ -44,7 +44,7 @@ def test_each_lane_goes_down_its_loss_plus_lambda_times_its_own_dispersion():
     backbone = backbone_of(RECIPE, (1, 8, 8), 10, CPU)
     step = train_step(backbone, LANES, RECIPE.train, noise=0.1)
     begun = step.learnt.weights.clone()
-    step(Inputs(BATCH, 1e-3, 0.1))
+    step(Inputs(BATCH, 1e-3, 0.1, torch.tensor(0.0)))
     for lane in range(3):
         named = leaves(begun[lane : lane + 1], backbone.layout)
         expected = torch.autograd.grad(total(lane, named, backbone).sum(), list(named.values()))
@@ -57,14 +57,14 @@ def test_a_lane_without_dispersion_learns_what_it_would_where_nobody_disperses()
     beside, alone = (train_step(backbone, lanes, RECIPE.train, noise=0.1) for lanes in (LANES, [LANES[0]] * 3))
     alone.learnt.weights.copy_(beside.learnt.weights)
     for step in (beside, alone):
-        step(Inputs(BATCH, 1e-3, 0.1))
+        step(Inputs(BATCH, 1e-3, 0.1, torch.tensor(0.0)))
     assert torch.equal(beside.learnt.weights[0], alone.learnt.weights[0])
     assert not torch.equal(beside.learnt.weights[1], alone.learnt.weights[1])
 
 
 def test_what_objective_and_regulariser_record_is_kept_by_name():
     step = train_step(backbone_of(RECIPE, (1, 8, 8), 10, CPU), LANES, RECIPE.train)
-    step(Inputs(BATCH, 1e-3, 0.1))
+    step(Inputs(BATCH, 1e-3, 0.1, torch.tensor(0.0)))
     read = step.means.read()
     assert list(read) == ["train_loss", "dispersive_loss", "floor_distance", "floor_share"]
     assert read["dispersive_loss"].isnan().tolist() == [True, False, False]
@@ -79,7 +79,7 @@ def test_a_gradient_is_clipped_lane_by_lane_as_torch_clips_it():
         train_step(backbone, LANES, RECIPE.train.model_copy(update={"clip": clip}), noise=0.1) for clip in (None, 0.02)
     )
     for step in (plain, clipped):
-        step(Inputs(BATCH, 1e-3, 0.1))
+        step(Inputs(BATCH, 1e-3, 0.1, torch.tensor(0.0)))
     for whole, part in zip(plain.learnt.exp_avg, clipped.learnt.exp_avg, strict=True):
         parameter = torch.nn.Parameter(torch.zeros_like(whole))
         parameter.grad = whole / (1 - RECIPE.train.beta1)
@@ -87,5 +87,5 @@ def test_a_gradient_is_clipped_lane_by_lane_as_torch_clips_it():
         torch.nn.utils.clip_grad_norm_([parameter], 0.02)
         torch.testing.assert_close(part / (1 - RECIPE.train.beta1), parameter.grad, rtol=1e-4, atol=1e-7)
     wide = train_step(backbone, LANES, RECIPE.train.model_copy(update={"clip": 1e6}), noise=0.1)
-    wide(Inputs(BATCH, 1e-3, 0.1))
+    wide(Inputs(BATCH, 1e-3, 0.1, torch.tensor(0.0)))
     assert torch.equal(wide.learnt.weights, plain.learnt.weights)

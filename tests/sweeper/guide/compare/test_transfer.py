@@ -121,6 +121,12 @@ def test_a_match_of_blocks_does_not_depend_on_the_order_and_every_shallow_block_
         assert any(blocks_match((a,), numbered(depth_a), (one,), numbered(depth_b)) for one in range(depth_b))
 
 
+FORMS = (
+    *({"tau_units": "median"}, {"distance": "sum"}, {"features": "layer_norm"}, {"negatives": 64}),
+    *({"lam_warmup": 0.1}, {"lam_end": 0.5}),
+)
+
+
 def test_settings_match_only_with_the_same_lambda_variant_and_units():
     def other(**changes: object) -> Guide:
         cell = setting((3,), 0.01, 0.5)
@@ -129,7 +135,14 @@ def test_settings_match_only_with_the_same_lambda_variant_and_units():
 
     one = guide(helps)
     assert transfer(one, other()).matches
-    for change in ({"lam": 0.02}, {"tau": 1.0}, {"variant": "cosine"}, {"tau_units": "relative"}, {"blocks": (4,)}):
+    for change in (
+        {"lam": 0.02},
+        {"tau": 1.0},
+        {"variant": "cosine"},
+        {"tau_units": "relative"},
+        {"blocks": (4,)},
+        *FORMS,
+    ):
         found = transfer(one, other(**change))
         assert not found.matches, change
         assert found.unmatched == (1, 1)
@@ -189,3 +202,14 @@ def test_what_was_measured_alike_is_comparable_across_sizes():
     assert found.baselines[0] is not None
     assert found.baselines[0].n == 5
     assert [one.name for one in found.differences] == ["model"]
+
+
+@pytest.mark.parametrize("form", [{"tau_units": "median"}, {"distance": "sum"}, {"features": "layer_norm"}])
+def test_tau_of_another_form_of_the_loss_is_no_distance_that_a_guide_knows(form):
+    cells = tuple(
+        cell.model_copy(update={"dispersion": cell.dispersion.model_copy(update=form)})
+        for cell in (setting((3,), 0.01, 0.5), setting((3,), 0.01, 2.0))
+    )
+    one, there = guide(helps, cells=cells[:1]), guide(helps, LARGE, cells=cells[1:])
+    one = one.model_copy(update={"distances": (1.0, 2.0, 3.0, 4.0)})
+    assert not transfer(one, there.model_copy(update={"distances": (16.0,) * LARGE})).matches

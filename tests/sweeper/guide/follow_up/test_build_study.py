@@ -74,13 +74,22 @@ def test_where_most_settings_saturate_tau_becomes_relative(tmp_path):
     [
         {"variant": ["l2", "cosine"]},
         {"tau_units": "relative"},
+        {"tau_units": ["absolute", "median"]},
+        {"local_batch": [2, "all"]},
         {},
     ],
 )
 def test_tau_stays_where_it_is_relative_or_other_variants_run_or_half_is_sound(space):
     study = study_with(space={"block": [0, 1], "lambda": [0.01, 0.1], "tau": [0.5, 1.0], **space})
     case = Case(study).claims((OPEN, "equivalent"))
-    assert saturate(case, 8 if space else 4).next() is None
+    assert saturate(case, len(case.cells) if space else 4).next() is None
+
+
+def test_a_summed_distance_is_left_out_where_tau_becomes_relative(tmp_path):
+    space = {"block": [0, 1], "lambda": [0.01, 0.1], "tau": [0.5, 1.0], "distance": ["mean", "sum"]}
+    case = Case(study_with(space=space)).claims((OPEN, "equivalent"))
+    _, study = saturate(case, len(case.cells)).written(tmp_path)
+    assert (study.space.tau_units, study.space.distance) == ("relative", ("mean",))
 
 
 def test_weaker_and_relative_come_together(tmp_path):

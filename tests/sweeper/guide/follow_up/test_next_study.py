@@ -137,6 +137,15 @@ def test_a_unique_best_inside_the_axes_leaves_nothing_open():
     assert case.next() is None
 
 
+def test_shares_of_the_steps_have_ends_of_their_own_and_no_edge():
+    space = {"block": [0], "lambda": [0.1], "tau": [1.0], "lambda_warmup": [0.0, 0.1, 0.2], "lambda_end": [0.5, 1.0]}
+    study = make_study(space=space)
+    case = Case(study, [cell for cell in planned_cells(study) if cell.role == "grid"])
+    first = next(cell for cell in case.cells if cell.dispersion.lam_warmup == 0.2)
+    case.claims((first, "confirmed helps")).first = first.key
+    assert case.next() is None
+
+
 def test_a_knob_with_one_value_has_no_edge():
     study = make_study(space={"block": [0, 2], "lambda": [0.1], "tau": [1.0]})
     inside = setting((2,), 0.1, 1.0)

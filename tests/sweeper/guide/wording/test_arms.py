@@ -5,6 +5,7 @@ from __future__ import annotations
 from sweeper.guide.assemble import assemble_guide
 from sweeper.guide.schema.guide import Guide
 from sweeper.records import Cell, TrialRecord
+from sweeper.render.markdown import render_markdown
 from sweeper.render.tables.guide_tables import arms_table, health_table
 from sweeper.study import Study
 from tests.sweeper.guide.study_records import control, make_record, make_study, setting, simulate
@@ -71,6 +72,17 @@ def test_the_protocol_says_what_each_arm_trains_with() -> None:
     alone, both = items["control arms"].split(" · ")
     assert alone == "repa: train.repa.block 1, train.repa.lambda 0.5"
     assert both == "both: train.repa.block 1, train.repa.lambda 0.5; with block 1, lambda 0.01, tau 0.5"
+
+
+def test_a_form_of_the_loss_that_an_arm_alone_has_is_described_and_its_floor_not_called_the_usual_one() -> None:
+    banked = BOTH.model_copy(update={"dispersion": BOTH.dispersion.model_copy(update={"negatives": 64})})
+    arm = {"name": "both", "set": ADDED, "block": 1, "lambda": 0.01, "tau": 0.5, "negatives": 64}
+    found = guide(make_study(controls=[{"name": "repa", "set": ADDED}, arm]), (REPA, banked, GOOD))
+    items = {item.name: item.value for item in found.protocol}
+    assert items["control arms"].endswith("with block 1, lambda 0.01, tau 0.5, memory bank 64")
+    assert items["loss"].startswith("memory bank N: ")
+    assert "At its floor the loss is saturated" in render_markdown(found, {})
+    assert "At the floor -log B the loss is saturated" in render_markdown(guide(), {})
 
 
 def test_a_recipe_that_adds_a_loss_to_every_trial_says_so() -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from sweeper.errors import DataError
 from sweeper.guide.assemble import assemble_guide
+from sweeper.guide.wording.loss_forms import forms, on_unsaturated
 from sweeper.plan.cells import merged_blocks
 from sweeper.plan.size import announce
 from sweeper.records import Cell, Facts, StudyRecord, TrialRecord
@@ -20,6 +21,7 @@ from tests.sweeper.guide.study_records import (
     simulate,
     trial,
 )
+from trainer.recipe import Dispersion
 
 A, B = setting((1,), 0.01, 0.5), setting((2,), 0.01, 0.5)
 
@@ -176,3 +178,17 @@ def test_blocks_that_are_one_at_this_depth_are_named() -> None:
     assert merged_blocks(study) == ("at depth 2 blocks 0.5 and 1.0 and 1 are the same, 1: measured once",)
     assert announce(study).endswith("note: " + merged_blocks(study)[0])
     assert merged_blocks(make_study()) == ()
+
+
+def test_the_protocol_explains_the_forms_of_the_loss_that_occur_and_no_others() -> None:
+    assert forms([Dispersion(), Dispersion(lam=0.1, tau_units="relative", local_batch=16)]) == ""
+    bank = forms([Dispersion(lam=0.1), Dispersion(lam=0.1, negatives=64)])
+    assert bank.startswith("memory bank N: beside its batch a sample is compared with the last N representations")
+    said = forms([Dispersion(lam=0.1, features="layer_norm", tau_units="median"), Dispersion(lam=0.1, lam_end=0.5)])
+    assert [part.split(":")[0] for part in said.split("; ")][:2] == ["layer-normalised", "lambda end"]
+    assert said.endswith("median: tau in units of the batch's median squared distance, gradient included")
+
+
+def test_knobs_that_do_nothing_at_the_floor_are_named_beside_block_and_tau() -> None:
+    assert on_unsaturated(["block", "lambda", "tau"]) == "block and tau"
+    assert on_unsaturated(["negatives", "lambda_end", "local_batch"]) == "block, tau, local batch and negatives"
