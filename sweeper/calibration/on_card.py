@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from itertools import product
 from typing import NamedTuple
 
 import torch
@@ -17,13 +18,13 @@ from sweeper.plan.size import size
 from sweeper.plan.trials import evaluations
 from sweeper.records import Stage
 from sweeper.study import Study
-from sweeper.study.knobs import BLOCK, LOCAL_BATCH, cell_setting
+from sweeper.study.knobs import KNOBS, LAMBDA, TAU, cell_setting, setting_of
 from trainer import errors as trainer_errors
 from trainer.backbones.build import backbone_of
 from trainer.backbones.flops import PassFlops, pass_flops
 from trainer.backbones.sit import SiT
 from trainer.data.dataset import load
-from trainer.recipe import VARIANTS, DataRecipe, Dispersion, Recipe
+from trainer.recipe import DataRecipe, Dispersion, Recipe
 from trainer.training.flops import dispersive_flops, sample_flops, second_view_flops, step_flops
 from trainer.training.lane_memory import lane_memory, parameter_count
 
@@ -160,11 +161,9 @@ def _settings(study: Study) -> Iterator[Dispersion]:
     """Give the settings at one lambda and one tau: no cost depends on them, and of them there may be a million."""
     for cell in study.cells:
         yield cell_setting(cell, study.recipe.model.taps)
-    for variant in study.space.variant:
-        units = study.space.tau_units if VARIANTS[variant].relative else "absolute"
-        for blocks in BLOCK.points(study):
-            for local in LOCAL_BATCH.points(study):
-                yield Dispersion(blocks=blocks, lam=1, variant=variant, tau_units=units, local_batch=local)
+    points = (knob.points(study)[:1] if knob in (LAMBDA, TAU) else knob.points(study) for knob in KNOBS)
+    for point in product(*points):
+        yield setting_of({knob.name: value for knob, value in zip(KNOBS, point, strict=True)})
 
 
 def _stage(study: Study, stage: Stage, own: _Trial, arms: Sequence[_Trial], cards: int) -> StageCost:

@@ -86,7 +86,9 @@ def kinds(study: Study) -> Iterator[tuple[Recipe, list[Dispersion]]]:
     whole = study.screen.model_copy(update={"sampler": "grid", "trials": None})
     planned = cells(study.model_copy(update={"screen": whole}))
     settings = [cell.dispersion for cell in planned if cell.role != "control"]
-    yield study.recipe, [*{form(setting): setting for setting in settings}.values()]
+    forms = {form(setting): setting for setting in settings}.values()
+    for bank in {setting.bank for setting in forms}:  # lanes of one cohort have the same
+        yield study.recipe, [setting for setting in forms if setting.bank == bank]
     for cell in planned:
         if cell.role == "control":
             yield cell.recipe(study.recipe), [cell.dispersion]

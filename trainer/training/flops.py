@@ -22,8 +22,10 @@ def dispersive_flops(setting: Dispersion, taps: Sequence[TapShape], batch: int) 
     if setting.lam == 0:
         return 0
     compared = batch if setting.local_batch == "all" else setting.local_batch
+    if setting.negatives != "batch":
+        compared += setting.negatives
     # The written-out gradient (infonce.py) is one product beside the Gram matrix; autograd takes two.
-    written_out = setting.variant == "l2" and setting.tau_units == "absolute"
+    written_out = (setting.variant, setting.tau_units, setting.negatives) == ("l2", "absolute", "batch")
     products = 2 if written_out else 3
     return sum(products * 2 * batch * compared * taps[block].elements for block in setting.blocks)
 
