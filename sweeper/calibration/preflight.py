@@ -27,7 +27,8 @@ def check_fit(study: Study, elsewhere: bool = False) -> Backbone:
     if study.resources.gpus and not elsewhere and not torch.cuda.is_available():
         raise SetupError(
             "resources.gpus asks for a GPU and PyTorch sees none",
-            "set resources.gpus to 0, install PyTorch's CUDA build, or give --address of a cluster",
+            "set resources.gpus to 0, install PyTorch's CUDA build, or give --address of a cluster; "
+            "`sweeper plan --on 8xH100` estimates without a GPU",
         )
     if study.resources.cpus > usable_cores() and not elsewhere:
         raise SetupError(
@@ -43,7 +44,8 @@ def _check(recipe: Recipe) -> Backbone:
     try:
         data = load(recipe.data)
     except trainer_errors.DataError as error:
-        raise DataError(str(error), "correct recipe.data in the study") from error
+        described = "; `sweeper plan --on 8xH100` needs no data" if recipe.data.shape else ""
+        raise DataError(str(error), f"correct recipe.data in the study{described}") from error
     if recipe.eval.weights is not None:
         _check_file(recipe.eval.weights, "weight file", "recipe.eval.weights")
     if recipe.eval.reference is not None:

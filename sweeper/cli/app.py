@@ -16,6 +16,7 @@ from sweeper.cli.arguments import (
     AuditName,
     File,
     GuideFormat,
+    On,
     Reports,
     Root,
     SchemaOf,
@@ -79,13 +80,23 @@ def check(file: File, set_: Set = None) -> None:
 
 
 @app.command()
-def plan(file: File, set_: Set = None, as_json: AsJson = False) -> None:
+def plan(
+    file: File,
+    set_: Set = None,
+    on: On = None,
+    as_json: AsJson = False,
+) -> None:
     """Show what a study will run, and how long that takes on this machine, from a short calibration."""
     study = _study(file, set_)
     from sweeper.plan.size import announce
 
     if not as_json:
         tell(announce(study))  # before torch is imported, which takes longer than all of this
+    if on is not None:
+        from sweeper.commands.plan_on import describe_on, estimate_on
+
+        tell(json.dumps(estimate_on(study, on), indent=2) if as_json else describe_on(study, on))
+        return
     from sweeper.commands.plan import describe, forecast
 
     made = forecast(study)

@@ -76,6 +76,10 @@ Set = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="A.B=C", help="Override a field of the study; may be repeated.", show_default=False),
 ]
+On = Annotated[
+    str | None,
+    typer.Option("--on", metavar="8xH100", help="Estimate it for these cards, without them.", show_default=False),
+]
 Address = Annotated[str | None, typer.Option("--address", help="Address of a Ray cluster; default: this machine.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before starting.")]
 Root = Annotated[

@@ -125,6 +125,16 @@ class Resources(Frozen):
     checkpoint_seconds: float = Field(30.0, gt=0, description="longest time between checkpoints of a cohort")
     retries: int = Field(3, ge=0, description="how often a cohort whose worker died is started again")
 
+    @field_validator("gpus")
+    @classmethod
+    def _at_most_one_gpu(cls, given: float) -> float:
+        if given > 1:
+            raise ValueError(
+                "must be at most 1: a cohort trains on one GPU or a part of it; further GPUs train other cohorts "
+                "at the same time"
+            )
+        return given
+
     @field_validator("cohort", mode="before")
     @classmethod
     def _auto_or_lanes(cls, given: object) -> object:

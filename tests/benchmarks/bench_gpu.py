@@ -21,7 +21,6 @@ lend_pydantic()
 
 import torch  # noqa: E402
 
-from tests.benchmarks.flops import step_flops  # noqa: E402
 from tests.benchmarks.gpu_checks import checks  # noqa: E402
 from tests.benchmarks.gpu_children import Answer, Child, serve  # noqa: E402
 from tests.benchmarks.gpu_program import (  # noqa: E402
@@ -78,7 +77,7 @@ class Row(NamedTuple):
     @property
     def flops(self) -> float:
         """Operations a second."""
-        return self.lanes * step_flops(self.size.model, self.size.shape, self.size.batch) / self.step
+        return self.lanes * self.size.step_flops / self.step
 
 
 def measured(plan: Plan, size: Size, how: str, lanes: int, mode: Mode, compare: bool) -> Row:

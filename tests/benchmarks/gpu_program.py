@@ -12,14 +12,16 @@ import torch
 from torch import Tensor
 
 from trainer.backbones.flat_parameters import views
+from trainer.backbones.flops import pass_flops
 from trainer.backbones.protocol import Network
 from trainer.backbones.sit import SiT
 from trainer.data.images import Images
 from trainer.objectives.path_regression import Interpolant
-from trainer.recipe import Dispersion, SiTRecipe, TrainRecipe
+from trainer.recipe import Dispersion, InterpolantRecipe, SiTRecipe, TrainRecipe
 from trainer.regularisers.dispersive_term import DispersiveTerm
 from trainer.runtime.cuda_graph import Captured
 from trainer.training.batches import TrainingSplit
+from trainer.training.flops import step_flops
 from trainer.training.lane_state import initial_lanes
 from trainer.training.prefetch import Prefetch
 from trainer.training.running_means import RunningMeans
@@ -42,6 +44,12 @@ class Size(NamedTuple):
     def train(self, precision: str) -> TrainRecipe:
         """Return how it is trained."""
         return TrainRecipe(steps=self.steps, batch=self.batch, lr=1e-3, precision=precision)
+
+    @property
+    def step_flops(self) -> int:
+        """Operations of a lane's step."""
+        network = SiT(self.model, self.shape, CLASSES, 1000.0, torch.device("cpu"))
+        return step_flops(pass_flops(network), InterpolantRecipe(), self.batch)
 
 
 def spelt_out(width: int, depth: int, heads: int, patch: int) -> SiTRecipe:

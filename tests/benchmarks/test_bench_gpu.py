@@ -8,7 +8,6 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from tests.benchmarks.bench_gpu import COLUMNS
-from tests.benchmarks.flops import step_flops
 from tests.benchmarks.gpu_program import SIZES, TINY, Program, settings
 from trainer.recipe import SiTRecipe
 
@@ -20,7 +19,7 @@ def test_operations_by_formula_are_those_torch_counts(size):
     program = Program(size, settings(size, 3, 0.0), torch.device("cpu"), "eager", "fp32")
     with FlopCounterMode(display=False) as counter:
         program.step()
-    assert 3 * step_flops(size.model, size.shape, size.batch) == counter.get_total_flops()
+    assert 3 * size.step_flops == counter.get_total_flops()
 
 
 @pytest.mark.parametrize(("number", "preset"), [(0, "compact"), (1, "mnist-compact"), (2, "S")])

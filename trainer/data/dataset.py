@@ -68,6 +68,7 @@ def load(recipe: DataRecipe) -> Dataset:
     """
     raw = _read(recipe)
     place = recipe.path or recipe.name
+    _check_promised(recipe, raw, place)
     reference, held = _split(raw.labels, recipe.holdout, place)
     train = _limit(raw.labels, reference, recipe.limit, place)
     labels, standardisation = torch.from_numpy(raw.labels), _standardisation(raw, reference, recipe, place)
@@ -112,6 +113,15 @@ def _read(recipe: DataRecipe) -> Raw:
             return read_huggingface(path, recipe.image_size, recipe.channels)
         case _:
             assert_never(recipe.name)
+
+
+def _check_promised(recipe: DataRecipe, raw: Raw, place: str) -> None:
+    """Refuse data that are not what the recipe says they are: a plan may have been made of that alone."""
+    if recipe.shape is not None and recipe.shape != raw.images.shape:
+        raise DataError(f"{place}: x is {list(raw.images.shape)} and data.shape says {list(recipe.shape)}")
+    classes = int(raw.labels.max(initial=-1)) + 1
+    if recipe.classes is not None and recipe.classes != classes:
+        raise DataError(f"{place}: y has {classes} classes and data.classes says {recipe.classes}")
 
 
 def _split(labels: Indices, holdout: float, place: str) -> tuple[Indices, Indices]:

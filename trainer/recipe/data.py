@@ -14,6 +14,8 @@ ARRAY_FILES = ("npz", "npy", "safetensors")
 IMAGE_FILES = ("folder", "huggingface")
 _IMAGES = ", ".join(map(repr, IMAGE_FILES))
 _ARRAYS = ", ".join(map(repr, ARRAY_FILES))
+Count = Annotated[int, Field(ge=1)]
+DataShape = tuple[Count, Count, Count, Count]
 
 
 class DataRecipe(Frozen):
@@ -52,6 +54,10 @@ class DataRecipe(Frozen):
     shift: Annotated[float | None, Later()] = Field(
         None, ge=-1e6, le=1e6, description="what is subtracted from latents before they are scaled"
     )
+    shape: Annotated[DataShape | None, Later()] = Field(
+        None, description="what x of a file must be, [N, C, H, W]; with it `plan --on` needs no file"
+    )
+    classes: Annotated[int | None, Later()] = Field(None, ge=1, description="how many labels a file must have")
 
     @field_validator("channels", mode="before")
     @classmethod
@@ -72,6 +78,8 @@ class DataRecipe(Frozen):
             ("layout", self.layout != "auto"),
             ("scale", self.scale is not None),
             ("shift", self.shift is not None),
+            ("shape", self.shape is not None),
+            ("classes", self.classes is not None),
         ):
             if is_set and not is_of_arrays:
                 raise ValueError(f"{name} is for {_ARRAYS}, and for nothing else")

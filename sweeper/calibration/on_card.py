@@ -1,0 +1,198 @@
+"""What a study costs on cards that are not here, by arithmetic: operations over a share of the cards' published peak.
+
+Nothing is measured, and no data are needed where the study says what they are.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from itertools import product
+from typing import NamedTuple
+
+import torch
+
+from sweeper.calibration.cards import Card, Machine
+from sweeper.errors import DataError, StudyError
+from sweeper.plan.size import size
+from sweeper.plan.trials import evaluations
+from sweeper.records import Stage
+from sweeper.study import Study
+from sweeper.study.knobs import KNOBS, LAMBDA, TAU, cell_setting, setting_of
+from trainer import errors as trainer_errors
+from trainer.backbones.build import backbone_of
+from trainer.backbones.flops import PassFlops, pass_flops
+from trainer.backbones.sit import SiT
+from trainer.data.dataset import load
+from trainer.recipe import DataRecipe, Dispersion, Recipe
+from trainer.recipe.data import ARRAY_FILES
+from trainer.training.flops import dispersive_flops, sample_flops, second_view_flops, step_flops
+from trainer.training.lane_memory import lane_memory, parameter_count
+
+SAMPLED_IN = "fp32"  # whatever a lane trains in
+CONTEXT = 1e9  # bytes of a process's CUDA context and libraries
+
+
+class StageCost(NamedTuple):
+    """A stage's trials, at most; seconds of all cards together that they train and sample; and how long it takes."""
+
+    trials: int
+    training: float
+    sampling: float
+    wall: float
+
+    @property
+    def seconds(self) -> float:
+        """Of all cards together."""
+        return self.training + self.sampling
+
+
+class CardCost(NamedTuple):
+    """What a study costs: operations of a step and a sample, its stages, bytes of a lane, and lanes on a card."""
+
+    parameters: int
+    step_flops: float
+    sample_flops: float
+    screen: StageCost
+    confirm: StageCost
+    finalist_samples: int
+    lane_bytes: float
+    lanes: int
+    largest_depth: int
+
+
+class _Data(NamedTuple):
+    shape: tuple[int, int, int]
+    classes: int
+    held_bytes: float
+
+
+class _Trial(NamedTuple):
+    training: float
+    sampling: float
+
+
+def cost_on(study: Study, machine: Machine) -> CardCost:
+    """Estimate a study on a machine.
+
+    Raises StudyError where no formula counts its model, or a lane is larger than a card; DataError where neither the
+    study nor a file says what the data are.
+    """
+    data, card, recipe = _data(study.recipe.data), machine.card, study.recipe
+    arms, share = [recipe.override(arm.set) for arm in study.controls], min(1.0, study.resources.gpus) or 1.0
+    for each in (recipe, *arms):
+        _check_memory(each, data, card, share)
+    free = share * card.memory - CONTEXT - data.held_bytes
+    network = _network(recipe, data)
+    flops, lane, dispersive = pass_flops(network), lane_memory(recipe, network), _dispersive_mean(study, network)
+
+    def stage(name: Stage) -> StageCost:
+        own = _trial(study, recipe, name, data, card, dispersive)
+        return _stage(study, name, own, [_trial(study, arm, name, data, card) for arm in arms], machine.cards)
+
+    return CardCost(
+        parameters=parameter_count(network),
+        step_flops=_step(recipe, flops, dispersive),
+        sample_flops=sample_flops(flops, recipe.eval),
+        screen=stage("screen"),
+        confirm=stage("confirm"),
+        finalist_samples=recipe.eval.full_count("cuda") or recipe.eval.samples,
+        lane_bytes=lane.total,
+        lanes=int(free / lane.total),
+        largest_depth=lane.largest_depth(network.recipe.depth, free),
+    )
+
+
+def _data(recipe: DataRecipe) -> _Data:
+    if recipe.shape is None:
+        try:
+            found = load(recipe)
+        except trainer_errors.DataError as error:
+            described = (
+                ", or say what it is: data.shape [N, C, H, W] and data.classes" if recipe.name in ARRAY_FILES else ""
+            )
+            raise DataError(str(error), f"correct recipe.data in the study{described}") from error
+        count, pixels, shape, classes = len(found.reference_images), found.pixels, found.shape, found.classes
+    else:
+        count, *image = recipe.shape
+        shape, classes = (image[0], image[1], image[2]), recipe.classes or 1
+        pixels = shape[0] in (1, 3)
+    return _Data(shape, classes, count * math.prod(shape) * (1 if pixels else 4))
+
+
+def _network(recipe: Recipe, data: _Data) -> SiT:
+    try:
+        network = backbone_of(recipe, data.shape, data.classes, torch.device("cpu"))
+    except ValueError as error:
+        raise StudyError(f"recipe.model does not fit the data: {error}", "change recipe.model.patch") from error
+    if not isinstance(network, SiT):
+        raise StudyError(
+            f"--on counts the operations of a SiT, and recipe.model is {recipe.model.kind!r}",
+            "leave --on out: `sweeper plan` measures any model on the machine it is called on",
+        )
+    return network
+
+
+def _check_memory(recipe: Recipe, data: _Data, card: Card, share: float) -> None:
+    network = _network(recipe, data)
+    lane, model, room = lane_memory(recipe, network), network.recipe, share * card.memory
+    free = room - CONTEXT - data.held_bytes
+    if lane.total <= free:
+        return
+    depth = lane.largest_depth(model.depth, free)
+    begins = f"that begins at depth {depth + 1} of width {model.width}" if depth else "no depth of this width fits"
+    raise StudyError(
+        f"out of scope: one lane takes about {lane.total / 1e9:.3g} GB ({lane.state / 1e9:.3g} of weights and their"
+        f" optimiser, {lane.activations / 1e9:.3g} of activations) beside {data.held_bytes / 1e9:.3g} GB of data, and"
+        f" {_share_of(card, share)} has {room / 1e9:.3g} GB; a lane is never split over cards; at batch"
+        f" {recipe.train.batch} in {recipe.train.precision} {begins}",
+        "choose a smaller model or batch, train.precision bf16, or a larger card",
+    )
+
+
+def _share_of(card: Card, share: float) -> str:
+    return f"a card ({card.name})" if share == 1 else f"{share:g} of a card ({card.name})"
+
+
+def _dispersive_mean(study: Study, network: SiT) -> float:
+    """Return what the Dispersive Loss adds to a step, the mean over the study's settings."""
+    counts = [dispersive_flops(each, network.tap_shapes, study.recipe.train.batch) for each in _settings(study)]
+    return sum(counts) / len(counts)
+
+
+def _settings(study: Study) -> Iterator[Dispersion]:
+    """Give the settings at one lambda and one tau: no cost depends on them, and of them there may be a million."""
+    for cell in study.cells:
+        yield cell_setting(cell, study.recipe.model.taps)
+    points = (knob.points(study)[:1] if knob in (LAMBDA, TAU) else knob.points(study) for knob in KNOBS)
+    for point in product(*points):
+        yield setting_of({knob.name: value for knob, value in zip(KNOBS, point, strict=True)})
+
+
+def _stage(study: Study, stage: Stage, own: _Trial, arms: Sequence[_Trial], cards: int) -> StageCost:
+    planned = size(study)
+    trials = planned.trials if stage == "screen" else planned.confirm_trials
+    seeds = planned.seeds if stage == "screen" else (study.confirm.seed_count() if study.confirm else 0)
+    settings = trials - seeds * len(arms)
+    training = settings * own.training + seeds * sum(arm.training for arm in arms)
+    sampling = settings * own.sampling + seeds * sum(arm.sampling for arm in arms)
+    # In rounds of as many trials as there are cards: the last one may leave some idle.
+    idle = math.ceil(trials / cards) * cards / trials if trials else 1.0
+    return StageCost(trials, training, sampling, idle * (training + sampling) / cards)
+
+
+def _trial(study: Study, recipe: Recipe, stage: Stage, data: _Data, card: Card, dispersive: float = 0.0) -> _Trial:
+    flops, evaluation = pass_flops(_network(recipe, data)), recipe.eval
+    count = evaluations(study, recipe, stage) * evaluation.samples
+    if stage == "confirm":
+        count = max(count, evaluation.full_count("cuda") or 0)
+    drawn = count * sample_flops(flops, evaluation)
+    for scale in evaluation.cfg_curve if stage == "confirm" else ():
+        drawn += evaluation.curve_samples * sample_flops(flops, evaluation, scale)
+    training = recipe.train.steps * _step(recipe, flops, dispersive)
+    return _Trial(training / card.rate(recipe.train.precision), drawn / card.rate(SAMPLED_IN))
+
+
+def _step(recipe: Recipe, network: PassFlops, dispersive: float) -> float:
+    beside = second_view_flops(network, recipe) + dispersive
+    return step_flops(network, recipe.objective, recipe.train.batch) + beside

@@ -1,0 +1,56 @@
+"""How many floating-point operations a pass through a network takes, from its layout: products alone.
+
+A multiply-add counts as two. Norms, activations and whatever else passes each number once are left out.
+"""
+
+from __future__ import annotations
+
+from math import prod
+from typing import NamedTuple
+
+from trainer.backbones.sit import SiT
+
+ONCE_AN_IMAGE = ("time", "interval", "modulation")  # products of what an image is conditioned on, not of its tokens
+OF_INPUTS = ("patch.weight", "time1.weight", "interval1.weight")  # nothing that is learnt lies before these
+
+
+class PassFlops(NamedTuple):
+    """Operations of one image's forward pass: `first` are the products of inputs, which need no gradient."""
+
+    first: int
+    products: int
+    attention: int
+
+    @property
+    def forward(self) -> int:
+        """All of them."""
+        return self.first + self.products + self.attention
+
+    @property
+    def backward(self) -> int:
+        """The operations of its gradients: a product's two factors, of inputs' products the weight alone.
+
+        What fused attention computes anew is not counted, as in model FLOPs elsewhere.
+        """
+        return self.first + 2 * (self.products + self.attention)
+
+    @property
+    def tangent(self) -> int:
+        """The operations that a Jacobian-vector product adds: one for each factor's tangent.
+
+        A weight has none, but PyTorch 2.13's forward derivative of baddbmm multiplies by its zeros all the same.
+        """
+        return 2 * self.forward
+
+
+def pass_flops(backbone: SiT) -> PassFlops:
+    """Count the operations of one image's pass through a SiT."""
+    tokens = backbone.rows * backbone.columns
+    products = {
+        name: 2 * prod(slot.shape) * (1 if name.startswith(ONCE_AN_IMAGE) else tokens)
+        for name, slot in backbone.layout.items()
+        if name.endswith(".weight")
+    }
+    first = sum(products.get(name, 0) for name in OF_INPUTS)
+    attention = 4 * tokens**2 * backbone.recipe.width * backbone.recipe.depth
+    return PassFlops(first, sum(products.values()) - first, attention)

@@ -1,0 +1,69 @@
+"""About how much memory a lane takes while it trains: what is learnt by its size, activations by measurement."""
+
+from __future__ import annotations
+
+from math import prod
+from typing import NamedTuple
+
+from trainer.backbones.sit import SiT
+from trainer.recipe import Recipe
+
+# Weights, AdamW's two moments, average and gradient in fp32, and the gradient as autograd returns it, before it is
+# gathered; in bf16 the shadow of the weights and the gradient's copy beside it.
+STATE = {"fp32": 24, "bf16": 26}
+
+
+class _Kept(NamedTuple):
+    # Bytes of activations an image, token and unit of width: of every block, `block` and more by mlp_ratio and by
+    # heads tokens / width, and `outside` of them.
+    block: float
+    hidden: float
+    scores: float
+    outside: float
+
+
+# The peak of a process less its peak at batch 1, of one block and of four (torch 2.13, 2026-11-26); hidden units by the
+# tensors that autograd saves. MeanFlow keeps the tangents' graph, which nothing is asked of, until its loss is made.
+KEPT = {
+    ("fp32", False): _Kept(48.6, 8.0, 0.0, 27.0),
+    ("bf16", False): _Kept(32.5, 4.0, 0.0, 34.0),
+    ("fp32", True): _Kept(105.0, 17.4, 23.0, 57.0),
+    ("bf16", True): _Kept(76.0, 9.3, 11.4, 71.0),
+}
+
+
+class LaneMemory(NamedTuple):
+    """Bytes of what a lane learns, of its activations at the recipe's batch, and of both that each block adds."""
+
+    state: float
+    activations: float
+    a_block: float
+
+    @property
+    def total(self) -> float:
+        """Of a lane, beside the data."""
+        return self.state + self.activations
+
+    def largest_depth(self, depth: int, free: float) -> int:
+        """Return how many blocks a lane may have, `depth` now, to fit into so many bytes; 0 where not one does."""
+        return max(0, int((free - self.total + depth * self.a_block) // self.a_block))
+
+
+def parameter_count(backbone: SiT) -> int:
+    """Return how many numbers a lane learns."""
+    return sum(prod(slot.shape) for slot in backbone.layout.values())
+
+
+def lane_memory(recipe: Recipe, backbone: SiT) -> LaneMemory:
+    """Return about what one lane of a recipe takes, within a fifth or so; what a regulariser learns is left out."""
+    model, precision = backbone.recipe, recipe.train.precision
+    kept, tokens = KEPT[precision, backbone.demands.has_interval], backbone.rows * backbone.columns
+    each = recipe.train.batch * tokens * model.width
+    block = each * (kept.block + kept.hidden * model.mlp_ratio + kept.scores * model.heads * tokens / model.width)
+    of_block = sum(prod(slot.shape) for name, slot in backbone.layout.items() if name.startswith("0."))
+    of_block += 6 * model.width * (model.width + 1)  # its modulations, which lie with the others'
+    return LaneMemory(
+        STATE[precision] * parameter_count(backbone),
+        model.depth * block + each * kept.outside,
+        STATE[precision] * of_block + block,
+    )
