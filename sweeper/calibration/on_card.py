@@ -48,7 +48,7 @@ class StageCost(NamedTuple):
 
 
 class CardCost(NamedTuple):
-    """What a study costs: operations of a step and a sample, its stages, bytes of a lane, and lanes on a card."""
+    """What a study costs: a step's and a sample's operations, its stages, a lane's bytes and those a cohort has."""
 
     parameters: int
     step_flops: float
@@ -58,6 +58,7 @@ class CardCost(NamedTuple):
     finalist_samples: int
     lane_bytes: float
     lanes: int
+    room_bytes: float
     largest_depth: int
 
 
@@ -99,6 +100,7 @@ def cost_on(study: Study, machine: Machine) -> CardCost:
         finalist_samples=recipe.eval.full_count("cuda") or recipe.eval.samples,
         lane_bytes=lane.total,
         lanes=int(free / lane.total),
+        room_bytes=share * card.memory,
         largest_depth=lane.largest_depth(network.recipe.depth, free),
     )
 

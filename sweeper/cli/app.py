@@ -71,12 +71,13 @@ def check(file: File, set_: Set = None) -> None:
     from sweeper.calibration.preflight import check_fit
     from sweeper.plan.cells import merged_blocks
     from sweeper.plan.size import size
+    from sweeper.text.numbers import counted
 
     planned = size(study)
     check_fit(study, elsewhere=True)  # a study for a cluster is checked on a laptop
     for note in merged_blocks(study):
         say(f"note: {note}")
-    tell(f"{file}: ok, {planned.cells} cells on {planned.seeds} seeds, {planned.trials} trials")
+    tell(f"{file}: ok, {planned.cells} cells on {counted(planned.seeds, 'seed')}, {planned.trials} trials")
 
 
 @app.command()

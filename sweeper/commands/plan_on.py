@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sweeper.calibration.cards import UTILISATION, Machine, machine
+from sweeper.calibration.cards import UTILISATION, Card, Machine, machine
 from sweeper.calibration.on_card import SAMPLED_IN, CardCost, StageCost, cost_on
 from sweeper.study import Study
 from sweeper.text.numbers import duration, figure, share
@@ -45,20 +45,24 @@ def _lines(study: Study, cards: Machine, cost: CardCost) -> list[str]:
     precision = recipe.train.precision
     total, wall = sum(stage.seconds for stage in stages), sum(stage.wall for stage in stages)
     sampling = sum(stage.sampling for stage in stages)
+    step_s, sample_s = cost.step_flops / card.rate(precision), cost.sample_flops / card.rate(SAMPLED_IN)
     return [
         f"estimated, not measured, for {cards.cards} {card.name}: training in {precision} at"
         f" {_assumed(cards, precision)}, sampling in {SAMPLED_IN} at {_assumed(cards, SAMPLED_IN)}",
-        f"{cost.parameters / 1e6:.4g} M parameters; a step takes {cost.step_flops / 1e12:.3g} TFLOP,"
-        f" {1000 * cost.step_flops / card.rate(precision):.3g} ms; a sample {cost.sample_flops / 1e12:.3g} TFLOP,"
-        f" {1000 * cost.sample_flops / card.rate(SAMPLED_IN):.3g} ms ({recipe.eval.nfe} NFE)",
+        f"{cost.parameters / 1e6:.4g} M parameters; a step takes {_work(cost.step_flops, step_s)};"
+        f" a sample {_work(cost.sample_flops, sample_s)} ({recipe.eval.nfe} NFE)",
         *(_stage_line(name, stage, total) for name, stage in zip(("screen", "confirm"), stages, strict=True)),
         f"together: {_hours(total)} GPU-hours, {duration(wall)}; {share(sampling / total)} of it sampling"
         f" ({cost.finalist_samples:,} samples of every finalist)",
-        f"a lane takes about {cost.lane_bytes / 1e9:.3g} of a card's {card.memory / 1e9:.3g} GB: {_fit(cost.lanes)};"
+        f"a lane takes about {cost.lane_bytes / 1e9:.3g} of {_room(cost, card)}: {_fit(cost.lanes)};"
         f" from depth {cost.largest_depth + 1:,} of this width on none does, which is out of scope",
-        *_bound_by_launches(cost.step_flops / card.rate(precision)),
-        f"left out: features, FID, start-up{_repa(study)}, and what the pruner saves",
+        *_bound_by_launches(step_s),
+        f"left out: features, FID, validation, probes, start-up{_repa(study)}; and what the pruner saves",
     ]
+
+
+def _work(flops: float, seconds: float) -> str:
+    return f"{figure(flops / 1e12)} TFLOP, {figure(1000 * seconds)} ms"
 
 
 def _assumed(cards: Machine, precision: str) -> str:
@@ -81,6 +85,11 @@ def _hours(seconds: float) -> str:
 
 def _fit(lanes: int) -> str:
     return "one fits on it" if lanes == 1 else f"{lanes:,} fit on it"
+
+
+def _room(cost: CardCost, card: Card) -> str:
+    part = "a card's" if cost.room_bytes == card.memory else f"{cost.room_bytes / card.memory:.3g} of a card,"
+    return f"{part} {cost.room_bytes / 1e9:.3g} GB"
 
 
 def _bound_by_launches(step_s: float) -> list[str]:

@@ -13,6 +13,7 @@ from sweeper.plan.trials import evaluations, lane_count
 from sweeper.records import Stage
 from sweeper.study import Range, Study
 from sweeper.study.knobs import BLOCK, KNOBS, NEGATIVES, VARIANT, cell_setting
+from sweeper.text.numbers import counted
 from trainer.recipe import Dispersion, Recipe
 
 
@@ -123,7 +124,7 @@ def _settings_by_bank(study: Study) -> Counter[tuple[int, int]]:
 def announce(study: Study) -> str:
     """Describe in a line or two what a study will run."""
     planned = size(study)
-    lines = [f"{study.name}: {planned.cells} cells on {planned.seeds} seeds = {planned.trials} trials"]
+    lines = [f"{study.name}: {planned.cells} cells on {counted(planned.seeds, 'seed')} = {planned.trials} trials"]
     if planned.confirm_trials:
         most = "at most " if study.confirm and study.confirm.seeds == "auto" else ""
         lines.append(f"then {most}{planned.confirm_trials} trials on fresh seeds to confirm")

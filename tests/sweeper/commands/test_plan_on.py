@@ -10,8 +10,9 @@ import pytest
 
 from sweeper import cli
 from sweeper.commands.plan_on import describe_on, estimate_on
+from sweeper.plan.size import announce
 from sweeper.study.yaml_files import read_study
-from tests.places import STUDIES
+from tests.places import ROOT, STUDIES
 
 IMAGENET = STUDIES / "imagenet256_sit_b2.yaml"
 
@@ -27,10 +28,21 @@ def test_an_estimate_says_that_it_is_one_and_of_what() -> None:
     assert "launching" not in text
 
 
+def test_the_documentation_prints_what_the_command_prints() -> None:
+    page = (ROOT / "docs" / "studies.md").read_text(encoding="utf-8")
+    study = read_study(IMAGENET)
+    assert f"{announce(study)}\n{describe_on(study, '8xH100')}" in page
+
+
 def test_a_step_that_launches_take_longer_for_is_said_to_be_underestimated() -> None:
     text = describe_on(read_study(STUDIES / "repa.yaml"), "1xA100")
     assert "far too low for a step as short as this" in text
     assert "REPA's encoder and projector" in text
+
+
+def test_a_part_of_a_card_has_its_part_of_the_memory() -> None:
+    study = read_study(IMAGENET, ["resources.gpus=0.75", "recipe.model.preset=S"])
+    assert "of 0.75 of a card, 60 GB: 2 fit on it" in describe_on(study, "1xH100")
 
 
 def test_a_study_without_a_confirm_stage_has_a_screen_alone() -> None:
