@@ -156,11 +156,22 @@ def _wrong_fields(control: Control, recipe: Recipe, loc: Loc) -> Iterator[InitEr
         yield Misfit((*loc, name), says, control.set[name], "unknown_field").details()
     if unknown:
         return
+    kind = recipe.model.kind
+    if control.set.get("model.kind", kind) != kind:
+        # Every field of the study's model would be an unknown one of the other.
+        says = f"must be that of the study's model, {kind!r}: another kind of model is another study"
+        yield Misfit((*loc, "model.kind"), says, control.set["model.kind"]).details()
+        return
     try:
         # Strictly: Recipe.override alone would take true for 1 and '5' for 5.
         Recipe.model_validate(recipe.tree_with(control.set), strict=True)
     except ValidationError as error:
         for line in details_of(error):
-            dotted = ".".join(str(part) for part in line["loc"])
-            line["loc"] = (*loc, dotted) if dotted in control.set else loc
-            yield line
+            # Parts in <...> are tags of unions, which nobody writes.
+            dotted = ".".join(str(part) for part in line["loc"] if not str(part).startswith("<"))
+            place = (*loc, dotted) if dotted in control.set else loc
+            if line["type"] == "extra_forbidden":
+                says = f"must be a field that the study's model has, which is of kind {kind!r}"
+                yield Misfit(place, says, line["input"]).details()
+            else:
+                yield {**line, "loc": place}

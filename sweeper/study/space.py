@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BeforeValidator, ConfigDict, Discriminator,
 
 from sweeper.study.blocks import Block
 from trainer.recipe import Distance, Features, Frozen, LocalBatch, Negatives, Share, TauUnits, Variant
+from trainer.recipe.regulariser import MOST_SAMPLES
 
 
 def _axis_shape(given: object) -> str:
@@ -84,15 +85,19 @@ Axis = Annotated[
 
 
 def _all_or_count(given: object) -> object:
-    if given != "all" and (isinstance(given, bool) or not isinstance(given, int) or given < 2):
-        raise ValueError("must be 'all' or a number of samples from 2")
+    if given != "all" and not _is_count(given, 2):
+        raise ValueError(f"must be 'all' or a number of samples from 2 to {MOST_SAMPLES}")
     return given
 
 
 def _batch_or_count(given: object) -> object:
-    if given != "batch" and (isinstance(given, bool) or not isinstance(given, int) or given < 1):
-        raise ValueError("must be 'batch' or a number of earlier samples from 1")
+    if given != "batch" and not _is_count(given, 1):
+        raise ValueError(f"must be 'batch' or a number of earlier samples from 1 to {MOST_SAMPLES}")
     return given
+
+
+def _is_count(given: object, least: int) -> bool:
+    return isinstance(given, int) and not isinstance(given, bool) and least <= given <= MOST_SAMPLES
 
 
 def _word_for_one(given: TauUnits | tuple[TauUnits, ...]) -> TauUnits | tuple[TauUnits, ...]:

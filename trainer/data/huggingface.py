@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from trainer.data.sources import Raw, read_image
 from trainer.errors import DataError
@@ -35,7 +36,7 @@ def read_huggingface(path: Path, size: int, channels: int) -> Raw:
     image, label = _image_column(path, found, datasets), _label_column(path, found, datasets)
     # As bytes, for datasets would open them in whatever format they are, PostScript among them.
     rows = found.with_format(None).cast_column(image, datasets.Image(decode=False))
-    labels = np.unique(np.asarray(rows[label][:], dtype=np.int64), return_inverse=True)[1]
+    labels = np.unique(_labels(path, label, rows[label][:]), return_inverse=True)[1]
     held = [_pixels(row[image], size, channels, f"{path}: image {place}") for place, row in enumerate(rows)]
     return Raw(np.stack(held), labels.astype(np.int64), 255.0)
 
@@ -59,6 +60,14 @@ def _label_column(path: Path, found: Any, datasets: Any) -> str:
         known = f"has {len(columns)} columns of class labels among {sorted(found.features)}"
         raise DataError(f"{path}: {known}; keep one, as ClassLabel or as integers called 'label'")
     return str(columns[0])
+
+
+def _labels(path: Path, column: str, given: list[int | None]) -> npt.NDArray[np.int64]:
+    # datasets has None where a label is missing, and by custom -1 in splits that are published without labels.
+    place = next((place for place, one in enumerate(given) if one is None or one < 0), None)
+    if place is not None:
+        raise DataError(f"{path}: row {place} of {column!r} has no label; keep the rows that have one")
+    return np.asarray(given, dtype=np.int64)
 
 
 def _pixels(image: Any, size: int, channels: int, place: str) -> Any:

@@ -113,6 +113,8 @@ class EvalRecipe(Frozen):
             raise ValueError(f"cfg_interval must rise, not {list(self.cfg_interval)}")
         if list(self.cfg_curve) != sorted(set(self.cfg_curve)):
             raise ValueError(f"cfg_curve must rise, not {list(self.cfg_curve)}")
+        if len({self.at_scale("fid", scale) for scale in self.cfg_curve}) < len(self.cfg_curve):
+            raise ValueError(f"cfg_curve must differ within six digits, not {list(self.cfg_curve)}")
         if self.cfg_samples is not None and not self.cfg_curve:
             raise ValueError("cfg_samples is the number of samples at each scale of cfg_curve, which names none")
         if (self.extractor == "domain") != (self.weights is None):

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, ClassVar, Literal, NamedTuple, get_args
+from typing import Annotated, ClassVar, Literal, NamedTuple, Self, get_args
 
-from pydantic import BeforeValidator, Discriminator, Field, Tag
+from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
 from trainer.recipe.evaluation import Solver
 from trainer.recipe.frozen import Frozen
@@ -15,6 +15,7 @@ Predicts = Literal["velocity", "noise", "score"]
 Times = Literal["uniform", "logit_normal"]
 NoiseSchedule = Literal["linear", "cosine"]
 ObjectiveKind = Literal["interpolant", "diffusion", "mean_flow"]
+LEAST_LINEAR_STEPS = 21  # of fewer the last would take all that is left of the data, or more: 20 / steps
 
 
 class Demands(NamedTuple):
@@ -58,6 +59,12 @@ class DiffusionRecipe(Frozen):
     schedule: NoiseSchedule = Field("linear", description="DDPM's, as DiT; cosine (Nichol & Dhariwal) for small images")
     learned_variance: bool = Field(True, description="learn the reverse step's variance too, by the hybrid loss")
     clip: bool = Field(False, description="keep the images a sampler expects in [-1, 1]: for pixels, not for latents")
+
+    @model_validator(mode="after")
+    def _last_step_leaves_some_data(self) -> Self:
+        if self.schedule == "linear" and self.steps < LEAST_LINEAR_STEPS:
+            raise ValueError(f"steps must be at least {LEAST_LINEAR_STEPS} with schedule 'linear', not {self.steps}")
+        return self
 
     @property
     def demands(self) -> Demands:

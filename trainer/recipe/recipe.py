@@ -16,7 +16,14 @@ from trainer.recipe.data import DataRecipe
 from trainer.recipe.evaluation import EvalRecipe
 from trainer.recipe.frozen import Frozen, Scalar
 from trainer.recipe.identity import Later, identity
-from trainer.recipe.objective import SOLVERS, TIME_SCALES, InterpolantRecipe, MeanFlowRecipe, ObjectiveRecipe
+from trainer.recipe.objective import (
+    SOLVERS,
+    TIME_SCALES,
+    DiffusionRecipe,
+    InterpolantRecipe,
+    MeanFlowRecipe,
+    ObjectiveRecipe,
+)
 from trainer.recipe.regulariser import Dispersion
 from trainer.recipe.training import TrainRecipe
 
@@ -73,6 +80,15 @@ class Recipe(Frozen):
             raise ValueError(
                 f"eval.solver is {self.eval.solver!r}, but objective {self.objective.kind!r} is sampled by "
                 f"{' or '.join(map(repr, fit))}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _schedule_has_the_steps_that_are_taken(self) -> Self:
+        if isinstance(self.objective, DiffusionRecipe) and self.eval.nfe > self.objective.steps:
+            raise ValueError(
+                f"eval.nfe is {self.eval.nfe}, but the schedule has {self.objective.steps} steps; lower it, or raise "
+                "objective.steps"
             )
         return self
 

@@ -14,8 +14,9 @@ Variant = Literal["l2", "cosine", "hinge", "covariance"]
 TauUnits = Literal["absolute", "relative", "median"]
 Distance = Literal["mean", "sum"]
 Features = Literal["raw", "layer_norm"]
-LocalBatch = Annotated[int, Field(ge=2, le=65536)] | Literal["all"]
-Negatives = Annotated[int, Field(ge=1, le=65536)] | Literal["batch"]
+MOST_SAMPLES = 65536  # that one is compared with
+LocalBatch = Annotated[int, Field(ge=2, le=MOST_SAMPLES)] | Literal["all"]
+Negatives = Annotated[int, Field(ge=1, le=MOST_SAMPLES)] | Literal["batch"]
 Share = Annotated[float, Field(ge=0, le=1)]
 
 

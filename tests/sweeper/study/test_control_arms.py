@@ -77,6 +77,8 @@ def test_a_controls_setting_is_what_a_cell_of_the_same_words_trains(form: dict[s
         ({"set": {"train.repa.lam": 1}}, ("set", "train.repa.lam"), "must be a recipe field"),
         ({"set": {"train.repa": 1}}, ("set", "train.repa"), "must be a recipe field"),
         ({"set": {"train.contrastive.times": "some"}}, ("set", "train.contrastive.times"), "'independent' or 'shared'"),
+        ({"set": {"model.kind": "unet"}}, ("set", "model.kind"), "must be that of the study's model, 'sit'"),
+        ({"set": {"model.stream_scale": 0}}, ("set", "model.stream_scale"), "greater than 0"),
         ({**REPA, "block": 7, "lambda": 0.1}, ("block",), "within this model's depth 4, 0 to 3"),
         ({**BOTH, "set": {"model.depth": 8}}, ("block",), "must not stand beside a model of other blocks"),
         ({**REPA, "block": 1}, ("block",), "must stand beside block and lambda"),
@@ -95,6 +97,12 @@ def test_what_is_wrong_with_an_arm_is_told_at_its_field(
     with pytest.raises(ValidationError, match=words) as caught:
         study({"name": "arm", **arm})
     assert places(caught.value) == [("controls", 0, *place)]
+
+
+def test_a_field_that_the_studys_model_lacks_is_refused_by_name() -> None:
+    with pytest.raises(ValidationError, match="a field that the study's model has, which is of kind 'unet'") as caught:
+        study({"name": "arm", "set": {"model.gelu": "tanh"}}, recipe={"model": {"kind": "unet"}})
+    assert places(caught.value) == [("controls", 0, "set", "model.gelu")]
 
 
 def test_repas_encoder_is_never_what_fid_looks_through() -> None:

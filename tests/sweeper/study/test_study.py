@@ -169,10 +169,17 @@ def test_a_local_batch_divides_the_batch_and_is_below_it() -> None:
     assert "must divide train.batch, 32, and be below it; 'all' compares the whole batch" in str(caught.value)
 
 
-@pytest.mark.parametrize("given", [0, 1, True, "some", 2.5, None])
+@pytest.mark.parametrize("given", [0, 1, True, "some", 2.5, None, 65537])
 def test_a_local_batch_is_all_or_a_number_of_samples(given: object) -> None:
-    with pytest.raises(ValidationError, match="must be 'all' or a number of samples from 2"):
+    with pytest.raises(ValidationError, match="must be 'all' or a number of samples from 2 to 65536") as caught:
         study(space={"block": [0], "lambda": [1], "local_batch": [given]})
+    assert paths(caught.value)[0] == ("space", "local_batch", 0)
+
+
+def test_a_memory_bank_that_is_too_large_is_one_mistake() -> None:
+    with pytest.raises(ValidationError, match="a number of earlier samples from 1 to 65536") as caught:
+        study(space={"block": [0], "lambda": [1], "negatives": [65537]})
+    assert paths(caught.value)[0] == ("space", "negatives", 0)
 
 
 @pytest.mark.parametrize(

@@ -53,6 +53,17 @@ def test_integers_called_label_are_labels(datasets: Any, tmp_path: Path) -> None
     assert read(tmp_path / "integers").hash == read(tmp_path / "saved").hash
 
 
+@pytest.mark.parametrize("missing", [None, -1])
+def test_a_row_without_a_label_is_no_class_of_its_own(missing: int | None, datasets: Any, tmp_path: Path) -> None:
+    whole = columns(datasets, tmp_path).cast_column("kind", datasets.Value("int64")).rename_column("kind", "label")
+    labels = [missing, *whole["label"][1:]]
+    features = whole.features
+    rows = {"picture": whole.cast_column("picture", datasets.Image(decode=False))["picture"][:], "label": labels}
+    datasets.Dataset.from_dict(rows, features=features).save_to_disk(tmp_path / "saved")
+    with pytest.raises(DataError, match=r"saved: row 0 of 'label' has no label; keep the rows that have one"):
+        read(tmp_path / "saved")
+
+
 def without_labels(whole: Any, _datasets: Any, _root: Path) -> Any:
     return whole.remove_columns("kind")
 

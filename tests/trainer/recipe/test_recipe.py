@@ -200,6 +200,9 @@ def test_a_loss_that_does_not_fit_the_recipe_is_refused_at_its_place(train, plac
         ({"objective": {"kind": "flow"}}, "kind must be 'interpolant', 'diffusion', 'mean_flow', not 'flow'"),
         ({"objective": {"kind": "mean_flow", "kappa": 0.5}, "train": {"label_drop": 0}}, "'no class' is never trained"),
         ({"eval": {"cfg_interval": [0.6, 0.4]}}, r"cfg_interval must rise, not \[0.6, 0.4\]"),
+        ({"eval": {"cfg_curve": [1, 1.0000001]}}, "cfg_curve must differ within six digits"),
+        ({"objective": {"kind": "diffusion", "steps": 21}, "eval": {"nfe": 22}}, "the schedule has 21 steps; lower it"),
+        ({"objective": {"kind": "diffusion", "steps": 20}}, "steps must be at least 21 with schedule 'linear', not 20"),
         ({"objective": {"predicts": "noise"}, "train": {"predicts": "noise"}}, "is now objective.predicts"),
     ],
 )
