@@ -24,7 +24,8 @@ from trainer.backbones.build import backbone_of
 from trainer.backbones.flops import PassFlops, pass_flops
 from trainer.backbones.sit import SiT
 from trainer.data.dataset import load
-from trainer.recipe import DataRecipe, Dispersion, Recipe
+from trainer.recipe import DataRecipe, Dispersion, Recipe, SiTRecipe
+from trainer.recipe.data import ARRAY_FILES
 from trainer.training.flops import dispersive_flops, sample_flops, second_view_flops, step_flops
 from trainer.training.lane_memory import lane_memory, parameter_count
 
@@ -109,7 +110,9 @@ def _data(recipe: DataRecipe) -> _Data:
         try:
             found = load(recipe)
         except trainer_errors.DataError as error:
-            described = ", or say what it is: data.shape [N, C, H, W] and data.classes" if recipe.name == "npz" else ""
+            described = (
+                ", or say what it is: data.shape [N, C, H, W] and data.classes" if recipe.name in ARRAY_FILES else ""
+            )
             raise DataError(str(error), f"correct recipe.data in the study{described}") from error
         count, pixels, shape, classes = len(found.reference_images), found.pixels, found.shape, found.classes
     else:
@@ -120,15 +123,16 @@ def _data(recipe: DataRecipe) -> _Data:
 
 
 def _network(recipe: Recipe, data: _Data) -> SiT:
-    try:
-        network = backbone_of(recipe, data.shape, data.classes, torch.device("cpu"))
-    except ValueError as error:
-        raise StudyError(f"recipe.model does not fit the data: {error}", "change recipe.model.patch") from error
-    if not isinstance(network, SiT):
+    if not isinstance(recipe.model, SiTRecipe):
         raise StudyError(
             f"--on counts the operations of a SiT, and recipe.model is {recipe.model.kind!r}",
             "leave --on out: `sweeper plan` measures any model on the machine it is called on",
         )
+    try:
+        network = backbone_of(recipe, data.shape, data.classes, torch.device("cpu"))
+    except ValueError as error:
+        raise StudyError(f"recipe.model does not fit the data: {error}", "change recipe.model.patch") from error
+    assert isinstance(network, SiT)
     return network
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sweeper.cli import kept_models
+from sweeper.cli import encode, kept_models
 from sweeper.cli.arguments import (
     Address,
     AsJson,
@@ -224,6 +224,7 @@ def export(
 
 app.command()(kept_models.sample)
 app.command()(kept_models.measure)
+app.command()(encode.encode)
 
 
 @app.command()

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 DIFFERENCES = (
     "load into SiT or DiT with learn_sigma as objective.learned_variance (False without it) and class_dropout_prob "
     "above 0, which take square images; call it with t times train.time_scale; we take the exact GELU, unless "
-    "model.gelu is tanh, where they take the approximation by tanh; latents are standardised by channel"
+    "model.gelu is tanh, where they take the approximation by tanh; latents are as data.scale and data.shift have "
+    "them or, without these, standardised by channel"
 )
 POSITIONS, LABELS, LAST = "pos_embed", "y_embedder.embedding_table.weight", "final_layer.linear"
 

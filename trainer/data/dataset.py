@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import assert_never
 
@@ -12,8 +14,13 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from trainer.data.array_files import from_npy, from_npz, from_safetensors
+from trainer.data.arrays import labelled
+from trainer.data.huggingface import read_huggingface
 from trainer.data.images import Images
-from trainer.data.sources import Raw, read_digits, read_folder, read_mnist5k, read_npz
+from trainer.data.parts import row_parts
+from trainer.data.sources import Raw, read_digits, read_folder, read_mnist5k
+from trainer.data.standardisation import Standardisation
 from trainer.errors import DataError
 from trainer.recipe import DataRecipe
 from trainer.runtime.paths import located
@@ -28,9 +35,10 @@ Indices = npt.NDArray[np.int64]
 class Dataset:
     """A data set ready for training and evaluation; images give float32 [N, C, H, W], labels are int64 [N].
 
-    Pixels lie in [-1, 1]; latents are standardised per channel over the training split. `reference_images` is
-    the whole training split: the reference of FID and what the domain extractor learns from, so neither it nor
-    `reference_hash` depends on data.limit. `hash` names what was trained on.
+    Pixels lie in [-1, 1]; latents are scaled as data.scale and data.shift have it or, with neither, standardised per
+    channel over the training split. `reference_images` is the whole training split: the reference of FID and what the
+    domain extractor learns from, so neither it nor `reference_hash` depends on data.limit. `hash` names what was
+    trained on.
     """
 
     name: str
@@ -44,6 +52,7 @@ class Dataset:
     hash: str
     reference_hash: str
     pixels: bool
+    standardisation: Standardisation | None = None
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -62,14 +71,15 @@ def load(recipe: DataRecipe) -> Dataset:
     _check_promised(recipe, raw, place)
     reference, held = _split(raw.labels, recipe.holdout, place)
     train = _limit(raw.labels, reference, recipe.limit, place)
-    held_NCHW, labels = _held(raw, reference), torch.from_numpy(raw.labels)
-    reference_images = Images(held_NCHW[reference], raw.white)
-    reference_hash = _hash(raw, recipe.holdout)
+    labels, standardisation = torch.from_numpy(raw.labels), _standardisation(raw, reference, recipe, place)
+    images_of = _holder(raw, standardisation)
+    reference_images = images_of(reference)
+    reference_hash = _hash(raw, recipe)
     return Dataset(
         name=recipe.name,
-        train_images=reference_images if recipe.limit is None else Images(held_NCHW[train], raw.white),
+        train_images=reference_images if recipe.limit is None else images_of(train),
         train_labels=labels[train],
-        held_images=Images(held_NCHW[held], raw.white),
+        held_images=images_of(held),
         held_labels=labels[held],
         reference_images=reference_images,
         reference_labels=labels[reference],
@@ -77,6 +87,7 @@ def load(recipe: DataRecipe) -> Dataset:
         hash=hashlib.sha256(f"{reference_hash} limit {recipe.limit}".encode()).hexdigest(),
         reference_hash=reference_hash,
         pixels=raw.white is not None,
+        standardisation=standardisation,
     )
 
 
@@ -88,10 +99,18 @@ def _read(recipe: DataRecipe) -> Raw:
         case "mnist5k":
             return read_mnist5k()
         case "npz":
-            return read_npz(path, recipe.layout)
+            return labelled(from_npz(path), path, recipe.layout)
+        case "npy":
+            return labelled(from_npy(path, located(recipe.labels or "")), path, recipe.layout)
+        case "safetensors":
+            labels = None if recipe.labels is None else located(recipe.labels)
+            return labelled(from_safetensors(path, labels), path, recipe.layout)
         case "folder":
             assert recipe.image_size is not None
             return read_folder(path, recipe.image_size, recipe.channels)
+        case "huggingface":
+            assert recipe.image_size is not None
+            return read_huggingface(path, recipe.image_size, recipe.channels)
         case _:
             assert_never(recipe.name)
 
@@ -135,20 +154,46 @@ def _limit(labels: Indices, reference: Indices, limit: int | None, place: str) -
     return np.array(sorted(index for _, _, index in turns[:limit]), dtype=np.int64)
 
 
-def _held(raw: Raw, reference: Indices) -> Tensor:
-    """Pixels as they are; latents with mean 0 and deviation 1 of every channel over the training split."""
+def _standardisation(raw: Raw, reference: Indices, recipe: DataRecipe, place: str) -> Standardisation | None:
+    """Return what makes latents the numbers that are trained on; pixels have none."""
+    is_given = recipe.scale is not None or recipe.shift is not None
     if raw.white is not None:
-        return torch.from_numpy(raw.images)
-    images = torch.from_numpy(raw.images.astype(np.float32))
-    std, mean = torch.std_mean(images[reference].double(), dim=(0, 2, 3), keepdim=True)
-    return ((images - mean) / std.clamp_min(1e-6)).float()
+        if is_given:
+            raise DataError(f"{place}: holds pixels; data.scale and data.shift are for latents, remove them")
+        return None
+    if is_given:
+        return Standardisation.given(raw.images.shape[1], recipe.scale, recipe.shift)
+    if isinstance(raw.images, np.memmap):
+        return Standardisation.by_channel_in_parts(_tensor(raw.images), torch.from_numpy(reference))
+    return Standardisation.by_channel(_tensor(raw.images.astype(np.float32)[reference]))
 
 
-def _hash(raw: Raw, holdout: float) -> str:
+def _holder(raw: Raw, standardisation: Standardisation | None) -> Callable[[Indices], Images]:
+    """Return what gives the images of some rows: copied, or where they lie in a mapped file."""
+    if isinstance(raw.images, np.memmap):
+        mapped = _tensor(raw.images)
+        return lambda rows: Images(mapped, raw.white, standardisation, torch.from_numpy(rows))
+    held = torch.from_numpy(raw.images if standardisation is None else raw.images.astype(np.float32))
+    ready = held if standardisation is None else standardisation(held)
+    return lambda rows: Images(ready[rows], raw.white)
+
+
+def _tensor(images: npt.NDArray[np.generic]) -> Tensor:
+    with warnings.catch_warnings():
+        # A mapped file is not written to: Images gives copies.
+        warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+        return torch.from_numpy(images)
+
+
+def _hash(raw: Raw, recipe: DataRecipe) -> str:
     digest = hashlib.sha256()
     read = {"shape": raw.images.shape, "dtype": str(raw.images.dtype), "white": raw.white}
-    split = {**read, "holdout": holdout, "seed": SPLIT_SEED}
+    split = {**read, "holdout": recipe.holdout, "seed": SPLIT_SEED}
+    # Left out where they are not given: sets of pixels, and those read before they existed, keep their hashes.
+    scaled = {"scale": recipe.scale, "shift": recipe.shift}
+    split |= {name: value for name, value in scaled.items() if value is not None}
     digest.update(json.dumps(split, sort_keys=True).encode())
-    digest.update(np.ascontiguousarray(raw.images).data)
+    for part in row_parts(raw.images.shape):
+        digest.update(np.ascontiguousarray(raw.images[part]).data)
     digest.update(raw.labels.data)
     return digest.hexdigest()

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import gzip
-import os
 import warnings
-import zipfile
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, assert_never
+from typing import IO, TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from trainer.errors import DataError
-from trainer.recipe import Layout
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -61,10 +58,15 @@ def read_mnist5k() -> Raw:
 
 
 def read_folder(path: Path, size: int, channels: int) -> Raw:
-    """Read a folder with one sub-folder of images for each class, both in order of their names.
+    """Read a folder with one sub-folder of images for each class, both in order of their names."""
+    files, labels = image_files(path)
+    return Raw(np.stack([read_image(file, size, channels) for file in files]), labels, 255.0)
 
-    Each image is turned as its EXIF says, laid on white where it is transparent, cropped to its central square and
-    resized to `size` with Lanczos. Folders and files whose names start with a dot are passed over.
+
+def image_files(path: Path) -> tuple[list[Path], npt.NDArray[np.int64]]:
+    """Return the images of a folder with one sub-folder for each class, both in order of their names, and classes.
+
+    Folders and files whose names start with a dot are passed over. Raises DataError where there are none.
     """
     if not path.is_dir():
         raise DataError(f"{path}: no such folder; give data.path a folder with one sub-folder of images a class")
@@ -74,9 +76,8 @@ def read_folder(path: Path, size: int, channels: int) -> Raw:
     classes = [folder for folder, found in files.items() if found]
     if not classes:
         raise DataError(f"{path}: no class folders with images in it; put each class's images in its own sub-folder")
-    images = [_read_image(file, size, channels) for folder in classes for file in files[folder]]
     labels = np.repeat(np.arange(len(classes)), [len(files[folder]) for folder in classes])
-    return Raw(np.stack(images), labels.astype(np.int64), 255.0)
+    return [file for folder in classes for file in files[folder]], labels.astype(np.int64)
 
 
 def _image_files(folder: Path) -> list[Path]:
@@ -86,22 +87,26 @@ def _image_files(folder: Path) -> list[Path]:
     return sorted(seen, key=lambda file: file.as_posix())
 
 
-def _read_image(file: Path, size: int, channels: int) -> npt.NDArray[np.uint8]:
+def read_image(file: Path | IO[bytes], size: int, channels: int, place: str = "") -> npt.NDArray[np.uint8]:
+    """Read one image, [C, size, size]: turned as its EXIF says, laid on white where it is transparent, cropped to its
+    central square and resized with Lanczos. Raises DataError, which names `place` or else the file.
+    """
     from PIL import Image, UnidentifiedImageError
 
+    place = place or str(file)
     try:
         with _strict(), Image.open(file, formats=IMAGE_FORMATS) as opened:
             if opened.mode.startswith(("I", "F")):
-                raise DataError(f"{file}: an image of mode {opened.mode!r}; convert it to 8 bits a channel")
+                raise DataError(f"{place}: an image of mode {opened.mode!r}; convert it to 8 bits a channel")
             upright = _upright(opened).convert("L" if channels == 1 else "RGB")
     except DataError:
         raise
     except UnidentifiedImageError as error:
         known = ", ".join(IMAGE_FORMATS)
-        raise DataError(f"{file}: cannot be read as an image (none of {known}); replace or remove it") from error
+        raise DataError(f"{place}: cannot be read as an image (none of {known}); replace or remove it") from error
     except Exception as error:  # a corrupt file can meet any error of its format's reader
         reason = " ".join(str(error).split())
-        raise DataError(f"{file}: cannot be read as an image ({reason}); replace or remove it") from error
+        raise DataError(f"{place}: cannot be read as an image ({reason}); replace or remove it") from error
     side = min(upright.size)
     left, top = (upright.width - side) // 2, (upright.height - side) // 2
     # Cropped before, for a resize limited to a box still lets the filter look over its edge.
@@ -130,83 +135,3 @@ def _upright(opened: Image.Image) -> Image.Image:
     white = Image.new("RGBA", turned.size, "white")
     white.alpha_composite(turned.convert("RGBA"))
     return white
-
-
-def read_npz(path: Path, layout: Layout = "auto") -> Raw:
-    """Read an npz file: x as uint8 images or float latents, y as integer labels [N], which are renumbered in order.
-
-    `layout` says where x has its channels, in [N, C, H, W] or [N, H, W, C]; 'auto' finds out which images have 1 or 3
-    of them, and refuses latents that look as if theirs came last. Images may be [N, H, W] as well.
-    """
-    x, y = _npz_arrays(path)
-    if x.ndim < 3 or 0 in x.shape[1:]:
-        raise DataError(f"{path}: x is {x.dtype} {list(x.shape)}; give images [N, H, W] or more, latents [N, C, H, W]")
-    if y.ndim != 1 or len(y) != len(x) or y.dtype.kind not in "iu":
-        raise DataError(f"{path}: y is {y.dtype} {list(y.shape)}; it must be {len(x)} integers, one for each of x")
-    labels = np.unique(y, return_inverse=True)[1].astype(np.int64)
-    if x.dtype == np.uint8:
-        return Raw(_image_channels_first(path, x, layout), labels, 255.0)
-    if x.dtype.kind != "f" or x.ndim != 4:
-        raise DataError(f"{path}: x is {x.dtype} {list(x.shape)}; give uint8 images or float latents [N, C, H, W]")
-    latents = _latent_channels_first(path, x, layout)
-    if not np.isfinite(latents).all():
-        raise DataError(f"{path}: x has values that are not finite; encode these latents again")
-    return Raw(latents, labels, None)
-
-
-def _latent_channels_first(path: Path, x: npt.NDArray[np.generic], layout: Layout) -> npt.NDArray[np.generic]:
-    match layout:
-        case "channels_first":
-            return x
-        case "channels_last":
-            return _moved_first(x)
-        case "auto":
-            _, channels, height, width = x.shape
-            if height != width and channels >= min(height, width):
-                raise DataError(
-                    f"{path}: x is {x.dtype} {list(x.shape)}, which looks like channels last; "
-                    "set data.layout to channels_last, or to channels_first if it is [N, C, H, W] all the same"
-                )
-            return x
-        case _:
-            assert_never(layout)
-
-
-def _npz_arrays(path: Path) -> tuple[npt.NDArray[np.generic], npt.NDArray[np.generic]]:
-    if not path.is_file():
-        raise DataError(f"{path}: no such file; give data.path an npz file with arrays x and y")
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            keys = sorted(archive.files)
-            if not {"x", "y"} <= set(keys):
-                raise DataError(f"{path}: has arrays {keys}; name the images (or latents) x and the labels y")
-            _check_memory(path, archive.zip)
-            return np.asarray(archive["x"]), np.asarray(archive["y"])
-    except DataError:
-        raise
-    except Exception as error:  # zipfile, zlib, numpy and pickle each have errors of their own
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise DataError(f"{path}: not a readable npz ({reason}); write it with numpy.savez(file, x=x, y=y)") from error
-
-
-def _check_memory(path: Path, archive: zipfile.ZipFile) -> None:
-    """Refuse a file whose arrays cannot be held; no more is unpacked of a member than its size in the directory."""
-    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    needed = sum(member.file_size for member in archive.infolist() if Path(member.filename).stem in ("x", "y"))
-    if needed > memory:
-        raise DataError(f"{path}: unpacks to {needed / 2**30:,.0f} GiB and this machine has {memory / 2**30:,.0f}")
-
-
-def _image_channels_first(path: Path, x: npt.NDArray[np.generic], layout: Layout) -> npt.NDArray[np.generic]:
-    if x.ndim == 3:
-        return x[:, None]
-    if x.ndim == 4 and x.shape[3] in (1, 3) and layout != "channels_first":
-        return _moved_first(x)
-    if x.ndim == 4 and x.shape[1] in (1, 3) and layout != "channels_last":
-        return x
-    where = {"auto": "last or second", "channels_first": "second", "channels_last": "last"}[layout]
-    raise DataError(f"{path}: x is uint8 {list(x.shape)}; images are [N, H, W], or have 1 or 3 channels {where}")
-
-
-def _moved_first(x: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
-    return np.ascontiguousarray(x.transpose(0, 3, 1, 2))

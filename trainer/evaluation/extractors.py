@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from torch import Tensor
 
 from trainer.data.dataset import Dataset
 from trainer.errors import DataError
+from trainer.evaluation.autoencoder import AT_ONCE, load_autoencoder
 from trainer.evaluation.domain_extractor import DIM, domain_extractor
 from trainer.evaluation.torch_fidelity import Inception, pretrained
 from trainer.recipe import EvalRecipe
@@ -84,10 +86,12 @@ def dequantise(images: Tensor) -> Tensor:
 def load_extractor(recipe: EvalRecipe, data: Dataset, cache: Path, device: torch.device) -> Extractor:
     """Return the extractor a recipe names, training the domain extractor if `cache` does not have it yet.
 
-    Raises DataError for a weight file that is missing or does not fit, or a pixel extractor on latents.
+    Raises DataError for a weight file that is missing or does not fit, or a pixel extractor on latents that no
+    decoder makes pixels of.
     """
     if recipe.extractor != "domain":
-        return _pretrained(recipe.extractor, located(recipe.weights or ""), data, device)
+        seen = _pretrained(recipe.extractor, located(recipe.weights or ""), data, device, recipe.decoder is not None)
+        return seen if recipe.decoder is None else _decoded(seen, located(recipe.decoder), data)
     made = domain_extractor(data, cache)
     net = made.net.to(device)
 
@@ -110,9 +114,12 @@ def places_in_order(places_NCHW: Tensor) -> Tensor:
     return places_NCHW[:, :SPATIAL_CHANNELS].permute(0, 2, 3, 1).flatten(1)
 
 
-def _pretrained(name: str, weights: Path, data: Dataset, device: torch.device) -> Extractor:
-    if not data.pixels:
-        raise DataError(f"extractor {name!r} looks at pixels and {data.name!r} holds latents; use extractor 'domain'")
+def _pretrained(name: str, weights: Path, data: Dataset, device: torch.device, is_decoded: bool) -> Extractor:
+    if not data.pixels and not is_decoded:
+        raise DataError(
+            f"extractor {name!r} looks at pixels and {data.name!r} holds latents; use extractor 'domain', or give "
+            "eval.decoder the folder of the latents' autoencoder"
+        )
     if not weights.is_file():
         raise DataError(f"{weights}: no such file; give eval.weights the weight file of {name!r}, or use 'domain'")
     try:
@@ -132,6 +139,25 @@ def _pretrained(name: str, weights: Path, data: Dataset, device: torch.device) -
 
     looks = whole if isinstance(net, Inception) else None
     return Extractor(name, sha256, dim, True, device, lambda images: net(_rgb(images)), whole=looks)
+
+
+def _decoded(seen: Extractor, folder: Path, data: Dataset) -> Extractor:
+    """Return an extractor of latents that looks at the pixels they decode to, rounded to 8 bits as in a file."""
+    standardisation = data.standardisation
+    if data.pixels or standardisation is None:
+        raise DataError(f"eval.decoder decodes latents and {data.name!r} holds pixels; remove it")
+    coder = load_autoencoder(folder, seen.device)
+    if coder.latent_channels != data.shape[0] or coder.image_channels not in (1, 3):
+        raise DataError(
+            f"{folder}: decodes {coder.latent_channels} channels to {coder.image_channels}; the latents have "
+            f"{data.shape[0]}, and images have 1 or 3"
+        )
+
+    def features(latents: Tensor) -> Tensor:
+        return seen.net(quantise(coder.decode(standardisation.undone(latents))))
+
+    sha256 = hashlib.sha256(f"{seen.sha256} of latents decoded by {coder.sha256}".encode()).hexdigest()
+    return Extractor(seen.name, sha256, seen.dim, False, seen.device, features, at_once=AT_ONCE)
 
 
 def _rgb(images: Tensor) -> Tensor:

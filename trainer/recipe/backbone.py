@@ -10,12 +10,14 @@ from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 from trainer.recipe.frozen import Frozen, Scalar
 from trainer.recipe.identity import Later
 
-# SiT sizes: Ma et al. 2024, arXiv:2401.08740, table 1 (as DiT's); the compact ones are tuned here.
+# SiT sizes: Ma et al. 2024, arXiv:2401.08740, table 1 (as DiT's); M is MeanFlow's (Geng et al. 2025,
+# arXiv:2505.13447); the compact ones are tuned here.
 PRESETS: dict[str, dict[str, int]] = {
     "compact": {"width": 48, "depth": 4, "heads": 4, "patch": 2},
     "mnist-compact": {"width": 192, "depth": 12, "heads": 3, "patch": 4},
     "S": {"width": 384, "depth": 12, "heads": 6, "patch": 2},
     "B": {"width": 768, "depth": 12, "heads": 12, "patch": 2},
+    "M": {"width": 1024, "depth": 16, "heads": 16, "patch": 2},
     "L": {"width": 1024, "depth": 24, "heads": 16, "patch": 2},
     "XL": {"width": 1152, "depth": 28, "heads": 16, "patch": 2},
 }
@@ -33,7 +35,7 @@ class SiTRecipe(Frozen):
     """The transformer's size; a preset fills what is not given."""
 
     kind: Annotated[Literal["sit"], Later()] = "sit"
-    preset: Literal["compact", "mnist-compact", "S", "B", "L", "XL"] = "compact"
+    preset: Literal["compact", "mnist-compact", "S", "B", "M", "L", "XL"] = "compact"
     width: int = Field(48, ge=8, le=8192)
     depth: int = Field(4, ge=1, le=256, description="number of blocks")
     heads: int = Field(4, ge=1, le=128)

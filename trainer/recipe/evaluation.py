@@ -60,6 +60,9 @@ class EvalRecipe(Frozen):
     )
     extractor: ExtractorName = "domain"
     weights: str | None = Field(None, min_length=1, description="weight file of inception, clip or dinov2")
+    decoder: Annotated[str | None, Later()] = Field(
+        None, min_length=1, description="folder of a diffusers AutoencoderKL that decodes latents before the extractor"
+    )
     probe: int = Field(256, ge=2, le=65536, description="held-out images on which health is measured")
     metrics: Annotated[tuple[OptionalMetric, ...], Later()] = Field(
         (), description="what is measured of samples at the last rung beside what always is"
@@ -114,6 +117,8 @@ class EvalRecipe(Frozen):
             raise ValueError("cfg_samples is the number of samples at each scale of cfg_curve, which names none")
         if (self.extractor == "domain") != (self.weights is None):
             raise ValueError("weights is needed for inception, clip and dinov2, and not for 'domain'")
+        if self.extractor == "domain" and self.decoder is not None:
+            raise ValueError("decoder is for inception, clip and dinov2: 'domain' looks at latents themselves")
         return self
 
     @model_validator(mode="after")

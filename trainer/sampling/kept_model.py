@@ -30,7 +30,7 @@ class Origin(Frozen):
     """Where weights come from: what was trained how far on what, under which trial's name.
 
     `device` is the kind it was trained on, which draws noise of its own; `shape` is (C, H, W) of an image; without
-    `pixels` it is of latents, which are standardised by channel.
+    `pixels` it is of latents, as data.scale and data.shift make them or else standardised by channel.
     """
 
     trial: str

@@ -37,7 +37,7 @@ def recipe_items(study: Study, facts: Iterable[Facts]) -> tuple[Item, ...]:
     """Name what every trial shares."""
     data, model, train = study.recipe.data, study.recipe.model, study.recipe.train
     return (
-        Item(name="data", value=f"{scope.data(data, facts)}, {100 * data.holdout:g} % held out{_flips(data)}"),
+        Item(name="data", value=f"{scope.data(data, facts)}, {100 * data.holdout:g} % held out{_as_trained_on(data)}"),
         Item(
             name="model",
             value=model.words,
@@ -54,8 +54,11 @@ def recipe_items(study: Study, facts: Iterable[Facts]) -> tuple[Item, ...]:
     )
 
 
-def _flips(data: DataRecipe) -> str:
-    return ", a random half of every batch mirrored" if data.flip else ""
+def _as_trained_on(data: DataRecipe) -> str:
+    scaled = ""
+    if data.scale is not None or data.shift is not None:
+        scaled = f", latents as (x - {data.shift or 0:g}) * {1 if data.scale is None else data.scale:g}"
+    return scaled + (", a random half of every batch mirrored" if data.flip else "")
 
 
 def _schedule(train: TrainRecipe) -> str:
@@ -148,7 +151,9 @@ def _beside_the_objective(study: Study, recorded: Iterable[str]) -> list[Item]:
 
 def _extractor(study: Study, facts: list[Facts]) -> str:
     named = dict.fromkeys(f"{one.extractor}, SHA-256 {one.extractor_sha256}" for one in facts)
-    return "; ".join(named) or study.recipe.eval.extractor
+    decoder = study.recipe.eval.decoder
+    decoded = f"; of pixels that {decoder} decodes latents to" if decoder else ""
+    return ("; ".join(named) or study.recipe.eval.extractor) + decoded
 
 
 def _reference(study: Study, facts: list[Facts]) -> str:

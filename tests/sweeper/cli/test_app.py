@@ -33,6 +33,7 @@ COMMANDS = (
     "export",
     "sample",
     "measure",
+    "encode",
     "ui",
     "schema",
 )

@@ -39,6 +39,12 @@ def npz_bytes(save: Callable[..., None]) -> bytes:
     return written.getvalue()
 
 
+def npy_bytes() -> bytes:
+    written = io.BytesIO()
+    np.save(written, np.random.RandomState(0).randint(0, 256, (8, 6, 6), dtype=np.uint8))
+    return written.getvalue()
+
+
 def state_bytes(save: Callable[..., object]) -> bytes:
     written = io.BytesIO()
     save({"patch_embed.proj.weight": torch.arange(64.0), "norm.bias": torch.ones(3)}, written)
@@ -53,6 +59,15 @@ def read_arrays(path: Path) -> None:
     load(DataRecipe(name="npz", path=str(path)))
 
 
+def read_npy(path: Path) -> None:
+    np.save(path.parent / "labels.npy", np.arange(8) % 2)
+    load(DataRecipe(name="npy", path=str(path), labels=str(path.parent / "labels.npy")))
+
+
+def read_tensors(path: Path) -> None:
+    load(DataRecipe(name="safetensors", path=str(path)))
+
+
 def read_extractor(path: Path) -> None:
     data = load(DataRecipe())
     load_extractor(EvalRecipe(extractor="dinov2", weights=str(path)), data, path.parent, torch.device("cpu"))
@@ -64,6 +79,8 @@ KINDS: dict[str, tuple[bytes, Callable[[Path], None]]] = {
     "0.gif": (image_bytes("GIF"), read_image),
     "0.tif": (image_bytes("TIFF"), read_image),
     "x.npz": (npz_bytes(np.savez), read_arrays),
+    "x.npy": (npy_bytes(), read_npy),
+    "x.safetensors": (safetensors({"x": torch.rand(8, 1, 6, 6), "y": torch.arange(8) % 2}), read_tensors),
     "z.npz": (npz_bytes(np.savez_compressed), read_arrays),
     "w.pth": (state_bytes(torch.save), read_extractor),
     "w.safetensors": (safetensors({"norm.bias": torch.ones(3)}), read_extractor),
@@ -90,10 +107,12 @@ def mutant(content: bytes, dice: random.Random) -> bytes:
             return bytes(flipped)
 
 
+@pytest.mark.parametrize("mapped_from", [0, 2**26], ids=["mapped", "read"])
 @pytest.mark.parametrize("name", KINDS)
 def test_a_mutated_file_is_read_or_refused_in_one_line(
-    name: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    name: str, mapped_from: int, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("trainer.data.array_files.MAPPED_FROM", mapped_from)
     content, read = KINDS[name]
     (tmp_path / "class").mkdir()
     for other in range(2, 14):
@@ -154,8 +173,12 @@ def archive(path: Path, x: bytes) -> Path:
     return path
 
 
+@pytest.mark.parametrize("mapped_from", [0, 2**26], ids=["mapped", "read"])
 @pytest.mark.parametrize("shape", [(10**13, 8, 8), (2**62, 8, 8), (2**70, 2, 2), (10**18, 0, 3), (8, 0, 3), (8,), ()])
-def test_an_npz_that_claims_what_it_does_not_hold_is_refused(shape: tuple[int, ...], tmp_path: Path) -> None:
+def test_an_npz_that_claims_what_it_does_not_hold_is_refused(
+    shape: tuple[int, ...], mapped_from: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trainer.data.array_files.MAPPED_FROM", mapped_from)
     with pytest.raises(DataError, match=r"x\.npz: (not a readable npz|x is uint8)") as caught:
         read_arrays(archive(tmp_path / "x.npz", npy_header(shape)))
     assert "\n" not in str(caught.value)

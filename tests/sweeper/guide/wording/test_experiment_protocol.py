@@ -1,0 +1,34 @@
+"""The protocol names what figures depend on."""
+
+from typing import Any
+
+import pytest
+
+from sweeper.guide.wording.experiment_protocol import _extractor, recipe_items
+from sweeper.study import Study
+from trainer.recipe import DataRecipe, EvalRecipe, Recipe
+
+NPY = {"name": "npy", "path": "x.npy", "labels": "y.npy"}
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({}, "npy from x.npy, 20 % held out"),
+        ({"scale": 0.18215}, "npy from x.npy, 20 % held out, latents as (x - 0) * 0.18215"),
+        (
+            {"shift": 0.1159, "flip": True},
+            ", latents as (x - 0.1159) * 1, a random half of every batch mirrored",
+        ),
+    ],
+)
+def test_it_says_how_latents_were_scaled_where_a_study_does(given: dict[str, Any], says: str) -> None:
+    recipe = Recipe(data=DataRecipe.model_validate({**NPY, **given}))
+    study = Study.model_construct(recipe=recipe)
+    assert recipe_items(study, ())[0].value.endswith(says)
+
+
+def test_it_says_what_decoded_latents_before_they_were_looked_at() -> None:
+    evaluation = EvalRecipe(extractor="clip", weights="clip.pt", decoder="vae")
+    study = Study.model_construct(recipe=Recipe(eval=evaluation))
+    assert _extractor(study, []) == "clip; of pixels that vae decodes latents to"
