@@ -10,12 +10,12 @@ from trainer.recipe.frozen import Frozen
 from trainer.recipe.identity import Later
 
 Layout = Literal["auto", "channels_first", "channels_last"]
-Count = Annotated[int, Field(ge=1)]
-DataShape = tuple[Count, Count, Count, Count]
 ARRAY_FILES = ("npz", "npy", "safetensors")
 IMAGE_FILES = ("folder", "huggingface")
 _IMAGES = ", ".join(map(repr, IMAGE_FILES))
 _ARRAYS = ", ".join(map(repr, ARRAY_FILES))
+Count = Annotated[int, Field(ge=1)]
+DataShape = tuple[Count, Count, Count, Count]
 
 
 class DataRecipe(Frozen):
@@ -57,7 +57,7 @@ class DataRecipe(Frozen):
     shape: Annotated[DataShape | None, Later()] = Field(
         None, description="what x of a file must be, [N, C, H, W]; with it `plan --on` needs no file"
     )
-    classes: Annotated[int | None, Later()] = Field(None, ge=1, description="how many classes a file must have")
+    classes: Annotated[int | None, Later()] = Field(None, ge=1, description="how many labels a file must have")
 
     @field_validator("channels", mode="before")
     @classmethod
