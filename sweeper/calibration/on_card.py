@@ -24,7 +24,7 @@ from trainer.backbones.build import backbone_of
 from trainer.backbones.flops import PassFlops, pass_flops
 from trainer.backbones.sit import SiT
 from trainer.data.dataset import load
-from trainer.recipe import DataRecipe, Dispersion, Recipe
+from trainer.recipe import DataRecipe, Dispersion, Recipe, SiTRecipe
 from trainer.recipe.data import ARRAY_FILES
 from trainer.training.flops import dispersive_flops, sample_flops, second_view_flops, step_flops
 from trainer.training.lane_memory import lane_memory, parameter_count
@@ -123,15 +123,16 @@ def _data(recipe: DataRecipe) -> _Data:
 
 
 def _network(recipe: Recipe, data: _Data) -> SiT:
-    try:
-        network = backbone_of(recipe, data.shape, data.classes, torch.device("cpu"))
-    except ValueError as error:
-        raise StudyError(f"recipe.model does not fit the data: {error}", "change recipe.model.patch") from error
-    if not isinstance(network, SiT):
+    if not isinstance(recipe.model, SiTRecipe):
         raise StudyError(
             f"--on counts the operations of a SiT, and recipe.model is {recipe.model.kind!r}",
             "leave --on out: `sweeper plan` measures any model on the machine it is called on",
         )
+    try:
+        network = backbone_of(recipe, data.shape, data.classes, torch.device("cpu"))
+    except ValueError as error:
+        raise StudyError(f"recipe.model does not fit the data: {error}", "change recipe.model.patch") from error
+    assert isinstance(network, SiT)
     return network
 
 

@@ -52,8 +52,7 @@ def _lines(study: Study, cards: Machine, cost: CardCost) -> list[str]:
         f"{cost.parameters / 1e6:.4g} M parameters; a step takes {_work(cost.step_flops, step_s)};"
         f" a sample {_work(cost.sample_flops, sample_s)} ({recipe.eval.nfe} NFE)",
         *(_stage_line(name, stage, total) for name, stage in zip(("screen", "confirm"), stages, strict=True)),
-        f"together: {_hours(total)} GPU-hours, {duration(wall)}; {share(sampling / total)} of it sampling"
-        f" ({cost.finalist_samples:,} samples of every finalist)",
+        f"together: {_hours(total)} GPU-hours, {duration(wall)}; {share(sampling / total)} of it sampling{_full(cost)}",
         f"a lane takes about {cost.lane_bytes / 1e9:.3g} of {_room(cost, card)}: {_fit(cost.lanes)};"
         f" from depth {cost.largest_depth + 1:,} of this width on none does, which is out of scope",
         *_bound_by_launches(step_s),
@@ -85,6 +84,10 @@ def _hours(seconds: float) -> str:
 
 def _fit(lanes: int) -> str:
     return "one fits on it" if lanes == 1 else f"{lanes:,} fit on it"
+
+
+def _full(cost: CardCost) -> str:
+    return f" ({cost.finalist_samples:,} samples of every finalist)" if cost.confirm.trials else ""
 
 
 def _room(cost: CardCost, card: Card) -> str:

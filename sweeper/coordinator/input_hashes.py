@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from typing import NamedTuple
 
 from sweeper.coordinator.finalists import Notes
 from sweeper.errors import DataError
@@ -34,6 +36,15 @@ class InputHashesByRecipe(Frozen):
     by_recipe: dict[str, InputHashes]
 
 
+class Input(NamedTuple):
+    """One input: the field of its hash, what it is not any more, what it was to the study, and what to do."""
+
+    field: str
+    what: str
+    was: str
+    remedy: str
+
+
 def hold(notes: Notes, recipe: Recipe, facts: Facts) -> None:
     """Compare what a worker read with what the study began with, or note it for a recipe that is the first to name it.
 
@@ -41,51 +52,55 @@ def hold(notes: Notes, recipe: Recipe, facts: Facts) -> None:
     """
     noted = notes.read(NOTE)
     known = InputHashesByRecipe.model_validate_json(noted) if noted else InputHashesByRecipe(by_recipe={})
-    init = [recipe.model.init] if recipe.model.init else []
-    code = [recipe.model.factory] if isinstance(recipe.model, ModuleRecipe) else []
-    reference = [recipe.eval.reference] if recipe.eval.reference else []
-    repa = recipe.train.repa
-    aligned = [["repa", repa.encoder, repa.weights]] if repa else []
-    read = [*init, *code, *reference, *aligned]
-    name = json.dumps([identity(recipe.data), recipe.eval.extractor, *read], sort_keys=True)
-    before = known.by_recipe.get(name)
-    now = InputHashes(**{name: getattr(facts, name) for name in InputHashes.model_fields})
+    name, before = _name(recipe), known.by_recipe.get(_name(recipe))
+    now = InputHashes(**{field: getattr(facts, field) for field in InputHashes.model_fields})
     if before is None:
         notes.write(NOTE, InputHashesByRecipe(by_recipe={**known.by_recipe, name: now}).model_dump_json())
         return
-    if now.data_hash != before.data_hash:
-        raise DataError(
-            f"{recipe.data.path or recipe.data.name} is not what this study began with: "
-            f"its hash is {now.data_hash[:16]}, it was {before.data_hash[:16]}",
-            "bring the data back; a study of the new data needs a name of its own",
-        )
-    if now.extractor_sha256 != before.extractor_sha256:
-        raise DataError(
-            f"the extractor {facts.extractor} is not the one this study is scored by: its hash is "
-            f"{now.extractor_sha256[:16]}, it was {before.extractor_sha256[:16]}",
-            "bring its weights back (eval.weights or, for 'domain', the cache folder of the first workspace)",
-        )
-    if now.reference_sha256 != before.reference_sha256:
-        raise DataError(
-            f"{recipe.eval.reference} is not what this study is scored against: its hash is "
-            f"{now.reference_sha256[:16]}, it was {before.reference_sha256[:16]}",
-            "bring the file back; a study with another reference needs a name of its own",
-        )
-    if now.init_sha256 != before.init_sha256:
-        raise DataError(
-            f"{recipe.model.init} is not the file this study starts from: its hash is {now.init_sha256[:16]}, "
-            f"it was {before.init_sha256[:16]}",
-            "bring the file back; a study of another start needs a name of its own",
-        )
-    if now.source_sha256 != before.source_sha256 and isinstance(recipe.model, ModuleRecipe):
-        raise DataError(
-            f"the code of {recipe.model.factory} is not what this study began with: its hash is "
-            f"{now.source_sha256[:16]}, it was {before.source_sha256[:16]}",
+    for one in _inputs(recipe, facts):
+        is_now, was = getattr(now, one.field), getattr(before, one.field)
+        if is_now != was:
+            raise DataError(f"{one.what} is not {one.was}: its hash is {is_now[:16]}, it was {was[:16]}", one.remedy)
+
+
+def _name(recipe: Recipe) -> str:
+    """Name all inputs of a recipe: trials that read the same must find the same."""
+    read: list[object] = [recipe.model.init] if recipe.model.init else []
+    read += [recipe.model.factory] if isinstance(recipe.model, ModuleRecipe) else []
+    read += [recipe.eval.reference] if recipe.eval.reference else []
+    if repa := recipe.train.repa:
+        read.append(["repa", repa.encoder, repa.weights])
+    return json.dumps([identity(recipe.data), recipe.eval.extractor, *read], sort_keys=True)
+
+
+def _inputs(recipe: Recipe, facts: Facts) -> Iterator[Input]:
+    """List a recipe's inputs in the order they are compared."""
+    bring_back = "bring the file back; a study of another {} needs a name of its own"
+    yield Input(
+        "data_hash",
+        recipe.data.path or recipe.data.name,
+        "what this study began with",
+        "bring the data back; a study of the new data needs a name of its own",
+    )
+    yield Input(
+        "extractor_sha256",
+        f"the extractor {facts.extractor}",
+        "the one this study is scored by",
+        "bring its weights back (eval.weights or, for 'domain', the cache folder of the first workspace)",
+    )
+    was_scored = "what this study is scored against"
+    yield Input("reference_sha256", recipe.eval.reference or "", was_scored, bring_back.format("reference"))
+    yield Input("init_sha256", recipe.model.init or "", "the file this study starts from", bring_back.format("start"))
+    if isinstance(recipe.model, ModuleRecipe):
+        yield Input(
+            "source_sha256",
+            f"the code of {recipe.model.factory}",
+            "what this study began with",
             "bring the code back; a study of another model needs a name of its own",
         )
-    if now.encoder_sha256 != before.encoder_sha256:
-        raise DataError(
-            f"the encoder of train.repa is not the one this study aligned with: its hash is "
-            f"{now.encoder_sha256[:16]}, it was {before.encoder_sha256[:16]}",
-            "bring its weights back (train.repa.weights or, for 'local', the cache folder of the first workspace)",
-        )
+    yield Input(
+        "encoder_sha256",
+        "the encoder of train.repa",
+        "the one this study aligned with",
+        "bring its weights back (train.repa.weights or, for 'local', the cache folder of the first workspace)",
+    )

@@ -45,4 +45,8 @@ def lend_pydantic() -> None:
         )
         for name, what in names.items():
             setattr(lent, name, what)
+        lent.ValidationError = ValueError  # type: ignore[attr-defined]
         sys.modules["pydantic"] = lent
+        core = ModuleType("pydantic_core")
+        core.InitErrorDetails, core.PydanticCustomError = dict, ValueError  # type: ignore[attr-defined]
+        sys.modules["pydantic_core"] = core

@@ -15,6 +15,7 @@ from trainer.recipe import Dispersion, EvalRecipe
 from trainer.regularisers.infonce import L2InfoNce
 from trainer.regularisers.representation import squared_distances
 from trainer.rng import counters
+from trainer.rng.step_noise import StepNoise, step_keys
 from trainer.runtime.cuda_graph import CapturedCall
 
 STEPS = 12  # of which the first few warm up, and the others are replays
@@ -89,9 +90,10 @@ def _losses(size: Size, device: torch.device) -> float:
 def _solvers(program: Program, device: torch.device) -> float:
     network, evaluation = program.network(), EvalRecipe(nfe=4, solver="euler", cfg=1.0)
     labels = torch.zeros(network.lanes, 16, dtype=torch.long, device=device)
+    more = StepNoise(step_keys([0] * network.lanes, 0, device), 16, torch.arange(16, device=device))
 
     def drawn(noise: Tensor) -> Tensor:
-        return Interpolant().sample(network, noise, labels, evaluation)
+        return Interpolant().sample(network, noise, labels, evaluation, more)
 
     played = CapturedCall(drawn, device, warm_ups=1)
     noises = [torch.randn(network.lanes, 16, *program.model.shape, device=device) for _ in range(3)]

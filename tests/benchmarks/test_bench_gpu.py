@@ -11,7 +11,7 @@ from tests.benchmarks.bench_gpu import COLUMNS
 from tests.benchmarks.gpu_program import SIZES, TINY, Program, settings
 from trainer.recipe import SiTRecipe
 
-BLOCKED = ("pydantic", "safetensors", "filelock", "sklearn", "scipy", "ray", "optuna", "mlflow", "PIL")
+BLOCKED = ("pydantic", "pydantic_core", "safetensors", "filelock", "sklearn", "scipy", "ray", "optuna", "mlflow", "PIL")
 
 
 @pytest.mark.parametrize("size", [*TINY, SIZES[0]], ids=lambda size: size.name)
@@ -33,11 +33,11 @@ def test_it_runs_on_torch_and_numpy_alone_and_prints_a_table():
 import sys
 for name in {BLOCKED}:
     sys.modules[name] = None
-del sys.modules["pydantic"]
+del sys.modules["pydantic"], sys.modules["pydantic_core"]
 sys.path.insert(0, "")
 class Blocked:
     def find_spec(self, name, *_):
-        if name.split(".")[0] == "pydantic":
+        if name.split(".")[0] in ("pydantic", "pydantic_core"):
             raise ImportError(name)
 sys.meta_path.insert(0, Blocked())
 from tests.benchmarks.bench_gpu import main

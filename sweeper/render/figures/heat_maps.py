@@ -20,10 +20,11 @@ MOST_ANNOTATED = 12  # rows and columns
 
 
 def overview(guide: Guide) -> Painted | None:
-    """Draw the grid as heatmaps, or continuous knobs as points; None when nothing has finished."""
+    """Draw the grid as heatmaps, or continuous knobs as points; None when nothing has finished, or of a single cell."""
     pages = guide.pages[:MOST_PAGES]
     means = [one.mean for one in guide.main.cells if one.mean]
-    if not means or min(means) <= 0:
+    is_map = sum(bool(key) for page in guide.pages for row in page.keys for key in row) != 1
+    if not means or min(means) <= 0 or not is_map:
         return None
     return _heatmaps(guide, pages, means) if pages else _scatter(guide)
 

@@ -48,6 +48,7 @@ def test_a_part_of_a_card_has_its_part_of_the_memory() -> None:
 def test_a_study_without_a_confirm_stage_has_a_screen_alone() -> None:
     text = describe_on(read_study(IMAGENET, ["confirm=null"]), "4xH200")
     assert "confirm: none" in text
+    assert "finalist" not in text
     assert "(100 %)" in text
 
 

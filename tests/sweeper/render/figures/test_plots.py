@@ -96,6 +96,12 @@ def test_a_lone_baseline_needs_no_overview(tmp_path: Path) -> None:
     assert drawn(make_record(make_study(), [trial(BASELINE, 0, 12.0)]), tmp_path) == {"curves", "health"}
 
 
+def test_a_single_setting_is_no_map(tmp_path: Path) -> None:
+    study = make_study(space={"block": [1], "lambda": [0.01], "tau": [0.5]})
+    one = simulate(study, grid_cells(study), lambda _: 0.1)
+    assert "overview" not in drawn(make_record(study, one), tmp_path)
+
+
 def test_figures_that_cannot_be_on_a_log_axis_are_left_out(tmp_path: Path) -> None:
     rows = [trial(BASELINE, 0, 0.0), trial(setting((1,), 0.01, 0.5), 0, -1.0)]
     assert "overview" not in drawn(make_record(make_study(), rows), tmp_path)
