@@ -21,13 +21,13 @@ from sweeper.study import Study
 from sweeper.study.knobs import KNOBS, LAMBDA, TAU, cell_setting, setting_of
 from trainer import errors as trainer_errors
 from trainer.backbones.build import backbone_of
-from trainer.backbones.flops import PassFlops, pass_flops
+from trainer.backbones.flops import pass_flops
 from trainer.backbones.sit import SiT
 from trainer.data.dataset import load
 from trainer.recipe import DataRecipe, Dispersion, Recipe, SiTRecipe
 from trainer.recipe.data import ARRAY_FILES
 from trainer.training.flops import dispersive_flops, sample_flops, second_view_flops, step_flops
-from trainer.training.lane_memory import lane_memory, parameter_count
+from trainer.training.lane_memory import bank_bytes, lane_memory, parameter_count
 
 SAMPLED_IN = "fp32"  # whatever a lane trains in
 CONTEXT = 1e9  # bytes of a process's CUDA context and libraries
@@ -68,6 +68,12 @@ class _Data(NamedTuple):
     held_bytes: float
 
 
+class _Arm(NamedTuple):
+    # What is trained beside the study's own recipe, or that recipe with the settings that it sweeps.
+    recipe: Recipe
+    settings: tuple[Dispersion, ...]
+
+
 class _Trial(NamedTuple):
     training: float
     sampling: float
@@ -80,28 +86,30 @@ def cost_on(study: Study, machine: Machine) -> CardCost:
     study nor a file says what the data are.
     """
     data, card, recipe = _data(study.recipe.data), machine.card, study.recipe
-    arms, share = [recipe.override(arm.set) for arm in study.controls], min(1.0, study.resources.gpus) or 1.0
-    for each in (recipe, *arms):
+    taps, share = recipe.model.taps, min(1.0, study.resources.gpus) or 1.0
+    own = _Arm(recipe, tuple(_settings(study)))
+    arms = [_Arm(recipe.override(arm.set), (arm.dispersion(taps),)) for arm in study.controls]
+    for each in (own, *arms):
         _check_memory(each, data, card, share)
     free = share * card.memory - CONTEXT - data.held_bytes
     network = _network(recipe, data)
-    flops, lane, dispersive = pass_flops(network), lane_memory(recipe, network), _dispersive_mean(study, network)
+    lane, bank = lane_memory(recipe, network), _largest_bank(own, network)
 
     def stage(name: Stage) -> StageCost:
-        own = _trial(study, recipe, name, data, card, dispersive)
-        return _stage(study, name, own, [_trial(study, arm, name, data, card) for arm in arms], machine.cards)
+        first, *others = (_trial(study, each, name, data, card) for each in (own, *arms))
+        return _stage(study, name, first, others, machine.cards)
 
     return CardCost(
         parameters=parameter_count(network),
-        step_flops=_step(recipe, flops, dispersive),
-        sample_flops=sample_flops(flops, recipe.eval),
+        step_flops=_step(own, network),
+        sample_flops=sample_flops(pass_flops(network), recipe.eval),
         screen=stage("screen"),
         confirm=stage("confirm"),
         finalist_samples=recipe.eval.full_count("cuda") or recipe.eval.samples,
-        lane_bytes=lane.total,
-        lanes=int(free / lane.total),
+        lane_bytes=lane.total + bank,
+        lanes=int(free / (lane.total + bank)),
         room_bytes=share * card.memory,
-        largest_depth=lane.largest_depth(network.recipe.depth, free),
+        largest_depth=lane.largest_depth(network.recipe.depth, free - bank),
     )
 
 
@@ -136,30 +144,35 @@ def _network(recipe: Recipe, data: _Data) -> SiT:
     return network
 
 
-def _check_memory(recipe: Recipe, data: _Data, card: Card, share: float) -> None:
-    network = _network(recipe, data)
-    lane, model, room = lane_memory(recipe, network), network.recipe, share * card.memory
-    free = room - CONTEXT - data.held_bytes
-    if lane.total <= free:
+def _check_memory(arm: _Arm, data: _Data, card: Card, share: float) -> None:
+    recipe, network = arm.recipe, _network(arm.recipe, data)
+    lane, bank, room = lane_memory(recipe, network), _largest_bank(arm, network), share * card.memory
+    model, free = network.recipe, room - CONTEXT - data.held_bytes
+    if lane.total + bank <= free:
         return
-    depth = lane.largest_depth(model.depth, free)
+    depth = lane.largest_depth(model.depth, free - bank)
     begins = f"that begins at depth {depth + 1} of width {model.width}" if depth else "no depth of this width fits"
+    banked = f", {bank / 1e9:.3g} of memory bank" if bank else ""
     raise StudyError(
-        f"out of scope: one lane takes about {lane.total / 1e9:.3g} GB ({lane.state / 1e9:.3g} of weights and their"
-        f" optimiser, {lane.activations / 1e9:.3g} of activations) beside {data.held_bytes / 1e9:.3g} GB of data, and"
-        f" {_share_of(card, share)} has {room / 1e9:.3g} GB; a lane is never split over cards; at batch"
+        f"out of scope: one lane takes about {(lane.total + bank) / 1e9:.3g} GB ({lane.state / 1e9:.3g} of weights and"
+        f" their optimiser, {lane.activations / 1e9:.3g} of activations{banked}) beside {data.held_bytes / 1e9:.3g} GB"
+        f" of data, and {_share_of(card, share)} has {room / 1e9:.3g} GB; a lane is never split over cards; at batch"
         f" {recipe.train.batch} in {recipe.train.precision} {begins}",
-        "choose a smaller model or batch, train.precision bf16, or a larger card",
+        f"choose a smaller model{', bank' if bank else ''} or batch, train.precision bf16, or a larger card",
     )
+
+
+def _largest_bank(arm: _Arm, network: SiT) -> int:
+    return max(bank_bytes(each, network.tap_shapes) for each in arm.settings)
 
 
 def _share_of(card: Card, share: float) -> str:
     return f"a card ({card.name})" if share == 1 else f"{share:g} of a card ({card.name})"
 
 
-def _dispersive_mean(study: Study, network: SiT) -> float:
-    """Return what the Dispersive Loss adds to a step, the mean over the study's settings."""
-    counts = [dispersive_flops(each, network.tap_shapes, study.recipe.train.batch) for each in _settings(study)]
+def _dispersive_mean(arm: _Arm, network: SiT) -> float:
+    """Return what the Dispersive Loss adds to a step, the mean over an arm's settings."""
+    counts = [dispersive_flops(each, network.tap_shapes, arm.recipe.train.batch) for each in arm.settings]
     return sum(counts) / len(counts)
 
 
@@ -184,18 +197,20 @@ def _stage(study: Study, stage: Stage, own: _Trial, arms: Sequence[_Trial], card
     return StageCost(trials, training, sampling, idle * (training + sampling) / cards)
 
 
-def _trial(study: Study, recipe: Recipe, stage: Stage, data: _Data, card: Card, dispersive: float = 0.0) -> _Trial:
-    flops, evaluation = pass_flops(_network(recipe, data)), recipe.eval
+def _trial(study: Study, arm: _Arm, stage: Stage, data: _Data, card: Card) -> _Trial:
+    recipe, network = arm.recipe, _network(arm.recipe, data)
+    flops, evaluation = pass_flops(network), recipe.eval
     count = evaluations(study, recipe, stage) * evaluation.samples
     if stage == "confirm":
         count = max(count, evaluation.full_count("cuda") or 0)
     drawn = count * sample_flops(flops, evaluation)
     for scale in evaluation.cfg_curve if stage == "confirm" else ():
         drawn += evaluation.curve_samples * sample_flops(flops, evaluation, scale)
-    training = recipe.train.steps * _step(recipe, flops, dispersive)
+    training = recipe.train.steps * _step(arm, network)
     return _Trial(training / card.rate(recipe.train.precision), drawn / card.rate(SAMPLED_IN))
 
 
-def _step(recipe: Recipe, network: PassFlops, dispersive: float) -> float:
-    beside = second_view_flops(network, recipe) + dispersive
-    return step_flops(network, recipe.objective, recipe.train.batch) + beside
+def _step(arm: _Arm, network: SiT) -> float:
+    flops, recipe = pass_flops(network), arm.recipe
+    beside = second_view_flops(flops, recipe) + _dispersive_mean(arm, network)
+    return step_flops(flops, recipe.objective, recipe.train.batch) + beside

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import prod
 from typing import NamedTuple
 
+from trainer.backbones.protocol import TapShape
 from trainer.backbones.sit import SiT
-from trainer.recipe import Recipe
+from trainer.recipe import Dispersion, Recipe
 
 # Weights, AdamW's two moments, average and gradient in fp32, and the gradient as autograd returns it, before it is
 # gathered; in bf16 the shadow of the weights and the gradient's copy beside it.
@@ -52,6 +54,14 @@ class LaneMemory(NamedTuple):
 def parameter_count(backbone: SiT) -> int:
     """Return how many numbers a lane learns."""
     return sum(prod(slot.shape) for slot in backbone.layout.values())
+
+
+def bank_bytes(setting: Dispersion, taps: Sequence[TapShape]) -> int:
+    """Return what a lane's memory bank takes, in float32: as it is, and as a step makes the next one."""
+    if setting.bank is None:
+        return 0
+    entries, blocks = setting.bank
+    return 2 * 4 * entries * blocks * max(shape.elements for shape in taps)
 
 
 def lane_memory(recipe: Recipe, backbone: SiT) -> LaneMemory:

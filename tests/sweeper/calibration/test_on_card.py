@@ -71,6 +71,26 @@ def test_an_arm_with_another_recipe_is_charged_for_its_own() -> None:
     assert screen(2000) - screen(500) == pytest.approx(3 * (screen(500) - without))
 
 
+def test_an_arm_with_a_setting_of_the_loss_is_charged_for_it() -> None:
+    def screen(**setting: object) -> float:
+        arm = {"name": "clipped", "set": {"train.clip": 1.0}, **setting}
+        return cost_on(latents(controls=[arm]), ONE).screen.training
+
+    one, three = (screen(block=block, **{"lambda": 0.1}) - screen() for block in (0, [0, 1, 2]))
+    assert one > 0
+    assert three == pytest.approx(3 * one)
+
+
+def test_a_memory_bank_is_part_of_a_lane() -> None:
+    space = {"block": [0], "lambda": [0.1], "negatives": [4096]}
+    without, banked = (cost_on(latents(space=one), ONE) for one in ({**space, "negatives": ["batch"]}, space))
+    assert banked.lane_bytes - without.lane_bytes == 2 * 4 * 4096 * 256 * 384
+    assert banked.lanes < without.lanes
+    with pytest.raises(StudyError, match=r"out of scope: .* of activations, 51\.5 of memory bank\)") as caught:
+        cost_on(latents(space={**space, "negatives": [65536]}, resources={"gpus": 0.5}), ONE)
+    assert "a smaller model, bank or batch" in caught.value.remedy
+
+
 def test_a_lane_that_no_card_holds_is_refused_with_the_size_at_which_that_begins() -> None:
     study = read_study(STUDIES / "imagenet256_sit_b2.yaml", ["recipe.model.preset=XL"])
     with pytest.raises(StudyError, match=r"out of scope: one lane takes about .* begins at depth \d+ of width 1152"):
