@@ -79,7 +79,10 @@ def _auxiliary(train: TrainRecipe) -> str:
     repa, contrastive = train.repa, train.contrastive
     parts = [f"REPA at block {repa.block}, lambda {repa.lam:g}, encoder {repa.encoder}"] if repa else []
     if contrastive:
-        parts.append(f"a contrastive loss at block {contrastive.block}, lambda {contrastive.lam:g}")
+        parts.append(
+            f"a contrastive loss at block {contrastive.block}, lambda {contrastive.lam:g}, tau {contrastive.tau:g}, "
+            f"{contrastive.distance}, {contrastive.times} times"
+        )
     return "".join(f"; with {part}" for part in parts)
 
 

@@ -89,7 +89,8 @@ def test_a_recipe_that_adds_a_loss_to_every_trial_says_so() -> None:
     added = {"train": {"repa": {"block": 1, "lambda": 0.5}, "contrastive": {"block": 0, "lambda": 0.1}}}
     items = {item.name: item.value for item in guide(make_study(recipe=added), (GOOD,)).recipe}
     assert items["training"].endswith(
-        "; with REPA at block 1, lambda 0.5, encoder local; with a contrastive loss at block 0, lambda 0.1"
+        "; with REPA at block 1, lambda 0.5, encoder local; with a contrastive loss at block 0, lambda 0.1, "
+        "tau 0.5, l2, independent times"
     )
 
 
