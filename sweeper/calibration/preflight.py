@@ -10,8 +10,9 @@ from sweeper.study import Study
 from trainer import errors as trainer_errors
 from trainer.backbones.build import backbone_of
 from trainer.backbones.protocol import Backbone
-from trainer.data.dataset import load
-from trainer.recipe import Recipe, SiTRecipe
+from trainer.data.dataset import Dataset, load
+from trainer.evaluation.autoencoder import CONFIG, WEIGHTS
+from trainer.recipe import EvalRecipe, Recipe, SiTRecipe
 from trainer.runtime.paths import located
 from trainer.training.initial_weights import read_initial
 
@@ -46,10 +47,7 @@ def _check(recipe: Recipe) -> Backbone:
     except trainer_errors.DataError as error:
         described = "; `sweeper plan --on 8xH100` needs no data" if recipe.data.shape else ""
         raise DataError(str(error), f"correct recipe.data in the study{described}") from error
-    if recipe.eval.weights is not None:
-        _check_file(recipe.eval.weights, "weight file", "recipe.eval.weights")
-    if recipe.eval.reference is not None:
-        _check_file(recipe.eval.reference, "file of reference statistics", "recipe.eval.reference")
+    _check_extractor(recipe.eval, data)
     if recipe.train.repa and recipe.train.repa.weights is not None:
         _check_file(recipe.train.repa.weights, "weight file", "train.repa.weights")
         if not data.pixels:
@@ -67,6 +65,23 @@ def _check(recipe: Recipe) -> Backbone:
     except trainer_errors.DataError as error:
         raise DataError(str(error), "correct recipe.model.init, or the recipe, in the study") from error
     return model
+
+
+def _check_extractor(evaluation: EvalRecipe, data: Dataset) -> None:
+    if evaluation.weights is not None:
+        _check_file(evaluation.weights, "weight file", "recipe.eval.weights")
+    if evaluation.reference is not None:
+        _check_file(evaluation.reference, "file of reference statistics", "recipe.eval.reference")
+    if evaluation.decoder is None and not data.pixels and evaluation.extractor != "domain":
+        raise DataError(
+            f"eval.extractor {evaluation.extractor!r} looks at pixels, and the data are latents",
+            "give eval.decoder the folder of the latents' autoencoder, or set eval.extractor to 'domain'",
+        )
+    if evaluation.decoder is not None:
+        if data.pixels:
+            raise DataError("eval.decoder decodes latents, and the data are pixels", "leave eval.decoder out")
+        for name in (CONFIG, WEIGHTS):
+            _check_file(f"{evaluation.decoder}/{name}", "file of an autoencoder", "recipe.eval.decoder")
 
 
 def _check_file(path: str, what: str, field: str) -> None:

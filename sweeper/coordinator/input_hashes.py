@@ -86,7 +86,7 @@ def _inputs(recipe: Recipe, facts: Facts) -> Iterator[Input]:
         "extractor_sha256",
         f"the extractor {facts.extractor}",
         "the one this study is scored by",
-        "bring its weights back (eval.weights or, for 'domain', the cache folder of the first workspace)",
+        "bring its weights back (eval.weights, eval.decoder or, for 'domain', the cache folder of the first workspace)",
     )
     was_scored = "what this study is scored against"
     yield Input("reference_sha256", recipe.eval.reference or "", was_scored, bring_back.format("reference"))

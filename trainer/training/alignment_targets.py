@@ -8,12 +8,12 @@ from typing import assert_never
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import gelu, interpolate
+from torch.nn.functional import interpolate
 
 from trainer.data.dataset import Dataset
 from trainer.errors import DataError
 from trainer.evaluation.dinov2 import DinoV2
-from trainer.evaluation.domain_extractor import DIM, DomainNet, fresh_net
+from trainer.evaluation.domain_extractor import DIM, fresh_net
 from trainer.evaluation.local_encoder import OWN_SEED, local_encoder
 from trainer.recipe import Recipe, Repa
 from trainer.runtime.paths import located
@@ -47,7 +47,7 @@ def encoder_of(repa: Repa, data: Dataset, cache: Path, device: torch.device) -> 
     match repa.encoder:
         case "local":
             net, sha256 = local_encoder(data, cache)
-            return FrozenEncoder(_before_last(net.to(device)), DIM, sha256)
+            return FrozenEncoder(net.to(device).spatial, DIM, sha256)
         case "dinov2":
             return _dinov2(located(repa.weights or ""), data, device)
         case _:
@@ -60,12 +60,7 @@ def untrained_encoder(recipe: Recipe, data: Dataset, device: torch.device) -> Fr
     if repa is not None and repa.encoder == "dinov2":
         return _dinov2(located(repa.weights or ""), data, device)
     net = fresh_net(data, OWN_SEED).requires_grad_(False)
-    return FrozenEncoder(_before_last(net.to(device)), DIM, "")
-
-
-def _before_last(net: DomainNet) -> Callable[[Tensor], Tensor]:
-    # The last convolution leaves no places.
-    return lambda images: gelu(net.second(gelu(net.first(images))))
+    return FrozenEncoder(net.to(device).spatial, DIM, "")
 
 
 def _dinov2(weights: Path, data: Dataset, device: torch.device) -> FrozenEncoder:

@@ -37,3 +37,22 @@ def test_a_file_of_reference_statistics_that_is_missing_is_named_before_anything
     of = make_study(recipe={"eval": evaluation})
     with pytest.raises(DataError, match=r"absent\.npz: no such file of reference statistics"):
         check_fit(of)
+
+
+def test_an_extractor_of_pixels_needs_the_latents_decoder_which_is_looked_for_before_anything_runs(
+    tmp_path: Path,
+) -> None:
+    labels = np.repeat(np.arange(2), 8)
+    np.savez(tmp_path / "latents.npz", x=np.random.default_rng(0).normal(size=(16, 4, 8, 8)), y=labels)
+    (tmp_path / "inception.pth").touch()
+    latents = {"name": "npz", "path": str(tmp_path / "latents.npz")}
+    evaluation = {"extractor": "inception", "weights": str(tmp_path / "inception.pth")}
+    with pytest.raises(DataError, match="'inception' looks at pixels, and the data are latents") as caught:
+        check_fit(make_study(recipe={"data": latents, "eval": evaluation}))
+    assert "eval.decoder" in caught.value.remedy
+    decoded = {**evaluation, "decoder": str(tmp_path / "vae")}
+    with pytest.raises(DataError, match=r"vae/config\.json: no such file of an autoencoder") as caught:
+        check_fit(make_study(recipe={"data": latents, "eval": decoded}))
+    assert caught.value.remedy == "correct recipe.eval.decoder in the study"
+    with pytest.raises(DataError, match="decodes latents, and the data are pixels"):
+        check_fit(make_study(recipe={"eval": decoded}))
