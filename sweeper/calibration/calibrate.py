@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import math
 import os
 from pathlib import Path
 from typing import NamedTuple
@@ -16,8 +17,9 @@ import torch
 from sweeper.calibration.timing import extrapolated, timed
 from sweeper.plan.trials import evaluations
 from sweeper.study import Resources, Study
+from sweeper.study.knobs import BLOCK, cell_setting
 from trainer.data.dataset import load
-from trainer.recipe import Negatives
+from trainer.recipe.regulariser import Bank
 from trainer.runtime.cached_file import made_once
 from trainer.runtime.process import prepare
 from trainer.training.batches import TrainingSplit
@@ -111,15 +113,18 @@ def lanes_here(study: Study, base: Path, cache: Path) -> int:
         return {"lanes": torch.tensor(found.lanes)}
 
     owner = f"lanes {VERSION} of {recipe.hash}, {wanted:g} evaluations, on {share:g} of {name}"
-    owner += "" if bank == "batch" else f", each with a memory bank of {bank}"
+    owner += f", each with a memory bank of {bank[0]} for {bank[1]} blocks" if bank else ""
     path = cache / f"lanes-{hashlib.sha256(owner.encode()).hexdigest()[:16]}.safetensors"
     return int(made_once(path, owner, measure)["lanes"])
 
 
-def largest_bank(study: Study) -> Negatives:
-    """Return the most negatives beside the batch that a lane of the study may keep, which take memory."""
-    single = *(cell.negatives for cell in study.cells), *(arm.negatives for arm in study.controls)
-    return max((one for one in (*study.space.negatives, *single) if one != "batch"), default="batch")
+def largest_bank(study: Study) -> Bank | None:
+    """Return the memory bank of a lane of the study that takes the most memory, None without one."""
+    single = *study.cells, *(arm.setting for arm in study.controls if arm.setting)
+    banks = [cell_setting(cell, study.recipe.model.taps).bank for cell in single]
+    blocks = max(len(chosen) for chosen in BLOCK.points(study))
+    banks += [(entries, blocks) for entries in study.space.negatives if entries != "batch"]
+    return max((bank for bank in banks if bank), key=math.prod, default=None)
 
 
 def _share(resources: Resources) -> float:

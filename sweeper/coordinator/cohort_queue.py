@@ -15,6 +15,7 @@ from sweeper.records import Stage, TrialSpec
 from sweeper.search import Search
 from sweeper.worker.messages import Source
 from trainer.recipe import Recipe
+from trainer.recipe.regulariser import Bank
 
 
 @dataclass
@@ -192,5 +193,5 @@ class CohortQueue:
         return cohort.trials[0].cell.recipe(self._recipe)
 
 
-def _bank(cohort: StoredCohort) -> tuple[int, int] | None:
+def _bank(cohort: StoredCohort) -> Bank | None:
     return cohort.trials[0].cell.dispersion.bank  # as of all of its trials

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from sweeper.records import TrialSpec
+from trainer.recipe.regulariser import Bank
 
 WORTH = 1 / 8  # of a cohort's lanes: fewer free ones do not pay for writing and reading the others' state
 
@@ -15,7 +16,7 @@ class Stop(NamedTuple):
 
     recipe: str
     step: int
-    bank: tuple[int, int] | None = None
+    bank: Bank | None = None
 
 
 class Parked(NamedTuple):

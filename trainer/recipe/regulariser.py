@@ -19,6 +19,9 @@ LocalBatch = Annotated[int, Field(ge=2, le=MOST_SAMPLES)] | Literal["all"]
 Negatives = Annotated[int, Field(ge=1, le=MOST_SAMPLES)] | Literal["batch"]
 
 
+Bank = tuple[int, int]  # the entries of a memory bank, and of how many blocks
+
+
 class VariantFacts(NamedTuple):
     """What a variant of the Dispersive Loss has and lacks; its formula and bounds are in `trainer.regularisers`.
 
@@ -102,7 +105,7 @@ class Dispersion(Frozen):
         return VARIANTS[self.variant].tau is not None
 
     @property
-    def bank(self) -> tuple[int, int] | None:
+    def bank(self) -> Bank | None:
         """Size of the memory bank, in entries and blocks, None without one; lanes of one cohort have the same."""
         return None if self.negatives == "batch" else (self.negatives, len(self.blocks))
 

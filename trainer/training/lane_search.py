@@ -15,7 +15,8 @@ from trainer.backbones.flat_parameters import views
 from trainer.backbones.protocol import Network
 from trainer.data.dataset import Dataset
 from trainer.objectives.build import objective_of
-from trainer.recipe import Dispersion, Lane, Negatives, Recipe
+from trainer.recipe import Dispersion, Lane, Recipe
+from trainer.recipe.regulariser import Bank
 from trainer.regularisers.build import regulariser_of
 from trainer.sampling.samples import samples
 from trainer.training.alignment_targets import untrained_encoder
@@ -54,12 +55,12 @@ def measured_lanes(
     device: torch.device,
     share: float = 1.0,
     evaluations: float = 1,
-    negatives: Negatives = "batch",
+    bank: Bank | None = None,
 ) -> LaneCost:
     """Double the lanes while trials an hour grow by 5 % and memory lasts; return the best. Takes seconds a doubling.
 
     `share` is the part of the device's memory that is ours, `evaluations` how often a trial draws all of eval.samples,
-    `negatives` the largest memory bank that a lane may have.
+    `bank` the largest memory bank that a lane may have.
     Raises torch.OutOfMemoryError where not even one lane fits.
     """
     split = TrainingSplit.of(data, device, recipe.data.flip)
@@ -70,7 +71,7 @@ def measured_lanes(
 
     def measure(lanes: int) -> LaneCost | None:
         try:
-            return lane_cost(recipe, data, split, lanes, negatives)
+            return lane_cost(recipe, data, split, lanes, bank)
         except torch.OutOfMemoryError:
             if lanes == 1:
                 raise
@@ -104,14 +105,11 @@ def best_lanes(
     return cost
 
 
-def lane_cost(
-    recipe: Recipe, data: Dataset, split: TrainingSplit, lanes: int, negatives: Negatives = "batch"
-) -> LaneCost:
+def lane_cost(recipe: Recipe, data: Dataset, split: TrainingSplit, lanes: int, bank: Bank | None = None) -> LaneCost:
     """Time steps and sampling of `lanes` lanes of one seed, all of which disperse, on the split's device."""
     device = split.images.device
     model, objective = backbone_of(recipe, data.shape, data.classes, device), objective_of(recipe)
-    settings = (Dispersion(blocks=(lane % len(model.taps),), lam=0.1, negatives=negatives) for lane in range(lanes))
-    chosen = [Lane(setting, 0) for setting in settings]
+    chosen = [Lane(_setting(lane, len(model.taps), bank), 0) for lane in range(lanes)]
     regulariser = regulariser_of(chosen, recipe.train, model, lambda: untrained_encoder(recipe, data, device), device)
     learnt = initial_lanes(model, regulariser, [0] * lanes, device)
     means = RunningMeans.zeros((*objective.recorded, *regulariser.recorded), regulariser.counted, lanes, device)
@@ -134,6 +132,12 @@ def lane_cost(
         samples_s = _now(device) - begun
     memory = torch.cuda.max_memory_reserved(device) if device.type == "cuda" else 0
     return LaneCost(lanes, step_s, samples_s, memory)
+
+
+def _setting(lane: int, depth: int, bank: Bank | None) -> Dispersion:
+    entries, blocks = bank or ("batch", 1)
+    chosen = tuple((lane + place) % depth for place in range(blocks))
+    return Dispersion(blocks=chosen, lam=0.1, negatives=entries)
 
 
 def _now(device: torch.device) -> float:

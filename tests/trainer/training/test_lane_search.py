@@ -63,7 +63,7 @@ def test_a_trial_takes_its_share_of_steps_and_samples():
 
 def test_a_recipe_is_measured_on_a_cpu_too(digits):
     recipe = Recipe(
-        model=SiTRecipe(width=16, depth=1, heads=2),
+        model=SiTRecipe(width=16, depth=2, heads=2),
         train=TrainRecipe(steps=50, batch=4),
         eval=EvalRecipe(samples=100, batch=10, nfe=2),
     )
@@ -72,4 +72,4 @@ def test_a_recipe_is_measured_on_a_cpu_too(digits):
     assert cost.step_s > 0
     assert cost.samples_s > 0
     assert 1 <= measured_lanes(recipe, digits, CPU).lanes <= MOST
-    assert lane_cost(recipe, digits, TrainingSplit.of(digits, CPU), 2, negatives=64).lanes == 2
+    assert lane_cost(recipe, digits, TrainingSplit.of(digits, CPU), 2, bank=(64, 2)).lanes == 2
