@@ -75,7 +75,7 @@ SETS: dict[str, set[str]] = {
     "trainer/evaluation/torch_fidelity.py: Metric": {"fid", "kid", "prc"},
     "trainer/recipe/auxiliary_losses.py: ContrastiveDistance": {"cosine", "l2"},
     "trainer/recipe/auxiliary_losses.py: Encoder": {"dinov2", "local"},
-    "trainer/recipe/auxiliary_losses.py: Times": {"independent", "shared"},
+    "trainer/recipe/auxiliary_losses.py: ViewTimes": {"independent", "shared"},
     "trainer/recipe/backbone.py: preset": {"B", "L", "M", "S", "XL", "compact", "mnist-compact"},
     "trainer/recipe/data.py: Layout": {"auto", "channels_first", "channels_last"},
     "trainer/recipe/data.py: name": {"digits", "folder", "huggingface", "mnist5k", "npy", "npz", "safetensors"},

@@ -4,7 +4,7 @@ from trainer.recipe.auxiliary_losses import Contrastive, Repa
 from trainer.recipe.backbone import PRESETS, BackboneRecipe, ModuleRecipe, SiTRecipe, UNetRecipe, numbered
 from trainer.recipe.data import DataRecipe, Layout
 from trainer.recipe.evaluation import FULL_SAMPLES, MAX_SAMPLES, EvalRecipe, fid_name
-from trainer.recipe.frozen import Frozen, Scalar, Seed
+from trainer.recipe.frozen import Frozen, Scalar, Seed, Share
 from trainer.recipe.metrics import METRICS, Better, Metric, MetricName, Recorded, recorded_metric, recorded_metrics
 from trainer.recipe.objective import SOLVERS, DiffusionRecipe, InterpolantRecipe, MeanFlowRecipe, ObjectiveRecipe
 from trainer.recipe.recipe import Lane, Recipe
@@ -15,7 +15,6 @@ from trainer.recipe.regulariser import (
     Features,
     LocalBatch,
     Negatives,
-    Share,
     TauUnits,
     Variant,
     VariantFacts,

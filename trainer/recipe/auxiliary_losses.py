@@ -11,7 +11,7 @@ from trainer.recipe.frozen import Frozen
 
 Encoder = Literal["local", "dinov2"]
 ContrastiveDistance = Literal["l2", "cosine"]
-Times = Literal["independent", "shared"]
+ViewTimes = Literal["independent", "shared"]
 
 
 class _Auxiliary(Frozen):
@@ -55,4 +55,6 @@ class Contrastive(_Auxiliary):
     distance: ContrastiveDistance = Field(
         "l2", description="l2: squared and divided by the number of elements; cosine: its minus"
     )
-    times: Times = Field("independent", description="whether the two views of an image have noise levels of their own")
+    times: ViewTimes = Field(
+        "independent", description="whether the two views of an image have noise levels of their own"
+    )

@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from trainer.recipe.frozen import Frozen
+from trainer.recipe.frozen import Frozen, Share
 from trainer.recipe.identity import Later
 from trainer.recipe.metrics import DISTANCES, METRICS, ExtractorName, MetricName, OptionalMetric
 
@@ -25,7 +25,6 @@ def probe_name(kind: str, level: float, tap: int) -> str:
     return f"{kind}_t{round(100 * level)}.block_{tap}"
 
 
-Share = Annotated[float, Field(ge=0, le=1)]
 Scale = Annotated[float, Field(ge=0, le=100)]
 Solver = Literal["euler", "heun", "euler_maruyama", "ddim", "ancestral"]
 EVALUATIONS_A_STEP: Mapping[Solver, int] = {"euler": 1, "heun": 2, "euler_maruyama": 1, "ddim": 1, "ancestral": 1}
@@ -74,7 +73,7 @@ class EvalRecipe(Frozen):
     linear_probe: Annotated[Literal["none", "last rung", "every rung"], Later()] = Field(
         "none", description="when a linear probe and k nearest neighbours classify held-out images by frozen tokens"
     )
-    probe_levels: Annotated[tuple[Annotated[float, Field(ge=0, le=1)], ...], Later()] = Field(
+    probe_levels: Annotated[tuple[Share, ...], Later()] = Field(
         (0.5, 0.75, 0.95),
         min_length=1,
         max_length=9,

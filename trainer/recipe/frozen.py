@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 Scalar = bool | int | float | str
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
+Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class Frozen(BaseModel):

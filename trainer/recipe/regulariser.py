@@ -7,7 +7,7 @@ from typing import Annotated, Literal, NamedTuple, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from trainer.recipe.frozen import Frozen
+from trainer.recipe.frozen import Frozen, Share
 from trainer.recipe.identity import Later
 
 Variant = Literal["l2", "cosine", "hinge", "covariance"]
@@ -17,7 +17,6 @@ Features = Literal["raw", "layer_norm"]
 MOST_SAMPLES = 65536  # that one is compared with
 LocalBatch = Annotated[int, Field(ge=2, le=MOST_SAMPLES)] | Literal["all"]
 Negatives = Annotated[int, Field(ge=1, le=MOST_SAMPLES)] | Literal["batch"]
-Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class VariantFacts(NamedTuple):
