@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sqlite3
 import sys
@@ -14,6 +15,14 @@ import pytest
 from tests.places import ROOT
 
 RAY = ("e2e/", "integration/test_ray")
+
+
+def pytest_configure() -> None:
+    """Give every process of a test one thread, before any of them imports torch.
+
+    Two processes of two threads on two cores wait for one another at every barrier: tests of seconds take minutes.
+    """
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
