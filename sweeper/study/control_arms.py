@@ -145,6 +145,10 @@ def _wrong_setting(control: Control, recipe: Recipe, loc: Loc) -> Iterator[Misfi
     if own.model.taps != recipe.model.taps:
         yield Misfit((*loc, "block"), "must not stand beside a model of other blocks than the study's", control.block)
         return
+    if own.train.batch == 1:
+        says = "must leave train.batch above 1 beside block and lambda: Dispersive Loss is 0 at batch 1"
+        yield Misfit((*loc, "set"), says, control.set)
+        return
     yield from cell_misfits(control.setting, own, loc)
 
 

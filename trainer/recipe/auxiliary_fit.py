@@ -22,6 +22,12 @@ def block_misfits(train: TrainRecipe, taps: Sequence[str]) -> Iterator[InitError
             yield _misfit(("train", name, "block"), str(error), loss.block)
 
 
+def batch_misfits(train: TrainRecipe) -> Iterator[InitErrorDetails]:
+    """Yield a contrastive loss of batches of one image, which is 0: partners have nothing to be told apart from."""
+    if train.contrastive and train.batch == 1:
+        yield _misfit(("train", "contrastive"), "must not stand beside train.batch 1: there it is 0", 1)
+
+
 def encoder_misfits(train: TrainRecipe, evaluation: EvalRecipe) -> Iterator[InitErrorDetails]:
     """Yield the encoder of REPA where FID looks through its like: it would score what it taught."""
     if train.repa and train.repa.encoder == evaluation.extractor:

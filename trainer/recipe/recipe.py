@@ -9,7 +9,7 @@ from typing import Annotated, Any, NamedTuple, Self
 
 from pydantic import ValidationError, model_validator
 
-from trainer.recipe.auxiliary_fit import block_misfits, encoder_misfits
+from trainer.recipe.auxiliary_fit import batch_misfits, block_misfits, encoder_misfits
 from trainer.recipe.backbone import BackboneRecipe, SiTRecipe
 from trainer.recipe.blocks import block_index
 from trainer.recipe.data import DataRecipe
@@ -114,7 +114,11 @@ class Recipe(Frozen):
 
     @model_validator(mode="after")
     def _auxiliary_losses_fit(self) -> Self:
-        wrong = [*block_misfits(self.train, self.model.taps), *encoder_misfits(self.train, self.eval)]
+        wrong = [
+            *block_misfits(self.train, self.model.taps),
+            *batch_misfits(self.train),
+            *encoder_misfits(self.train, self.eval),
+        ]
         if wrong:
             # pydantic merges a ValidationError raised here into its own and keeps the places (pydantic-core 2).
             raise ValidationError.from_exception_data("Recipe", wrong)

@@ -81,6 +81,8 @@ def test_a_controls_setting_is_what_a_cell_of_the_same_words_trains(form: dict[s
         ({"set": {"model.stream_scale": 0}}, ("set", "model.stream_scale"), "greater than 0"),
         ({**REPA, "block": 7, "lambda": 0.1}, ("block",), "within this model's depth 4, 0 to 3"),
         ({**BOTH, "set": {"model.depth": 8}}, ("block",), "must not stand beside a model of other blocks"),
+        ({**BOTH, "set": {"train.batch": 1}}, ("set",), "must leave train.batch above 1 beside block and lambda"),
+        ({"set": {"train.batch": 1, "train.contrastive.tau": 1}}, ("set",), "must not stand beside train.batch 1"),
         ({**REPA, "block": 1}, ("block",), "must stand beside block and lambda"),
         ({**REPA, "tau": 0.5}, ("tau",), "must stand beside block and lambda"),
         ({**BOTH, "local_batch": 5}, ("local_batch",), "must divide train.batch, 32"),
