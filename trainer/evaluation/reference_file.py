@@ -76,6 +76,8 @@ class ReferenceFile:
             shape, dtype = self._header(file)
             if len(shape) != 4 or shape[3] != 3 or dtype != np.uint8:
                 raise DataError(f"{self._path}: {IMAGES} is {dtype} {list(shape)}; it must be uint8 [N, H, W, 3]")
+            if shape[0] < 2:
+                raise DataError(f"{self._path}: {IMAGES} holds {shape[0]} image(s), which have no spread; {REMEDY}")
             size = int(np.prod(shape[1:]))
             for first in range(0, shape[0], at_once):
                 count = min(at_once, shape[0] - first)

@@ -153,6 +153,7 @@ def test_a_file_that_is_no_reference_is_refused_in_one_line_with_a_remedy(digits
         write(tmp_path / "small.npz", mu=mu[:2], sigma=sigma[:2, :2]): r"mu \[2\] and sigma \[2, 2\].* 6 dimensions",
         write(tmp_path / "nan.npz", mu=mu * np.nan, sigma=sigma): "not finite",
         write(tmp_path / "pickled.npz", mu=np.array([{}], dtype=object), sigma=sigma): "mu cannot be read",
+        write(tmp_path / "empty.npz", arr_0=images()[:0]): r"arr_0 holds 0 image\(s\), which have no spread",
         write(tmp_path / "grey.npz", arr_0=images()[..., 0]): r"arr_0 is uint8 \[40, 8, 8\]; it must be uint8",
         write(tmp_path / "float.npz", arr_0=images() / 255): "arr_0 is float64",
     }
