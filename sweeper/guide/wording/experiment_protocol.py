@@ -19,7 +19,16 @@ from sweeper.statistics.levels import OBJECTIVE_ALPHA, SET_ALPHA, SIDE_ALPHA, UN
 from sweeper.study import Screen, Study
 from sweeper.study.pruner_facts import PRUNERS
 from sweeper.text.numbers import counted, figure, metric_name, percent
-from trainer.recipe import METRICS, DataRecipe, Dispersion, EvalRecipe, TrainRecipe, fid_name, recorded_metrics
+from trainer.recipe import (
+    METRICS,
+    DataRecipe,
+    Dispersion,
+    EvalRecipe,
+    SiTRecipe,
+    TrainRecipe,
+    fid_name,
+    recorded_metrics,
+)
 from trainer.recipe.auxiliary_losses import Encoder
 from trainer.recipe.evaluation import GUIDED_BY_PUBLIC_CODE
 from trainer.recipe.metrics import PROBE_IMAGES, PROBE_NEIGHBOURS, PROBE_PENALTY, VALIDATION_IMAGES
@@ -94,6 +103,15 @@ def _encoder(study: Study, facts: Iterable[Facts]) -> list[Item]:
     return [Item(name="REPA's encoder", value=value)] if hashes else []
 
 
+def _fine_print(study: Study) -> str:
+    """State what replications differ in without saying so."""
+    train, model = study.recipe.train, study.recipe.model
+    parts = [f"t times {train.time_scale:g} before its embedding", "EMA decay at most (1 + step) / (10 + step)"]
+    if isinstance(model, SiTRecipe):
+        parts += [f"MLP ratio {model.mlp_ratio:g}", f"{model.gelu} GELU"]
+    return ", ".join(parts)
+
+
 def protocol_items(
     study: Study,
     facts: Sequence[Facts],
@@ -113,6 +131,7 @@ def protocol_items(
         Item(name="reference", value=_reference(study, known)),
         Item(name="solver", value=f"{evaluation.solver}, {evaluation.nfe} NFE"),
         Item(name="guidance (CFG)", value=_guidance(evaluation)),
+        Item(name="fine print", value=_fine_print(study)),
         Item(
             name="randomness", value="a function of (seed, step): cells of one seed share weights, data, noise, labels"
         ),
