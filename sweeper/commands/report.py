@@ -62,6 +62,8 @@ def publish(
         folder = written.guide.parent
         ledger.artifact(folder, [path.name for path in guide_files(folder)])
         delivered = ledger.flush(DELIVERY_S)
+        if not delivered:
+            ledger.close(timeout=0)  # it was waited for: leaving would wait for it once more
     _remember(workspace, _markdown(study_name, reports), written.study)
     return written._replace(delivered=delivered)
 
