@@ -21,6 +21,7 @@ PROGRAM = """
 import sys
 from sweeper import signals
 from sweeper.placement.interrupts import Interrupts
+_ = 0  # turns of the loop, which a signal may come before
 try:
     with signals.stoppable():
         {inner}
@@ -69,6 +70,7 @@ class Finalised:
     def __del__(self):
         os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(0.2)
+_ = 0
 try:
     with signals.stoppable():
         Finalised()
