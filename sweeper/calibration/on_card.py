@@ -10,9 +10,8 @@ from collections.abc import Iterator, Sequence
 from itertools import product
 from typing import NamedTuple
 
-import torch
-
 from sweeper.calibration.cards import Card, Machine
+from sweeper.calibration.preflight import fitting_backbone
 from sweeper.errors import DataError, StudyError
 from sweeper.plan.size import size
 from sweeper.plan.trials import evaluations
@@ -20,7 +19,6 @@ from sweeper.records import Stage
 from sweeper.study import Study
 from sweeper.study.knobs import KNOBS, LAMBDA, TAU, cell_setting, setting_of
 from trainer import errors as trainer_errors
-from trainer.backbones.build import backbone_of
 from trainer.backbones.flops import pass_flops
 from trainer.backbones.sit import SiT
 from trainer.data.dataset import load
@@ -136,10 +134,7 @@ def _network(recipe: Recipe, data: _Data) -> SiT:
             f"--on counts the operations of a SiT, and recipe.model is {recipe.model.kind!r}",
             "leave --on out: `sweeper plan` measures any model on the machine it is called on",
         )
-    try:
-        network = backbone_of(recipe, data.shape, data.classes, torch.device("cpu"))
-    except ValueError as error:
-        raise StudyError(f"recipe.model does not fit the data: {error}", "change recipe.model.patch") from error
+    network = fitting_backbone(recipe, data.shape, data.classes)
     assert isinstance(network, SiT)
     return network
 

@@ -55,16 +55,21 @@ def _check(recipe: Recipe) -> Backbone:
                 f"train.repa.encoder 'dinov2' looks at pixels, and {recipe.data.path} holds latents",
                 "set train.repa.encoder to 'local', or leave train.repa out",
             )
-    try:
-        model = backbone_of(recipe, data.shape, data.classes, torch.device("cpu"))
-    except ValueError as error:
-        remedy = "change recipe.model.patch" if isinstance(recipe.model, SiTRecipe) else "change recipe.model"
-        raise StudyError(f"recipe.model does not fit the data: {error}", remedy) from error
+    model = fitting_backbone(recipe, data.shape, data.classes)
     try:
         read_initial(recipe, model)
     except trainer_errors.DataError as error:
         raise DataError(str(error), "correct recipe.model.init, or the recipe, in the study") from error
     return model
+
+
+def fitting_backbone(recipe: Recipe, shape: tuple[int, int, int], classes: int) -> Backbone:
+    """Return the network of a recipe for images of `shape` (C, H, W); raise StudyError where it does not fit them."""
+    try:
+        return backbone_of(recipe, shape, classes, torch.device("cpu"))
+    except ValueError as error:
+        remedy = "change recipe.model.patch" if isinstance(recipe.model, SiTRecipe) else "change recipe.model"
+        raise StudyError(f"recipe.model does not fit the data: {error}", remedy) from error
 
 
 def _check_extractor(evaluation: EvalRecipe, data: Dataset) -> None:

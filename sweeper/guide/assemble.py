@@ -23,7 +23,8 @@ from sweeper.guide.analysis.stage_table import BASELINE, STAGES, Evidence, Matri
 from sweeper.guide.follow_up.next_study import next_study
 from sweeper.guide.schema.guide import Guide
 from sweeper.guide.schema.results import CellResult, Change, StageResult
-from sweeper.guide.wording.experiment_protocol import ORDER, cost, protocol_items, provenance_items, recipe_items
+from sweeper.guide.wording.cost_and_provenance import ORDER, cost, provenance_items
+from sweeper.guide.wording.experiment_protocol import protocol_items, recipe_items
 from sweeper.guide.wording.findings import SATURATED, Findings, unstopped
 from sweeper.guide.wording.kept_models import kept_models
 from sweeper.guide.wording.next_steps import next_steps

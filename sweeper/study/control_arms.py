@@ -6,26 +6,21 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated
 
-from pydantic import BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BeforeValidator, Field, ValidationError
 from pydantic_core import InitErrorDetails
 
 from sweeper.study.blocks import Block
 from sweeper.study.knobs import cell_setting
 from sweeper.study.misfit import Loc, Misfit, details_of
 from sweeper.study.settings import cell_misfits
-from sweeper.study.space import ExtraCell, Lambda, OneLocalBatch, OneNegatives, Positive
+from sweeper.study.space import ExtraCell, Form, Lambda
 from trainer.recipe import (
     Contrastive,
     Dispersion,
-    Distance,
-    Features,
     Frozen,
     Recipe,
     Repa,
     Scalar,
-    Share,
-    TauUnits,
-    Variant,
 )
 
 # Parts of a recipe that need not be there; their fields are set one by one.
@@ -50,13 +45,11 @@ def _plain_value(given: object) -> object:
     return given
 
 
-class Control(Frozen):
+class Control(Form):
     """An arm beside the settings: fields of the recipe changed, at lambda 0 or with a setting of the loss of its own.
 
     Such a setting is written as a cell's is; `block` and `lambda` say that there is one.
     """
-
-    model_config = ConfigDict(serialize_by_alias=True)
 
     name: Name
     set: dict[str, Annotated[Scalar, BeforeValidator(_plain_value)]] = Field(
@@ -64,15 +57,6 @@ class Control(Frozen):
     )
     block: Block | None = None
     lam: Lambda | None = Field(None, alias="lambda", description="with block: the Dispersive Loss beside what is set")
-    tau: Positive = 1.0
-    variant: Variant = "l2"
-    tau_units: TauUnits = "absolute"
-    local_batch: OneLocalBatch = "all"
-    distance: Distance = "mean"
-    features: Features = "raw"
-    negatives: OneNegatives = "batch"
-    lam_warmup: Share = Field(0.0, alias="lambda_warmup")
-    lam_end: Share = Field(1.0, alias="lambda_end")
 
     @property
     def setting(self) -> ExtraCell | None:

@@ -137,14 +137,11 @@ class Space(Frozen):
     lam_end: Shares = Field((1.0,), alias="lambda_end")
 
 
-class ExtraCell(Frozen):
-    """A setting of its own, marked in the guide; one that the grid already has is marked there."""
+class Form(Frozen):
+    """What a setting of the loss has beside its block and lambda; each with its usual value."""
 
     model_config = ConfigDict(serialize_by_alias=True)
 
-    label: str = Field(min_length=1, max_length=80)
-    block: Block
-    lam: Lambda = Field(alias="lambda")
     tau: Positive = 1.0
     variant: Variant = "l2"
     tau_units: TauUnits = "absolute"
@@ -154,6 +151,14 @@ class ExtraCell(Frozen):
     negatives: OneNegatives = "batch"
     lam_warmup: Share = Field(0.0, alias="lambda_warmup")
     lam_end: Share = Field(1.0, alias="lambda_end")
+
+
+class ExtraCell(Form):
+    """A setting of its own, marked in the guide; one that the grid already has is marked there."""
+
+    label: str = Field(min_length=1, max_length=80)
+    block: Block
+    lam: Lambda = Field(alias="lambda")
 
 
 def values(axis: Iterable[float] | Range) -> tuple[float, ...]:

@@ -148,3 +148,16 @@ def check(recipe: Recipe, settings: list[Dispersion], data: Dataset, folder: Pat
 
 def weights(cohort: Cohort) -> Tensor:
     return cohort.state_dict()["weights"].clone()
+
+
+def test_repa_compares_five_arms_at_equal_steps_and_two_of_them_at_equal_time() -> None:
+    study = read_study(STUDIES / "repa.yaml")
+    arms = {}
+    for trial in screen_trials(study):
+        cell, train = trial.cell, trial.cell.recipe(study.recipe).train
+        arms[train.repa is not None, train.contrastive is not None, cell.dispersion.lam > 0, train.steps] = cell.label
+    none, repa, contrastive = (False, False), (True, False), (False, True)
+    assert {(*none, False, 800), (*none, True, 800), (*repa, False, 800), (*contrastive, False, 800)} <= arms.keys()
+    assert (*repa, True, 800) in arms
+    assert {(*repa, False, 520), (*contrastive, False, 420)} <= arms.keys()
+    assert len(arms) == 7

@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
 from trainer.recipe.frozen import Frozen, Scalar
 from trainer.recipe.identity import Later
+from trainer.recipe.kinds import one_of, tag_of
 
 # SiT sizes: Ma et al. 2024, arXiv:2401.08740, table 1 (as DiT's); M is MeanFlow's (Geng et al. 2025,
 # arXiv:2505.13447); the compact ones are tuned here.
@@ -156,22 +157,10 @@ class ModuleRecipe(Frozen):
         return self.factory
 
 
-def _kind(given: object) -> str:
-    """Choose the one kind of network that a recipe is meant for, so that only its mistakes are reported."""
-    kind = given.get("kind", "sit") if isinstance(given, Mapping) else getattr(given, "kind", "sit")
-    return f"<{kind}>"
-
-
-def _known_kind(given: object) -> object:
-    if isinstance(given, Mapping) and given.get("kind", "sit") not in ("sit", "unet", "module"):
-        raise ValueError(f"kind must be 'sit', 'unet' or 'module', not {given['kind']!r}")
-    return given
-
-
 BackboneRecipe = Annotated[
     Annotated[SiTRecipe, Tag("<sit>")]
     | Annotated[UNetRecipe, Tag("<unet>")]
     | Annotated[ModuleRecipe, Tag("<module>")],
-    Discriminator(_kind),
-    BeforeValidator(_known_kind),
+    Discriminator(tag_of("sit")),
+    BeforeValidator(one_of(("sit", "unet", "module"))),
 ]

@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
 from trainer.recipe.evaluation import Solver
 from trainer.recipe.frozen import Frozen
+from trainer.recipe.kinds import one_of, tag_of
 
 Path = Literal["linear", "gvp"]
 Predicts = Literal["velocity", "noise", "score"]
@@ -128,24 +129,10 @@ SOLVERS: Mapping[str, tuple[Solver, ...]] = {
 # 1000 that slope is all its loss is made of, and it does not learn.
 TIME_SCALES: Mapping[str, float] = {"interpolant": 1000.0, "diffusion": 1000.0, "mean_flow": 1.0}
 
-
-def _kind(given: object) -> str:
-    """Choose the one objective that a recipe means, so that only its mistakes are reported."""
-    kind = given.get("kind", "interpolant") if isinstance(given, Mapping) else getattr(given, "kind", "interpolant")
-    return f"<{kind}>"
-
-
-def _known_kind(given: object) -> object:
-    known = get_args(ObjectiveKind)
-    if isinstance(given, Mapping) and given.get("kind", "interpolant") not in known:
-        raise ValueError(f"kind must be {', '.join(map(repr, known))}, not {given['kind']!r}")
-    return given
-
-
 ObjectiveRecipe = Annotated[
     Annotated[InterpolantRecipe, Tag("<interpolant>")]
     | Annotated[DiffusionRecipe, Tag("<diffusion>")]
     | Annotated[MeanFlowRecipe, Tag("<mean_flow>")],
-    Discriminator(_kind),
-    BeforeValidator(_known_kind),
+    Discriminator(tag_of("interpolant")),
+    BeforeValidator(one_of(get_args(ObjectiveKind))),
 ]

@@ -7,7 +7,7 @@ from sweeper.guide.schema.results import CellResult, StageResult
 from sweeper.guide.schema.statements import Claim, Verdict
 from sweeper.guide.wording.advice import use
 from sweeper.guide.wording.arms import size
-from sweeper.guide.wording.experiment_protocol import ORDER, finished
+from sweeper.guide.wording.cost_and_provenance import ORDER, finished
 from sweeper.guide.wording.findings import Findings, changed, claimed, figure_of, listed, written
 from sweeper.guide.wording.headline import decided, effect_of, undecided
 from sweeper.guide.wording.scope import scope

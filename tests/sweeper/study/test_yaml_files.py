@@ -258,19 +258,6 @@ def test_block_temp_marks_the_papers_default() -> None:
     assert (setting.blocks, setting.lam, setting.tau, setting.variant) == ((1,), 0.5, 0.5, "l2")
 
 
-def test_repa_compares_five_arms_at_equal_steps_and_two_of_them_at_equal_time() -> None:
-    study = read_study(ROOT / "studies/repa.yaml")
-    arms = {}
-    for trial in screen_trials(study):
-        cell, train = trial.cell, trial.cell.recipe(study.recipe).train
-        arms[train.repa is not None, train.contrastive is not None, cell.dispersion.lam > 0, train.steps] = cell.label
-    none, repa, contrastive = (False, False), (True, False), (False, True)
-    assert {(*none, False, 800), (*none, True, 800), (*repa, False, 800), (*contrastive, False, 800)} <= arms.keys()
-    assert (*repa, True, 800) in arms
-    assert {(*repa, False, 520), (*contrastive, False, 420)} <= arms.keys()
-    assert len(arms) == 7
-
-
 @pytest.mark.parametrize("name", shipped())
 def test_a_shipped_study_written_out_is_read_back_the_same(write: Any, name: str) -> None:
     study = read_study(write(shipped()[name]))

@@ -12,7 +12,7 @@ from PIL import Image
 from sweeper.coordinator.coordinator import Coordinator
 from sweeper.coordinator.input_hashes import hold
 from sweeper.errors import DataError
-from sweeper.guide.wording.experiment_protocol import provenance_items
+from sweeper.guide.wording.cost_and_provenance import provenance_items
 from sweeper.ledger import GRID, WEIGHTS, read_file, read_study
 from sweeper.plan.trials import keeps_weights
 from sweeper.worker import cohort_run

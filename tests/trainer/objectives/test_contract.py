@@ -6,7 +6,6 @@ import pytest
 import torch
 
 from trainer.backbones.build import backbone_of
-from trainer.data.images import Images
 from trainer.evaluation.evaluator import Evaluator
 from trainer.objectives.build import objective_of
 from trainer.recipe import Dispersion, Lane, Recipe
@@ -51,13 +50,6 @@ def build(digits, extractor_cache):
     return cohort
 
 
-@pytest.fixture
-def in_float64(digits):
-    torch.set_default_dtype(torch.float64)
-    yield digits.__class__(**{**digits.__dict__, "train_images": Images(digits.train_images[:].double(), None)})
-    torch.set_default_dtype(torch.float32)
-
-
 def weights(cohort: Cohort) -> torch.Tensor:
     return cohort.state_dict()["weights"]
 
@@ -84,12 +76,12 @@ def test_it_learns_and_a_resumed_run_is_the_same_bit_for_bit(name, build):
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_every_lane_equals_its_solo_run_to_the_last_digits_in_float64(name, model, build, in_float64):
+def test_every_lane_equals_its_solo_run_to_the_last_digits_digits_in_float64(name, model, build, digits_in_float64):
     recipe = recipe_of(name, model)
-    together = build(recipe, data=in_float64)
+    together = build(recipe, data=digits_in_float64)
     together.advance(8)
     for lane, one in enumerate(LANES):
-        alone = build(recipe, [one], in_float64)
+        alone = build(recipe, [one], digits_in_float64)
         alone.advance(8)
         torch.testing.assert_close(weights(together)[lane], weights(alone)[0], rtol=1e-8, atol=1e-10)
 

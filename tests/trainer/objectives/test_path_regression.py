@@ -105,11 +105,17 @@ def test_noise_is_drawn_before_time():
     assert list(Interpolant.draws.items()) == list(wanted.items())
 
 
-@pytest.mark.parametrize("recipe", KINDS, ids=lambda recipe: f"{recipe.path} {recipe.predicts}")
-@pytest.mark.parametrize(("solver", "off"), [("euler", 0.05), ("heun", 0.05), ("euler_maruyama", 0.15)])
+# Heun looks at t = 1, where a velocity that knows the image is 0 / 0.
+SOLVED = [
+    (recipe, solver, off)
+    for recipe in KINDS
+    for solver, off in (("euler", 0.05), ("heun", 0.05), ("euler_maruyama", 0.15))
+    if (recipe.predicts, solver) != ("velocity", "heun")
+]
+
+
+@pytest.mark.parametrize(("recipe", "solver", "off"), SOLVED, ids=lambda given: getattr(given, "words", given))
 def test_every_solver_leads_the_noise_of_one_image_to_it(recipe, solver, off):
-    if (recipe.predicts, solver) == ("velocity", "heun"):
-        pytest.skip("Heun looks at t = 1, where a velocity that knows the image is 0 / 0")
     # The last step of an SDE adds no noise, but the one before it left some.
     found = Interpolant(recipe).sample(oracle(recipe), NOISE, LABELS, EvalRecipe(nfe=64, solver=solver), MORE)
     torch.testing.assert_close(found, IMAGES, rtol=0, atol=off)

@@ -197,7 +197,7 @@ def test_a_loss_that_does_not_fit_the_recipe_is_refused_at_its_place(train, plac
     [
         ({"objective": {"kind": "diffusion"}, "eval": {"solver": "euler"}}, "sampled by 'ddim' or 'ancestral'"),
         ({"eval": {"solver": "ddim"}}, "'interpolant' is sampled by 'euler' or 'heun' or 'euler_maruyama'"),
-        ({"objective": {"kind": "flow"}}, "kind must be 'interpolant', 'diffusion', 'mean_flow', not 'flow'"),
+        ({"objective": {"kind": "flow"}}, "kind must be 'interpolant', 'diffusion' or 'mean_flow', not 'flow'"),
         ({"objective": {"kind": "mean_flow", "kappa": 0.5}, "train": {"label_drop": 0}}, "'no class' is never trained"),
         ({"eval": {"cfg_interval": [0.6, 0.4]}}, r"cfg_interval must rise, not \[0.6, 0.4\]"),
         ({"eval": {"cfg_curve": [1, 1.0000001]}}, "cfg_curve must differ within six digits"),

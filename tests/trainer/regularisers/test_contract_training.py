@@ -11,7 +11,6 @@ from tests.trainer.training.steps import train_step
 from trainer.backbones.build import backbone_of
 from trainer.backbones.flat_parameters import leaves
 from trainer.backbones.protocol import Network
-from trainer.data.images import Images
 from trainer.evaluation.evaluator import Evaluator
 from trainer.objectives.path_regression import Interpolant
 from trainer.recipe import EvalRecipe, Recipe, SiTRecipe, TrainRecipe
@@ -45,11 +44,8 @@ def build(case, digits, extractor_cache, monkeypatch):
 
 
 @pytest.fixture
-def in_float64(digits, build):
-    torch.set_default_dtype(torch.float64)
-    wide = digits.__class__(**{**digits.__dict__, "train_images": Images(digits.train_images[:].double(), None)})
-    yield lambda lanes: build(lanes, wide)
-    torch.set_default_dtype(torch.float32)
+def in_float64(digits_in_float64, build):
+    return lambda lanes: build(lanes, digits_in_float64)
 
 
 def lane_of(state: dict[str, torch.Tensor], row: int) -> dict[str, torch.Tensor]:

@@ -7,7 +7,6 @@ from tests.trainer.asking import Asking
 from tests.trainer.training.steps import train_step
 from trainer.backbones.build import backbone_of
 from trainer.data.dataset import Dataset
-from trainer.data.images import Images
 from trainer.evaluation.evaluator import Evaluator
 from trainer.objectives.path_regression import Interpolant
 from trainer.recipe import Dispersion, EvalRecipe, Lane, Recipe, SiTRecipe, TrainRecipe
@@ -46,22 +45,15 @@ def build(digits, extractor_cache, monkeypatch):
     return cohort
 
 
-@pytest.fixture
-def in_float64(digits):
-    torch.set_default_dtype(torch.float64)
-    yield digits.__class__(**{**digits.__dict__, "train_images": Images(digits.train_images[:].double(), None)})
-    torch.set_default_dtype(torch.float32)
-
-
 def weights(cohort: Cohort) -> torch.Tensor:
     return cohort.state_dict()["weights"]
 
 
-def test_every_lane_equals_its_solo_run_to_the_last_digits_in_float64(build, in_float64):
-    together = build(data=in_float64)
+def test_every_lane_equals_its_solo_run_to_the_last_digits_digits_in_float64(build, digits_in_float64):
+    together = build(data=digits_in_float64)
     together.advance(20)
     for lane, one in enumerate(LANES):
-        alone = build([one], data=in_float64)
+        alone = build([one], data=digits_in_float64)
         alone.advance(20)
         torch.testing.assert_close(weights(together)[lane], weights(alone)[0], rtol=1e-9, atol=1e-11)
 
@@ -150,11 +142,11 @@ def test_a_captured_step_equals_the_same_step_called(build, precision, monkeypat
 
 
 @on_gpu
-def test_on_a_gpu_every_lane_equals_its_solo_run_to_the_last_digits_in_float64(build, in_float64):
+def test_on_a_gpu_every_lane_equals_its_solo_run_to_the_last_digits_digits_in_float64(build, digits_in_float64):
     device = torch.device("cuda")
-    together = build(data=in_float64, device=device)
+    together = build(data=digits_in_float64, device=device)
     together.advance(20)
     for lane, one in enumerate(LANES):
-        alone = build([one], data=in_float64, device=device)
+        alone = build([one], data=digits_in_float64, device=device)
         alone.advance(20)
         torch.testing.assert_close(weights(together)[lane], weights(alone)[0], rtol=1e-9, atol=1e-11)
