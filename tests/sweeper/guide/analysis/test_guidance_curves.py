@@ -40,6 +40,8 @@ def test_arms_are_compared_at_each_scale_and_each_at_its_own_best() -> None:
     assert [change and change.mean for change in changes] == pytest.approx([-0.2, -0.1, 0.1])
     assert one.change_at_best is not None
     assert (one.change_at_best.n, one.change_at_best.mean) == (4, pytest.approx(-0.1))
+    assert one.change_at_best.low is not None
+    assert one.change_at_best.low < -0.1
     assert one.points[0].recall == 0.5
 
 
