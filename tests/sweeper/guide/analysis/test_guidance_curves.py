@@ -20,9 +20,10 @@ def guide_of(recipe: dict[str, object]) -> Guide:
     def put(one: TrialRecord) -> TrialRecord:
         *before, last = one.rungs
         which = 0 if one.spec.cell.role == "baseline" else 1
-        curve = {
-            f"fid_2500.cfg_{scale:g}": fids[which] * (1 + one.spec.seed % 4 / 50) for scale, fids in SCALES.items()
-        }
+        spread = 1 + one.spec.seed % 4 / 50
+        if which:  # ratios to the baseline differ by seed, and keep their geometric mean
+            spread *= 1.02 if one.spec.seed % 2 else 1 / 1.02
+        curve = {f"fid_2500.cfg_{scale:g}": fids[which] * spread for scale, fids in SCALES.items()}
         curve |= {f"{name}_2500.cfg_{scale:g}": 0.5 for scale in SCALES for name in ("precision", "recall")}
         return one.model_copy(update={"rungs": (*before, Rung(step=last.step, metrics={**last.metrics, **curve}))})
 
