@@ -64,6 +64,7 @@ SETS: dict[str, set[str]] = {
     "sweeper/records.py: TrialState": {"complete", "diverged", "failed", "pruned", "running", "waiting"},
     "sweeper/records.py: image_kind": {"images", "latents"},
     "sweeper/render/guide_files.py: Format": {"html", "latex", "markdown"},
+    "sweeper/statistics/looks.py: state": {"confirmed", "futile", "open"},
     "sweeper/study/misfit.py: kind": {"misfit", "unknown_field"},
     "sweeper/study/pruner_facts.py: Pruner": {"halving", "hyperband", "median", "none", "race", "wilcoxon"},
     "sweeper/study/pruner_facts.py: stops": {"cells", "nothing", "trials"},

@@ -1,0 +1,81 @@
+"""Planned looks: the level holds over all of them, one look is the t-test, and arms end where they are said to."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.special import stdtr
+
+from sweeper.statistics.look_levels import look_levels
+from sweeper.statistics.looks import Ending, PairedInLooks, Prior, endings, prior_of_screen
+from sweeper.statistics.paired_tests import Paired
+
+LOOKS = (3, 5, 8, 12, 20)
+
+
+def minima(paths: int, prior_df: int = 0) -> np.ndarray:
+    """Simulate the smallest weighted p-value of paths without effect."""
+    rng, levels, found = np.random.default_rng(1), look_levels(LOOKS, prior_df), np.full(paths, np.inf)
+    variance = prior_df / rng.chisquare(prior_df, paths) if prior_df else np.ones(paths)
+    noise = rng.standard_normal((paths, LOOKS[-1])) * np.sqrt(variance)[:, None]
+    for look, weight in zip(LOOKS, levels.weights, strict=True):
+        own = noise[:, :look].var(axis=1, ddof=1) * (look - 1)
+        df = look - 1 + prior_df
+        t = noise[:, :look].mean(axis=1) / np.sqrt((own + prior_df) / df / look)
+        found = np.minimum(found, stdtr(df, t) / weight)
+    return found
+
+
+@pytest.mark.parametrize("prior_df", [0, 2])
+def test_the_smallest_p_value_of_all_looks_is_worth_what_simulation_says(prior_df):
+    found = minima(200_000, prior_df)
+    for level in (0.003, 0.035, 0.3):
+        assert look_levels(LOOKS, prior_df).chance(np.quantile(found, level)) == pytest.approx(level, rel=0.12)
+
+
+@pytest.mark.parametrize("prior_df", [0, 2])
+def test_a_nominal_level_undoes_the_chance_of_the_minimum(prior_df):
+    levels = look_levels(LOOKS, prior_df)
+    for alpha in (1e-11, 1e-5, 0.0117, 0.5):
+        assert levels.chance(levels.nominal(alpha, 20)) == pytest.approx(alpha, rel=0.02)
+        assert levels.nominal(alpha, 5) < levels.nominal(alpha, 20)
+
+
+def test_one_look_is_the_paired_t_test_bit_for_bit():
+    differences = np.random.default_rng(0).normal(-0.1, 0.08, 5)
+    looks, paired = PairedInLooks(differences, (5,)), Paired(differences)
+    assert looks.p_value("lower", -0.05) == paired.p_value("lower", -0.05)
+    assert looks.p_value("higher") == paired.p_value("higher")
+    assert looks.interval(0.05 / 3) == paired.interval(0.05 / 3)
+    assert looks.equivalence(0.05) == paired.equivalence(0.05)
+
+
+def test_an_arm_ends_at_the_look_that_confirms_it_or_finds_it_futile():
+    noise = np.random.default_rng(3).normal(0, 0.01, (3, 20))
+    difference_KS = noise + np.array([[-0.3], [0.05], [-0.006]])
+    difference_KS[0, 5:] = difference_KS[1, 3:] = difference_KS[2, 8:] = np.nan
+    found = endings(difference_KS, ["lower"] * 3, LOOKS, 0.035)
+    assert [(one.state, one.look) for one in found[:2]] == [("confirmed", 5), ("futile", 3)]
+    assert found[2].state == "open"
+    assert found[0].p <= 0.035 < found[1].p
+
+
+def test_a_look_is_judged_only_when_every_open_arm_has_it():
+    difference_KS = np.full((2, 20), np.nan)
+    difference_KS[0, :5] = [-0.1, -0.12, -0.09, -0.11, -0.1]
+    difference_KS[1, :2] = -0.1
+    assert endings(difference_KS, ["lower"] * 2, LOOKS, 0.035) == [Ending("open", 0, 1.0)] * 2
+
+
+def test_an_arm_with_a_seed_that_diverged_is_never_confirmed():
+    difference_KS = np.full((1, 20), -0.5) + np.random.default_rng(0).normal(0, 0.01, (1, 20))
+    difference_KS[0, 1] = np.inf
+    assert endings(difference_KS, ["lower"], LOOKS, 0.035) == [Ending("futile", 3, 1.0)]
+
+
+def test_a_screen_says_how_noisy_differences_are_unless_it_is_too_small():
+    rng = np.random.default_rng(0)
+    baseline_S, y_CS = rng.normal(0, 0.1, 3), rng.normal(0, 0.1, (30, 3))
+    prior = prior_of_screen(y_CS, baseline_S)
+    assert prior == Prior(pytest.approx(0.14, abs=0.06), 60)
+    assert prior_of_screen(y_CS[:2], baseline_S) is None
