@@ -138,7 +138,8 @@ class Provenance(Frozen):
 class StudyRecord(Frozen):
     """A study as the ledger remembers it: all a guide needs.
 
-    `fresh_seeds` are those the confirm stage was begun with; empty before. `added` says what was added to the study
+    `fresh_seeds` are those the confirm stage may take, in their order; empty before it begins. `looks` say after how
+    many of them its finalists are judged; empty where that is once, after all. `added` says what was added to the study
     after it had begun. The one that a guide was made from lies beside it:
 
         >>> from pathlib import Path
@@ -151,6 +152,7 @@ class StudyRecord(Frozen):
     provenance: Provenance
     trials: tuple[TrialRecord, ...]
     fresh_seeds: tuple[Seed, ...] = ()
+    looks: tuple[int, ...] = ()
     added: tuple[str, ...] = ()
 
 

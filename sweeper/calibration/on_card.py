@@ -183,7 +183,7 @@ def _settings(study: Study) -> Iterator[Dispersion]:
 def _stage(study: Study, stage: Stage, own: _Trial, arms: Sequence[_Trial], cards: int) -> StageCost:
     planned = size(study)
     trials = planned.trials if stage == "screen" else planned.confirm_trials
-    seeds = planned.seeds if stage == "screen" else (study.confirm.seed_count() if study.confirm else 0)
+    seeds = planned.seeds if stage == "screen" else (study.confirm.seed_count if study.confirm else 0)
     settings = trials - seeds * len(arms)
     training = settings * own.training + seeds * sum(arm.training for arm in arms)
     sampling = settings * own.sampling + seeds * sum(arm.sampling for arm in arms)

@@ -112,7 +112,7 @@ class Coordinator:
                 for key in sorted(running.living):
                     self._ledger.trial_started(running.specs[key], attempt=1)
                 return running.name
-            if self._queue.in_work or not self._search.done() or self._stages.is_last:
+            if self._queue.in_work or not self._search.done() or self._stages.is_over:
                 return None
             self._patience.through(self._stages.advance)
             self._queue.open(self._search.running(), self._stages.stage)
@@ -122,7 +122,7 @@ class Coordinator:
         """Whether there is nothing left to hand out: every trial of every stage is decided, or the study halted."""
         if self.halting:
             return True
-        return not self._queue.in_work and self._stages.is_last and self._search.done()
+        return not self._queue.in_work and self._search.done() and self._stages.is_over
 
     def begin(self, cohort: str) -> Assignment | None:
         """Start an attempt at a cohort, after which earlier ones may no longer report; None if it is in no work."""
@@ -246,8 +246,8 @@ class Coordinator:
         return self._stages.search
 
     def _record_opening(self) -> None:
-        if self._stages.stage == "confirm":
-            self._ledger.seeds_chosen(self._stages.fresh_seeds)
+        if chosen := self._stages.chosen:
+            self._ledger.seeds_chosen(chosen.seeds, chosen.looks)
         self._record_dropped()
 
     def _rungs(self, running: Running) -> tuple[int, ...]:

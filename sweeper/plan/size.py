@@ -21,7 +21,7 @@ class PlanSize(NamedTuple):
     """How much a study asks for: `trials` and `cohorts` are the screen's; `confirm_trials` come after it.
 
     The confirm stage runs the baseline, the best few, every marked cell and every control; where some are both, it
-    runs fewer, as it does where its number of seeds is found only after the screen (`seeds: auto`).
+    runs fewer, as it does where it is judged in looks (`seeds: auto`) and its finalists end before the last one.
     """
 
     cells: int
@@ -84,7 +84,7 @@ def size(study: Study, lanes: int | None = None) -> PlanSize:
     count = shared + len(study.controls)
     controls, confirm = len(study.controls), study.confirm
     again = 1 + controls + min(confirm.top + len(study.cells), settings) if confirm else 0
-    fresh = confirm.seed_count() if confirm else 0
+    fresh = confirm.seed_count if confirm else 0
     return PlanSize(
         cells=count,
         seeds=seeds,
@@ -126,7 +126,7 @@ def announce(study: Study) -> str:
     planned = size(study)
     lines = [f"{study.name}: {planned.cells} cells on {counted(planned.seeds, 'seed')} = {planned.trials} trials"]
     if planned.confirm_trials:
-        most = "at most " if study.confirm and study.confirm.seeds == "auto" else ""
+        most = "at most " if study.confirm and len(study.confirm.schedule) > 1 else ""
         lines.append(f"then {most}{planned.confirm_trials} trials on fresh seeds to confirm")
     lines += (f"note: {note}" for note in merged_blocks(study))
     return "\n".join(lines)
@@ -157,7 +157,7 @@ def estimate(
     arms = [cost(study.recipe.override(arm.set), "screen") for arm in study.controls]
     mean = (cost(study.recipe, "screen") * (planned.cells - len(arms)) + sum(arms)) / planned.cells
     again = math.ceil(planned.confirm_trials / slots) * cost(study.recipe, "confirm")
-    seeds = planned.seeds + (study.confirm.seed_count() if study.confirm else 0)
+    seeds = planned.seeds + (study.confirm.seed_count if study.confirm else 0)
     more = [
         (slower.get(arm.name, 1.0) - 1) * study.recipe.override(arm.set).train.steps * seconds_per_step
         for arm in study.controls

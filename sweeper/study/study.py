@@ -84,9 +84,9 @@ class Screen(Frozen):
 class Confirm(Frozen):
     """The best few, marked cells, controls and the baseline again, on fresh seeds and without pruning.
 
-    `seeds` is their number or, best left to the product, a list. `auto` takes as many as show a gain of `margin` with
-    the wished-for power, given the spread the screen measured: at least 3, at most `limit`. They are chosen before
-    anything is seen on them; which ones follows from the study: see `sweeper.study.fresh_seeds`.
+    `seeds` is their number, or a list. With `auto` they arrive in `looks`: after each, whoever is confirmed, or can
+    hardly be any more, takes no further ones; `limit` is the most. The schedule is fixed before anything is seen on
+    them, and so is which ones they are: see `sweeper.study.fresh_seeds`.
     """
 
     top: int = Field(3, ge=1, le=100)
@@ -95,22 +95,33 @@ class Confirm(Frozen):
         Discriminator(lambda given: "<list>" if isinstance(given, (list, tuple)) else "<count>"),
     ] = 5
     margin: float = Field(0.05, gt=0, lt=1, description="relative change of the objective that matters")
-    power: float = Field(0.8, gt=0, lt=1, description="wished-for chance to see a gain of `margin`, for seeds: auto")
-    limit: int = Field(12, ge=3, le=MAX_SEEDS, description="most seeds that auto may choose")
+    power: float = Field(0.8, gt=0, lt=1, description="wished-for chance to see a gain of `margin`")
+    looks: tuple[Annotated[int, Field(ge=3, le=MAX_SEEDS)], ...] = Field(
+        (3, 5, 8, 12, 20), description="after how many fresh seeds finalists are judged, for seeds: auto"
+    )
+    limit: int = Field(12, ge=3, le=MAX_SEEDS, description="most seeds that auto takes")
 
     @model_validator(mode="after")
-    def _seeds_differ(self) -> Self:
+    def _seeds_differ_and_looks_rise(self) -> Self:
         if isinstance(self.seeds, tuple) and len(set(self.seeds)) != len(self.seeds):
             raise ValueError(f"seeds must differ, not {list(self.seeds)}")
+        if list(self.looks) != sorted(set(self.looks)):
+            raise ValueError(f"looks must rise, not {list(self.looks)}")
         return self
 
-    def seed_count(self, needed: int | None = None) -> int:
-        """Return how many seeds the stage takes: as written or, for auto, as many as `needed`, at most the limit."""
+    @property
+    def schedule(self) -> tuple[int, ...]:
+        """The numbers of fresh seeds after which finalists are judged; one, that of all seeds, unless `auto`."""
         if isinstance(self.seeds, tuple):
-            return len(self.seeds)
+            return (len(self.seeds),)
         if self.seeds == "auto":
-            return self.limit if needed is None else min(needed, self.limit)
-        return self.seeds
+            return (*(look for look in self.looks if look < self.limit), self.limit)
+        return (self.seeds,)
+
+    @property
+    def seed_count(self) -> int:
+        """How many fresh seeds the stage takes at most."""
+        return self.schedule[-1]
 
 
 class Resources(Frozen):

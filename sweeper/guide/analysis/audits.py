@@ -141,14 +141,16 @@ def seed_audit(known: Evidence) -> SeedAudit:
         pool = hopeful_pairing(main.logs()[rows], main.logs()[main.row[BASELINE]]) if rows else None
     sd = pool.difference_sd if pool else None
     needed = needed_seeds(-math.log1p(-confirm.margin), sd, alpha, confirm.power) if sd is not None else None
-    planned = len(known.fresh_seeds) or confirm.seed_count(max(3, needed) if needed else None)
+    planned = len(known.fresh_seeds) or confirm.seed_count
+    looks = known.looks or (confirm.schedule if confirm.seeds == "auto" and not known.fresh_seeds else ())
+    planning = ("planned" if study.confirm else "would be planned") + (" at most" if looks else "")
     sampling_sd, runs = _sampling(known)
     return SeedAudit(
         margin=confirm.margin,
         power=confirm.power,
         top=tested,
         planned=planned,
-        planning="planned" if study.confirm else "would be planned",
+        planning=planning,
         baseline_sd=spread(main.logs()[main.row[BASELINE]]) if main is not None and BASELINE in main.row else None,
         difference_sd=sd,
         cells=pool.cells if pool else 0,
@@ -158,11 +160,14 @@ def seed_audit(known: Evidence) -> SeedAudit:
         detectable=detectable(planned, sd, alpha, confirm.power) if sd is not None else None,
         sampling_sd=sampling_sd,
         sampling_runs=runs,
-        chosen=planned if confirm.seeds == "auto" and sd is not None else None,
+        looks=looks,
+        chosen=planned if confirm.seeds == "auto" and not looks and sd is not None else None,
         for_effects=tuple((effect, needed_seeds(effect, 1.0, alpha, confirm.power)) for effect in EFFECTS)
         if sd is not None
         else (),
-        gate=_seed_gate(sd, needed, planned, confirm.margin, "are planned" if study.confirm else "would be planned"),
+        gate=_seed_gate(
+            sd, needed, planned, confirm.margin, planning if planning.startswith("would") else f"are {planning}"
+        ),
     )
 
 

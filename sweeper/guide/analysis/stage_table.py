@@ -146,6 +146,7 @@ class Evidence:
     cells: dict[str, Cell]
     stages: Mapping[Stage, StageTable]
     fresh_seeds: tuple[int, ...] = ()
+    looks: tuple[int, ...] = ()
 
     @property
     def objective(self) -> str:
@@ -166,7 +167,7 @@ def evidence(record: StudyRecord) -> Evidence:
     keyed = [(trial.spec.cell.key, trial) for trial in latest]
     cells = _cells(keyed)
     stages = {stage: table for stage in STAGES if (table := _table(record, stage, cells, keyed))}
-    return Evidence(record.study, cells, stages, record.fresh_seeds)
+    return Evidence(record.study, cells, stages, record.fresh_seeds, record.looks)
 
 
 def _table(

@@ -217,11 +217,13 @@ def _confirm(study: Study, audit: SeedAudit) -> str:
     what = (
         f"top {confirm.top}, marked settings, controls and the baseline; no pruning; margin {percent(confirm.margin)}"
     )
-    if confirm.seeds == "auto":
+    if audit.looks:
         return (
-            f"{what}; as many fresh seeds as see the margin with {percent(confirm.power)} power, 3 to {confirm.limit}: "
-            f"{audit.planned}, chosen before they ran"
+            f"{what}; judged after {', '.join(map(str, audit.looks))} fresh seeds: whoever is confirmed, or can hardly "
+            "be any more, takes no further ones; fixed before they ran"
         )
+    if confirm.seeds == "auto":
+        return f"{what}; {audit.planned} fresh seeds, chosen before they ran"
     if isinstance(confirm.seeds, tuple):
         return f"{what}; fresh seeds {', '.join(map(str, confirm.seeds))}"
     return f"{what}; {confirm.seeds} fresh seeds, which follow from the study's name and settings"

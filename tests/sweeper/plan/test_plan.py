@@ -103,12 +103,13 @@ def test_confirming_runs_marked_cells_and_controls_too() -> None:
     assert shown == ["baseline", "block 0, lambda 0.25, tau 0.5", "block 1, lambda 0.5, tau 0.5", "weight-decay"]
 
 
-def test_seeds_chosen_later_are_planned_at_their_limit_and_never_those_of_the_screen() -> None:
+def test_seeds_that_arrive_in_looks_are_planned_to_the_last_look_and_never_those_of_the_screen() -> None:
     confirm = {"top": 1, "seeds": "auto", "limit": 4}
     free = fresh_seeds(study(block=[0], screen={"seeds": [0, 1]}, confirm=confirm))
     planned = study(block=[0], screen={"seeds": [0, free[1]]}, confirm=confirm)
     assert fresh_seeds(planned)[:3] == (free[0], *free[2:])
-    assert fresh_seeds(planned, 2) == (free[0], free[2])
+    assert planned.confirm is not None
+    assert planned.confirm.schedule == (3, 4)
     assert size(planned).confirm_trials == 2 * 4
 
 
