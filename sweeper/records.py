@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Literal
 
@@ -80,6 +81,17 @@ class Facts(Frozen):
     image_channels: int = 0
     image_height: int = 0
     image_width: int = 0
+
+
+# Hashes among a trial's facts of whatever its figures are of, and how readers know it.
+INPUTS: Mapping[str, str] = {
+    "data_hash": "data",
+    "extractor_sha256": "feature extractors",
+    "reference_sha256": "reference statistics",
+    "init_sha256": "weights to start from",
+    "source_sha256": "models' code",
+    "encoder_sha256": "REPA encoders",
+}
 
 
 class Rung(Frozen):

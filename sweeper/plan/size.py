@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from sweeper.plan.cells import merged_blocks
-from sweeper.plan.trials import evaluations, lane_count
+from sweeper.plan.trials import curve_evaluations, evaluations, lane_count, probe_count
 from sweeper.records import Stage
 from sweeper.study import Range, Study
 from sweeper.study.knobs import BLOCK, KNOBS, NEGATIVES, VARIANT, cell_setting
@@ -98,11 +98,13 @@ def size(study: Study, lanes: int | None = None) -> PlanSize:
 def _shared_cohorts(study: Study, settings: int, lanes: int) -> int:
     """Return how many cohorts the baseline and all settings of the study's own recipe come to on one seed.
 
-    Lanes whose memory banks differ in size do not train together. What a search will draw is not known.
+    Lanes whose memory banks differ in size do not train together. What a search will draw is not known: at most every
+    size that it may draw leaves a cohort that is not full.
     """
-    if lanes == 1 or study.screen.sampler != "grid":
-        return math.ceil(settings / lanes)
     with_bank = _settings_by_bank(study)
+    if lanes == 1 or study.screen.sampler != "grid":
+        sizes = min(settings, 1 + len(with_bank))
+        return (settings - sizes) // lanes + sizes
     without = settings - with_bank.total()
     return sum(math.ceil(count / lanes) for count in (without, *with_bank.values()))
 
@@ -139,19 +141,22 @@ def estimate(
     slots: int,
     full_samples: int | None = None,
     slower: Mapping[str, float] = MappingProxyType({}),
+    seconds_per_probe: float = 0.0,
 ) -> float:
     """Return the seconds both stages take at most, pruning and start-up aside, with `slots` trials at once.
 
     Both costs are those of one trial: of a cohort's step, and of its evaluation on all of eval.samples, divided by its
-    lanes. `full_samples` are those of the confirm stage's full metric, if it is measured; `slower` says by its name how
-    many times the study's own step a control's takes.
+    lanes. `full_samples` are those of the confirm stage's full metric, if it is measured, beside its guidance curve;
+    `slower` says by its name how many times the study's own step a control's takes.
     """
 
     def cost(recipe: Recipe, stage: Stage) -> float:
         drawn = evaluations(study, recipe, stage)
         if stage == "confirm" and full_samples:
             drawn *= full_samples / recipe.eval.samples
-        return recipe.train.steps * seconds_per_step + drawn * seconds_per_evaluation
+        drawn += curve_evaluations(recipe) if stage == "confirm" else 0
+        probing = probe_count(study, recipe, stage) * seconds_per_probe
+        return recipe.train.steps * seconds_per_step + drawn * seconds_per_evaluation + probing
 
     planned = size(study)
     arms = [cost(study.recipe.override(arm.set), "screen") for arm in study.controls]

@@ -69,7 +69,10 @@ class Search:
         """Start up to `count` trials of one recipe, memory bank and seed; [] when nothing waits. Never waits itself."""
         batch = self._batch(count)
         while self._has_place(batch, count) and self._propose():
-            batch = self._batch(count)
+            before, batch = batch, self._batch(count)
+            # A memory bank of another size: drawing until enough fit would spend the budget before any score.
+            if len(batch) == len(before):
+                break
         for entry in batch:
             self._store.start(entry)
             self._entries.moved(entry, "waiting")

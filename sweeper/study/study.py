@@ -17,6 +17,7 @@ from pydantic import (
 
 from sweeper.study import control_arms, settings
 from sweeper.study.control_arms import Control, Name
+from sweeper.study.idle_fields import idle_in_study
 from sweeper.study.misfit import Misfit
 from sweeper.study.pruner_facts import Pruner
 from sweeper.study.space import ExtraCell, Space
@@ -188,6 +189,7 @@ class Study(Frozen):
             *(misfit.details() for misfit in settings.misfits(self.space, self.cells, self.recipe)),
             *control_arms.misfits(self.controls, self.recipe),
             *(misfit.details() for misfit in self._misfits()),
+            *(misfit.details() for misfit in idle_in_study(self)),
         ]
         if wrong:
             # pydantic merges a ValidationError raised here into its own and keeps the places (pydantic-core 2).

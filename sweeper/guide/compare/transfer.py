@@ -63,6 +63,7 @@ def transfer(a: Guide, b: Guide) -> Comparison:
         differences=tuple(_differences((*a.recipe, *a.protocol), (*b.recipe, *b.protocol))),
         incomparable=tuple(_incomparable(a, b)),
         baselines=(_baseline(a), _baseline(b)),
+        distance=a.distance,
     )
 
 
@@ -236,7 +237,8 @@ def _differences(a: Iterable[Item], b: Iterable[Item]) -> list[Difference]:
 
 
 def _incomparable(a: Guide, b: Guide) -> list[str]:
-    reasons = [] if a.objective == b.objective else [f"{a.objective} and {b.objective} are of different sample counts"]
+    names = [one.words(one.objective) for one in (a, b)]
+    reasons = [] if a.objective == b.objective else [f"{names[0]} and {names[1]} are of different sample counts"]
     for name in MEASURED_BY:
         if _value(a.protocol, name) != _value(b.protocol, name):
             reasons.append(f"{name} differ" if name.endswith("s") else f"{name} differs")

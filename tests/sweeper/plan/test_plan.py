@@ -44,7 +44,7 @@ def test_the_baseline_comes_first_the_grid_next_and_controls_last() -> None:
         ({"block": ["all"]}, "all blocks, lambda 0.25, tau 0.5"),
         ({"block": [[0, 2]]}, "blocks 0+2, lambda 0.25, tau 0.5"),
         ({"block": [0.25], "variant": ["cosine"]}, "block 1, lambda 0.25, tau 0.5, cosine"),
-        ({"block": [1], "variant": ["covariance"]}, "block 1, lambda 0.25, covariance"),
+        ({"block": [1], "tau": [1], "variant": ["covariance"]}, "block 1, lambda 0.25, covariance"),
         ({"block": [1], "tau_units": "relative"}, "block 1, lambda 0.25, tau 0.5 relative"),
         ({"block": [1], "lam": [0.12345678]}, "block 1, lambda 0.12345678, tau 0.5"),
         ({"block": ["all"], "recipe": {"model": {"depth": 1}}}, "block 0, lambda 0.25, tau 0.5"),
@@ -176,7 +176,7 @@ def test_a_search_spends_on_configurations_what_fixed_cells_leave() -> None:
 
 def test_a_search_of_lists_has_no_more_configurations_than_the_lists_give() -> None:
     assert searched_count(study(block=[0, 1], lam=[0.25, 0.5], cells=[PAPER], screen=SEARCH)) == 3
-    assert searched_count(study(block=[0, 1], tau=KNOB, variant=["covariance"], screen=SEARCH)) == 2
+    assert searched_count(study(block=[0, 1], tau=[1], variant=["covariance"], screen=SEARCH)) == 2
 
 
 def test_a_grid_searches_nothing() -> None:
