@@ -29,6 +29,7 @@ ExtractorName = Literal["domain", "inception", "clip", "dinov2"]
 # What the Frechet distance of an extractor's features is called where that is not FID; records call all of them fid.
 DISTANCES: Mapping[ExtractorName, str] = {"clip": "FD-CLIP", "dinov2": "FD-DINOv2"}
 Better = Literal["lower", "higher"]
+Place = Literal["objective", "claimed", "shown", "left out"]
 
 KID_SUBSETS = 25
 KID_SUBSET = 1000  # samples in a subset, at most
@@ -48,30 +49,37 @@ class Metric(NamedTuple):
     """A metric, however it is computed: that is in `trainer.evaluation`.
 
     `words` name it for readers. A `counted` metric is of the samples whose number its recorded name carries, for it
-    cannot be compared across numbers. `better` is None where neither direction is. The guide makes claims about a
-    metric on fresh seeds ('claimed'), shows it among the other outcomes ('shown') or leaves it to the record; claims
-    share a chance of error, so a further one costs the others power. `protocol` says how it is measured; metrics that
-    share their work share those words. `through` names the extractors it exists for, all if empty; an `optional` one is
-    measured where the recipe asks for it.
+    cannot be compared across numbers. `better` is None where neither direction is. Unless a study says otherwise, the
+    guide judges settings by it ('objective'), makes claims about it on fresh seeds ('claimed'), shows it among the
+    other outcomes ('shown') or leaves it to the record; claims share a chance of error, so a further one costs the
+    others power. `protocol` says how it is measured; metrics that share their work share those words. `through` names
+    the extractors it exists for, all if empty; an `optional` one is measured where the recipe asks for it. One that is
+    not `positive` may be 0 or less, and then has no ratio to another.
     """
 
     name: MetricName
     words: str
     better: Better | None
     measured: Literal["every rung", "last rung"]
-    guide: Literal["objective", "claimed", "shown", "left out"]
+    guide: Place
     protocol: str = ""
     counted: bool = False
     through: tuple[ExtractorName, ...] = ()
     optional: bool = False
+    positive: bool = True
 
     def recorded(self, samples: int) -> str:
         """Return its name in a record: 'recall_10k' of 10,000 samples, and 'val_loss' of any number."""
         return f"{self.name}_{_short(samples)}" if self.counted else self.name
 
-    def is_measured(self, last: bool) -> bool:
-        """Return whether it belongs to the last rung, or to one before it."""
-        return last or self.measured == "every rung"
+    def is_measured(self, last: bool, objective: MetricName = "fid") -> bool:
+        """Return whether it belongs to the last rung, or to one before it, where trials are judged by `objective`."""
+        return last or self.measured == "every rung" or self.name == objective
+
+    @property
+    def ranks(self) -> bool:
+        """Whether trials can be judged by it: one direction is better, and ratios are always defined."""
+        return self.better is not None and self.positive
 
 
 _VALIDATION = f"validation loss on up to {VALIDATION_IMAGES:,} held-out images, {VALIDATION_DRAWS} draws each"
@@ -104,7 +112,7 @@ METRICS: Mapping[str, Metric] = {
             through=("domain",),
             optional=True,
         ),
-        Metric("kid", "KID", "lower", "last rung", "shown", _KID, counted=True),
+        Metric("kid", "KID", "lower", "last rung", "shown", _KID, counted=True, positive=False),
         Metric("cmmd", "CMMD", "lower", "last rung", "shown", _CMMD, counted=True, through=("clip",)),
         Metric("precision", "precision", "higher", "last rung", "shown", _PRECISION_RECALL, counted=True),
         Metric("recall", "recall", "higher", "last rung", "claimed", _PRECISION_RECALL, counted=True),

@@ -119,7 +119,7 @@ def protocol_items(
     `recorded` are a study's metrics, `settings` those of the loss.
     """
     evaluation, screen, known = study.recipe.eval, study.screen, list(facts)
-    metric = metric_name(study.objective, evaluation.distance)
+    metric = metric_name(study.minimised.name(), evaluation.distance)
     return (
         Item(name="samples", value=f"{evaluation.samples:,}, classes balanced, rounded to uint8, the EMA weights"),
         Item(name="features", value=_extractor(study, known)),

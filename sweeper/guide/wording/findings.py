@@ -49,7 +49,7 @@ class Findings(NamedTuple):
     @property
     def metric(self) -> str:
         """The objective as readers know it."""
-        return metric_name(self.record.study.objective, self.record.study.recipe.eval.distance)
+        return metric_name(self.record.study.minimised.name(), self.record.study.recipe.eval.distance)
 
     @property
     def confirming(self) -> StageResult | None:

@@ -187,7 +187,7 @@ def _controls(found: Findings) -> tuple[str, ...]:
 
 def _beside(found: Findings) -> tuple[str, ...]:
     """Confirmed changes of other outcomes, since FID alone rewards copying."""
-    objective = found.record.study.objective
+    objective = found.known.objective
     confirmed = [claim for claim in found.side_claims if claim.confirmed and claim.metric != objective]
     if not confirmed:
         return ()
@@ -248,7 +248,7 @@ def summary(record: StudyRecord, main: StageResult, states: dict[TrialState, int
     """Name the study's size and means in a line's worth of words."""
     by_state = ", ".join(f"{states[state]:,} {SPOKEN.get(state, state)}" for state in ORDER if states.get(state))
     evaluation = record.study.recipe.eval
-    metric = metric_name(record.study.objective, evaluation.distance)
+    metric = metric_name(record.study.minimised.name(), evaluation.distance)
     extractor = next((one.facts for one in record.trials if one.facts), None)
     features = f"{extractor.extractor} {extractor.extractor_sha256[:8]}" if extractor else evaluation.extractor
     fresh = len({trial.spec.seed for trial in record.trials if trial.spec.stage == "confirm"})
