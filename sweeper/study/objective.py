@@ -34,6 +34,11 @@ class Objective(NamedTuple):
         return f"{INVERTED if self.is_inverted else ''}{self.recorded(last)}"
 
     @property
+    def is_fid(self) -> bool:
+        """Whether the metric is FID, as in any study that does not say otherwise."""
+        return self.metric.name == USUAL
+
+    @property
     def is_inverted(self) -> bool:
         """Whether the metric is better higher."""
         return self.metric.better == "higher"
@@ -57,6 +62,11 @@ class Objective(NamedTuple):
         # Before the last rung, and of as many samples at the last, some are measured since they share the work.
         early = metric.counted and name == self.evaluation.recorded(metric.name, last=False) != whole
         return "left out" if early else metric.guide
+
+    @property
+    def early_share(self) -> float:
+        """The share of eval.samples that rungs before the last draw: none where it is not of samples."""
+        return self.evaluation.samples_at(last=False) / self.evaluation.samples if self.metric.sampled else 0.0
 
     def of(self, metrics: Mapping[str, float], last: bool = True) -> float:
         """Return what is minimised, given a rung's metrics; NaN where they lack it."""

@@ -103,11 +103,6 @@ class HeldOut:
 HELD_OUT_METRICS: Mapping[MetricName, Callable[[HeldOut, Network], Tensor]] = {"val_loss": HeldOut.validation_loss}
 
 
-def needs_samples(metric: MetricName) -> bool:
-    """Return whether a metric is of samples, and not of held-out images alone."""
-    return metric not in HELD_OUT_METRICS
-
-
 def _is_stratified(draw: Draw) -> bool:
     return draw == Draw("uniform", "sample")
 

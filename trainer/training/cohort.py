@@ -17,10 +17,10 @@ from trainer.data.dataset import Dataset
 from trainer.evaluation.evaluator import Evaluator
 from trainer.evaluation.frechet import Moments
 from trainer.evaluation.full_metric import FullTally
-from trainer.evaluation.held_out import HeldOut, needs_samples
+from trainer.evaluation.held_out import HeldOut
 from trainer.evaluation.linear_probe import LinearProbe
 from trainer.objectives.build import objective_of
-from trainer.recipe import Lane, MetricName, Recipe
+from trainer.recipe import METRICS, Lane, MetricName, Recipe
 from trainer.regularisers.build import dispersive_names, regulariser_of
 from trainer.regularisers.lam_schedule import over_active_steps
 from trainer.regularisers.protocol import Regulariser
@@ -221,7 +221,7 @@ class Cohort:
         self, network: Network, diverged: Tensor, final: bool, full: bool, objective: MetricName
     ) -> tuple[list[dict[str, float]], list[Tensor | None]]:
         nothing: list[Tensor | None] = [None] * len(self._living)
-        if bool(diverged.all()) or not (final or needs_samples(objective)):
+        if bool(diverged.all()) or not (final or METRICS[objective].sampled):
             return [{} for _ in self._living], nothing
         tally = self._evaluator.tally(len(self._living), final, objective)
         recipe, seeds = self.recipe.eval, [self.lanes[lane].seed for lane in self._living]

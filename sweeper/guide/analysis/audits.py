@@ -17,7 +17,6 @@ from sweeper.statistics.noise import hopeful_pairing
 from sweeper.statistics.power import detectable, needed_seeds
 from sweeper.statistics.rank_agreement import Agreement, rank_agreement, share_interval
 from sweeper.study import Confirm, Study
-from sweeper.study.objective import USUAL
 from sweeper.study.pruner_facts import PRUNERS
 from sweeper.text.numbers import counted, percent
 
@@ -30,7 +29,7 @@ EFFECTS = (1.0, 2.0, 3.0)
 def proxy_audit(known: Evidence) -> ProxyAudit:
     """Compare the finalists' ranking by the proxy with that by the full metric of the same weights."""
     fresh = known.stages.get("confirm")
-    if known.study.objective != USUAL:
+    if not known.study.minimised.is_fid:
         return ProxyAudit(gate=Gate(says="the full metric is a FID, and this study judges by another metric"))
     full = _full_metric(known.study, fresh) if fresh else None
     if fresh is None or full is None:
@@ -189,7 +188,7 @@ def _seed_gate(sd: float | None, needed: int | None, planned: int, margin: float
 def _sampling(known: Evidence) -> tuple[float | None, int]:
     """Estimate the spread of the log objective between samplings of one model, from pairs of samplings."""
     fresh = known.stages.get("confirm")
-    if fresh is None or known.study.objective != USUAL:
+    if fresh is None or not known.study.minimised.is_fid:
         return None, 0
     pairs = fresh.logs() - fresh.logs(known.study.recipe.eval.second_fid)
     pairs = pairs[np.isfinite(pairs)]

@@ -55,6 +55,8 @@ def _obstacle(a: Rival, b: Rival) -> str:
     """Return why nothing can be paired; empty if something can."""
     if a.record.study.recipe.hash != b.record.study.recipe.hash:
         return "their recipes differ"
+    if a.guide.objective != b.guide.objective:
+        return "they judge by different metrics"
     data = [{_inputs(one.facts) for one in rival.record.trials if one.facts} for rival in (a, b)]
     if data[0] != data[1] or len(data[0]) != 1:
         return "their data, feature extractors or references differ"
