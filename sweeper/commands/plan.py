@@ -89,8 +89,7 @@ def _slots(study: Study) -> int:
 
 
 def _cheaper(study: Study) -> str:
-    evaluation = study.recipe.eval
-    share = evaluation.samples_at(last=False) / evaluation.samples
+    share = study.minimised.early_share
     return f", before the last step {100 * share:.3g} % of that" if share < 1 else ""
 
 

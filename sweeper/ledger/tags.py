@@ -112,7 +112,7 @@ def _plain(value: Value) -> Value:
 
 def study_params(study: Study) -> dict[str, str]:
     """The recipe all trials share, under dotted names, and the objective."""
-    return {"objective": study.objective, **_flat(study.recipe)}
+    return {"objective": study.minimised.recorded(), **_flat(study.recipe)}
 
 
 def _flat(tree: Frozen, prefix: str = "") -> dict[str, str]:

@@ -55,7 +55,7 @@ def rung_steps(study: Study, recipe: Recipe, stage: Stage = "screen") -> tuple[i
 def evaluations(study: Study, recipe: Recipe, stage: Stage = "screen") -> float:
     """Return how many evaluations of eval.samples a trial's rungs come to: those before the last may draw fewer."""
     earlier = len(rung_steps(study, recipe, stage)) - 1
-    return 1 + earlier * recipe.eval.samples_at(last=False) / recipe.eval.samples
+    return 1 + earlier * study.minimised.early_share
 
 
 def curve_evaluations(recipe: Recipe) -> float:

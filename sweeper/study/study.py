@@ -19,9 +19,11 @@ from sweeper.study import control_arms, settings
 from sweeper.study.control_arms import Control, Name
 from sweeper.study.idle_fields import idle_in_study
 from sweeper.study.misfit import Misfit
+from sweeper.study.objective import USUAL, Objective, refusal
 from sweeper.study.pruner_facts import Pruner
 from sweeper.study.space import ExtraCell, Space
-from trainer.recipe import Frozen, Recipe, Seed
+from trainer.recipe import METRICS, Frozen, MetricName, Recipe, Seed
+from trainer.recipe.identity import Later
 
 MAX_SEEDS = 1000
 MOST_CORES = 100_000
@@ -164,13 +166,16 @@ class Study(Frozen):
         >>> study = Study(
         ...     name="mine", question="Does it help?", space={"block": ["all"], "lambda": [0.1], "tau": [0.5, 1.0]}
         ... )
-        >>> study.objective, study.screen.seeds
+        >>> study.minimised.name(), study.screen.seeds
         ('fid_10k', (0, 1, 2))
     """
 
     name: Name
     question: str = Field(min_length=1, max_length=200)
     tuning: str = Field("", description="how the baseline was tuned; the guide repeats it")
+    objective: Annotated[MetricName, Later()] = Field(
+        USUAL, description="what trials are judged by at every rung, and settings in every claim; FID unless said"
+    )
     recipe: Recipe = Recipe()
     space: Space
     cells: tuple[ExtraCell, ...] = ()
@@ -199,6 +204,8 @@ class Study(Frozen):
     def _misfits(self) -> Iterator[Misfit]:
         if self.recipe.train.batch == 1:
             yield Misfit(("recipe", "train", "batch"), "must be at least 2: Dispersive Loss is 0 at batch 1", 1)
+        if says := refusal(self.objective, self.recipe.eval):
+            yield Misfit(("objective",), says, self.objective)
         written = self.confirm.seeds if self.confirm and isinstance(self.confirm.seeds, tuple) else ()
         for place, seed in enumerate(written):
             if seed in self.screen.seeds:
@@ -213,6 +220,6 @@ class Study(Frozen):
             yield Misfit(("screen", "trials"), says, self.screen.trials)
 
     @property
-    def objective(self) -> str:
-        """The metric the study minimises, e.g. 'fid_10k'."""
-        return self.recipe.eval.objective
+    def minimised(self) -> Objective:
+        """What the study minimises, by its name in a record, e.g. 'fid_10k', and as a value."""
+        return Objective(METRICS[self.objective], self.recipe.eval)

@@ -140,21 +140,16 @@ class EvalRecipe(Frozen):
 
     @property
     def distance(self) -> str:
-        """What readers know the objective as, without its sample count: 'FID', or 'FD-DINOv2'."""
+        """What readers know the FID as, without its sample count: 'FID', or 'FD-DINOv2'."""
         return DISTANCES.get(self.extractor, METRICS["fid"].words)
-
-    @property
-    def objective(self) -> str:
-        """Name of the metric a study minimises, e.g. 'fid_10k'."""
-        return fid_name(self.samples)
 
     def samples_at(self, last: bool) -> int:
         """Return the samples drawn at the last rung, or at one before it, which only decides who goes on."""
         return self.samples if last or self.rung_samples is None else self.rung_samples
 
-    def objective_at(self, last: bool) -> str:
-        """Return the name of the FID that a rung is judged by, e.g. 'fid_2500' before the last and 'fid_10k' there."""
-        return fid_name(self.samples_at(last))
+    def recorded(self, metric: MetricName, last: bool = True) -> str:
+        """Return a metric's name at the last rung or at one before it: 'fid_10k' there, and 'fid_2500' before."""
+        return METRICS[metric].recorded(self.samples_at(last))
 
     @property
     def curve_samples(self) -> int:
@@ -174,9 +169,9 @@ class EvalRecipe(Frozen):
         return 1 + (last - first if scale != 1 else 0)
 
     @property
-    def second_objective(self) -> str:
-        """Name of the objective on a second, independent sampling of the same weights, e.g. 'fid_10k_second'."""
-        return f"{self.objective}_second"
+    def second_fid(self) -> str:
+        """Name of the FID on a second, independent sampling of the same weights, e.g. 'fid_10k_second'."""
+        return f"{self.recorded('fid')}_second"
 
     def full_count(self, device_type: str) -> int | None:
         """Return the samples of the full metric on a kind of device ('cuda', 'cpu'), or None for never.
@@ -187,7 +182,7 @@ class EvalRecipe(Frozen):
             return FULL_SAMPLES if device_type == "cuda" and self.samples < FULL_SAMPLES else None
         return None if self.full_samples == "none" else self.full_samples
 
-    def full_objective(self, device_type: str) -> str | None:
+    def full_fid(self, device_type: str) -> str | None:
         """Return the full metric's name on a kind of device, e.g. 'fid_50k', or None where there is none."""
         count = self.full_count(device_type)
         return None if count is None else fid_name(count)

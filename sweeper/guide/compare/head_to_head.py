@@ -55,6 +55,8 @@ def _obstacle(a: Rival, b: Rival) -> str:
     """Return why nothing can be paired; empty if something can."""
     if a.record.study.recipe.hash != b.record.study.recipe.hash:
         return "their recipes differ"
+    if a.guide.objective != b.guide.objective:
+        return "they judge by different metrics"
     if differing := _differing_inputs(a.record, b.record):
         return differing
     for name, rival in (("A", a), ("B", b)):
@@ -89,8 +91,8 @@ def _fresh(record: StudyRecord) -> dict[str, dict[int, float]]:
     found: dict[str, dict[int, float]] = {}
     for trial in record.trials:
         last = max(trial.rungs, key=lambda rung: rung.step, default=None)
-        value = last.metrics.get(record.study.objective) if last else None
-        if trial.spec.stage == "confirm" and trial.state == "complete" and value is not None and value > 0:
+        value = record.study.minimised.of(last.metrics) if last else math.nan
+        if trial.spec.stage == "confirm" and trial.state == "complete" and value > 0:
             found.setdefault(trial.spec.cell.key, {})[trial.spec.seed] = math.log(value)
     return found
 

@@ -94,9 +94,9 @@ def test_full_samples_must_be_more_than_the_proxys():
 )
 def test_the_full_metric_is_named_by_its_count_which_auto_takes_from_the_device(given, on_cuda, on_cpu):
     recipe = EvalRecipe(**given)
-    assert (recipe.full_objective("cuda"), recipe.full_objective("cpu")) == (on_cuda, on_cpu)
+    assert (recipe.full_fid("cuda"), recipe.full_fid("cpu")) == (on_cuda, on_cpu)
     assert (recipe.full_count("cuda") is None, recipe.full_count("cpu") is None) == (on_cuda is None, on_cpu is None)
-    assert recipe.second_objective == f"{recipe.objective}_second"
+    assert recipe.second_fid == f"{recipe.recorded('fid')}_second"
 
 
 def test_guidance_without_dropped_labels_is_refused():
@@ -144,8 +144,8 @@ def test_blocks_have_one_spelling():
 
 def test_rungs_before_the_last_are_named_by_what_they_draw() -> None:
     fewer, same = EvalRecipe(rung_samples=2500), EvalRecipe()
-    assert [fewer.objective_at(last) for last in (False, True)] == ["fid_2500", "fid_10k"]
-    assert [same.objective_at(last) for last in (False, True)] == ["fid_10k", "fid_10k"]
+    assert [fewer.recorded("fid", last) for last in (False, True)] == ["fid_2500", "fid_10k"]
+    assert [same.recorded("fid", last) for last in (False, True)] == ["fid_10k", "fid_10k"]
     assert EvalRecipe(rung_samples=10_000) != same
     with pytest.raises(ValidationError, match="rung_samples 10001 must not be above samples 10000"):
         EvalRecipe(rung_samples=10_001)
