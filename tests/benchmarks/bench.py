@@ -58,7 +58,7 @@ def planning(study: Path, repeat: int = 3) -> str:
 
 
 def _walls(word: str, study: Path) -> tuple[float, float]:
-    command = [sys.executable, "-c", "from sweeper.cli import main; main()", word, str(study)]
+    command = [sys.executable, "-c", "from sweeper.cli import program; program()", word, str(study)]
     begun = time.perf_counter()
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None

@@ -33,7 +33,7 @@ def run_study(
     environment: Mapping[str, str] | None = None,
 ) -> Watched[Look]:
     """Run `sweeper run` on a study in `workspace`; `look` is called with its process id every so many seconds."""
-    command = [sys.executable, "-c", "from sweeper.cli import main; main()", "run", str(file), "--yes"]
+    command = [sys.executable, "-c", "from sweeper.cli import program; program()", "run", str(file), "--yes"]
     command += ["--workspace", str(workspace), "--reports", str(reports)]
     looks: list[Look] = []
     launched, begun = time.time(), time.perf_counter()

@@ -13,7 +13,7 @@ from sweeper.records import StudyRecord
 from sweeper.study.yaml_files import read_study as read_file
 
 # -P, as the installed script has its own folder first on its path, and not the current one.
-SWEEPER = [sys.executable, "-P", "-c", "from sweeper.cli import main; main()"]
+SWEEPER = [sys.executable, "-P", "-c", "from sweeper.cli import program; program()"]
 SHADOWS = ("trainer.py", "ray.py", "sweeper.py", "mlflow/__init__.py", "optuna/__init__.py", "uvicorn/__init__.py")
 PATIENCE_S = 180
 

@@ -95,3 +95,27 @@ with signals.stoppable():
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
     assert "ValueError: of somebody else" in done.stderr
+
+
+ENDING = """
+import atexit, os, signal, sys, threading, time
+from sweeper import signals
+atexit.register(lambda: (os.kill(os.getpid(), signal.SIGINT), time.sleep(0.1), print("swept up")))
+threading.Thread(target=time.sleep, args=(60,)).start()
+print("done", end=" ")
+signals.end_process(7)
+"""
+
+
+def test_a_process_ends_with_its_own_code_though_a_signal_comes_and_a_thread_still_runs():
+    done = subprocess.run([sys.executable, "-c", ENDING], capture_output=True, text=True, check=False, timeout=30)
+    assert (done.returncode, done.stdout.strip(), done.stderr) == (7, "done swept up", "")
+
+
+def test_the_program_ends_with_the_exit_code_of_its_command():
+    program = "from sweeper.cli import program; program()"
+    for words, code in (("--help", 0), ("check nowhere.yaml", 2)):
+        command = [sys.executable, "-P", "-c", program, *words.split()]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+        assert (done.returncode, "Traceback" in done.stderr) == (code, False)
+        assert done.stdout or done.stderr
