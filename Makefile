@@ -51,6 +51,7 @@ bench-gpu:
 # Hours on two cores; killed, `make simulate SIMULATE=--resume` goes on.
 simulate: setup
 	$(BIN)/python -m tests.simulation.simulate --out reports $(SIMULATE)
+	$(BIN)/python -m tests.simulation.surface --out reports
 
 # Hours on two cores, with nothing beside it; killed, the same command goes on. STORM="--blows 10 --only 'disk full'".
 storm: setup

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Literal
 
@@ -82,6 +83,17 @@ class Facts(Frozen):
     image_width: int = 0
 
 
+# Hashes among a trial's facts of whatever its figures are of, and how readers know it.
+INPUTS: Mapping[str, str] = {
+    "data_hash": "data",
+    "extractor_sha256": "feature extractors",
+    "reference_sha256": "reference statistics",
+    "init_sha256": "weights to start from",
+    "source_sha256": "models' code",
+    "encoder_sha256": "REPA encoders",
+}
+
+
 class Rung(Frozen):
     """Metrics of one trial at one rung.
 
@@ -138,7 +150,8 @@ class Provenance(Frozen):
 class StudyRecord(Frozen):
     """A study as the ledger remembers it: all a guide needs.
 
-    `fresh_seeds` are those the confirm stage was begun with; empty before. `added` says what was added to the study
+    `fresh_seeds` are those the confirm stage may take, in their order; empty before it begins. `looks` say after how
+    many of them its finalists are judged; empty where that is once, after all. `added` says what was added to the study
     after it had begun. The one that a guide was made from lies beside it:
 
         >>> from pathlib import Path
@@ -151,6 +164,7 @@ class StudyRecord(Frozen):
     provenance: Provenance
     trials: tuple[TrialRecord, ...]
     fresh_seeds: tuple[Seed, ...] = ()
+    looks: tuple[int, ...] = ()
     added: tuple[str, ...] = ()
 
 

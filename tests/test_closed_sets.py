@@ -89,7 +89,7 @@ SETS: dict[str, set[str]] = {
     "trainer/recipe/metrics.py: Better": {"higher", "lower"},
     "trainer/recipe/metrics.py: ExtractorName": {"clip", "dinov2", "domain", "inception"},
     "trainer/recipe/metrics.py: OptionalMetric": {"classifier_score", "spatial_fid"},
-    "trainer/recipe/metrics.py: guide": {"claimed", "left out", "objective", "shown"},
+    "trainer/recipe/metrics.py: Place": {"claimed", "left out", "objective", "shown"},
     "trainer/recipe/metrics.py: measured": {"every rung", "last rung"},
     "trainer/recipe/metrics.py: MetricName": {
         *("fid", "val_loss", "kid", "precision", "recall", "density", "coverage"),

@@ -14,11 +14,12 @@ from typing import NamedTuple
 
 import torch
 
-from sweeper.calibration.timing import extrapolated, timed
+from sweeper.calibration.timing import extrapolated, probe_seconds, probed, timed
 from sweeper.plan.trials import evaluations
 from sweeper.study import Resources, Study
-from sweeper.study.knobs import BLOCK, cell_setting
-from trainer.data.dataset import load
+from sweeper.study.knobs import BLOCK, KNOBS, NEGATIVES, cell_setting, setting_of
+from trainer.data.dataset import Dataset, load
+from trainer.recipe import Dispersion, Recipe
 from trainer.recipe.regulariser import Bank
 from trainer.runtime.cached_file import made_once
 from trainer.runtime.process import prepare
@@ -33,7 +34,7 @@ VERSION = 1
 
 
 class Cost(NamedTuple):
-    """Seconds of one trial on one slot, which it shares with so many others less one.
+    """Seconds of one trial on one slot, which it shares with so many others less one; of one linear probe, if any.
 
     `extrapolated`: from models of one and two blocks, since the study's own is too large to be tried.
     """
@@ -42,6 +43,7 @@ class Cost(NamedTuple):
     per_evaluation: float
     lanes: int
     extrapolated: bool = False
+    per_probe: float = 0.0
 
 
 def calibrate(study: Study, limit_s: float = LIMIT_S) -> Cost:
@@ -51,46 +53,67 @@ def calibrate(study: Study, limit_s: float = LIMIT_S) -> Cost:
     extraction and FID are not timed.
     """
     prepare(study.resources.cpus, study.resources.gpus)
+    recipe, data = study.recipe, load(study.recipe.data)
     if study.resources.gpus:
-        return _on_gpu(study)
-    lanes = 1 if study.resources.cohort == "auto" else study.resources.cohort
-    foreseen = extrapolated(study.recipe)
-    if (WARM_UP + STEPS) * foreseen.step_s + foreseen.sample_s * study.recipe.eval.batch > limit_s:
-        return Cost(foreseen.step_s, foreseen.sample_s * study.recipe.eval.samples, lanes, extrapolated=True)
-    found = timed(study.recipe, load(study.recipe.data), WARM_UP, STEPS, study.recipe.eval.batch)
-    return Cost(found.step_s, found.sample_s * study.recipe.eval.samples, lanes)
+        cost = _on_device(study, data, torch.device("cuda"))
+        return cost._replace(per_probe=_probe(recipe, data, torch.device("cuda"), 0.0, limit_s))
+    lanes, foreseen = 1 if study.resources.cohort == "auto" else study.resources.cohort, extrapolated(recipe)
+    if is_large := (WARM_UP + STEPS) * foreseen.step_s + foreseen.sample_s * recipe.eval.batch > limit_s:
+        found = foreseen
+    else:
+        found = timed(recipe, data, WARM_UP, STEPS, recipe.eval.batch, _costliest(study))
+    probe = _probe(recipe, data, torch.device("cpu"), found.sample_s, limit_s)
+    return Cost(found.step_s, found.sample_s * recipe.eval.samples, lanes, is_large, probe)
+
+
+def _probe(recipe: Recipe, data: Dataset, device: torch.device, sample_s: float, limit_s: float) -> float:
+    if recipe.eval.linear_probe == "none":
+        return 0.0
+    foreseen = probe_seconds(recipe, data, sample_s)
+    return foreseen if foreseen > limit_s / 2 else probed(recipe, data, device)
+
+
+def _costliest(study: Study) -> Dispersion:
+    """Return the setting of the space whose step takes longest: of most blocks and the most to compare with."""
+    first = {knob.name: knob.points(study)[0] for knob in KNOBS}
+    most = {BLOCK.name: max(BLOCK.points(study), key=len), NEGATIVES.name: NEGATIVES.points(study)[-1]}
+    return setting_of(first | most)
 
 
 def slower_arms(study: Study, found: Cost) -> dict[str, float]:
     """Return how many times the study's own step a step of each control arm takes that adds a loss, by its name.
 
-    Timed on a CPU that can time the study itself; elsewhere TWICE is taken, which is more than either loss costs.
+    Each with its own setting of the Dispersive Loss, if it has one. Timed on a CPU that can time the study itself;
+    elsewhere TWICE is taken, which is more than either loss costs.
     """
-    arms = {arm.name: study.recipe.override(arm.set) for arm in study.controls}
-    own = study.recipe.train
-    adding = {
-        name: recipe
-        for name, recipe in arms.items()
-        if (recipe.train.repa, recipe.train.contrastive) != (own.repa, own.contrastive)
-    }
+    own, times = _added(study.recipe, Dispersion()), dict[tuple[object, ...], float]()
+    arms = [
+        (arm.name, study.recipe.override(arm.set), arm.dispersion(study.recipe.model.taps)) for arm in study.controls
+    ]
+    adding = [(name, recipe, setting) for name, recipe, setting in arms if _added(recipe, setting)[:2] != own[:2]]
     if found.extrapolated or study.resources.gpus:
-        return dict.fromkeys(adding, TWICE)
-    times: dict[tuple[object, object], float] = {}
-    for recipe in adding.values():
-        added = recipe.train.repa, recipe.train.contrastive
-        if added not in times:
-            times[added] = timed(recipe, load(recipe.data), WARM_UP, STEPS, 1).step_s / found.per_step
-    return {name: times[recipe.train.repa, recipe.train.contrastive] for name, recipe in adding.items()}
+        return dict.fromkeys((name for name, _, _ in adding), TWICE)
+    for _, recipe, setting in adding:
+        if (added := _added(recipe, setting)) not in times:
+            step_s = timed(recipe, load(recipe.data), WARM_UP, STEPS, 1, setting).step_s
+            times[added] = step_s / found.per_step
+    return {name: times[_added(recipe, setting)] for name, recipe, setting in adding}
 
 
-def _on_gpu(study: Study) -> Cost:
-    recipe, device, lanes = study.recipe, torch.device("cuda"), study.resources.cohort
-    data = load(recipe.data)
+def _added(recipe: Recipe, setting: Dispersion) -> tuple[object, ...]:
+    """Name what a trial adds to the loss, beside REPA and a contrastive loss the form of a setting that has a cost."""
+    form = (len(setting.blocks), setting.variant, setting.local_batch, setting.negatives) if setting.lam else None
+    return recipe.train.repa, recipe.train.contrastive, form
+
+
+def _on_device(study: Study, data: Dataset, device: torch.device) -> Cost:
+    recipe, lanes = study.recipe, study.resources.cohort
     if lanes == "auto":
-        wanted = evaluations(study, study.recipe)
+        wanted = evaluations(study, recipe)
         cost = measured_lanes(recipe, data, device, _share(study.resources), wanted, largest_bank(study))
     else:
-        cost = lane_cost(recipe, data, TrainingSplit.of(data, device), lanes, largest_bank(study))
+        split = TrainingSplit.of(data, device, recipe.data.flip)
+        cost = lane_cost(recipe, data, split, lanes, largest_bank(study))
     batches = recipe.eval.samples / recipe.eval.batch
     return Cost(cost.step_s / cost.lanes, cost.samples_s * batches / cost.lanes, cost.lanes)
 

@@ -14,7 +14,7 @@ from sweeper.calibration.cards import Card, Machine
 from sweeper.calibration.preflight import fitting_backbone
 from sweeper.errors import DataError, StudyError
 from sweeper.plan.size import size
-from sweeper.plan.trials import evaluations
+from sweeper.plan.trials import curve_evaluations, evaluations, probe_count
 from sweeper.records import Stage
 from sweeper.study import Study
 from sweeper.study.knobs import KNOBS, LAMBDA, TAU, cell_setting, setting_of
@@ -24,7 +24,7 @@ from trainer.backbones.sit import SiT
 from trainer.data.dataset import load
 from trainer.recipe import DataRecipe, Dispersion, Recipe, SiTRecipe
 from trainer.recipe.data import ARRAY_FILES
-from trainer.training.flops import dispersive_flops, sample_flops, second_view_flops, step_flops
+from trainer.training.flops import dispersive_flops, probe_flops, sample_flops, second_view_flops, step_flops
 from trainer.training.lane_memory import bank_bytes, lane_memory, parameter_count
 
 SAMPLED_IN = "fp32"  # whatever a lane trains in
@@ -183,7 +183,7 @@ def _settings(study: Study) -> Iterator[Dispersion]:
 def _stage(study: Study, stage: Stage, own: _Trial, arms: Sequence[_Trial], cards: int) -> StageCost:
     planned = size(study)
     trials = planned.trials if stage == "screen" else planned.confirm_trials
-    seeds = planned.seeds if stage == "screen" else (study.confirm.seed_count() if study.confirm else 0)
+    seeds = planned.seeds if stage == "screen" else (study.confirm.seed_count if study.confirm else 0)
     settings = trials - seeds * len(arms)
     training = settings * own.training + seeds * sum(arm.training for arm in arms)
     sampling = settings * own.sampling + seeds * sum(arm.sampling for arm in arms)
@@ -199,8 +199,9 @@ def _trial(study: Study, arm: _Arm, stage: Stage, data: _Data, card: Card) -> _T
     if stage == "confirm":
         count = max(count, evaluation.full_count("cuda") or 0)
     drawn = count * sample_flops(flops, evaluation)
-    for scale in evaluation.cfg_curve if stage == "confirm" else ():
-        drawn += evaluation.curve_samples * sample_flops(flops, evaluation, scale)
+    drawn += probe_count(study, recipe, stage) * probe_flops(flops, evaluation)
+    if stage == "confirm":
+        drawn += curve_evaluations(recipe) * evaluation.samples * sample_flops(flops, evaluation)
     training = recipe.train.steps * _step(arm, network)
     return _Trial(training / card.rate(recipe.train.precision), drawn / card.rate(SAMPLED_IN))
 

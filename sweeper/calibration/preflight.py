@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+
 import torch
 
 from sweeper.errors import DataError, SetupError, StudyError
@@ -11,9 +14,11 @@ from trainer import errors as trainer_errors
 from trainer.backbones.build import backbone_of
 from trainer.backbones.protocol import Backbone
 from trainer.data.dataset import Dataset, load
-from trainer.evaluation.autoencoder import CONFIG, WEIGHTS
+from trainer.evaluation.autoencoder import CONFIG, WEIGHTS, check_autoencoder
+from trainer.evaluation.reference_file import FEATURES, ReferenceFile
 from trainer.recipe import EvalRecipe, Recipe, SiTRecipe
 from trainer.runtime.paths import located
+from trainer.runtime.weight_files import check_weights
 from trainer.training.initial_weights import read_initial
 
 
@@ -49,7 +54,7 @@ def _check(recipe: Recipe) -> Backbone:
         raise DataError(str(error), f"correct recipe.data in the study{described}") from error
     _check_extractor(recipe.eval, data)
     if recipe.train.repa and recipe.train.repa.weights is not None:
-        _check_file(recipe.train.repa.weights, "weight file", "train.repa.weights")
+        _check_file(recipe.train.repa.weights, "weight file", "train.repa.weights", check_weights)
         if not data.pixels:
             raise DataError(
                 f"train.repa.encoder 'dinov2' looks at pixels, and {recipe.data.path} holds latents",
@@ -74,9 +79,10 @@ def fitting_backbone(recipe: Recipe, shape: tuple[int, int, int], classes: int) 
 
 def _check_extractor(evaluation: EvalRecipe, data: Dataset) -> None:
     if evaluation.weights is not None:
-        _check_file(evaluation.weights, "weight file", "recipe.eval.weights")
+        _check_file(evaluation.weights, "weight file", "recipe.eval.weights", check_weights)
     if evaluation.reference is not None:
-        _check_file(evaluation.reference, "file of reference statistics", "recipe.eval.reference")
+        what, field = "file of reference statistics", "recipe.eval.reference"
+        _check_file(evaluation.reference, what, field, lambda path: ReferenceFile(path).check(FEATURES))
     if evaluation.decoder is None and not data.pixels and evaluation.extractor != "domain":
         raise DataError(
             f"eval.extractor {evaluation.extractor!r} looks at pixels, and the data are latents",
@@ -87,12 +93,23 @@ def _check_extractor(evaluation: EvalRecipe, data: Dataset) -> None:
             raise DataError("eval.decoder decodes latents, and the data are pixels", "leave eval.decoder out")
         for name in (CONFIG, WEIGHTS):
             _check_file(f"{evaluation.decoder}/{name}", "file of an autoencoder", "recipe.eval.decoder")
+        _check_content(evaluation.decoder, "recipe.eval.decoder", check_autoencoder)
 
 
-def _check_file(path: str, what: str, field: str) -> None:
-    remedy = f"correct {field} in the study"
+def _check_file(path: str, what: str, field: str, check: Callable[[Path], None] | None = None) -> None:
+    """Raise DataError for a file that is not there or that `check` refuses."""
     try:
-        if not located(path).is_file():
-            raise DataError(f"{path}: no such {what}", remedy)
+        is_there = located(path).is_file()
     except trainer_errors.DataError as error:
-        raise DataError(str(error), remedy) from error
+        raise DataError(str(error), f"correct {field} in the study") from error
+    if not is_there:
+        raise DataError(f"{path}: no such {what}", f"correct {field} in the study")
+    if check:
+        _check_content(path, field, check)
+
+
+def _check_content(path: str, field: str, check: Callable[[Path], None]) -> None:
+    try:
+        check(located(path))
+    except trainer_errors.DataError as error:
+        raise DataError(str(error), f"correct {field} in the study") from error

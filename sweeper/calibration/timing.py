@@ -9,14 +9,21 @@ from typing import NamedTuple
 
 import torch
 
+from trainer.backbones.build import backbone_of
+from trainer.backbones.flat_parameters import views
+from trainer.backbones.protocol import Network
 from trainer.data.dataset import Dataset, load
 from trainer.evaluation.evaluator import Evaluator
+from trainer.evaluation.linear_probe import LinearProbe
+from trainer.objectives.build import objective_of
 from trainer.recipe import Dispersion, Lane, Recipe, Scalar, SiTRecipe
+from trainer.recipe.metrics import PROBE_IMAGES, VALIDATION_IMAGES
 from trainer.training.alignment_targets import untrained_encoder
 from trainer.training.cohort import Cohort
 
 DEPTHS, BATCHES = (1, 2), (2, 4)
 NFE = 2
+BASELINE = Dispersion()
 
 
 class Timed(NamedTuple):
@@ -26,12 +33,14 @@ class Timed(NamedTuple):
     sample_s: float
 
 
-def timed(recipe: Recipe, data: Dataset, warm_up: int, steps: int, samples: int) -> Timed:
-    """Train one trial for a few steps, draw a few samples, and time both."""
+def timed(
+    recipe: Recipe, data: Dataset, warm_up: int, steps: int, samples: int, setting: Dispersion = BASELINE
+) -> Timed:
+    """Train one trial of a setting for a few steps, draw a few samples, and time both."""
     device = torch.device("cpu")
     # Extractor and encoder are made when they are first needed, and neither is here.
     evaluator, encoder = Evaluator(recipe.eval, data, Path(), device), untrained_encoder(recipe, data, device)
-    cohort = Cohort(recipe, [Lane(Dispersion(), 0)], data, device, evaluator, encoder)
+    cohort = Cohort(recipe, [Lane(setting, 0)], data, device, evaluator, encoder)
     cohort.advance(warm_up)
     begun = time.perf_counter()
     cohort.advance(warm_up + steps)
@@ -39,6 +48,29 @@ def timed(recipe: Recipe, data: Dataset, warm_up: int, steps: int, samples: int)
     begun = time.perf_counter()
     drawn = len(cohort.draw(0, samples))
     return Timed(step_s, (time.perf_counter() - begun) / drawn)
+
+
+def probed(recipe: Recipe, data: Dataset, device: torch.device) -> float:
+    """Return the seconds of one linear probe of one trial, its images looked up and its noise drawn."""
+    model = backbone_of(recipe, data.shape, data.classes, device)
+    weights = model.initial_weights(torch.Generator().manual_seed(0)).to(device)
+    network = Network(model, views(weights[None], model.layout))
+    begun = time.perf_counter()
+    with torch.no_grad():
+        found = LinearProbe(data, objective_of(recipe), recipe.eval, device).metrics(network, last=True)
+    any(float(value.sum()) for value in found.values())  # waits for a GPU
+    return time.perf_counter() - begun
+
+
+def probe_seconds(recipe: Recipe, data: Dataset, sample_s: float) -> float:
+    """Return the seconds of one linear probe's passes by those of a sample, where a probe would take too long to time.
+
+    What the probe computes of tokens is left out: it grows with the width alone.
+    """
+    evaluation = recipe.eval
+    images = min(PROBE_IMAGES, len(data.reference_images)) + min(VALIDATION_IMAGES, len(data.held_images))
+    a_pass = sample_s / (evaluation.nfe * evaluation.passes(evaluation.cfg))
+    return len(evaluation.probe_levels) * images * a_pass
 
 
 def extrapolated(recipe: Recipe) -> Timed:

@@ -17,6 +17,7 @@ from torch import Tensor
 from sweeper.errors import DataError, StudyError
 from sweeper.ledger import WEIGHTS, read_file, read_study
 from sweeper.records import TrialRecord
+from sweeper.study.objective import Objective
 from trainer import errors as trainer_errors
 from trainer.data.dataset import load
 from trainer.evaluation.evaluator import Evaluator
@@ -73,7 +74,7 @@ def _keys(record: StudyRecord, which: str) -> list[str]:
     if which == "baseline":
         found = [trial for trial in fresh if trial.spec.cell.role == "baseline"]
     elif which == "finalist":
-        found = _lowest([trial for trial in fresh if trial.spec.cell.role == "grid"], record.study.objective)
+        found = _lowest([trial for trial in fresh if trial.spec.cell.role == "grid"], record.study.minimised)
     else:
         found = [trial for trial in complete if trial.spec.key == which]
     if not found:
@@ -84,13 +85,13 @@ def _keys(record: StudyRecord, which: str) -> list[str]:
     return [trial.spec.key for trial in sorted(found, key=lambda trial: trial.spec.seed)]
 
 
-def _lowest(trials: Sequence[TrialRecord], objective: str) -> list[TrialRecord]:
+def _lowest(trials: Sequence[TrialRecord], objective: Objective) -> list[TrialRecord]:
     by_cell: dict[str, list[TrialRecord]] = {}
     for trial in trials:
         by_cell.setdefault(trial.spec.cell.key, []).append(trial)
     return min(
         by_cell.values(),
-        key=lambda own: sum(trial.rungs[-1].metrics[objective] for trial in own) / len(own),
+        key=lambda own: sum(objective.of(trial.rungs[-1].metrics) for trial in own) / len(own),
         default=[],
     )
 

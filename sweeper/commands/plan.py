@@ -41,6 +41,7 @@ class Forecast(NamedTuple):
     kept: int
     kept_bytes: int
     extrapolated: bool
+    seconds_per_probe: float = 0.0
 
 
 def forecast(study: Study) -> Forecast:
@@ -54,7 +55,7 @@ def forecast(study: Study) -> Forecast:
     )
     full = study.recipe.eval.full_count("cuda" if study.resources.gpus else "cpu")
     slower = slower_arms(study, cost)
-    trained = estimate(study, cost.per_step, cost.per_evaluation, slots, full, slower)
+    trained = estimate(study, cost.per_step, cost.per_evaluation, slots, full, slower, cost.per_probe)
     return Forecast(
         study=study.name,
         cells=planned.cells,
@@ -68,6 +69,7 @@ def forecast(study: Study) -> Forecast:
         seconds_per_evaluation=round(cost.per_evaluation, 2),
         seconds=round(at_most(study, trained, slots), 1),
         extrapolated=cost.extrapolated,
+        seconds_per_probe=round(cost.per_probe, 2),
         kept=kept,
         kept_bytes=kept * kept_size(model),
     )
@@ -87,8 +89,7 @@ def _slots(study: Study) -> int:
 
 
 def _cheaper(study: Study) -> str:
-    evaluation = study.recipe.eval
-    share = evaluation.samples_at(last=False) / evaluation.samples
+    share = study.minimised.early_share
     return f", before the last step {100 * share:.3g} % of that" if share < 1 else ""
 
 
@@ -107,11 +108,12 @@ def describe(study: Study, made: Forecast) -> str:
     """Describe what a forecast measured and how long the study takes; `announce` describes what it runs."""
     steps = ", ".join(map(str, rung_steps(study, study.recipe)))
     lanes = "1 trial" if made.lanes == 1 else f"{made.lanes} trials"
+    probed = f", a linear probe {made.seconds_per_probe:.3g} s" if made.seconds_per_probe else ""
     timed = " (extrapolated from one and two blocks: the model is too large to be timed)" if made.extrapolated else ""
     return "\n".join(
         [
             f"measured at steps {steps}; a step takes {1000 * made.seconds_per_step:.3g} ms,"
-            f" an evaluation {made.seconds_per_evaluation:.3g} s{_cheaper(study)}{timed}",
+            f" an evaluation {made.seconds_per_evaluation:.3g} s{_cheaper(study)}{probed}{timed}",
             f"at most {duration(made.seconds)}, start-up and both stages (less what the pruner saves),"
             f" in {made.cohorts} cohorts of {lanes},"
             f" {made.slots} at once",

@@ -29,5 +29,6 @@ def assignment(study: Study, running: Running, queue: CohortQueue, paths: Paths,
         gpus=resources.gpus,
         check_fid=check_fid,
         full=running.stage == "confirm",
+        objective=study.objective,
         weights=str(queue.weights_at(running)) if keeps_weights(study, running.stage) else None,
     )

@@ -112,7 +112,7 @@ class Coordinator:
                 for key in sorted(running.living):
                     self._ledger.trial_started(running.specs[key], attempt=1)
                 return running.name
-            if self._queue.in_work or not self._search.done() or self._stages.is_last:
+            if self._queue.in_work or not self._search.done() or self._stages.is_over:
                 return None
             self._patience.through(self._stages.advance)
             self._queue.open(self._search.running(), self._stages.stage)
@@ -122,7 +122,7 @@ class Coordinator:
         """Whether there is nothing left to hand out: every trial of every stage is decided, or the study halted."""
         if self.halting:
             return True
-        return not self._queue.in_work and self._stages.is_last and self._search.done()
+        return not self._queue.in_work and self._search.done() and self._stages.is_over
 
     def begin(self, cohort: str) -> Assignment | None:
         """Start an attempt at a cohort, after which earlier ones may no longer report; None if it is in no work."""
@@ -161,7 +161,8 @@ class Coordinator:
             if report.diverged:
                 self._leave(running, report.key, "diverged", "loss or weights not finite")
             elif last:
-                self._leave(running, report.key, "complete", report.lost, report.rung.metrics[self._study.objective])
+                value = self._study.minimised.of(report.rung.metrics)
+                self._leave(running, report.key, "complete", report.lost, value)
         for key in sorted(self._search.judge(sorted(running.living))):
             self._leave(running, key, "pruned", STOPPED)
         self._record_dropped()
@@ -218,7 +219,7 @@ class Coordinator:
         with contextlib.suppress(StaleAttemptError), self.halting.guarding():
             self._stages.renew()
         best = self._search.best()
-        lowest = f"{best.trial.cell.label}: {self._study.objective} {best.value:.3g}" if best else ""
+        lowest = f"{best.trial.cell.label}: {self._study.minimised.name()} {best.value:.3g}" if best else ""
         lost = (f"{reason} ({count} so far)" for reason, count in Counter(self._lost.values()).items())
         stage, counts = self._stages.stage, dict(self._stages.counts())
         return Progress(stage=stage, counts=counts, lowest=lowest, messages=(*self._ledger.messages(), *lost))
@@ -246,8 +247,8 @@ class Coordinator:
         return self._stages.search
 
     def _record_opening(self) -> None:
-        if self._stages.stage == "confirm":
-            self._ledger.seeds_chosen(self._stages.fresh_seeds)
+        if chosen := self._stages.chosen:
+            self._ledger.seeds_chosen(chosen.seeds, chosen.looks)
         self._record_dropped()
 
     def _rungs(self, running: Running) -> tuple[int, ...]:
@@ -274,8 +275,8 @@ class Coordinator:
         self._totals.fid_checked(rung.metrics.get("torch_fidelity_difference"))
         if not report.diverged:
             steps = self._rungs(running)
-            fid = rung.metrics[running.recipe.eval.objective_at(rung.step == steps[-1])]
-            self._search.report(report.key, rung.step, steps.index(rung.step), fid)
+            value = self._study.minimised.of(rung.metrics, last=rung.step == steps[-1])
+            self._search.report(report.key, rung.step, steps.index(rung.step), value)
 
     def _record_dropped(self) -> None:
         for spec in self._search.take_dropped():

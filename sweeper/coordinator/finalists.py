@@ -6,8 +6,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol, Self
 
+from pydantic import Field
+
 from sweeper.records import Cell
-from trainer.recipe import Frozen, Seed
+from sweeper.search import read_note
+from sweeper.statistics.looks import Prior
+from trainer.recipe import Better, Frozen, Seed
 
 NOTE = "chosen"
 
@@ -23,10 +27,22 @@ class Notes(Protocol):
 
 
 class Finalists(Frozen):
-    """The candidates of a finished screen and the fresh seeds they run on."""
+    """The candidates of a finished screen, the fresh seeds they run on at most, and how they are judged on them.
+
+    `looks` say after how many seeds; once, after all of them, where none are given, as before there were looks.
+    `directions` are those in which settings are tested, by their key: the side on which the screen saw them.
+    """
 
     cells: tuple[Cell, ...]
     seeds: tuple[Seed, ...]
+    looks: tuple[int, ...] = ()
+    directions: dict[str, Better] = Field(default_factory=dict)
+    prior: Prior | None = None
+
+    @property
+    def schedule(self) -> tuple[int, ...]:
+        """The numbers of seeds after which finalists are judged."""
+        return self.looks or (len(self.seeds),)
 
     @classmethod
     def keep(cls, notes: Notes, before: Path, choose: Callable[[], Self]) -> Self:
@@ -48,3 +64,12 @@ class Finalists(Frozen):
             return cls.model_validate_json(path.read_bytes())
         except (OSError, ValueError):
             return None
+
+
+def chosen_before(url: str, study_name: str) -> Finalists | None:
+    """Return what a study's confirm stage was begun with, as the search store at `url` has it; None where it was not.
+
+    Raises SetupError where the store cannot be read.
+    """
+    noted = read_note(url, study_name, "screen", NOTE)
+    return None if noted is None else Finalists.model_validate_json(noted)

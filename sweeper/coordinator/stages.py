@@ -6,15 +6,17 @@ import platform
 from collections import Counter, deque
 from collections.abc import Sequence
 
+from sweeper.coordinator.confirm_looks import ConfirmLooks, choose_finalists
 from sweeper.coordinator.finalists import Finalists
 from sweeper.coordinator.input_hashes import hold
 from sweeper.coordinator.paths import Paths
 from sweeper.coordinator.seed_registry import SeedRegistry
 from sweeper.errors import StudyError
-from sweeper.plan.trials import confirm_trials, screen_trials
+from sweeper.plan.trials import screen_trials
 from sweeper.records import Facts, Stage, TrialSpec, TrialState
 from sweeper.search import Search
 from sweeper.stores.retry import Patience
+from sweeper.study import fresh_seeds
 from sweeper.study.registration import NOTE
 from trainer.recipe import Recipe
 
@@ -22,7 +24,7 @@ from trainer.recipe import Recipe
 class Stages:
     """The searches of the stages opened so far, and those to come; the screen is always open: its store has the notes.
 
-    `stage` is the one at work, `search` its search, `fresh_seeds` those of the confirm stage once that is open.
+    `stage` is the one at work, `search` its search, `chosen` what the confirm stage was begun with, once it is open.
     """
 
     def __init__(self, paths: Paths, stages: Sequence[Stage], patience: Patience, retry: bool) -> None:
@@ -32,7 +34,7 @@ class Stages:
         self._registry = SeedRegistry(paths.seeds)
         self._searches: dict[Stage, Search] = {}
         self.stage: Stage = stages[0]
-        self.fresh_seeds: tuple[int, ...] = ()
+        self.chosen: Finalists | None = None
 
     @property
     def search(self) -> Search:
@@ -40,9 +42,9 @@ class Stages:
         return self._searches[self.stage]
 
     @property
-    def is_last(self) -> bool:
-        """Whether no stage comes after the one at work."""
-        return len(self._left) == 1
+    def is_over(self) -> bool:
+        """Whether nothing comes after the trials that the search at work has: no stage, and no look."""
+        return len(self._left) == 1 and not self._looks_call_for_more()
 
     def open(self) -> None:
         """Take the study over for this driver alone, and open its first stage.
@@ -60,9 +62,12 @@ class Stages:
         self._open(self._left[0])
 
     def advance(self) -> None:
-        """Open the next stage; may be called again if the store did not answer."""
-        self._open(self._left[1])
-        self._left.popleft()
+        """Go on to the next look, or stage; may be called again if the store did not answer."""
+        if self._looks_call_for_more():
+            self._take_next_look()
+        else:
+            self._open(self._left[1])
+            self._left.popleft()
 
     def hold(self, recipe: Recipe, facts: Facts) -> None:
         """Raise DataError where a worker read other data, or has another extractor, than the study's first one."""
@@ -87,10 +92,20 @@ class Stages:
 
     def _open(self, stage: Stage) -> None:
         if stage == "confirm":
-            chosen = self._choose()
-            self._search(stage, confirm_trials(self._study, chosen.cells, chosen.seeds), self._retry)
-            self.fresh_seeds = chosen.seeds
+            self.chosen = chosen = self._choose()
+            self._looks = ConfirmLooks(self._study, chosen)
+            self._search(stage, self._looks.due({}), self._retry)
+            self._take_next_look()  # which a run before this one may have taken, in part
         self.stage = stage
+
+    def _due(self) -> tuple[TrialSpec, ...]:
+        return self._looks.due(self._searches["confirm"].outcomes())
+
+    def _looks_call_for_more(self) -> bool:
+        return self.stage == "confirm" and not self._searches["confirm"].has_all(self._due())
+
+    def _take_next_look(self) -> None:
+        self._searches["confirm"].extend(self._due())
 
     def _search(self, stage: Stage, trials: Sequence[TrialSpec], retry: bool) -> Search:
         self._searches[stage] = Search(self._paths.store_url, self._study, stage, trials, self._patience, retry)
@@ -104,7 +119,8 @@ class Stages:
 
         def choose() -> Finalists:
             self._registry.refuse_seen(mine)
-            return Finalists(cells=screened.candidates(), seeds=screened.fresh_seeds(self._registry.seen(mine)))
+            seeds = fresh_seeds(self._study, self._registry.seen(mine))
+            return choose_finalists(self._study, screened, seeds)
 
         chosen = Finalists.keep(screened.notes, self._paths.folder / "confirm.json", choose)
         self._registry.add(mine, chosen.seeds)

@@ -38,10 +38,11 @@ class StudyTold(Event):
 
 
 class SeedsChosen(Event):
-    """The confirm stage begins, on these fresh seeds."""
+    """The confirm stage begins, on these fresh seeds at most; `looks` say after how many of them it is judged."""
 
     kind: Literal["seeds_chosen"] = "seeds_chosen"
     seeds: tuple[int, ...]
+    looks: tuple[int, ...] = ()
 
 
 class TrialStarted(Event):

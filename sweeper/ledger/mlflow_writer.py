@@ -76,7 +76,9 @@ class Tracker:
             case events.StudyTold():
                 self._tell_study(self._study(), event.study)
             case events.SeedsChosen():
-                self._log(self._study(), {tags.FRESH_SEEDS: json.dumps(event.seeds)})
+                self._log(
+                    self._study(), {tags.FRESH_SEEDS: json.dumps(event.seeds), tags.LOOKS: json.dumps(event.looks)}
+                )
             case events.TrialStarted():
                 self._start_trial(event)
             case events.RungReached():

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-LISTS = {"fresh_seeds": tags.FRESH_SEEDS, "added": tags.ADDED}
+LISTS = {"fresh_seeds": tags.FRESH_SEEDS, "looks": tags.LOOKS, "added": tags.ADDED}
 
 
 def read_study(uri: str, study_name: str, outbox: Path | None = None) -> StudyRecord:

@@ -47,7 +47,8 @@ class Replay:
         """`known` is what a store has; nothing, if not given."""
         self._study: Study | None = known.study if known else None
         self._provenance: Provenance | None = known.provenance if known else None
-        self._added, self._seeds = (known.added, known.fresh_seeds) if known else ((), ())
+        self._added = known.added if known else ()
+        self._seeds, self._looks = (known.fresh_seeds, known.looks) if known else ((), ())
         self._trials = {trial.spec.key: _Trial.of(trial) for trial in known.trials} if known else {}
 
     def record(self) -> StudyRecord | None:
@@ -59,6 +60,7 @@ class Replay:
             provenance=self._provenance,
             trials=tuple(trial.record() for trial in self._trials.values()),
             fresh_seeds=self._seeds,
+            looks=self._looks,
             added=self._added,
         )
 
@@ -74,7 +76,7 @@ class Replay:
             case events.StudyTold():
                 self._study = event.study
             case events.SeedsChosen():
-                self._seeds = event.seeds
+                self._seeds, self._looks = event.seeds, event.looks
             case events.TrialStarted():
                 self._trial(event.spec).state = "running"
             case events.RungReached():

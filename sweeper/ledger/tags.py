@@ -16,11 +16,11 @@ from sweeper.study.knobs import KNOBS, Value
 from sweeper.text.untrusted import prose
 from trainer.recipe import Frozen
 
-KEY, STATE, SPEC, STUDY, PROVENANCE, FACTS, NOTE, ATTEMPT, AUDITED, FRESH_SEEDS, ADDED, WEIGHTS = (
+KEY, STATE, SPEC, STUDY, PROVENANCE, FACTS, NOTE, ATTEMPT, AUDITED, FRESH_SEEDS, ADDED, WEIGHTS, LOOKS = (
     f"sweeper.{name}"
     for name in (
         *("key", "state", "spec", "study", "provenance", "facts", "note", "attempt", "audited", "fresh_seeds"),
-        *("added", "weights"),
+        *("added", "weights", "looks"),
     )
 )
 STUDY_KEY = "study"
@@ -112,7 +112,7 @@ def _plain(value: Value) -> Value:
 
 def study_params(study: Study) -> dict[str, str]:
     """The recipe all trials share, under dotted names, and the objective."""
-    return {"objective": study.objective, **_flat(study.recipe)}
+    return {"objective": study.minimised.recorded(), **_flat(study.recipe)}
 
 
 def _flat(tree: Frozen, prefix: str = "") -> dict[str, str]:

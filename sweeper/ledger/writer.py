@@ -94,9 +94,9 @@ class Ledger:
         """Record a study as it is written now, without opening it; what decides a figure must be as it was."""
         self._tell(events.StudyTold(at_ms=self._now(), study=study))
 
-    def seeds_chosen(self, seeds: tuple[int, ...]) -> None:
-        """Record the seeds that the confirm stage begins with."""
-        self._tell(events.SeedsChosen(at_ms=self._now(), seeds=seeds), durable=True)
+    def seeds_chosen(self, seeds: tuple[int, ...], looks: tuple[int, ...] = ()) -> None:
+        """Record the seeds that the confirm stage may take, and after how many of them it is judged."""
+        self._tell(events.SeedsChosen(at_ms=self._now(), seeds=seeds, looks=looks), durable=True)
 
     def trial_started(self, spec: TrialSpec, attempt: int) -> None:
         """Record that a worker begins or continues a trial; `attempt` counts from 1."""

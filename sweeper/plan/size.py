@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from sweeper.plan.cells import merged_blocks
-from sweeper.plan.trials import evaluations, lane_count
+from sweeper.plan.trials import curve_evaluations, evaluations, lane_count, probe_count
 from sweeper.records import Stage
 from sweeper.study import Range, Study
 from sweeper.study.knobs import BLOCK, KNOBS, NEGATIVES, VARIANT, cell_setting
@@ -21,7 +21,7 @@ class PlanSize(NamedTuple):
     """How much a study asks for: `trials` and `cohorts` are the screen's; `confirm_trials` come after it.
 
     The confirm stage runs the baseline, the best few, every marked cell and every control; where some are both, it
-    runs fewer, as it does where its number of seeds is found only after the screen (`seeds: auto`).
+    runs fewer, as it does where it is judged in looks (`seeds: auto`) and its finalists end before the last one.
     """
 
     cells: int
@@ -84,7 +84,7 @@ def size(study: Study, lanes: int | None = None) -> PlanSize:
     count = shared + len(study.controls)
     controls, confirm = len(study.controls), study.confirm
     again = 1 + controls + min(confirm.top + len(study.cells), settings) if confirm else 0
-    fresh = confirm.seed_count() if confirm else 0
+    fresh = confirm.seed_count if confirm else 0
     return PlanSize(
         cells=count,
         seeds=seeds,
@@ -98,11 +98,13 @@ def size(study: Study, lanes: int | None = None) -> PlanSize:
 def _shared_cohorts(study: Study, settings: int, lanes: int) -> int:
     """Return how many cohorts the baseline and all settings of the study's own recipe come to on one seed.
 
-    Lanes whose memory banks differ in size do not train together. What a search will draw is not known.
+    Lanes whose memory banks differ in size do not train together. What a search will draw is not known: at most every
+    size that it may draw leaves a cohort that is not full.
     """
-    if lanes == 1 or study.screen.sampler != "grid":
-        return math.ceil(settings / lanes)
     with_bank = _settings_by_bank(study)
+    if lanes == 1 or study.screen.sampler != "grid":
+        sizes = min(settings, 1 + len(with_bank))
+        return (settings - sizes) // lanes + sizes
     without = settings - with_bank.total()
     return sum(math.ceil(count / lanes) for count in (without, *with_bank.values()))
 
@@ -126,7 +128,7 @@ def announce(study: Study) -> str:
     planned = size(study)
     lines = [f"{study.name}: {planned.cells} cells on {counted(planned.seeds, 'seed')} = {planned.trials} trials"]
     if planned.confirm_trials:
-        most = "at most " if study.confirm and study.confirm.seeds == "auto" else ""
+        most = "at most " if study.confirm and len(study.confirm.schedule) > 1 else ""
         lines.append(f"then {most}{planned.confirm_trials} trials on fresh seeds to confirm")
     lines += (f"note: {note}" for note in merged_blocks(study))
     return "\n".join(lines)
@@ -139,25 +141,28 @@ def estimate(
     slots: int,
     full_samples: int | None = None,
     slower: Mapping[str, float] = MappingProxyType({}),
+    seconds_per_probe: float = 0.0,
 ) -> float:
     """Return the seconds both stages take at most, pruning and start-up aside, with `slots` trials at once.
 
     Both costs are those of one trial: of a cohort's step, and of its evaluation on all of eval.samples, divided by its
-    lanes. `full_samples` are those of the confirm stage's full metric, if it is measured; `slower` says by its name how
-    many times the study's own step a control's takes.
+    lanes. `full_samples` are those of the confirm stage's full metric, if it is measured, beside its guidance curve;
+    `slower` says by its name how many times the study's own step a control's takes.
     """
 
     def cost(recipe: Recipe, stage: Stage) -> float:
         drawn = evaluations(study, recipe, stage)
         if stage == "confirm" and full_samples:
             drawn *= full_samples / recipe.eval.samples
-        return recipe.train.steps * seconds_per_step + drawn * seconds_per_evaluation
+        drawn += curve_evaluations(recipe) if stage == "confirm" else 0
+        probing = probe_count(study, recipe, stage) * seconds_per_probe
+        return recipe.train.steps * seconds_per_step + drawn * seconds_per_evaluation + probing
 
     planned = size(study)
     arms = [cost(study.recipe.override(arm.set), "screen") for arm in study.controls]
     mean = (cost(study.recipe, "screen") * (planned.cells - len(arms)) + sum(arms)) / planned.cells
     again = math.ceil(planned.confirm_trials / slots) * cost(study.recipe, "confirm")
-    seeds = planned.seeds + (study.confirm.seed_count() if study.confirm else 0)
+    seeds = planned.seeds + (study.confirm.seed_count if study.confirm else 0)
     more = [
         (slower.get(arm.name, 1.0) - 1) * study.recipe.override(arm.set).train.steps * seconds_per_step
         for arm in study.controls

@@ -55,7 +55,30 @@ def rung_steps(study: Study, recipe: Recipe, stage: Stage = "screen") -> tuple[i
 def evaluations(study: Study, recipe: Recipe, stage: Stage = "screen") -> float:
     """Return how many evaluations of eval.samples a trial's rungs come to: those before the last may draw fewer."""
     earlier = len(rung_steps(study, recipe, stage)) - 1
-    return 1 + earlier * recipe.eval.samples_at(last=False) / recipe.eval.samples
+    return 1 + earlier * study.minimised.early_share
+
+
+def curve_evaluations(recipe: Recipe) -> float:
+    """Return how many evaluations of eval.samples the guidance curve of a finalist comes to.
+
+    A scale other than 1 evaluates the network twice on the part of the way where it guides.
+    """
+    evaluation = recipe.eval
+    passes = sum(map(evaluation.passes, evaluation.cfg_curve)) / evaluation.passes(evaluation.cfg)
+    return passes * evaluation.curve_samples / evaluation.samples
+
+
+def probe_count(study: Study, recipe: Recipe, stage: Stage = "screen") -> int:
+    """Return at how many of a trial's rungs the linear probe looks."""
+    match recipe.eval.linear_probe:
+        case "none":
+            return 0
+        case "last rung":
+            return 1
+        case "every rung":
+            return len(rung_steps(study, recipe, stage))
+        case _:
+            assert_never(recipe.eval.linear_probe)
 
 
 def lane_count(study: Study, device: str) -> int:

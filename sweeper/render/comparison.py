@@ -107,7 +107,7 @@ def _figures(found: Comparison) -> str:
     if not found.comparable:
         return f"Not comparable, only directions are: {prose('; '.join(found.incomparable))}."
     figures = (f"{name} {_baseline(one)}" for name, one in zip("AB", found.baselines, strict=True))
-    metric = numbers.metric_name(found.objectives[0])
+    metric = numbers.metric_name(found.objectives[0], found.distance)
     return f"Measured alike on the same data. {metric} of the baselines: {', '.join(figures)}."
 
 

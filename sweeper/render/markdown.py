@@ -9,7 +9,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from sweeper.guide.schema.guide import Guide
 from sweeper.guide.wording.loss_forms import forms, on_unsaturated
-from sweeper.guide.wording.prior_art import SOURCE
+from sweeper.guide.wording.prior_art import READINGS, SOURCE
 from sweeper.render.figures.plots import Plot
 from sweeper.render.next_study_yaml import next_yaml
 from sweeper.render.tables.claim_tables import ranking
@@ -50,6 +50,7 @@ def render_markdown(guide: Guide, plots: Mapping[str, Plot]) -> str:
         objective_alpha=OBJECTIVE_ALPHA,
         plots=plots,
         source=SOURCE,
+        readings=READINGS,
         metric=guide.words(guide.objective),
         tables=tables,
         directions=outcome_directions(guide),

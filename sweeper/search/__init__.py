@@ -5,6 +5,6 @@ The only package that imports optuna; nothing above the coordinator imports it w
 
 from sweeper.search.retried_trials import failures
 from sweeper.search.search import Search
-from sweeper.search.store import driver_of, read_note, state_counts
+from sweeper.search.store import driver_of, read_note, state_counts, stored_outcomes
 
-__all__ = ["Search", "driver_of", "failures", "read_note", "state_counts"]
+__all__ = ["Search", "driver_of", "failures", "read_note", "state_counts", "stored_outcomes"]

@@ -46,6 +46,13 @@ class Parameters:
             wanted["control"] = _choices(controls)
         self._distributions = {name: _settled(wanted[name], stored.get(name)) for name in wanted}
 
+    def take(self, trials: Sequence[TrialSpec]) -> None:
+        """Make room for trials of known cells on further seeds: a range of numbers may grow at any time."""
+        known = self._distributions["seed"]
+        assert isinstance(known, IntDistribution)
+        seeds = {known.low, known.high, *(trial.seed for trial in trials)}
+        self._distributions["seed"] = IntDistribution(min(seeds), max(seeds))
+
     def of(self, trial: TrialSpec) -> tuple[Params, Distributions]:
         """Return a trial's parameters and their distributions."""
         wanted: Params = {knob.name: knob.shown(trial.cell.dispersion, self._taps) for knob in self._knobs}

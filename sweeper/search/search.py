@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import islice
 
 from sweeper.errors import ConflictError, StudyError
@@ -19,7 +19,7 @@ from sweeper.search.store import AUDITED, DROPPED, Entry, NewTrial, Store
 from sweeper.search.study_notes import Notes
 from sweeper.search.trial_index import TrialIndex
 from sweeper.stores.retry import Patience
-from sweeper.study import Study, fresh_seeds
+from sweeper.study import Study
 from trainer.recipe import Recipe
 
 
@@ -69,7 +69,10 @@ class Search:
         """Start up to `count` trials of one recipe, memory bank and seed; [] when nothing waits. Never waits itself."""
         batch = self._batch(count)
         while self._has_place(batch, count) and self._propose():
-            batch = self._batch(count)
+            before, batch = batch, self._batch(count)
+            # A memory bank of another size: drawing until enough fit would spend the budget before any score.
+            if len(batch) == len(before):
+                break
         for entry in batch:
             self._store.start(entry)
             self._entries.moved(entry, "waiting")
@@ -164,15 +167,24 @@ class Search:
         top = self._study.confirm.top if self._study.confirm else 0
         return ranking.candidates(self._entries, self._pruning.eliminated, top)
 
-    def fresh_seeds(self, seen: Collection[int] = ()) -> tuple[int, ...]:
-        """Return the confirm stage's seeds; where the study says auto, by the noise and candidates of this screen.
+    def cells(self) -> tuple[Cell, ...]:
+        """Return the cells of all trials, in order of creation."""
+        return tuple({entry.spec.cell.key: entry.spec.cell for entry in self._entries}.values())
 
-        Derived seeds are none of those `seen` before.
-        """
-        # Imported when asked for, once a study: statsmodels alone takes a second of every start.
-        from sweeper.search.seed_count import needed_count
+    def outcomes(self) -> dict[str, float | None]:
+        """Return the objective of every trial that has ended, by key; None where it has none."""
+        return {
+            entry.spec.key: entry.value if entry.state == "complete" else None for entry in self._entries if entry.final
+        }
 
-        return fresh_seeds(self._study, needed_count(self._study, self._entries, self.candidates()), seen)
+    def has_all(self, trials: Iterable[TrialSpec]) -> bool:
+        """Whether every one of these trials is known."""
+        return all(trial.key in self._entries for trial in trials)
+
+    def extend(self, trials: Sequence[TrialSpec]) -> None:
+        """Append trials of known cells on further seeds; those that are there already stay as they are."""
+        self._parameters.take(trials)
+        self._add(*trials)
 
     def close(self) -> None:
         """Let go of the store."""
@@ -253,8 +265,7 @@ class Search:
     def _proposed(self) -> tuple[Cell, ...]:
         if not self._proposer:
             return ()
-        cells = {entry.spec.cell.key: entry.spec.cell for entry in self._entries}
-        return tuple(cell for key, cell in cells.items() if key not in self._given)
+        return tuple(cell for cell in self.cells() if cell.key not in self._given)
 
     def _affords_more(self) -> bool:
         budget = self._study.screen.trials or 0

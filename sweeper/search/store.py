@@ -209,6 +209,24 @@ def state_counts(url: str, study_name: str) -> dict[Stage, dict[TrialState, int]
             }
 
 
+def stored_outcomes(url: str, study_name: str, stage: Stage) -> dict[str, tuple[TrialState, float | None]]:
+    """Return a stage's trials as its store has them: state and, of a complete one, its objective, by key.
+
+    {} for a stage never opened.
+
+    Raises SetupError where the store cannot be read.
+    """
+    with reading(url) as storage:
+        if storage is None:
+            return {}
+        with readable(url):
+            studies = {found.study_name: found._study_id for found in storage.get_all_studies()}
+            study_id = studies.get(f"{study_name}.{stage}")
+            trials = () if study_id is None else current(storage.get_all_trials(study_id, deepcopy=False))
+            entries = [_entry(trial) for trial in trials if _is_ours(trial)]
+            return {one.spec.key: (one.state, one.value if one.state == "complete" else None) for one in entries}
+
+
 def read_note(url: str, study_name: str, stage: Stage, note: str) -> str | None:
     """Return a note that a stage keeps in its store; None where there is no store, stage or note.
 

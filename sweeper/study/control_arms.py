@@ -136,10 +136,18 @@ def _wrong_setting(control: Control, recipe: Recipe, loc: Loc) -> Iterator[Misfi
     yield from cell_misfits(control.setting, own, loc)
 
 
+def _fields_of(loss: str) -> str:
+    return ", ".join(field.alias or name for name, field in AUXILIARY[loss].model_fields.items())
+
+
 def _wrong_fields(control: Control, recipe: Recipe, loc: Loc) -> Iterator[InitErrorDetails]:
     allowed = control_fields()
     unknown = [name for name in control.set if name not in allowed]
     for name in unknown:
+        if name in AUXILIARY:
+            says = f"must be set field by field, as {name}.lambda: {_fields_of(name)}"
+            yield Misfit((*loc, name), says, control.set[name]).details()
+            continue
         says = f"must be a recipe field that a control may set, not {name!r}"
         yield Misfit((*loc, name), says, control.set[name], "unknown_field").details()
     if unknown:

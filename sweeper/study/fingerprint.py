@@ -7,6 +7,7 @@ import json
 from collections.abc import Hashable, Iterator
 
 from sweeper.study.knobs import KNOBS
+from sweeper.study.objective import USUAL
 from sweeper.study.study import Study
 from trainer.recipe.identity import identity
 
@@ -20,6 +21,8 @@ def fingerprint(study: Study) -> str:
     for name in ("seeds", "trials"):
         del screen[name]
     fixed = {"recipe": identity(study.recipe), "screen": screen, "tau_units": study.space.tau_units}
+    if study.objective != USUAL:
+        fixed["objective"] = study.objective
     return hashlib.sha256(json.dumps(fixed, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -29,7 +32,7 @@ def fields(study: Study, confirming: bool = False) -> dict[str, str]:
     The question, the tuning note, the resources and what is kept may change at any time, `confirm` until that stage
     has begun (`confirming`). Seeds may not: they decide which trials there are.
     """
-    fixed = {"recipe", "space", "cells", "controls", "screen"} | ({"confirm"} if confirming else set())
+    fixed = {"objective", "recipe", "space", "cells", "controls", "screen"} | ({"confirm"} if confirming else set())
     return dict(_leaves("", study.model_dump(mode="json", by_alias=True, include=fixed)))
 
 

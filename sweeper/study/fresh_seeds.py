@@ -12,11 +12,11 @@ from sweeper.study.study import Study
 FIRST, END = 1_000, 1_000_000  # of derived seeds: far from those that people write, short enough to be read
 
 
-def fresh_seeds(study: Study, count: int | None = None, seen: Collection[int] = ()) -> tuple[int, ...]:
+def fresh_seeds(study: Study, seen: Collection[int] = ()) -> tuple[int, ...]:
     """Return the seeds of a study's confirm stage; () where it has none.
 
-    Those written or, where the study gives their number (or `auto`: `count` of them, its limit by default), a sequence
-    that follows from the study's name and fingerprint, without the screen's seeds and those `seen` before.
+    Those written or, where the study gives their number (or `auto`: as many as its looks may take), a sequence that
+    follows from the study's name and fingerprint, without the screen's seeds and those `seen` before.
     """
     confirm = study.confirm
     if confirm is None:
@@ -25,7 +25,7 @@ def fresh_seeds(study: Study, count: int | None = None, seen: Collection[int] = 
         return confirm.seeds
     used = {*study.screen.seeds, *seen}
     fresh = (seed for seed in _sequence(study) if seed not in used)
-    return tuple(itertools.islice(fresh, confirm.seed_count(count)))
+    return tuple(itertools.islice(fresh, confirm.seed_count))
 
 
 def _sequence(study: Study) -> Iterator[int]:

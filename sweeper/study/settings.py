@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from sweeper.study.blocks import AsWritten, block_indices
-from sweeper.study.knobs import DISTANCE, LOCAL_BATCH, NEGATIVES, TAU_UNITS, cell_setting
+from sweeper.study.idle_fields import idle_in_form
+from sweeper.study.knobs import DISTANCE, LAMBDA_WARMUP, LOCAL_BATCH, NEGATIVES, TAU_UNITS, cell_setting
 from sweeper.study.misfit import Loc, Misfit
 from sweeper.study.space import ExtraCell, Space
 from trainer.recipe import VARIANTS, Dispersion, Distance, LocalBatch, Negatives, Recipe, TauUnits, Variant
@@ -26,8 +27,10 @@ def misfits(space: Space, cells: Sequence[ExtraCell], recipe: Recipe) -> Iterato
         yield from _scaled(distance, units, ("space", "distance", place))
     for place, entries in enumerate(space.negatives):
         yield from _bank(entries, space.local_batch, ("space", "negatives", place))
+    first_end = min(range(len(space.lam_end)), key=space.lam_end.__getitem__)
     for place, warmup in enumerate(space.lam_warmup):
-        yield from _schedule(warmup, min(space.lam_end), ("space", "lambda_warmup", place))
+        places: tuple[Loc, Loc] = ("space", "lambda_warmup", place), ("space", "lambda_end", first_end)
+        yield from _schedule(warmup, space.lam_end[first_end], places)
     seen: dict[Dispersion, int] = {}
     for place, cell in enumerate(cells):
         own = [*cell_misfits(cell, recipe, ("cells", place))]
@@ -44,7 +47,8 @@ def cell_misfits(cell: ExtraCell, recipe: Recipe, loc: Loc) -> Iterator[Misfit]:
     yield from _parts(cell.local_batch, recipe.train.batch, [cell.variant], [cell.tau_units], (*loc, "local_batch"))
     yield from _scaled(cell.distance, [cell.tau_units], (*loc, "distance"))
     yield from _bank(cell.negatives, [cell.local_batch], (*loc, "negatives"))
-    yield from _schedule(cell.lam_warmup, cell.lam_end, (*loc, "lambda_warmup"))
+    yield from _schedule(cell.lam_warmup, cell.lam_end, ((*loc, "lambda_warmup"), (*loc, "lambda_end")))
+    yield from idle_in_form(cell, loc)
 
 
 def _units(units: Sequence[TauUnits], variant: Variant, loc: Loc) -> Iterator[Misfit]:
@@ -76,9 +80,13 @@ def _bank(entries: Negatives, parts: Sequence[LocalBatch], loc: Loc) -> Iterator
         yield Misfit(loc, says, entries)
 
 
-def _schedule(warmup: float, end: float, loc: Loc) -> Iterator[Misfit]:
-    if warmup >= end:
-        yield Misfit(loc, f"must be below lambda_end, {end:g}: lambda is 0 from there on", warmup)
+def _schedule(warmup: float, end: float, places: tuple[Loc, Loc]) -> Iterator[Misfit]:
+    if warmup < end:
+        return
+    if warmup == LAMBDA_WARMUP.usual:
+        yield Misfit(places[1], "must be above 0: lambda is 0 from there on", end)
+    else:
+        yield Misfit(places[0], f"must be below lambda_end, {end:g}: lambda is 0 from there on", warmup)
 
 
 def _outside(block: AsWritten, taps: Sequence[str], loc: Loc) -> Iterator[Misfit]:

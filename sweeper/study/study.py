@@ -17,10 +17,13 @@ from pydantic import (
 
 from sweeper.study import control_arms, settings
 from sweeper.study.control_arms import Control, Name
+from sweeper.study.idle_fields import idle_in_study
 from sweeper.study.misfit import Misfit
+from sweeper.study.objective import USUAL, Objective, refusal
 from sweeper.study.pruner_facts import Pruner
 from sweeper.study.space import ExtraCell, Space
-from trainer.recipe import Frozen, Recipe, Seed
+from trainer.recipe import METRICS, Frozen, MetricName, Recipe, Seed
+from trainer.recipe.identity import Later
 
 MAX_SEEDS = 1000
 MOST_CORES = 100_000
@@ -84,9 +87,9 @@ class Screen(Frozen):
 class Confirm(Frozen):
     """The best few, marked cells, controls and the baseline again, on fresh seeds and without pruning.
 
-    `seeds` is their number or, best left to the product, a list. `auto` takes as many as show a gain of `margin` with
-    the wished-for power, given the spread the screen measured: at least 3, at most `limit`. They are chosen before
-    anything is seen on them; which ones follows from the study: see `sweeper.study.fresh_seeds`.
+    `seeds` is their number, or a list. With `auto` they arrive in `looks`: after each, whoever is confirmed, or can
+    hardly be any more, takes no further ones; `limit` is the most. The schedule is fixed before anything is seen on
+    them, and so is which ones they are: see `sweeper.study.fresh_seeds`.
     """
 
     top: int = Field(3, ge=1, le=100)
@@ -95,22 +98,33 @@ class Confirm(Frozen):
         Discriminator(lambda given: "<list>" if isinstance(given, (list, tuple)) else "<count>"),
     ] = 5
     margin: float = Field(0.05, gt=0, lt=1, description="relative change of the objective that matters")
-    power: float = Field(0.8, gt=0, lt=1, description="wished-for chance to see a gain of `margin`, for seeds: auto")
-    limit: int = Field(12, ge=3, le=MAX_SEEDS, description="most seeds that auto may choose")
+    power: float = Field(0.8, gt=0, lt=1, description="wished-for chance to see a gain of `margin`")
+    looks: tuple[Annotated[int, Field(ge=3, le=MAX_SEEDS)], ...] = Field(
+        (3, 5, 8, 12, 20), description="after how many fresh seeds finalists are judged, for seeds: auto"
+    )
+    limit: int = Field(12, ge=3, le=MAX_SEEDS, description="most seeds that auto takes")
 
     @model_validator(mode="after")
-    def _seeds_differ(self) -> Self:
+    def _seeds_differ_and_looks_rise(self) -> Self:
         if isinstance(self.seeds, tuple) and len(set(self.seeds)) != len(self.seeds):
             raise ValueError(f"seeds must differ, not {list(self.seeds)}")
+        if list(self.looks) != sorted(set(self.looks)):
+            raise ValueError(f"looks must rise, not {list(self.looks)}")
         return self
 
-    def seed_count(self, needed: int | None = None) -> int:
-        """Return how many seeds the stage takes: as written or, for auto, as many as `needed`, at most the limit."""
+    @property
+    def schedule(self) -> tuple[int, ...]:
+        """The numbers of fresh seeds after which finalists are judged; one, that of all seeds, unless `auto`."""
         if isinstance(self.seeds, tuple):
-            return len(self.seeds)
+            return (len(self.seeds),)
         if self.seeds == "auto":
-            return self.limit if needed is None else min(needed, self.limit)
-        return self.seeds
+            return (*(look for look in self.looks if look < self.limit), self.limit)
+        return (self.seeds,)
+
+    @property
+    def seed_count(self) -> int:
+        """How many fresh seeds the stage takes at most."""
+        return self.schedule[-1]
 
 
 class Resources(Frozen):
@@ -152,13 +166,16 @@ class Study(Frozen):
         >>> study = Study(
         ...     name="mine", question="Does it help?", space={"block": ["all"], "lambda": [0.1], "tau": [0.5, 1.0]}
         ... )
-        >>> study.objective, study.screen.seeds
+        >>> study.minimised.name(), study.screen.seeds
         ('fid_10k', (0, 1, 2))
     """
 
     name: Name
     question: str = Field(min_length=1, max_length=200)
     tuning: str = Field("", description="how the baseline was tuned; the guide repeats it")
+    objective: Annotated[MetricName, Later()] = Field(
+        USUAL, description="what trials are judged by at every rung, and settings in every claim; FID unless said"
+    )
     recipe: Recipe = Recipe()
     space: Space
     cells: tuple[ExtraCell, ...] = ()
@@ -177,6 +194,7 @@ class Study(Frozen):
             *(misfit.details() for misfit in settings.misfits(self.space, self.cells, self.recipe)),
             *control_arms.misfits(self.controls, self.recipe),
             *(misfit.details() for misfit in self._misfits()),
+            *(misfit.details() for misfit in idle_in_study(self)),
         ]
         if wrong:
             # pydantic merges a ValidationError raised here into its own and keeps the places (pydantic-core 2).
@@ -186,6 +204,8 @@ class Study(Frozen):
     def _misfits(self) -> Iterator[Misfit]:
         if self.recipe.train.batch == 1:
             yield Misfit(("recipe", "train", "batch"), "must be at least 2: Dispersive Loss is 0 at batch 1", 1)
+        if says := refusal(self.objective, self.recipe.eval):
+            yield Misfit(("objective",), says, self.objective)
         written = self.confirm.seeds if self.confirm and isinstance(self.confirm.seeds, tuple) else ()
         for place, seed in enumerate(written):
             if seed in self.screen.seeds:
@@ -200,6 +220,6 @@ class Study(Frozen):
             yield Misfit(("screen", "trials"), says, self.screen.trials)
 
     @property
-    def objective(self) -> str:
-        """The metric the study minimises, e.g. 'fid_10k'."""
-        return self.recipe.eval.objective
+    def minimised(self) -> Objective:
+        """What the study minimises, by its name in a record, e.g. 'fid_10k', and as a value."""
+        return Objective(METRICS[self.objective], self.recipe.eval)

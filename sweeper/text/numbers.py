@@ -7,6 +7,7 @@ import math
 from trainer.recipe import recorded_metric
 
 MISSING = "-"
+INVERTED = "1/"  # of a metric that is better higher, where it is minimised
 
 
 def figure(value: float | None) -> str:
@@ -76,9 +77,11 @@ def metric_name(metric: str, distance: str = "FID") -> str:
 
     `distance` is what the Frechet distance is called with the study's extractor.
 
-    >>> metric_name("fid_10k", "FD-DINOv2"), metric_name("recall_10k", "FD-DINOv2")
-    ('FD-DINOv2-10K', 'recall-10K')
+    >>> metric_name("fid_10k", "FD-DINOv2"), metric_name("recall_10k", "FD-DINOv2"), metric_name("1/recall_10k")
+    ('FD-DINOv2-10K', 'recall-10K', '1/recall-10K')
     """
+    if metric.startswith(INVERTED):
+        return INVERTED + metric_name(metric.removeprefix(INVERTED), distance)
     found = recorded_metric(metric)
     if found is None:
         return metric.replace("_", " ")

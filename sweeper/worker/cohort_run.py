@@ -119,7 +119,7 @@ class CohortRun:
     def measure(self) -> list[LaneReport]:
         """Measure every living lane."""
         with self._seconds.counting("eval_s", self._cohort.living):
-            measured = self._cohort.measure(full=self._assignment.full)
+            measured = self._cohort.measure(self._assignment.full, self._assignment.objective)
             extra = self._fid_check(measured)
         return [self._report(one, self._seconds.of(one.lane) | extra.get(one.lane, {})) for one in measured]
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from sweeper.records import Facts, Rung, TrialSpec
-from trainer.recipe import Frozen, Recipe
+from trainer.recipe import Frozen, MetricName, Recipe
 
 
 class Source(Frozen):
@@ -24,8 +24,8 @@ class Assignment(Frozen):
     relative paths of the recipe start from `base`. Until `checkpoint` is written, lanes begin as the `sources` left
     them, which name them in their order, or at step 0 where there are none; where the cohort is to part, the lanes it
     parks are saved at `parked`. `gpus` may be a part of one. With `check_fid` the worker compares its FID with
-    torch-fidelity's on the same features once; with `full` it adds the full metric at the last rung; weights that are
-    kept go into the folder `weights`, if there is one.
+    torch-fidelity's on the same features once; with `full` it adds the full metric at the last rung; before that one it
+    measures what the `objective` needs; weights that are kept go into the folder `weights`, if there is one.
     """
 
     cohort: str
@@ -44,6 +44,7 @@ class Assignment(Frozen):
     gpus: float
     check_fid: bool
     full: bool
+    objective: MetricName
     weights: str | None
 
 

@@ -73,7 +73,9 @@ def rung(repeat: int, cache: Path) -> list[Part]:
 
     balls = DensityCoverage(evaluator)
     parts = [
-        Part(f"a rung: {recipe.eval.samples:,} samples to {recipe.eval.objective}", timed(cohort.measure, repeat)),
+        Part(
+            f"a rung: {recipe.eval.samples:,} samples to {recipe.eval.recorded('fid')}", timed(cohort.measure, repeat)
+        ),
         Part("of it drawing samples", timed(lambda: cohort.draw(0, recipe.eval.samples), repeat)),
         Part("features", timed(lambda: evaluator.extractor(samples), repeat)),
         Part("moments and FID", timed(fid, repeat)),

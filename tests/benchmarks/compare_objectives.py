@@ -47,7 +47,7 @@ def trained(recipe: Recipe, seed: int, cache: Path) -> Found:
     made.advance(recipe.train.steps)
     train_s, begun = time.process_time() - begun, time.process_time()
     (one,) = made.measure()
-    return Found(recipe.train.steps, train_s, time.process_time() - begun, one.metrics[recipe.eval.objective])
+    return Found(recipe.train.steps, train_s, time.process_time() - begun, one.metrics[recipe.eval.recorded("fid")])
 
 
 def step_seconds(recipe: Recipe, cache: Path) -> float:

@@ -55,7 +55,7 @@ def alone(recipe: Recipe, trials: Sequence[TrialRecord], cache: Path) -> list[fl
     for trial in trials:
         cohort = Cohort(recipe, [Lane(trial.spec.cell.dispersion, trial.spec.seed)], data, device, evaluator)
         cohort.advance(recipe.train.steps)
-        found.append(cohort.measure()[0].metrics[recipe.eval.objective])
+        found.append(cohort.measure()[0].metrics[recipe.eval.recorded("fid")])
     return found
 
 

@@ -37,7 +37,7 @@ def records(draw: st.DrawFn) -> StudyRecord:
     trials = simulate(study, cells, effect, noise=noise, random=number)
     if draw(st.integers(0, 4)):
         tested = [cells[0], *draw(st.lists(st.sampled_from(cells[1:]), min_size=1, max_size=4, unique=True))]
-        fresh = range(100, 100 + study.confirm.seed_count())
+        fresh = range(100, 100 + study.confirm.seed_count)
         trials += simulate(study, tested, effect, "confirm", fresh, noise, random=number + 10)
     for place in draw(st.lists(st.integers(0, len(trials) - 1), max_size=4)):
         trials[place] = _ended(

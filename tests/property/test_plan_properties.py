@@ -34,6 +34,12 @@ knob = st.one_of(
     ),
 )
 local_batch = st.sampled_from([4, 16, "all"])
+
+
+def _with_idle_tau(cell: dict[str, Any]) -> dict[str, Any]:
+    return {**cell, "tau": 1.0} if cell["variant"] == "covariance" else cell
+
+
 extra = st.fixed_dictionaries(
     {
         "block": block,
@@ -42,7 +48,7 @@ extra = st.fixed_dictionaries(
         "variant": st.sampled_from(VARIANTS),
         "local_batch": local_batch,
     }
-)
+).map(_with_idle_tau)
 
 
 def _setting(cell: dict[str, Any]) -> tuple[object, ...]:
@@ -65,7 +71,7 @@ def studies(draw: st.DrawFn) -> Study:
             "space": {
                 "block": draw(st.lists(block, min_size=1, max_size=4)),
                 "lambda": draw(knob),
-                "tau": draw(knob),
+                "tau": [1.0] if {*variants} == {"covariance"} else draw(knob),
                 "variant": variants,
                 "tau_units": "relative" if relative else "absolute",
                 "local_batch": draw(st.lists(local_batch, min_size=1, max_size=3)),

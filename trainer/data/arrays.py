@@ -26,6 +26,13 @@ def labelled(arrays: Arrays, path: Path, layout: Layout = "auto") -> Raw:
         raise DataError(f"{path}: x is {x.dtype} {list(x.shape)}; give images [N, H, W] or more, latents [N, C, H, W]")
     if y.ndim != 1 or len(y) != len(x) or y.dtype.kind not in "iu":
         raise DataError(f"{y_file}: y is {y.dtype} {list(y.shape)}; it must be {len(x)} integers, one for each of x")
+    negative = np.flatnonzero(np.less(y, 0))
+    if len(negative):
+        row = int(negative[0])
+        raise DataError(
+            f"{y_file}: y[{row}] is {y[row]}, which names no class (by custom: no label); keep the rows that have one, "
+            "and number classes from 0"
+        )
     labels = np.unique(y, return_inverse=True)[1].astype(np.int64)
     if x.dtype == np.uint8:
         return Raw(_image_channels_first(path, x, layout), labels, 255.0)

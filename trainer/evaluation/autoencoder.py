@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
+from safetensors import safe_open
 from torch import Tensor
 
 from trainer.errors import DataError
@@ -37,6 +39,26 @@ class Autoencoder(NamedTuple):
         """Return the mean of the latents' distribution, neither scaled nor shifted, of pixels in [-1, 1]."""
         latents: Tensor = self.module.encode(images_NCHW).latent_dist.mean
         return latents
+
+
+def check_autoencoder(folder: Path) -> None:
+    """Raise DataError, which names the file, unless a folder's two files are of their formats; neither is loaded."""
+    for name, read in ((CONFIG, _read_config), (WEIGHTS, _read_header)):
+        try:
+            read(folder / name)
+        except Exception as error:  # json, safetensors and file errors have no type in common
+            reason = str(error).strip().partition("\n")[0] or type(error).__name__
+            raise DataError(f"{folder / name}: not a file of a diffusers AutoencoderKL ({reason})") from error
+
+
+def _read_config(file: Path) -> None:
+    if not isinstance(json.loads(file.read_text(encoding="utf-8")), dict):
+        raise ValueError("it is no mapping")
+
+
+def _read_header(file: Path) -> None:
+    with safe_open(file, framework="pt"):
+        pass
 
 
 def load_autoencoder(folder: Path, device: torch.device, key: str = "eval.decoder") -> Autoencoder:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
@@ -19,7 +19,7 @@ from trainer.evaluation.reference_file import ReferenceFile
 from trainer.evaluation.references import References, from_file, from_images, moments_of, spatial_from_images
 from trainer.evaluation.sample_metrics import SAMPLE_METRICS, KeptSamples, LaneSamples, SampleMetric
 from trainer.evaluation.torch_fidelity import frechet_distance, reference_metrics
-from trainer.recipe import METRICS, EvalRecipe, fid_name
+from trainer.recipe import METRICS, EvalRecipe, MetricName, fid_name
 from trainer.runtime.paths import located
 
 logger = logging.getLogger(__name__)
@@ -102,10 +102,11 @@ class Evaluator:
         # Made once: what they compare samples with is costly.
         return tuple(make(self) for make in SAMPLE_METRICS)
 
-    def sample_metrics(self, last: bool) -> list[SampleMetric]:
+    def sample_metrics(self, last: bool, objective: MetricName = "fid") -> list[SampleMetric]:
         """Return what is measured of samples beside FID at the last rung, or at one before it."""
         wanted = [metric for metric in self._sample_metrics if self.recipe.measures(metric.names[0])]
-        return [m for m in wanted if METRICS[m.names[0]].is_measured(last) and self._has_reference_for(m)]
+        here = [m for m in wanted if any(METRICS[name].is_measured(last, objective) for name in m.names)]
+        return [metric for metric in here if self._has_reference_for(metric)]
 
     def _has_reference_for(self, metric: SampleMetric) -> bool:
         file = self._reference_file
@@ -148,9 +149,9 @@ class Evaluator:
                 found[row][name] = distance
         return found
 
-    def tally(self, lanes: int, final: bool) -> Tally:
+    def tally(self, lanes: int, final: bool, objective: MetricName = "fid") -> Tally:
         """Start scoring the samples of some lanes; `final` adds what is measured at the last rung alone."""
-        return Tally(self, lanes, final)
+        return Tally(self, lanes, final, objective)
 
     def check_against_torch_fidelity(self, images_NCHW: Tensor) -> float:
         """Return the relative difference between our FID of images and torch-fidelity's, from images on.
@@ -170,22 +171,45 @@ class Evaluator:
         return abs(ours - theirs) / max(abs(theirs), 1e-12)
 
 
+class Scored(NamedTuple):
+    """What is measured, beside FID, of the first `wanted` samples of some lanes."""
+
+    wanted: int
+    metrics: Sequence[SampleMetric]
+    kept: KeptSamples
+
+    def scores(self, samples: LaneSamples | None) -> dict[str, float]:
+        """Return one lane's figures by name; NaN where its samples are not finite, which are None then."""
+        scores: dict[str, float] = {}
+        for metric in self.metrics:
+            names = [METRICS[name].recorded(self.wanted) for name in metric.names]
+            values = metric.scores(samples) if samples else [math.nan] * len(names)
+            scores |= zip(names, values, strict=True)
+        return scores
+
+
+def _first(seen: Seen, count: int) -> Seen:
+    return Seen(*(None if part is None else part[:, :count] for part in seen))  # type: ignore[arg-type]
+
+
 class Tally:
     """The scores of K lanes' samples so far; before the last rung nothing is waited for until they are asked for.
 
-    `count` samples of each are wanted. At the last rung earlier rungs' FID is taken of the first of them as well, so
-    that it can be compared over the steps, and with the objective.
+    `count` samples of each are wanted. At the last rung earlier rungs' FID and objective are taken of the first of them
+    as well, so that they can be compared over the steps, and with those of all.
     """
 
-    def __init__(self, evaluator: Evaluator, lanes: int, final: bool) -> None:
+    def __init__(self, evaluator: Evaluator, lanes: int, final: bool, objective: MetricName) -> None:
         self._evaluator = evaluator
         recipe, dim, device = evaluator.recipe, evaluator.extractor.dim, evaluator.device
         self.count = recipe.samples_at(final)
-        counts = {recipe.objective_at(last): recipe.samples_at(last) for last in (False, final)}
+        counts = {recipe.recorded("fid", last): recipe.samples_at(last) for last in (False, final)}
         self._parts = {name: Part(Moments(lanes, dim, device), count) for name, count in counts.items()}
-        self._metrics = evaluator.sample_metrics(final)
-        self._kept = KeptSamples(self.count) if self._metrics else None
-        self._whole = any({"spatial features", "classes"} & metric.needs for metric in self._metrics)
+        # In this order: a metric whose name carries no number is that of all samples.
+        wanted = {recipe.samples_at(last): evaluator.sample_metrics(last, objective) for last in (False, final)}
+        self._scored = [Scored(count, metrics, KeptSamples(count)) for count, metrics in wanted.items() if metrics]
+        needs = {need for scored in self._scored for metric in scored.metrics for need in metric.needs}
+        self._whole = bool({"spatial features", "classes"} & needs)
         self._added, self._finite_K = 0, torch.ones(lanes, dtype=torch.bool, device=device)
 
     @property
@@ -199,8 +223,9 @@ class Tally:
         first = self._added
         seen, finite_K = self._evaluator.look(images_KBCHW, self._whole)
         self._added, self._finite_K = first + images_KBCHW.shape[1], self._finite_K & finite_K
-        if self._kept:
-            self._kept.observe(first, images_KBCHW, seen)
+        for wanted, _, kept in self._scored:
+            if left := max(0, wanted - first):
+                kept.observe(first, images_KBCHW[:, :left], _first(seen, left))
         for moments, wanted in self._parts.values():
             moments.add(seen.features[:, : max(0, wanted - first)])
 
@@ -212,15 +237,7 @@ class Tally:
         if self._added != self.count:
             raise ValueError(f"{fid_name(self.count)} is of {self.count} samples, not {self._added}")
         fids = self._evaluator.fids(self._parts, self._finite_K)
-        if self._kept is None:
-            return fids
-        lanes = zip(fids, self._kept.lanes(), self._finite_K, strict=True)
-        return [fid | self._scores(samples if good else None) for fid, samples, good in lanes]
-
-    def _scores(self, samples: LaneSamples | None) -> dict[str, float]:
-        scores: dict[str, float] = {}
-        for metric in self._metrics:
-            names = [METRICS[name].recorded(self.count) for name in metric.names]
-            values = metric.scores(samples) if samples else [math.nan] * len(names)
-            scores |= zip(names, values, strict=True)
-        return scores
+        for scored in self._scored:
+            lanes = zip(fids, scored.kept.lanes(), self._finite_K, strict=True)
+            fids = [found | scored.scores(samples if good else None) for found, samples, good in lanes]
+        return fids

@@ -43,5 +43,5 @@ class FullTally:
         recipe = self._evaluator.recipe
         parts = {fid_name(self._count): Part(self._all, self._count)}
         if self._count >= 2 * recipe.samples:
-            parts[recipe.second_objective] = Part(self._second, recipe.samples)
+            parts[recipe.second_fid] = Part(self._second, recipe.samples)
         return self._evaluator.fids(parts, self._finite_K)

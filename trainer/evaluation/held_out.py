@@ -42,9 +42,9 @@ class HeldOut:
         }
         self._size = min(size, len(chosen))
 
-    def metrics(self, network: Network, last: bool) -> dict[str, Tensor]:
+    def metrics(self, network: Network, last: bool, objective: MetricName = "fid") -> dict[str, Tensor]:
         """Return the health and, of each of `HELD_OUT_METRICS` at its rungs, the value, by name; each [K]."""
-        measured = {name: of for name, of in HELD_OUT_METRICS.items() if METRICS[name].is_measured(last)}
+        measured = {name: of for name, of in HELD_OUT_METRICS.items() if METRICS[name].is_measured(last, objective)}
         return self.health(network) | {name: of(self, network) for name, of in measured.items()}
 
     def health(self, network: Network) -> dict[str, Tensor]:

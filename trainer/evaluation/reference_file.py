@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import zipfile
 from collections.abc import Iterator
+from functools import cached_property
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -15,6 +16,7 @@ from torch import Tensor
 from trainer.errors import DataError
 
 IMAGES = "arr_0"
+FEATURES = 2048  # dimensions of Inception's pooled features
 # Moments by the names of ADM's files, e.g. VIRTUAL_imagenet256_labeled.npz: of pooled features, and of spatial ones.
 POOLED, SPATIAL = ("mu", "sigma"), ("mu_s", "sigma_s")
 REMEDY = "give eval.reference an npz with mu and sigma, or with images arr_0, as ADM's evaluator takes them"
@@ -38,15 +40,29 @@ class ReferenceFile:
         if not path.is_file():
             raise DataError(f"{path}: no such file; {REMEDY}")
         self._path = path
-        self._file: BinaryIO = path.open("rb")
-        self.sha256 = hashlib.file_digest(self._file, "sha256").hexdigest()
         try:
+            self._file = path.open("rb")
             self._archive = zipfile.ZipFile(self._file)
         except (zipfile.BadZipFile, OSError) as error:
             raise DataError(f"{path}: not a readable npz ({error}); {REMEDY}") from error
         self._members = {Path(name).stem for name in self._archive.namelist()}
         if not ({*POOLED} <= self._members or IMAGES in self._members):
             raise DataError(f"{path}: has arrays {sorted(self._members)}; {REMEDY}")
+
+    @cached_property
+    def sha256(self) -> str:
+        """The hash of the whole file, which takes seconds of gigabytes; an archive's members seek for themselves."""
+        self._file.seek(0)
+        return hashlib.file_digest(self._file, "sha256").hexdigest()
+
+    def check(self, dim: int) -> None:
+        """Read all but the images' pixels; raise DataError for what would be refused once samples are scored."""
+        self.gaussian(POOLED, dim)
+        if self.has_images:
+            next(self.images(at_once=1))
+        if self.has_spatial:
+            for name in SPATIAL:
+                self._array(name)
 
     @property
     def has_images(self) -> bool:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from pydantic_core import InitErrorDetails, PydanticCustomError
+from pydantic_core import InitErrorDetails
 
 from trainer.recipe.blocks import block_index
 from trainer.recipe.evaluation import EvalRecipe
+from trainer.recipe.misfit import misfit
 from trainer.recipe.training import TrainRecipe
 
 
@@ -19,21 +20,17 @@ def block_misfits(train: TrainRecipe, taps: Sequence[str]) -> Iterator[InitError
         try:
             block_index(loss.block, taps)
         except ValueError as error:
-            yield _misfit(("train", name, "block"), str(error), loss.block)
+            yield misfit(("train", name, "block"), str(error), loss.block)
 
 
 def batch_misfits(train: TrainRecipe) -> Iterator[InitErrorDetails]:
     """Yield a contrastive loss of batches of one image, which is 0: partners have nothing to be told apart from."""
     if train.contrastive and train.batch == 1:
-        yield _misfit(("train", "contrastive"), "must not stand beside train.batch 1: there it is 0", 1)
+        yield misfit(("train", "contrastive"), "must not stand beside train.batch 1: there it is 0", 1)
 
 
 def encoder_misfits(train: TrainRecipe, evaluation: EvalRecipe) -> Iterator[InitErrorDetails]:
     """Yield the encoder of REPA where FID looks through its like: it would score what it taught."""
     if train.repa and train.repa.encoder == evaluation.extractor:
         says = f"must not be eval.extractor as well, {evaluation.extractor!r}: it would score what it taught"
-        yield _misfit(("train", "repa", "encoder"), says, train.repa.encoder)
-
-
-def _misfit(loc: tuple[str, ...], says: str, given: object) -> InitErrorDetails:
-    return InitErrorDetails(type=PydanticCustomError("misfit", "{says}", {"says": says}), loc=loc, input=given)
+        yield misfit(("train", "repa", "encoder"), says, train.repa.encoder)

@@ -74,15 +74,6 @@ class DataRecipe(Frozen):
             raise ValueError(f"path is needed for {_IMAGES}, {_ARRAYS}, and for nothing else")
         if is_of_files != (self.image_size is not None):
             raise ValueError(f"image_size is needed for {_IMAGES}, and for nothing else")
-        for name, is_set in (
-            ("layout", self.layout != "auto"),
-            ("scale", self.scale is not None),
-            ("shift", self.shift is not None),
-            ("shape", self.shape is not None),
-            ("classes", self.classes is not None),
-        ):
-            if is_set and not is_of_arrays:
-                raise ValueError(f"{name} is for {_ARRAYS}, and for nothing else")
         needs, may = self.name == "npy", self.name in ("npy", "safetensors")
         if (self.labels is None and needs) or (self.labels is not None and not may):
             raise ValueError("labels is needed for 'npy', possible for 'safetensors', and for nothing else")

@@ -106,16 +106,14 @@ class EvalRecipe(Frozen):
     @model_validator(mode="after")
     def _solver_and_weights(self) -> Self:
         if self.nfe % (each := EVALUATIONS_A_STEP[self.solver]):
-            said = f"{self.solver} evaluates the network {each} times a step: nfe must be a multiple of {each}"
-            raise ValueError(f"{said}, not {self.nfe}")
+            why = f"{self.solver} evaluates the network so often a step"
+            raise ValueError(f"nfe must be a multiple of {each}, not {self.nfe}: {why}")
         if self.cfg_interval[0] >= self.cfg_interval[1]:
             raise ValueError(f"cfg_interval must rise, not {list(self.cfg_interval)}")
         if list(self.cfg_curve) != sorted(set(self.cfg_curve)):
             raise ValueError(f"cfg_curve must rise, not {list(self.cfg_curve)}")
         if len({self.at_scale("fid", scale) for scale in self.cfg_curve}) < len(self.cfg_curve):
             raise ValueError(f"cfg_curve must differ within six digits, not {list(self.cfg_curve)}")
-        if self.cfg_samples is not None and not self.cfg_curve:
-            raise ValueError("cfg_samples is the number of samples at each scale of cfg_curve, which names none")
         if (self.extractor == "domain") != (self.weights is None):
             raise ValueError("weights is needed for inception, clip and dinov2, and not for 'domain'")
         if self.extractor == "domain" and self.decoder is not None:
@@ -126,7 +124,9 @@ class EvalRecipe(Frozen):
     def _extractor_has_what_is_asked_for(self) -> Self:
         for name in self.metrics:
             if self.extractor not in (fit := METRICS[name].through):
-                raise ValueError(f"metrics: {name} needs extractor {' or '.join(fit)}, not {self.extractor!r}")
+                raise ValueError(
+                    f"metrics has {name}, which needs extractor {' or '.join(fit)}, not {self.extractor!r}"
+                )
         if self.reference is not None and self.extractor != "inception":
             raise ValueError(
                 f"reference holds Inception's statistics; extractor must be inception, not {self.extractor!r}"
@@ -140,21 +140,16 @@ class EvalRecipe(Frozen):
 
     @property
     def distance(self) -> str:
-        """What readers know the objective as, without its sample count: 'FID', or 'FD-DINOv2'."""
+        """What readers know the FID as, without its sample count: 'FID', or 'FD-DINOv2'."""
         return DISTANCES.get(self.extractor, METRICS["fid"].words)
-
-    @property
-    def objective(self) -> str:
-        """Name of the metric a study minimises, e.g. 'fid_10k'."""
-        return fid_name(self.samples)
 
     def samples_at(self, last: bool) -> int:
         """Return the samples drawn at the last rung, or at one before it, which only decides who goes on."""
         return self.samples if last or self.rung_samples is None else self.rung_samples
 
-    def objective_at(self, last: bool) -> str:
-        """Return the name of the FID that a rung is judged by, e.g. 'fid_2500' before the last and 'fid_10k' there."""
-        return fid_name(self.samples_at(last))
+    def recorded(self, metric: MetricName, last: bool = True) -> str:
+        """Return a metric's name at the last rung or at one before it: 'fid_10k' there, and 'fid_2500' before."""
+        return METRICS[metric].recorded(self.samples_at(last))
 
     @property
     def curve_samples(self) -> int:
@@ -165,10 +160,18 @@ class EvalRecipe(Frozen):
         """Return the name of a metric on the guidance curve: 'fid_2500.cfg_1.5'."""
         return f"{METRICS[metric].recorded(self.curve_samples)}.cfg_{scale:g}"
 
+    def passes(self, scale: float) -> float:
+        """Return how often a sample at a scale of guidance evaluates the network, in passes a solver's evaluation.
+
+        Guidance doubles them on the part of the way where it acts; steps are taken to be even along it.
+        """
+        first, last = self.cfg_interval
+        return 1 + (last - first if scale != 1 else 0)
+
     @property
-    def second_objective(self) -> str:
-        """Name of the objective on a second, independent sampling of the same weights, e.g. 'fid_10k_second'."""
-        return f"{self.objective}_second"
+    def second_fid(self) -> str:
+        """Name of the FID on a second, independent sampling of the same weights, e.g. 'fid_10k_second'."""
+        return f"{self.recorded('fid')}_second"
 
     def full_count(self, device_type: str) -> int | None:
         """Return the samples of the full metric on a kind of device ('cuda', 'cpu'), or None for never.
@@ -179,7 +182,7 @@ class EvalRecipe(Frozen):
             return FULL_SAMPLES if device_type == "cuda" and self.samples < FULL_SAMPLES else None
         return None if self.full_samples == "none" else self.full_samples
 
-    def full_objective(self, device_type: str) -> str | None:
+    def full_fid(self, device_type: str) -> str | None:
         """Return the full metric's name on a kind of device, e.g. 'fid_50k', or None where there is none."""
         count = self.full_count(device_type)
         return None if count is None else fid_name(count)

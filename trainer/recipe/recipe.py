@@ -9,21 +9,15 @@ from typing import Annotated, Any, NamedTuple, Self
 
 from pydantic import ValidationError, model_validator
 
-from trainer.recipe.auxiliary_fit import batch_misfits, block_misfits, encoder_misfits
 from trainer.recipe.backbone import BackboneRecipe, SiTRecipe
 from trainer.recipe.blocks import block_index
 from trainer.recipe.data import DataRecipe
 from trainer.recipe.evaluation import EvalRecipe
 from trainer.recipe.frozen import Frozen, Scalar
 from trainer.recipe.identity import Later, identity
-from trainer.recipe.objective import (
-    SOLVERS,
-    TIME_SCALES,
-    DiffusionRecipe,
-    InterpolantRecipe,
-    MeanFlowRecipe,
-    ObjectiveRecipe,
-)
+from trainer.recipe.misfit import misfit
+from trainer.recipe.objective import SOLVERS, TIME_SCALES, InterpolantRecipe, ObjectiveRecipe
+from trainer.recipe.recipe_fit import recipe_misfits
 from trainer.recipe.regulariser import Dispersion
 from trainer.recipe.training import TrainRecipe
 
@@ -52,7 +46,9 @@ class Recipe(Frozen):
         if not isinstance(given, Mapping) or not isinstance(train, Mapping) or "predicts" not in train:
             return given
         if "objective" in given:
-            raise ValueError("train.predicts is now objective.predicts; write it there alone")
+            says = "must be written as objective.predicts, where it now is, and there alone"
+            wrong = [misfit(("train", "predicts"), says, train["predicts"])]
+            raise ValidationError.from_exception_data("Recipe", wrong)
         rest = {name: value for name, value in train.items() if name != "predicts"}
         return {**given, "train": rest, "objective": {"predicts": train["predicts"]}}
 
@@ -74,52 +70,8 @@ class Recipe(Frozen):
         return filled
 
     @model_validator(mode="after")
-    def _solver_is_the_objectives(self) -> Self:
-        fit = SOLVERS[self.objective.kind]
-        if self.eval.solver not in fit:
-            raise ValueError(
-                f"eval.solver is {self.eval.solver!r}, but objective {self.objective.kind!r} is sampled by "
-                f"{' or '.join(map(repr, fit))}"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _schedule_has_the_steps_that_are_taken(self) -> Self:
-        if isinstance(self.objective, DiffusionRecipe) and self.eval.nfe > self.objective.steps:
-            raise ValueError(
-                f"eval.nfe is {self.eval.nfe}, but the schedule has {self.objective.steps} steps; lower it, or raise "
-                "objective.steps"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _guidance_in_training_has_no_class(self) -> Self:
-        if isinstance(self.objective, MeanFlowRecipe) and self.objective.is_guided and self.train.label_drop == 0:
-            raise ValueError("objective.omega and kappa need train.label_drop above 0: 'no class' is never trained")
-        return self
-
-    @model_validator(mode="after")
-    def _guidance_was_trained_for(self) -> Self:
-        if self.eval.cfg != 1 and self.train.label_drop == 0:
-            raise ValueError(f"eval.cfg {self.eval.cfg} needs train.label_drop above 0: 'no class' is never trained")
-        if self.train.label_drop == 0 and any(scale != 1 for scale in self.eval.cfg_curve):
-            raise ValueError("eval.cfg_curve needs train.label_drop above 0: 'no class' is never trained")
-        return self
-
-    @model_validator(mode="after")
-    def _probe_was_trained_for(self) -> Self:
-        if self.eval.linear_probe != "none" and self.train.label_drop == 0:
-            raise ValueError("eval.linear_probe hides the label and needs train.label_drop above 0, which trains that")
-        return self
-
-    @model_validator(mode="after")
-    def _auxiliary_losses_fit(self) -> Self:
-        wrong = [
-            *block_misfits(self.train, self.model.taps),
-            *batch_misfits(self.train),
-            *encoder_misfits(self.train, self.eval),
-        ]
-        if wrong:
+    def _parts_fit_together(self) -> Self:
+        if wrong := [*recipe_misfits(self)]:
             # pydantic merges a ValidationError raised here into its own and keeps the places (pydantic-core 2).
             raise ValidationError.from_exception_data("Recipe", wrong)
         return self

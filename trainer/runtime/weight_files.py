@@ -33,6 +33,17 @@ def read_weights(path: Path) -> Weights:
     return Weights(parse_weights(content, str(path)), hashlib.sha256(content).hexdigest())
 
 
+def check_weights(path: Path) -> None:
+    """Raise DataError, which names the file, unless it holds a state dict; whose it is, is not looked at."""
+    try:
+        read_weights(path)
+    except DataError:
+        raise
+    except Exception as error:  # zip, pickle, safetensors and file errors have no type in common
+        reason = str(error).strip().partition("\n")[0] or type(error).__name__
+        raise DataError(f"{path}: cannot be read as a weight file ({reason})") from error
+
+
 def parse_weights(content: bytes, place: str, within: Sequence[str] = ()) -> dict[str, Tensor]:
     """Return the tensors by name in a file's content; raise DataError, which names `place`, for anything else.
 

@@ -20,7 +20,7 @@ from trainer.evaluation.full_metric import FullTally
 from trainer.evaluation.held_out import HeldOut
 from trainer.evaluation.linear_probe import LinearProbe
 from trainer.objectives.build import objective_of
-from trainer.recipe import Lane, Recipe
+from trainer.recipe import METRICS, Lane, MetricName, Recipe
 from trainer.regularisers.build import dispersive_names, regulariser_of
 from trainer.regularisers.lam_schedule import over_active_steps
 from trainer.regularisers.protocol import Regulariser
@@ -115,12 +115,13 @@ class Cohort:
         if self._device.type == "cuda":
             torch.cuda.synchronize(self._device)
 
-    def measure(self, full: bool = False) -> list[Measurement]:
+    def measure(self, full: bool = False, objective: MetricName = "fid") -> list[Measurement]:
         """Return every living lane's metrics at this step, from its averaged weights.
 
-        Changes nothing, so it can be called again. At the recipe's last step the slower metrics are added and, if
-        `full`, what finalists alone have: the full metric where the recipe has one on this device, and the guidance
-        curve. The others are the same bit for bit.
+        Changes nothing, so it can be called again. Before the recipe's last step it measures what the `objective`
+        needs, and draws samples for that alone; a lane without one has diverged. At the last step the slower metrics
+        are added and, if `full`, what finalists alone have: the full metric where the recipe has one on this device,
+        and the guidance curve. The others are the same bit for bit.
         """
         if not self._living:
             return []
@@ -128,8 +129,8 @@ class Cohort:
         with torch.no_grad():
             network = self._network()
             diverged = ~(self._learnt.ema.isfinite().all(1) & self._means.finite()).cpu()
-            per_lane = self._means.read() | self._held_out_metrics(network, final)
-            scored, grids = self._score(network, diverged, final, full and final)
+            per_lane = self._means.read() | self._held_out_metrics(network, final, objective)
+            scored, grids = self._score(network, diverged, final, full and final, objective)
         dispersive = dispersive_names(self._regulariser)
         measured = []
         for row, lane in enumerate(self._living):
@@ -138,7 +139,7 @@ class Cohort:
                 metrics = {name: value for name, value in metrics.items() if name not in dispersive}
             metrics = over_active_steps(metrics, self.lanes[lane].setting, self.step, self.recipe.train.steps)
             finite = {name: value for name, value in metrics.items() if math.isfinite(value)}
-            bad = bool(diverged[row]) or self.recipe.eval.objective_at(final) not in finite
+            bad = bool(diverged[row]) or self.recipe.eval.recorded(objective, final) not in finite
             measured.append(Measurement(lane, bad, finite, grids[row]))
         return measured
 
@@ -210,19 +211,19 @@ class Cohort:
         """Return the averaged weights of some living lanes, ready to be called."""
         return Network(self._backbone, views(self._learnt.ema[rows], self._backbone.layout))
 
-    def _held_out_metrics(self, network: Network, final: bool) -> dict[str, Tensor]:
+    def _held_out_metrics(self, network: Network, final: bool, objective: MetricName) -> dict[str, Tensor]:
         if self._held_out is None:
             self._held_out = HeldOut(self._data, self._objective, self.recipe.eval.probe, self._device)
-        found = self._held_out.metrics(network, final) | self._probe.metrics(network, final)
+        found = self._held_out.metrics(network, final, objective) | self._probe.metrics(network, final)
         return {name: value.cpu() for name, value in found.items()}
 
     def _score(
-        self, network: Network, diverged: Tensor, final: bool, full: bool
+        self, network: Network, diverged: Tensor, final: bool, full: bool, objective: MetricName
     ) -> tuple[list[dict[str, float]], list[Tensor | None]]:
         nothing: list[Tensor | None] = [None] * len(self._living)
-        if bool(diverged.all()):
+        if bool(diverged.all()) or not (final or METRICS[objective].sampled):
             return [{} for _ in self._living], nothing
-        tally = self._evaluator.tally(len(self._living), final)
+        tally = self._evaluator.tally(len(self._living), final, objective)
         recipe, seeds = self.recipe.eval, [self.lanes[lane].seed for lane in self._living]
         grids: list[Tensor] = []
         for start, images_KBCHW in samples(network, self._objective, recipe, seeds, until=tally.count):
@@ -237,7 +238,7 @@ class Cohort:
     def _with_full(self, scores: Sequence[dict[str, float]], proxy: Moments) -> list[dict[str, float]]:
         """Add what only finalists are measured by: FID of more samples, and guidance at several scales."""
         recipe = self.recipe.eval
-        rows = [row for row, score in enumerate(scores) if math.isfinite(score.get(recipe.objective, math.nan))]
+        rows = [row for row, score in enumerate(scores) if math.isfinite(score.get(recipe.recorded("fid"), math.nan))]
         if not rows:
             return list(scores)
         network, seeds = self._network(rows), [self.lanes[self._living[row]].seed for row in rows]

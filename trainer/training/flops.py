@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from trainer.backbones.flops import PassFlops
 from trainer.backbones.protocol import TapShape
 from trainer.recipe import Dispersion, EvalRecipe, MeanFlowRecipe, ObjectiveRecipe, Recipe
+from trainer.recipe.metrics import PROBE_IMAGES, VALIDATION_IMAGES
 
 
 def step_flops(network: PassFlops, objective: ObjectiveRecipe, batch: int) -> int:
@@ -36,13 +37,13 @@ def second_view_flops(network: PassFlops, recipe: Recipe) -> int:
 
 
 def sample_flops(network: PassFlops, evaluation: EvalRecipe, scale: float | None = None) -> float:
-    """Return the operations of drawing one sample, at eval.cfg or another `scale` of guidance.
+    """Return the operations of drawing one sample, at eval.cfg or another `scale` of guidance."""
+    return evaluation.nfe * network.forward * evaluation.passes(evaluation.cfg if scale is None else scale)
 
-    Guidance doubles the passes on the part of the way where it acts; steps are taken to be even along it.
-    """
-    first, last = evaluation.cfg_interval
-    guided = (evaluation.cfg if scale is None else scale) != 1
-    return evaluation.nfe * network.forward * (1 + (last - first if guided else 0))
+
+def probe_flops(network: PassFlops, evaluation: EvalRecipe) -> float:
+    """Return the operations of one linear probe's passes, at most; what it computes of tokens is left out."""
+    return len(evaluation.probe_levels) * (PROBE_IMAGES + VALIDATION_IMAGES) * network.forward
 
 
 def _added(network: PassFlops, objective: ObjectiveRecipe) -> int:

@@ -29,6 +29,8 @@ EFFECTS = (1.0, 2.0, 3.0)
 def proxy_audit(known: Evidence) -> ProxyAudit:
     """Compare the finalists' ranking by the proxy with that by the full metric of the same weights."""
     fresh = known.stages.get("confirm")
+    if not known.study.minimised.is_fid:
+        return ProxyAudit(gate=Gate(says="the full metric is a FID, and this study judges by another metric"))
     full = _full_metric(known.study, fresh) if fresh else None
     if fresh is None or full is None:
         says = "no finalist has a full metric; set recipe.eval.full_samples and run the confirm stage"
@@ -62,7 +64,7 @@ def _full_metric(study: Study, fresh: StageTable) -> str | None:
     head = "fid_"
     names = [name for name in fresh.metrics if name.startswith(head) and name.removeprefix(head)[:1].isdigit()]
     evaluation = study.recipe.eval
-    others = (study.objective, evaluation.second_objective, evaluation.objective_at(last=False))
+    others = (*(evaluation.recorded("fid", last) for last in (True, False)), evaluation.second_fid)
     return next((name for name in names if name not in others), None)
 
 
@@ -89,8 +91,8 @@ def pruning_audit(known: Evidence) -> PruningAudit:
 
 
 def _rungs(study: Study, screen: StageTable) -> dict[str, str | Ranking | None]:
-    name = study.recipe.eval.objective_at(last=False)
-    if name == study.objective or PRUNERS[study.screen.pruner].stops == "nothing":
+    name = study.minimised.name(last=False)
+    if name == study.minimised.name() or PRUNERS[study.screen.pruner].stops == "nothing":
         return {}
     few_CS, all_CS = screen.logs(name), screen.logs()
     both = np.isfinite(few_CS) & np.isfinite(all_CS)
@@ -141,14 +143,16 @@ def seed_audit(known: Evidence) -> SeedAudit:
         pool = hopeful_pairing(main.logs()[rows], main.logs()[main.row[BASELINE]]) if rows else None
     sd = pool.difference_sd if pool else None
     needed = needed_seeds(-math.log1p(-confirm.margin), sd, alpha, confirm.power) if sd is not None else None
-    planned = len(known.fresh_seeds) or confirm.seed_count(max(3, needed) if needed else None)
+    planned = len(known.fresh_seeds) or confirm.seed_count
+    looks = known.looks or (confirm.schedule if confirm.seeds == "auto" and not known.fresh_seeds else ())
+    planning = ("planned" if study.confirm else "would be planned") + (" at most" if looks else "")
     sampling_sd, runs = _sampling(known)
     return SeedAudit(
         margin=confirm.margin,
         power=confirm.power,
         top=tested,
         planned=planned,
-        planning="planned" if study.confirm else "would be planned",
+        planning=planning,
         baseline_sd=spread(main.logs()[main.row[BASELINE]]) if main is not None and BASELINE in main.row else None,
         difference_sd=sd,
         cells=pool.cells if pool else 0,
@@ -158,11 +162,14 @@ def seed_audit(known: Evidence) -> SeedAudit:
         detectable=detectable(planned, sd, alpha, confirm.power) if sd is not None else None,
         sampling_sd=sampling_sd,
         sampling_runs=runs,
-        chosen=planned if confirm.seeds == "auto" and sd is not None else None,
+        looks=looks,
+        chosen=planned if confirm.seeds == "auto" and not looks and sd is not None else None,
         for_effects=tuple((effect, needed_seeds(effect, 1.0, alpha, confirm.power)) for effect in EFFECTS)
         if sd is not None
         else (),
-        gate=_seed_gate(sd, needed, planned, confirm.margin, "are planned" if study.confirm else "would be planned"),
+        gate=_seed_gate(
+            sd, needed, planned, confirm.margin, planning if planning.startswith("would") else f"are {planning}"
+        ),
     )
 
 
@@ -186,9 +193,9 @@ def _seed_gate(sd: float | None, needed: int | None, planned: int, margin: float
 def _sampling(known: Evidence) -> tuple[float | None, int]:
     """Estimate the spread of the log objective between samplings of one model, from pairs of samplings."""
     fresh = known.stages.get("confirm")
-    if fresh is None:
+    if fresh is None or not known.study.minimised.is_fid:
         return None, 0
-    pairs = fresh.logs() - fresh.logs(known.study.recipe.eval.second_objective)
+    pairs = fresh.logs() - fresh.logs(known.study.recipe.eval.second_fid)
     pairs = pairs[np.isfinite(pairs)]
     return (float(np.sqrt((pairs**2).mean() / 2)), len(pairs)) if len(pairs) else (None, 0)
 

@@ -76,8 +76,8 @@ def is_finished(fresh: StageTable, seeds: int | None) -> bool:
 
 def side_metrics(table: StageTable) -> list[tuple[str, Better]]:
     """The metrics beside the objective that were measured and that claims are made about; which way each is better."""
-    found = recorded_metrics(table.metrics)
-    return [(name, metric.better) for name, metric, _ in found if metric.guide == "claimed" and metric.better]
+    found = [known for known in recorded_metrics(table.metrics) if table.minimised.place(known) == "claimed"]
+    return [(known.name, known.metric.better) for known in found if known.metric.better]
 
 
 def _test(known: Evidence, fresh: StageTable, key: str, metric: str, better: Better) -> _Test:

@@ -25,8 +25,7 @@ def highlights(known: Evidence, main: StageResult, lowest: CellResult | None) ->
     for ink, one in inks:
         if one is not None:
             picked.setdefault(one.key, (ink, one))
-    recipe = known.study.recipe
-    metric = recipe.eval.objective_at(last=False)
+    recipe, metric = known.study.recipe, known.study.minimised.name(last=False)
     return tuple(
         Highlight(
             ink=ink,

@@ -7,6 +7,9 @@ import numpy as np
 from sweeper.guide.analysis.stage_table import Evidence, means, spreads
 from sweeper.guide.schema.results import Outcome, OutcomeRow, StageResult
 from trainer.recipe import recorded_metrics
+from trainer.recipe.metrics import Place
+
+OUTCOMES: frozenset[Place] = frozenset({"claimed", "shown"})
 
 
 def outcomes(known: Evidence, main: StageResult) -> tuple[OutcomeRow, ...]:
@@ -14,8 +17,8 @@ def outcomes(known: Evidence, main: StageResult) -> tuple[OutcomeRow, ...]:
     table = known.main
     if table is None:
         return ()
-    recorded = recorded_metrics(table.metrics)
-    scores = {name: table.scores(name) for name, metric, _ in recorded if metric.guide in ("claimed", "shown")}
+    recorded = [known for known in recorded_metrics(table.metrics) if table.minimised.place(known) in OUTCOMES]
+    scores = {known.name: table.scores(known.name) for known in recorded}
     columns = {
         metric: (means(values), spreads(values), np.isfinite(values).sum(axis=1)) for metric, values in scores.items()
     }

@@ -16,6 +16,8 @@ from sweeper.records import Cell
 from sweeper.statistics.levels import CONTROL_ALPHA, INTERVAL_ALPHA
 from sweeper.statistics.paired_tests import Paired, holm
 
+HALF = 0.5
+
 
 def against_controls(known: Evidence, made: Claims) -> tuple[ControlComparison, ...]:
     """Set every setting that is confirmed to help against every control at lambda 0; Holm over all pairs.
@@ -38,9 +40,16 @@ def against_controls(known: Evidence, made: Claims) -> tuple[ControlComparison, 
             change=change_of(paired.n, paired.mean, *paired.interval(INTERVAL_ALPHA / len(found))),
             better=p <= CONTROL_ALPHA,
             control_standing=control.standing,
+            times=_times(control, setting),
         )
         for (setting, control, paired), p in zip(found, adjusted, strict=True)
     )
+
+
+def _times(control: Claim, setting: Claim) -> float | None:
+    if control.change is None or setting.change is None or setting.change.mean == 0:
+        return None
+    return math.log1p(control.change.mean) / math.log1p(setting.change.mean)
 
 
 def _is_without_dispersion(cell: Cell) -> bool:
@@ -55,14 +64,8 @@ def _paired(known: Evidence, setting: str, control: str) -> Paired | None:
     return Paired(differences) if len(differences) > 1 else None
 
 
-def rival(
-    setting: Claim, comparisons: Sequence[ControlComparison], beside: Sequence[Claim]
-) -> ControlComparison | None:
-    """Return the comparison of a setting with a control that rivals it: half its mean gain or more, and not beaten."""
-    for one in comparisons:
-        control = next((claim for claim in beside if claim.label == one.control), None)
-        if one.setting != setting.label or one.better or control is None or not (control.change and setting.change):
-            continue
-        if math.log1p(control.change.mean) <= math.log1p(setting.change.mean) / 2:
-            return one
-    return None
+def rival(setting: Claim, comparisons: Sequence[ControlComparison]) -> ControlComparison | None:
+    """Return the comparison with the control that rivals a setting most: half its mean gain or more, and not beaten."""
+    own = [one for one in comparisons if one.setting == setting.label and not one.better]
+    rivals = [one for one in own if one.times is not None and one.times >= HALF]
+    return max(rivals, key=lambda one: one.times or 0.0, default=None)

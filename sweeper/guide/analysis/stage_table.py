@@ -16,6 +16,7 @@ from sweeper.records import Cell, Stage, StudyRecord, TrialRecord, TrialState
 from sweeper.statistics.moments import moments
 from sweeper.study import Study
 from sweeper.study.knobs import reading_order
+from sweeper.study.objective import Objective
 
 BASELINE = "baseline"
 STAGES: tuple[Stage, ...] = ("screen", "confirm")
@@ -29,10 +30,15 @@ class StageTable:
     """The trials of one stage: `keys` name the rows, `seeds` the columns; None where there is no trial."""
 
     stage: Stage
-    objective: str
+    minimised: Objective
     keys: tuple[str, ...]
     seeds: tuple[int, ...]
     trials: tuple[tuple[TrialRecord | None, ...], ...]
+
+    @property
+    def objective(self) -> str:
+        """The name of what the study minimises."""
+        return self.minimised.name()
 
     @cached_property
     def row(self) -> dict[str, int]:
@@ -122,7 +128,7 @@ class StageTable:
             for j, trial in enumerate(row):
                 for rung in trial.rungs if trial else ():
                     tables = found.setdefault(rung.step, {})
-                    for name, value in rung.metrics.items():
+                    for name, value in (self.minimised.inverted(rung.metrics) | rung.metrics).items():
                         if name not in tables:
                             tables[name] = self._nothing.copy()
                         tables[name][i, j] = value
@@ -146,11 +152,12 @@ class Evidence:
     cells: dict[str, Cell]
     stages: Mapping[Stage, StageTable]
     fresh_seeds: tuple[int, ...] = ()
+    looks: tuple[int, ...] = ()
 
     @property
     def objective(self) -> str:
         """The metric the study minimises."""
-        return self.study.objective
+        return self.study.minimised.name()
 
     @property
     def main(self) -> StageTable | None:
@@ -166,7 +173,7 @@ def evidence(record: StudyRecord) -> Evidence:
     keyed = [(trial.spec.cell.key, trial) for trial in latest]
     cells = _cells(keyed)
     stages = {stage: table for stage in STAGES if (table := _table(record, stage, cells, keyed))}
-    return Evidence(record.study, cells, stages, record.fresh_seeds)
+    return Evidence(record.study, cells, stages, record.fresh_seeds, record.looks)
 
 
 def _table(
@@ -178,7 +185,7 @@ def _table(
     present = {key for key, _ in here}
     keys, seeds = tuple(key for key in cells if key in present), tuple(sorted({seed for _, seed in here}))
     trials = tuple(tuple(here.get((key, seed)) for seed in seeds) for key in keys)
-    return StageTable(stage, record.study.objective, keys, seeds, trials)
+    return StageTable(stage, record.study.minimised, keys, seeds, trials)
 
 
 def _cells(trials: Iterable[tuple[str, TrialRecord]]) -> dict[str, Cell]:

@@ -17,7 +17,7 @@ from sweeper.guide.analysis.contrasts import change_of
 from sweeper.guide.analysis.stage_table import BASELINE
 from sweeper.guide.compare.schema import HeadToHead, Pair, Winner
 from sweeper.guide.schema.guide import Guide
-from sweeper.records import Facts, StudyRecord
+from sweeper.records import INPUTS, Facts, StudyRecord
 from sweeper.statistics.levels import INTERVAL_ALPHA
 from sweeper.statistics.paired_tests import Paired
 from sweeper.text.numbers import change, counted
@@ -55,9 +55,10 @@ def _obstacle(a: Rival, b: Rival) -> str:
     """Return why nothing can be paired; empty if something can."""
     if a.record.study.recipe.hash != b.record.study.recipe.hash:
         return "their recipes differ"
-    data = [{_inputs(one.facts) for one in rival.record.trials if one.facts} for rival in (a, b)]
-    if data[0] != data[1] or len(data[0]) != 1:
-        return "their data, feature extractors or references differ"
+    if a.guide.objective != b.guide.objective:
+        return "they judge by different metrics"
+    if differing := _differing_inputs(a.record, b.record):
+        return differing
     for name, rival in (("A", a), ("B", b)):
         if not rival.guide.claims:
             return f"{name} has no finished confirm stage"
@@ -65,16 +66,33 @@ def _obstacle(a: Rival, b: Rival) -> str:
     return "they share fewer than two fresh seeds" if len(shared) < 2 else ""
 
 
-def _inputs(facts: Facts) -> tuple[str, str, str]:
-    return facts.data_hash, facts.extractor_sha256, facts.reference_sha256
+def _differing_inputs(a: StudyRecord, b: StudyRecord) -> str:
+    """Return which input of the two recipes, or of an arm that both studies have, is not the same one in both."""
+    known, labels = (_inputs(a), _inputs(b)), {one.spec.cell.key: one.spec.cell.label for one in a.trials}
+    for arm in [BASELINE, *sorted((known[0].keys() & known[1].keys()) - {BASELINE})]:
+        for field, words in INPUTS.items():
+            found = [{getattr(facts, field) for facts in of.get(arm, ())} for of in known]
+            if found[0] != found[1] or len(found[0]) != 1:
+                return f"their {words} differ" + (f" in {labels[arm]}" if arm != BASELINE else "")
+    return ""
+
+
+def _inputs(record: StudyRecord) -> dict[str, list[Facts]]:
+    """Return what trials of the study's own recipe read, as the baseline's, and by its key what each control's did."""
+    found: dict[str, list[Facts]] = {}
+    for trial in record.trials:
+        if trial.facts:
+            cell = trial.spec.cell
+            found.setdefault(cell.key if cell.role == "control" else BASELINE, []).append(trial.facts)
+    return found
 
 
 def _fresh(record: StudyRecord) -> dict[str, dict[int, float]]:
     found: dict[str, dict[int, float]] = {}
     for trial in record.trials:
         last = max(trial.rungs, key=lambda rung: rung.step, default=None)
-        value = last.metrics.get(record.study.objective) if last else None
-        if trial.spec.stage == "confirm" and trial.state == "complete" and value is not None and value > 0:
+        value = record.study.minimised.of(last.metrics) if last else math.nan
+        if trial.spec.stage == "confirm" and trial.state == "complete" and value > 0:
             found.setdefault(trial.spec.cell.key, {})[trial.spec.seed] = math.log(value)
     return found
 

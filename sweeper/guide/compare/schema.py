@@ -99,6 +99,7 @@ class Comparison(Frozen):
     incomparable: tuple[str, ...]
     baselines: tuple[Outcome | None, Outcome | None]
     head_to_head: HeadToHead | None = None
+    distance: str = "FID"  # what the objective is called through the extractor of both, where figures are comparable
 
     @property
     def comparable(self) -> bool:

@@ -19,8 +19,8 @@ from sweeper.guide.schema.statements import Claim
 from sweeper.records import Cell, Stage
 from sweeper.study import block_name
 from sweeper.study.knobs import BLOCK, DISTANCE, FEATURES, KNOBS, TAU, TAU_UNITS
-from sweeper.text.numbers import counted
-from trainer.recipe import VARIANTS, Dispersion, numbered
+from sweeper.text.numbers import INVERTED, counted
+from trainer.recipe import VARIANTS, Dispersion, numbered, recorded_metric
 
 # Protocol items on which the value of a FID depends.
 MEASURED_BY = ("samples", "features", "reference", "solver", "guidance (CFG)")
@@ -53,7 +53,7 @@ def transfer(a: Guide, b: Guide) -> Comparison:
         scopes=(a.scope, b.scope),
         objectives=(a.objective, b.objective),
         relation=relation,
-        headline=_headline(relation, matches),
+        headline=_headline(relation, matches) if _judge_alike(a, b) else _apart(a, b),
         transfers=any(one.verdict == "transfers" for one in matches),
         matches=matches,
         unmatched=(
@@ -63,6 +63,7 @@ def transfer(a: Guide, b: Guide) -> Comparison:
         differences=tuple(_differences((*a.recipe, *a.protocol), (*b.recipe, *b.protocol))),
         incomparable=tuple(_incomparable(a, b)),
         baselines=(_baseline(a), _baseline(b)),
+        distance=a.distance,
     )
 
 
@@ -113,10 +114,21 @@ def _matches(a: Guide, b: Guide, relation: Relation) -> list[Match]:
             block = blocks_match(here.setting.blocks, a.places, there.setting.blocks, b.places)
             tau = _taus_match(here.arm, there.arm, relation)
             if block and tau:
-                verdict = _verdict(here.arm, there.arm) if relation == "different recipes" else None
+                judged = relation == "different recipes" and _judge_alike(a, b)
+                verdict = _verdict(here.arm, there.arm) if judged else None
                 found.append(Match(a=here.arm, b=there.arm, block=block, tau=tau, verdict=verdict))
     # The order of a reader's interest; within it, that of study A.
     return sorted(found, key=lambda one: (VERDICTS.index(one.verdict), one.a.standing is one.b.standing is None))
+
+
+def _judge_alike(a: Guide, b: Guide) -> bool:
+    """Whether both studies judge by one metric, of whatever number of samples."""
+    found = [recorded_metric(one.objective.removeprefix(INVERTED)) for one in (a, b)]
+    return a.objective == b.objective or (None not in found and len({one.metric for one in found if one}) == 1)
+
+
+def _apart(a: Guide, b: Guide) -> str:
+    return f"No transfer claim: A judges by {a.words(a.objective)} and B by {b.words(b.objective)}."
 
 
 def _keys(guide: Guide) -> set[str]:
@@ -236,7 +248,9 @@ def _differences(a: Iterable[Item], b: Iterable[Item]) -> list[Difference]:
 
 
 def _incomparable(a: Guide, b: Guide) -> list[str]:
-    reasons = [] if a.objective == b.objective else [f"{a.objective} and {b.objective} are of different sample counts"]
+    names = [one.words(one.objective) for one in (a, b)]
+    differ = "are of different sample counts" if _judge_alike(a, b) else "are different metrics"
+    reasons = [] if a.objective == b.objective else [f"{names[0]} and {names[1]} {differ}"]
     for name in MEASURED_BY:
         if _value(a.protocol, name) != _value(b.protocol, name):
             reasons.append(f"{name} differ" if name.endswith("s") else f"{name} differs")

@@ -117,7 +117,7 @@ def _usual_seeds(found: Findings) -> int:
     if found.stages[-1].stage == "confirm":
         return max(2, len(found.stages[-1].seeds))
     if confirm is None or confirm.seeds != "auto":
-        return (confirm or Confirm()).seed_count()
+        return (confirm or Confirm()).seed_count
     return min(confirm.limit, max(FEWEST_SEEDS, found.seeds.chosen or found.seeds.needed or confirm.limit))
 
 

@@ -72,8 +72,9 @@ class SeedAudit(Frozen):
     interval relative to an unpaired one. `needed` seeds show a gain of `margin` with the wished-for `power` when they
     are fresh (one-sided paired t, Holm's first step over `top`); None when more than 1,000. `planned` seeds show a gain
     of `detectable`. `sampling_sd` is the spread between two samplings of the same weights, over `sampling_runs`;
-    `for_effects` pairs effects, in standard deviations of a difference, with the seeds that show them; `chosen` is
-    what `seeds: auto` took.
+    `for_effects` pairs effects, in standard deviations of a difference, with the seeds that show them; `looks` say
+    after how many fresh seeds finalists are judged, `planned` being the most; `chosen` is what `seeds: auto` took
+    before there were looks.
     """
 
     margin: float
@@ -90,6 +91,7 @@ class SeedAudit(Frozen):
     detectable: float | None = None
     sampling_sd: float | None = None
     sampling_runs: int = 0
+    looks: tuple[int, ...] = ()
     chosen: int | None = None
     for_effects: tuple[tuple[float, int | None], ...] = ()
     gate: Gate = Gate()

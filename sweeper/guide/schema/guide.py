@@ -28,7 +28,7 @@ from sweeper.guide.schema.statements import (
     Verdict,
 )
 from sweeper.text.numbers import metric_name
-from trainer.recipe import Frozen, numbered
+from trainer.recipe import Frozen, numbered, recorded_metric
 
 
 class Guide(Frozen):
@@ -86,6 +86,12 @@ class Guide(Frozen):
     def words(self, metric: str) -> str:
         """Write a recorded metric as readers know it, e.g. 'FID-10K'."""
         return metric_name(metric, self.distance)
+
+    @property
+    def judges_by_fid(self) -> bool:
+        """Whether settings were judged by FID; the study says so where it is another metric."""
+        found = recorded_metric(self.objective)
+        return found is not None and found.metric.name == "fid"
 
     @property
     def main(self) -> StageResult:

@@ -106,13 +106,22 @@ class KnobEffect(Frozen):
 
 
 class ControlComparison(Frozen):
-    """A setting that helps against a control arm at lambda 0, on the same fresh seeds; `better` where that is shown."""
+    """A setting that helps against a control arm at lambda 0, on the same fresh seeds; `better` where that is shown.
+
+    `times` is how many times the setting's mean gain the control's is, both as logarithms.
+    """
 
     setting: str
     control: str
     change: Change
     better: bool
     control_standing: Standing
+    times: float | None = None
+
+    @property
+    def outdone(self) -> bool:
+        """Whether the control is confirmed to help, and the setting's interval lies wholly on the worse side of it."""
+        return self.control_standing == "confirmed helps" and self.change.side == "above"
 
 
 class Rule(Frozen):

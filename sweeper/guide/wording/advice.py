@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from sweeper.guide.schema.statements import Claim, Grade
+from sweeper.guide.schema.statements import Claim, ControlComparison, Grade
 from sweeper.guide.wording.findings import Findings, listed, written
-from sweeper.text.numbers import metric_name, percent
+from sweeper.text.numbers import percent
 
 
 def use(found: Findings, claim: Claim) -> str:
@@ -12,7 +12,14 @@ def use(found: Findings, claim: Claim) -> str:
     rival = found.rival(claim)
     if rival is None:
         return f"Use {found.label(claim.key)}"
+    if rival.outdone:
+        return f"Use the {found.arm(rival.control)}, which {times_as_much(rival)} as {found.label(claim.key)}"
     return f"Use {found.label(claim.key)} or the {found.arm(rival.control)}: the setting is not shown to be better"
+
+
+def times_as_much(rival: ControlComparison) -> str:
+    """Write how much more a control gains than the setting it outdoes: 'gains 2.9 times as much'."""
+    return f"gains {rival.times or 1.0:.2g} times as much"
 
 
 def advice(found: Findings, claim: Claim) -> tuple[str, Grade]:
@@ -40,5 +47,5 @@ def advice(found: Findings, claim: Claim) -> tuple[str, Grade]:
 def _beside(found: Findings, claim: Claim) -> str:
     """Return a clause that names the other outcomes that are confirmed to worsen."""
     worse = [one for one in found.side_claims if one.key == claim.key and one.standing == "confirmed hurts"]
-    changes = (f"{metric_name(one.metric)} {written(one.change)}" for one in worse if one.change)
+    changes = (f"{found.named(one.metric)} {written(one.change)}" for one in worse if one.change)
     return f"; but confirmed to hurt: {listed(changes)}" if worse else ""

@@ -14,6 +14,7 @@ from sweeper.plan.trials import rung_steps
 from sweeper.records import Facts
 from sweeper.statistics.levels import OBJECTIVE_ALPHA, SET_ALPHA, SIDE_ALPHA, UNIQUE_ALPHA
 from sweeper.study import Screen, Study
+from sweeper.study.objective import Objective
 from sweeper.study.pruner_facts import PRUNERS
 from sweeper.text.numbers import counted, metric_name, percent
 from trainer.recipe import (
@@ -23,7 +24,6 @@ from trainer.recipe import (
     EvalRecipe,
     SiTRecipe,
     TrainRecipe,
-    fid_name,
     recorded_metrics,
 )
 from trainer.recipe.auxiliary_losses import Encoder
@@ -119,8 +119,9 @@ def protocol_items(
     `recorded` are a study's metrics, `settings` those of the loss.
     """
     evaluation, screen, known = study.recipe.eval, study.screen, list(facts)
-    metric = metric_name(study.objective, evaluation.distance)
+    metric = metric_name(study.minimised.name(), evaluation.distance)
     return (
+        *([] if study.minimised.is_fid else [Item(name="judged by", value=judged_by(study.minimised))]),
         Item(name="samples", value=f"{evaluation.samples:,}, classes balanced, rounded to uint8, the EMA weights"),
         Item(name="features", value=_extractor(study, known)),
         Item(name="reference", value=_reference(study, known)),
@@ -155,6 +156,19 @@ def protocol_items(
     )
 
 
+def judged_by(minimised: Objective) -> str:
+    """Say that a study judges by another metric than FID, and what that means."""
+    metric, fid = metric_name(minimised.recorded()), minimised.evaluation.distance
+    inverted = ""
+    if minimised.is_inverted:
+        inverse = metric_name(minimised.name())
+        inverted = f"; higher is better, so its inverse, {inverse}, is compared: 10 % lower is 11 % more"
+    return (
+        f"Judged by {metric}, not by {fid}: it shows {minimised.metric.shows}{inverted}. "
+        f"{fid} is an outcome beside it, and rewards copies of training images, most of all where they are few"
+    )
+
+
 def _beside_the_objective(study: Study, recorded: Iterable[str]) -> list[Item]:
     """Describe how other metrics are measured: those recorded, or before there are any those that will be."""
     found = [known.metric for known in recorded_metrics(recorded) if known.metric.protocol]
@@ -162,7 +176,8 @@ def _beside_the_objective(study: Study, recorded: Iterable[str]) -> list[Item]:
     foreseen = [metric for name, metric in METRICS.items() if study.recipe.eval.measures(name)]
     for metric in found or foreseen:
         if metric.protocol:
-            by_rung.setdefault(metric.measured, {})[metric.protocol] = None
+            rung = "every rung" if metric.is_measured(last=False, objective=study.objective) else "last rung"
+            by_rung.setdefault(rung, {})[metric.protocol] = None
     return [Item(name=rung, value="; ".join(words)) for rung, words in by_rung.items()]
 
 
@@ -198,9 +213,8 @@ def _screen(screen: Screen) -> str:
 def _rungs(study: Study) -> str:
     steps = ", ".join(f"{step:,}" for step in rung_steps(study, study.recipe))
     evaluation = study.recipe.eval
-    fewer = evaluation.samples_at(last=False)
-    metric = metric_name(fid_name(fewer), evaluation.distance)
-    before = f"; before the last by {metric}" if fewer < evaluation.samples else ""
+    early, end = (study.minimised.name(last) for last in (False, True))
+    before = f"; before the last by {metric_name(early, evaluation.distance)}" if early != end else ""
     return f"measured at step {steps}{before}"
 
 
@@ -217,11 +231,13 @@ def _confirm(study: Study, audit: SeedAudit) -> str:
     what = (
         f"top {confirm.top}, marked settings, controls and the baseline; no pruning; margin {percent(confirm.margin)}"
     )
-    if confirm.seeds == "auto":
+    if audit.looks:
         return (
-            f"{what}; as many fresh seeds as see the margin with {percent(confirm.power)} power, 3 to {confirm.limit}: "
-            f"{audit.planned}, chosen before they ran"
+            f"{what}; judged after {', '.join(map(str, audit.looks))} fresh seeds: whoever is confirmed, or can hardly "
+            "be any more, takes no further ones; fixed before they ran"
         )
+    if confirm.seeds == "auto":
+        return f"{what}; {audit.planned} fresh seeds, chosen before they ran"
     if isinstance(confirm.seeds, tuple):
         return f"{what}; fresh seeds {', '.join(map(str, confirm.seeds))}"
     return f"{what}; {confirm.seeds} fresh seeds, which follow from the study's name and settings"

@@ -49,7 +49,11 @@ class Findings(NamedTuple):
     @property
     def metric(self) -> str:
         """The objective as readers know it."""
-        return metric_name(self.record.study.objective, self.record.study.recipe.eval.distance)
+        return self.named(self.known.objective)
+
+    def named(self, recorded: str) -> str:
+        """Write a recorded metric as readers know it."""
+        return metric_name(recorded, self.record.study.recipe.eval.distance)
 
     @property
     def confirming(self) -> StageResult | None:
@@ -58,7 +62,7 @@ class Findings(NamedTuple):
 
     def rival(self, setting: Claim) -> ControlComparison | None:
         """A control without dispersion that does about as well as a setting that helps."""
-        return rival(setting, self.controls, self.side_claims)
+        return rival(setting, self.controls)
 
     def arm(self, label: str) -> str:
         """How readers know a control: 'plain control weight-decay', or 'control arm repa'."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from sweeper.guide.schema.statements import Claim, VerdictKind
+from sweeper.guide.wording.advice import times_as_much
 from sweeper.guide.wording.findings import Findings, written
 from sweeper.records import FINAL_STATES
 from sweeper.text.numbers import counted, percent
@@ -18,7 +19,11 @@ def decided(found: Findings) -> tuple[VerdictKind, str]:
         more = f" (and {counted(len(helps) - 1, 'more setting')})" if len(helps) > 1 else ""
         within = f", which is less than the margin of {margin}" if helps[0].within_margin else ""
         says = f"{found.label(helps[0].key)} helps{more}: {found.metric} {effect_of(helps[0])}, confirmed {on}{within}"
-        if rival := found.rival(helps[0]):
+        rival = found.rival(helps[0])
+        if rival and rival.outdone:
+            control = f"a {_kind(found, rival.control)}, {rival.control}"
+            return "helps like a control", f"{says}; but {control}, {times_as_much(rival)}."
+        if rival:
             return (
                 "helps like a control",
                 f"{says}; but it is not shown to be better than a {_kind(found, rival.control)}, {rival.control}.",

@@ -8,17 +8,25 @@ from typing import NamedTuple
 from sweeper.guide.analysis.confirm_test import of
 from sweeper.guide.schema.results import CellResult, PriorArt
 from sweeper.guide.schema.statements import Claim
-from sweeper.study import block_indices
+from sweeper.study import block_indices, block_name
 from sweeper.study.knobs import KNOBS
 from sweeper.text.numbers import change, counted
 from trainer.recipe import Dispersion
 
 SOURCE = "Wang & He 2025, arXiv:2506.09027, ImageNet 256 x 256, FID-50K; SiT-B/2, 80 epochs, no guidance unless said"
+READINGS = (
+    "Depth/4 has two readings. Counted from 1, as the authors' README counts (its last block is num_layers), it is "
+    "index 2 of 12; counted from 0, as the printed ablation does (blocks 0, 6 and 11), index 3. Neither is certain"
+)
+NOT_RUN = "not run"
 AUTHORS, SECOND_HAND, ELSEWHERE = "authors' repository", "second-hand", "another paper's table"
 
 
 class Published(NamedTuple):
-    """A published figure; `lams` and `taus` are what it ran, and `block` as this study would write it."""
+    """A published figure; `lams` and `taus` are what it ran, and `block` as this study would write it.
+
+    With `is_counted` that block may be counted from 0 or from 1.
+    """
 
     what: str
     figure: str
@@ -26,11 +34,24 @@ class Published(NamedTuple):
     lams: tuple[float, ...] = ()
     taus: tuple[float, ...] = ()
     block: float | None = None
+    is_counted: bool = False
+
+    def blocks(self, taps: Sequence[str]) -> dict[str, tuple[int, ...] | None]:
+        """Return the blocks of each reading, by what readers call it: all blocks are None, one reading has no name."""
+        if self.block is None:
+            return {"": None}
+        (index,) = block_indices(self.block, taps)
+        if not self.is_counted or index == 0:
+            return {"": (index,)}
+        return {
+            f"counted from {first} (block {block_name((at,), taps)}): ": (at,)
+            for first, at in ((0, index), (1, index - 1))
+        }
 
 
 PUBLISHED = (
     Published("paper's code: block depth/4, lambda 0.5, tau 0.5, batch 16 a device", "36.49 -> 32.35", AUTHORS,
-              (0.5,), (0.5,), 0.25),
+              (0.5,), (0.5,), 0.25, True),
     Published("public PyTorch code: last block, lambda 0.25, tau 1, batch 32 a device", "36.49 -> 32.64", AUTHORS,
               (0.25,), (1.0,), 1.0),
     Published("lambda in {.25, .5, 1}, tau in {.25, .5, 1, 2}", "every cell below 36.49", SECOND_HAND,
@@ -57,10 +78,17 @@ def prior_art(results: Iterable[CellResult], claims: Sequence[Claim], taps: Sequ
 def _here(published: Published, results: list[CellResult], claims: Sequence[Claim], taps: Sequence[str]) -> str:
     if not published.lams:
         return "not compared"
-    same = [result for result in results if _matches(published, result.cell.dispersion, taps)]
+    seen = {name: _at(published, blocks, results, claims) for name, blocks in published.blocks(taps).items()}
+    return NOT_RUN if {*seen.values()} == {NOT_RUN} else "; ".join(f"{name}{here}" for name, here in seen.items())
+
+
+def _at(
+    published: Published, blocks: tuple[int, ...] | None, results: list[CellResult], claims: Sequence[Claim]
+) -> str:
+    same = [result for result in results if _matches(published, blocks, result.cell.dispersion)]
     if not same:
-        return "not run"
-    if published.block is not None:
+        return NOT_RUN
+    if blocks is not None:
         return _outcome(same[0], of(claims, same[0].key))
     measured = [result.change for result in same if result.change]
     if not measured:
@@ -69,11 +97,10 @@ def _here(published: Published, results: list[CellResult], claims: Sequence[Clai
     return f"{counted(len(measured), 'setting')} measured, {lower} with a mean below the baseline's; no claim"
 
 
-def _matches(published: Published, here: Dispersion, taps: Sequence[str]) -> bool:
-    blocks = here.blocks if published.block is None else block_indices(published.block, taps)
+def _matches(published: Published, blocks: tuple[int, ...] | None, here: Dispersion) -> bool:
     return (
         all(knob.of(here) == knob.usual for knob in KNOBS if knob.usual is not None)
-        and here.blocks == blocks
+        and blocks in (None, here.blocks)
         and here.lam in published.lams
         and here.tau in published.taus
     )

@@ -7,8 +7,9 @@ from sweeper.guide.schema.results import CellResult, StageResult
 from sweeper.guide.schema.statements import Claim, Verdict
 from sweeper.guide.wording.advice import use
 from sweeper.guide.wording.arms import size
+from sweeper.guide.wording.asides import beside, capital, controls, judgement, tested
 from sweeper.guide.wording.cost_and_provenance import ORDER, finished
-from sweeper.guide.wording.findings import Findings, changed, claimed, figure_of, listed, written
+from sweeper.guide.wording.findings import Findings, changed, claimed, figure_of, listed
 from sweeper.guide.wording.headline import decided, effect_of, undecided
 from sweeper.guide.wording.scope import scope
 from sweeper.records import StudyRecord, TrialState
@@ -20,7 +21,6 @@ from sweeper.text.numbers import counted, duration, metric_name, percent, share
 SPOKEN: dict[TrialState, str] = {"pruned": "stopped early"}
 CHANCE = 0.05
 FEWEST_SEEDS = 3
-MOST_CONTROLS = 6
 
 
 def verdict(found: Findings) -> Verdict:
@@ -33,7 +33,15 @@ def verdict(found: Findings) -> Verdict:
         return Verdict(
             kind="no evidence",
             headline="No evidence that any setting helps: none was worth confirming on fresh seeds.",
-            points=(*_screened(found), *_controls(found), *_set(found), _use(found), *_left_out(found), _scope(found)),
+            points=(
+                *_screened(found),
+                *judgement(found),
+                *controls(found),
+                *_set(found),
+                _use(found),
+                *_left_out(found),
+                _scope(found),
+            ),
         )
     if not any(one.mean is not None for one in main.cells):
         return Verdict(
@@ -46,7 +54,15 @@ def verdict(found: Findings) -> Verdict:
     return Verdict(
         kind="confirming" if found.confirming else "screening",
         headline=undecided(found),
-        points=(*_screened(found), *_marked(found), *_set(found), _use(found), *_left_out(found), _scope(found)),
+        points=(
+            *_screened(found),
+            *judgement(found),
+            *_marked(found),
+            *_set(found),
+            _use(found),
+            *_left_out(found),
+            _scope(found),
+        ),
     )
 
 
@@ -71,9 +87,10 @@ def _decided(found: Findings) -> Verdict:
     kind, headline = decided(found)
     points = (
         _best(found),
+        *judgement(found),
         *_marked(found),
-        *_controls(found),
-        *_beside(found),
+        *controls(found),
+        *beside(found),
         *_set(found),
         _use(found),
         *_left_out(found),
@@ -84,19 +101,15 @@ def _decided(found: Findings) -> Verdict:
 
 def _best(found: Findings) -> str:
     """The finalist with the lowest fresh mean, beside the baseline."""
-    tested = sorted(
-        (claim for claim in found.claims if claim.change and claim.standing != "not comparable"),
-        key=lambda claim: claim.change.mean if claim.change else 0.0,
-    )
-    stage = found.confirming
-    if not tested or stage is None or stage.baseline is None:
+    finalists, stage = tested(found), found.confirming
+    if not finalists or stage is None or stage.baseline is None:
         return f"On fresh seeds: {listed(f'{claim.label}: {claim.reason}' for claim in found.claims)}."
-    best = tested[0]
+    best = finalists[0]
     result = found.result(best.key)
     figures = f"{figure_of(result)} against {figure_of(stage.baseline)}" if result else ""
     screened = f" ({len(found.main.cells):,} screened)" if found.main.stage == "screen" else ""
     return (
-        f"Lowest of {counted(len(tested), 'setting')} on fresh seeds{screened}: {found.label(best.key)}, "
+        f"Lowest of {counted(len(finalists), 'setting')} on fresh seeds{screened}: {found.label(best.key)}, "
         f"{found.metric} {figures}: {effect_of(best)}: *{best.standing}*.{_seeable(found, best)}"
     )
 
@@ -152,11 +165,7 @@ def _expected(comparisons: int) -> str:
 
 def _marked(found: Findings) -> tuple[str, ...]:
     marked = [one for one in found.main.cells if one.cell.mark]
-    return tuple(f"{_capital(one.cell.mark)} ({one.cell.label}): {_fate(found, one)}." for one in marked[:3])
-
-
-def _capital(text: str | None) -> str:
-    return text[:1].upper() + text[1:] if text else ""
+    return tuple(f"{capital(one.cell.mark)} ({one.cell.label}): {_fate(found, one)}." for one in marked[:3])
 
 
 def _fate(found: Findings, result: CellResult) -> str:
@@ -171,31 +180,6 @@ def _fate(found: Findings, result: CellResult) -> str:
     if "diverged" in result.states:
         return f"diverged{floor}"
     return f"{'not started' if result.not_started else 'not finished'}{floor}"
-
-
-def _controls(found: Findings) -> tuple[str, ...]:
-    lines = [
-        f"Beside the {found.arm(one.control)} (*{one.control_standing}*): {one.setting} {written(one.change)}, "
-        f"{'better' if one.better else 'not shown to be better'}."
-        for one in found.controls
-    ]
-    if not found.controls:
-        arms = [claim for claim in found.side_claims if found.known.cells[claim.key].role == "control"]
-        lines = [f"{_capital(found.arm(claim.label))}: {claimed(claim)}: *{claim.standing}*." for claim in arms]
-    return tuple(lines[:MOST_CONTROLS])
-
-
-def _beside(found: Findings) -> tuple[str, ...]:
-    """Confirmed changes of other outcomes, since FID alone rewards copying."""
-    objective = found.record.study.objective
-    confirmed = [claim for claim in found.side_claims if claim.confirmed and claim.metric != objective]
-    if not confirmed:
-        return ()
-    changes = (
-        f"{metric_name(claim.metric)} of {found.label(claim.key)} {effect_of(claim)} (confirmed {claim.direction})"
-        for claim in confirmed
-    )
-    return (f"Beside {found.metric}: {listed(changes)}.",)
 
 
 def _set(found: Findings) -> tuple[str, ...]:
@@ -248,7 +232,7 @@ def summary(record: StudyRecord, main: StageResult, states: dict[TrialState, int
     """Name the study's size and means in a line's worth of words."""
     by_state = ", ".join(f"{states[state]:,} {SPOKEN.get(state, state)}" for state in ORDER if states.get(state))
     evaluation = record.study.recipe.eval
-    metric = metric_name(record.study.objective, evaluation.distance)
+    metric = metric_name(record.study.minimised.name(), evaluation.distance)
     extractor = next((one.facts for one in record.trials if one.facts), None)
     features = f"{extractor.extractor} {extractor.extractor_sha256[:8]}" if extractor else evaluation.extractor
     fresh = len({trial.spec.seed for trial in record.trials if trial.spec.stage == "confirm"})

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from sweeper.guide.schema.audits import Gate, Ranking
 from sweeper.guide.schema.guide import Guide
 from sweeper.guide.schema.results import CellResult, Change
-from sweeper.guide.schema.statements import Claim
+from sweeper.guide.schema.statements import Claim, ControlComparison
 from sweeper.render.tables.guide_tables import MOST_ROWS, cell_text, table
 from sweeper.render.tables.symbols import Marks
 from sweeper.render.tables.table import Table
@@ -71,11 +71,16 @@ def _change(change: Change | None) -> str:
 def control_table(guide: Guide) -> Table:
     """Tabulate settings that help against control arms."""
     rows = [
-        (one.setting, one.control, _change(one.change), "yes" if one.better else "not shown", one.control_standing)
-        for one in guide.controls
+        (one.setting, one.control, _change(one.change), _better(one), one.control_standing) for one in guide.controls
     ]
     head = ("setting", "control", "setting against control [95 %]", "better?", "the control by itself")
     return table(head, rows)
+
+
+def _better(one: ControlComparison) -> str:
+    if one.better:
+        return "yes"
+    return "no, worse" if one.outdone else "not shown"
 
 
 def set_table(guide: Guide) -> Table:

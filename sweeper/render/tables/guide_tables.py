@@ -40,7 +40,8 @@ def correlation_table(guide: Guide) -> Table:
 
 def prior_table(guide: Guide) -> Table:
     """Tabulate what others published beside what was seen here."""
-    head = ("setting", "published FID", "source", "here: change to the baseline")
+    of = "" if guide.judges_by_fid else f" of {guide.words(guide.objective)}"
+    head = ("setting", "published FID", "source", f"here: change{of} to the baseline")
     return table(head, [(one.what, one.published, one.grade, one.here) for one in guide.prior_art])
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from sweeper.guide.schema.guide import Guide
-from sweeper.guide.wording.prior_art import SOURCE
+from sweeper.guide.wording.prior_art import READINGS, SOURCE
 from sweeper.render.tables.claim_tables import (
     audit_table,
     claim_table,
@@ -97,7 +97,9 @@ def guide_tables(guide: Guide) -> dict[str, Section]:
             guidance_table(guide),
         ),
         "variety": Section("Precision / recall over guidance.", variety_table(guide)),
-        "prior": Section(f"Prior art. {SOURCE}. Only directions can be compared with this study.", prior_table(guide)),
+        "prior": Section(
+            f"Prior art. {SOURCE}. {READINGS}. Only directions can be compared with this study.", prior_table(guide)
+        ),
         "models": Section("Weights that were kept, an artifact of each trial's run in MLflow.", model_table(guide)),
         "recipe": Section("Recipe.", item_table("recipe", guide.recipe)),
         "protocol": Section("Protocol.", item_table("protocol", guide.protocol)),

@@ -62,6 +62,16 @@ def test_finalists_are_charged_for_the_full_metric_and_the_guidance_curve() -> N
     )
 
 
+def test_every_trial_is_charged_for_the_passes_of_its_linear_probe() -> None:
+    def sampling(**evaluation: object) -> float:
+        recipe = latents().recipe.override({f"eval.{name}": value for name, value in evaluation.items()})
+        return cost_on(latents().model_copy(update={"recipe": recipe}), ONE).screen.sampling
+
+    # 1,000 samples of ten evaluations a trial; up to 4,048 images at three noise levels, one pass each.
+    added = sampling(linear_probe="last rung") / sampling() - 1
+    assert added == pytest.approx(3 * 4048 / (1000 * 10))
+
+
 def test_an_arm_with_another_recipe_is_charged_for_its_own() -> None:
     def screen(steps: int) -> float:
         arm = {"name": "short", "set": {"train.steps": steps}}

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from sweeper.calibration.preflight import check_fit
 from sweeper.errors import DataError
@@ -23,7 +25,7 @@ def test_a_missing_weight_file_of_an_arms_encoder_is_named_before_anything_is_st
 def test_an_encoder_of_pixels_is_refused_on_latents(tmp_path: Path) -> None:
     labels = np.repeat(np.arange(2), 8)
     np.savez(tmp_path / "latents.npz", x=np.random.default_rng(0).normal(size=(16, 4, 8, 8)), y=labels)
-    (tmp_path / "dinov2.pt").touch()
+    torch.save({"w": torch.zeros(1)}, tmp_path / "dinov2.pt")
     repa = {"encoder": "dinov2", "weights": str(tmp_path / "dinov2.pt")}
     data = {"name": "npz", "path": str(tmp_path / "latents.npz")}
     with pytest.raises(DataError, match=r"looks at pixels, and .* holds latents"):
@@ -32,7 +34,7 @@ def test_an_encoder_of_pixels_is_refused_on_latents(tmp_path: Path) -> None:
 
 def test_a_file_of_reference_statistics_that_is_missing_is_named_before_anything_runs(tmp_path: Path) -> None:
     weights = tmp_path / "inception.pth"
-    weights.touch()
+    torch.save({"w": torch.zeros(1)}, weights)
     evaluation = {"extractor": "inception", "weights": str(weights), "reference": "absent.npz"}
     of = make_study(recipe={"eval": evaluation})
     with pytest.raises(DataError, match=r"absent\.npz: no such file of reference statistics"):
@@ -44,7 +46,7 @@ def test_an_extractor_of_pixels_needs_the_latents_decoder_which_is_looked_for_be
 ) -> None:
     labels = np.repeat(np.arange(2), 8)
     np.savez(tmp_path / "latents.npz", x=np.random.default_rng(0).normal(size=(16, 4, 8, 8)), y=labels)
-    (tmp_path / "inception.pth").touch()
+    torch.save({"w": torch.zeros(1)}, tmp_path / "inception.pth")
     latents = {"name": "npz", "path": str(tmp_path / "latents.npz")}
     evaluation = {"extractor": "inception", "weights": str(tmp_path / "inception.pth")}
     with pytest.raises(DataError, match="'inception' looks at pixels, and the data are latents") as caught:
@@ -56,3 +58,65 @@ def test_an_extractor_of_pixels_needs_the_latents_decoder_which_is_looked_for_be
     assert caught.value.remedy == "correct recipe.eval.decoder in the study"
     with pytest.raises(DataError, match="decodes latents, and the data are pixels"):
         check_fit(make_study(recipe={"eval": decoded}))
+
+
+MOMENTS = {"mu": np.zeros(2048), "sigma": np.eye(2048)}
+
+
+@pytest.mark.parametrize(
+    ("arrays", "says"),
+    [
+        (None, "not a readable npz"),
+        ({"x": np.zeros(3)}, r"has arrays \['x'\]"),
+        ({"mu": np.zeros(3), "sigma": np.eye(3)}, r"mu \[3\] and sigma \[3, 3\].* 2048 dimensions"),
+        ({**MOMENTS, "arr_0": np.zeros((4, 8, 8), np.uint8)}, r"arr_0 is uint8 \[4, 8, 8\]; it must be uint8"),
+        ({**MOMENTS, "mu_s": np.array([{}], dtype=object), "sigma_s": np.eye(2)}, "mu_s cannot be read"),
+        (MOMENTS, None),
+        ({"arr_0": np.zeros((4, 8, 8, 3), np.uint8)}, None),
+    ],
+)
+def test_a_reference_that_could_not_be_compared_with_is_refused_before_anything_runs(
+    tmp_path: Path, arrays: dict[str, Any] | None, says: str | None
+) -> None:
+    torch.save({"w": torch.zeros(1)}, tmp_path / "inception.pth")
+    if arrays is None:
+        (tmp_path / "reference.npz").write_text("no archive")
+    else:
+        np.savez(tmp_path / "reference.npz", **arrays)
+    weights, reference = str(tmp_path / "inception.pth"), str(tmp_path / "reference.npz")
+    given = make_study(recipe={"eval": {"extractor": "inception", "weights": weights, "reference": reference}})
+    if says is None:
+        check_fit(given)
+        return
+    with pytest.raises(DataError, match=rf"reference\.npz: .*{says}") as caught:
+        check_fit(given)
+    assert caught.value.remedy == "correct recipe.eval.reference in the study"
+    assert "\n" not in str(caught.value)
+
+
+def test_a_weight_file_that_holds_no_weights_is_refused_before_anything_runs(tmp_path: Path) -> None:
+    (tmp_path / "weights.pth").write_text("no weights")
+    path = str(tmp_path / "weights.pth")
+    with pytest.raises(DataError, match=r"weights\.pth: cannot be read as a weight file") as caught:
+        check_fit(make_study(recipe={"eval": {"extractor": "inception", "weights": path}}))
+    assert caught.value.remedy == "correct recipe.eval.weights in the study"
+    arm = {"name": "repa", "set": {"train.repa.encoder": "dinov2", "train.repa.weights": path}}
+    with pytest.raises(DataError, match=r"weights\.pth: cannot be read") as caught:
+        check_fit(make_study(controls=[arm]))
+    assert caught.value.remedy == "correct train.repa.weights in the study"
+
+
+def test_a_decoder_whose_files_are_not_of_their_formats_is_refused_before_anything_runs(tmp_path: Path) -> None:
+    labels = np.repeat(np.arange(2), 8)
+    np.savez(tmp_path / "latents.npz", x=np.random.default_rng(0).normal(size=(16, 4, 8, 8)), y=labels)
+    torch.save({"w": torch.zeros(1)}, tmp_path / "inception.pth")
+    for name in ("config.json", "diffusion_pytorch_model.safetensors"):
+        (tmp_path / name).write_text("{")
+    evaluation = {"extractor": "inception", "weights": str(tmp_path / "inception.pth"), "decoder": str(tmp_path)}
+    given = make_study(recipe={"data": {"name": "npz", "path": str(tmp_path / "latents.npz")}, "eval": evaluation})
+    with pytest.raises(DataError, match=r"config\.json: not a file of a diffusers AutoencoderKL"):
+        check_fit(given)
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(DataError, match=r"safetensors: not a file of a diffusers AutoencoderKL") as caught:
+        check_fit(given)
+    assert caught.value.remedy == "correct recipe.eval.decoder in the study"

@@ -8,14 +8,16 @@ from pathlib import Path
 import pytest
 import torch
 
-from sweeper.calibration.calibrate import Cost, calibrate, slower_arms
-from sweeper.calibration.timing import timed
+from sweeper.calibration.calibrate import Cost, _on_device, calibrate, slower_arms
+from sweeper.calibration.timing import Timed, probe_seconds, timed
 from sweeper.commands.plan import BESIDE, START_UP_S, at_most, describe, forecast
+from sweeper.plan.size import estimate
 from sweeper.study import Study
 from tests.sweeper.guide.study_records import make_study
-from trainer.data.dataset import load
+from trainer.data.dataset import Dataset, load
+from trainer.recipe import Dispersion, Recipe
 from trainer.training.batches import TrainingSplit
-from trainer.training.lane_search import lane_cost
+from trainer.training.lane_search import LaneCost, lane_cost
 
 
 def small(**model: object) -> Study:
@@ -69,3 +71,77 @@ def test_arms_that_add_a_loss_are_timed_once_for_each_loss_and_plain_ones_not_at
     assert found["repa"] == found["short"] > 1
     assert found.keys() == {"repa", "short", "two"}
     assert set(slower_arms(planned, Cost(1.0, 1.0, 1, extrapolated=True)).values()) == {2.0}
+
+
+def test_every_trial_is_timed_with_the_setting_of_the_loss_that_it_trains(monkeypatch: pytest.MonkeyPatch) -> None:
+    arms = [
+        {"name": "repa", "set": {"train.repa.block": 1}},
+        {"name": "both", "set": {"train.repa.block": 1}, "block": [0, 1], "lambda": 0.3},
+    ]
+    space = {"block": [0, "all"], "lambda": [0.1], "negatives": ["batch", 64]}
+    planned = make_study(recipe=small().recipe.model_dump(), space=space, controls=arms)
+    seen: list[Dispersion] = []
+
+    def timed_as(*given: object) -> Timed:
+        seen.append(next((part for part in given if isinstance(part, Dispersion)), Dispersion()))
+        return Timed(1.0, 1.0)
+
+    monkeypatch.setattr("sweeper.calibration.calibrate.timed", timed_as)
+    cost = calibrate(planned, limit_s=1e6)
+    assert slower_arms(planned, cost).keys() == {"repa", "both"}
+    assert [one.lam for one in seen] == [0.1, 0, 0.3]
+    assert (seen[0].blocks, seen[0].negatives, seen[2].blocks) == ((0, 1, 2, 3), 64, (0, 1))
+
+
+@pytest.mark.parametrize("cohort", ["auto", 2])
+def test_a_device_is_timed_with_the_flips_that_its_trials_train_with(
+    monkeypatch: pytest.MonkeyPatch, cohort: object
+) -> None:
+    flips: list[bool] = []
+
+    def cost_of(_recipe: Recipe, _data: Dataset, split: TrainingSplit, lanes: int, _bank: object = None) -> LaneCost:
+        flips.append(split.flips)
+        return LaneCost(lanes, 1.0, 1.0, 0)
+
+    for place in ("sweeper.calibration.calibrate", "trainer.training.lane_search"):
+        monkeypatch.setattr(f"{place}.lane_cost", cost_of)
+    planned = make_study(recipe={"data": {"flip": True}}, resources={"cohort": cohort})
+    _on_device(planned, load(planned.recipe.data), torch.device("cpu"))
+    assert flips
+    assert all(flips)
+
+
+def probing(when: str, **parts: object) -> Study:
+    recipe = {"eval": {"samples": 200, "nfe": 4, "linear_probe": when}, "train": {"steps": 20, "warmup": 2}}
+    return make_study(recipe=recipe, space={"block": [0], "lambda": [0.1]}, **parts)
+
+
+def test_a_plan_counts_the_probes_of_every_rung_that_has_one() -> None:
+    screen = {"seeds": 2, "rungs": [0.25, 0.5, 1]}
+
+    def seconds(when: str) -> float:
+        return estimate(probing(when, screen=screen, confirm=None), 0, 0, slots=1, seconds_per_probe=7.0)
+
+    assert (seconds("none"), seconds("last rung"), seconds("every rung")) == (0, 4 * 7, 3 * 4 * 7)
+    at_end = probing("every rung", screen=screen, confirm={"top": 1, "seeds": 5})
+    assert estimate(at_end, 0, 0, slots=1, seconds_per_probe=7.0) == 3 * 4 * 7 + 10 * 7
+
+
+def test_a_probe_is_timed_or_where_that_would_take_too_long_reckoned_from_a_samples_passes() -> None:
+    assert calibrate(probing("none")).per_probe == 0
+    assert calibrate(probing("last rung")).per_probe > 0
+    made = forecast(probing("last rung"))
+    assert f"a linear probe {made.seconds_per_probe:.3g} s" in describe(probing("last rung"), made)
+    recipe, data = probing("last rung").recipe, load(probing("last rung").recipe.data)
+    images = len(data.reference_labels) + len(data.held_labels)
+    # Four evaluations a sample of four seconds: a second a pass, three noise levels.
+    assert probe_seconds(recipe, data, sample_s=4.0) == pytest.approx(3 * images)
+
+
+def test_a_plan_counts_the_scales_of_the_guidance_curve_of_each_finalist() -> None:
+    evaluation = {"samples": 1000, "rung_samples": 500, "cfg_curve": [1, 2]}
+    planned = make_study(recipe={"eval": evaluation}, space={"block": [0], "lambda": [0.1]}, confirm={"seeds": 5})
+    plain = planned.recipe.model_copy(update={"eval": planned.recipe.eval.model_copy(update={"cfg_curve": ()})})
+    without = estimate(planned.model_copy(update={"recipe": plain}), 0, 1, slots=1)
+    # Half as many samples at either scale; the guided one evaluates the network twice.
+    assert estimate(planned, 0, 1, slots=1) - without == pytest.approx(10 * (0.5 + 2 * 0.5))

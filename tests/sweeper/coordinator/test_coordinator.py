@@ -12,6 +12,7 @@ from sweeper.errors import SetupError, StaleAttemptError, StudyError
 from sweeper.ledger import counts, read_study
 from sweeper.provenance import gather
 from sweeper.records import Rung
+from sweeper.worker.messages import LaneReport
 from tests.sweeper.coordinator.coordinators import (
     FACTS,
     begun,
@@ -52,6 +53,21 @@ def test_a_rung_reported_twice_counts_once(tmp_path):
     coordinator.close(interrupted=True, timeout=60)
     trials = read_study(f"sqlite:///{tmp_path}/mlflow.db", "tiny").trials
     assert [[rung.metrics["fid_40"] for rung in trial.rungs] for trial in trials] == [[5.0], [5.0]]
+
+
+def test_trials_are_judged_by_the_studys_objective_at_every_rung(tmp_path):
+    coordinator = open_coordinator(tmp_path, study(objective="recall", resources={"cohort": 4}))
+    assignment = claimed(coordinator)
+    assert assignment.objective == "recall"
+    keys = sorted(assignment.living)
+    for last, step in ((False, assignment.rungs[0]), (True, assignment.rungs[-1])):
+        reports = [
+            LaneReport(key=key, diverged=False, rung=Rung(step=step, metrics={"recall_40": 0.1 * (1 + place)}))
+            for place, key in enumerate(keys)
+        ]
+        coordinator.report(assignment.cohort, 1, reports, FACTS, last)
+    label = next(trial.cell.label for trial in assignment.trials if trial.key == keys[-1])
+    assert coordinator.progress().lowest == f"{label}: 1/recall_40 {1 / (0.1 * len(keys)):.3g}"
 
 
 def test_a_crash_hands_the_same_cohort_out_again_without_its_finished_lanes(tmp_path):

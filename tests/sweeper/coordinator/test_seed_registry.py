@@ -35,10 +35,10 @@ def test_fresh_seeds_follow_from_name_and_settings_and_no_two_studies_share_them
 
 
 def test_a_longer_sequence_begins_as_the_shorter_one_and_leaves_out_what_was_seen():
-    auto = study(confirm={"seeds": "auto", "limit": 8})
-    first = fresh_seeds(auto, 3)
-    assert fresh_seeds(auto)[:3] == first
-    assert fresh_seeds(auto, 3, seen=first[:1]) == fresh_seeds(auto)[1:4]
+    shorter, longer = study(confirm={"seeds": 3}), study(confirm={"seeds": "auto", "limit": 8})
+    first = fresh_seeds(shorter)
+    assert fresh_seeds(longer)[:3] == first
+    assert fresh_seeds(shorter, seen=first[:1]) == fresh_seeds(longer)[1:4]
 
 
 def test_seeds_that_another_study_of_the_recipe_looked_at_are_refused_as_fresh(tmp_path):

@@ -44,7 +44,7 @@ def test_the_baseline_comes_first_the_grid_next_and_controls_last() -> None:
         ({"block": ["all"]}, "all blocks, lambda 0.25, tau 0.5"),
         ({"block": [[0, 2]]}, "blocks 0+2, lambda 0.25, tau 0.5"),
         ({"block": [0.25], "variant": ["cosine"]}, "block 1, lambda 0.25, tau 0.5, cosine"),
-        ({"block": [1], "variant": ["covariance"]}, "block 1, lambda 0.25, covariance"),
+        ({"block": [1], "tau": [1], "variant": ["covariance"]}, "block 1, lambda 0.25, covariance"),
         ({"block": [1], "tau_units": "relative"}, "block 1, lambda 0.25, tau 0.5 relative"),
         ({"block": [1], "lam": [0.12345678]}, "block 1, lambda 0.12345678, tau 0.5"),
         ({"block": ["all"], "recipe": {"model": {"depth": 1}}}, "block 0, lambda 0.25, tau 0.5"),
@@ -103,12 +103,13 @@ def test_confirming_runs_marked_cells_and_controls_too() -> None:
     assert shown == ["baseline", "block 0, lambda 0.25, tau 0.5", "block 1, lambda 0.5, tau 0.5", "weight-decay"]
 
 
-def test_seeds_chosen_later_are_planned_at_their_limit_and_never_those_of_the_screen() -> None:
+def test_seeds_that_arrive_in_looks_are_planned_to_the_last_look_and_never_those_of_the_screen() -> None:
     confirm = {"top": 1, "seeds": "auto", "limit": 4}
     free = fresh_seeds(study(block=[0], screen={"seeds": [0, 1]}, confirm=confirm))
     planned = study(block=[0], screen={"seeds": [0, free[1]]}, confirm=confirm)
     assert fresh_seeds(planned)[:3] == (free[0], *free[2:])
-    assert fresh_seeds(planned, 2) == (free[0], free[2])
+    assert planned.confirm is not None
+    assert planned.confirm.schedule == (3, 4)
     assert size(planned).confirm_trials == 2 * 4
 
 
@@ -175,7 +176,7 @@ def test_a_search_spends_on_configurations_what_fixed_cells_leave() -> None:
 
 def test_a_search_of_lists_has_no_more_configurations_than_the_lists_give() -> None:
     assert searched_count(study(block=[0, 1], lam=[0.25, 0.5], cells=[PAPER], screen=SEARCH)) == 3
-    assert searched_count(study(block=[0, 1], tau=KNOB, variant=["covariance"], screen=SEARCH)) == 2
+    assert searched_count(study(block=[0, 1], tau=[1], variant=["covariance"], screen=SEARCH)) == 2
 
 
 def test_a_grid_searches_nothing() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from sweeper.errors import StudyError
-from sweeper.plan.size import searched_count
+from sweeper.plan.size import searched_count, size
 from sweeper.records import TrialSpec
 from sweeper.search import Search
 from sweeper.study import Study
@@ -86,9 +86,9 @@ def test_a_space_of_lists_gives_each_of_its_configurations_once_and_then_no_more
 
 
 @pytest.mark.parametrize("sampler", ["random", "tpe"])
-def test_covariance_alone_has_a_finite_space_whatever_its_tau(url: str, sampler: str):
-    lams, tau = [round(0.01 * place, 2) for place in range(1, 11)], {"low": 0.1, "high": 1.0, "count": 5}
-    given = searched(sampler, 99, **{"lambda": lams, "tau": tau, "variant": ["covariance"]})
+def test_covariance_alone_has_a_finite_space(url: str, sampler: str):
+    lams = [round(0.01 * place, 2) for place in range(1, 11)]
+    given = searched(sampler, 99, **{"lambda": lams, "tau": [1.0], "variant": ["covariance"]})
     search = Search(url, given, "screen", trials((BASELINE,)))
     run_out(search, lanes=3)
     assert searched_count(given) == 2 * 10
@@ -125,3 +125,35 @@ def test_forms_of_the_loss_are_drawn_where_a_space_lists_several_and_stand_where
     assert {one.negatives for one in drawn} == {"batch", 8}
     assert {(one.tau_units, one.lam_end) for one in drawn} == {("median", 0.5)}
     assert all("median" in entry.spec.cell.label for entry in search._entries if entry.spec.cell.role == "grid")
+
+
+@pytest.mark.parametrize("sampler", ["random", "tpe"])
+def test_a_search_over_memory_banks_proposes_no_more_than_it_can_start(url: str, sampler: str):
+    given = searched(sampler, 60, negatives=["batch", 8, 16, 32])
+    search = Search(url, given, "screen", trials((BASELINE,)))
+    running = 0
+    while batch := search.claim(8):
+        running += len(batch)
+        waiting = sum(entry.spec.seed == 0 for entry in search._entries.waiting())
+        # At most the one proposal whose bank parted it from its batch.
+        assert waiting <= 1
+        if running >= 19:
+            break
+    assert running >= 19
+
+
+@pytest.mark.parametrize("sampler", ["random", "tpe"])
+def test_a_search_over_memory_banks_takes_at_most_as_many_cohorts_as_are_planned(url: str, sampler: str):
+    given = searched(sampler, 60, negatives=["batch", 8, 16, 32])
+    every = run_batches(Search(url, given, "screen", trials((BASELINE,))))
+    assert sum(map(len, every)) == 60
+    assert size(given, lanes=8).cohorts == 3 * ((20 - 4) // 8 + 4)
+
+
+def run_batches(search: Search) -> list[list[TrialSpec]]:
+    batches = []
+    while batch := search.claim(8):
+        batches.append(batch)
+        for trial in batch:
+            search.finish(trial.key, "complete", 20.0)
+    return batches

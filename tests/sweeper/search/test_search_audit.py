@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import math
-import statistics
-
 import pytest
-from statsmodels.stats.power import TTestPower
 
 from sweeper.search import Search
 from sweeper.search.ranking import is_audited
-from sweeper.study import fresh_seeds
 from tests.sweeper.search.search_specs import BASELINE, CONTROL, GRID, cell, study, trials
 from tests.sweeper.search.test_search import STEPS, measure, run_seed
 
@@ -41,33 +36,6 @@ def test_the_share_of_audited_configurations_is_as_wished_and_the_same_at_every_
     assert 60 < len(chosen) < 140
     assert chosen == [one.key for one in cells if is_audited(tenth, one)]
     assert not any(is_audited(study(screen={"seeds": 3, "audit_fraction": 0}), one) for one in cells)
-
-
-def test_fresh_seeds_are_as_many_as_the_screens_noise_asks_for(url: str):
-    auto = study(confirm={"top": 1, "seeds": "auto", "limit": 9}, screen={"seeds": 3, "pruner": "none"})
-    search = Search(url, auto, "screen", trials())
-    for seed, factor in enumerate((0.97, 1.0, 1.04)):
-        fids = {one: 10.0 * factor**i for i, one in enumerate((BASELINE, *GRID, CONTROL))}
-        run_seed(search, fids, seed)
-    logs = [[i * math.log(factor) for factor in (0.97, 1.0, 1.04)] for i in range(1, 5)]
-    sd = math.sqrt(sum(statistics.variance(row) for row in logs) / 4)
-    wanted = TTestPower().solve_power(-math.log(0.95) / sd, alpha=0.035, power=0.8, alternative="larger")
-    assert search.fresh_seeds() == fresh_seeds(auto, math.ceil(wanted))
-    search.close()
-
-
-def test_seeds_that_are_written_are_taken_and_an_unfinished_screen_asks_for_the_limit(url: str):
-    written = Search(url + "2", study(confirm={"seeds": [7, 8]}), "screen", trials())
-    assert written.fresh_seeds() == (7, 8)
-    limited = study(confirm={"seeds": "auto", "limit": 4})
-    auto = Search(url + "3", limited, "screen", trials())
-    assert auto.fresh_seeds() == fresh_seeds(limited)
-    assert len(auto.fresh_seeds()) == 4
-    none = Search(url, study(), "screen", trials())
-    assert none.fresh_seeds() == ()
-    none.close()
-    written.close()
-    auto.close()
 
 
 @pytest.mark.parametrize("pruner", ["race", "median", "halving", "hyperband", "wilcoxon"])

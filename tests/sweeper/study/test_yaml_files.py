@@ -252,10 +252,11 @@ def test_every_shipped_study_and_template_can_be_read_and_says_how_it_was_tuned(
     assert len(screen_trials(study)) >= 4
 
 
-def test_block_temp_marks_the_papers_default() -> None:
+def test_block_temp_marks_the_papers_default_in_both_readings_of_its_block() -> None:
     marked = {trial.cell.mark: trial.cell for trial in screen_trials(read_study(ROOT / "studies/block_temp.yaml"))}
-    setting = marked["paper's default"].dispersion
-    assert (setting.blocks, setting.lam, setting.tau, setting.variant) == ((1,), 0.5, 0.5, "l2")
+    for label, block in (("paper's default", 1), ("paper's default, blocks counted from 1", 0)):
+        setting = marked[label].dispersion
+        assert (setting.blocks, setting.lam, setting.tau, setting.variant) == ((block,), 0.5, 0.5, "l2")
 
 
 @pytest.mark.parametrize("name", shipped())

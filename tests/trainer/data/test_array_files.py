@@ -19,7 +19,7 @@ from trainer.data.dataset import Dataset, load
 from trainer.data.images import Images
 from trainer.data.standardisation import Standardisation
 from trainer.errors import DataError
-from trainer.recipe import DataRecipe
+from trainer.recipe import DataRecipe, Recipe
 
 X = np.random.RandomState(0).randn(40, 3, 4, 6).astype(np.float32) * np.array([1, 5, 9], np.float32)[:, None, None] + 20
 Y = np.arange(40) % 2
@@ -191,20 +191,29 @@ def test_labels_of_a_safetensors_file_may_be_a_file_of_their_own(tmp_path: Path)
         read({"name": "safetensors", "path": path})
 
 
+@pytest.mark.parametrize("write", [npz, npy, tensors])
+def test_a_row_without_a_label_is_named_and_refused(tmp_path: Path, write: Callable[..., dict[str, Any]]) -> None:
+    y = Y.astype(np.int64)
+    y[[3, 5]] = -1
+    with pytest.raises(DataError, match=r"\.(npz|npy|safetensors): y\[3\] is -1, which names no class") as caught:
+        read(write(tmp_path, X, y))
+    assert "\n" not in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("given", "says"),
     [
         ({"name": "npy", "path": "x"}, "labels is needed for 'npy', possible for 'safetensors'"),
         ({"name": "npz", "path": "x", "labels": "y"}, "labels is needed for 'npy', possible for 'safetensors'"),
         ({"name": "npy", "labels": "y"}, "path is needed for 'folder', 'huggingface', 'npz', 'npy', 'safetensors'"),
-        ({"scale": 2.0}, "scale is for 'npz', 'npy', 'safetensors', and for nothing else"),
-        ({"name": "folder", "path": "x", "image_size": 8, "shift": 2.0}, "shift is for 'npz', 'npy'"),
+        ({"scale": 2.0}, r"data\.scale\s+must be left out where data.name is none of npz, npy, safetensors"),
+        ({"name": "folder", "path": "x", "image_size": 8, "shift": 2.0}, r"data\.shift\s+must be left out"),
         ({"name": "npy", "path": "x", "labels": "y", "scale": 0}, "greater than 0"),
     ],
 )
 def test_a_key_that_does_not_fit_the_source_is_refused(given: dict[str, Any], says: str) -> None:
     with pytest.raises(ValueError, match=says):
-        DataRecipe.model_validate(given)
+        Recipe.model_validate({"data": given})
 
 
 def cut(root: Path) -> dict[str, Any]:

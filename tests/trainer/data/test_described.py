@@ -45,8 +45,8 @@ def test_a_file_that_is_not_what_the_recipe_says_is_refused(
 
 @pytest.mark.parametrize("said", [{"shape": (1797, 1, 8, 8)}, {"classes": 10}], ids=str)
 def test_only_an_npz_is_described(said: dict[str, object]) -> None:
-    with pytest.raises(ValueError, match=f"{next(iter(said))} is for 'npz'"):
-        DataRecipe.model_validate({"name": "digits", **said})
+    with pytest.raises(ValueError, match=rf"data\.{next(iter(said))}\s+must be left out"):
+        Recipe.model_validate({"data": {"name": "digits", **said}})
 
 
 def test_a_recipe_that_describes_nothing_keeps_its_hash() -> None:

@@ -94,13 +94,13 @@ def test_full_samples_must_be_more_than_the_proxys():
 )
 def test_the_full_metric_is_named_by_its_count_which_auto_takes_from_the_device(given, on_cuda, on_cpu):
     recipe = EvalRecipe(**given)
-    assert (recipe.full_objective("cuda"), recipe.full_objective("cpu")) == (on_cuda, on_cpu)
+    assert (recipe.full_fid("cuda"), recipe.full_fid("cpu")) == (on_cuda, on_cpu)
     assert (recipe.full_count("cuda") is None, recipe.full_count("cpu") is None) == (on_cuda is None, on_cpu is None)
-    assert recipe.second_objective == f"{recipe.objective}_second"
+    assert recipe.second_fid == f"{recipe.recorded('fid')}_second"
 
 
 def test_guidance_without_dropped_labels_is_refused():
-    with pytest.raises(ValueError, match=r"eval\.cfg 2\.0 needs train\.label_drop above 0"):
+    with pytest.raises(ValueError, match=r"train\.label_drop\s+must be above 0 beside eval\.cfg 2"):
         Recipe().override({"eval.cfg": 2.0, "train.label_drop": 0.0})
     assert Recipe().override({"train.label_drop": 0.0}).eval.cfg == 1
     assert Recipe().override({"eval.cfg": 2.0}).train.label_drop > 0
@@ -144,8 +144,8 @@ def test_blocks_have_one_spelling():
 
 def test_rungs_before_the_last_are_named_by_what_they_draw() -> None:
     fewer, same = EvalRecipe(rung_samples=2500), EvalRecipe()
-    assert [fewer.objective_at(last) for last in (False, True)] == ["fid_2500", "fid_10k"]
-    assert [same.objective_at(last) for last in (False, True)] == ["fid_10k", "fid_10k"]
+    assert [fewer.recorded("fid", last) for last in (False, True)] == ["fid_2500", "fid_10k"]
+    assert [same.recorded("fid", last) for last in (False, True)] == ["fid_10k", "fid_10k"]
     assert EvalRecipe(rung_samples=10_000) != same
     with pytest.raises(ValidationError, match="rung_samples 10001 must not be above samples 10000"):
         EvalRecipe(rung_samples=10_001)
@@ -195,15 +195,17 @@ def test_a_loss_that_does_not_fit_the_recipe_is_refused_at_its_place(train, plac
 @pytest.mark.parametrize(
     ("given", "says"),
     [
-        ({"objective": {"kind": "diffusion"}, "eval": {"solver": "euler"}}, "sampled by 'ddim' or 'ancestral'"),
-        ({"eval": {"solver": "ddim"}}, "'interpolant' is sampled by 'euler' or 'heun' or 'euler_maruyama'"),
+        (
+            {"objective": {"kind": "diffusion"}, "eval": {"solver": "euler"}},
+            "must be 'ddim' or 'ancestral', which sample",
+        ),
         ({"objective": {"kind": "flow"}}, "kind must be 'interpolant', 'diffusion' or 'mean_flow', not 'flow'"),
         ({"objective": {"kind": "mean_flow", "kappa": 0.5}, "train": {"label_drop": 0}}, "'no class' is never trained"),
         ({"eval": {"cfg_interval": [0.6, 0.4]}}, r"cfg_interval must rise, not \[0.6, 0.4\]"),
         ({"eval": {"cfg_curve": [1, 1.0000001]}}, "cfg_curve must differ within six digits"),
-        ({"objective": {"kind": "diffusion", "steps": 21}, "eval": {"nfe": 22}}, "the schedule has 21 steps; lower it"),
+        ({"objective": {"kind": "diffusion", "steps": 21}, "eval": {"nfe": 22}}, "must be at most objective.steps, 21"),
         ({"objective": {"kind": "diffusion", "steps": 20}}, "steps must be at least 21 with schedule 'linear', not 20"),
-        ({"objective": {"predicts": "noise"}, "train": {"predicts": "noise"}}, "is now objective.predicts"),
+        ({"objective": {"predicts": "noise"}, "train": {"predicts": "noise"}}, "must be written as objective.predicts"),
     ],
 )
 def test_parts_of_an_objective_that_do_not_fit_are_refused(given, says):

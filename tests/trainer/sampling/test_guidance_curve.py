@@ -56,8 +56,8 @@ def test_it_changes_no_other_figure_and_is_measured_of_finalists_alone(measured)
     ("given", "says"),
     [
         ({"eval": {"cfg_curve": [2, 1]}}, r"cfg_curve must rise, not \[2.0, 1.0\]"),
-        ({"eval": {"cfg_curve": [1, 2]}, "train": {"label_drop": 0}}, "cfg_curve needs train.label_drop above 0"),
-        ({"eval": {"cfg_samples": 100}}, "cfg_samples is the number of samples at each scale"),
+        ({"eval": {"cfg_curve": [1, 2]}, "train": {"label_drop": 0}}, "must be above 0 beside eval.cfg_curve"),
+        ({"eval": {"cfg_samples": 100}}, "must stand beside eval.cfg_curve"),
     ],
 )
 def test_a_curve_that_cannot_be_measured_is_refused(given, says):

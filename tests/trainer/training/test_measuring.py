@@ -7,6 +7,7 @@ import torch
 
 from tests.trainer.training.cohorts import BASELINE, CPU, LANES, RECIPE, measured, states_equal
 from trainer.evaluation.evaluator import Evaluator
+from trainer.evaluation.held_out import HELD_OUT_METRICS
 from trainer.recipe import METRICS, Dispersion, Lane
 from trainer.training.cohort import Cohort, Measurement
 
@@ -72,6 +73,34 @@ def test_earlier_rungs_may_draw_fewer_samples_and_change_no_other_figure(build, 
     last = fewer.measure()[1].metrics
     assert last.pop("fid_60") > 0
     assert last == usual.measure()[1].metrics
+
+
+def test_a_held_out_objective_is_measured_at_every_rung_and_draws_no_samples_before_the_last(build):
+    cohort = build(LANES[:2], RECIPE.override({"train.steps": 8, "train.warmup": 2}))
+    cohort.advance(4)
+    early, usual = cohort.measure(objective="val_loss")[1], cohort.measure()[1]
+    assert early.metrics.keys() - usual.metrics.keys() == {"val_loss"}
+    assert usual.metrics.keys() - early.metrics.keys() == {"fid_100"}
+    assert not early.diverged
+    cohort.advance(8)
+    assert cohort.measure(objective="val_loss")[1].metrics == cohort.measure()[1].metrics
+
+
+def test_an_objective_of_samples_is_measured_at_earlier_rungs_and_of_as_many_at_the_last(digits, small_evaluator):
+    recipe = RECIPE.override({"eval.rung_samples": 60, "train.steps": 8, "train.warmup": 2})
+    cohort = Cohort(recipe, LANES[:2], digits, CPU, Evaluator(recipe.eval, digits, small_evaluator.cache, CPU))
+    cohort.advance(4)
+    early = cohort.measure(objective="coverage")[1].metrics
+    assert {"coverage_60", "fid_60"} <= early.keys()
+    assert "recall_60" not in early
+    cohort.advance(8)
+    last, usual = cohort.measure(objective="coverage")[1].metrics, cohort.measure()[1].metrics
+    assert last.keys() - usual.keys() == {"coverage_60", "density_60"}
+    assert {name: last[name] for name in usual} == usual
+
+
+def test_what_needs_no_samples_is_what_is_measured_on_held_out_images():
+    assert {name for name, metric in METRICS.items() if not metric.sampled} == HELD_OUT_METRICS.keys()
 
 
 def test_draw_repeats_the_samples_that_were_scored(build):

@@ -5,11 +5,12 @@ import math
 import pytest
 from scipy.stats import t as student
 
+from sweeper.coordinator.input_hashes import InputHashes
 from sweeper.guide.compare.head_to_head import paired
 from sweeper.guide.schema.results import Change
-from sweeper.records import StudyRecord, TrialRecord
+from sweeper.records import INPUTS, Facts, StudyRecord, TrialRecord
 from tests.sweeper.guide.compare.two_studies import LARGE, Effect, helps, hurts, record, rival
-from tests.sweeper.guide.study_records import setting
+from tests.sweeper.guide.study_records import control, setting
 
 
 def strength(gain: float) -> Effect:
@@ -94,6 +95,41 @@ def test_what_cannot_be_paired_is_refused_with_the_reason(other, why):
     assert why in met.reason
     assert not met.pairs
     assert "No claim which study found the better setting" in met.headline
+
+
+def with_inputs(of: StudyRecord, role: str = "grid", **hashes: str) -> StudyRecord:
+    def moved(trial: TrialRecord) -> TrialRecord:
+        assert trial.facts
+        is_meant = trial.spec.cell.role == "control" if role == "control" else trial.spec.cell.role != "control"
+        return trial.model_copy(update={"facts": trial.facts.model_copy(update=hashes)}) if is_meant else trial
+
+    return of.model_copy(update={"trials": tuple(map(moved, of.trials))})
+
+
+@pytest.mark.parametrize(("field", "words"), INPUTS.items())
+def test_studies_that_read_other_inputs_under_the_same_names_are_not_paired(field, words):
+    one, other = record(helps), record(helps, cells=BLOCK_2)
+    assert paired(rival(one), rival(with_inputs(other, **{field: "00"}))).reason == f"their {words} differ"
+
+
+def test_every_hash_among_a_trials_facts_is_an_input_that_is_compared():
+    hashes = {name for name in Facts.model_fields if name.endswith(("_hash", "_sha256"))}
+    assert {*INPUTS} == {*InputHashes.model_fields} == hashes
+
+
+def test_an_arm_that_both_studies_have_must_have_been_aligned_with_the_same_encoder():
+    repa = control("repa", **{"train.repa.lambda": 0.5})
+    one, other = record(helps, cells=(*BLOCK_2, repa)), record(hurts, cells=(*BLOCK_2, repa))
+    same = [with_inputs(each, "control", encoder_sha256="ab") for each in (one, other)]
+    assert not paired(*map(rival, same)).reason
+    met = paired(rival(same[0]), rival(with_inputs(other, "control", encoder_sha256="cd")))
+    assert met.reason == "their REPA encoders differ in repa"
+
+
+def test_an_arm_of_fewer_images_is_no_obstacle():
+    few = control("few", **{"data.limit": 100})
+    both = [with_inputs(record(helps, cells=(*BLOCK_2, few)), "control", data_hash="ab") for _ in range(2)]
+    assert not paired(*map(rival, both)).reason
 
 
 def test_an_unfinished_confirm_stage_is_not_looked_at():

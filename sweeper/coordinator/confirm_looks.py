@@ -1,0 +1,90 @@
+"""The confirm stage in looks: which trials its results so far call for."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from sweeper.coordinator.finalists import Finalists
+from sweeper.plan.cells import BASELINE, cells
+from sweeper.plan.trials import confirm_trials
+from sweeper.records import Cell, Stage, TrialSpec
+from sweeper.search import Search
+from sweeper.statistics.levels import OBJECTIVE_ALPHA
+from sweeper.statistics.looks import endings, prior_of_screen
+from sweeper.statistics.moments import moments
+from sweeper.study import Study
+from trainer.recipe import Better
+
+Outcomes = Mapping[str, float | None]
+Logs = npt.NDArray[np.float64]
+
+
+class ConfirmLooks:
+    """Judges finalists after 3, 5, 8, ... fresh seeds; whoever is confirmed or futile takes no further ones.
+
+    Everything follows from the results: a study that is continued after a crash replays its looks.
+    """
+
+    def __init__(self, study: Study, chosen: Finalists) -> None:
+        self._study, self._chosen = study, chosen
+        first = confirm_trials(study, chosen.cells, chosen.seeds[:1])
+        self._settings = [trial.cell for trial in first if trial.cell.role == "grid"]
+
+    def due(self, outcomes: Outcomes) -> tuple[TrialSpec, ...]:
+        """Return every trial of the looks reached so far, in the order they run.
+
+        `outcomes` are the objectives of the trials that have ended, by key; None where one has none. The baseline and
+        the control arms go on as long as any setting does, for they are what it is compared with.
+        """
+        chosen, wanted, begun = self._chosen, list[TrialSpec](), 0
+        open_ = {cell.key for cell in self._settings}
+        for look in chosen.schedule:
+            block = confirm_trials(self._study, chosen.cells, chosen.seeds[begun:look])
+            wanted += [trial for trial in block if trial.cell.role != "grid" or trial.cell.key in open_]
+            if any(trial.key not in outcomes for trial in wanted):
+                break
+            begun, open_ = look, self._open_after(look, outcomes)
+            if not open_:
+                break
+        return tuple(wanted)
+
+    def _open_after(self, look: int, outcomes: Outcomes) -> set[str]:
+        """Return the keys of the settings that go on after so many seeds."""
+        chosen, settings = self._chosen, self._settings
+        log_CS = logs(outcomes, "confirm", [BASELINE, *settings], chosen.seeds[:look])
+        # All of these trials have ended: one without a figure diverged or failed, or has none that a ratio can be of.
+        ended_CS = np.where(np.isnan(log_CS), np.inf, log_CS)
+        difference_KS = np.where(np.isinf(ended_CS[0]), np.inf, ended_CS[1:] - ended_CS[0])
+        directions = [chosen.directions.get(cell.key, "lower") for cell in settings]
+        found = endings(difference_KS, directions, chosen.schedule, OBJECTIVE_ALPHA, chosen.prior)
+        return {cell.key for cell, ending in zip(settings, found, strict=True) if ending.state == "open"}
+
+
+def choose_finalists(study: Study, screened: Search, seeds: tuple[int, ...]) -> Finalists:
+    """Choose what the confirm stage is begun with, once the screen is finished, on these fresh `seeds` at most."""
+    best, confirm = screened.candidates(), study.confirm
+    looks = confirm.schedule if confirm and confirm.seeds == "auto" else ()
+    marked = [cell for cell in cells(study) if cell.mark]
+    settings = [cell for cell in screened.cells() if cell.role == "grid"]
+    log_CS = logs(screened.outcomes(), "screen", [BASELINE, *settings], study.screen.seeds)
+    mean_C = moments(log_CS[1:] - log_CS[0]).mean
+    seen = {cell.key: mean for cell, mean in zip(settings, mean_C, strict=True) if np.isfinite(mean)}
+    directions = {cell.key: direction_of(seen[cell.key]) for cell in (*best, *marked) if cell.key in seen}
+    prior = prior_of_screen(log_CS[1:], log_CS[0])
+    return Finalists(cells=best, seeds=seeds, looks=looks, directions=directions, prior=prior)
+
+
+def direction_of(mean: float) -> Better:
+    """Return the side on which the screen saw a setting: below the baseline, or above it."""
+    return "lower" if mean < 0 else "higher"
+
+
+def logs(outcomes: Outcomes, stage: Stage, cells: Sequence[Cell], seeds: Sequence[int]) -> Logs:
+    """Return the log objectives of trials, [C, S]; NaN where there is none."""
+    keys = [[TrialSpec(stage=stage, cell=cell, seed=seed).key for seed in seeds] for cell in cells]
+    values = [[outcomes.get(key) or math.nan for key in row] for row in keys]
+    return np.array([[math.log(value) if value > 0 else math.nan for value in row] for row in values])

@@ -1,0 +1,10 @@
+"""A part of a configuration that another part contradicts, as pydantic collects it: at its place, in a sentence."""
+
+from __future__ import annotations
+
+from pydantic_core import InitErrorDetails, PydanticCustomError
+
+
+def misfit(loc: tuple[str, ...], says: str, given: object) -> InitErrorDetails:
+    """Return the mistake of `given`, written at `loc`; the sentence begins with 'must'."""
+    return InitErrorDetails(type=PydanticCustomError("misfit", "{says}", {"says": says}), loc=loc, input=given)

@@ -1,0 +1,55 @@
+"""Parts of a recipe that other parts contradict, each reported where it is written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from pydantic_core import InitErrorDetails
+
+from trainer.recipe.auxiliary_fit import batch_misfits, block_misfits, encoder_misfits
+from trainer.recipe.idle_fields import RECIPE, idle_fields
+from trainer.recipe.misfit import misfit
+from trainer.recipe.objective import SOLVERS, DiffusionRecipe, MeanFlowRecipe
+
+if TYPE_CHECKING:
+    from trainer.recipe.recipe import Recipe
+
+
+def recipe_misfits(recipe: Recipe) -> Iterator[InitErrorDetails]:
+    """Yield, as pydantic collects it, whatever in a recipe does not fit the rest of it."""
+    yield from _solver_misfits(recipe)
+    yield from _label_misfits(recipe)
+    yield from block_misfits(recipe.train, recipe.model.taps)
+    yield from batch_misfits(recipe.train)
+    yield from encoder_misfits(recipe.train, recipe.eval)
+    yield from (misfit(*idle) for idle in idle_fields(recipe, RECIPE))
+
+
+def _solver_misfits(recipe: Recipe) -> Iterator[InitErrorDetails]:
+    evaluation, objective = recipe.eval, recipe.objective
+    if evaluation.solver not in (fit := SOLVERS[objective.kind]):
+        says = f"must be {' or '.join(map(repr, fit))}, which sample objective {objective.kind!r}"
+        yield misfit(("eval", "solver"), says, evaluation.solver)
+    if isinstance(objective, DiffusionRecipe) and evaluation.nfe > objective.steps:
+        if "nfe" in evaluation.model_fields_set:
+            says = f"must be at most objective.steps, {objective.steps}: the schedule has no more"
+            yield misfit(("eval", "nfe"), says, evaluation.nfe)
+        else:
+            says = f"must be at least eval.nfe, {evaluation.nfe}: a sampler takes so many of them"
+            yield misfit(("objective", "steps"), says, objective.steps)
+
+
+def _label_misfits(recipe: Recipe) -> Iterator[InitErrorDetails]:
+    """Yield a label_drop of 0 beside what needs a network that has seen 'no class'."""
+    evaluation, objective = recipe.eval, recipe.objective
+    needed_by = {
+        "objective.omega and kappa": isinstance(objective, MeanFlowRecipe) and objective.is_guided,
+        f"eval.cfg {evaluation.cfg:g}": evaluation.cfg != 1,
+        "eval.cfg_curve": any(scale != 1 for scale in evaluation.cfg_curve),
+        "eval.linear_probe, which hides the label": evaluation.linear_probe != "none",
+    }
+    asking = [what for what, is_asked in needed_by.items() if is_asked]
+    if asking and recipe.train.label_drop == 0:
+        says = f"must be above 0 beside {asking[0]}: 'no class' is never trained without it"
+        yield misfit(("train", "label_drop"), says, recipe.train.label_drop)
