@@ -16,23 +16,23 @@ from scipy.special import stdtr, stdtrit
 
 from sweeper.statistics.effects import Matrix
 from sweeper.statistics.look_levels import LookLevels, look_levels
-from sweeper.statistics.moments import moments
-from sweeper.statistics.noise import pairing
 from sweeper.statistics.paired_tests import Interval, holm
+from sweeper.statistics.screen_noise import Prior, prior_of_screen
 from trainer.recipe import Better
+
+__all__ = ["Ending", "PairedInLooks", "Prior", "endings", "prior_of_screen"]
 
 # A prior of two degrees of freedom lifts power at few seeds; more is not safe where noise differs between settings.
 PRIOR_DF = 2
-FEWEST_DF = 6
-# An arm is futile when a gain of half a standard deviation of the differences is this many standard errors away.
-WORTHWHILE, REACH = 0.5, 1.0
-
-
-class Prior(NamedTuple):
-    """What the screen says about the noise of paired differences: their pooled standard deviation, and its df."""
-
-    sd: float
-    df: int
+FEWEST_SEEDS = 3
+# An arm is futile when a gain of this many standard deviations of the differences, about what the last look confirms,
+# is so many standard errors of the seeds to come away. Measured on looks at 3, 5, 8, 12, 20: 30 trials without an
+# effect instead of 34 where an arm ends one standard error of all its seeds below half an sd, and the same power.
+WORTHWHILE, REACH = 0.7, 1.65
+# Harm is harm to a baseline whose bad runs may not have shown: if one run of lambda 0 in seven ends 12 sd higher, its
+# mean is 1.8 sd above its good runs. Until 19 of its runs make it likely that one was seen (.85^19 = .05), so much harm
+# and some noise has to be exceeded.
+HIDDEN, ENOUGH_RUNS = 2.5, 19
 
 
 class Ending(NamedTuple):
@@ -46,40 +46,68 @@ class Ending(NamedTuple):
 class PairedInLooks:
     """Differences of a log objective to the baseline's, one a fresh seed, in order, up to the look an arm stands at.
 
-    Every figure holds at whichever look the arm ended. One look without a prior is `Paired`.
+    Every figure holds at whichever look the arm ended, and under the noise that the screen shows. One look without a
+    prior is `Paired`.
     """
 
     def __init__(self, differences: npt.NDArray[np.float64], looks: Sequence[int], prior: Prior | None = None) -> None:
         assert len(differences) > 1
         self.n, self.mean = len(differences), float(differences.mean())
-        self._levels: LookLevels = look_levels(tuple(looks), PRIOR_DF if prior else 0)
-        ends = [look for look in self._levels.looks if look < self.n] + [self.n]
+        self._looks, self._prior = tuple(looks), prior
+        ends = [look for look in self._looks if look < self.n] + [self.n]
         self._at = [_Look(differences[:end], prior) for end in ends]
         self._exact = float(np.ptp(differences)) == 0.0
 
     def p_value(self, direction: Better, against: float = 0.0) -> float:
         """Return the one-sided p-value, over all looks so far, that the objective is lower (or higher) than that."""
-        if self._exact:
-            gap = self.mean - against if direction == "lower" else against - self.mean
-            return 0.0 if gap < 0 else 1.0
-        weights = self._levels.weights
-        ratios = [look.p_value(direction, against) / weights[self._levels.place(look.n)] for look in self._at]
-        return self._levels.chance(min(ratios))
+        return self._p_value(direction, [against] * len(self._at))
+
+    def p_of_claim(self, direction: Better, better: Better = "lower") -> float:
+        """Return the p-value of a change in this direction; harm has to exceed what unseen bad runs can hide."""
+        seen = self._prior.baseline_runs if self._prior else 0
+        sign = 1 if direction == "higher" else -1
+        hidden = [
+            0.0 if direction == better or look.n + seen >= ENOUGH_RUNS else sign * HIDDEN * look.sd for look in self._at
+        ]
+        return self._p_value(direction, hidden)
 
     def interval(self, alpha: float) -> Interval:
         """Return the interval that misses with probability `alpha` at most, whichever look the arm ended at."""
         if self._exact:
             return Interval(self.mean, self.mean)
-        return self._at[-1].interval(self._levels.nominal(alpha / 2, self.n))
+        # The lower end is passed by a test that finds the objective higher.
+        low, high = (
+            self._at[-1].reach(min(levels.nominal(alpha / 2, self.n) for levels in self._levels(side)))
+            for side in ("higher", "lower")
+        )
+        return Interval(self.mean - low, self.mean + high)
 
     def equivalence(self, margin: float) -> float:
         """Return the p-value of two one-sided tests (TOST) that the difference lies within +- `margin`."""
         return max(self.p_value("lower", margin), self.p_value("higher", -margin))
 
-    def is_futile(self, direction: Better) -> bool:
-        """Whether a change worth having in this direction can hardly be reached."""
+    def is_futile(self, direction: Better, needed: float = WORTHWHILE) -> bool:
+        """Whether the looks to come can hardly show a change of `needed` standard deviations in this direction."""
+        now = self._at[-1]
         gain = -self.mean if direction == "lower" else self.mean
-        return bool(gain + REACH * self._at[-1].error < WORTHWHILE * self._at[-1].sd)
+        to_come = math.sqrt(max(1 / self.n - 1 / self._looks[-1], 0.0))
+        return gain + REACH * now.sd * to_come < needed * now.sd
+
+    def _p_value(self, direction: Better, against: Sequence[float]) -> float:
+        if self._exact:
+            gap = self.mean - against[-1] if direction == "lower" else against[-1] - self.mean
+            return 0.0 if gap < 0 else 1.0
+        raw = [look.p_value(direction, limit) for look, limit in zip(self._at, against, strict=True)]
+        return max(_worth(levels, self._at, raw) for levels in self._levels(direction))
+
+    def _levels(self, direction: Better) -> list[LookLevels]:
+        if self._prior is None:
+            return [look_levels(self._looks)]
+        return [look_levels(self._looks, PRIOR_DF, law) for law in self._prior.laws(direction)]
+
+
+def _worth(levels: LookLevels, looks: Sequence[_Look], raw: Sequence[float]) -> float:
+    return levels.chance(min(p / levels.weights[levels.place(look.n)] for p, look in zip(raw, looks, strict=True)))
 
 
 class _Look:
@@ -94,20 +122,11 @@ class _Look:
 
     def p_value(self, direction: Better, against: float) -> float:
         gap = self.mean - against if direction == "lower" else against - self.mean
+        # Seeds that agree bit for bit, while later ones do not, say nothing yet about the noise.
         return float(stdtr(self.df, gap / self.error)) if self.error > 0 else 1.0
 
-    def interval(self, level: float) -> Interval:
-        reach = float(stdtrit(self.df, 1 - level)) * self.error
-        return Interval(self.mean - reach, self.mean + reach)
-
-
-def prior_of_screen(y_CS: Matrix, baseline_S: Matrix) -> Prior | None:
-    """Pool the noise of the screen's paired differences over its settings [C, S]; None where it cannot tell."""
-    pooled = pairing(y_CS, baseline_S)
-    if pooled is None or pooled.difference_sd <= 0:
-        return None
-    df = int(np.maximum(moments(y_CS - baseline_S).n - 1, 0).sum())
-    return Prior(pooled.difference_sd, df) if df >= FEWEST_DF else None
+    def reach(self, level: float) -> float:
+        return float(stdtrit(self.df, 1 - level) * self.error)
 
 
 def endings(
@@ -116,8 +135,12 @@ def endings(
     looks: Sequence[int],
     alpha: float,
     prior: Prior | None = None,
+    marked: Sequence[bool] | None = None,
 ) -> list[Ending]:
     """Replay the looks that a family of arms had and return how each arm stands; `alpha` holds for the family (Holm).
+
+    Lower is better. Harm ends as futile when it can hardly be as large as early looks confirm; that of `marked` arms,
+    which a reader asks about, is followed to the last look.
 
     `difference_KS` is log objective minus the baseline's, [K, S]: NaN where not run (or not yet), infinite where either
     run diverged or failed; an arm with such a seed cannot be confirmed and is futile at that look. A look is judged
@@ -129,7 +152,8 @@ def endings(
         if not open_K or np.isnan(difference_KS[open_K, :look]).any() or look > difference_KS.shape[1]:
             break
         for k in open_K:
-            found[k] = _after(difference_KS[k, :look], directions[k], looks, prior)
+            needed = HIDDEN if directions[k] == "higher" and not (marked and marked[k]) else WORTHWHILE
+            found[k] = _after(difference_KS[k, :look], directions[k], looks, prior, needed)
         raw = [_p_value(difference_KS[k, : one.look], directions[k], looks, prior) for k, one in enumerate(found)]
         found = [
             Ending("confirmed" if p <= alpha else one.state, one.look, p)
@@ -138,15 +162,17 @@ def endings(
     return found
 
 
-def _after(difference_S: Matrix, direction: Better, looks: Sequence[int], prior: Prior | None) -> Ending:
+def _after(difference_S: Matrix, direction: Better, looks: Sequence[int], prior: Prior | None, needed: float) -> Ending:
     look = len(difference_S)
-    if not np.isfinite(difference_S).all():
-        return Ending("futile", look, 1.0)
-    futile = look < looks[-1] and PairedInLooks(difference_S, looks, prior).is_futile(direction)
-    return Ending("futile" if futile or look == looks[-1] else "open", look, 1.0)
+    ends = (
+        look >= looks[-1]
+        or not np.isfinite(difference_S).all()
+        or PairedInLooks(difference_S, looks, prior).is_futile(direction, needed)
+    )
+    return Ending("futile" if ends else "open", look, 1.0)
 
 
 def _p_value(difference_S: Matrix, direction: Better, looks: Sequence[int], prior: Prior | None) -> float:
-    if len(difference_S) < 2 or not np.isfinite(difference_S).all():
+    if len(difference_S) < FEWEST_SEEDS or not np.isfinite(difference_S).all():
         return 1.0
-    return PairedInLooks(difference_S, looks, prior).p_value(direction)
+    return PairedInLooks(difference_S, looks, prior).p_of_claim(direction)

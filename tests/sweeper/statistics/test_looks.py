@@ -7,7 +7,8 @@ import pytest
 from scipy.special import stdtr
 
 from sweeper.statistics.look_levels import look_levels
-from sweeper.statistics.looks import Ending, PairedInLooks, Prior, endings, prior_of_screen
+from sweeper.statistics.looks import Ending, PairedInLooks, Prior, endings
+from sweeper.statistics.noise_laws import NoiseLaw
 from sweeper.statistics.paired_tests import Paired
 
 LOOKS = (3, 5, 8, 12, 20)
@@ -36,7 +37,7 @@ def test_the_smallest_p_value_of_all_looks_is_worth_what_simulation_says(prior_d
 @pytest.mark.parametrize("prior_df", [0, 2])
 def test_a_nominal_level_undoes_the_chance_of_the_minimum(prior_df):
     levels = look_levels(LOOKS, prior_df)
-    for alpha in (1e-11, 1e-5, 0.0117, 0.5):
+    for alpha in (1e-5, 0.0117, 0.5):
         assert levels.chance(levels.nominal(alpha, 20)) == pytest.approx(alpha, rel=0.02)
         assert levels.nominal(alpha, 5) < levels.nominal(alpha, 20)
 
@@ -73,9 +74,46 @@ def test_an_arm_with_a_seed_that_diverged_is_never_confirmed():
     assert endings(difference_KS, ["lower"], LOOKS, 0.035) == [Ending("futile", 3, 1.0)]
 
 
-def test_a_screen_says_how_noisy_differences_are_unless_it_is_too_small():
+@pytest.mark.parametrize(("law", "worse"), [(NoiseLaw(2.0), 3.0), (NoiseLaw(0.0, 0.15, 12.0), 10.0)])
+def test_the_same_minimum_is_worth_less_where_noise_is_skewed_or_runs_end_badly(law, worse):
+    normal, other = look_levels(LOOKS, 2), look_levels(LOOKS, 2, law)
+    assert other.chance(1e-3) > worse * normal.chance(1e-3)
+    assert other.nominal(0.01, 20) < normal.nominal(0.01, 20)
+
+
+def test_skewed_noise_is_called_a_gain_no_oftener_than_the_level_says():
+    rng, prior = np.random.default_rng(2), Prior(1.0, 60, 3, 2.0)
+    noise = rng.exponential(size=(1500, 12)) - 1
+    plain = np.mean([PairedInLooks(one, (12,)).p_value("lower") <= 0.05 for one in noise])
+    careful = np.mean([PairedInLooks(one, (12,), prior).p_value("lower") <= 0.05 for one in noise])
+    assert plain > 0.09
+    assert careful <= 0.05
+
+
+def test_an_interval_is_longer_on_the_side_that_skewed_noise_endangers():
+    differences = np.random.default_rng(0).normal(-0.1, 0.08, 8)
+    skewed, normal = (PairedInLooks(differences, LOOKS, Prior(0.08, 60, 3, g)).interval(0.05) for g in (2.0, 0.0))
+    assert skewed.high > normal.high
+    assert skewed.low >= normal.low
+
+
+def test_harm_is_not_claimed_within_what_unseen_bad_runs_of_the_baseline_can_hide():
     rng = np.random.default_rng(0)
-    baseline_S, y_CS = rng.normal(0, 0.1, 3), rng.normal(0, 0.1, (30, 3))
-    prior = prior_of_screen(y_CS, baseline_S)
-    assert prior == Prior(pytest.approx(0.14, abs=0.06), 60)
-    assert prior_of_screen(y_CS[:2], baseline_S) is None
+    small, large = rng.normal(0.15, 0.1, 16), rng.normal(0.6, 0.1, 16)
+    prior = Prior(0.1, 60, baseline_runs=2)
+    assert PairedInLooks(small, (16,), prior).p_value("higher") < 0.01
+    assert PairedInLooks(small, (16,), prior).p_of_claim("higher") > 0.1
+    assert PairedInLooks(large, (16,), prior).p_of_claim("higher") < 0.01
+    assert PairedInLooks(small, (16,), prior._replace(baseline_runs=3)).p_of_claim("higher") < 0.01
+    assert PairedInLooks(-small, (16,), prior).p_of_claim("lower") < 0.01
+    assert PairedInLooks(small, (16,), prior).p_of_claim("higher", better="higher") < 0.01
+
+
+def test_small_harm_takes_no_seeds_unless_a_reader_asks_about_the_setting():
+    difference_KS = np.random.default_rng(0).normal(0.03, 0.05, (1, 20))
+    assert endings(difference_KS, ["higher"], LOOKS, 0.035)[0].look <= 5
+    assert endings(difference_KS, ["higher"], LOOKS, 0.035, marked=[True])[0].look > 5
+
+
+def test_two_seeds_confirm_nothing():
+    assert endings(np.array([[-0.5, -0.5001]]), ["lower"], (2,), 0.035) == [Ending("futile", 2, 1.0)]
