@@ -15,8 +15,8 @@ from trainer.recipe import Dispersion
 
 SOURCE = "Wang & He 2025, arXiv:2506.09027, ImageNet 256 x 256, FID-50K; SiT-B/2, 80 epochs, no guidance unless said"
 READINGS = (
-    "Depth/4 has two readings. Counted from 1, as the authors' README counts (its last block is num_layers), it is index 2 "
-    "of 12; counted from 0, as the printed ablation does (blocks 0, 6 and 11), index 3. Neither is certain"
+    "Depth/4 has two readings. Counted from 1, as the authors' README counts (its last block is num_layers), it is "
+    "index 2 of 12; counted from 0, as the printed ablation does (blocks 0, 6 and 11), index 3. Neither is certain"
 )
 NOT_RUN = "not run"
 AUTHORS, SECOND_HAND, ELSEWHERE = "authors' repository", "second-hand", "another paper's table"
@@ -37,16 +37,14 @@ class Published(NamedTuple):
     is_counted: bool = False
 
     def blocks(self, taps: Sequence[str]) -> dict[str, tuple[int, ...] | None]:
-        """Return the blocks of each reading, by what a reader calls it: all blocks are None, one reading has no name."""
+        """Return the blocks of each reading by its name: None for any blocks, and no name for the only reading."""
         if self.block is None:
             return {"": None}
         (index,) = block_indices(self.block, taps)
         if not self.is_counted or index == 0:
             return {"": (index,)}
-        return {
-            f"counted from {first} (block {block_name((at,), taps)}): ": (at,)
-            for first, at in ((0, index), (1, index - 1))
-        }
+        readings = enumerate((index, index - 1))
+        return {f"counted from {first} (block {block_name((at,), taps)}): ": (at,) for first, at in readings}
 
 
 PUBLISHED = (
