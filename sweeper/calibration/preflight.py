@@ -17,8 +17,10 @@ from trainer.data.dataset import Dataset, load
 from trainer.evaluation.autoencoder import CONFIG, WEIGHTS, check_autoencoder
 from trainer.evaluation.reference_file import FEATURES, ReferenceFile
 from trainer.recipe import EvalRecipe, Recipe, SiTRecipe
+from trainer.recipe.blocks import block_index
 from trainer.runtime.paths import located
 from trainer.runtime.weight_files import check_weights
+from trainer.training.block_rates import rate_factors
 from trainer.training.initial_weights import read_initial
 
 
@@ -61,6 +63,12 @@ def _check(recipe: Recipe) -> Backbone:
                 "set train.repa.encoder to 'local', or leave train.repa out",
             )
     model = fitting_backbone(recipe, data.shape, data.classes)
+    later = recipe.train.later_blocks
+    if later and not (rate_factors(model.layout, block_index(later.block, model.taps), 0.0) == 0).any():
+        raise StudyError(
+            f"train.later_blocks.block {later.block} and the taps after it have no weights of their own",
+            "name a tap that is a sub-module with weights, or leave train.later_blocks out",
+        )
     try:
         read_initial(recipe, model)
     except trainer_errors.DataError as error:

@@ -60,7 +60,8 @@ class ConfirmLooks:
         ended_CS = np.where(np.isnan(log_CS), np.inf, log_CS)
         difference_KS = np.where(np.isinf(ended_CS[0]), np.inf, ended_CS[1:] - ended_CS[0])
         directions = [chosen.directions.get(cell.key, "lower") for cell in settings]
-        found = endings(difference_KS, directions, chosen.schedule, OBJECTIVE_ALPHA, chosen.prior)
+        marked = [cell.mark is not None for cell in settings]
+        found = endings(difference_KS, directions, chosen.schedule, OBJECTIVE_ALPHA, chosen.prior, marked)
         return {cell.key for cell, ending in zip(settings, found, strict=True) if ending.state == "open"}
 
 

@@ -38,12 +38,11 @@ def rung_steps(study: Study, recipe: Recipe, stage: Stage = "screen") -> tuple[i
     """Return the steps at which trials of `recipe` are measured: rising, the last one `recipe.train.steps`.
 
     As many as the study has rungs, moved apart where rounding would join them; fewer only where there are fewer
-    steps than rungs, and then the last ones. The confirm stage stops nothing, so it measures at the end alone.
+    steps than rungs, and then the last ones. The confirm stage stops nothing, so it measures at the end alone, and
+    where the guidance curve is wanted by training length.
     """
     total = recipe.train.steps
-    if stage == "confirm":
-        return (total,)
-    rungs = study.screen.rungs[-total:]
+    rungs = (recipe.eval.cfg_rungs if stage == "confirm" else study.screen.rungs)[-total:]
     steps: list[int] = []
     for place, fraction in enumerate(rungs):
         at_least = steps[-1] + 1 if steps else 1
@@ -65,7 +64,7 @@ def curve_evaluations(recipe: Recipe) -> float:
     """
     evaluation = recipe.eval
     passes = sum(map(evaluation.passes, evaluation.cfg_curve)) / evaluation.passes(evaluation.cfg)
-    return passes * evaluation.curve_samples / evaluation.samples
+    return len(evaluation.cfg_rungs) * passes * evaluation.curve_samples / evaluation.samples
 
 
 def probe_count(study: Study, recipe: Recipe, stage: Stage = "screen") -> int:

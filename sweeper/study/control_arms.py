@@ -18,6 +18,7 @@ from trainer.recipe import (
     Contrastive,
     Dispersion,
     Frozen,
+    LaterBlocks,
     Recipe,
     Repa,
     Scalar,
@@ -25,6 +26,7 @@ from trainer.recipe import (
 
 # Parts of a recipe that need not be there; their fields are set one by one.
 AUXILIARY: Mapping[str, type[Frozen]] = {"train.repa": Repa, "train.contrastive": Contrastive}
+PARTS: Mapping[str, type[Frozen]] = {**AUXILIARY, "train.later_blocks": LaterBlocks}
 
 # A name becomes a folder: one that is only dots would be the folder itself or its parent.
 NAME = r"^\.*[A-Za-z0-9_-][A-Za-z0-9._-]*$"
@@ -91,9 +93,9 @@ def control_fields() -> tuple[str, ...]:
     """
     parts = Recipe().model_dump()
     dotted = [f"{part}.{name}" for part in ("model", "train") for name in parts[part]]
-    plain = (name for name in dotted if name not in ("model.preset", *AUXILIARY))
+    plain = (name for name in dotted if name not in ("model.preset", *PARTS))
     within = (
-        f"{part}.{field.alias or name}" for part, loss in AUXILIARY.items() for name, field in loss.model_fields.items()
+        f"{part}.{field.alias or name}" for part, kind in PARTS.items() for name, field in kind.model_fields.items()
     )
     return ("data.limit", *plain, *within)
 
@@ -136,16 +138,17 @@ def _wrong_setting(control: Control, recipe: Recipe, loc: Loc) -> Iterator[Misfi
     yield from cell_misfits(control.setting, own, loc)
 
 
-def _fields_of(loss: str) -> str:
-    return ", ".join(field.alias or name for name, field in AUXILIARY[loss].model_fields.items())
+def _fields_of(part: str) -> list[str]:
+    return [field.alias or name for name, field in PARTS[part].model_fields.items()]
 
 
 def _wrong_fields(control: Control, recipe: Recipe, loc: Loc) -> Iterator[InitErrorDetails]:
     allowed = control_fields()
     unknown = [name for name in control.set if name not in allowed]
     for name in unknown:
-        if name in AUXILIARY:
-            says = f"must be set field by field, as {name}.lambda: {_fields_of(name)}"
+        if name in PARTS:
+            first, *_ = fields = _fields_of(name)
+            says = f"must be set field by field, as {name}.{first}: {', '.join(fields)}"
             yield Misfit((*loc, name), says, control.set[name]).details()
             continue
         says = f"must be a recipe field that a control may set, not {name!r}"

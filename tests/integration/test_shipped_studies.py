@@ -76,7 +76,7 @@ def test_the_ablations_at_imagenets_size_are_the_papers() -> None:
         assert {each.local_batch for each in settings if each.lam > 0} == {16, 32}
         train, evaluation = study.recipe.train, study.recipe.eval
         assert (train.steps * train.batch, train.schedule, train.warmup, train.lr) == (102_400_000, "constant", 0, 1e-4)
-        assert (train.ema, study.recipe.data.flip, evaluation.cfg_channels) == (0.9999, True, "public")
+        assert (train.ema, study.recipe.data.flip, evaluation.cfg) == (0.9999, True, 1)
         assert isinstance(study.recipe.model, SiTRecipe)
         assert study.recipe.model.gelu == "tanh"
 
@@ -148,6 +148,17 @@ def check(recipe: Recipe, settings: list[Dispersion], data: Dataset, folder: Pat
 
 def weights(cohort: Cohort) -> Tensor:
     return cohort.state_dict()["weights"].clone()
+
+
+def test_variants_has_every_form_of_the_loss_and_why_every_arm_that_slows_later_blocks() -> None:
+    settings = {trial.cell.dispersion for trial in screen_trials(read_study(STUDIES / "variants.yaml"))}
+    for knob in KNOBS:
+        if knob.every:
+            assert {getattr(setting, knob.field) for setting in settings} >= {*knob.every}
+    assert any(setting.lam_warmup > 0 for setting in settings)
+    assert any(setting.lam_end < 1 for setting in settings)
+    rates = [arm.set.get("train.later_blocks.rate") for arm in read_study(STUDIES / "why.yaml").controls]
+    assert [rate for rate in rates if rate is not None] == [0.5, 0.25]
 
 
 def test_repa_compares_five_arms_at_equal_steps_and_two_of_them_at_equal_time() -> None:

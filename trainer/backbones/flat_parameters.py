@@ -21,9 +21,9 @@ Shapes = Mapping[str, list[int]]
 def views(flat_KP: Tensor, layout: Layout) -> dict[str, Tensor]:
     """Return each parameter of `layout` as a view [K, *shape] of the flat buffer, in the layout's order."""
     named, start = {}, 0
-    for name, (shape, _) in layout.items():
-        size = prod(shape)
-        named[name] = flat_KP[:, start : start + size].view(flat_KP.shape[0], *shape)
+    for name, slot in layout.items():
+        size = prod(slot.shape)
+        named[name] = flat_KP[:, start : start + size].view(flat_KP.shape[0], *slot.shape)
         start += size
     return named
 

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
-from trainer.backbones.protocol import Conditioning, Slot
+from trainer.backbones.protocol import NOBODY, Conditioning, Slot
 
 FREQUENCIES = 256  # of the timestep embedding, as in DiT
 EMBEDDED = frozenset({"labels"} | {f"{part}{layer}.weight" for part in ("time", "interval") for layer in (1, 2)})
@@ -60,9 +60,10 @@ def initial(name: str, shape: tuple[int, ...], generator: torch.Generator) -> Te
     return weight
 
 
-def linear(name: str, inputs: int, outputs: int) -> dict[str, Slot]:
-    """Return the slots of a linear layer."""
-    return {f"{name}.weight": Slot((inputs, outputs)), f"{name}.bias": Slot((outputs,))}
+def linear(name: str, inputs: int, outputs: int, owners: tuple[int, ...] = (NOBODY,)) -> dict[str, Slot]:
+    """Return the slots of a linear layer; `owners` are those of equal parts of its outputs."""
+    weight, bias = Slot((inputs, outputs), owners=owners), Slot((outputs,), owners=owners)
+    return {f"{name}.weight": weight, f"{name}.bias": bias}
 
 
 def product(weights: Mapping[str, Tensor], name: str, x: Tensor) -> Tensor:

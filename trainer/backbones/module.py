@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from trainer.backbones.flat_parameters import flatten, named_weights
-from trainer.backbones.protocol import Conditioning, Layout, Output, Slot, TapShape
+from trainer.backbones.protocol import NOBODY, Conditioning, Layout, Output, Slot, TapShape
 from trainer.recipe import ModuleRecipe
 from trainer.recipe.objective import Demands
 from trainer.runtime.paths import located
@@ -54,7 +54,7 @@ class WrappedModule:
             f"{name}.{own}".lstrip("."): module for name, module in self._module.named_modules() for own in _own(module)
         }
         self.layout: Layout = {
-            name: Slot(tuple(weight.shape), is_factor=isinstance(owners[name], FACTORS))
+            name: Slot(tuple(weight.shape), isinstance(owners[name], FACTORS), (_tap_of(name, model.taps),))
             for name, weight in self._module.named_parameters()
         }
         self.tap_shapes = self._try(device)
@@ -171,6 +171,12 @@ def _factory(recipe: ModuleRecipe) -> Callable[..., object]:
         return cast("Callable[..., object]", getattr(importlib.import_module(name), function))
     except Exception as error:  # a user's code
         raise ValueError(f"{recipe.factory} cannot be imported from {recipe.path}: {error}") from error
+
+
+def _tap_of(parameter: str, taps: Sequence[str]) -> int:
+    """Return the tap in whose sub-module a parameter lies, the innermost of several; NOBODY where it lies in none."""
+    around = [tap for tap in taps if parameter.startswith(f"{tap}.")]
+    return taps.index(max(around, key=len)) if around else NOBODY
 
 
 def _own(module: nn.Module) -> list[str]:

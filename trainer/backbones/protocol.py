@@ -14,12 +14,19 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor
 
+NOBODY = -1
+
 
 class Slot(NamedTuple):
-    """One tensor among a lane's weights; `is_factor` says that products use it, which bf16 training casts it for."""
+    """One tensor among a lane's weights; `is_factor` says that products use it, which bf16 training casts it for.
+
+    `owners` are the taps whose blocks it belongs to, one for each of so many equal parts of its last dimension;
+    embeddings and what follows the last block are NOBODY's.
+    """
 
     shape: tuple[int, ...]
     is_factor: bool = True
+    owners: tuple[int, ...] = (NOBODY,)
 
 
 Layout = Mapping[str, Slot]

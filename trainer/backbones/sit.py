@@ -17,7 +17,7 @@ from trainer.backbones import public_sit
 from trainer.backbones.attention import attention
 from trainer.backbones.flat_parameters import flatten
 from trainer.backbones.layers import embed, embedding, frequencies, initial, linear, modulate, normalise, product
-from trainer.backbones.protocol import Conditioning, Layout, Output, Slot, TapShape
+from trainer.backbones.protocol import NOBODY, Conditioning, Layout, Output, Slot, TapShape
 from trainer.recipe import SiTRecipe
 from trainer.recipe.objective import Demands
 
@@ -59,21 +59,25 @@ class SiT:
             **linear("patch", channels * area, width),
             **embedding(width, self.classes, self.demands.has_interval),
             # One product for the modulations of all blocks and the final layer: they share their input.
-            **linear("modulation", width, (6 * depth + 2) * width),
+            **linear("modulation", width, (6 * depth + 2) * width, self._modulated()),
         }
         for block in range(depth):
-            layout |= linear(f"{block}.qkv", width, 3 * width)
-            layout |= linear(f"{block}.out", width, width)
-            layout |= linear(f"{block}.up", width, hidden)
-            layout |= linear(f"{block}.down", hidden, width)
+            layout |= linear(f"{block}.qkv", width, 3 * width, (block,))
+            layout |= linear(f"{block}.out", width, width, (block,))
+            layout |= linear(f"{block}.up", width, hidden, (block,))
+            layout |= linear(f"{block}.down", hidden, width, (block,))
         return layout | linear("final", width, self.outputs * area)
+
+    def _modulated(self) -> tuple[int, ...]:
+        """Return whose each of the modulations is; the last two are the final layer's."""
+        return (*(block for block in range(self.recipe.depth) for _ in range(6)), NOBODY, NOBODY)
 
     def initial_weights(self, generator: torch.Generator) -> Tensor:
         """Return one lane's weights [P]: Xavier-uniform products, zero modulations and final layer (adaLN-Zero)."""
         zero = ("modulation", "final")
         named = {
-            name: torch.zeros(shape) if name.startswith(zero) else initial(name, shape, generator)
-            for name, (shape, _) in self.layout.items()
+            name: torch.zeros(slot.shape) if name.startswith(zero) else initial(name, slot.shape, generator)
+            for name, slot in self.layout.items()
         }
         return flatten(named, self.layout)
 

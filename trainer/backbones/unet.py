@@ -16,7 +16,7 @@ from torch import Tensor
 
 from trainer.backbones.flat_parameters import flatten, named_weights
 from trainer.backbones.layers import embed, embedding, frequencies, initial, linear, product
-from trainer.backbones.protocol import Conditioning, Layout, Output, Slot, TapShape
+from trainer.backbones.protocol import NOBODY, Conditioning, Layout, Output, Slot, TapShape
 from trainer.recipe import UNetRecipe
 from trainer.recipe.objective import Demands
 
@@ -67,18 +67,20 @@ class UNet:
         layout = {**_convolution("first", channels, widths[0]), **embedding(embedded, self.classes, has_interval)}
         outputs = [out for _, out, _ in self._blocks.values()]
         # One product for the scales and shifts of all blocks: they share their input.
-        layout |= linear("modulation", embedded, 2 * sum(outputs))
-        for name, (inputs, out, _) in self._blocks.items():
-            layout |= _convolution(f"{name}.first", inputs, out) | _convolution(f"{name}.second", out, out)
+        modulated = tuple(tap for tap, out in enumerate(outputs) for _ in range(2 * out))
+        layout |= linear("modulation", embedded, 2 * sum(outputs), modulated)
+        for tap, (name, (inputs, out, _)) in enumerate(self._blocks.items()):
+            layout |= _convolution(f"{name}.first", inputs, out, owner=tap)
+            layout |= _convolution(f"{name}.second", out, out, owner=tap)
             if inputs != out:
-                layout |= _convolution(f"{name}.skip", inputs, out, side=1)
+                layout |= _convolution(f"{name}.skip", inputs, out, side=1, owner=tap)
         return layout | _convolution("last", widths[0], outputs_each * channels)
 
     def initial_weights(self, generator: torch.Generator) -> Tensor:
         """Return one lane's weights [P]: Xavier-uniform factors, zero modulations and last convolutions."""
         named = {
-            name: torch.zeros(shape) if _is_zero(name) else initial(name, shape, generator)
-            for name, (shape, _) in self.layout.items()
+            name: torch.zeros(slot.shape) if _is_zero(name) else initial(name, slot.shape, generator)
+            for name, slot in self.layout.items()
         }
         return flatten(named, self.layout)
 
@@ -127,8 +129,9 @@ def _is_zero(name: str) -> bool:
     return name.startswith("modulation") or name.endswith((".second.weight", "last.weight"))
 
 
-def _convolution(name: str, inputs: int, outputs: int, side: int = 3) -> dict[str, Slot]:
-    return {f"{name}.weight": Slot((outputs, inputs, side, side)), f"{name}.bias": Slot((outputs,))}
+def _convolution(name: str, inputs: int, outputs: int, side: int = 3, owner: int = NOBODY) -> dict[str, Slot]:
+    weight = Slot((outputs, inputs, side, side), owners=(owner,))
+    return {f"{name}.weight": weight, f"{name}.bias": Slot((outputs,), owners=(owner,))}
 
 
 def _convolve(weights: Mapping[str, Tensor], name: str, x_KBCHW: Tensor) -> Tensor:

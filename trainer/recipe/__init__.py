@@ -20,7 +20,7 @@ from trainer.recipe.regulariser import (
     VariantFacts,
     contradiction,
 )
-from trainer.recipe.training import TrainRecipe
+from trainer.recipe.training import LaterBlocks, TrainRecipe
 
 __all__ = [
     "FULL_SAMPLES",
@@ -41,6 +41,7 @@ __all__ = [
     "Frozen",
     "InterpolantRecipe",
     "Lane",
+    "LaterBlocks",
     "Layout",
     "LocalBatch",
     "MeanFlowRecipe",

@@ -14,13 +14,11 @@ from trainer.recipe.training import TrainRecipe
 
 def block_misfits(train: TrainRecipe, taps: Sequence[str]) -> Iterator[InitErrorDetails]:
     """Yield, as pydantic collects it, each block that a model with these taps does not have."""
-    for name, loss in (("repa", train.repa), ("contrastive", train.contrastive)):
-        if loss is None:
-            continue
+    for name, part in train.with_a_block.items():
         try:
-            block_index(loss.block, taps)
+            block_index(part.block, taps)
         except ValueError as error:
-            yield misfit(("train", name, "block"), str(error), loss.block)
+            yield misfit(("train", name, "block"), str(error), part.block)
 
 
 def batch_misfits(train: TrainRecipe) -> Iterator[InitErrorDetails]:

@@ -25,6 +25,7 @@ def probe_name(kind: str, level: float, tap: int) -> str:
     return f"{kind}_t{round(100 * level)}.block_{tap}"
 
 
+PartOfSteps = Annotated[float, Field(gt=0, le=1)]
 Scale = Annotated[float, Field(ge=0, le=100)]
 Solver = Literal["euler", "heun", "euler_maruyama", "ddim", "ancestral"]
 EVALUATIONS_A_STEP: Mapping[Solver, int] = {"euler": 1, "heun": 2, "euler_maruyama": 1, "ddim": 1, "ancestral": 1}
@@ -56,6 +57,12 @@ class EvalRecipe(Frozen):
     )
     cfg_samples: Annotated[int | None, Later()] = Field(
         None, ge=2, le=MAX_SAMPLES, description="samples at each scale; rung_samples, if not given"
+    )
+    cfg_rungs: Annotated[tuple[PartOfSteps, ...], Later()] = Field(
+        (1.0,),
+        min_length=1,
+        max_length=9,
+        description="where these trials are measured at all those scales, as shares of train.steps; the last is 1",
     )
     extractor: ExtractorName = "domain"
     weights: str | None = Field(None, min_length=1, description="weight file of inception, clip or dinov2")
@@ -112,6 +119,8 @@ class EvalRecipe(Frozen):
             raise ValueError(f"cfg_interval must rise, not {list(self.cfg_interval)}")
         if list(self.cfg_curve) != sorted(set(self.cfg_curve)):
             raise ValueError(f"cfg_curve must rise, not {list(self.cfg_curve)}")
+        if list(self.cfg_rungs) != sorted(set(self.cfg_rungs)) or self.cfg_rungs[-1] != 1:
+            raise ValueError(f"cfg_rungs must rise and end at 1, not {list(self.cfg_rungs)}")
         if len({self.at_scale("fid", scale) for scale in self.cfg_curve}) < len(self.cfg_curve):
             raise ValueError(f"cfg_curve must differ within six digits, not {list(self.cfg_curve)}")
         if (self.extractor == "domain") != (self.weights is None):

@@ -103,6 +103,11 @@ RECIPE: tuple[Acts[Recipe], ...] = (
         "must stand beside eval.cfg_curve, at each of whose scales so many samples are drawn",
     ),
     Acts(
+        "eval.cfg_rungs",
+        lambda recipe: bool(recipe.eval.cfg_curve),
+        "must stand beside eval.cfg_curve, which is measured after so many of the steps",
+    ),
+    Acts(
         "eval.probe_levels",
         lambda recipe: recipe.eval.linear_probe != "none",
         "must stand beside an eval.linear_probe other than 'none', which looks at these levels",

@@ -110,9 +110,8 @@ class Recipe(Frozen):
         tree = identity(self)
         for name in ("full_samples", "rung_samples"):
             del tree["eval"][name]
-        for name, loss in (("repa", self.train.repa), ("contrastive", self.train.contrastive)):
-            if loss:  # however its block is written
-                tree["train"][name]["block"] = block_index(loss.block, self.model.taps)
+        for name, part in self.train.with_a_block.items():  # however that is written
+            tree["train"][name]["block"] = block_index(part.block, self.model.taps)
         return hashlib.sha256(json.dumps(tree, sort_keys=True).encode()).hexdigest()[:16]
 
 

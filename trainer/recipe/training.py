@@ -4,13 +4,28 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from trainer.recipe.auxiliary_losses import Contrastive, Repa
+from trainer.recipe.blocks import SingleBlock
 from trainer.recipe.frozen import Frozen
 from trainer.recipe.identity import Later
 
 Schedule = Literal["cosine", "constant"]
+
+
+class LaterBlocks(Frozen):
+    """A learning rate of their own for one block and all after it, what modulates them included."""
+
+    block: SingleBlock = Field(0.5, description="the first of them: index, fraction of the depth, or a tap's name")
+    rate: float = Field(ge=0, le=1e3, description="what their learning rate is multiplied by; 0 leaves them untrained")
+
+    @field_validator("rate")
+    @classmethod
+    def _is_another(cls, rate: float) -> float:
+        if rate == 1:
+            raise ValueError("must not be 1, the rate that all blocks have without it")
+        return rate
 
 
 class TrainRecipe(Frozen):
@@ -35,8 +50,17 @@ class TrainRecipe(Frozen):
     clip: Annotated[float | None, Later()] = Field(
         None, gt=0, le=1e6, description="largest norm of a lane's gradient; above it the gradient is scaled down"
     )
+    later_blocks: Annotated[LaterBlocks | None, Later()] = Field(
+        None, description="another learning rate for a model's later blocks"
+    )
     precision: Literal["fp32", "bf16"] = Field("fp32", description="matmul precision; master weights stay fp32")
     repa: Annotated[Repa | None, Later()] = Field(None, description="REPA, in every trial of this recipe")
     contrastive: Annotated[Contrastive | None, Later()] = Field(
         None, description="a contrastive loss, in every trial of this recipe"
     )
+
+    @property
+    def with_a_block(self) -> dict[str, Repa | Contrastive | LaterBlocks]:
+        """The parts that are about one block of the model, by their fields' names."""
+        parts = {"repa": self.repa, "contrastive": self.contrastive, "later_blocks": self.later_blocks}
+        return {name: part for name, part in parts.items() if part is not None}

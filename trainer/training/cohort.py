@@ -120,8 +120,8 @@ class Cohort:
 
         Changes nothing, so it can be called again. Before the recipe's last step it measures what the `objective`
         needs, and draws samples for that alone; a lane without one has diverged. At the last step the slower metrics
-        are added and, if `full`, what finalists alone have: the full metric where the recipe has one on this device,
-        and the guidance curve. The others are the same bit for bit.
+        are added. With `full` what finalists alone have is added too: the guidance curve and, at the last step, the
+        full metric where the recipe has one on this device. The others are the same bit for bit.
         """
         if not self._living:
             return []
@@ -130,7 +130,7 @@ class Cohort:
             network = self._network()
             diverged = ~(self._learnt.ema.isfinite().all(1) & self._means.finite()).cpu()
             per_lane = self._means.read() | self._held_out_metrics(network, final, objective)
-            scored, grids = self._score(network, diverged, final, full and final, objective)
+            scored, grids = self._score(network, diverged, final, full, objective)
         dispersive = dispersive_names(self._regulariser)
         measured = []
         for row, lane in enumerate(self._living):
@@ -232,18 +232,19 @@ class Cohort:
                 grids.append(images_KBCHW[:, : GRID_IMAGES - start].cpu())
         scores = [{} if bad else score for score, bad in zip(tally.metrics(), diverged, strict=True)]
         if full:
-            scores = self._with_full(scores, tally.moments)
+            scores = self._with_full(scores, tally.moments, final)
         return scores, list(torch.cat(grids, 1)) if final else nothing
 
-    def _with_full(self, scores: Sequence[dict[str, float]], proxy: Moments) -> list[dict[str, float]]:
-        """Add what only finalists are measured by: FID of more samples, and guidance at several scales."""
+    def _with_full(self, scores: Sequence[dict[str, float]], proxy: Moments, final: bool) -> list[dict[str, float]]:
+        """Add what only finalists are measured by: guidance at several scales and, at the end, FID of more samples."""
         recipe = self.recipe.eval
-        rows = [row for row, score in enumerate(scores) if math.isfinite(score.get(recipe.recorded("fid"), math.nan))]
+        name = recipe.recorded("fid", final)
+        rows = [row for row, score in enumerate(scores) if math.isfinite(score.get(name, math.nan))]
         if not rows:
             return list(scores)
         network, seeds = self._network(rows), [self.lanes[self._living[row]].seed for row in rows]
         added = guidance_curve(network, self._objective, self._evaluator, seeds)
-        count = recipe.full_count(self._device.type)
+        count = recipe.full_count(self._device.type) if final else None
         if count is not None:
             full = self._full(network, seeds, proxy.select(rows), count)
             added = [one | other for one, other in zip(full, added, strict=True)]

@@ -72,8 +72,10 @@ def lane_memory(recipe: Recipe, backbone: SiT) -> LaneMemory:
     block = each * (kept.block + kept.hidden * model.mlp_ratio + kept.scores * model.heads * tokens / model.width)
     of_block = sum(prod(slot.shape) for name, slot in backbone.layout.items() if name.startswith("0."))
     of_block += 6 * model.width * (model.width + 1)  # its modulations, which lie with the others'
+    # With rates of their own for later blocks: the weights before a step, beside one array of rates for all lanes.
+    state = STATE[precision] + (8 if recipe.train.later_blocks else 0)
     return LaneMemory(
-        STATE[precision] * parameter_count(backbone),
+        state * parameter_count(backbone),
         model.depth * block + each * kept.outside,
-        STATE[precision] * of_block + block,
+        state * of_block + block,
     )

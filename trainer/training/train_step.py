@@ -15,8 +15,10 @@ from trainer.backbones.flat_parameters import Shadow, leaves, views
 from trainer.backbones.protocol import Backbone, Network
 from trainer.objectives.protocol import Objective
 from trainer.recipe import TrainRecipe
+from trainer.recipe.blocks import block_index
 from trainer.regularisers.protocol import NO_TAPS, Regulariser, State
 from trainer.training.batches import Batch
+from trainer.training.block_rates import rate_factors
 from trainer.training.ema import update_ema
 from trainer.training.lane_state import LaneState
 from trainer.training.running_means import RunningMeans
@@ -60,6 +62,7 @@ class TrainStep:
         self._objective, self._taps, self._views = objective, regulariser.taps, regulariser.views
         self._regulariser = torch.compile(regulariser.__call__, dynamic=False) if compiled else regulariser
         flat, low = learnt.weights, train.precision == "bf16"
+        self._flat = flat
         self._averaged = flat[:, : learnt.ema.shape[1]]
         layout = {**backbone.layout, **{f"{OWN}{name}": slot for name, slot in regulariser.layout.items()}}
         parameter = torch.nn.Parameter(flat)
@@ -70,6 +73,7 @@ class TrainStep:
         network = {name: self._leaves[name] for name in backbone.layout}
         self._network = Network(backbone, network, low, compiled)
         self._state = State({name: self._leaves[f"{OWN}{name}"] for name in regulariser.layout}, learnt.buffers)
+        self._rates = _rates(backbone, train, flat)
         # PyTorch's optimiser cannot drop rows of a parameter, so every set of living lanes has one of its own.
         self._optimiser = torch.optim.AdamW(
             [parameter],
@@ -101,11 +105,21 @@ class TrainStep:
             _clip(self._grad, self._clip)
         for group in self._optimiser.param_groups:
             group["lr"] = inputs.lr
-        self._optimiser.step()
+        self._update()
         update_ema(self.learnt.ema, self._averaged, inputs.share)
         for name, buffer in self.learnt.buffers.items():
             buffer.copy_(added.buffers[name].detach())
         self.means.add({**learning.recorded, **added.recorded}, added.counted)
+
+    def _update(self) -> None:
+        """Let AdamW change the weights; where blocks have rates of their own, by so much of what it would."""
+        if self._rates is None:
+            self._optimiser.step()
+            return
+        # Decay and step are both proportional to the rate: a share of the change is the step at a share of the rate.
+        before = self._flat.clone()
+        self._optimiser.step()
+        torch.lerp(before, self._flat, self._rates, out=self._flat)
 
     def _second_view(self, batch: Batch) -> Mapping[int, Tensor]:
         # The prediction is not used: autograd passes by what only it needs.
@@ -122,6 +136,15 @@ class TrainStep:
         for view, part in zip(self._grad_views, grads_KS, strict=True):
             if part.dtype != torch.bfloat16:
                 view.copy_(part)
+
+
+def _rates(backbone: Backbone, train: TrainRecipe, flat_KP: Tensor) -> Tensor | None:
+    """Return factors of the learning rate for every number of a lane, the regulariser's 1; None where all are 1."""
+    if (later := train.later_blocks) is None:
+        return None
+    factors = rate_factors(backbone.layout, block_index(later.block, backbone.taps), later.rate)
+    behind = torch.ones(flat_KP.shape[1] - len(factors))
+    return torch.cat([factors, behind]).to(flat_KP)
 
 
 def _clip(grad_KP: Tensor, most: float) -> None:

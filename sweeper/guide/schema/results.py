@@ -56,11 +56,18 @@ class GuidancePoint(Frozen):
     change: Change | None = None
 
 
+class GuidanceLength(Frozen):
+    """One arm over the scales of guidance on the way, after `step` optimiser steps of the same trials."""
+
+    step: int
+    points: tuple[GuidancePoint, ...]
+
+
 class GuidanceCurve(Frozen):
     """One arm over the scales of guidance, from FIDs of `samples`; the baseline has no changes.
 
-    `best` is the scale of its lowest mean FID; `change_at_best` compares that with the baseline at the baseline's own
-    best scale. Both scales are chosen on the seeds they are compared on: a description, no claim.
+    `best` is the scale of its lowest mean FID at the end; `change_at_best` compares that with the baseline at the
+    baseline's own best scale. Both scales are chosen on the seeds they are compared on: a description, no claim.
     """
 
     key: str
@@ -69,6 +76,7 @@ class GuidanceCurve(Frozen):
     points: tuple[GuidancePoint, ...]
     best: float
     change_at_best: Change | None = None
+    lengths: tuple[GuidanceLength, ...] = ()  # rising, the end among them; none where it was measured at the end alone
 
 
 class CellResult(Frozen):

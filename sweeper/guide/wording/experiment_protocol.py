@@ -67,7 +67,9 @@ def _as_trained_on(data: DataRecipe) -> str:
 
 def _schedule(train: TrainRecipe) -> str:
     decay = {"cosine": "cosine decay", "constant": "then constant"}[train.schedule]
-    return decay if train.clip is None else f"{decay}, gradient norm at most {train.clip:g}"
+    later = train.later_blocks
+    slower = "" if later is None else f", from block {later.block} on {later.rate:g} times the rate"
+    return decay + slower + ("" if train.clip is None else f", gradient norm at most {train.clip:g}")
 
 
 def _guidance(evaluation: EvalRecipe) -> str:

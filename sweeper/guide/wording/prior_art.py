@@ -37,16 +37,14 @@ class Published(NamedTuple):
     is_counted: bool = False
 
     def blocks(self, taps: Sequence[str]) -> dict[str, tuple[int, ...] | None]:
-        """Return the blocks of each reading, by what readers call it: all blocks are None, one reading has no name."""
+        """Return the blocks of each reading by its name: None for any blocks, and no name for the only reading."""
         if self.block is None:
             return {"": None}
         (index,) = block_indices(self.block, taps)
         if not self.is_counted or index == 0:
             return {"": (index,)}
-        return {
-            f"counted from {first} (block {block_name((at,), taps)}): ": (at,)
-            for first, at in ((0, index), (1, index - 1))
-        }
+        readings = enumerate((index, index - 1))
+        return {f"counted from {first} (block {block_name((at,), taps)}): ": (at,) for first, at in readings}
 
 
 PUBLISHED = (

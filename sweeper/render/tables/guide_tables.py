@@ -61,6 +61,18 @@ def guidance_table(guide: Guide) -> Table:
     return table(("guidance scale", *(one.label for one in (base, *arms))), rows)
 
 
+def length_table(guide: Guide) -> Table:
+    """Tabulate each arm's change of FID to the baseline by training length, a column a scale of guidance."""
+    scales = sorted({point.scale for one in guide.guidance for point in one.points})
+    rows = []
+    for one in guide.guidance:
+        for length in one.lengths:
+            at = {point.scale: point for point in length.points}
+            texts = [_guided(at[scale].fid, at[scale].change) if scale in at else numbers.MISSING for scale in scales]
+            rows.append((one.label, f"{length.step:,}", *texts))
+    return table(("arm", "step", *(f"scale {scale:g}" for scale in scales)), rows)
+
+
 def variety_table(guide: Guide) -> Table:
     """Tabulate precision and recall over the scales of guidance."""
     scales = sorted({point.scale for one in guide.guidance for point in one.points})

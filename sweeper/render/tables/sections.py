@@ -27,6 +27,7 @@ from sweeper.render.tables.guide_tables import (
     health_table,
     item_table,
     legend,
+    length_table,
     list_table,
     model_table,
     outcome_directions,
@@ -95,6 +96,11 @@ def guide_tables(guide: Guide) -> dict[str, Section]:
             f"Guidance without training again, fresh seeds: mean {_curve_metric(guide)} and its change to the baseline "
             "at the same scale, or each at its own best; 95 % t-intervals, each for one comparison; no claim.",
             guidance_table(guide),
+        ),
+        "lengths": Section(
+            f"Guidance by training length, fresh seeds: mean {_curve_metric(guide)} and its change to the baseline at "
+            "the same scale and step; the same trials on the way to their end; no claim.",
+            length_table(guide),
         ),
         "variety": Section("Precision / recall over guidance.", variety_table(guide)),
         "prior": Section(

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from sweeper.calibration.preflight import check_fit
-from sweeper.errors import DataError
+from sweeper.errors import DataError, StudyError
 from tests.sweeper.guide.study_records import make_study
 
 
@@ -120,3 +120,10 @@ def test_a_decoder_whose_files_are_not_of_their_formats_is_refused_before_anythi
     with pytest.raises(DataError, match=r"safetensors: not a file of a diffusers AutoencoderKL") as caught:
         check_fit(given)
     assert caught.value.remedy == "correct recipe.eval.decoder in the study"
+
+
+def test_a_rate_for_later_blocks_without_weights_is_refused_before_anything_runs() -> None:
+    model = {"kind": "module", "factory": "tests.trainer.backbones.own_nets:mlp", "taps": ["tokens"]}
+    recipe = {"model": model, "train": {"later_blocks": {"block": 0, "rate": 0.5}}}
+    with pytest.raises(StudyError, match=r"train\.later_blocks\.block 0 and the taps after it have no weights"):
+        check_fit(make_study(recipe=recipe, space={"block": [0], "lambda": [0.1]}))

@@ -8,7 +8,15 @@ import pytest
 
 from sweeper.plan.cells import BASELINE, cells
 from sweeper.plan.size import estimate, searched_count, size
-from sweeper.plan.trials import GPU_LANES, confirm_trials, evaluations, lane_count, rung_steps, screen_trials
+from sweeper.plan.trials import (
+    GPU_LANES,
+    confirm_trials,
+    curve_evaluations,
+    evaluations,
+    lane_count,
+    rung_steps,
+    screen_trials,
+)
 from sweeper.study import Study, fresh_seeds
 from trainer.recipe import Recipe
 
@@ -116,6 +124,16 @@ def test_seeds_that_arrive_in_looks_are_planned_to_the_last_look_and_never_those
 def test_the_confirm_stage_measures_at_the_end_alone() -> None:
     planned = study(screen={"rungs": [0.25, 0.5, 1]}, recipe={"train": {"steps": 100}})
     assert rung_steps(planned, planned.recipe, "confirm") == (100,)
+
+
+def test_the_confirm_stage_measures_on_the_way_where_the_guidance_curve_is_wanted_there() -> None:
+    evaluation = {"cfg_curve": [1, 2], "cfg_rungs": [0.25, 0.5, 1]}
+    recipe = {"train": {"steps": 100}, "eval": evaluation}
+    planned = study(screen={"rungs": [0.1, 1]}, recipe=recipe, confirm={"top": 1})
+    assert rung_steps(planned, planned.recipe, "confirm") == (25, 50, 100)
+    assert rung_steps(planned, planned.recipe) == (10, 100)
+    # A plain scale and a guided one, which evaluates the network twice, at each of three rungs.
+    assert curve_evaluations(planned.recipe) == 3 * (1 + 2)
 
 
 @pytest.mark.parametrize(

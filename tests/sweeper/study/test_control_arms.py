@@ -75,7 +75,7 @@ def test_a_controls_setting_is_what_a_cell_of_the_same_words_trains(form: dict[s
         ({"set": {"train.repa.block": "all"}}, ("set", "train.repa.block"), "must be one block"),
         ({"set": {"train.repa.lambda": 0}}, ("set", "train.repa.lambda"), "greater than 0"),
         ({"set": {"train.repa.lam": 1}}, ("set", "train.repa.lam"), "must be a recipe field"),
-        ({"set": {"train.repa": 1}}, ("set", "train.repa"), "must be set field by field, as train.repa.lambda: block,"),
+        ({"set": {"train.repa": 1}}, ("set", "train.repa"), "must be set field by field, as train.repa.block: block,"),
         ({"set": {"train.contrastive.times": "some"}}, ("set", "train.contrastive.times"), "'independent' or 'shared'"),
         ({"set": {"model.kind": "unet"}}, ("set", "model.kind"), "must be that of the study's model, 'sit'"),
         ({"set": {"model.stream_scale": 0}}, ("set", "model.stream_scale"), "greater than 0"),

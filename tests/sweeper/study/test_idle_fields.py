@@ -121,7 +121,7 @@ def test_a_key_of_one_setting_that_its_variant_lacks_is_refused_at_its_line(
         (
             "controls: [{name: a, set: {train.repa: 1}}]\n",
             "6:40",
-            "controls.0.set.train.repa must be set field by field, as train.repa.lambda: block, lambda, hidden",
+            "controls.0.set.train.repa must be set field by field, as train.repa.block: block, lambda, hidden",
         ),
     ],
 )

@@ -14,6 +14,7 @@ from tests.trainer.backbones.cases import BATCH, CLASSES, CPU, LANES, SHAPE, inp
 from trainer.backbones.flat_parameters import leaves, views
 from trainer.backbones.protocol import Backbone, Conditioning, Network, Slot
 from trainer.errors import DataError
+from trainer.training.block_rates import rate_factors
 
 EXACT = {"rtol": 1e-12, "atol": 1e-12}
 
@@ -119,6 +120,20 @@ def test_which_taps_are_asked_for_does_not_change_the_prediction(backbone):
 
 
 # Weights
+
+
+def test_what_belongs_to_a_block_changes_its_tap_and_none_before(backbone):
+    flat, (x, given) = random_weights(backbone), inputs()
+    before = everything(backbone, flat, x, given)[1:]
+    for tap in range(len(backbone.taps)):
+        # Whatever is the block's: 2 where it or a later one owns a number, less what a later one does.
+        own = rate_factors(backbone.layout, tap, 2.0) - rate_factors(backbone.layout, tap + 1, 2.0)
+        if not own.any():  # a user's tap may be a module without weights
+            continue
+        after = everything(backbone, flat + 0.1 * own, x, given)[1:]
+        changed = [not torch.equal(one, other) for one, other in zip(before, after, strict=True)]
+        assert not any(changed[:tap])
+        assert changed[tap]
 
 
 def test_the_layouts_slots_cover_the_buffer_each_number_once(backbone):

@@ -34,6 +34,7 @@ CASES: Mapping[str, tuple[object, Tree, Tree]] = {
     "eval.cfg_interval": ((0.0, 0.5), {}, {"eval": {"cfg": 1.5}}),
     "eval.cfg_channels": ("public", {"eval": {"cfg_curve": (1.0,)}}, {"eval": {"cfg_curve": (1.0, 2.0)}}),
     "eval.cfg_samples": (100, {"eval": {"cfg": 2.0}}, {"eval": {"cfg_curve": (1.0, 2.0)}}),
+    "eval.cfg_rungs": ((0.5, 1.0), {"eval": {"cfg": 2.0}}, {"eval": {"cfg_curve": (1.0, 2.0)}}),
     "eval.probe_levels": ((0.5,), {}, {"eval": {"linear_probe": "last rung"}}),
 }
 # What acts whatever stands beside it, but for what a validator of its own part refuses.
@@ -46,6 +47,7 @@ ALWAYS = {
     *(f"train.{name}" for name in ("steps", "batch", "lr", "warmup", "beta1", "beta2", "weight_decay", "ema")),
     *(f"train.{name}" for name in ("label_drop", "schedule", "clip", "precision")),
     *(f"train.repa.{name}" for name in ("block", "lam", "hidden", "encoder", "weights")),
+    *("train.later_blocks.block", "train.later_blocks.rate"),
     *(f"train.contrastive.{name}" for name in ("block", "lam", "tau", "distance", "times")),
     *(f"eval.{name}" for name in ("samples", "rung_samples", "full_samples", "batch", "solver", "nfe", "cfg")),
     *(f"eval.{name}" for name in ("cfg_curve", "extractor", "weights", "decoder", "probe", "metrics", "reference")),

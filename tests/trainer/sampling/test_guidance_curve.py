@@ -25,9 +25,9 @@ def recipe_of(**evaluation: object) -> Recipe:
 
 @pytest.fixture
 def measured(digits, extractor_cache):
-    def made(recipe: Recipe, full: bool = True) -> list[dict[str, float]]:
+    def made(recipe: Recipe, full: bool = True, step: int = 20) -> list[dict[str, float]]:
         cohort = Cohort(recipe, LANES, digits, CPU, Evaluator(recipe.eval, digits, extractor_cache, CPU))
-        cohort.advance(20)
+        cohort.advance(step)
         return [one.metrics for one in cohort.measure(full=full)]
 
     return made
@@ -40,6 +40,16 @@ def test_each_scale_is_what_a_study_of_that_scale_measures(measured):
         for one, other in zip(curved, own, strict=True):
             for metric in ("fid_60", "precision_60", "recall_60"):
                 assert one[f"{metric}.cfg_{scale:g}"] == pytest.approx(other[metric], rel=1e-6)
+
+
+def test_before_the_end_each_scale_is_what_a_rung_of_a_study_of_that_scale_measures(measured):
+    curved = measured(recipe_of(cfg_curve=[1, 2.5], cfg_rungs=[0.5, 1], full_samples=120), step=10)
+    for scale in (1, 2.5):
+        own = measured(recipe_of(cfg=scale), full=False, step=10)
+        for one, other in zip(curved, own, strict=True):
+            assert one[f"fid_60.cfg_{scale:g}"] == pytest.approx(other["fid_60"], rel=1e-6)
+    # The full metric is of the end alone.
+    assert not any("fid_120" in one for one in curved)
 
 
 def test_it_changes_no_other_figure_and_is_measured_of_finalists_alone(measured):
@@ -57,6 +67,8 @@ def test_it_changes_no_other_figure_and_is_measured_of_finalists_alone(measured)
     [
         ({"eval": {"cfg_curve": [2, 1]}}, r"cfg_curve must rise, not \[2.0, 1.0\]"),
         ({"eval": {"cfg_curve": [1, 2]}, "train": {"label_drop": 0}}, "must be above 0 beside eval.cfg_curve"),
+        ({"eval": {"cfg_curve": [1], "cfg_rungs": [0.5]}}, r"cfg_rungs must rise and end at 1, not \[0.5\]"),
+        ({"eval": {"cfg_curve": [1], "cfg_rungs": [1, 0.5, 1]}}, "cfg_rungs must rise"),
         ({"eval": {"cfg_samples": 100}}, "must stand beside eval.cfg_curve"),
     ],
 )
