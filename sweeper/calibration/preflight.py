@@ -13,6 +13,7 @@ from trainer.backbones.protocol import Backbone
 from trainer.data.dataset import Dataset, load
 from trainer.evaluation.autoencoder import CONFIG, WEIGHTS
 from trainer.recipe import EvalRecipe, Recipe, SiTRecipe
+from trainer.runtime.compiler import has_compiler
 from trainer.runtime.paths import located
 from trainer.training.initial_weights import read_initial
 
@@ -35,6 +36,11 @@ def check_fit(study: Study, elsewhere: bool = False) -> Backbone:
         raise SetupError(
             f"resources.cpus asks for {study.resources.cpus} cores and this machine has {usable_cores()}",
             "lower resources.cpus, or give --address of a larger cluster",
+        )
+    if study.recipe.eval.compile == "on" and not elsewhere and not has_compiler():
+        raise SetupError(
+            "recipe.eval.compile is 'on' and there is no C++ compiler",
+            "install g++, name a compiler in CXX, or set recipe.eval.compile to 'auto'",
         )
     for arm in study.controls:
         _check(study.recipe.override(arm.set))

@@ -186,6 +186,9 @@ class Study(Frozen):
     def _misfits(self) -> Iterator[Misfit]:
         if self.recipe.train.batch == 1:
             yield Misfit(("recipe", "train", "batch"), "must be at least 2: Dispersive Loss is 0 at batch 1", 1)
+        if self.resources.gpus and self.recipe.eval.compile == "on":
+            says = "must be 'auto' or 'off' where resources.gpus is above 0: compiled samples are for CPUs"
+            yield Misfit(("recipe", "eval", "compile"), says, "on")
         written = self.confirm.seeds if self.confirm and isinstance(self.confirm.seeds, tuple) else ()
         for place, seed in enumerate(written):
             if seed in self.screen.seeds:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from sweeper.calibration.preflight import check_fit
-from sweeper.errors import DataError
+from sweeper.errors import DataError, SetupError
 from tests.sweeper.guide.study_records import make_study
 
 
@@ -56,3 +56,12 @@ def test_an_extractor_of_pixels_needs_the_latents_decoder_which_is_looked_for_be
     assert caught.value.remedy == "correct recipe.eval.decoder in the study"
     with pytest.raises(DataError, match="decodes latents, and the data are pixels"):
         check_fit(make_study(recipe={"eval": decoded}))
+
+
+def test_compiled_samples_that_are_asked_for_need_a_compiler_and_a_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = {"recipe": {"eval": {"compile": "on"}}}
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    with pytest.raises(SetupError, match=r"recipe\.eval\.compile is 'on' and there is no C\+\+ compiler"):
+        check_fit(make_study(**asked))
+    with pytest.raises(ValueError, match="compiled samples are for CPUs"):
+        make_study(**asked, resources={"gpus": 1})
