@@ -84,6 +84,7 @@ SETS: dict[str, set[str]] = {
     "trainer/recipe/backbone.py: gelu": {"exact", "tanh"},
     "trainer/recipe/evaluation.py: Solver": {"ancestral", "ddim", "euler", "euler_maruyama", "heun"},
     "trainer/recipe/evaluation.py: cfg_channels": {"all", "public"},
+    "trainer/recipe/evaluation.py: compile": {"auto", "off", "on"},
     "trainer/recipe/evaluation.py: linear_probe": {"every rung", "last rung", "none"},
     "trainer/recipe/evaluation.py: full_samples": {"auto", "none"},
     "trainer/recipe/metrics.py: Better": {"higher", "lower"},

@@ -18,6 +18,7 @@ from trainer.evaluation.autoencoder import CONFIG, WEIGHTS, check_autoencoder
 from trainer.evaluation.reference_file import FEATURES, ReferenceFile
 from trainer.recipe import EvalRecipe, Recipe, SiTRecipe
 from trainer.recipe.blocks import block_index
+from trainer.runtime.compiler import has_compiler
 from trainer.runtime.paths import located
 from trainer.runtime.weight_files import check_weights
 from trainer.training.block_rates import rate_factors
@@ -42,6 +43,11 @@ def check_fit(study: Study, elsewhere: bool = False) -> Backbone:
         raise SetupError(
             f"resources.cpus asks for {study.resources.cpus} cores and this machine has {usable_cores()}",
             "lower resources.cpus, or give --address of a larger cluster",
+        )
+    if study.recipe.eval.compile == "on" and not elsewhere and not has_compiler():
+        raise SetupError(
+            "recipe.eval.compile is 'on' and there is no C++ compiler",
+            "install g++, name a compiler in CXX, or set recipe.eval.compile to 'auto'",
         )
     for arm in study.controls:
         _check(study.recipe.override(arm.set))

@@ -38,6 +38,8 @@ def timed(
 ) -> Timed:
     """Train one trial of a setting for a few steps, draw a few samples, and time both."""
     device = torch.device("cpu")
+    # Compiled code takes longer to make than all this; without it the figure is an upper limit.
+    recipe = recipe.override({"eval.compile": "off"})
     # Extractor and encoder are made when they are first needed, and neither is here.
     evaluator, encoder = Evaluator(recipe.eval, data, Path(), device), untrained_encoder(recipe, data, device)
     cohort = Cohort(recipe, [Lane(setting, 0)], data, device, evaluator, encoder)

@@ -14,7 +14,7 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor
 
-from sweeper.errors import DataError, StudyError
+from sweeper.errors import DataError, SetupError, StudyError
 from sweeper.ledger import WEIGHTS, read_file, read_study
 from sweeper.records import TrialRecord
 from sweeper.study.objective import Objective
@@ -118,7 +118,8 @@ def draw(
     if not (pixels or output.suffix):
         raise StudyError("the model draws latents, which are no images", "give an --output that ends in .npz")
     device = _prepared(model, cpus)
-    images = model.draw(count, device, _changed(model.origin.recipe, changes).eval, seed, labels)
+    with _reported("correct the file"):
+        images = model.draw(count, device, _changed(model.origin.recipe, changes).eval, seed, labels)
     drawn = np.resize(np.array(labels or range(classes)), count)
     if output.suffix == ".png":
         turns = len(labels) if labels else classes
@@ -183,3 +184,6 @@ def _reported(remedy: str) -> Iterator[None]:
         yield
     except trainer_errors.DataError as error:
         raise DataError(str(error), remedy) from error
+    except trainer_errors.CompilerError as error:
+        remedy = "the trial was measured by compiled code: install g++, or name a C++ compiler in CXX"
+        raise SetupError(str(error), remedy) from error

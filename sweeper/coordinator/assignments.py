@@ -7,6 +7,7 @@ from sweeper.coordinator.paths import Paths
 from sweeper.plan.trials import keeps_weights, rung_steps
 from sweeper.study import Study
 from sweeper.worker.messages import Assignment
+from trainer.recipe import Recipe
 
 
 def assignment(study: Study, running: Running, queue: CohortQueue, paths: Paths, check_fid: bool) -> Assignment:
@@ -15,7 +16,7 @@ def assignment(study: Study, running: Running, queue: CohortQueue, paths: Paths,
     return Assignment(
         cohort=running.name,
         attempt=running.attempt,
-        recipe=running.recipe,
+        recipe=_chosen(running.recipe, paths.registration.compiled),
         trials=running.cohort.trials,
         living=frozenset(running.living),
         rungs=tuple(step for step in steps if step > running.cohort.step),
@@ -32,3 +33,8 @@ def assignment(study: Study, running: Running, queue: CohortQueue, paths: Paths,
         objective=study.objective,
         weights=str(queue.weights_at(running)) if keeps_weights(study, running.stage) else None,
     )
+
+
+def _chosen(recipe: Recipe, compiled: bool | None) -> Recipe:
+    """Return a recipe with the study's choice of how samples are drawn, which `auto` leaves to it."""
+    return recipe.override({"eval.compile": "on"}) if compiled else recipe

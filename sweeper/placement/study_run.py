@@ -16,6 +16,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from sweeper.coordinator.coordinator import Coordinator
 from sweeper.coordinator.paths import Paths
 from sweeper.errors import SetupError, SweeperError
+from sweeper.placement.compiled_sampling import with_choice
 from sweeper.placement.coordinator_proxy import ASIDE, CONTINUES, CoordinatorActor, aside, call, first_line, last_line
 from sweeper.placement.interrupts import HaltedError, Interrupts
 from sweeper.placement.lane_count import lanes_for
@@ -56,6 +57,7 @@ def run_study(
     shutil.rmtree(folder, ignore_errors=True)
     with session(study.resources, address) as interrupts:
         slots = slot_count(study.resources)
+        paths = with_choice(study, paths, slots)
         coordinator = _open_coordinator(study, stages, paths, provenance, lanes_for(study, paths), retry)
         interrupted = 0
         try:

@@ -23,7 +23,8 @@ class Registration(Frozen):
     """A study's id, made once; the study as it was last run; and who began it where.
 
     `id` is empty for a study begun before ids were kept. `added` says what was added after it had begun. `formulas` are
-    those that variants of the loss were computed by when it began; one that is missing was by its first.
+    those that variants of the loss were computed by when it began; one that is missing was by its first. `compiled`
+    says whether its samples are drawn by compiled code; not chosen yet, or before there was a choice, it is None.
     """
 
     id: str
@@ -33,6 +34,7 @@ class Registration(Frozen):
     begun: str
     added: tuple[str, ...] = ()
     formulas: dict[Variant, int] = Field(default_factory=dict)
+    compiled: bool | None = None
 
     @classmethod
     def of(cls, study: Study, folder: Path) -> Self:
@@ -69,7 +71,8 @@ class Registration(Frozen):
                 f"study {study.name!r} was started with other settings:\n{listed}\n  as {self.owner}", OTHER_NAME
             )
         self._refuse_other_formulas(study)
-        return self.model_copy(update={"study": study, "added": (*self.added, *added(before, study))})
+        more = (*self.added, *added(before, study))
+        return self.model_copy(update={"study": study, "added": more, "compiled": bool(self.compiled)})
 
     def _refuse_other_formulas(self, study: Study) -> None:
         cells = (*study.cells, *(arm.setting for arm in study.controls if arm.setting))

@@ -206,6 +206,9 @@ class Study(Frozen):
             yield Misfit(("recipe", "train", "batch"), "must be at least 2: Dispersive Loss is 0 at batch 1", 1)
         if says := refusal(self.objective, self.recipe.eval):
             yield Misfit(("objective",), says, self.objective)
+        if self.resources.gpus and self.recipe.eval.compile == "on":
+            says = "must be 'auto' or 'off' where resources.gpus is above 0: compiled samples are for CPUs"
+            yield Misfit(("recipe", "eval", "compile"), says, "on")
         written = self.confirm.seeds if self.confirm and isinstance(self.confirm.seeds, tuple) else ()
         for place, seed in enumerate(written):
             if seed in self.screen.seeds:

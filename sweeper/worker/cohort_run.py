@@ -21,7 +21,7 @@ from sweeper.worker.messages import Assignment, CoordinatorClient, LaneReport
 from trainer.data.dataset import Dataset, load
 from trainer.evaluation.evaluator import Evaluator
 from trainer.recipe import DataRecipe, EvalRecipe, Lane
-from trainer.runtime import checkpoint, process
+from trainer.runtime import checkpoint, compiler, process
 from trainer.sampling.image_grid import encode_png
 from trainer.sampling.kept_model import Origin
 from trainer.training.cohort import Cohort, Measurement
@@ -38,6 +38,7 @@ UNUSABLE = (ValueError, KeyError, RuntimeError)
 def prepare_process(assignment: Assignment) -> None:
     """Set what a training process needs, and the folder that relative paths start from."""
     process.prepare(assignment.cpus, assignment.gpus)
+    compiler.use_cache(Path(assignment.cache))
     with contextlib.suppress(OSError):  # on a cluster's node it need not exist
         os.chdir(assignment.base)
 
@@ -93,6 +94,7 @@ class CohortRun:
             init_sha256=self._cohort.init_sha256,
             source_sha256=self._cohort.source_sha256,
             encoder_sha256=self._cohort.encoder_sha256,
+            compiled=self._assignment.recipe.eval.compile == "on",
             images=len(self._data.reference_labels) + len(self._data.held_labels),
             image_kind="images" if self._data.pixels else "latents",
             image_channels=channels,

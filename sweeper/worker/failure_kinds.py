@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from sweeper import errors
 from sweeper.errors import SweeperError
-from trainer.errors import DataError
+from trainer.errors import CompilerError, DataError
 from trainer.runtime import process
 
 # What says nothing about a trial, as exhausted memory does: full disks, missing files.
-MACHINE_ERRORS = (OSError, DataError, SweeperError)
+MACHINE_ERRORS = (OSError, DataError, CompilerError, SweeperError)
 
 
 def blames_machine(error: BaseException) -> bool:
@@ -22,4 +22,6 @@ def halting_error(error: BaseException) -> SweeperError:
         return error
     if isinstance(error, DataError):
         return errors.DataError(str(error), "bring the data back")
+    if isinstance(error, CompilerError):
+        return errors.SetupError(str(error), "install g++, or name a C++ compiler in CXX, where the study runs")
     return errors.SetupError(f"{type(error).__name__}: {error}", "repair that")

@@ -87,6 +87,12 @@ class EvalRecipe(Frozen):
         description="noise levels it looks at: 0 is noise, 1 is data",
     )
 
+    compile: Annotated[Literal["auto", "on", "off"], Later()] = Field(
+        "auto",
+        description="draw samples by compiled code, which takes a C++ compiler; auto: where a study saves more time "
+        "than that takes, chosen before its first trial and then held",
+    )
+
     @field_validator("probe_levels")
     @classmethod
     def _levels_have_names_of_their_own(cls, levels: tuple[float, ...]) -> tuple[float, ...]:

@@ -128,6 +128,7 @@ def protocol_items(
         Item(name="features", value=_extractor(study, known)),
         Item(name="reference", value=_reference(study, known)),
         Item(name="solver", value=f"{evaluation.solver}, {evaluation.nfe} NFE"),
+        *_compiled(known),
         Item(name="guidance (CFG)", value=_guidance(evaluation)),
         Item(name="fine print", value=_fine_print(study)),
         Item(
@@ -196,6 +197,11 @@ def _reference(study: Study, facts: list[Facts]) -> str:
         return f"the whole training split of {recipe.data.path or recipe.data.name}, same features"
     known = distinct(one.reference_sha256 for one in facts if one.reference_sha256)
     return f"the statistics in {recipe.eval.reference}, SHA-256 {known}"
+
+
+def _compiled(facts: list[Facts]) -> list[Item]:
+    said = "drawn by compiled code (torch.compile), in all trials; eager code's figures differ in their last digits"
+    return [Item(name="sampling", value=said)] if any(one.compiled for one in facts) else []
 
 
 def _probe(evaluation: EvalRecipe) -> str:

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from sweeper.calibration.preflight import check_fit
-from sweeper.errors import DataError, StudyError
+from sweeper.errors import DataError, SetupError, StudyError
 from tests.sweeper.guide.study_records import make_study
 
 
@@ -127,3 +127,12 @@ def test_a_rate_for_later_blocks_without_weights_is_refused_before_anything_runs
     recipe = {"model": model, "train": {"later_blocks": {"block": 0, "rate": 0.5}}}
     with pytest.raises(StudyError, match=r"train\.later_blocks\.block 0 and the taps after it have no weights"):
         check_fit(make_study(recipe=recipe, space={"block": [0], "lambda": [0.1]}))
+
+
+def test_compiled_samples_that_are_asked_for_need_a_compiler_and_a_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = {"recipe": {"eval": {"compile": "on"}}}
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    with pytest.raises(SetupError, match=r"recipe\.eval\.compile is 'on' and there is no C\+\+ compiler"):
+        check_fit(make_study(**asked))
+    with pytest.raises(ValueError, match="compiled samples are for CPUs"):
+        make_study(**asked, resources={"gpus": 1})

@@ -59,6 +59,14 @@ def test_a_study_keeps_its_id_with_other_words_and_resources(tmp_path, tracking,
     assert again.study.question == "Really?"
 
 
+@pytest.mark.parametrize(("began", "goes_on"), [(True, True), (False, False), (None, False)])
+def test_a_study_keeps_its_choice_of_compiled_samples_and_without_one_was_eager(began, goes_on, tmp_path):
+    first = Registration.of(study(), tmp_path).model_copy(update={"compiled": began})
+    assert Registration.of(study(), tmp_path).compiled is None
+    kept = Registration.parse(first.model_dump_json(by_alias=True), tmp_path)
+    assert kept.continued(study(), confirming=False).compiled is goes_on
+
+
 def test_changed_settings_are_a_conflict_that_names_who_began_it(tmp_path, tracking, store):
     place = Workspace(tmp_path / "ws", tracking, store)
     begun(place, study())

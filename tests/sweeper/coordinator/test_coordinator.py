@@ -2,6 +2,7 @@
 
 import errno
 import json
+from dataclasses import replace
 from typing import NoReturn
 
 import pytest
@@ -253,3 +254,17 @@ def test_wall_time_and_the_fid_check_add_up_over_runs(tmp_path):
     assert second.wall_s > first.wall_s > 0
     assert second.torch_fidelity_difference == 1e-9
     assert second.started == first.started
+
+
+@pytest.mark.parametrize("compiled", [True, False, None])
+def test_all_of_a_studys_workers_draw_samples_as_it_was_chosen_when_it_began(compiled, tmp_path):
+    of = paths(tmp_path, study())
+    registration = of.registration.model_copy(update={"compiled": compiled})
+    coordinator = Coordinator(
+        study(), ("screen",), replace(of, registration=registration), gather("sweeper run x.yaml")
+    )
+    coordinator.open()
+    recipe = claimed(coordinator).recipe
+    assert recipe.eval.compile == ("on" if compiled else "auto")
+    assert recipe.eval.model_copy(update={"compile": "auto"}) == study().recipe.eval
+    coordinator.close(interrupted=True, timeout=10)

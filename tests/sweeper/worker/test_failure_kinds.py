@@ -9,7 +9,7 @@ from sweeper.errors import ConflictError, StaleAttemptError, SweeperError
 from sweeper.placement.tuner import _train
 from sweeper.worker import cohort_run
 from sweeper.worker.messages import Assignment
-from trainer.errors import DataError
+from trainer.errors import CompilerError, DataError
 
 ASSIGNMENT = Assignment.model_construct(cohort="c", attempt=2)
 
@@ -43,6 +43,7 @@ def told(error: BaseException, monkeypatch: pytest.MonkeyPatch) -> list[tuple[ob
     [
         (OSError(errno.ENOSPC, "No space left on device"), 3, "OSError: [Errno 28] No space left on device"),
         (DataError("gone.npz: no such file"), 4, "gone.npz: no such file"),
+        (CompilerError("torch cannot compile the network: no g++"), 3, "torch cannot compile the network: no g++"),
         (ConflictError("another study's"), 5, "another study's"),
         (MemoryError("none left"), 3, "MemoryError: none left"),
         (torch.OutOfMemoryError("CUDA out of memory"), 3, "OutOfMemoryError: CUDA out of memory"),

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from sweeper.guide.wording.experiment_protocol import _extractor, recipe_items
+from sweeper.guide.wording.experiment_protocol import _compiled, _extractor, recipe_items
+from sweeper.records import Facts
 from sweeper.study import Study
 from trainer.recipe import DataRecipe, EvalRecipe, Recipe
 
@@ -32,3 +33,10 @@ def test_it_says_what_decoded_latents_before_they_were_looked_at() -> None:
     evaluation = EvalRecipe(extractor="clip", weights="clip.pt", decoder="vae")
     study = Study.model_construct(recipe=Recipe(eval=evaluation))
     assert _extractor(study, []) == "clip; of pixels that vae decodes latents to"
+
+
+def test_it_says_that_samples_were_drawn_by_compiled_code_where_they_were() -> None:
+    facts = Facts(data_hash="d", extractor="domain", extractor_sha256="e", device="cpu")
+    assert _compiled([facts]) == []
+    (item,) = _compiled([facts.model_copy(update={"compiled": True})])
+    assert item.value.startswith("drawn by compiled code (torch.compile), in all trials")
