@@ -83,14 +83,19 @@ def _costliest(study: Study) -> Dispersion:
 def slower_arms(study: Study, found: Cost) -> dict[str, float]:
     """Return how many times the study's own step a step of each control arm takes that adds a loss, by its name.
 
-    Each with its own setting of the Dispersive Loss, if it has one. Timed on a CPU that can time the study itself;
-    elsewhere TWICE is taken, which is more than either loss costs.
+    A memory bank that the space does not have counts as one. Each is timed with its own setting of the Dispersive Loss,
+    on a CPU that can time the study itself; elsewhere TWICE is taken, which is more than either loss costs.
     """
     own, times = _added(study.recipe, Dispersion()), dict[tuple[object, ...], float]()
+    banks = {NEGATIVES.usual, *study.space.negatives}
     arms = [
         (arm.name, study.recipe.override(arm.set), arm.dispersion(study.recipe.model.taps)) for arm in study.controls
     ]
-    adding = [(name, recipe, setting) for name, recipe, setting in arms if _added(recipe, setting)[:2] != own[:2]]
+    adding = [
+        (name, recipe, setting)
+        for name, recipe, setting in arms
+        if _added(recipe, setting)[:2] != own[:2] or setting.negatives not in banks
+    ]
     if found.extrapolated or study.resources.gpus:
         return dict.fromkeys((name for name, _, _ in adding), TWICE)
     for _, recipe, setting in adding:

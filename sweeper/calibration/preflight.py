@@ -18,6 +18,7 @@ from trainer.evaluation.autoencoder import CONFIG, WEIGHTS, check_autoencoder
 from trainer.evaluation.reference_file import FEATURES, ReferenceFile
 from trainer.recipe import EvalRecipe, Recipe, SiTRecipe
 from trainer.recipe.blocks import block_index
+from trainer.recipe.evaluation import GUIDED_BY_PUBLIC_CODE
 from trainer.runtime.compiler import has_compiler
 from trainer.runtime.paths import located
 from trainer.runtime.weight_files import check_weights
@@ -61,6 +62,7 @@ def _check(recipe: Recipe) -> Backbone:
         described = "; `sweeper plan --on 8xH100` needs no data" if recipe.data.shape else ""
         raise DataError(str(error), f"correct recipe.data in the study{described}") from error
     _check_extractor(recipe.eval, data)
+    _check_idle(recipe.eval, data)
     if recipe.train.repa and recipe.train.repa.weights is not None:
         _check_file(recipe.train.repa.weights, "weight file", "train.repa.weights", check_weights)
         if not data.pixels:
@@ -89,6 +91,21 @@ def fitting_backbone(recipe: Recipe, shape: tuple[int, int, int], classes: int) 
     except ValueError as error:
         remedy = "change recipe.model.patch" if isinstance(recipe.model, SiTRecipe) else "change recipe.model"
         raise StudyError(f"recipe.model does not fit the data: {error}", remedy) from error
+
+
+def _check_idle(evaluation: EvalRecipe, data: Dataset) -> None:
+    """Refuse what would change nothing of these data, as a study is refused what changes nothing of any."""
+    if evaluation.cfg_channels == "public" and data.shape[0] <= GUIDED_BY_PUBLIC_CODE:
+        raise StudyError(
+            f"eval.cfg_channels 'public' guides the first {GUIDED_BY_PUBLIC_CODE} channels, and the data have "
+            f"{data.shape[0]}: all are guided",
+            "leave recipe.eval.cfg_channels out",
+        )
+    if evaluation.linear_probe != "none" and data.classes < 2:
+        raise StudyError(
+            "eval.linear_probe tells classes apart, and the data have one",
+            "leave recipe.eval.linear_probe out, or give the data their labels",
+        )
 
 
 def _check_extractor(evaluation: EvalRecipe, data: Dataset) -> None:

@@ -64,6 +64,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, nargs="+", default=[20, 21, 22])
     parser.add_argument("--cache", type=Path, default=ROOT / ".sweeper" / "cache")
+    parser.add_argument("--only", nargs="+", choices=STUDIES, default=[*STUDIES], help="beside SiT")
     given = parser.parse_args()
     torch.set_num_threads(1)
     given.cache.mkdir(parents=True, exist_ok=True)
@@ -71,6 +72,8 @@ def main() -> None:
     for seed in given.seeds:
         whole: Found | None = None
         for name, study in STUDIES.items():
+            if whole is not None and name not in given.only:
+                continue
             recipe = read_study(ROOT / "studies" / f"{study}.yaml").recipe.override({"eval.full_samples": "none"})
             if whole is not None:
                 eval_s = trained(recipe.override({"train.steps": 2}), seed, given.cache).eval_s

@@ -34,6 +34,7 @@ class _Table(NamedTuple):
     of_x: Tensor
     least_log_variance: Tensor
     most_log_variance: Tensor
+    weight: Tensor
 
 
 class Diffusion:
@@ -51,13 +52,18 @@ class Diffusion:
     ) -> Learning:
         """Return the mean squared error of the noise and, for a learned variance, the variational bound in bits.
 
-        The bound teaches the variance alone, and counts as it is ('train_loss' is without it).
+        The bound teaches the variance alone, and counts as it is ('train_loss' is without it). Where the recipe has a
+        gamma the error has the weight min(SNR, gamma) / SNR, as min-SNR has for predicted noise (Hang et al. 2023,
+        arXiv:2303.09556, section 3.4), and so has 'train_loss'.
         """
         step = self._steps(draws)
         x = self._noised(images, draws["noise"], step)
         output = network(x, Conditioning(step / self._recipe.steps, labels), taps)
         noise, variance = self._split(output.prediction)
-        error = (noise - draws["noise"]).square().mean((1, 2, 3, 4))
+        squared = (noise - draws["noise"]).square()
+        if self._recipe.min_snr is not None:
+            squared = squared * self._at(step, squared.dtype).weight
+        error = squared.mean((1, 2, 3, 4))
         recorded = {"train_loss": error.detach()}
         if variance is None:
             return Learning(error, recorded, output.taps)
@@ -136,7 +142,10 @@ class Diffusion:
         if device not in self._tables:  # held there, for a graph may not ask the host for them
             whole = schedule(self._recipe.steps, self._recipe.steps, self._recipe.schedule)
             signal, noise = np.sqrt(whole.alpha_bar), np.sqrt(1 - whole.alpha_bar)
-            numbers = (signal, noise, whole.of_data, whole.of_x, whole.least_log_variance, whole.most_log_variance)
+            snr = whole.alpha_bar / (1 - whole.alpha_bar)
+            weight = np.minimum(snr, self._recipe.min_snr or np.inf) / snr
+            bounds = whole.least_log_variance, whole.most_log_variance
+            numbers = (signal, noise, whole.of_data, whole.of_x, *bounds, weight)
             self._tables[device] = _Table(*(torch.from_numpy(part).to(device) for part in numbers))
         chosen = step.long()
         return _Table(*(part[chosen].to(dtype)[..., None, None, None] for part in self._tables[device]))

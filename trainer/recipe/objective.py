@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
 from trainer.recipe.evaluation import Solver
 from trainer.recipe.frozen import Frozen
+from trainer.recipe.identity import Later
 from trainer.recipe.kinds import one_of, tag_of
 
 Path = Literal["linear", "gvp"]
@@ -59,6 +60,12 @@ class DiffusionRecipe(Frozen):
     steps: int = Field(1000, ge=2, le=100_000, description="steps of the noise schedule")
     schedule: NoiseSchedule = Field("linear", description="DDPM's, as DiT; cosine (Nichol & Dhariwal) for small images")
     learned_variance: bool = Field(True, description="learn the reverse step's variance too, by the hybrid loss")
+    min_snr: Annotated[float | None, Later()] = Field(
+        None,
+        gt=0,
+        le=1e6,
+        description="gamma of min-SNR: steps whose signal is more than so many times their noise, in power, count less",
+    )
     clip: bool = Field(False, description="keep the images a sampler expects in [-1, 1]: for pixels, not for latents")
 
     @model_validator(mode="after")
@@ -76,8 +83,10 @@ class DiffusionRecipe(Frozen):
     def words(self) -> str:
         """The objective in a line."""
         variance = "learned" if self.learned_variance else "fixed"
+        weighted = f", loss weighted by min-SNR-{self.min_snr:g}" if self.min_snr is not None else ""
         clipped = ", sampled within [-1, 1]" if self.clip else ""
-        return f"noise prediction on a {self.schedule} schedule of {self.steps} steps, variance {variance}{clipped}"
+        how = f"variance {variance}{weighted}{clipped}"
+        return f"noise prediction on a {self.schedule} schedule of {self.steps} steps, {how}"
 
 
 class MeanFlowRecipe(Frozen):

@@ -136,3 +136,14 @@ def test_compiled_samples_that_are_asked_for_need_a_compiler_and_a_cpu(monkeypat
         check_fit(make_study(**asked))
     with pytest.raises(ValueError, match="compiled samples are for CPUs"):
         make_study(**asked, resources={"gpus": 1})
+
+
+def test_what_changes_nothing_of_the_data_at_hand_is_refused_before_anything_runs(tmp_path: Path) -> None:
+    with pytest.raises(StudyError, match=r"eval\.cfg_channels 'public' guides .* 3 channels, and the data have 1"):
+        check_fit(make_study(recipe={"eval": {"cfg": 2.0, "cfg_channels": "public"}}))
+    random = np.random.default_rng(0)
+    np.savez(tmp_path / "one.npz", x=random.normal(size=(16, 4, 8, 8)), y=np.zeros(16, np.int64))
+    data = {"name": "npz", "path": str(tmp_path / "one.npz")}
+    assert check_fit(make_study(recipe={"data": data, "eval": {"cfg": 2.0, "cfg_channels": "public"}}))
+    with pytest.raises(StudyError, match=r"eval\.linear_probe tells classes apart, and the data have one"):
+        check_fit(make_study(recipe={"data": data, "eval": {"linear_probe": "last rung"}}))

@@ -78,6 +78,8 @@ def test_every_trial_is_timed_with_the_setting_of_the_loss_that_it_trains(monkey
         {"name": "repa", "set": {"train.repa.block": 1}},
         {"name": "both", "set": {"train.repa.block": 1}, "block": [0, 1], "lambda": 0.3},
     ]
+    arms.append({"name": "decay", "set": {"train.weight_decay": 0.5}, "block": 0, "lambda": 0.1})
+    arms.append({"name": "bank", "set": {"train.lr": 1e-3}, "block": 0, "lambda": 0.2, "negatives": 128})
     space = {"block": [0, "all"], "lambda": [0.1], "negatives": ["batch", 64]}
     planned = make_study(recipe=small().recipe.model_dump(), space=space, controls=arms)
     seen: list[Dispersion] = []
@@ -88,8 +90,8 @@ def test_every_trial_is_timed_with_the_setting_of_the_loss_that_it_trains(monkey
 
     monkeypatch.setattr("sweeper.calibration.calibrate.timed", timed_as)
     cost = calibrate(planned, limit_s=1e6)
-    assert slower_arms(planned, cost).keys() == {"repa", "both"}
-    assert [one.lam for one in seen] == [0.1, 0, 0.3]
+    assert slower_arms(planned, cost).keys() == {"repa", "both", "bank"}
+    assert [one.lam for one in seen] == [0.1, 0, 0.3, 0.2]
     assert (seen[0].blocks, seen[0].negatives, seen[2].blocks) == ((0, 1, 2, 3), 64, (0, 1))
 
 

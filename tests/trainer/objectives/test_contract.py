@@ -19,6 +19,7 @@ OBJECTIVES = {
     "score": ({"predicts": "score", "path": "gvp", "times": "logit_normal"}, "euler_maruyama"),
     "diffusion": ({"kind": "diffusion"}, "ancestral"),
     "diffusion with a fixed variance": ({"kind": "diffusion", "learned_variance": False}, "ddim"),
+    "diffusion weighted by min-SNR": ({"kind": "diffusion", "schedule": "cosine", "min_snr": 5.0}, "ddim"),
     "mean flow": ({"kind": "mean_flow"}, "euler"),
     "mean flow with guidance": ({"kind": "mean_flow", "omega": 1.2, "kappa": 0.3}, "euler"),
 }

@@ -119,6 +119,37 @@ def test_a_learned_variance_is_taught_by_the_divergence_from_the_true_reverse_st
     torch.testing.assert_close(learning.loss, learning.recorded["train_loss"] + expected)
 
 
+@pytest.mark.parametrize("learned", [False, True])
+def test_min_snr_weights_each_samples_error_by_how_much_signal_its_step_has_left(learned):
+    """Min-SNR for predicted noise, Hang et al. 2023: min(SNR, gamma) / SNR, written out."""
+    plain, weighted = (
+        DiffusionRecipe(kind="diffusion", learned_variance=learned, min_snr=gamma) for gamma in (None, 2.0)
+    )
+    predicted = PREDICTED if learned else PREDICTED[:, :, :1]
+    network = Known(lambda _x, _given: predicted)
+    snr = ALPHA_BAR[STEP] / (1 - ALPHA_BAR[STEP])
+    assert (snr > 2).any()
+    assert (snr < 2).any()
+    weight = torch.where(snr > 2, 2 / snr, torch.ones_like(snr))
+    error = (predicted[:, :, :1] - NOISE).square().mean((2, 3, 4))
+    found = Diffusion(weighted).loss(network, IMAGES, LABELS, DRAWS, ())
+    torch.testing.assert_close(found.recorded["train_loss"], (weight * error).mean(1), rtol=1e-9, atol=0)
+    before = Diffusion(plain).loss(network, IMAGES, LABELS, DRAWS, ())
+    # The bound that teaches the variance is as it was.
+    added, was = (one.loss - one.recorded["train_loss"] for one in (found, before))
+    torch.testing.assert_close(added, was, rtol=1e-9, atol=1e-12)
+    assert before.recorded["train_loss"].allclose(error.mean(1))
+
+
+def test_min_snr_of_a_gamma_above_every_steps_signal_changes_nothing():
+    network = Known(lambda _x, _given: PREDICTED[:, :, :1])
+    plain, weighted = (
+        Diffusion(DiffusionRecipe(kind="diffusion", learned_variance=False, min_snr=gamma)) for gamma in (None, 1e6)
+    )
+    found = [one.loss(network, IMAGES, LABELS, DRAWS, ()).loss for one in (plain, weighted)]
+    assert found[0].equal(found[1])
+
+
 def test_at_the_first_step_it_is_taught_by_the_probability_of_the_pixels():
     images = torch.tensor([-1.0, -0.5, 0.0, 1.0], dtype=torch.float64).repeat(4).view(1, 1, 1, 4, 4)
     draws = {"noise": torch.full_like(images, 0.3), "time": torch.zeros(1, 1, dtype=torch.float64)}
