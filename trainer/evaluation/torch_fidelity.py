@@ -90,11 +90,28 @@ class PrecisionRecall(NamedTuple):
 
 
 def precision_recall(features_ND: Tensor, reference_MD: Tensor) -> PrecisionRecall:
-    """Precision and recall with 3 nearest neighbours (Kynkaanniemi et al. 2019); time grows as (N + M)^2."""
+    """Precision and recall with 3 nearest neighbours (Kynkaanniemi et al. 2019); time grows as (N + M)^2.
+
+    torch-fidelity's figures bit for bit, from its distances. It looks for the neighbours with `kthvalue`, which takes
+    three times as long as the distances; `topk` finds the same numbers in a quarter of their time.
+    """
     neighbours = min(NEIGHBOURS, len(features_ND) - 1, len(reference_MD) - 1)
     rows = max(1, _DISTANCES // max(len(features_ND), len(reference_MD)))
-    score = _part("metric_prc").calculate_precision_recall_part
-    return PrecisionRecall(*score(features_ND.cpu(), reference_MD.cpu(), neighbours, rows))
+    features, reference = features_ND.cpu(), reference_MD.cpu()
+    precision = _share_within(features, reference, neighbours, rows)
+    return PrecisionRecall(precision, _share_within(reference, features, neighbours, rows))
+
+
+def _share_within(points: Tensor, centres: Tensor, neighbours: int, rows: int) -> float:
+    """Return the share of points that lie in a centre's ball, which reaches to its k-th neighbour of its own kind."""
+    distances = _part("metric_prc").calc_cdist_part
+    # The nearest of all is the centre itself.
+    nearest = [
+        distances(part, centres, rows).topk(neighbours + 1, largest=False).values for part in torch.split(centres, rows)
+    ]
+    radii = torch.cat(nearest)[:, -1]
+    within = [(distances(part, centres, rows) <= radii).any(dim=1).float() for part in torch.split(points, rows)]
+    return torch.cat(within).mean().item()
 
 
 Metric = Literal["fid", "kid", "prc"]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import importlib
 import subprocess
 import sys
 from pathlib import Path
@@ -109,6 +110,18 @@ def test_precision_and_recall_tell_missing_modes_from_bad_samples() -> None:
     assert one_mode.recall < 0.55
     assert strays.precision == pytest.approx(0.5, abs=0.01)
     assert strays.recall > 0.99
+
+
+@pytest.mark.parametrize(("samples", "reference", "rows"), [(700, 300, 10_000), (700, 300, 128), (3, 5, 2), (2, 40, 7)])
+def test_precision_and_recall_are_torch_fidelitys_bit_for_bit(
+    samples: int, reference: int, rows: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    x, y = cloud(samples, 0.3), cloud(reference, seed=1)
+    x[1] = x[0]  # a tie
+    monkeypatch.setattr("trainer.evaluation.torch_fidelity._DISTANCES", rows * max(samples, reference))
+    torch_fidelity()
+    theirs = importlib.import_module("torch_fidelity.metric_prc").calculate_precision_recall_part
+    assert precision_recall(x, y) == theirs(x, y, min(3, samples - 1, reference - 1), rows)
 
 
 def test_precision_and_recall_do_not_depend_on_the_memory_they_may_use(monkeypatch: pytest.MonkeyPatch) -> None:
