@@ -58,7 +58,8 @@ class ConfirmLooks:
         log_CS = logs(outcomes, "confirm", [BASELINE, *settings], chosen.seeds[:look])
         # All of these trials have ended: one without a figure diverged or failed, or has none that a ratio can be of.
         ended_CS = np.where(np.isnan(log_CS), np.inf, log_CS)
-        difference_KS = np.where(np.isinf(ended_CS[0]), np.inf, ended_CS[1:] - ended_CS[0])
+        alone_KS = np.isinf(ended_CS[0]) & np.isfinite(ended_CS[1:])
+        difference_KS = np.where(alone_KS, -np.inf, np.where(np.isinf(ended_CS[1:]), np.inf, log_CS[1:] - log_CS[0]))
         directions = [chosen.directions.get(cell.key, "lower") for cell in settings]
         marked = [cell.mark is not None for cell in settings]
         found = endings(difference_KS, directions, chosen.schedule, OBJECTIVE_ALPHA, chosen.prior, marked)

@@ -44,10 +44,14 @@ class Factor(NamedTuple):
 def interaction(
     y_N: Vector, seeds_N: Sequence[Hashable], pages_N: Sequence[Hashable], row: Factor, column: Factor
 ) -> FTest | None:
-    """Test whether row x column adds to row + column, within every page; seeds are blocks. None where it cannot."""
-    seeds = _dummies(seeds_N)[:, 1:]
-    additive = _join(seeds, *(_dummies(list(zip(pages_N, factor.levels, strict=True))) for factor in (row, column)))
-    full = _join(seeds, _dummies(list(zip(pages_N, row.levels, column.levels, strict=True))))
+    """Test whether row x column adds to row + column, within every page. None where it cannot, as on one seed.
+
+    Rows and columns may move from seed to seed as they please (cells of a seed share weights, data and noise), so what
+    a crossing is held against is how far that crossing differs between seeds.
+    """
+    moving = [_dummies(list(zip(seeds_N, pages_N, factor.levels, strict=True))) for factor in (row, column)]
+    additive = _join(*moving)
+    full = _join(additive, _dummies(list(zip(pages_N, row.levels, column.levels, strict=True))))
     if full.shape[1] > MOST_COLUMNS:
         return None
     return _compare(y_N, additive, full)
@@ -60,30 +64,51 @@ def effect(y_N: Vector, blocks: Sequence[Sequence[Hashable]], factor: Factor) ->
     return None if full.shape[1] > MOST_COLUMNS else _compare(y_N, reduced, full)
 
 
-def levels(y_N: Vector, blocks: Sequence[Sequence[Hashable]], factor: Factor, alpha: float) -> tuple[Level, ...]:
-    """Compare every level with the one that has the lowest mean, beside additive `blocks`.
+def levels(
+    y_N: Vector, seeds_N: Sequence[Hashable], blocks: Sequence[Sequence[Hashable]], factor: Factor, alpha: float
+) -> tuple[Level, ...]:
+    """Compare every level with the one that has the lowest mean, beside additive `blocks` (other factors).
 
+    Each seed gives one figure a level, and levels are compared over seeds: cells of a seed share weights, data and
+    noise, and a level's cells more of it. Every seed has the same cells; on one there is nothing to compare over.
     Intervals hold together over all pairs of levels (Bonferroni), since the lowest was picked by looking.
     """
-    known = sorted(set(factor.levels), key=list(factor.levels).index)
-    others = _join(*(_dummies(block)[:, 1:] for block in blocks))
-    design = _join(_dummies(factor.levels, known), others)
-    if len(known) < 2 or design.shape[1] > MOST_COLUMNS or _independent(design).shape != design.shape:
-        return ()  # nothing to compare, or levels that only occur with levels of another factor
-    fitted = OLS(y_N, design).fit()
-    if fitted.df_resid < 1:
+    known, seeds = sorted(set(factor.levels), key=list(factor.levels).index), list(dict.fromkeys(seeds_N))
+    means_SL = _level_means(y_N, [seeds.index(seed) for seed in seeds_N], blocks, factor, known)
+    if means_SL is None:
         return ()
-    lowest = int(np.argmin(fitted.params[: len(known)]))
-    critical = stdtrit(fitted.df_resid, 1 - alpha / (len(known) * (len(known) - 1)))
+    mean_L = means_SL.mean(axis=0)
+    df = (len(seeds) - 1) * (len(known) - 1)
+    noise_SL = means_SL - mean_L - means_SL.mean(axis=1, keepdims=True) + means_SL.mean()
+    error = float(np.sqrt((noise_SL**2).sum() / df * 2 / len(seeds)))
+    reach = float(stdtrit(df, 1 - alpha / (len(known) * (len(known) - 1)))) * error
+    lowest = int(np.argmin(mean_L))
     found = []
     for place, level in enumerate(known):
-        contrast = np.zeros(design.shape[1])
-        contrast[place] += 1
-        contrast[lowest] -= 1
-        difference = float(contrast @ fitted.params)
-        reach = float(critical * np.sqrt(max(0.0, contrast @ fitted.cov_params() @ contrast)))
-        found.append(Level(level, difference, difference - reach, difference + reach))
+        difference, own = float(mean_L[place] - mean_L[lowest]), reach if place != lowest else 0.0
+        found.append(Level(level, difference, difference - own, difference + own))
     return tuple(found)
+
+
+def _level_means(
+    y_N: Vector,
+    seed_N: Sequence[int],
+    blocks: Sequence[Sequence[Hashable]],
+    factor: Factor,
+    known: Sequence[Hashable],
+) -> Design | None:
+    """Return every seed's figure of every level beside `blocks`, [S, L]; None where they cannot be told apart."""
+    place_N, design = np.array(seed_N), _dummies(factor.levels, known)
+    design = _join(design, *(_dummies(block)[:, 1:] for block in blocks))
+    if len(known) < 2 or len(set(seed_N)) < 2 or design.shape[1] > MOST_COLUMNS:
+        return None
+    found = []
+    for seed in sorted(set(seed_N)):
+        own = design[place_N == seed]
+        if len(own) < own.shape[1] or _independent(own).shape != own.shape:
+            return None  # levels that only occur with levels of another factor
+        found.append(OLS(y_N[place_N == seed], own).fit().params[: len(known)])
+    return np.array(found)
 
 
 def _dummies(levels_N: Sequence[Hashable], known: Sequence[Hashable] | None = None) -> Design:

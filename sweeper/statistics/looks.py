@@ -46,17 +46,18 @@ class Ending(NamedTuple):
 class PairedInLooks:
     """Differences of a log objective to the baseline's, one a fresh seed, in order, up to the look an arm stands at.
 
-    Every figure holds at whichever look the arm ended, and under the noise that the screen shows. One look without a
-    prior is `Paired`.
+    At least two are finite; a seed with another is left out. Every figure holds at whichever look the arm ended, and
+    under the noise that the screen shows. One look without a prior is `Paired`.
     """
 
     def __init__(self, differences: npt.NDArray[np.float64], looks: Sequence[int], prior: Prior | None = None) -> None:
-        assert len(differences) > 1
-        self.n, self.mean = len(differences), float(differences.mean())
-        self._looks, self._prior = tuple(looks), prior
-        ends = [look for look in self._looks if look < self.n] + [self.n]
-        self._at = [_Look(differences[:end], prior) for end in ends]
-        self._exact = float(np.ptp(differences)) == 0.0
+        known = differences[np.isfinite(differences)]
+        assert len(known) > 1
+        self.n, self.mean = len(known), float(known.mean())
+        self._looks, self._prior, self._seeds = tuple(looks), prior, len(differences)
+        ends = [look for look in self._looks if look < self._seeds] + [self._seeds]
+        self._at = [_Look(differences[:end], prior) for end in ends if np.isfinite(differences[:end]).sum() > 1]
+        self._exact = float(np.ptp(known)) == 0.0
 
     def p_value(self, direction: Better, against: float = 0.0) -> float:
         """Return the one-sided p-value, over all looks so far, that the objective is lower (or higher) than that."""
@@ -77,10 +78,22 @@ class PairedInLooks:
             return Interval(self.mean, self.mean)
         # The lower end is passed by a test that finds the objective higher.
         low, high = (
-            self._at[-1].reach(min(levels.nominal(alpha / 2, self.n) for levels in self._levels(side)))
+            self._at[-1].reach(min(levels.nominal(alpha / 2, self._seeds) for levels in self._levels(side)))
             for side in ("higher", "lower")
         )
         return Interval(self.mean - low, self.mean + high)
+
+    def bound(self, direction: Better, alpha: float) -> float:
+        """Return the end of the one-sided interval that belongs to `p_value`: it excludes 0 where p is below it."""
+        if self._exact:
+            return self.mean
+        ends = [
+            (look.mean, look.reach(min(levels.nominal(alpha, look.seeds) for levels in self._levels(direction))))
+            for look in self._at
+        ]
+        if direction == "lower":
+            return min(mean + reach for mean, reach in ends)
+        return max(mean - reach for mean, reach in ends)
 
     def equivalence(self, margin: float) -> float:
         """Return the p-value of two one-sided tests (TOST) that the difference lies within +- `margin`."""
@@ -90,7 +103,7 @@ class PairedInLooks:
         """Whether the looks to come can hardly show a change of `needed` standard deviations in this direction."""
         now = self._at[-1]
         gain = -self.mean if direction == "lower" else self.mean
-        to_come = math.sqrt(max(1 / self.n - 1 / self._looks[-1], 0.0))
+        to_come = math.sqrt(max(1 / self._seeds - 1 / self._looks[-1], 0.0))
         return gain + REACH * now.sd * to_come < needed * now.sd
 
     def _p_value(self, direction: Better, against: Sequence[float]) -> float:
@@ -107,14 +120,15 @@ class PairedInLooks:
 
 
 def _worth(levels: LookLevels, looks: Sequence[_Look], raw: Sequence[float]) -> float:
-    return levels.chance(min(p / levels.weights[levels.place(look.n)] for p, look in zip(raw, looks, strict=True)))
+    return levels.chance(min(p / levels.weights[levels.place(look.seeds)] for p, look in zip(raw, looks, strict=True)))
 
 
 class _Look:
     # The t-test at one look, its variance moderated by the prior (limma: Smyth 2004).
     def __init__(self, differences: npt.NDArray[np.float64], prior: Prior | None) -> None:
-        self.n, self.mean = len(differences), float(differences.mean())
-        self.sd, self.df = float(differences.std(ddof=1)), self.n - 1
+        known = differences[np.isfinite(differences)]
+        self.seeds, self.n, self.mean = len(differences), len(known), float(known.mean())
+        self.sd, self.df = float(known.std(ddof=1)), self.n - 1
         if prior:
             self.df += PRIOR_DF
             self.sd = math.sqrt((PRIOR_DF * prior.sd**2 + (self.n - 1) * self.sd**2) / self.df)
@@ -142,9 +156,10 @@ def endings(
     Lower is better. Harm ends as futile when it can hardly be as large as early looks confirm; that of `marked` arms,
     which a reader asks about, is followed to the last look.
 
-    `difference_KS` is log objective minus the baseline's, [K, S]: NaN where not run (or not yet), infinite where either
-    run diverged or failed; an arm with such a seed cannot be confirmed and is futile at that look. A look is judged
-    when every open arm has it. Whatever ended stays ended; a futile arm stays in the family with its p-value.
+    `difference_KS` is log objective minus the baseline's, [K, S]: NaN where not run (or not yet); inf where the arm
+    diverged or failed: it cannot be confirmed and is futile at that look; -inf where only the baseline did: that seed
+    is left out. A look is judged when every open arm has it. Whatever ended stays ended; a futile arm stays in the
+    family with its p-value.
     """
     found = [Ending("open", 0, 1.0) for _ in difference_KS]
     for look in looks:
@@ -166,13 +181,14 @@ def _after(difference_S: Matrix, direction: Better, looks: Sequence[int], prior:
     look = len(difference_S)
     ends = (
         look >= looks[-1]
-        or not np.isfinite(difference_S).all()
+        or (difference_S == np.inf).any()
+        or np.isfinite(difference_S).sum() < 2
         or PairedInLooks(difference_S, looks, prior).is_futile(direction, needed)
     )
     return Ending("futile" if ends else "open", look, 1.0)
 
 
 def _p_value(difference_S: Matrix, direction: Better, looks: Sequence[int], prior: Prior | None) -> float:
-    if len(difference_S) < FEWEST_SEEDS or not np.isfinite(difference_S).all():
+    if (difference_S == np.inf).any() or np.isfinite(difference_S).sum() < FEWEST_SEEDS:
         return 1.0
     return PairedInLooks(difference_S, looks, prior).p_of_claim(direction)

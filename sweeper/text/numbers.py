@@ -62,6 +62,18 @@ def change(mean: float, low: float | None, high: float | None) -> str:
     return f"{signed(mean)} % [{signed(low)}, {signed(high)}]"
 
 
+def confirmed_change(mean: float, low: float | None, high: float | None, bound: float | None) -> str:
+    """Write a confirmed change with its interval or, where that holds 0, with the bound of its one-sided test.
+
+    >>> confirmed_change(-0.14, -0.25, -0.02, -0.04), confirmed_change(-0.14, -0.3, 0.02, -0.01)
+    ('-14 % [-25, -2.0]', '-14 % (at least -1.0 %)')
+    """
+    holds_0 = low is not None and high is not None and low <= 0 <= high
+    if bound is None or not holds_0:
+        return change(mean, low, high)
+    return f"{signed(mean)} % (at least {signed(bound)} %)"
+
+
 def duration(seconds: float | None) -> str:
     """Write seconds as a reader would say them: '42 s', '15 min', '3 h 20 min'."""
     if seconds is None or not math.isfinite(seconds):

@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 
 from scipy.stats import beta, binom, norm
 
-from tests.simulation.worlds import NOISES, Scenario
+from tests.simulation.worlds import NOISES, UNEVEN, Scenario
 
 Figures = Mapping[str, float]
 Tallies = Mapping[Scenario, Figures]
@@ -106,7 +106,18 @@ def _always(_: Scenario) -> bool:
 
 def _is_found(at: Scenario) -> bool:
     # One setting of 30 that gains as much as the noise of a trial, or twice it, is not found by three seeds.
-    return at.surface not in ("one-better-1", "one-better-2")
+    return at.surface not in ("one-better-1", "one-better-1.5", "one-better-2")
+
+
+def _is_judged_once(at: Scenario) -> bool:
+    # An arm that ends early ends where it looks good or bad; bad runs make the mean of a few seeds noisy.
+    return not at.in_looks and at.noise not in UNEVEN
+
+
+def _is_seen(at: Scenario) -> bool:
+    # Of the baseline's own bad runs nothing tells before one has happened; harm is claimed with that in mind, and the
+    # intervals are what the seeds show.
+    return at.noise != "bad-baseline"
 
 
 def _gain(sd: int, noises: Collection[str] = NOISES) -> Callable[[Scenario], bool]:
@@ -124,9 +135,9 @@ def _least(name: str, bar: float, count: str, of: str, applies: Callable[[Scenar
 # The issue's own, in its order; the pruner's are with its rows.
 BARS = (
     _most('false "confirmed" claims', 0.05, "false confirmed"),
-    _least("coverage of printed intervals", 0.93, "intervals covered", "intervals", _always, "claimed studies"),
-    _least("coverage of the objective's intervals, together", 0.93, "tables covered", "tables", _always, "tables"),
-    Bar("bias of a printed gain", "<=", 0.1, 0.11, "sd", size("bias", "gains"), _always),
+    _least("coverage of printed intervals", 0.93, "intervals covered", "intervals", _is_seen, "claimed studies"),
+    _least("coverage of the objective's intervals, together", 0.93, "tables covered", "tables", _is_seen, "tables"),
+    Bar("bias of a printed gain", "<=", 0.1, 0.11, "sd", size("bias", "gains"), _is_judged_once),
     _least("best cell inside the recommended set", 0.95, "best inside", "studies", _always, "studies"),
     _most('wrong "unique best"', 0.01, "wrong unique"),
     Bar("regret of the first recommendation", "<=", 0.5, 0.51, "sd", size("regret", "recommendations"), _is_found),
@@ -140,9 +151,17 @@ BARS = (
 )  # fmt: skip
 # What the issue does not ask for and a reader would.
 BESIDE = (
+    _least(
+        "power at a gain of 3 sd, skewed noise, 5 fresh seeds or more", 0.8, "power", "studies",
+        lambda at: at.surface == "one-better-3" and at.noise in ("skewed", "grows") and at.seeds >= 5, "studies",
+    ),
+    _least(
+        "power at a gain of 1.5 sd in looks to 20 seeds", 0.9, "power", "studies",
+        lambda at: at.surface == "one-better-1.5" and at.noise == "normal" and at.seeds == 20, "studies",
+    ),
     _least("power at a gain of 3 sd, 5 fresh seeds, every noise", 0.8, "power", "studies", _gain(3), "studies"),
     _least(
-        "coverage of the settings' intervals, together", 0.93, "settings tables covered", "settings tables", _always,
+        "coverage of the settings' intervals, together", 0.93, "settings tables covered", "settings tables", _is_seen,
         "settings tables",
     ),
     Bar(
@@ -154,7 +173,7 @@ BESIDE = (
     _most('false "better than a control"', 0.05, "false better than control"),
     _least(
         "coverage of the screen's intervals, each by itself", 0.93, "screen intervals covered", "screen intervals",
-        _always, "studies",
+        _is_seen, "studies",
     ),
     _least("coverage of a knob's intervals, together", 0.93, "knobs covered", "knobs", _always, "studies"),
     _most(

@@ -14,9 +14,13 @@ from sweeper.records import Stage as StageName
 from sweeper.search.pruning import Pruning
 from sweeper.search.ranking import candidates, is_audited
 from sweeper.search.store import Entry
+from sweeper.statistics.levels import OBJECTIVE_ALPHA
+from sweeper.statistics.looks import endings, prior_of_screen
+from sweeper.statistics.moments import moments
 from sweeper.study import Study, fresh_seeds
-from tests.simulation.worlds import BLOCKS, OUTCOMES, SCREEN_SEEDS, Array, Scenario, Stage, World, stage
+from tests.simulation.worlds import BLOCKS, LOOKED, OUTCOMES, SCREEN_SEEDS, Array, Scenario, Stage, World, stage
 from tests.sweeper.guide.study_records import FACTS, make_record, make_study
+from trainer.recipe import Better
 
 LEVEL = 12.0
 STEPS = 800
@@ -46,13 +50,14 @@ class Design:
 @functools.cache
 def design(seeds: int, depth: int = DEPTHS[0]) -> Design:
     """Return the design with so many fresh seeds, for a model of `depth` blocks."""
+    seeded = {"seeds": "auto", "limit": seeds} if seeds in LOOKED else {"seeds": seeds}
     study = make_study(
         name="simulated",
         recipe={"model": {"preset": "compact", "depth": depth}, "train": {"steps": STEPS}},
         space={"block": list(range(0, depth, depth // BLOCKS)), "lambda": [0.25], "tau": list(TAU)},
         controls=[{"name": "weight-decay", "set": {"train.weight_decay": 0.5}}],
         screen={"seeds": SCREEN_SEEDS},
-        confirm={"top": TOP, "seeds": seeds, "margin": MARGIN},
+        confirm={"top": TOP, "margin": MARGIN, **seeded},
     )
     assert study.confirm is not None
     known = cells(study)
@@ -76,17 +81,42 @@ def record(scenario: Scenario, truth: World, plan: Design, number: int, rng: np.
     screened, chosen = _screen(study, plan, stage(scenario, truth, SCREEN_SEEDS, rng))
     fresh = stage(scenario, truth, scenario.seeds, rng)
     arms = sorted({0, *chosen, len(plan.cells) - 1})
+    took = _looks(plan, screened, chosen, fresh) if scenario.in_looks else {}
     confirmed = [
         _ended(plan.fresh[c][s], fresh, c, s, "diverged" if fresh.diverged_CS[c, s] else "complete")
         for s in range(scenario.seeds)
         for c in arms
+        if s < took.get(c, scenario.seeds)
     ]
     return _template(scenario.seeds).model_copy(update={"study": study, "trials": (*screened, *confirmed)})
 
 
+def _looks(plan: Design, screened: Sequence[TrialRecord], chosen: Sequence[int], fresh: Stage) -> dict[int, int]:
+    """Return how many fresh seeds each arm takes, by configuration: the looks as the coordinator replays them."""
+    measured = {trial.spec.key: trial.rungs[-1].metrics["fid_10k"] for trial in screened if trial.state == "complete"}
+    log_CS = np.log([[measured.get(spec.key, np.nan) for spec in specs] for specs in plan.screen])
+    mean_C = moments(log_CS - log_CS[0]).mean
+    directions: list[Better] = ["higher" if mean_C[c] >= 0 else "lower" for c in chosen]
+    difference_KS = fresh.end_CS[chosen] - fresh.end_CS[0]
+    difference_KS = np.where(fresh.diverged_CS[0], -np.inf, difference_KS)
+    difference_KS = np.where(fresh.diverged_CS[chosen], np.inf, difference_KS)
+    assert plan.study.confirm is not None
+    looks, prior = plan.study.confirm.schedule, prior_of_screen(log_CS[1:-1], log_CS[0])
+    found = endings(difference_KS, directions, looks, OBJECTIVE_ALPHA, prior)
+    took = {c: ending.look for c, ending in zip(chosen, found, strict=True)}
+    last = max(took.values(), default=0)
+    return {0: last, len(plan.cells) - 1: last, **took}
+
+
 @functools.cache
 def _template(seeds: int) -> StudyRecord:
-    return make_record(design(seeds).study, ())
+    study = design(seeds).study
+    assert study.confirm is not None
+    if seeds not in LOOKED:
+        return make_record(study, ())
+    return make_record(study, ()).model_copy(
+        update={"fresh_seeds": fresh_seeds(study), "looks": study.confirm.schedule}
+    )
 
 
 def _screen(study: Study, plan: Design, drawn: Stage) -> tuple[list[TrialRecord], list[int]]:

@@ -45,6 +45,9 @@ def measure(scenario: Scenario, side: Side) -> Figures:
         covered = sum(_knob_covered(truth, knob.name, knob.levels) for knob in knobs)
         found.update({"knobs": len(knobs), "knobs covered": covered})
     found.update(_gains(truth, plan, guide.claims))
+    if guide.confirm:
+        arms = [one for one in (guide.confirm.baseline, *guide.confirm.cells) if one]
+        found["fresh trials"] = sum(sum(one.states.values()) for one in arms)
     found.update(_recommended(truth, plan, guide))
     if scenario.surface.startswith("one-better"):
         better = plan.keys[int(np.argmin(truth.effect_C))]

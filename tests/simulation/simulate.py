@@ -33,7 +33,7 @@ from sweeper.guide.assemble import assemble_guide
 from tests.places import ROOT
 from tests.simulation import ledgers, pruning, tables
 from tests.simulation.measures import Figures, Side, measure, measure_transfer
-from tests.simulation.worlds import FRESH, MAIN, NOISES, Scenario, world
+from tests.simulation.worlds import FRESH, LOOKED, MAIN, NOISES, POWER, UNEVEN, Scenario, world
 
 CHUNK = 50
 SIMULATED = ("guide", "plan", "search", "statistics", "study", "text", "records.py")
@@ -41,10 +41,18 @@ WORLD_FILES = ("worlds.py", "ledgers.py", "measures.py", "simulate.py")
 
 
 def scenarios() -> list[Scenario]:
-    """Return what the table has: every surface in every noise and number of seeds, and power at five seeds."""
+    """Return what the table has: every surface in every noise and number of seeds, and power at five seeds.
+
+    Then looks: every surface in two noises, no effect in all, power; and noise that is not symmetric.
+    """
     main = [Scenario(*at) for at in product(MAIN, NOISES, FRESH)]
-    power = [Scenario(f"one-better-{sd}", noise, 5) for sd, noise in product((1, 2, 3), NOISES)]
-    return [*main, *power, Scenario("scale-stable", "normal", 5)]
+    power = [Scenario(*at) for at in product(POWER[:3], NOISES, (5,))]
+    looked = [Scenario(*at) for at in product(MAIN, ("normal", "unequal"), (20,))]
+    looked += [Scenario("null", noise, 20) for noise in NOISES if noise not in ("normal", "unequal")]
+    looked += [Scenario(*at) for at in product(("null", *POWER), ("normal",), LOOKED)]
+    looked += [Scenario(surface, "normal", 8) for surface in POWER]
+    uneven = [Scenario(*at) for at in product(("null", "one-better-3"), UNEVEN, (*FRESH, 20))]
+    return list(dict.fromkeys([*main, *power, Scenario("scale-stable", "normal", 5), *looked, *uneven]))
 
 
 def begin() -> None:

@@ -13,7 +13,7 @@ from tests.simulation.worlds import Scenario
 COLUMNS = (
     *("surface", "noise", "seeds", "false confirmed %", "in the objective %", "coverage %", "of a table %"),
     *("of a guide %", "bias sd", "of confirmed gains sd", "best inside %", "set size", "unique %", "wrong unique %"),
-    *("regret sd", "power %", "transfer %", "false helps %", "false equivalence %", "interaction %"),
+    *("regret sd", "power %", "fresh trials", "transfer %", "false helps %", "false equivalence %", "interaction %"),
     *("screen coverage %", "verdicts"),
 )
 
@@ -97,7 +97,8 @@ def _number(bar: Bar, value: float) -> str:
 
 
 def _named(scenario: Scenario) -> str:
-    return f"{scenario.surface}, {scenario.noise}, {scenario.seeds} seeds"
+    seeds = f"looks to {scenario.seeds}" if scenario.in_looks else f"{scenario.seeds} seeds"
+    return f"{scenario.surface}, {scenario.noise}, {seeds}"
 
 
 def scenario_table(tallies: Tallies) -> str:
@@ -124,6 +125,7 @@ def _figures(figures: Figures) -> list[str]:
         _percent(figures, "wrong unique", "studies"),
         _mean(figures, "regret", "recommendations", ".2f"),
         _percent(figures, "power", "studies") if "power" in figures else "",
+        _mean(figures, "fresh trials", "studies", ".1f"),
         _percent(figures, "transfer", "pairs"),
         _percent(figures, "false helps", "studies"),
         _percent(figures, "false equivalent", "studies"),

@@ -17,6 +17,16 @@ cross moderately and two configurations correlate by rho on a seed. Noise kinds:
     t3            common and own are Student's t with 3 degrees of freedom, divided by 3^.5
     diverging     3 % of all trials diverge, whatever their effect, after half of their budget
 
+and where noise is not symmetric; effects stay means of the log, and the long tail is on the worse side:
+
+    skewed        settings' own noise is exponential with variance 2, the baseline's own is 0: differences have
+                  sd SD and skewness 2
+    grows         the same with log-normal noise, whose spread grows with what it does (sigma .7, skewness 2.9)
+    bad-runs      15 % of the settings' runs end 2.7 times higher, the rest lower by as much as makes up for it
+    bad-baseline  15 % of the baseline's runs do
+
+With 12 or 20 seeds the confirm stage is judged in looks (3, 5, 8, 12, 20), else once after all of its seeds.
+
 Surfaces, in units of SD, drawn anew for every study:
 
     null             0 everywhere
@@ -47,22 +57,29 @@ Array = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 Surface = Literal[
     "null", "half-null", "additive", "interaction", "all-better", "all-worse", "scale-dependent",
-    "scale-stable", "one-better-1", "one-better-2", "one-better-3",
+    "scale-stable", "one-better-1", "one-better-1.5", "one-better-2", "one-better-3",
 ]  # fmt: skip
-Noise = Literal["normal", "normal-0", "unequal", "baseline-2sd", "t3", "diverging"]
+Symmetric = Literal["normal", "normal-0", "unequal", "baseline-2sd", "t3", "diverging"]
+Uneven = Literal["skewed", "grows", "bad-runs", "bad-baseline"]
+Noise = Symmetric | Uneven
 
 SURFACES: tuple[Surface, ...] = get_args(Surface)
-NOISES: tuple[Noise, ...] = get_args(Noise)
+NOISES: tuple[Symmetric, ...] = get_args(Symmetric)
+UNEVEN: tuple[Uneven, ...] = get_args(Uneven)
 MAIN: tuple[Surface, ...] = SURFACES[:7]
+POWER: tuple[Surface, ...] = ("one-better-1", "one-better-2", "one-better-3", "one-better-1.5")
 FRESH = (3, 5, 8)
+LOOKED = (12, 20)  # most seeds of a confirm stage in looks
 
 BLOCKS, TAUS, SCREEN_SEEDS = 6, 5, 3
 SETTINGS = BLOCKS * TAUS
 SD = 0.08
 HALF_LEVEL, HALF_EFFECT, HALF_CROSS, HALF_NOISE = float(np.log(2.2)), 0.8, 0.5, 0.7
 DIVERGED = 0.03
+BAD_SHARE, BAD_SIZE, GROWS = 0.15, float(np.log(2.7)) / SD, 0.7
 # Other outcomes: a typical value, and the noise of its logarithm.
 OUTCOMES = {"val_loss": (0.21, 0.02), "recall_10k": (0.6, 0.05), "nearest_train_ratio": (1.02, 0.03)}
+HIGHER_IS_BETTER = ("recall_10k", "nearest_train_ratio")
 LOADED = ("additive", "interaction", "all-better", "all-worse")
 
 
@@ -77,6 +94,11 @@ class Scenario(NamedTuple):
     def paired(self) -> bool:
         """Whether a second study, on another scale, belongs to it."""
         return self.surface.startswith("scale-")
+
+    @property
+    def in_looks(self) -> bool:
+        """Whether fresh seeds arrive in looks."""
+        return self.seeds in LOOKED
 
 
 class World(NamedTuple):
@@ -139,7 +161,7 @@ def _surface(surface: Surface, rng: np.random.Generator) -> Array:
         # The same block on both scales: the middle one, or a pair would need a common draw.
         effect[BLOCKS // 2] = -3
     elif surface != "null":
-        effect.flat[rng.integers(SETTINGS)] = -float(surface[-1])
+        effect.flat[rng.integers(SETTINGS)] = -float(surface.removeprefix("one-better-"))
     return effect.ravel()
 
 
@@ -158,7 +180,11 @@ def stage(scenario: Scenario, truth: World, seeds: int, rng: np.random.Generator
     cross_C = HALF_CROSS * SD * rng.standard_normal(len(truth.effect_C))
     half_CS = (HALF_LEVEL + HALF_EFFECT * truth.effect_C + cross_C)[:, None]
     half_CS = half_CS + HALF_NOISE * noise_CS + (1 - HALF_NOISE**2) ** 0.5 * again_CS
-    relative = [sd / SD * noise(scenario.noise, truth.sd_C, seeds, rng) for _, sd in OUTCOMES.values()]
+    # The long tail of noise is on the worse side of every outcome.
+    relative = [
+        (-sd if name in HIGHER_IS_BETTER else sd) / SD * noise(scenario.noise, truth.sd_C, seeds, rng)
+        for name, (_, sd) in OUTCOMES.items()
+    ]
     chance = DIVERGED if scenario.noise == "diverging" else 0.0
     return Stage(half_CS, end_CS, truth.side_MC[..., None] + np.stack(relative), rng.random(end_CS.shape) < chance)
 
@@ -172,4 +198,22 @@ def noise(kind: Noise, sd_C: Array, seeds: int, rng: np.random.Generator) -> Arr
         return rng.standard_normal(shape)
 
     rho = 0.0 if kind == "normal-0" else 0.5
+    if kind in UNEVEN:
+        return np.asarray(sd_C[:, None] * (rho**0.5 * standard(seeds) + _uneven(kind, (len(sd_C), seeds), rng)))
     return np.asarray(sd_C[:, None] * (rho**0.5 * standard(seeds) + (1 - rho) ** 0.5 * standard(len(sd_C), seeds)))
+
+
+def _uneven(kind: Noise, shape: tuple[int, int], rng: np.random.Generator) -> Array:
+    """Draw own noise that is not symmetric, of mean 0, in units of SD; the baseline is row 0."""
+    if kind in ("skewed", "grows"):
+        own = rng.exponential(size=shape) - 1 if kind == "skewed" else _log_normal(shape, rng)
+        own[0] = 0
+        return own
+    has_bad = np.arange(shape[0])[:, None] > 0 if kind == "bad-runs" else np.arange(shape[0])[:, None] == 0
+    bad = (rng.random(shape) < BAD_SHARE) - BAD_SHARE
+    return np.asarray(0.5**0.5 * rng.standard_normal(shape) + BAD_SIZE * bad * has_bad)
+
+
+def _log_normal(shape: tuple[int, int], rng: np.random.Generator) -> Array:
+    mean, spread = np.exp(GROWS**2 / 2), np.sqrt(np.expm1(GROWS**2)) * np.exp(GROWS**2 / 2)
+    return np.asarray((np.exp(GROWS * rng.standard_normal(shape)) - mean) / spread)

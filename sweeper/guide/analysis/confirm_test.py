@@ -1,24 +1,26 @@
 """What the fresh seeds confirm: every arm against the baseline, in the objective and beside it, with Holm's correction.
 
-A claim needs the whole confirm stage: looking at half of its seeds and stopping when they please would be a test of
-its own. The screen took no part in these seeds, so it may choose what is tested, and in which direction.
+A claim needs the whole confirm stage: every look that its schedule, fixed before the first fresh seed, calls for. The
+screen took no part in these seeds, so it may choose what is tested, in which direction, and how noise is modelled.
 """
 
 from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from sweeper.guide.analysis.contrasts import change_of, log_differences
+from sweeper.guide.analysis.contrasts import change_of, fraction, log_differences
+from sweeper.guide.analysis.fresh_looks import fresh_differences, looks_of, screen_prior, settings_endings
 from sweeper.guide.analysis.stage_table import BASELINE, Evidence, Matrix, StageTable
 from sweeper.guide.schema.statements import Claim, Standing
 from sweeper.records import FINAL_STATES
 from sweeper.statistics.levels import EQUIVALENCE_ALPHA, INTERVAL_ALPHA, OBJECTIVE_ALPHA, SIDE_ALPHA
-from sweeper.statistics.paired_tests import Paired, holm
+from sweeper.statistics.looks import FEWEST_SEEDS, Ending, PairedInLooks
+from sweeper.statistics.paired_tests import holm
 from sweeper.study import Confirm
 from sweeper.text.numbers import metric_name
 from trainer.recipe import Better, recorded_metrics
@@ -35,43 +37,58 @@ class Claims(NamedTuple):
 
 
 class _Test(NamedTuple):
-    # One arm in one metric: what was tested, in which direction, or why it could not be.
+    # One arm in one metric: what was tested, in which direction, or why it could not be, and after which look it ended.
     key: str
     label: str
     metric: str
     better: Better
     direction: Better
-    paired: Paired | None
+    paired: PairedInLooks | None
     reason: str
+    look: int | None
+
+    @property
+    def p(self) -> float:
+        return 1.0 if self.paired is None or self.reason else self.paired.p_of_claim(self.direction, self.better)
 
 
 def claims(known: Evidence, seeds: int | None) -> Claims:
     """Judge a finished confirm stage of `seeds` seeds; nothing is claimed before it is finished, or without one."""
     fresh = known.stages.get("confirm")
-    if fresh is None or not is_finished(fresh, seeds) or BASELINE not in fresh.row:
+    if fresh is None or not is_finished(known, fresh, seeds) or BASELINE not in fresh.row:
         return Claims()
     confirm = known.study.confirm or Confirm()
     margin = math.log1p(confirm.margin)
     settings = [key for key in fresh.keys if known.cells[key].role == "grid"]
     controls = [key for key in fresh.keys if known.cells[key].role == "control"]
-    objective = [_test(known, fresh, key, known.objective, "lower") for key in settings]
+    ended = _endings(known, fresh, settings)
+    if any(ending.state == "open" for ending in ended.values()):
+        return Claims()
+    objective = [_test(known, fresh, key, known.objective, "lower", ended[key].look) for key in settings]
     beside = [_test(known, fresh, key, known.objective, "lower") for key in controls]
     for metric, better in side_metrics(fresh):
-        beside += [_test(known, fresh, key, metric, better) for key in settings]
+        beside += [_test(known, fresh, key, metric, better, ended[key].look) for key in settings]
     equivalence = EQUIVALENCE_ALPHA / max(1, len(objective) + len(beside))
     # The arms of one metric share a table, and their intervals hold together there.
     together = Counter(test.metric for test in (*objective, *beside))
     return Claims(
-        _judge(objective, OBJECTIVE_ALPHA, margin, together, equivalence),
-        _judge(beside, SIDE_ALPHA, margin, together, equivalence),
+        _judge(objective, [ended[key].p for key in settings], OBJECTIVE_ALPHA, margin, together, equivalence),
+        _judge(beside, holm([test.p for test in beside]), SIDE_ALPHA, margin, together, equivalence),
         finished=True,
     )
 
 
-def is_finished(fresh: StageTable, seeds: int | None) -> bool:
-    """Whether every arm of the confirm stage was decided on each of its seeds."""
-    whole = all(trial is not None and trial.state in FINAL_STATES for row in fresh.trials for trial in row)
-    return whole and (seeds is None or len(fresh.seeds) >= seeds)
+def _endings(known: Evidence, fresh: StageTable, settings: Sequence[str]) -> dict[str, Ending]:
+    directions = [_direction(known, key, known.objective, "lower") for key in settings]
+    return settings_endings(known, fresh, settings, directions)
+
+
+def is_finished(known: Evidence, fresh: StageTable, seeds: int | None) -> bool:
+    """Whether every trial of the confirm stage was decided; judged once, every arm must have run on every seed."""
+    trials = [trial for row in fresh.trials for trial in row]
+    if not all(trial.state in FINAL_STATES for trial in trials if trial):
+        return False
+    return bool(known.looks) or (None not in trials and (seeds is None or len(fresh.seeds) >= seeds))
 
 
 def side_metrics(table: StageTable) -> list[tuple[str, Better]]:
@@ -80,21 +97,26 @@ def side_metrics(table: StageTable) -> list[tuple[str, Better]]:
     return [(known.name, known.metric.better) for known in found if known.metric.better]
 
 
-def _test(known: Evidence, fresh: StageTable, key: str, metric: str, better: Better) -> _Test:
-    differences = _differences(fresh, key, metric)
-    bad = sum(state in ("diverged", "failed") for state in fresh.states(key))
-    without_ratio = _without_ratio(fresh, key, metric)
+def _test(known: Evidence, fresh: StageTable, key: str, metric: str, better: Better, look: int | None = None) -> _Test:
+    difference_S = fresh_differences(known, fresh, key, metric)
+    # A control arm goes on while any setting does: it took whatever seeds it has.
+    difference_S = difference_S[: look or int((~np.isnan(difference_S)).sum())]
+    bad, ran = sum(state in ("diverged", "failed") for state in fresh.states(key)), len(difference_S)
+    without_ratio, shared = _without_ratio(fresh, key, metric), int(np.isfinite(difference_S).sum())
     reason = ""
     if bad:
-        reason = f"{bad} of {len(fresh.seeds)} fresh seeds diverged or failed"
+        reason = f"{bad} of {ran} fresh seeds diverged or failed"
     elif without_ratio:
         words = metric_name(metric, known.study.recipe.eval.distance)
-        reason = f"{without_ratio} of {len(fresh.seeds)} fresh seeds have a {words} of 0 or less"
-    elif len(differences) < 2:
-        reason = "fewer than two fresh seeds shared with the baseline"
-    paired = Paired(differences) if len(differences) > 1 else None
-    label = known.cells[key].label
-    return _Test(key, label, metric, better, _direction(known, key, metric, better), paired, reason)
+        reason = f"{without_ratio} of {ran} fresh seeds have a {words} of 0 or less"
+    elif shared < FEWEST_SEEDS:
+        reason = "fewer than three fresh seeds shared with the baseline"
+    looks = looks_of(known, fresh)
+    paired = PairedInLooks(difference_S, looks, screen_prior(known, metric)) if shared > 1 else None
+    direction = _direction(known, key, metric, better)
+    return _Test(
+        key, known.cells[key].label, metric, better, direction, paired, reason, ran if len(looks) > 1 else None
+    )
 
 
 def _without_ratio(fresh: StageTable, key: str, metric: str) -> int:
@@ -118,37 +140,51 @@ def _differences(table: StageTable, key: str, metric: str) -> Matrix:
 
 
 def _judge(
-    tests: list[_Test], alpha: float, margin: float, together: Mapping[str, int], equivalence: float
+    tests: list[_Test],
+    adjusted: Sequence[float],
+    alpha: float,
+    margin: float,
+    together: Mapping[str, int],
+    equivalence: float,
 ) -> tuple[Claim, ...]:
-    raw = [test.paired.p_value(test.direction) if test.paired and not test.reason else 1.0 for test in tests]
-    judged = zip(tests, holm(raw), strict=True)
-    return tuple(_claim(test, p <= alpha, p, margin, together[test.metric], equivalence) for test, p in judged)
+    made = []
+    for test, p in zip(tests, adjusted, strict=True):
+        # The level that Holm's step gave this test: it is as often below p as p was multiplied.
+        level = alpha * test.p / p if 0 < test.p < p <= alpha else alpha
+        made.append(_claim(test, p <= alpha, p, level, margin, together[test.metric], equivalence))
+    return tuple(made)
 
 
-def _claim(test: _Test, confirmed: bool, p: float, margin: float, together: int, alpha: float) -> Claim:
+def _claim(test: _Test, confirmed: bool, p: float, level: float, margin: float, together: int, alpha: float) -> Claim:
     paired = test.paired
     if paired is None:
         return Claim(
             key=test.key, label=test.label, metric=test.metric, standing="not comparable", direction=test.direction,
-            reason=test.reason,
+            look=test.look, reason=test.reason,
         )  # fmt: skip
-    equivalence = paired.equivalence(margin)
+    equivalence, interval = paired.equivalence(margin), paired.interval(INTERVAL_ALPHA / together)
     within = equivalence <= alpha and not test.reason
+    standing: Standing = "not comparable" if test.reason else _standing(test, paired, confirmed, within)
+    furthest = interval.high if test.direction == "higher" else -interval.low
+    if standing == "confirmed hurts" and (within or furthest <= margin):
+        standing, within = "equivalent", True  # surely harmful, and surely by less than matters: negligible
     return Claim(
         key=test.key,
         label=test.label,
         metric=test.metric,
-        standing="not comparable" if test.reason else _standing(test, paired, confirmed, within),
+        standing=standing,
         direction=test.direction,
-        change=change_of(paired.n, paired.mean, *paired.interval(INTERVAL_ALPHA / together)),
+        change=change_of(paired.n, paired.mean, *interval),
         p=None if test.reason else p,
         equivalence=equivalence,
         within_margin=within,
+        bound=fraction(paired.bound(test.direction, level)) if standing.startswith("confirmed") else None,
+        look=test.look,
         reason=test.reason,
     )
 
 
-def _standing(test: _Test, paired: Paired, confirmed: bool, within: bool) -> Standing:
+def _standing(test: _Test, paired: PairedInLooks, confirmed: bool, within: bool) -> Standing:
     if confirmed:
         return "confirmed helps" if test.direction == test.better else "confirmed hurts"
     if within:

@@ -22,7 +22,8 @@ from sweeper.study import Confirm
 from sweeper.study.knobs import BLOCK, KNOBS, TAU, VARIANT, Knob, level
 from trainer.recipe import Dispersion
 
-REJECTED = 0.05
+# Where the noise of settings differs two- to five-fold, the F-test is wrong twice as often as its level says.
+REJECTED = 0.025
 MOST_LEVELS = 24
 INTERACTING = (BLOCK, TAU)  # where they interact, neither has an effect of its own to tell
 
@@ -87,7 +88,7 @@ def _effect(known: Evidence, seen: _Observations, knob: Knob) -> KnobEffect:
     others = [seen.knobs[other] for other in seen.knobs if other not in hidden and seen.levels(other) > 1]
     blocks = [seen.seeds, *others]
     test = factors.effect(seen.y, blocks, seen.factor(knob.name))
-    levels = factors.levels(seen.y, blocks, seen.factor(knob.name), INTERVAL_ALPHA)
+    levels = factors.levels(seen.y, seen.seeds, others, seen.factor(knob.name), INTERVAL_ALPHA)
     margin, n = math.log1p((known.study.confirm or Confirm()).margin), len(seen.y)
     said = tuple(_level(known, one, margin, n) for one in levels)
     return KnobEffect(name=knob.name, p=test.p if test else None, levels=said)
@@ -132,11 +133,13 @@ def _observe(known: Evidence, wanted: Collection[str]) -> _Observations:
             y.append(float(logs[main.row[key], place]))
             seeds.append(main.seeds[int(place)])
             cells.append(known.cells[key].dispersion)
+    values = {cell: _values(cell) for cell in cells}
+    seen = [values[cell] for cell in cells]
     return _Observations(
         np.array(y),
         list(seeds),
-        [tuple(_values(cell)[knob.name] for knob in KNOBS if knob not in INTERACTING) for cell in cells],
-        {knob.name: [_values(cell)[knob.name] for cell in cells] for knob in KNOBS},
+        [tuple(value[knob.name] for knob in KNOBS if knob not in INTERACTING) for value in seen],
+        {knob.name: [value[knob.name] for value in seen] for knob in KNOBS},
         len(rows),
     )
 

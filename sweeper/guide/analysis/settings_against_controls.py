@@ -10,11 +10,13 @@ import numpy as np
 
 from sweeper.guide.analysis.confirm_test import Claims
 from sweeper.guide.analysis.contrasts import change_of
+from sweeper.guide.analysis.fresh_looks import fresh_differences, looks_of, screen_prior
 from sweeper.guide.analysis.stage_table import Evidence
 from sweeper.guide.schema.statements import Claim, ControlComparison
 from sweeper.records import Cell
 from sweeper.statistics.levels import CONTROL_ALPHA, INTERVAL_ALPHA
-from sweeper.statistics.paired_tests import Paired, holm
+from sweeper.statistics.looks import PairedInLooks
+from sweeper.statistics.paired_tests import holm
 
 HALF = 0.5
 
@@ -56,12 +58,13 @@ def _is_without_dispersion(cell: Cell) -> bool:
     return cell.role == "control" and cell.dispersion.lam == 0
 
 
-def _paired(known: Evidence, setting: str, control: str) -> Paired | None:
+def _paired(known: Evidence, setting: str, control: str) -> PairedInLooks | None:
     fresh = known.stages["confirm"]
-    logs = fresh.logs()
-    differences = logs[fresh.row[setting]] - logs[fresh.row[control]]
-    differences = differences[np.isfinite(differences)]
-    return Paired(differences) if len(differences) > 1 else None
+    difference_S = fresh_differences(known, fresh, setting, known.objective, against=control)
+    difference_S = difference_S[~np.isnan(difference_S)]
+    if np.isfinite(difference_S).sum() < 2:
+        return None
+    return PairedInLooks(difference_S, looks_of(known, fresh), screen_prior(known, known.objective))
 
 
 def rival(setting: Claim, comparisons: Sequence[ControlComparison]) -> ControlComparison | None:

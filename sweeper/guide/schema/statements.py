@@ -33,8 +33,10 @@ class Claim(Frozen):
     """What the fresh seeds say about one arm in one metric, against the baseline on the same seeds.
 
     `change` holds together with those of all other claims about the metric. `p` belongs to the one-sided paired t-test
-    in `direction`, which the screen chose, adjusted for the number of tests (Holm) of the claim's family; `equivalence`
-    is TOST's p-value at the study's margin. `reason` says why an arm is not comparable.
+    in `direction`, which the screen chose, adjusted for the number of tests (Holm) of the claim's family and for all
+    looks; `bound` is the smallest change that a confirmed claim leaves open, at the level of its test. `equivalence` is
+    TOST's p-value at the study's margin. `look` says after how many fresh seeds the arm ended where there was more than
+    one look. `reason` says why an arm is not comparable.
     """
 
     key: str
@@ -46,6 +48,8 @@ class Claim(Frozen):
     p: float | None = None
     equivalence: float | None = None
     within_margin: bool = False
+    bound: float | None = None
+    look: int | None = None
     reason: str = ""
 
     @property

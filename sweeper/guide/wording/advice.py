@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sweeper.guide.schema.statements import Claim, ControlComparison, Grade
-from sweeper.guide.wording.findings import Findings, listed, written
+from sweeper.guide.wording.findings import Findings, effect_of, listed
 from sweeper.text.numbers import percent
 
 
@@ -47,5 +47,5 @@ def advice(found: Findings, claim: Claim) -> tuple[str, Grade]:
 def _beside(found: Findings, claim: Claim) -> str:
     """Return a clause that names the other outcomes that are confirmed to worsen."""
     worse = [one for one in found.side_claims if one.key == claim.key and one.standing == "confirmed hurts"]
-    changes = (f"{found.named(one.metric)} {written(one.change)}" for one in worse if one.change)
+    changes = (f"{found.named(one.metric)} {effect_of(one)}" for one in worse if one.change)
     return f"; but confirmed to hurt: {listed(changes)}" if worse else ""

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from sweeper.guide.schema.statements import Claim, ControlComparison
 from sweeper.guide.wording.experiment_protocol import judged_by
-from sweeper.guide.wording.findings import Findings, claimed, listed, written
-from sweeper.guide.wording.headline import effect_of
+from sweeper.guide.wording.findings import Findings, claimed, effect_of, listed, written
 
 MOST_CONTROLS = 6
 

@@ -22,7 +22,7 @@ from sweeper.guide.wording.arms import called
 from sweeper.plan.worth_confirming import ranked
 from sweeper.records import StudyRecord
 from sweeper.study.pruner_facts import PRUNERS
-from sweeper.text.numbers import change, metric_name, spread
+from sweeper.text.numbers import change, confirmed_change, metric_name, spread
 
 SATURATED = 0.10
 
@@ -135,7 +135,14 @@ def claimed(claim: Claim) -> str:
     """Write a claim's change with its interval and number of seeds."""
     if claim.change is None:
         return claim.reason
-    return f"{written(claim.change)}, n = {claim.change.n}"
+    return f"{effect_of(claim)}, n = {claim.change.n}"
+
+
+def effect_of(claim: Claim) -> str:
+    """Write a claim's change with its interval or the bound of its test, or why there is none."""
+    if claim.change is None:
+        return claim.reason
+    return confirmed_change(claim.change.mean, claim.change.low, claim.change.high, claim.bound)
 
 
 def figure_of(result: CellResult) -> str:

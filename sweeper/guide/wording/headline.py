@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from sweeper.guide.schema.statements import Claim, VerdictKind
 from sweeper.guide.wording.advice import times_as_much
-from sweeper.guide.wording.findings import Findings, written
+from sweeper.guide.wording.findings import Findings, effect_of
 from sweeper.records import FINAL_STATES
 from sweeper.text.numbers import counted, percent
 
@@ -70,11 +70,6 @@ def _names(found: Findings, hurts: list[Claim]) -> str:
 
 def _mark(found: Findings, claim: Claim) -> str | None:
     return found.known.cells[claim.key].mark
-
-
-def effect_of(claim: Claim) -> str:
-    """Write a claim's change with its interval, or why there is none."""
-    return written(claim.change) if claim.change else claim.reason
 
 
 def undecided(found: Findings) -> str:

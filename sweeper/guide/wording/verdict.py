@@ -9,8 +9,8 @@ from sweeper.guide.wording.advice import use
 from sweeper.guide.wording.arms import size
 from sweeper.guide.wording.asides import beside, capital, controls, judgement, tested
 from sweeper.guide.wording.cost_and_provenance import ORDER, finished
-from sweeper.guide.wording.findings import Findings, changed, claimed, figure_of, listed
-from sweeper.guide.wording.headline import decided, effect_of, undecided
+from sweeper.guide.wording.findings import Findings, changed, claimed, effect_of, figure_of, listed
+from sweeper.guide.wording.headline import decided, undecided
 from sweeper.guide.wording.scope import scope
 from sweeper.records import StudyRecord, TrialState
 from sweeper.statistics.levels import OBJECTIVE_ALPHA

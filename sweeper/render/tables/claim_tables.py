@@ -20,24 +20,25 @@ def claim_table(guide: Guide) -> Table:
     if stage is None or not guide.claims:
         return table((), ())
     arms = (*guide.claims, *(claim for claim in guide.side_claims if claim.metric == guide.objective))
-    results = {one.key: one for one in stage.rows}
+    results, in_looks = {one.key: one for one in stage.rows}, any(claim.look for claim in arms)
     rows: list[tuple[str, ...]] = [
         (
             claim.label,
             cell_text(results[claim.key], marks),
-            _change(claim.change),
+            _claimed(claim),
             _p(claim),
             claim.direction,
             claim.standing + (f": {claim.reason}" if claim.reason else ""),
+            *([str(claim.look)] if in_looks else []),
         )
         for claim in arms
     ]
     if stage.baseline:
-        rows.insert(0, ("baseline, lambda 0", cell_text(stage.baseline, marks), "", "", "", ""))
-    metric = guide.words(guide.objective)
-    return table(
-        ("fresh seeds", metric, "change to the baseline [95 % together]", "p (Holm)", "tested", "standing"), rows
-    )
+        blank = ("",) * (5 if in_looks else 4)
+        rows.insert(0, ("baseline, lambda 0", cell_text(stage.baseline, marks), *blank))
+    head = ("change to the baseline [95 % together]", "p (Holm)", "tested", "standing")
+    ended = ["ended after"] if in_looks else []
+    return table(("fresh seeds", guide.words(guide.objective), *head, *ended), rows)
 
 
 def side_table(guide: Guide) -> Table:
@@ -47,7 +48,7 @@ def side_table(guide: Guide) -> Table:
         (
             claim.label,
             guide.words(claim.metric),
-            _change(claim.change),
+            _claimed(claim),
             _p(claim),
             claim.direction,
             f"confirmed {claim.direction}" if claim.confirmed else claim.standing,
@@ -62,6 +63,11 @@ def _p(claim: Claim) -> str:
     if claim.p is None:
         return numbers.MISSING
     return "<0.0001" if claim.p < 1e-4 else f"{claim.p:.2g}"
+
+
+def _claimed(claim: Claim) -> str:
+    found = claim.change
+    return numbers.confirmed_change(found.mean, found.low, found.high, claim.bound) if found else numbers.MISSING
 
 
 def _change(change: Change | None) -> str:

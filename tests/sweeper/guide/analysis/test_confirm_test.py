@@ -54,7 +54,10 @@ def test_words_follow_evidence() -> None:
 
 
 def test_a_claim_is_the_one_sided_paired_t_test_on_log_scores_with_holm_and_bonferroni_intervals() -> None:
-    record = confirmed(effects(good=-0.05), noise=0.04)
+    study = make_study()
+    rows = simulate(study, (GOOD, SAME, BAD), effects(good=-0.05), seeds=(0,), noise=0.04)  # says nothing about noise
+    rows += simulate(study, (GOOD, SAME, BAD), effects(good=-0.05), "confirm", range(100, 105), noise=0.04, random=1)
+    record = make_record(study, rows)
     fids: dict[str, list[float]] = {}
     for one in record.trials:
         if one.spec.stage == "confirm":
@@ -200,7 +203,7 @@ def test_a_stopped_or_audited_setting_is_never_recommended() -> None:
 
 
 def test_a_gain_of_the_margin_that_is_not_confirmed_is_called_a_bet() -> None:
-    guide = assemble_guide(confirmed(effects(good=-0.12), noise=0.08, random=8))
+    guide = assemble_guide(confirmed(effects(good=-0.12), noise=0.15, random=8))
     assert claim(guide, GOOD).standing != "confirmed helps"
     assert guide.recommendation is not None
     assert (guide.recommendation.first, guide.recommendation.why) == (GOOD.key, "bet")

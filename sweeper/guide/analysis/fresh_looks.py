@@ -1,0 +1,63 @@
+"""The fresh seeds as they came: after how many each finalist was judged, and what the screen says about noise."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from sweeper.guide.analysis.stage_table import BASELINE, Evidence, Matrix, StageTable
+from sweeper.records import FINAL_STATES
+from sweeper.statistics.levels import OBJECTIVE_ALPHA
+from sweeper.statistics.looks import Ending, Prior, endings, prior_of_screen
+from trainer.recipe import Better
+
+
+def looks_of(known: Evidence, fresh: StageTable) -> tuple[int, ...]:
+    """Return after how many fresh seeds finalists are judged: the study's looks, or once, after all of them."""
+    return known.looks or (len(fresh.seeds),)
+
+
+def fresh_differences(known: Evidence, fresh: StageTable, key: str, metric: str, against: str = BASELINE) -> Matrix:
+    """Return an arm's log differences to another arm in the order in which seeds came, [S], as `endings` takes them.
+
+    NaN where the arm did not run or has not ended, inf where it diverged or failed or either is 0 or less (leaving
+    those out would choose by the outcome), -inf where only the other arm has no figure: that seed is left out.
+    """
+    logs, scores = fresh.logs(metric), fresh.scores(metric)
+    own, other = fresh.row[key], fresh.row[against]
+    difference_S = logs[own] - logs[other]
+    states = [trial.state if trial else None for trial in fresh.trials[own]]
+    difference_S = np.where(np.isfinite(difference_S), difference_S, -np.inf)
+    bad_S = np.array([state in ("diverged", "failed") for state in states])
+    difference_S[bad_S | (scores[[own, other]] <= 0).any(axis=0)] = np.inf
+    difference_S[[state not in FINAL_STATES for state in states]] = np.nan
+    return np.asarray(difference_S[_order(known, fresh)])
+
+
+def _order(known: Evidence, fresh: StageTable) -> list[int]:
+    place = {seed: at for at, seed in enumerate(known.fresh_seeds)}
+    return sorted(range(len(fresh.seeds)), key=lambda at: (place.get(fresh.seeds[at], len(place)), at))
+
+
+def settings_endings(
+    known: Evidence, fresh: StageTable, settings: Sequence[str], directions: Sequence[Better]
+) -> dict[str, Ending]:
+    """Return how each setting stands after its looks in the objective: the family that the looks are about."""
+    if not settings:
+        return {}
+    difference_KS = np.stack([fresh_differences(known, fresh, key, known.objective) for key in settings])
+    marked = [bool(known.cells[key].mark) for key in settings]
+    prior = screen_prior(known, known.objective)
+    found = endings(difference_KS, directions, looks_of(known, fresh), OBJECTIVE_ALPHA, prior, marked)
+    return dict(zip(settings, found, strict=True))
+
+
+def screen_prior(known: Evidence, metric: str) -> Prior | None:
+    """Return what the screen's settings say about the noise of a metric's differences; None without enough of them."""
+    screen = known.stages.get("screen")
+    if screen is None or BASELINE not in screen.row:
+        return None
+    logs = screen.logs(metric)
+    rows = [screen.row[key] for key in screen.keys if known.cells[key].role == "grid"]
+    return prior_of_screen(logs[rows], logs[screen.row[BASELINE]])
