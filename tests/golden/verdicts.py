@@ -68,5 +68,6 @@ def written() -> str:
         guide = assemble_guide(record)
         parts += [f"## {name} (`{guide.verdict.kind}`)", "", f"> **{prose(guide.verdict.headline)}**", ">"]
         parts += [f"> - {prose(point)}" for point in guide.verdict.points]
+        parts += ["", *(f"- note: {prose(note)}" for note in guide.verdict.notes)] if guide.verdict.notes else []
         parts += ["", *(f"- {one.grade}: {prose(one.rule)} ({prose(one.evidence)})" for one in guide.rules), ""]
     return "\n".join(parts)
