@@ -25,6 +25,8 @@ SETS: dict[str, set[str]] = {
         "transfers",
     },
     "sweeper/guide/compare/schema.py: Winner": {"a", "b", "equivalent", "open"},
+    "sweeper/guide/schema/heuristics.py: Against": {"lambda 0", "lowest", "setting"},
+    "sweeper/guide/schema/heuristics.py: Reach": {"costs", "open", "safe", "use"},
     "sweeper/guide/schema/results.py: Ink": {"baseline", "highest", "lowest", "marked"},
     "sweeper/guide/schema/results.py: Side": {"above", "around", "below", "unknown"},
     "sweeper/guide/schema/statements.py: Grade": {

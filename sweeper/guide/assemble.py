@@ -13,6 +13,7 @@ from sweeper.guide.analysis.contrasts import changes
 from sweeper.guide.analysis.curves import highlights
 from sweeper.guide.analysis.grid_pages import grid_pages
 from sweeper.guide.analysis.guidance_curves import guidance_curves
+from sweeper.guide.analysis.heuristics import Judged, heuristics
 from sweeper.guide.analysis.knob_effects import interaction, knobs
 from sweeper.guide.analysis.outcomes import outcomes
 from sweeper.guide.analysis.recommended_set import recommend
@@ -25,21 +26,25 @@ from sweeper.guide.schema.guide import Guide
 from sweeper.guide.schema.results import CellResult, Change, StageResult
 from sweeper.guide.wording.cost_and_provenance import ORDER, cost, provenance_items
 from sweeper.guide.wording.experiment_protocol import protocol_items, recipe_items
-from sweeper.guide.wording.findings import SATURATED, Findings, unstopped
+from sweeper.guide.wording.findings import SATURATED, Findings, held_open, unstopped
+from sweeper.guide.wording.heuristics import in_table
 from sweeper.guide.wording.kept_models import kept_models
 from sweeper.guide.wording.next_steps import next_steps
 from sweeper.guide.wording.prior_art import prior_art
 from sweeper.guide.wording.probe import probe_words
 from sweeper.guide.wording.rules import rules
 from sweeper.guide.wording.scope import refuse_mixed, scope
-from sweeper.guide.wording.verdict import summary, verdict
+from sweeper.guide.wording.study_size import summary
+from sweeper.guide.wording.verdict import verdict
 from sweeper.records import StudyRecord
 
 
-def assemble_guide(record: StudyRecord) -> Guide:
+def assemble_guide(record: StudyRecord, *, surface: bool = True) -> Guide:
     """Work out everything a guide says about a study, finished or not.
 
-    Raises DataError for a record whose trials cannot be compared.
+    Without `surface` there is no heuristics table and no map; claims and the recommended set do not need them, and a
+    simulation of thousands of studies takes half the time. Raises DataError for a record whose trials cannot be
+    compared.
 
         >>> from pathlib import Path
         >>> record = StudyRecord.model_validate_json(Path("reports/null/record.json").read_bytes())
@@ -53,7 +58,7 @@ def assemble_guide(record: StudyRecord) -> Guide:
     pages = grid_pages(study, {one.key: one.cell for one in main.cells})
     on_grid = {key for page in pages for row in page.keys for key in row if key}
     health = cell_health(known, table) if table else ()
-    found = _findings(record, known, stages, on_grid)
+    found = _findings(record, known, stages, on_grid, surface)
     facts = [trial.facts for trial in record.trials if trial.facts]
     recorded = {name for stage in known.stages.values() for name in stage.metrics}
     probe = representation_probe(known)
@@ -101,20 +106,21 @@ def assemble_guide(record: StudyRecord) -> Guide:
         provenance=provenance_items(record, facts),
         models=kept_models(record),
         guidance=guidance_curves(known),
+        heuristics=found.heuristics,
         probe=probe,
         probe_words=probe_words(probe) if probe else (),
     )
 
 
 def _findings(
-    record: StudyRecord, known: Evidence, stages: tuple[StageResult, ...], on_grid: Collection[str]
+    record: StudyRecord, known: Evidence, stages: tuple[StageResult, ...], on_grid: Collection[str], surface: bool
 ) -> Findings:
     """Judge everything that verdict, rules and next steps speak about."""
     main, seeds = stages[0], seed_audit(known)
     made = claims(known, seeds.planned)
     saturated = {one.key for one in main.cells if one.saturated}
     tested = interaction(known, on_grid, saturated)
-    return Findings(
+    found = Findings(
         record=record,
         known=known,
         main=main,
@@ -131,6 +137,11 @@ def _findings(
         proxy=proxy_audit(known),
         pruning=pruning_audit(known),
     )
+    if not surface:
+        return found
+    judged = Judged(saturated, on_grid, made.settings, held_open(found))
+    found = found._replace(heuristics=heuristics(known, judged))
+    return found._replace(heuristics=in_table(found))
 
 
 def _stages(known: Evidence) -> tuple[StageResult, ...]:

@@ -16,7 +16,9 @@ log = logging.getLogger(__name__)
 Format = Literal["markdown", "html", "latex"]
 FILES: dict[Format, str] = {"markdown": "guide.md", "html": "guide.html", "latex": "guide.tex"}
 PICTURES = ("overview", "intervals", "curves", "health", "samples")
-NAMES = (*FILES.values(), "guide.json", "record.json", *(f"{picture}.png" for picture in PICTURES))
+VECTORS = PICTURES[:-1]  # drawn as vectors too; samples are pixels
+DRAWN = (*(f"{picture}.png" for picture in PICTURES), *(f"{picture}.svg" for picture in VECTORS))
+NAMES = (*FILES.values(), "guide.json", "record.json", *DRAWN)
 DIGESTS = ".written.json"
 
 

@@ -14,6 +14,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
+# As `templates/guide.md.j2` begins a folded section.
+FOLD = re.compile(r"<details><summary><b>(?P<title>[^<]+)</b> · (?P<gist>[^<]+)</summary>")
 SHORT = 48  # characters of a cell that is not broken into lines
 
 
@@ -28,6 +30,7 @@ def render_html(markdown: str, folder: Path, title: str) -> str:
     """Convert a guide, with the PNGs of `folder` that it shows; a picture that is not there is named instead."""
     parser = MarkdownIt("commonmark", {"html": False}).enable("table")
     tokens = parser.parse(markdown)
+    _fold(tokens)
     contents = list(_anchored(tokens))
     _set_cells(tokens)
     _frame_tables(tokens)
@@ -46,7 +49,7 @@ def render_html(markdown: str, folder: Path, title: str) -> str:
 
 
 def _anchored(tokens: Sequence[Token]) -> Iterator[Heading]:
-    """Give each h2 an id."""
+    """Give each h2 an id, those of folded sections too."""
     taken: set[str] = set()
     for opening, inline in pairwise(tokens):
         if opening.type == "heading_open" and opening.tag == "h2":
@@ -58,6 +61,35 @@ def _anchored(tokens: Sequence[Token]) -> Iterator[Heading]:
             taken.add(anchor)
             opening.attrSet("id", anchor)
             yield Heading(anchor, text)
+
+
+def _fold(tokens: list[Token]) -> None:
+    """Turn the lines that begin and end a folded section into elements.
+
+    The parser takes no HTML, and a study's words hold no bare '<': only our own template writes such a line.
+    """
+    for place in range(len(tokens) - 3, -1, -1):
+        paragraph, inline = tokens[place], tokens[place + 1]
+        if paragraph.type != "paragraph_open":
+            continue
+        if begun := FOLD.fullmatch(inline.content):
+            tokens[place : place + 3] = _summary(begun["title"], begun["gist"])
+        elif inline.content == "</details>":
+            tokens[place : place + 3] = [Token("details_close", "details", -1, block=True)]
+
+
+def _summary(title: str, gist: str) -> list[Token]:
+    heading = Token("inline", "", 0, children=[Token("text", "", 0, content=title)], content=title, level=1)
+    rest = Token("inline", "", 0, children=[Token("text", "", 0, content=f" {gist}")], content=gist, level=1)
+    return [
+        Token("details_open", "details", 1, block=True),
+        Token("summary_open", "summary", 1, block=True),
+        Token("heading_open", "h2", 1, block=True),
+        heading,
+        Token("heading_close", "h2", -1, block=True),
+        rest,
+        Token("summary_close", "summary", -1, block=True),
+    ]
 
 
 def _set_cells(tokens: Sequence[Token]) -> None:

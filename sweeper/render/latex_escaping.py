@@ -31,6 +31,7 @@ SIGNS = {
     "²": "$^2$",
     "³": "$^3$",
     "◦": r"$\circ$",
+    "▫": r"$\scriptstyle\square$",
     "▲": r"$\blacktriangle$",
     "▼": r"$\blacktriangledown$",
     "†": r"\textdagger{}",

@@ -8,12 +8,14 @@ from collections.abc import Mapping
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from sweeper.guide.schema.guide import Guide
+from sweeper.guide.wording.glossary import glossary
 from sweeper.guide.wording.loss_forms import forms, on_unsaturated
 from sweeper.guide.wording.prior_art import READINGS, SOURCE
 from sweeper.render.figures.plots import Plot
 from sweeper.render.next_study_yaml import next_yaml
 from sweeper.render.tables.claim_tables import ranking
 from sweeper.render.tables.guide_tables import legend, outcome_directions
+from sweeper.render.tables.heuristic_table import table_notes
 from sweeper.render.tables.sections import guide_tables, is_grid
 from sweeper.render.tables.table import fenced, to_markdown
 from sweeper.statistics.levels import OBJECTIVE_ALPHA, SIDE_ALPHA
@@ -56,6 +58,8 @@ def render_markdown(guide: Guide, plots: Mapping[str, Plot]) -> str:
         directions=outcome_directions(guide),
         grids=[found for name, found in tables.items() if is_grid(name)],
         legend=legend(guide),
+        table_notes=table_notes(guide),
+        glossary=glossary(guide),
         floor="its floor" if forms([one.cell.dispersion for one in guide.main.rows]) else "the floor -log B",
         unsaturated=on_unsaturated([knob.name for knob in guide.knobs]),
     )

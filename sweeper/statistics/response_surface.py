@@ -19,7 +19,7 @@ from sweeper.statistics.effects import Effects, Matrix, fit_effects
 from sweeper.statistics.gaussian_process import Array, Knobs, posterior
 from sweeper.statistics.levels import INTERVAL_ALPHA
 
-FEWEST_CELLS, FEWEST_SEEDS = 6, 2
+FEWEST_CELLS, FEWEST_SEEDS = 4, 2
 # The baseline enters every comparison and may be the noisiest of all: its own seeds count for more.
 BASELINE_DF = 2
 NO_NOISE = 1e-9  # runs that are the same bit for bit
@@ -104,7 +104,8 @@ def why_none(screen: Screen) -> str:
     if not np.isfinite(screen.baseline_S).any():
         return "lambda 0 has not finished"
     if cells < FEWEST_CELLS:
-        return f"{cells} finished settings are too few for a surface, which takes {FEWEST_CELLS}"
+        settings = "setting" if cells == 1 else "settings"
+        return f"{cells} finished {settings}, too few for a surface, which takes {FEWEST_CELLS}"
     if seeds < FEWEST_SEEDS:
         return "one seed says nothing about the noise"
     return "" if _estimates(screen) else "there are too few trials to tell noise from effects"

@@ -6,12 +6,17 @@ import math
 import re
 from collections.abc import Sequence
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sweeper.guide.assemble import assemble_guide
 from sweeper.guide.schema.guide import Guide
 from sweeper.records import Cell, StudyRecord, TrialRecord
+from sweeper.study.knobs import KNOBS, level
+from tests.property.heuristics_agreement import contradictions
+from tests.simulation.simulate import sides
+from tests.simulation.worlds import Scenario
 from tests.sweeper.guide.study_records import control, grid_cells, make_record, make_study, simulate
 
 EFFECTS = st.sampled_from([-1.0, -0.3, -0.1, -0.04, 0.0, 0.0, 0.02, 0.1, 0.3, 1.0])
@@ -60,12 +65,32 @@ def _ended(trial: TrialRecord, how: str) -> TrialRecord:
 @settings(max_examples=40, deadline=None)
 def test_no_two_statements_of_a_guide_contradict_each_other(record: StudyRecord) -> None:
     guide = assemble_guide(record)
+    assert not contradictions(guide)
     _use_agrees(guide)
     _avoided_levels_hold_nothing_open(guide)
     _controls_are_advised_for_what_they_did(guide)
     _seeds_are_those_measured(record, guide)
     shares = {one.key: one.floor_share for one in guide.main.cells}
     assert all(one.floor_share == shares[one.key] for one in guide.health if one.key in shares)
+
+
+@pytest.mark.parametrize(
+    "scenario",
+    [
+        Scenario("null", "normal", 5),
+        Scenario("additive", "normal", 5),
+        Scenario("interaction", "t3", 5),
+        Scenario("all-worse", "diverging", 3),
+        Scenario("one-better-3", "normal", 8),
+        Scenario("half-null", "unequal", 3),
+    ],
+    ids=str,
+)
+def test_no_simulated_guide_contradicts_its_table(scenario: Scenario) -> None:
+    for number in range(4):
+        for side in sides(scenario, number, 7, surface=True):
+            assert not contradictions(side.guide)
+            _avoided_levels_hold_nothing_open(side.guide)
 
 
 def _rules(guide: Guide, pattern: str) -> list[str]:
@@ -80,9 +105,18 @@ def _members(guide: Guide) -> dict[str, Cell]:
     """The cells held open: recommended, or not shown to be of no use."""
     cells = {one.key: one.cell for stage in guide.stages for one in stage.cells}
     open_claims = {one.key for one in guide.claims if one.standing in ("confirmed helps", "equivalent", "suggestive")}
-    members = {*(guide.recommendation.members if guide.recommendation else ()), *open_claims}
+    chosen = guide.recommendation.members if guide.recommendation else ()
+    members = {*(key for key in chosen if not _table_speaks_against(guide, key)), *open_claims}
     worth = set(_rules(guide, r"Worth confirming: (.*)"))
     return {key: cell for key, cell in cells.items() if key in members or cell.label in worth}
+
+
+def _table_speaks_against(guide: Guide, key: str) -> bool:
+    """Whether one of a setting's levels costs too much by the heuristics table, which weighs all settings together."""
+    cells = {one.key: one.cell.dispersion for stage in guide.stages for one in stage.cells}
+    levels = {knob.name: value for knob in KNOBS if key in cells and (value := knob.of(cells[key])) is not None}
+    rows = [row for row in guide.heuristics.rows if row.knob in levels]
+    return any(level(levels[row.knob], guide.places) in row.having("costs") for row in rows)
 
 
 def _use_agrees(guide: Guide) -> None:
@@ -94,7 +128,7 @@ def _use_agrees(guide: Guide) -> None:
     assert len(uses) <= 1
     keeps = [one.rule for one in guide.rules if "eep lambda 0" in one.rule and "below" not in one.rule]
     assert len(keeps) + len(uses) == 1
-    said = " ".join(guide.verdict.points)
+    said = " ".join(guide.verdict.sentences)
     for one in uses:
         assert f"Use {one}" in said.replace(" ◦", "")
     if not uses and guide.claims:
@@ -111,9 +145,9 @@ def _avoided_levels_hold_nothing_open(guide: Guide) -> None:
         assert all(cell.lam < float(limit) for cell in cells)
         assert not _rules(guide, r"lambda (hardly matters) here.*")
     named = {"block": lambda cell: "+".join(map(str, cell.blocks)), "lambda": lambda cell: f"{cell.lam:g}"}
-    for knob, level in {**named, "tau": lambda cell: f"{cell.tau:g}"}.items():
+    for knob, name_of in {**named, "tau": lambda cell: f"{cell.tau:g}"}.items():
         for avoided in _rules(guide, rf"Avoid {knob} (.*)"):
-            assert not {level(cell) for cell in cells} & set(avoided.split(", "))
+            assert not {name_of(cell) for cell in cells} & set(avoided.split(", "))
 
 
 def _controls_are_advised_for_what_they_did(guide: Guide) -> None:
@@ -133,11 +167,11 @@ def _seeds_are_those_measured(record: StudyRecord, guide: Guide) -> None:
     if found := re.search(r"on (?:(?:\d+ to )?(\d+) of )?(\d+) fresh seeds?", guide.verdict.headline):
         assert int(found[2]) == len(fresh)
         assert int(found[1] or found[2]) <= max(measured, default=0)
-    for point in guide.verdict.points:
+    for point in guide.verdict.sentences:
         if "would probably have shown" in point:
             assert max(measured) >= 3
     left_out = [one for one in record.trials if one.state == "complete" and _score(one, record) <= 0]
-    assert bool(left_out) == any(point.startswith("Left out of every comparison") for point in guide.verdict.points)
+    assert bool(left_out) == any(point.startswith("Left out of every comparison") for point in guide.verdict.sentences)
 
 
 def _score(trial: TrialRecord, record: StudyRecord) -> float:
@@ -147,7 +181,7 @@ def _score(trial: TrialRecord, record: StudyRecord) -> float:
 def test_what_is_read_of_a_guide_is_there() -> None:
     """The patterns above match today's wording, or the property would hold for want of anything to judge."""
     seen: Sequence[str] = [one.rule for record in _examples() for one in assemble_guide(record).rules]
-    for start in ("Use block", "Do not use", "Keep lambda 0", "Keep lambda below", "Avoid lambda", "Worth confirming"):
+    for start in ("Use block", "Do not use", "Keep lambda 0", "Keep lambda below", "Avoid block", "Worth confirming"):
         assert any(rule.startswith(start) for rule in seen), start
 
 
@@ -160,4 +194,9 @@ def _examples() -> list[StudyRecord]:
         screen = simulate(study, cells, lambda cell, known=effects: known[cell.key], noise=0.001)
         fresh = simulate(study, cells, lambda cell, known=effects: known[cell.key], "confirm", range(100, 105), 0.001)
         found += [make_record(study, screen), make_record(study, [*screen, *fresh])]
-    return found
+
+    def block_0(cell: Cell) -> float:
+        return -0.3 if cell.dispersion.blocks == (0,) else 0.3
+
+    trials = simulate(study, cells, block_0, noise=0.001)
+    return [*found, make_record(study, trials + simulate(study, cells[:1], block_0, "confirm", range(100, 105), 0.001))]

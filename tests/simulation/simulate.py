@@ -73,13 +73,14 @@ def simulate(scenario: Scenario, numbers: Iterable[int], seed: int) -> Figures:
     return total
 
 
-def sides(scenario: Scenario, number: int, seed: int) -> list[Side]:
+def sides(scenario: Scenario, number: int, seed: int, surface: bool = False) -> list[Side]:
     """Run a study, and the one on another scale that belongs to it; they depend on what is given alone."""
     rng = np.random.default_rng([seed, zlib.crc32(repr(scenario).encode()), number])
     made: list[Side] = []
     for depth in ledgers.DEPTHS[: 1 + scenario.paired]:
         plan, truth = ledgers.design(scenario.seeds, depth), world(scenario, rng, other_scale=bool(made))
-        made.append(Side(truth, plan, assemble_guide(ledgers.record(scenario, truth, plan, number, rng))))
+        guide = assemble_guide(ledgers.record(scenario, truth, plan, number, rng), surface=surface)
+        made.append(Side(truth, plan, guide))
     return made
 
 

@@ -7,7 +7,8 @@ the code has changed since.
 A world is one of `tests.simulation.worlds` on its grid of 6 blocks and 5 taus, or `smooth`: 4 blocks, 4 lambdas and 3
 taus, log FID a parabola in log lambda and log tau whose best lambda falls with tau, plus a step a block, from 3 sd
 below to 3 sd above the baseline; `smooth-block` has noise that cells of one block and seed share (correlation .6);
-`smooth-random` draws 40 settings at random. After half of the budget a setting stops that is behind the second best by
+`smooth-random` draws 40 settings at random,
+`smooth-few` has 8 lambdas alone. After half of the budget a setting stops that is behind the second best by
 more than three standard errors on the seeds' mean; its end is not measured.
 """
 
@@ -39,9 +40,9 @@ from tests.simulation.worlds import SD, Array, Scenario
 MARGIN = float(np.log1p(0.05))
 SAFE = 0.9
 WORLDS = (
-    *("null normal", "half-null normal", "additive normal", "interaction normal", "all-worse normal"),
+    *("null normal", "additive normal", "interaction normal", "all-worse normal"),
     *("one-better-3 normal", "interaction unequal", "additive baseline-2sd", "interaction t3"),
-    *("smooth normal", "smooth-block normal", "smooth-random normal"),
+    *("smooth-few normal", "smooth normal", "smooth-block normal", "smooth-random normal"),
 )
 
 
@@ -73,6 +74,8 @@ def draw(name: str, rng: np.random.Generator) -> Study:
 
 def _smooth(surface: str, rng: np.random.Generator) -> Study:
     grid = np.array(list(product(np.linspace(0, 1, 4), np.linspace(0, 1, 4), np.linspace(0, 1, 3))))
+    if surface == "smooth-few":
+        grid = np.column_stack([np.zeros(8), np.linspace(0, 1, 8), np.full(8, 0.5)])
     if surface == "smooth-random":
         grid = np.column_stack([rng.integers(4, size=40) / 3, rng.random((40, 2))])
     steps = np.cumsum(rng.uniform(0, 1, 4)) * rng.choice([-1, 1])
@@ -89,6 +92,8 @@ def _smooth(surface: str, rng: np.random.Generator) -> Study:
     end_CS = effect_C[:, None] + SD * 0.5**0.5 * (rng.standard_normal(3) + own)
     again = rng.standard_normal(end_CS.shape)
     half_CS = worlds.HALF_LEVEL + 0.8 * effect_C[:, None] + 0.7 * (end_CS - effect_C[:, None]) + 0.7 * SD * again
+    if surface == "smooth-few":
+        return _raced(half_CS, end_CS, effect, grid[:, [1]], ())
     return _raced(half_CS, end_CS, effect, grid, ((1, 2),))
 
 
@@ -106,8 +111,8 @@ def figures(study: Study, number: int) -> Counter[str]:
     knobs = Knobs(study.place_CK, (True,) * study.place_CK.shape[1], study.crossed)
     with_early = fit_surface(study.screen, knobs, number)
     without = fit_surface(study.screen._replace(early_CS=None), knobs, number)
-    assert with_early
-    assert without
+    if with_early is None or without is None:
+        return Counter({"none": 1})
     found = Counter({"studies": 1})
     _bands(found, study, with_early, without)
     _chosen(found, study, with_early)

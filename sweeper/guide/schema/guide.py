@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sweeper.guide.schema.audits import HealthAudit, ProxyAudit, PruningAudit, SeedAudit
+from sweeper.guide.schema.heuristics import Heuristics
 from sweeper.guide.schema.probe import Probe
 from sweeper.guide.schema.results import (
     CellHealth,
@@ -80,6 +81,7 @@ class Guide(Frozen):
     models: tuple[KeptModel, ...] = ()
     guidance: tuple[GuidanceCurve, ...] = ()
     distance: str = "FID"  # what the objective is called, FID being Inception's; the domain extractor's is one as well
+    heuristics: Heuristics = Heuristics(use="baseline")
     probe: Probe | None = None
     probe_words: tuple[str, ...] = ()
 

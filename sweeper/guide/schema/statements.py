@@ -137,11 +137,17 @@ class Rule(Frozen):
 
 
 class Verdict(Frozen):
-    """The guide in ten seconds."""
+    """The guide in ten seconds: headline and points are five sentences at most; `notes` say the rest, further down."""
 
     kind: VerdictKind
     headline: str
     points: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """All that is said below the headline."""
+        return (*self.points, *self.notes)
 
 
 class NextStudy(Frozen):

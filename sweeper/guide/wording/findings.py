@@ -9,6 +9,7 @@ from typing import NamedTuple
 from sweeper.guide.analysis.settings_against_controls import rival
 from sweeper.guide.analysis.stage_table import BASELINE, Evidence
 from sweeper.guide.schema.audits import ProxyAudit, PruningAudit, SeedAudit
+from sweeper.guide.schema.heuristics import Heuristics
 from sweeper.guide.schema.results import CellResult, Change, StageResult
 from sweeper.guide.schema.statements import (
     Claim,
@@ -25,6 +26,15 @@ from sweeper.study.pruner_facts import PRUNERS
 from sweeper.text.numbers import change, confirmed_change, metric_name, spread
 
 SATURATED = 0.10
+# A standing as a sentence has it: 'is confirmed to hurt'.
+SAID: dict[Standing, str] = {
+    "confirmed helps": "confirmed to help",
+    "confirmed hurts": "confirmed to hurt",
+    "equivalent": "equivalent",
+    "suggestive": "suggestive",
+    "no evidence either way": "without evidence either way",
+    "not comparable": "not comparable",
+}
 
 
 class Findings(NamedTuple):
@@ -45,6 +55,7 @@ class Findings(NamedTuple):
     knobs: tuple[KnobEffect, ...]
     proxy: ProxyAudit
     pruning: PruningAudit
+    heuristics: Heuristics = Heuristics(use=BASELINE, reason="it was not asked for")
 
     @property
     def metric(self) -> str:
@@ -119,6 +130,13 @@ def candidates(found: Findings) -> list[CellResult]:
     known = {key: [value for value in logs[table.row[key]].tolist() if math.isfinite(value)] for key in cells}
     chosen = (cells[key] for key in ranked(known)[: found.seeds.top])
     return [one for one in chosen if one.change is None or one.change.side != "above"]
+
+
+def held_open(found: Findings) -> set[str]:
+    """The settings that a guide holds open, with which no rule about a knob may break, by fresh seeds or for them."""
+    open_claims = found.standing("confirmed helps", "equivalent", "suggestive")
+    worth = () if found.confirming else candidates(found)
+    return {*(claim.key for claim in open_claims), *(one.key for one in worth)}
 
 
 def changed(result: CellResult) -> str:

@@ -6,12 +6,15 @@ from collections.abc import Iterator
 from typing import get_args
 
 from sweeper.guide.analysis.confirm_test import of
+from sweeper.guide.analysis.heuristics import OFF
 from sweeper.guide.analysis.knob_effects import level_of
 from sweeper.guide.analysis.stage_table import BASELINE
+from sweeper.guide.schema.heuristics import Heuristic, LevelCost
 from sweeper.guide.schema.statements import Claim, KnobLevel, Rule, Standing
 from sweeper.guide.wording.advice import advice
 from sweeper.guide.wording.arms import is_plain
-from sweeper.guide.wording.findings import Findings, candidates, changed, claimed, listed, written
+from sweeper.guide.wording.findings import Findings, candidates, changed, claimed, held_open, listed, written
+from sweeper.study.knobs import KNOBS, LAMBDA, level
 from sweeper.text.numbers import counted, percent, share
 
 
@@ -75,7 +78,13 @@ def _lambda(found: Findings) -> Iterator[Rule]:
     fresh = [claim for claim in found.claims if lams[claim.key] >= lam]
     open_still = any(one.key in _hopeful(found) for one in above)
     hurt = all(claim.standing == "confirmed hurts" for claim in fresh)
-    if len(worse) == len(above) > 1 and hurt and not open_still:
+    row = found.heuristics.row(LAMBDA.name)
+    # The table may hold as harmless, or open, what averages above the baseline.
+    open_still |= any(float(level) >= lam for level in (row.having("safe", "open") if row else ()))
+    # Where the table knows of a lower limit, it gives it.
+    dear = [float(level) for level in (row.having("costs") if row else ()) if level != OFF]
+    lower = not found.heuristics.reason and bool(dear) and min(dear) < lam
+    if len(worse) == len(above) > 1 and hurt and not open_still and not lower:
         yield Rule(
             rule=f"Keep lambda below {lam:g}",
             evidence=f"{len(fresh)} of {counted(len(above), 'setting')} with lambda {lam:g} or more confirmed to hurt "
@@ -85,18 +94,17 @@ def _lambda(found: Findings) -> Iterator[Rule]:
 
 
 def _hopeful(found: Findings) -> set[str]:
-    """The settings that a guide holds open, with which no rule about a knob may break."""
+    """The settings that a guide holds open, the recommended set's among them."""
     members = found.recommendation.members if found.recommendation else ()
-    open_claims = found.standing("confirmed helps", "equivalent", "suggestive")
-    worth = () if found.confirming else candidates(found)
-    return {*members, *(claim.key for claim in open_claims), *(one.key for one in worth)}
+    return {*(key for key in members if not _costs(found, key)), *held_open(found)}
 
 
 def _set(found: Findings) -> Iterator[Rule]:
     chosen = found.recommendation
     if chosen is None or len(found.main.cells) < 2:
         return
-    names = [found.label(key) for key in chosen.members]
+    members = [key for key in chosen.members if not _costs(found, key)]
+    names = [found.label(key) for key in members]
     stopped = f"; {counted(chosen.stopped, 'setting')} stopped or diverged" if chosen.stopped else ""
     if chosen.unique:
         yield Rule(
@@ -105,11 +113,22 @@ def _set(found: Findings) -> Iterator[Rule]:
             grade="95 % set",
         )
     elif len(names) > 1:
+        gone = len(chosen.members) - len(members)
+        aside = f", {gone} more by themselves, but not by their knobs" if gone else ""
         yield Rule(
             rule=f"Cannot be distinguished from the best: {listed(names, 6)}; {names[0]} is the simplest",
-            evidence=f"{len(names)} of {len(found.main.cells) + 1} are not shown to be worse than another{stopped}",
+            evidence=f"{len(names)} of {len(found.main.cells) + 1} are not shown to be worse than another"
+            f"{aside}{stopped}",
             grade="95 % set",
         )
+
+
+def _costs(found: Findings, key: str) -> bool:
+    """Whether the heuristics table speaks against a setting: one of its levels costs more than the margin."""
+    taps, rows = found.record.study.recipe.model.taps, found.heuristics.rows
+    setting = found.known.cells[key].dispersion
+    levels = {knob.name: value for knob in KNOBS if (value := knob.of(setting)) is not None}
+    return any(level(levels[row.knob], taps) in row.having("costs") for row in rows if row.knob in levels)
 
 
 def _interaction(found: Findings) -> Iterator[Rule]:
@@ -124,25 +143,59 @@ def _interaction(found: Findings) -> Iterator[Rule]:
 
 def _knobs(found: Findings) -> Iterator[Rule]:
     # A screen that sees no difference gives way to fresh seeds that do.
-    disputed = found.standing("confirmed hurts") and (found.standing("confirmed helps") or any(_lambda(found)))
+    disputed = bool(found.standing("confirmed hurts") and (found.standing("confirmed helps") or any(_lambda(found))))
+    if not found.heuristics.reason:
+        # One source: what the table says of a knob.
+        yield from _by_table(found, disputed)
+        return
     for knob in found.knobs:
         open_levels = {level_of(found.known, key, knob.name) for key in _hopeful(found) if key != BASELINE}
-        lowest = next(level for level in knob.levels if level.reach == "lowest")
-        others = [level for level in knob.levels if level is not lowest]
-        if all(level.reach == "within the margin" for level in others):
+        lowest = next(one for one in knob.levels if one.reach == "lowest")
+        others = [one for one in knob.levels if one is not lowest]
+        if all(one.reach == "within the margin" for one in others):
             if disputed:
                 continue
             says = f"{knob.words} hardly matters here: all levels within {percent(found.seeds.margin)}"
             yield _knob(says, lowest, others)
-        elif beyond := [
-            level for level in others if level.reach == "beyond the margin" and level.level not in open_levels
-        ]:
-            names = ", ".join(level.level for level in beyond)
+        elif beyond := [one for one in others if one.reach == "beyond the margin" and one.level not in open_levels]:
+            names = ", ".join(one.level for one in beyond)
             yield _knob(f"Avoid {knob.words} {names}", lowest, beyond)
 
 
+def _by_table(found: Findings, disputed: bool) -> Iterator[Rule]:
+    taps, hopeful = found.record.study.recipe.model.taps, [key for key in _hopeful(found) if key != BASELINE]
+    for row in found.heuristics.rows:
+        knob = next(knob for knob in KNOBS if knob.name == row.knob)
+        values = [knob.of(found.known.cells[key].dispersion) for key in hopeful]
+        taken = {level(value, taps) for value in values if value is not None}
+        dear = [one for one in row.levels if one.reach == "costs" and one.level not in (OFF, *taken)]
+        seen = "; ".join(f"{one.level}: {written(one.cost)}" for one in dear[:4] if one.cost)
+        if dear and knob is LAMBDA:
+            if not any(_lambda(found)):
+                yield Rule(
+                    rule=_weaker(row, dear), evidence=f"by the table: {seen or 'fresh seeds'}", grade="screening"
+                )
+        elif dear:
+            names = ", ".join(one.level for one in dear)
+            yield Rule(
+                rule=f"Avoid {row.words} {names}", evidence=f"by the table: {seen or 'fresh seeds'}", grade="screening"
+            )
+        elif len(row.levels) > 1 and len(row.having("safe")) == len(row.levels) and not disputed:
+            says = f"{row.words} hardly matters here: all levels within {percent(found.seeds.margin)}"
+            yield Rule(
+                rule=says, evidence=f"by the table: {row.safe or ', '.join(row.having('safe'))}", grade="screening"
+            )
+
+
+def _weaker(row: Heuristic, dear: list[LevelCost]) -> str:
+    """Advise against lambdas: from one on, where all above it cost as well."""
+    if row.levels[-len(dear) :] == tuple(dear):
+        return f"Keep lambda below {dear[0].level}"
+    return f"Avoid lambda {', '.join(one.level for one in dear)}"
+
+
 def _knob(rule: str, lowest: KnobLevel, levels: list[KnobLevel]) -> Rule:
-    seen = "; ".join(f"{level.level}: {written(level.change)}" for level in levels[:4])
+    seen = "; ".join(f"{one.level}: {written(one.change)}" for one in levels[:4])
     evidence = f"against the lowest level, {lowest.level}, over all else: {seen}"
     return Rule(rule=rule, evidence=evidence, grade="screening")
 
@@ -196,7 +249,7 @@ def _seeds(found: Findings) -> Iterator[Rule]:
     shown = "no gain at all" if audit.detectable is None else f"a gain of {100 * audit.detectable:.2g} % or more"
     yield Rule(
         rule=f"To see a gain of {percent(audit.margin)}: {needed}",
-        evidence=f"{percent(audit.power)} power; {audit.planned} {audit.planning} show {shown}; spread in section 3",
+        evidence=f"{percent(audit.power)} power; {audit.planned} {audit.planning} show {shown}",
         grade="screening",
     )
 

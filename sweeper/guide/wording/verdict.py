@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 from sweeper.guide.analysis.stage_table import BASELINE
-from sweeper.guide.schema.results import CellResult, StageResult
+from sweeper.guide.schema.results import CellResult
 from sweeper.guide.schema.statements import Claim, Verdict
 from sweeper.guide.wording.advice import use
-from sweeper.guide.wording.arms import size
 from sweeper.guide.wording.asides import beside, capital, controls, judgement, tested
-from sweeper.guide.wording.cost_and_provenance import ORDER, finished
-from sweeper.guide.wording.findings import Findings, changed, claimed, effect_of, figure_of, listed
+from sweeper.guide.wording.findings import SAID, Findings, changed, claimed, effect_of, figure_of, listed
 from sweeper.guide.wording.headline import decided, undecided
+from sweeper.guide.wording.heuristics import in_a_sentence
 from sweeper.guide.wording.scope import scope
-from sweeper.records import StudyRecord, TrialState
 from sweeper.statistics.levels import OBJECTIVE_ALPHA
 from sweeper.statistics.noise import pairing
 from sweeper.statistics.power import detectable
-from sweeper.text.numbers import counted, duration, metric_name, percent, share
+from sweeper.text.numbers import counted, percent, share
 
-SPOKEN: dict[TrialState, str] = {"pruned": "stopped early"}
 CHANCE = 0.05
 FEWEST_SEEDS = 3
 
@@ -33,36 +30,23 @@ def verdict(found: Findings) -> Verdict:
         return Verdict(
             kind="no evidence",
             headline="No evidence that any setting helps: none was worth confirming on fresh seeds.",
-            points=(
-                *_screened(found),
-                *judgement(found),
-                *controls(found),
-                *_set(found),
-                _use(found),
-                *_left_out(found),
-                _scope(found),
-            ),
+            points=(*_table(found), *judgement(found), *_controls_together(found), _use(found)),
+            notes=(*_screened(found), *controls(found), *_set(found), *_left_out(found)),
         )
     if not any(one.mean is not None for one in main.cells):
         return Verdict(
             kind="no setting finished",
             headline=f"Screening, no claim: none of {counted(len(main.cells), 'setting')} has a finished trial.",
-            points=(f"Baseline (lambda 0): {found.metric} {figure_of(baseline)}.", *_marked(found), _scope(found)),
+            points=(f"Baseline (lambda 0): {found.metric} {figure_of(baseline)}.", *_marked(found)[:1], _scope(found)),
+            notes=_marked(found)[1:],
         )
     if found.claims:
         return _decided(found)
     return Verdict(
         kind="confirming" if found.confirming else "screening",
         headline=undecided(found),
-        points=(
-            *_screened(found),
-            *judgement(found),
-            *_marked(found),
-            *_set(found),
-            _use(found),
-            *_left_out(found),
-            _scope(found),
-        ),
+        points=(*_table(found), *_lowest(found), *judgement(found), *_marked(found)[:1], _use(found)),
+        notes=(*_screened(found), *_marked(found)[1:], *_set(found), *_left_out(found)),
     )
 
 
@@ -85,33 +69,59 @@ def _without_baseline(found: Findings, measured: list[CellResult]) -> Verdict:
 
 def _decided(found: Findings) -> Verdict:
     kind, headline = decided(found)
+    best, seeable = _best(found)
     points = (
-        _best(found),
+        *(_table(found) or (best,)),
         *judgement(found),
-        *_marked(found),
+        *_marked(found)[:1],
+        *_controls_together(found),
+        _use(found),
+    )
+    notes = (
+        *(() if best in points else (best,)),
+        *((seeable,) if seeable else ()),
+        *_marked(found)[1:],
         *controls(found),
         *beside(found),
         *_set(found),
-        _use(found),
+        *_bet(found),
         *_left_out(found),
-        _scope(found),
     )
-    return Verdict(kind=kind, headline=headline, points=points)
+    return Verdict(kind=kind, headline=headline, points=points, notes=notes)
 
 
-def _best(found: Findings) -> str:
-    """The finalist with the lowest fresh mean, beside the baseline."""
+def _table(found: Findings) -> tuple[str, ...]:
+    said = in_a_sentence(found)
+    return (said,) if said else ()
+
+
+def _controls_together(found: Findings) -> tuple[str, ...]:
+    """Sum up the control arms: who helps, else how many do not."""
+    arms = [claim for claim in found.side_claims if found.known.cells[claim.key].role == "control"]
+    helps = [claim for claim in arms if claim.standing == "confirmed helps"]
+    if helps:
+        named = listed(f"the {found.arm(claim.label)} ({claimed(claim)})" for claim in helps)
+        return (f"Without a setting of the loss, {named} {'helps' if len(helps) == 1 else 'help'}.",)
+    if not arms:
+        return ()
+    hurt = sum(claim.standing == "confirmed hurts" for claim in arms)
+    hurting = f", and {hurt} of {len(arms)} {'hurts' if hurt == 1 else 'hurt'}" if hurt else ""
+    return (f"No control arm is confirmed to help{hurting}.",)
+
+
+def _best(found: Findings) -> tuple[str, str]:
+    """Return the finalist with the lowest fresh mean, beside the baseline, and what could have been seen."""
     finalists, stage = tested(found), found.confirming
     if not finalists or stage is None or stage.baseline is None:
-        return f"On fresh seeds: {listed(f'{claim.label}: {claim.reason}' for claim in found.claims)}."
+        return f"On fresh seeds: {listed(f'{claim.label}: {claim.reason}' for claim in found.claims)}.", ""
     best = finalists[0]
     result = found.result(best.key)
     figures = f"{figure_of(result)} against {figure_of(stage.baseline)}" if result else ""
     screened = f" ({len(found.main.cells):,} screened)" if found.main.stage == "screen" else ""
     return (
         f"Lowest of {counted(len(finalists), 'setting')} on fresh seeds{screened}: {found.label(best.key)}, "
-        f"{found.metric} {figures}: {effect_of(best)}: *{best.standing}*.{_seeable(found, best)}"
-    )
+        f"{found.metric} {figures}: {effect_of(best)}: *{best.standing}*."
+    ), _seeable(found, best)
 
 
 def _seeable(found: Findings, best: Claim) -> str:
@@ -119,9 +129,9 @@ def _seeable(found: Findings, best: Claim) -> str:
     if best.confirmed or best.standing == "equivalent":
         return ""
     if best.direction == "higher":
-        return " The screen saw it higher, so it was tested for harm."
+        return f"The screen saw {found.label(best.key)} higher, so it was tested for harm."
     shown = _detectable(found, best)
-    return f" A gain of {share(shown)} or more would probably have shown." if shown else ""
+    return f"A gain of {share(shown)} or more would probably have shown." if shown else ""
 
 
 def _detectable(found: Findings, best: Claim) -> float | None:
@@ -136,7 +146,7 @@ def _detectable(found: Findings, best: Claim) -> float | None:
 
 
 def _screened(found: Findings) -> tuple[str, ...]:
-    main, lowest, baseline = found.main, found.lowest, found.main.baseline
+    main = found.main
     if main.stage != "screen":
         return ()
     above, below, around = (main.count(side) for side in ("above", "below", "around"))
@@ -149,13 +159,18 @@ def _screened(found: Findings) -> tuple[str, ...]:
             f"baseline (worse), {below:,} wholly below, {around:,} around it; "
             f"with no effect at all about {_expected(total)} would miss it by chance."
         )
-    if lowest and baseline:
+    return (*lines, *_lowest(found))
+
+
+def _lowest(found: Findings) -> tuple[str, ...]:
+    main, lowest, baseline = found.main, found.lowest, found.main.baseline
+    if lowest and baseline and main.stage == "screen":
         below_it = lowest.change is None or lowest.change.mean < 0
         seen = "Lowest mean seen" if below_it else "No setting averaged below the baseline; the lowest mean seen"
         against = f"{found.metric} {figure_of(lowest)}, baseline {figure_of(baseline)}: {changed(lowest)}"
         luck = "; the lowest of many looks lower than it is" if len(main.cells) > 1 and below_it else ""
-        lines.append(f"{seen}: {lowest.cell.label}, {against}{luck}.")
-    return tuple(lines)
+        return (f"{seen}: {lowest.cell.label}, {against}{luck}.",)
+    return ()
 
 
 def _expected(comparisons: int) -> str:
@@ -165,21 +180,21 @@ def _expected(comparisons: int) -> str:
 
 def _marked(found: Findings) -> tuple[str, ...]:
     marked = [one for one in found.main.cells if one.cell.mark]
-    return tuple(f"{capital(one.cell.mark)} ({one.cell.label}): {_fate(found, one)}." for one in marked[:3])
+    return tuple(f"{capital(one.cell.mark)} ({one.cell.label}){_fate(found, one)}." for one in marked[:3])
 
 
 def _fate(found: Findings, result: CellResult) -> str:
     floor = f"; {share(result.floor_share)} of its steps at the floor of the loss" if result.saturated else ""
     claim = next((one for one in found.claims if one.key == result.key), None)
     if claim:
-        return f"*{claim.standing}*: {claimed(claim)}{floor}"
+        return f" is *{SAID[claim.standing]}*: {claimed(claim)}{floor}"
     if result.mean is not None:
-        return f"{changed(result)}{floor}"
+        return f": {changed(result)}{floor}"
     if result.stopped_at:
-        return f"stopped early, at step {result.stopped_at:,}{floor}"
+        return f" was stopped early, at step {result.stopped_at:,}{floor}"
     if "diverged" in result.states:
-        return f"diverged{floor}"
-    return f"{'not started' if result.not_started else 'not finished'}{floor}"
+        return f" diverged{floor}"
+    return f" has not {'started' if result.not_started else 'finished'}{floor}"
 
 
 def _set(found: Findings) -> tuple[str, ...]:
@@ -193,20 +208,30 @@ def _set(found: Findings) -> tuple[str, ...]:
     if len(names) == 1:
         why = "but not surely enough to call it the best" if found.claims else "but a screen names no best"
         return (f"Not shown to be worse than another{gone}: {names[0]} alone, {why}.",)
-    return (f"Cannot be distinguished from the best{gone}: {listed(names, 6)}; {names[0]} is the simplest.",)
+    return (
+        f"One at a time, not shown to be worse than the best{gone}: {listed(names, 6)}; {names[0]} is the simplest.",
+    )
 
 
 def _use(found: Findings) -> str:
+    """Say what to use, and for what that holds."""
     chosen, helps = found.recommendation, found.standing("confirmed helps")
     if helps:
-        return f"{use(found, helps[0])}."
-    if chosen is None or not found.finished:
-        return "Use lambda 0 until a setting is confirmed."
-    if chosen.why == "default":
-        return "Use lambda 0."
+        advice = use(found, helps[0])
+    elif chosen is None or not found.finished:
+        advice = "Use lambda 0 until a setting is confirmed"
+    else:
+        advice = "Use lambda 0"
+    return f"{advice}; this holds for {scope(found.record)}, and no claim is made beyond it."
+
+
+def _bet(found: Findings) -> tuple[str, ...]:
+    chosen = found.recommendation
+    if found.standing("confirmed helps") or chosen is None or chosen.why != "bet":
+        return ()
     return (
-        f"Use lambda 0. If you need to pick a setting anyway, take {found.label(chosen.first)}: its mean on fresh "
-        f"seeds is lower by the margin of {percent(found.seeds.margin)} or more, unconfirmed{found.lost(chosen.first)}."
+        f"If you need to pick a setting anyway, take {found.label(chosen.first)}: its mean on fresh seeds is lower by "
+        f"the margin of {percent(found.seeds.margin)} or more, unconfirmed{found.lost(chosen.first)}.",
     )
 
 
@@ -226,23 +251,3 @@ def _left_out(found: Findings) -> tuple[str, ...]:
 
 def _scope(found: Findings) -> str:
     return f"Scope: {scope(found.record)}. No claim is made beyond it."
-
-
-def summary(record: StudyRecord, main: StageResult, states: dict[TrialState, int]) -> tuple[str, ...]:
-    """Name the study's size and means in a line's worth of words."""
-    by_state = ", ".join(f"{states[state]:,} {SPOKEN.get(state, state)}" for state in ORDER if states.get(state))
-    evaluation = record.study.recipe.eval
-    metric = metric_name(record.study.minimised.name(), evaluation.distance)
-    extractor = next((one.facts for one in record.trials if one.facts), None)
-    features = f"{extractor.extractor} {extractor.extractor_sha256[:8]}" if extractor else evaluation.extractor
-    fresh = len({trial.spec.seed for trial in record.trials if trial.spec.stage == "confirm"})
-    seeds = f"{len(main.seeds)} + {fresh} seeds" if fresh and main.stage == "screen" else counted(
-        len(main.seeds), "seed"
-    )  # fmt: skip
-    return (
-        size(len(main.cells), (one.cell for one in main.controls)),
-        seeds,
-        f"{finished(states):,} of {counted(sum(states.values()), 'trial')} ended ({by_state or 'none yet'})",
-        f"{duration(record.provenance.wall_s)} on {counted(record.provenance.cores, 'core')}",
-        f"{metric}, {features} features, {evaluation.solver} {evaluation.nfe}",
-    )

@@ -19,7 +19,7 @@ from sweeper.guide.schema.results import CellResult, Highlight
 from sweeper.render.figures.heat_maps import overview
 from sweeper.render.figures.sample_grids import SAME, TITLE, samples
 from sweeper.render.figures.style import INKS, Painted, legend_label, log_norm, plain_log, shortened
-from sweeper.render.guide_files import OwnFiles
+from sweeper.render.guide_files import VECTORS, OwnFiles
 
 LARGEST_FILE = 95_000  # bytes
 MOST_INTERVALS = 40
@@ -57,10 +57,21 @@ def draw(guide: Guide, folder: Path, grids: Callable[[str], bytes | None] | None
             file = f"{name}.png"
             if picture:
                 files.write(file, _png(picture.canvas))
+                if name in VECTORS:
+                    files.write(f"{name}.svg", _svg(picture.canvas))
                 drawn[name] = Plot(file, picture.title, picture.note)
             else:
                 files.remove(file)
+                files.remove(f"{name}.svg")
     return drawn
+
+
+def _svg(canvas: Figure) -> str:
+    """A picture as vectors, for a talk or a paper, byte for byte the same each time."""
+    buffer = io.StringIO()
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "sweeper"}):
+        canvas.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    return "\n".join(line.rstrip() for line in buffer.getvalue().splitlines()) + "\n"
 
 
 def _png(canvas: Figure) -> bytes:
@@ -92,8 +103,12 @@ def _intervals(guide: Guide) -> Painted | None:
     widest = 1.5 * max(abs(one.change.mean) for one in rows if one.change) + 0.1
     for place, one in enumerate(reversed(rows)):
         assert one.change is not None
-        low, high = max(one.change.low or 0.0, -1.0), min(one.change.high or 0.0, 2 * widest)
-        axes.plot([100 * low, 100 * high], [place, place], color="#0072B2", linewidth=2)
+        low, high = max(one.change.low or 0.0, -1.0), one.change.high or 0.0
+        shown = [100 * max(low, -widest), 100 * min(high, widest)]
+        axes.plot(shown, [place, place], color="#0072B2", linewidth=2)
+        for end, cut, arrow in ((shown[0], low < -widest, "<"), (shown[1], high > widest, ">")):
+            if cut:
+                axes.plot(end, place, arrow, color="#0072B2", markersize=8, clip_on=False)
         axes.plot(
             100 * one.change.mean, place, "o", color="white" if one.saturated else "#0072B2", markeredgecolor="#0072B2"
         )
@@ -103,7 +118,9 @@ def _intervals(guide: Guide) -> Painted | None:
     axes.set_yticks(range(len(rows)), [_row_label(one) for one in reversed(rows)])
     axes.set_xlabel(f"change of {guide.words(guide.objective)} to the baseline, % (lower is better)")
     reach = "together" if stage.stage == "confirm" else "one comparison each"
+    cut = any((one.change.high or 0.0) > widest for one in rows if one.change)
     note = f"geometric mean and 95 % t-interval over shared seeds, {reach}; hollow: at the floor of the loss"
+    note += "; an arrow: the interval goes on" if cut else ""
     return Painted(
         canvas, f"Change to the baseline, {'fresh' if stage.stage == 'confirm' else 'screening'} seeds", note
     )

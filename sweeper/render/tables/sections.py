@@ -37,6 +37,7 @@ from sweeper.render.tables.guide_tables import (
     shown_pages,
     variety_table,
 )
+from sweeper.render.tables.heuristic_table import heuristic_table, table_notes
 from sweeper.render.tables.probe_tables import probe_step_table, probe_table
 from sweeper.render.tables.table import Table
 from trainer.recipe import fid_name
@@ -59,6 +60,8 @@ def guide_tables(guide: Guide) -> dict[str, Section]:
     marks = f"{metric}, lower is better; {legend(guide)}."
     grids = {f"{GRID}{place}": grid_table(guide, page) for place, page in enumerate(shown_pages(guide), 1)}
     return {
+        "heuristics": Section(f"What to use. {table_notes(guide)}".replace("*", "").strip(), heuristic_table(guide)),
+        "rules": Section(f"What to do, and the evidence for it; at {guide.scope}.", rule_table(guide)),
         **{name: Section(f"Results, {page.header[0]}: {marks}", page) for name, page in grids.items()},
         "listed": Section(f"{_listed(guide)}: {marks}", list_table(guide)),
         "arms": Section(f"{_arms(guide)}; training time is that of the fastest trial: {marks}", arms_table(guide)),
@@ -70,7 +73,6 @@ def guide_tables(guide: Guide) -> dict[str, Section]:
         "compared": Section(
             f"Change to the baseline on shared seeds, screening seeds; {PAIRED}; no claim.", compared_table(guide)
         ),
-        "rules": Section(f"What to do, and the evidence for it; at {guide.scope}.", rule_table(guide)),
         "knobs": Section("One knob at a time, from the screen; no claim.", knob_table(guide)),
         "audits": Section("Audits.", audit_table(guide)),
         "proxy": Section("Finalists by proxy and by full metric, geometric means.", proxy_table(guide)),

@@ -123,8 +123,27 @@ def test_the_contents_lead_to_every_section(guide: Path) -> None:
     page = Page(guide.read_text(encoding="utf-8"))
     anchors = [attrs["id"] for attrs in page.all("h2")]
     assert [attrs["href"] for attrs in page.all("a")] == [f"#{anchor}" for anchor in anchors]
-    assert anchors[0] == "results"
+    assert anchors[0] == "what-to-use"
     assert len(set(anchors)) == len(anchors) > 5
+
+
+def test_the_evidence_is_folded_and_each_fold_opens_with_its_heading(guide: Path) -> None:
+    text = guide.read_text(encoding="utf-8")
+    page = Page(text)
+    markdown = (guide.parent / "guide.md").read_text(encoding="utf-8")
+    assert len(page.all("details")) == markdown.count("<details>") == 8
+    assert len(re.findall(r"<details>\s*<summary>\s*<h2 id=", text)) == 8
+    assert text.index('id="what-to-use"') < text.index("<details>")
+    assert "&lt;details" not in text
+
+
+def test_a_study_cannot_fold_a_section(tmp_path: Path) -> None:
+    fold = "<details><summary><b>x</b> · y</summary>"
+    record = typical()
+    study = record.study.model_copy(update={"question": fold, "tuning": fold})
+    text = write_guide(record.model_copy(update={"study": study}), tmp_path, None, "html").read_text(encoding="utf-8")
+    assert len(Page(text).all("details")) == 8
+    assert fold in Page(text).text
 
 
 def test_sections_of_one_name_have_anchors_of_their_own(tmp_path: Path) -> None:

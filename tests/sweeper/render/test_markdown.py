@@ -46,7 +46,20 @@ def test_the_verdict_stands_in_the_first_ten_lines() -> None:
     top = "\n".join(markdown(typical()).splitlines()[:10])
     assert "No evidence that any setting helps" in top
     assert "lambda 0" in top
-    assert "Scope" in top
+    assert "this holds for digits" in top
+    assert "no claim is made beyond it" in top
+
+
+def test_what_to_use_stands_below_the_verdict_and_all_evidence_is_folded() -> None:
+    text = markdown(typical())
+    verdict, use, evidence = (text.index(part) for part in ("> **", "## What to use", "## Evidence"))
+    assert verdict < text.index("| knob ") < evidence
+    assert use < text.index("| lambda ") < evidence
+    assert len(text[:evidence].splitlines()) < 45
+    outside = re.sub(r"<details>.*?</details>", "", text[evidence:], flags=re.DOTALL)
+    assert "|" not in outside
+    glossary = outside.split("## Glossary")[1]
+    assert len(re.findall(r"^- \*\*", glossary, flags=re.MULTILINE)) == 10
 
 
 def test_every_table_is_rectangular_and_aligned_for_a_terminal() -> None:
@@ -58,8 +71,8 @@ def test_every_table_is_rectangular_and_aligned_for_a_terminal() -> None:
 def test_a_screen_names_no_winner() -> None:
     study = make_study()
     text = markdown(make_record(study, simulate(study, grid_cells(study), harmful))).lower()
-    assert not re.search(r"\b(single best is|winner:|optimal|improves|confirmed helps)\b", text.split("## 8.")[0])
-    bold = re.findall(r"\*\*(.+?)\*\*", text)
+    assert not re.search(r"\b(single best is|winner:|optimal|improves|confirmed helps)\b", text.split("<b>protocol")[0])
+    bold = re.findall(r"\*\*(.+?)\*\*", text.split("## glossary")[0])
     assert len(bold) == 1
     assert "no claim" in bold[0]
 

@@ -162,7 +162,7 @@ def test_other_outcomes_share_a_chance_of_their_own() -> None:
     guide = assemble_guide(make_record(record.study, trials))
     hurt = [one for one in guide.side_claims if one.standing == "confirmed hurts"]
     assert [(one.key, one.metric) for one in hurt] == [(BAD.key, "recall_10k")]
-    assert any("recall-10K" in point and "confirmed lower" in point for point in guide.verdict.points)
+    assert any("recall-10K" in point and "confirmed lower" in point for point in guide.verdict.sentences)
 
 
 def test_the_recommended_set_holds_what_is_not_shown_worse_simplest_first() -> None:
@@ -189,7 +189,7 @@ def test_a_single_best_is_named_when_everything_else_is_shown_worse() -> None:
     assert guide.recommendation is not None
     assert guide.recommendation.members == (GOOD.key,)
     assert guide.recommendation.unique
-    assert "Single best" in " ".join(guide.verdict.points)
+    assert "Single best" in " ".join(guide.verdict.sentences)
 
 
 def test_a_stopped_or_audited_setting_is_never_recommended() -> None:
@@ -207,7 +207,7 @@ def test_a_gain_of_the_margin_that_is_not_confirmed_is_called_a_bet() -> None:
     assert claim(guide, GOOD).standing != "confirmed helps"
     assert guide.recommendation is not None
     assert (guide.recommendation.first, guide.recommendation.why) == (GOOD.key, "bet")
-    assert any("pick a setting anyway" in point for point in guide.verdict.points)
+    assert any("pick a setting anyway" in point for point in guide.verdict.sentences)
 
 
 def test_identical_runs_are_equivalent_and_never_confirmed() -> None:

@@ -19,7 +19,7 @@ from tests.sweeper.guide.study_records import control, make_record, make_study, 
 def told(guide: Guide) -> str:
     """Everything a guide says in words."""
     return " ".join(
-        (guide.verdict.headline, *guide.verdict.points, *(rule.rule + rule.evidence for rule in guide.rules))
+        (guide.verdict.headline, *guide.verdict.sentences, *(rule.rule + rule.evidence for rule in guide.rules))
     )
 
 
@@ -65,7 +65,7 @@ def test_what_diverged_on_one_fresh_seed_may_be_bet_on_and_the_guide_says_so() -
     guide = lost_on(102, same=-0.9)
     assert guide.recommendation is not None
     assert (guide.recommendation.first, guide.recommendation.why) == (SAME.key, "bet")
-    bets = [point for point in guide.verdict.points if "pick a setting anyway" in point]
+    bets = [point for point in guide.verdict.sentences if "pick a setting anyway" in point]
     assert bets
     assert bets[0].endswith("unconfirmed; 1 of 5 fresh seeds diverged or failed.")
     assert any("bet on" in rule.rule and "1 of 5 fresh seeds diverged" in rule.evidence for rule in guide.rules)
@@ -114,7 +114,7 @@ def test_where_only_harm_was_tested_nothing_is_said_of_gains_that_would_have_sho
     study = make_study()
     rows = simulate(study, [GOOD], effects(good=0.1), noise=0.01)
     rows += simulate(study, [GOOD], effects(), "confirm", range(100, 105), noise=0.05)
-    points = " ".join(assemble_guide(make_record(study, rows)).verdict.points)
+    points = " ".join(assemble_guide(make_record(study, rows)).verdict.sentences)
     assert "tested for harm" in points
     assert "would probably have shown" not in points
 
@@ -133,7 +133,7 @@ def test_a_saturated_setting_is_flagged_wherever_it_is_named() -> None:
     rows += simulate(study, [loud, SAME], lambda cell: -0.3 * (cell == loud), "confirm", range(100, 105), noise=0.02)
     guide = assemble_guide(make_record(study, rows))
     assert guide.verdict.headline.startswith("block 1, lambda 0.5, tau 0.5 ◦ helps")
-    assert "Use block 1, lambda 0.5, tau 0.5 ◦." in guide.verdict.points
+    assert any(point.startswith("Use block 1, lambda 0.5, tau 0.5 ◦;") for point in guide.verdict.points)
 
 
 def test_covariance_has_no_tau_to_be_compared() -> None:

@@ -33,18 +33,18 @@ def guide(study: Study = STUDY, cells: tuple[Cell, ...] = (REPA, BOTH, GOOD), **
 
 
 def text(found: Guide) -> str:
-    return " ".join((found.verdict.headline, *found.verdict.points, *(rule.rule for rule in found.rules)))
+    return " ".join((found.verdict.headline, *found.verdict.sentences, *(rule.rule for rule in found.rules)))
 
 
 def test_an_arm_that_adds_a_loss_is_no_plain_control() -> None:
     found = guide(good=0.3, repa=-0.3, both=-0.4)
     assert "plain control" not in text(found)
-    assert any(point.startswith("Control arm repa: -2") for point in found.verdict.points)
+    assert any(point.startswith("Control arm repa: -2") for point in found.verdict.sentences)
     assert "Use the control arm repa" in text(found)
     plain = guide(
         make_study(controls=[{"name": "weight-decay", "set": {"train.weight_decay": 0.5}}]), (control(), GOOD), good=0.3
     )
-    assert any(point.startswith("Plain control weight-decay") for point in plain.verdict.points)
+    assert any(point.startswith("Plain control weight-decay") for point in plain.verdict.sentences)
 
 
 def test_a_setting_that_helps_has_a_rival_in_repa_but_not_in_an_arm_that_disperses_too() -> None:
@@ -115,4 +115,4 @@ def test_the_verdict_names_six_arms() -> None:
     arms += [arm.model_copy(update={"label": f"{arm.label}-both", "dispersion": BOTH.dispersion}) for arm in arms]
     given = [{"name": arm.label, "set": dict(arm.overrides)} for arm in arms[:3]]
     found = guide(make_study(controls=given), (*arms, GOOD), good=0.3)
-    assert sum(point.startswith("Control arm") for point in found.verdict.points) == 6
+    assert sum(point.startswith("Control arm") for point in found.verdict.sentences) == 6

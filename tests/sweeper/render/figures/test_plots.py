@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 
 from sweeper.guide.assemble import assemble_guide
-from sweeper.records import StudyRecord
-from sweeper.render.figures.heat_maps import overview
+from sweeper.records import Cell, StudyRecord
+from sweeper.render.figures.heat_maps import _Shades, _shades, overview
 from sweeper.render.figures.plots import draw
 from tests.sweeper.guide.study_records import (
     BASELINE,
@@ -121,3 +121,52 @@ def test_a_heatmap_tells_settings_that_never_started_from_stopped_ones() -> None
     assert painted is not None
     written = {text.get_text() for axes in painted.canvas.axes for text in axes.texts}
     assert {"not\nstarted", "stopped\nat 400"} <= written
+
+
+def _shades_of(record: StudyRecord) -> _Shades:
+    guide = assemble_guide(record)
+    return _shades(guide, guide.pages)
+
+
+def test_the_map_is_grey_within_noise_and_blue_is_better_than_lambda_0() -> None:
+    study = make_study()
+    cells = grid_cells(study)
+    trials = simulate(study, cells, lambda cell: -0.4 if cell.dispersion.lam < 0.1 else 0.4, noise=0.02)
+    shades = _shades_of(make_record(study, trials))
+    grey, blue, red = (shades.colours(shades.norm(value)) for value in (0.0, -0.3, 0.3))
+    assert grey[0] == grey[1] == grey[2]
+    assert blue[2] > blue[0]
+    assert red[0] > red[2]
+    assert shades.colours(shades.norm(0.8 * shades.noise)) == grey
+
+
+def test_a_setting_beside_the_grid_does_not_stretch_the_colours() -> None:
+    study = make_study(cells=[{"label": "far", "block": 1, "lambda": 5.0, "tau": 0.5}])
+    far = setting((1,), 5.0, 0.5, "far")
+
+    def effect(cell: Cell) -> float:
+        return 3.0 if cell.dispersion.lam == 5.0 else 0.1
+
+    alone = _shades_of(make_record(study, simulate(study, grid_cells(study), effect, noise=0.02)))
+    beside = _shades_of(make_record(study, simulate(study, [*grid_cells(study), far], effect, noise=0.02)))
+    assert beside.end == pytest.approx(alone.end, rel=0.5)
+    assert far.key not in beside.change
+
+
+def test_every_picture_but_the_samples_lies_there_as_vectors_the_same_each_time(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        draw(assemble_guide(typical()), tmp_path / name, grid_png)
+    files = {file.name: file.read_bytes() for file in (tmp_path / "a").glob("*.svg")}
+    assert files.keys() == {"overview.svg", "intervals.svg", "curves.svg", "health.svg"}
+    assert all((tmp_path / "b" / name).read_bytes() == data for name, data in files.items())
+
+
+def test_an_interval_that_is_cut_ends_in_an_arrow(tmp_path: Path) -> None:
+    study, cells = make_study(), [setting((0,), 0.01, 0.5), setting((1,), 0.01, 0.5)]
+    sure = simulate(study, cells[:1], lambda _: 0.1, noise=0.001)
+    wild = [trial(cells[1], seed, fid) for seed, fid in enumerate((3.0, 60.0, 12.0))]
+    notes = [
+        draw(assemble_guide(make_record(study, rows)), tmp_path, None)["intervals"].note
+        for rows in (sure, [*sure, *wild])
+    ]
+    assert ["arrow" in note for note in notes] == [False, True]

@@ -1,0 +1,237 @@
+"""One row a knob: which value to use, which others are as good, and what a step away costs.
+
+Where a setting is confirmed to help, its knobs move one at a time, the others held. Where none is, lambda 0 is to be
+used: lambda's levels are held against it, on average over the other knobs, and the other knobs' levels against the
+lowest one. All of it is from the screen; a fresh seed overrules what the screen shows of the level it was measured at.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from sweeper.guide.analysis.contrasts import change_of
+from sweeper.guide.analysis.screen_surface import Axis, ScreenSurface, screen_surface
+from sweeper.guide.analysis.stage_table import BASELINE, Evidence, Matrix
+from sweeper.guide.schema.heuristics import Against, Heuristic, Heuristics, LevelCost, MapCell, Reach
+from sweeper.guide.schema.statements import Claim
+from sweeper.statistics.response_surface import Costs, Surface, costs
+from sweeper.study import Confirm
+from sweeper.study.knobs import LAMBDA, Value, level
+from trainer.recipe import Dispersion
+
+SAFE, DEAR = 0.9, 0.05  # how sure a level is within the margin, or may be
+MOST_LEVELS, MOST_BASES = 6, 24
+Places = npt.NDArray[np.int64]
+OFF = "0"  # lambda's level without a loss
+
+
+class Judged(NamedTuple):
+    """What the rest of the guide holds: what saturates, what lies on the grid, claims, and settings held open."""
+
+    saturated: Collection[str]
+    on_grid: Collection[str]
+    claims: Sequence[Claim]
+    open_keys: Collection[str]
+
+
+class _Row(NamedTuple):
+    # A knob's levels with the settings that stand for each, and what they are held against.
+    axis: Axis
+    levels: tuple[Value, ...]
+    settings: tuple[tuple[Dispersion, ...], ...]
+    against: Against
+
+
+class _Study(NamedTuple):
+    # What every row needs: the evidence, the setting to use (None for lambda 0), the surface and where settings lie.
+    known: Evidence
+    judged: Judged
+    use: Dispersion | None
+    surface: Surface | None
+    number: dict[Dispersion, int]
+    margin: float
+    seeds: int
+    near: dict[int, float]  # how likely a measured setting is near the best
+
+
+def heuristics(known: Evidence, judged: Judged) -> Heuristics:
+    """Return the table's rows, without their words, and the map's cells."""
+    helping = [claim for claim in judged.claims if claim.standing == "confirmed helps" and claim.change]
+    use = min(helping, key=lambda claim: claim.change.mean if claim.change else 0.0).key if helping else BASELINE
+    own = known.cells[use].dispersion if helping else None
+    lies = screen_surface(known, use)
+    rows = [_around(axis, own) if own else _averaged(known, lies, axis, judged) for axis in lies.axes]
+    index, more_PK = _points(lies, rows)
+    surface = lies.fit(more_PK)
+    margin = math.log1p((known.study.confirm or Confirm()).margin)
+    near = dict(enumerate(surface.near_best(slice(len(lies.keys)), margin).tolist())) if surface else {}
+    study = _Study(known, judged, own, surface, index, margin, lies.seeds, near)
+    return Heuristics(
+        use=use,
+        rows=tuple(_heuristic(study, row) for row in rows),
+        cells=_map(lies, surface, margin),
+        reason=lies.reason,
+    )
+
+
+def _map(lies: ScreenSurface, surface: Surface | None, margin: float) -> tuple[MapCell, ...]:
+    if surface is None or lies.screen is None:
+        return ()
+    finished = np.flatnonzero(np.isfinite(lies.screen.y_CS).any(axis=1))
+    low, high = surface.band(finished)
+    near, mean = surface.near_best(finished, margin), surface.mean
+    seeds = np.isfinite(lies.screen.y_CS).sum(axis=1)
+    return tuple(
+        MapCell(
+            key=lies.keys[cell],
+            change=change_of(int(seeds[cell]), mean[cell], low[place], high[place]),
+            near_best=float(near[place]),
+        )
+        for place, cell in enumerate(finished)
+    )
+
+
+def _around(axis: Axis, own: Dispersion) -> _Row:
+    """Move one knob of the setting to use, and hold the others."""
+    value = axis.knob.of(own)
+    levels = tuple(sorted({*_few(axis), value}, key=axis.knob.rank)) if value is not None else ()
+    return _Row(axis, levels, tuple((_moved(own, axis, level),) for level in levels), "setting")
+
+
+def _averaged(known: Evidence, lies: ScreenSurface, axis: Axis, judged: Judged) -> _Row:
+    """Average a knob's levels over the same settings of the other knobs; saturated ones say nothing of some knobs."""
+    knob = axis.knob
+    on_grid = [key for key in lies.keys if key in judged.on_grid]
+    kept = [key for key in on_grid or lies.keys if not (knob.needs_gradient and key in judged.saturated)]
+    bases = [one for key in kept if knob.of(one := known.cells[key].dispersion) is not None]
+    levels = tuple(value for value in _few(axis) if not on_grid or value in {knob.of(one) for one in bases})
+    places: list[int] = np.unique(np.linspace(0, len(bases) - 1, MOST_BASES).astype(int)).tolist() if bases else []
+    settings = {value: [_moved(bases[place], axis, value) for place in places] for value in levels}
+    if knob is LAMBDA:
+        # Against lambda 0 a level needs no like: a setting beside the grid stands for its own lambda.
+        beside = [known.cells[key].dispersion for key in lies.keys if on_grid and key not in on_grid]
+        for one in beside:
+            if one.lam not in levels:
+                settings.setdefault(one.lam, []).append(one)
+    ranked = tuple(sorted(settings, key=knob.rank))
+    sets = tuple(tuple(dict.fromkeys(settings[value])) for value in ranked)
+    return _Row(axis, ranked, sets, "lambda 0" if knob is LAMBDA else "lowest")
+
+
+def _few(axis: Axis) -> tuple[Value, ...]:
+    """A knob's levels; of a continuous one some, evenly."""
+    if len(axis.levels) <= 2 * MOST_LEVELS:
+        return axis.levels
+    places = np.linspace(0, len(axis.levels) - 1, MOST_LEVELS).astype(int)
+    return tuple(axis.levels[place] for place in places)
+
+
+def _moved(setting: Dispersion, axis: Axis, value: Value) -> Dispersion:
+    return setting.model_copy(update={axis.knob.field: value})
+
+
+def _points(lies: ScreenSurface, rows: Iterable[_Row]) -> tuple[dict[Dispersion, int], Matrix]:
+    """Number all settings that rows stand on; those that were not measured are further points, [P, K]."""
+    known = {tuple(place): number for number, place in enumerate(lies.place_CK.tolist())}
+    index: dict[Dispersion, int] = {}
+    more: list[list[float]] = []
+    for setting in {one: None for row in rows for settings in row.settings for one in settings}:
+        place = lies.place(setting).tolist()
+        if tuple(place) not in known:
+            known[tuple(place)] = len(lies.keys) + len(more)
+            more.append(place)
+        index[setting] = known[tuple(place)]
+    return index, np.array(more).reshape(len(more), len(lies.axes))
+
+
+def _heuristic(study: _Study, row: _Row) -> Heuristic:
+    knob, idle = row.axis.knob, _idle(study, row)
+    levels: tuple[LevelCost, ...] = ()
+    if not idle:
+        points = [np.array([study.number[one] for one in settings]) for settings in row.settings]
+        reference = _reference(study, row, points)
+        found = costs(study.surface, points, reference, study.margin) if study.surface else None
+        levels = tuple(_level(study, row, found, place, place == reference) for place in range(len(row.levels)))
+        levels = (*_off(study, row, points), *levels) if knob is LAMBDA else levels
+    return Heuristic(knob=knob.name, ordered=row.axis.ordered, against=row.against, levels=levels, idle=idle)
+
+
+def _idle(study: _Study, row: _Row) -> str:
+    """Say why a knob has nothing to set or to compare; empty where it has."""
+    if len(row.levels) > (row.against == "lowest"):
+        return ""
+    saturated = sum(key in study.judged.saturated for key in study.known.cells)
+    if row.axis.knob.needs_gradient and saturated:
+        settings = sum(cell.role == "grid" for cell in study.known.cells.values())
+        return f"means nothing here: {saturated} of {settings} settings saturated ◦"
+    return "the setting to use has none" if row.against == "setting" else "not varied among comparable settings"
+
+
+def _reference(study: _Study, row: _Row, points: Sequence[Places]) -> int | None:
+    """Which level the others are held against; None for lambda 0."""
+    if study.use is not None:
+        return row.levels.index(row.axis.knob.of(study.use))
+    if row.against == "lambda 0" or study.surface is None:
+        return None
+    mean = study.surface.mean
+    return int(np.argmin([mean[level].mean() for level in points]))
+
+
+def _level(study: _Study, row: _Row, found: Costs | None, place: int, is_reference: bool) -> LevelCost:
+    name = level(row.levels[place], study.known.study.recipe.model.taps)
+    if is_reference and study.use is not None:
+        return LevelCost(level=name, reach="use")
+    if found is None:
+        return LevelCost(level=name, reach=_with_fresh_seeds(study, row, row.levels[place], "open"))
+    cost = change_of(study.seeds, found.mean_L[place], found.low_L[place], found.high_L[place])
+    within = float(found.within_L[place])
+    # A level dear on average is not ruled out as long as one of its settings may be near the best.
+    hope = max((study.near.get(study.number[one], 0.0) for one in row.settings[place]), default=0.0)
+    dear = within <= DEAR and (row.against == "setting" or hope <= DEAR)
+    screened: Reach = "safe" if within >= SAFE else "costs" if dear else "open"
+    reach = "safe" if is_reference else _with_fresh_seeds(study, row, row.levels[place], screened)
+    return LevelCost(level=name, reach=reach, cost=cost, within=within)
+
+
+def _off(study: _Study, row: _Row, points: Sequence[Places]) -> tuple[LevelCost, ...]:
+    """Lambda 0 as a level: the one to use, or what leaving the loss out costs, which fresh seeds confirmed."""
+    if study.use is None:
+        return (LevelCost(level=OFF, reach="use"),)
+    if study.surface is None:
+        return (LevelCost(level=OFF, reach="costs"),)
+    own = points[row.levels.index(LAMBDA.of(study.use))]
+    found = costs(Surface(-study.surface.change_NP[:, own]), [np.array([0])], None, study.margin)
+    cost = change_of(study.seeds, found.mean_L[0], found.low_L[0], found.high_L[0])
+    return (LevelCost(level=OFF, reach="costs", cost=cost, within=float(found.within_L[0])),)
+
+
+def _at_lambda(study: _Study, row: _Row, value: Value, reach: Reach, tested: int, hurt: Sequence[Claim]) -> Reach:
+    """Judge a lambda at which settings were tested: that some hurt says nothing of those that were not tested."""
+    hurting = {study.known.cells[claim.key].dispersion for claim in hurt}
+    if {*row.settings[row.levels.index(value)]} <= hurting:
+        return "costs"
+    if len(hurt) == tested:
+        return "open" if reach == "safe" else reach
+    return reach if not hurt and reach == "safe" else "open"
+
+
+def _with_fresh_seeds(study: _Study, row: _Row, value: Value, reach: Reach) -> Reach:
+    """Let fresh seeds overrule the screen: where a setting hurts is not safe, and what is held open does not cost."""
+    knob, cells = row.axis.knob, study.known.cells
+    here = [claim for claim in study.judged.claims if knob.of(cells[claim.key].dispersion) == value]
+    if study.use is not None:
+        moved = _moved(study.use, row.axis, value)
+        here = [claim for claim in here if cells[claim.key].dispersion == moved]
+    hurt = [claim for claim in here if claim.standing == "confirmed hurts" and not claim.within_margin]
+    if study.use is not None:
+        # That a setting helps says nothing of what it costs against a better one.
+        return ("open" if reach == "safe" else "costs") if hurt else reach
+    if here and knob is LAMBDA:
+        return _at_lambda(study, row, value, reach, len(here), hurt)
+    is_open = any(knob.of(cells[key].dispersion) == value for key in study.judged.open_keys if key in cells)
+    return "open" if is_open and reach == "costs" else reach

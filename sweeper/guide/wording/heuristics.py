@@ -1,0 +1,201 @@
+"""The words of the heuristics table, and the sentence of the verdict that sums it up."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from sweeper.guide.analysis.contrasts import change_of
+from sweeper.guide.analysis.heuristics import OFF
+from sweeper.guide.analysis.stage_table import BASELINE
+from sweeper.guide.schema.heuristics import Heuristic, Heuristics, LevelCost
+from sweeper.guide.schema.statements import Claim
+from sweeper.guide.wording.findings import SAID, Findings, written
+from sweeper.statistics.levels import INTERVAL_ALPHA
+from sweeper.statistics.paired_tests import Paired
+from sweeper.study.knobs import KNOBS, LAMBDA, TAU, Knob, level
+from sweeper.text.numbers import counted, percent, signed
+
+MOST_STEPS = 3
+_KNOBS = {knob.name: knob for knob in KNOBS}
+
+
+def in_table(found: Findings) -> Heuristics:
+    """Return the heuristics with the words of every row."""
+    table = found.heuristics
+    rows = (
+        row.model_copy(
+            update={
+                "use": _use(found, row),
+                "safe": _safe(row),
+                "step": _step(row),
+                "fresh": _fresh(found, row),
+                "grade": _grade(found, row),
+            }
+        )
+        for row in table.rows
+    )
+    return table.model_copy(update={"rows": tuple(rows)})
+
+
+def _use(found: Findings, row: Heuristic) -> str:
+    if found.heuristics.use == BASELINE:
+        return OFF if row.knob == LAMBDA.name else "nothing to set at lambda 0"
+    used = row.having("use")
+    setting = found.known.cells[found.heuristics.use].dispersion
+    units = f" ({setting.tau_units})" if row.knob == TAU.name and setting.tau_units != "absolute" else ""
+    return f"{used[0]}{units}" if used else "-"
+
+
+def _safe(row: Heuristic) -> str:
+    if row.idle:
+        return row.idle
+    still_open = row.having("open")
+    if all(one.within is None for one in row.levels if one.reach != "use"):
+        # Without a surface fresh seeds may have ruled some out, and nothing is known to be safe.
+        dear = [one for one in row.having("costs") if one != OFF]
+        known = f"; {', '.join(dear)} cost more" if dear else ""
+        return f"not known{known}"
+    text, lowest = span(row) or "none", _lowest(row) if row.against == "lowest" else ""
+    if lowest:
+        text = f"{lowest} is lowest" if text == f"{lowest} alone" else f"{text}, lowest at {lowest}"
+    return f"{text}; open: {', '.join(still_open)}" if still_open else text
+
+
+def span(row: Heuristic) -> str:
+    """Write the levels that are as good: '0.5 to 2', 'l2, cosine', '0 alone'."""
+    runs: list[list[str]] = []
+    before = False
+    for one in row.levels:
+        fits = one.reach in ("use", "safe")
+        if fits and before and row.ordered:
+            runs[-1].append(one.level)
+        elif fits:
+            runs.append([one.level])
+        before = fits
+    if len(runs) == 1 and len(runs[0]) == 1:
+        return f"{runs[0][0]} alone"
+    return ", ".join(run[0] if len(run) == 1 else f"{run[0]} to {run[-1]}" for run in runs)
+
+
+def _lowest(row: Heuristic) -> str:
+    known = [one for one in row.levels if one.cost]
+    return min(known, key=lambda one: one.cost.mean if one.cost else 0.0).level if known else ""
+
+
+def _step(row: Heuristic) -> str:
+    """Write what the neighbours of the value to use, or of the lowest level, cost."""
+    names = [one.level for one in row.levels]
+    middle = (row.having("use") or (_lowest(row),))[0]
+    if middle not in names:
+        return "-"
+    place = names.index(middle)
+    near = [row.levels[i] for i in (place - 1, place + 1) if 0 <= i < len(names)]
+    shown = near if row.ordered else [one for one in row.levels if one.level != middle][:MOST_STEPS]
+    return "; ".join(f"{one.level}: {written(one.cost)}" for one in shown if one.cost) or "-"
+
+
+def _fresh(found: Findings, row: Heuristic) -> str:
+    """Write what fresh seeds say of this knob's levels."""
+    knob, cells = _KNOBS[row.knob], found.known.cells
+    if found.heuristics.use != BASELINE:
+        return _moved_alone(found, knob)
+    if knob is not LAMBDA:
+        return "-"
+    taps = found.record.study.recipe.model.taps
+    lams = sorted({cells[claim.key].dispersion.lam for claim in found.claims})
+    by_level = ((lam, [claim for claim in found.claims if cells[claim.key].dispersion.lam == lam]) for lam in lams)
+    return "; ".join(f"{level(lam, taps)}: {_standings(claims)}" for lam, claims in by_level) or "-"
+
+
+def _standings(claims: list[Claim]) -> str:
+    changes = [claim.change for claim in claims if claim.change]
+    means = sorted(change.mean for change in changes)
+    ends = f" ({signed(means[0])} to {signed(means[-1])} %)" if len(means) > 1 else ""
+    only = f" ({written(changes[0])})" if len(claims) == len(means) == 1 else ends
+    standings = {claim.standing for claim in claims}
+    if len(standings) == 1:
+        count = ("", "", "both ")[len(claims)] if len(claims) < 3 else f"all {len(claims)} "
+        return f"{count}{SAID[claims[0].standing]}{only}"
+    counts = [f"{sum(one.standing == name for one in claims)} {SAID[name]}" for name in SAID if name in standings]
+    return f"{', '.join(counts)}{only}"
+
+
+def _moved_alone(found: Findings, knob: Knob) -> str:
+    """Compare, on fresh seeds, the setting to use with finalists that differ from it in this knob alone."""
+    fresh, cells = found.known.stages.get("confirm"), found.known.cells
+    if fresh is None:
+        return "-"
+    own = cells[found.heuristics.use].dispersion
+    others = [
+        claim
+        for claim in found.claims
+        if claim.key != found.heuristics.use
+        and claim.standing != "not comparable"
+        and own.model_copy(update={knob.field: getattr(cells[claim.key].dispersion, knob.field)})
+        == cells[claim.key].dispersion
+    ]
+    texts = []
+    for claim in others:
+        difference_S = fresh.logs()[fresh.row[claim.key]] - fresh.logs()[fresh.row[found.heuristics.use]]
+        shared = difference_S[np.isfinite(difference_S)]
+        if len(shared) > 1:
+            paired = Paired(shared)
+            change = change_of(paired.n, paired.mean, *paired.interval(INTERVAL_ALPHA / len(others)))
+            name = level(knob.of(cells[claim.key].dispersion), found.record.study.recipe.model.taps)
+            texts.append(f"{name}: {written(change)}")
+    return "; ".join(texts) or "-"
+
+
+def _grade(found: Findings, row: Heuristic) -> str:
+    if row.idle:
+        return "-"
+    measured = found.main.stage == "screen" and not found.heuristics.reason
+    screen = f"screening, {counted(len(found.main.seeds), 'seed')}" if measured else ""
+    range_too = f"; range: {screen}" if screen else ""
+    fresh = counted(len(found.confirming.seeds), "fresh seed") if found.confirming and found.finished else ""
+    if found.heuristics.use != BASELINE:
+        return f"the setting confirmed on {fresh}{range_too}"
+    if row.knob != LAMBDA.name or not found.claims:
+        return screen or "-"
+    hurts = len(found.standing("confirmed hurts")) == len(found.claims)
+    return f"{'harm' if hurts else 'no gain'} confirmed on {fresh}{range_too}"
+
+
+def in_a_sentence(found: Findings) -> str:
+    """Sum the table up for the verdict; empty where it holds nothing to say."""
+    table, margin = found.heuristics, percent(found.seeds.margin)
+    if table.use != BASELINE:
+        ranges = [f"{row.words} {span(row)}" for row in table.rows if len(row.having("use", "safe")) > 1]
+        return f"Within {margin} of it, by the screen: {', '.join(ranges)}." if ranges else ""
+    row = table.row(LAMBDA.name)
+    if row is None or row.idle or table.reason:
+        return ""
+    safe = [one for one in row.levels[1:] if one.reach == "safe"]
+    up_to = f"ambda up to {safe[-1].level} does no harm beyond {margin}" if safe and span(row).startswith(OFF) else ""
+    dear = _all_dear_from(row)
+    if dear is None:
+        return f"L{up_to}, by the screen." if up_to else ""
+    more = "" if dear is row.levels[-1] else f", and all above it more than {margin}"
+    return f"L{up_to}{'; l' if up_to else ''}{_cost_of(found, dear)}{more}."
+
+
+def _cost_of(found: Findings, one: LevelCost) -> str:
+    """Write what a lambda costs: on fresh seeds where all that was tested at it hurts, else in the screen."""
+    taps, cells = found.record.study.recipe.model.taps, found.known.cells
+    here = [claim for claim in found.claims if level(cells[claim.key].dispersion.lam, taps) == one.level]
+    changes = [claim.change for claim in here if claim.standing == "confirmed hurts" and claim.change]
+    name = f"ambda {one.level} costs"
+    if changes and len(changes) == len(here):
+        least = min(changes, key=lambda change: change.mean)
+        return f"{name} {written(least)}{' or more' if len(changes) > 1 else ''} on fresh seeds"
+    return f"{name} {written(one.cost)} on average in the screen" if one.cost else f"{name} more than the margin"
+
+
+def _all_dear_from(row: Heuristic) -> LevelCost | None:
+    """The lowest level from which on all cost more than the margin."""
+    dear = None
+    for one in reversed(row.levels):
+        if one.reach != "costs" or one.cost is None:
+            break
+        dear = one
+    return dear

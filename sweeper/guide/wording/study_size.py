@@ -1,0 +1,31 @@
+"""A study's size and means in a line."""
+
+from __future__ import annotations
+
+from sweeper.guide.schema.results import StageResult
+from sweeper.guide.wording.arms import size
+from sweeper.guide.wording.cost_and_provenance import ORDER, finished
+from sweeper.records import StudyRecord, TrialState
+from sweeper.text.numbers import counted, duration, metric_name
+
+SPOKEN: dict[TrialState, str] = {"pruned": "stopped early"}
+
+
+def summary(record: StudyRecord, main: StageResult, states: dict[TrialState, int]) -> tuple[str, ...]:
+    """Name the study's size and means in a line's worth of words."""
+    by_state = ", ".join(f"{states[state]:,} {SPOKEN.get(state, state)}" for state in ORDER if states.get(state))
+    evaluation = record.study.recipe.eval
+    metric = metric_name(record.study.minimised.name(), evaluation.distance)
+    extractor = next((one.facts for one in record.trials if one.facts), None)
+    features = f"{extractor.extractor} {extractor.extractor_sha256[:8]}" if extractor else evaluation.extractor
+    fresh = len({trial.spec.seed for trial in record.trials if trial.spec.stage == "confirm"})
+    seeds = f"{len(main.seeds)} + {fresh} seeds" if fresh and main.stage == "screen" else counted(
+        len(main.seeds), "seed"
+    )  # fmt: skip
+    return (
+        size(len(main.cells), (one.cell for one in main.controls)),
+        seeds,
+        f"{finished(states):,} of {counted(sum(states.values()), 'trial')} ended ({by_state or 'none yet'})",
+        f"{duration(record.provenance.wall_s)} on {counted(record.provenance.cores, 'core')}",
+        f"{metric}, {features} features, {evaluation.solver} {evaluation.nfe}",
+    )

@@ -1,0 +1,43 @@
+"""The heuristics table: one row a knob, right below the verdict; and what its signs mean."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from sweeper.guide.schema.guide import Guide
+from sweeper.render.tables.guide_tables import table
+from sweeper.render.tables.table import Table
+from sweeper.text.numbers import MISSING, percent
+
+
+def heuristic_table(guide: Guide) -> Table:
+    """Tabulate what to use of every knob that was swept; lambda first, for the others hang on it."""
+    rows = sorted(guide.heuristics.rows, key=lambda row: row.knob != "lambda")
+    seen = any(row.fresh not in ("", MISSING) for row in rows)
+    head = ("knob", "use", f"safe range (within {percent(guide.seeds.margin)})", "one step away costs [95 %]")
+    lines = ((row.words, row.use, row.safe, row.step, *((row.fresh,) if seen else ()), row.grade) for row in rows)
+    return table((*head, *(("on fresh seeds",) if seen else ()), "how sure"), lines)
+
+
+def table_notes(guide: Guide) -> str:
+    """Explain the table's words, those that occur in it."""
+    return " ".join(_notes(guide))
+
+
+def _notes(guide: Guide) -> Iterator[str]:
+    found, margin = guide.heuristics, percent(guide.seeds.margin)
+    if found.reason:
+        yield f"No range, step or map: {found.reason}."
+    elif any(row.levels for row in found.rows):
+        yield (
+            f"*Safe*: costs at most {margin} with a probability of 90 % or more. *Open*: neither safe nor surely "
+            "dearer. A level in no list costs more. Ranges and steps come from a surface over the whole screen: they "
+            "describe, and claim nothing. The intervals of a row hold together."
+        )
+    if found.use == "baseline" and any(row.against == "lowest" and row.levels for row in found.rows):
+        yield "At lambda 0 the other knobs do nothing; their rows compare averages over all settings of a level."
+    if any("◦" in row.safe for row in found.rows):
+        yield (
+            "◦ *saturated*: the loss spent more than 10 % of steps at its floor, where it has no gradient, so that "
+            "block and tau mean nothing."
+        )
