@@ -19,7 +19,8 @@ def use(found: Findings, claim: Claim) -> str:
 
 def times_as_much(rival: ControlComparison) -> str:
     """Write how much more a control gains than the setting it outdoes: 'gains 2.9 times as much'."""
-    return f"gains {rival.times or 1.0:.2g} times as much"
+    times = f"{rival.times or 1.0:.2g}"
+    return f"gains {'twice' if times == '2' else f'{times} times'} as much"
 
 
 def advice(found: Findings, claim: Claim) -> tuple[str, Grade]:

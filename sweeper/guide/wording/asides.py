@@ -54,7 +54,7 @@ def judgement(found: Findings) -> tuple[str, ...]:
     name, best = minimised.evaluation.recorded("fid"), next(iter(tested(found)), None)
     fid = next((one for one in found.side_claims if best and (one.metric, one.key) == (name, best.key)), None)
     fate = f" {found.named(name)} of {found.label(fid.key)}: {claimed(fid)}: *{fid.standing}*." if fid else ""
-    return (f"{judged_by(minimised)}.{fate}",)
+    return (f"Judged by {judged_by(minimised)}.{fate}",)
 
 
 def beside(found: Findings) -> tuple[str, ...]:

@@ -161,14 +161,14 @@ def protocol_items(
 
 
 def judged_by(minimised: Objective) -> str:
-    """Say that a study judges by another metric than FID, and what that means."""
+    """Name the metric a study judges by, which is not FID, and say what it shows."""
     metric, fid = metric_name(minimised.recorded()), minimised.evaluation.distance
     inverted = ""
     if minimised.is_inverted:
         inverse = metric_name(minimised.name())
         inverted = f"; higher is better, so its inverse, {inverse}, is compared: 10 % lower is 11 % more"
     return (
-        f"Judged by {metric}, not by {fid}: it shows {minimised.metric.shows}{inverted}. "
+        f"{metric}, not by {fid}: it shows {minimised.metric.shows}{inverted}. "
         f"{fid} is an outcome beside it, and rewards copies of training images, most of all where they are few"
     )
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from sweeper.guide.schema.guide import Guide
-from sweeper.text.numbers import percent
+from sweeper.text.numbers import INVERTED, percent
+from trainer.recipe import recorded_metric
 
 
 def glossary(guide: Guide) -> dict[str, str]:
     """Return words and their meanings, in the order in which a guide uses them."""
     metric, margin = guide.words(guide.objective), percent(guide.seeds.margin)
     return {
-        metric: f"how far {metric.rpartition('-')[2]} drawn images are from the training images; lower is better, and "
-        "figures of other studies are no match",
+        metric: f"{_meaning(guide)}; lower is better, and figures of other studies are no match",
         "lambda 0, the baseline": "the same training without the Dispersive Loss",
         "block, lambda, tau": "where the loss acts, how strongly, and from which distance on it lets two images be",
         "tau relative": "tau in units of the batch's mean distance; else in units of the distance itself",
@@ -23,3 +23,12 @@ def glossary(guide: Guide) -> dict[str, str]:
         "saturated": "more than 10 % of steps at the floor of the loss, where it has no gradient",
         "[low, high]": "a 95 % interval: where the true change lies 95 times in 100",
     }
+
+
+def _meaning(guide: Guide) -> str:
+    metric = guide.words(guide.objective)
+    if guide.judges_by_fid:
+        return f"how far {metric.rpartition('-')[2]} drawn images are from the training images"
+    found = recorded_metric(guide.objective.removeprefix(INVERTED))
+    shows = found.metric.shows if found else "what the study judges by"
+    return f"the inverse of what shows {shows}" if guide.objective.startswith(INVERTED) else shows

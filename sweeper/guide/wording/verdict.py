@@ -100,7 +100,8 @@ def _controls_together(found: Findings) -> tuple[str, ...]:
     arms = [claim for claim in found.side_claims if found.known.cells[claim.key].role == "control"]
     helps = [claim for claim in arms if claim.standing == "confirmed helps"]
     if helps:
-        named = listed(f"the {found.arm(claim.label)} ({claimed(claim)})" for claim in helps)
+        arms_named = [f"the {found.arm(claim.label)} ({claimed(claim)})" for claim in helps]
+        named = " and ".join(arms_named) if len(helps) == 2 else listed(arms_named)
         return (f"Without a setting of the loss, {named} {'helps' if len(helps) == 1 else 'help'}.",)
     if not arms:
         return ()
@@ -118,8 +119,9 @@ def _best(found: Findings) -> tuple[str, str]:
     result = found.result(best.key)
     figures = f"{figure_of(result)} against {figure_of(stage.baseline)}" if result else ""
     screened = f" ({len(found.main.cells):,} screened)" if found.main.stage == "screen" else ""
+    which = f"Lowest of {len(finalists)} settings" if len(finalists) > 1 else "The setting tested"
     return (
-        f"Lowest of {counted(len(finalists), 'setting')} on fresh seeds{screened}: {found.label(best.key)}, "
+        f"{which} on fresh seeds{screened}: {found.label(best.key)}, "
         f"{found.metric} {figures}: {effect_of(best)}: *{best.standing}*."
     ), _seeable(found, best)
 

@@ -56,9 +56,9 @@ def _maps(guide: Guide, pages: tuple[GridPage, ...]) -> Painted | None:
 def _note(guide: Guide, shades: _Shades) -> str:
     near = f"; P: the probability of lying within {percent(guide.seeds.margin)} of the best"
     source = "by the surface over the whole screen" if guide.heuristics.cells else "mean over seeds"
-    noise = share(math.expm1(shades.noise))
+    noise = f", grey is within noise ({share(math.expm1(shades.noise))})" if shades.noise else ""
     return (
-        f"{source}: blue is better than lambda 0, red is worse, grey is within noise ({noise})"
+        f"{source}: blue is better than lambda 0, red is worse{noise}"
         f"{near if guide.heuristics.cells else ''}; hatched: no finished trial"
     )
 

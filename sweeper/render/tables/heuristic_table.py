@@ -26,6 +26,8 @@ def table_notes(guide: Guide) -> str:
 
 def _notes(guide: Guide) -> Iterator[str]:
     found, margin = guide.heuristics, percent(guide.seeds.margin)
+    if found.use != "baseline" and any(one.outdone for one in guide.controls):
+        yield "For those who want dispersion anyway: a control without it gains more."
     if found.reason:
         yield f"No range, step or map: {found.reason}."
     elif any(row.levels for row in found.rows):

@@ -68,10 +68,11 @@ def test_the_verdict_and_the_protocol_say_that_it_is_not_fid(by_loss: Guide) -> 
     assert "rewards copies of training images" in said
     assert "FID-10K of block 1, lambda 0.25, tau 0.5 ◦: " in said
     protocol = {item.name: item.value for item in by_loss.protocol}
-    assert said.startswith(protocol["judged by"])
+    assert said.startswith(f"Judged by {protocol['judged by']}")
     assert protocol["every rung"].startswith("validation loss on up to")
     text = render_markdown(by_loss, {})
-    assert "Validation loss, lower is better." in text
+    assert "**validation loss**: how well the model predicts images it has never seen; lower is better" in text
+    assert "FID, recall, copying, CFG" in text
     assert "here: change of validation loss to the baseline" in text
 
 
@@ -79,13 +80,13 @@ def test_a_control_that_gains_more_leads_beside_the_setting_that_helps(by_loss: 
     assert by_loss.verdict.kind == "helps like a control"
     assert by_loss.verdict.headline.startswith("block 1, lambda 0.25, tau 0.5 ◦ helps: validation loss -")
     assert by_loss.verdict.headline.endswith("but a plain control, weight-decay, gains 2.9 times as much.")
-    assert "Use the plain control weight-decay, which gains 2.9 times as much as block 1, lambda 0.25, tau 0.5 ◦." in (
-        by_loss.verdict.points
-    )
-    line = next(point for point in by_loss.verdict.points if point.startswith("Plain control weight-decay: -16"))
+    said = "Use the plain control weight-decay, which gains 2.9 times as much as block 1, lambda 0.25, tau 0.5 ◦; "
+    assert any(point.startswith(said) for point in by_loss.verdict.points)
+    line = next(point for point in by_loss.verdict.notes if point.startswith("Plain control weight-decay: -16"))
     assert "*confirmed helps*; against it block 1, lambda 0.25, tau 0.5 stands at +12" in line
     assert line.endswith("worse.")
     assert by_loss.controls[0].times == pytest.approx(3, rel=0.1)
+    assert "For those who want dispersion anyway: a control without it gains more." in render_markdown(by_loss, {})
 
 
 def test_a_metric_that_is_better_higher_helps_where_it_rises(by_recall: Guide, by_loss: Guide) -> None:
@@ -98,7 +99,7 @@ def test_a_metric_that_is_better_higher_helps_where_it_rises(by_recall: Guide, b
     assert by_recall.main.baseline is not None
     assert by_recall.main.baseline.mean == pytest.approx(1 / 0.4, rel=0.02)
     text = render_markdown(by_recall, {})
-    assert "1/recall-10K, lower is better." in text
+    assert "**1/recall-10K**: the inverse of what shows how much of the data's variety samples have" in text
     assert "higher is better, so its inverse, 1/recall-10K, is compared: 10 % lower is 11 % more" in text
 
 
@@ -118,3 +119,9 @@ def test_studies_that_judge_by_different_metrics_transfer_nothing(by_loss: Guide
 def test_the_full_fid_is_no_check_of_another_metric(by_loss: Guide) -> None:
     assert by_loss.proxy.gate.says == "the full metric is a FID, and this study judges by another metric"
     assert by_loss.seeds.sampling_sd is None
+
+
+def test_a_control_that_gains_twice_as_much_is_said_to_gain_twice_as_much() -> None:
+    gains = GAINS | {"weight-decay": 0.124}
+    guide = guide_of("val_loss", lambda cell, noise: 0.6 * math.exp(noise - gains.get(cell.label, 0.0)))
+    assert guide.verdict.headline.endswith("but a plain control, weight-decay, gains twice as much.")
