@@ -17,6 +17,10 @@ SETS: dict[str, set[str]] = {
     "sweeper/guide/compare/schema.py: BlockMatch": {"all", "index", "name", "share of depth"},
     "sweeper/guide/compare/schema.py: Relation": {"different recipes", "same recipe", "same training"},
     "sweeper/guide/compare/schema.py: TauMatch": {"median distance", "none", "tau"},
+    "sweeper/commands/schema.py: Described": {"atlas", "guide", "study"},
+    "sweeper/guide/atlas/schema.py: CheckOutcome": {"fails", "holds", "open"},
+    "sweeper/guide/atlas/schema.py: LambdaUnit": {"gradient ratio", "loss ratio"},
+    "sweeper/guide/atlas/schema.py: RuleKind": {"avoid", "prefer", "use"},
     "sweeper/guide/compare/schema.py: Verdict": {
         "hurts in both",
         "no gain to transfer",
