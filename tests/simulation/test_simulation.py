@@ -11,7 +11,7 @@ import pytest
 from sweeper.guide.schema.results import Change
 from sweeper.guide.schema.statements import Claim, Recommendation
 from sweeper.records import Cell, StudyRecord
-from tests.simulation import bars, ledgers, simulate, tables
+from tests.simulation import bars, ledgers, looks, simulate, tables
 from tests.simulation.bars import BARS, BESIDE, Bar
 from tests.simulation.measures import Figures, Side, is_false, measure
 from tests.simulation.worlds import NOISES, OUTCOMES, SD, SETTINGS, SURFACES, Scenario, noise, stage, world
@@ -149,6 +149,23 @@ def test_noise_has_the_spread_and_the_correlation_it_is_said_to_have(kind):
     )
 
 
+@pytest.mark.parametrize(("kind", "skewness"), [("skewed", 2.0), ("grows", 2.9), ("bad-runs", 1.8)])
+def test_uneven_noise_of_differences_has_mean_0_and_its_long_tail_on_the_worse_side(kind, skewness):
+    rng = np.random.default_rng(0)
+    noise_CS = noise(kind, world(Scenario("null", kind, 5), rng).sd_C, 200_000, rng)
+    difference_S = (noise_CS[3] - noise_CS[0]) / SD
+    assert difference_S.mean() == pytest.approx(0.0, abs=0.05)
+    assert (difference_S**3).mean() / (difference_S**2).mean() ** 1.5 == pytest.approx(skewness, rel=0.15)
+    assert difference_S.std() == pytest.approx(4.5 if kind == "bad-runs" else 1.0, rel=0.05)
+
+
+def test_only_the_baseline_has_the_bad_runs_of_a_bad_baseline():
+    rng = np.random.default_rng(0)
+    noise_CS = noise("bad-baseline", np.full(4, SD), 50_000, rng)
+    assert (noise_CS[0] > 6 * SD).mean() == pytest.approx(0.15, abs=0.01)
+    assert not (noise_CS[1:] > 6 * SD).any()
+
+
 @pytest.mark.parametrize(
     ("surface", "lowest", "highest", "zeros"),
     [
@@ -189,13 +206,37 @@ def test_records_are_what_a_ledger_could_hold(surface):
     assert ("pruned", 1) in states
 
 
+def test_arms_of_a_study_in_looks_run_on_a_prefix_of_its_seeds_and_the_baseline_as_long_as_any():
+    scenario, rng, plan = Scenario("one-better-3", "normal", 20), np.random.default_rng(0), ledgers.design(20)
+    ended = set()
+    for number in range(4):
+        made = ledgers.record(scenario, world(scenario, rng), plan, number, rng)
+        took: dict[str, list[int]] = {}
+        for trial in made.trials:
+            if trial.spec.stage == "confirm":
+                took.setdefault(trial.spec.cell.key, []).append(trial.spec.seed)
+        assert all(set(seeds) == set(made.fresh_seeds[: len(seeds)]) for seeds in took.values())
+        assert len(took["baseline"]) == max(map(len, took.values()))
+        ended |= {len(seeds) for seeds in took.values()}
+        assert simulate.assemble_guide(made).claims
+    assert ended <= {3, 5, 8, 12, 20}
+    assert len(ended) > 1
+
+
+def test_the_confirm_stage_alone_errs_less_under_skew_than_before_and_finds_more():
+    null, gain = (looks.figures(Scenario(at, "skewed", 20), 60) for at in ("null", "one-better-3"))
+    assert null["false before 5"] > 2 * null["false 5"]
+    assert gain["found 5"] >= gain["found before 5"]
+    assert gain["found looks to 20"] >= 57
+
+
 def test_a_study_depends_on_its_scenario_its_number_and_the_seed_alone():
     scenario = Scenario("half-null", "normal", 3)
     whole = simulate.simulate(scenario, range(6), 0)
     parts = [simulate.simulate(scenario, numbers, 0) for numbers in (range(3, 6), range(3))]
     assert sum(parts, Figures())["members"] == whole["members"]
     assert simulate.simulate(scenario, range(6), 1) != whole
-    assert len(set(simulate.scenarios())) == 145
+    assert len(set(simulate.scenarios())) == len(simulate.scenarios()) == 208
     assert {at.surface for at in simulate.scenarios()} == set(SURFACES)
 
 

@@ -15,6 +15,7 @@ from sweeper.coordinator.finalists import Finalists, chosen_before
 from sweeper.ledger import read_study
 from sweeper.plan.cells import cells
 from sweeper.records import Cell, Rung
+from sweeper.statistics.screen_noise import BadRuns, Prior
 from sweeper.study import Study
 from sweeper.worker.messages import LaneReport
 from sweeper.workspace import Workspace
@@ -88,6 +89,21 @@ def test_a_setting_that_diverges_on_a_fresh_seed_takes_no_more_of_them() -> None
 def test_where_the_baseline_has_no_figure_nothing_can_be_confirmed_and_nothing_goes_on() -> None:
     had, _ = replayed(looking(), lambda cell, _: None if cell.role == "baseline" else 5.0)
     assert set(had.values()) == {3}
+
+
+def test_a_seed_on_which_only_the_baseline_diverged_is_left_out_and_the_rest_decide() -> None:
+    def fid(cell: Cell, seed: int) -> float | None:
+        return None if cell.role == "baseline" and seed == 103 else _fid(cell, SEEDS.index(seed))
+
+    had, _ = replayed(looking(), fid)
+    assert had["block 0, lambda 0.1, tau 0.5"] == 3
+    assert had["block 1, lambda 0.1, tau 0.5"] == had["baseline"] == 8
+
+
+def test_what_the_screen_says_about_noise_is_kept_with_the_finalists() -> None:
+    prior = Prior(0.1, 60, 3, 1.5, BadRuns("higher", 12, 90, (0.1, 0.15), 12.0))
+    kept = chosen(looking()).model_copy(update={"prior": prior})
+    assert Finalists.model_validate_json(kept.model_dump_json()).prior == prior
 
 
 def test_a_choice_made_before_there_were_looks_is_judged_once_on_all_of_its_seeds() -> None:
