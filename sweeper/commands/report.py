@@ -139,9 +139,10 @@ def _guide(record: StudyRecord, reports: Path, form: Format, grids: Callable[[st
 def read_record(file: Path) -> StudyRecord:
     """Read a record.json; raise StudyError where it is not there, DataError where this version cannot read it."""
     from sweeper.records import StudyRecord
+    from trainer.recipe.idle_fields import KEPT
 
     try:
-        return StudyRecord.model_validate_json(file.read_bytes())
+        return StudyRecord.model_validate_json(file.read_bytes(), context=KEPT)
     except FileNotFoundError:
         raise StudyError(f"{file} is not there", "give a study file, or a record.json") from None
     except ValueError as error:

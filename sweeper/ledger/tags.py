@@ -15,6 +15,7 @@ from sweeper.study import Study
 from sweeper.study.knobs import KNOBS, Value
 from sweeper.text.untrusted import prose
 from trainer.recipe import Frozen
+from trainer.recipe.idle_fields import KEPT
 
 KEY, STATE, SPEC, STUDY, PROVENANCE, FACTS, NOTE, ATTEMPT, AUDITED, FRESH_SEEDS, ADDED, WEIGHTS, LOOKS = (
     f"sweeper.{name}"
@@ -50,7 +51,7 @@ def record_from(tags: Mapping[str, str], name: str, kind: type[Record]) -> Recor
     while (more := tags.get(f"{name}:{part}")) is not None:
         text, part = text + more, part + 1
     _, end = json.JSONDecoder().raw_decode(text)
-    return kind.model_validate_json(text[:end])
+    return kind.model_validate_json(text[:end], context=KEPT)
 
 
 def study_tags(study: Study) -> dict[str, str]:

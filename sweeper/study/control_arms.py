@@ -23,6 +23,7 @@ from trainer.recipe import (
     Repa,
     Scalar,
 )
+from trainer.recipe.idle_fields import KEPT
 
 # Parts of a recipe that need not be there; their fields are set one by one.
 AUXILIARY: Mapping[str, type[Frozen]] = {"train.repa": Repa, "train.contrastive": Contrastive}
@@ -100,8 +101,8 @@ def control_fields() -> tuple[str, ...]:
     return ("data.limit", *plain, *within)
 
 
-def misfits(controls: Sequence[Control], recipe: Recipe) -> Iterator[InitErrorDetails]:
-    """Yield what is wrong with the control arms of a study that trains `recipe`."""
+def misfits(controls: Sequence[Control], recipe: Recipe, kept: bool = False) -> Iterator[InitErrorDetails]:
+    """Yield what is wrong with the control arms of a study that trains `recipe`; of a `kept` one nothing idle."""
     names = {"baseline"}
     arms: dict[tuple[str, Dispersion], str] = {(recipe.hash, Dispersion()): "the baseline"}
     for place, control in enumerate(controls):
@@ -109,8 +110,8 @@ def misfits(controls: Sequence[Control], recipe: Recipe) -> Iterator[InitErrorDe
         if control.name in names:
             yield Misfit((*loc, "name"), "must differ from 'baseline' and every other control", control.name).details()
         names.add(control.name)
-        wrong = list(_wrong_fields(control, recipe, (*loc, "set")))
-        wrong = wrong or [misfit.details() for misfit in _wrong_setting(control, recipe, loc)]
+        wrong = list(_wrong_fields(control, recipe, (*loc, "set"), kept))
+        wrong = wrong or [misfit.details() for misfit in _wrong_setting(control, recipe, loc, kept)]
         yield from wrong
         if not wrong:
             arm = recipe.override(control.set).hash, control.dispersion(recipe.model.taps)
@@ -120,7 +121,7 @@ def misfits(controls: Sequence[Control], recipe: Recipe) -> Iterator[InitErrorDe
             arms.setdefault(arm, f"control {control.name!r}")
 
 
-def _wrong_setting(control: Control, recipe: Recipe, loc: Loc) -> Iterator[Misfit]:
+def _wrong_setting(control: Control, recipe: Recipe, loc: Loc, kept: bool) -> Iterator[Misfit]:
     for name in control.loose:
         written = ExtraCell.model_fields[name].alias or name
         says = "must stand beside block and lambda, which make a setting of the Dispersive Loss"
@@ -135,14 +136,14 @@ def _wrong_setting(control: Control, recipe: Recipe, loc: Loc) -> Iterator[Misfi
         says = "must leave train.batch above 1 beside block and lambda: Dispersive Loss is 0 at batch 1"
         yield Misfit((*loc, "set"), says, control.set)
         return
-    yield from cell_misfits(control.setting, own, loc)
+    yield from cell_misfits(control.setting, own, loc, kept)
 
 
 def _fields_of(part: str) -> list[str]:
     return [field.alias or name for name, field in PARTS[part].model_fields.items()]
 
 
-def _wrong_fields(control: Control, recipe: Recipe, loc: Loc) -> Iterator[InitErrorDetails]:
+def _wrong_fields(control: Control, recipe: Recipe, loc: Loc, kept: bool) -> Iterator[InitErrorDetails]:
     allowed = control_fields()
     unknown = [name for name in control.set if name not in allowed]
     for name in unknown:
@@ -163,7 +164,7 @@ def _wrong_fields(control: Control, recipe: Recipe, loc: Loc) -> Iterator[InitEr
         return
     try:
         # Strictly: Recipe.override alone would take true for 1 and '5' for 5.
-        Recipe.model_validate(recipe.tree_with(control.set), strict=True)
+        Recipe.model_validate(recipe.tree_with(control.set), strict=True, context=KEPT if kept else None)
     except ValidationError as error:
         for line in details_of(error):
             # Parts in <...> are tags of unions, which nobody writes.

@@ -14,6 +14,7 @@ from sweeper.errors import ConflictError
 from sweeper.study.fingerprint import added, changed_fields, fingerprint
 from sweeper.study.study import Study
 from trainer.recipe import VARIANTS, Frozen, Variant
+from trainer.recipe.idle_fields import KEPT
 
 NOTE = "registration"  # its name in the search store
 OTHER_NAME = "give this study another name, or use stores of its own (--store, --tracking)"
@@ -48,9 +49,11 @@ class Registration(Frozen):
     def parse(cls, text: str, folder: Path) -> Self:
         """Read what was kept, also by a version that kept the study alone; raises ValueError for anything else."""
         try:
-            return cls.model_validate_json(text)
+            return cls.model_validate_json(text, context=KEPT)
         except ValueError:
-            return cls.of(Study.model_validate_json(text), folder).model_copy(update={"id": "", "formulas": {}})
+            return cls.of(Study.model_validate_json(text, context=KEPT), folder).model_copy(
+                update={"id": "", "formulas": {}}
+            )
 
     @property
     def owner(self) -> str:

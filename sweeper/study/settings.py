@@ -12,8 +12,8 @@ from sweeper.study.space import ExtraCell, Space
 from trainer.recipe import VARIANTS, Dispersion, Distance, LocalBatch, Negatives, Recipe, TauUnits, Variant
 
 
-def misfits(space: Space, cells: Sequence[ExtraCell], recipe: Recipe) -> Iterator[Misfit]:
-    """Yield what is wrong with the settings of a study of this recipe."""
+def misfits(space: Space, cells: Sequence[ExtraCell], recipe: Recipe, kept: bool = False) -> Iterator[Misfit]:
+    """Yield what is wrong with the settings of a study of this recipe; of one that was `kept` nothing idle."""
     taps, batch = recipe.model.taps, recipe.train.batch
     units = TAU_UNITS.of_space(space)
     assert isinstance(units, tuple)
@@ -33,14 +33,14 @@ def misfits(space: Space, cells: Sequence[ExtraCell], recipe: Recipe) -> Iterato
         yield from _schedule(warmup, space.lam_end[first_end], places)
     seen: dict[Dispersion, int] = {}
     for place, cell in enumerate(cells):
-        own = [*cell_misfits(cell, recipe, ("cells", place))]
+        own = [*cell_misfits(cell, recipe, ("cells", place), kept)]
         yield from own
         if not own and (first := seen.setdefault(cell_setting(cell, taps), place)) != place:
             says = f"must be a setting of its own, but repeats cells.{first}"
             yield Misfit(("cells", place), says, cell.label)
 
 
-def cell_misfits(cell: ExtraCell, recipe: Recipe, loc: Loc) -> Iterator[Misfit]:
+def cell_misfits(cell: ExtraCell, recipe: Recipe, loc: Loc, kept: bool = False) -> Iterator[Misfit]:
     """Yield what is wrong with one setting, written at `loc`, in this recipe."""
     yield from _units([cell.tau_units], cell.variant, (*loc, "variant"))
     yield from _outside(cell.block, recipe.model.taps, (*loc, "block"))
@@ -48,7 +48,7 @@ def cell_misfits(cell: ExtraCell, recipe: Recipe, loc: Loc) -> Iterator[Misfit]:
     yield from _scaled(cell.distance, [cell.tau_units], (*loc, "distance"))
     yield from _bank(cell.negatives, [cell.local_batch], (*loc, "negatives"))
     yield from _schedule(cell.lam_warmup, cell.lam_end, ((*loc, "lambda_warmup"), (*loc, "lambda_end")))
-    yield from idle_in_form(cell, loc)
+    yield from () if kept else idle_in_form(cell, loc)
 
 
 def _units(units: Sequence[TauUnits], variant: Variant, loc: Loc) -> Iterator[Misfit]:

@@ -9,8 +9,10 @@ from pydantic import (
     BeforeValidator,
     Discriminator,
     Field,
+    ModelWrapValidatorHandler,
     Tag,
     ValidationError,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
@@ -23,6 +25,7 @@ from sweeper.study.objective import USUAL, Objective, refusal
 from sweeper.study.pruner_facts import Pruner
 from sweeper.study.space import ExtraCell, Space
 from trainer.recipe import METRICS, Frozen, MetricName, Recipe, Seed
+from trainer.recipe.idle_fields import is_kept
 from trainer.recipe.identity import Later
 
 MAX_SEEDS = 1000
@@ -188,18 +191,20 @@ class Study(Frozen):
         description="whose averaged weights are kept: of every complete trial of the confirm stage, of all, of none",
     )
 
-    @model_validator(mode="after")
-    def _parts_fit_together(self) -> Self:
+    @model_validator(mode="wrap")
+    @classmethod
+    def _parts_fit_together(cls, given: object, made: ModelWrapValidatorHandler[Self], info: ValidationInfo) -> Self:
+        study, kept = made(given), is_kept(given, cls, info)
         wrong = [
-            *(misfit.details() for misfit in settings.misfits(self.space, self.cells, self.recipe)),
-            *control_arms.misfits(self.controls, self.recipe),
-            *(misfit.details() for misfit in self._misfits()),
-            *(misfit.details() for misfit in idle_in_study(self)),
+            *(misfit.details() for misfit in settings.misfits(study.space, study.cells, study.recipe, kept)),
+            *control_arms.misfits(study.controls, study.recipe, kept),
+            *(misfit.details() for misfit in study._misfits()),
+            *(misfit.details() for misfit in (() if kept else idle_in_study(study))),
         ]
         if wrong:
             # pydantic merges a ValidationError raised here into its own and keeps the places (pydantic-core 2).
             raise ValidationError.from_exception_data("Study", wrong)
-        return self
+        return study
 
     def _misfits(self) -> Iterator[Misfit]:
         if self.recipe.train.batch == 1:

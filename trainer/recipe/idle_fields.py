@@ -6,10 +6,10 @@ study in `sweeper.study.idle_fields`. A field in no table always acts, and a tes
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationInfo
 
 from trainer.recipe.data import ARRAY_FILES, IMAGE_FILES
 from trainer.recipe.objective import TIME_SCALES, DiffusionRecipe
@@ -17,6 +17,8 @@ from trainer.recipe.objective import TIME_SCALES, DiffusionRecipe
 if TYPE_CHECKING:
     from trainer.recipe.recipe import Recipe
 
+# With it as pydantic's context a configuration is read that was accepted before, perhaps before a row was written.
+KEPT: Mapping[str, bool] = {"kept": True}
 Root = TypeVar("Root", bound=BaseModel)
 
 
@@ -57,6 +59,11 @@ def idle_fields(root: Root, table: Sequence[Acts[Root]]) -> Iterator[Idle]:
         usual = row.usual(root) if row.usual else field.get_default()
         if (given := getattr(part, name)) != usual:
             yield Idle((*parents, field.alias or name), row.says, given)
+
+
+def is_kept(given: object, model: type[BaseModel], info: ValidationInfo) -> bool:
+    """Whether `given` was accepted before: it is read with `KEPT`, or a model already, a part of another one now."""
+    return info.context == KEPT or isinstance(given, model)
 
 
 def _is_of_arrays(recipe: Recipe) -> bool:

@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from typing import Annotated, Any, NamedTuple, Self
 
-from pydantic import ValidationError, model_validator
+from pydantic import ModelWrapValidatorHandler, ValidationError, ValidationInfo, model_validator
 
 from trainer.recipe.backbone import BackboneRecipe, SiTRecipe
 from trainer.recipe.blocks import block_index
@@ -15,6 +15,7 @@ from trainer.recipe.data import DataRecipe
 from trainer.recipe.evaluation import EvalRecipe
 from trainer.recipe.frozen import Frozen, Scalar
 from trainer.recipe.identity import Later, identity
+from trainer.recipe.idle_fields import KEPT, is_kept
 from trainer.recipe.misfit import misfit
 from trainer.recipe.objective import SOLVERS, TIME_SCALES, InterpolantRecipe, ObjectiveRecipe
 from trainer.recipe.recipe_fit import recipe_misfits
@@ -69,19 +70,21 @@ class Recipe(Frozen):
                 filled[part] = {**suits, **own}
         return filled
 
-    @model_validator(mode="after")
-    def _parts_fit_together(self) -> Self:
-        if wrong := [*recipe_misfits(self)]:
+    @model_validator(mode="wrap")
+    @classmethod
+    def _parts_fit_together(cls, given: object, made: ModelWrapValidatorHandler[Self], info: ValidationInfo) -> Self:
+        recipe = made(given)
+        if wrong := [*recipe_misfits(recipe, is_kept(given, cls, info))]:
             # pydantic merges a ValidationError raised here into its own and keeps the places (pydantic-core 2).
             raise ValidationError.from_exception_data("Recipe", wrong)
-        return self
+        return recipe
 
     def override(self, changes: Mapping[str, Scalar]) -> Recipe:
         """Return a validated copy with dotted fields replaced, e.g. {'train.weight_decay': 0.5}.
 
         Raises ValueError (often pydantic's ValidationError) for an unknown field or a value out of range.
         """
-        return Recipe.model_validate(self.tree_with(changes))
+        return Recipe.model_validate(self.tree_with(changes), context=KEPT)
 
     def tree_with(self, changes: Mapping[str, Scalar]) -> dict[str, Any]:
         """Return the recipe as plain values with dotted fields replaced, not validated; raise ValueError for no field.

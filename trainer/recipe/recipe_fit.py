@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from trainer.recipe.recipe import Recipe
 
 
-def recipe_misfits(recipe: Recipe) -> Iterator[InitErrorDetails]:
-    """Yield, as pydantic collects it, whatever in a recipe does not fit the rest of it."""
+def recipe_misfits(recipe: Recipe, kept: bool = False) -> Iterator[InitErrorDetails]:
+    """Yield, as pydantic collects it, what in a recipe does not fit the rest of it; of a `kept` one nothing idle."""
     yield from _solver_misfits(recipe)
     yield from _label_misfits(recipe)
     yield from block_misfits(recipe.train, recipe.model.taps)
     yield from batch_misfits(recipe.train)
     yield from encoder_misfits(recipe.train, recipe.eval)
-    yield from (misfit(*idle) for idle in idle_fields(recipe, RECIPE))
+    yield from (misfit(*idle) for idle in idle_fields(recipe, () if kept else RECIPE))
 
 
 def _solver_misfits(recipe: Recipe) -> Iterator[InitErrorDetails]:

@@ -20,6 +20,7 @@ from trainer.backbones.public_sit import DIFFERENCES
 from trainer.errors import DataError
 from trainer.objectives.build import objective_of
 from trainer.recipe import Dispersion, EvalRecipe, Frozen, Recipe, SiTRecipe
+from trainer.recipe.idle_fields import KEPT
 from trainer.runtime.checkpoint import HASH, digest, write
 from trainer.sampling.samples import samples
 
@@ -57,7 +58,8 @@ class Origin(Frozen):
         """Read it back; raise ValueError for anything else."""
         named = {name: metadata.get(name, "") for name in cls.model_fields}
         texts = ("trial", "recipe_hash", "data_hash", "device")
-        return cls.model_validate({name: text if name in texts else json.loads(text) for name, text in named.items()})
+        tree = {name: text if name in texts else json.loads(text) for name, text in named.items()}
+        return cls.model_validate(tree, context=KEPT)
 
 
 class Kept(NamedTuple):

@@ -12,6 +12,7 @@ from sweeper.records import StudyRecord
 from sweeper.study import Confirm, Study, fresh_seeds
 from sweeper.study.knobs import KNOBS, VARIANT, written_values
 from trainer.recipe import Dispersion
+from trainer.recipe.idle_fields import KEPT
 
 LONGEST_NAME = 64
 LONGEST_LABEL = 80
@@ -75,7 +76,7 @@ def study_of(record: StudyRecord, question: str, settings: Sequence[Labelled], s
         "screen": {**screen, "seeds": unused_seeds(record, screen_count)},
         "confirm": {**confirm, "seeds": fresh},
     }
-    return Study.model_validate(tree)
+    return Study.model_validate(tree, context=KEPT)
 
 
 def _search(before: Study, cells: int) -> Tree:

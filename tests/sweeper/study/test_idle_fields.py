@@ -6,13 +6,22 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
+from ruamel.yaml import YAML
 
+from sweeper.commands.report import read_record
 from sweeper.errors import StudyError
+from sweeper.guide.assemble import assemble_guide
+from sweeper.plan.cells import cells
+from sweeper.study import Screen, Study
 from sweeper.study.idle_fields import FORM, STUDY
 from sweeper.study.knobs import KNOBS
+from sweeper.study.registration import Registration
 from sweeper.study.yaml_files import read_study
+from tests.sweeper.guide.study_records import BASELINE, make_record, trial
 from tests.trainer.recipe.test_idle_fields import leaves
 from trainer.recipe import VARIANTS
+from trainer.recipe.idle_fields import KEPT
 
 STUDY_TEXT = """\
 name: s
@@ -54,8 +63,6 @@ def refusal(path: Path, text: str) -> str:
 def test_every_row_of_the_tables_has_its_case_and_every_field_of_a_screen_is_known() -> None:
     assert {*CASES} == {row.field for row in STUDY}
     assert {*FORMS} == {row.field for row in FORM}
-    from sweeper.study import Screen
-
     assert {*leaves(Screen)} == ALWAYS | {row.field.removeprefix("screen.") for row in STUDY if "screen" in row.field}
 
 
@@ -129,3 +136,27 @@ def test_a_contradiction_is_told_at_the_line_of_the_key_that_makes_it(
     tmp_path: Path, lines: str, at: str, says: str
 ) -> None:
     assert f"s.yaml:{at}: {says}" in refusal(tmp_path / "s.yaml", STUDY_TEXT + lines)
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        "recipe:\n  eval: {cfg_interval: [0, 0.5], full_samples: 20000}\n",
+        f"{COVARIANCE}  tau: [0.5]\n",
+        "cells: [{label: c, block: 1, lambda: 0.1, variant: covariance, tau: 0.5}]\n",
+        "controls: [{name: c, set: {train.lr: 0.001}, block: 1, lambda: 0.1, variant: covariance, tau: 0.5}]\n",
+    ],
+)
+def test_a_study_that_was_recorded_with_such_a_key_is_read_and_reported_as_before(tmp_path: Path, lines: str) -> None:
+    tree = YAML(typ="safe").load(STUDY_TEXT + lines)
+    with pytest.raises(ValidationError, match="must stand beside"):
+        Study.model_validate(tree)
+    study = Study.model_validate(tree, context=KEPT)
+    again = Study.model_validate_json(study.model_dump_json(by_alias=True), context=KEPT)
+    assert again == study
+    record = make_record(study, [trial(BASELINE, 0, 12.0)])
+    path = tmp_path / "record.json"
+    path.write_text(record.model_dump_json(by_alias=True))
+    assert assemble_guide(read_record(path)).name == "s"
+    assert Registration.parse(Registration.of(study, tmp_path).model_dump_json(by_alias=True), tmp_path).study == study
+    assert all(arm.recipe(study.recipe) for arm in cells(study))
