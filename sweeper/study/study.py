@@ -25,8 +25,8 @@ from sweeper.study.objective import USUAL, Objective, refusal
 from sweeper.study.pruner_facts import Pruner
 from sweeper.study.space import ExtraCell, Space
 from trainer.recipe import METRICS, Frozen, MetricName, Recipe, Seed
-from trainer.recipe.idle_fields import is_kept
 from trainer.recipe.identity import Later
+from trainer.recipe.idle_fields import is_kept
 
 MAX_SEEDS = 1000
 MOST_CORES = 100_000

@@ -57,9 +57,17 @@ def _note(guide: Guide, shades: _Shades) -> str:
     near = f"; P: the probability of lying within {percent(guide.seeds.margin)} of the best"
     source = "by the surface over the whole screen" if guide.heuristics.cells else "mean over seeds"
     noise = f", grey is within noise ({share(math.expm1(shades.noise))})" if shades.noise else ""
+    on_map = [one for one in guide.main.cells if one.key not in guide.off_grid]
+    signs = (
+        "; ◦: saturated, at the floor of the loss for more than 10 % of steps"
+        if any(one.saturated for one in on_map)
+        else ""
+    )
+    marks = sorted({one.cell.mark for one in on_map if one.cell.mark})
+    signs += f"; †: {', '.join(marks)}" if marks else ""
     return (
         f"{source}: blue is better than lambda 0, red is worse{noise}"
-        f"{near if guide.heuristics.cells else ''}; hatched: no finished trial"
+        f"{near if guide.heuristics.cells else ''}; hatched: no finished trial{signs}"
     )
 
 

@@ -140,6 +140,16 @@ def test_the_map_is_grey_within_noise_and_blue_is_better_than_lambda_0() -> None
     assert shades.colours(shades.norm(0.8 * shades.noise)) == grey
 
 
+def test_the_map_explains_the_signs_it_has_and_no_others() -> None:
+    study = make_study()
+    for lam, wanted in ((0.25, True), (0.01, False)):
+        cells = [cell for cell in grid_cells(study) if cell.dispersion.lam == lam]
+        painted = overview(assemble_guide(make_record(study, simulate(study, cells, harmful))))
+        assert painted is not None
+        assert ("◦" in painted.note) is wanted
+        assert "†" not in painted.note
+
+
 def test_a_setting_beside_the_grid_does_not_stretch_the_colours() -> None:
     study = make_study(cells=[{"label": "far", "block": 1, "lambda": 5.0, "tau": 0.5}])
     far = setting((1,), 5.0, 0.5, "far")
