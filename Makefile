@@ -52,6 +52,7 @@ bench-gpu:
 simulate: setup
 	$(BIN)/python -m tests.simulation.simulate --out reports $(SIMULATE)
 	$(BIN)/python -m tests.simulation.surface --out reports
+	$(BIN)/python -m tests.simulation.atlas --out reports
 
 # Hours on two cores, with nothing beside it; killed, the same command goes on. STORM="--blows 10 --only 'disk full'".
 storm: setup

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sweeper.cli import encode, kept_models
+from sweeper.cli import atlas, encode, kept_models
 from sweeper.cli.arguments import (
     Address,
     AsJson,
@@ -200,6 +200,9 @@ def compare(
     tell(json.dumps(found.model_dump(mode="json"), indent=2) if as_json else comparison_markdown(found), nl=as_json)
 
 
+app.command()(atlas.atlas)
+
+
 @app.command()
 def export(
     file: File,
@@ -260,13 +263,10 @@ def audit(
 def schema(
     of: Annotated[SchemaOf, typer.Option("--of", help="What to describe.")] = SchemaOf.study,
 ) -> None:
-    """Print the JSON schema of a study, for editors, or of guide.json, for programs."""
-    if of is SchemaOf.study:
-        from sweeper.study.yaml_files import study_schema as described
-    else:
-        from sweeper.render.guide_json_schema import guide_schema as described
+    """Print the JSON schema of a study, for editors, or of guide.json and atlas.json, for programs."""
+    from sweeper.commands.schema import schema_of
 
-    tell(json.dumps(described(), indent=2))
+    tell(json.dumps(schema_of(of.value), indent=2))
 
 
 def main() -> None:

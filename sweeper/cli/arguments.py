@@ -47,6 +47,7 @@ class SchemaOf(StrEnum):
 
     study = "study"
     guide = "guide"
+    atlas = "atlas"
 
 
 class TemplateName(StrEnum):
@@ -67,6 +68,11 @@ def at_home(ctx: typer.Context, param: typer.CallbackParam, path: Path | None) -
         return expanded(path)
     except ValueError as error:
         raise StudyError(f"{param.metavar or param.opts[0]}: {error}") from None
+
+
+def all_home(ctx: typer.Context, param: typer.CallbackParam, paths: list[Path]) -> list[Path]:
+    """Expand ~ in every path."""
+    return [expanded for path in paths if (expanded := at_home(ctx, param, path)) is not None]
 
 
 File = Annotated[

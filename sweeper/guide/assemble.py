@@ -8,7 +8,7 @@ from collections.abc import Collection
 import numpy as np
 
 from sweeper.guide.analysis.audits import health_audit, proxy_audit, pruning_audit, seed_audit
-from sweeper.guide.analysis.confirm_test import claims
+from sweeper.guide.analysis.confirm_test import Claims, claims
 from sweeper.guide.analysis.contrasts import changes
 from sweeper.guide.analysis.curves import highlights
 from sweeper.guide.analysis.grid_pages import grid_pages
@@ -22,6 +22,7 @@ from sweeper.guide.analysis.representation_probe import representation_probe
 from sweeper.guide.analysis.settings_against_controls import against_controls
 from sweeper.guide.analysis.stage_table import BASELINE, STAGES, Evidence, Matrix, StageTable, evidence, means, spreads
 from sweeper.guide.follow_up.next_study import next_study
+from sweeper.guide.schema.audits import SeedAudit
 from sweeper.guide.schema.guide import Guide
 from sweeper.guide.schema.results import CellResult, Change, StageResult
 from sweeper.guide.wording.cost_and_provenance import ORDER, cost, provenance_items
@@ -53,12 +54,14 @@ def assemble_guide(record: StudyRecord, *, surface: bool = True) -> Guide:
     """
     refuse_mixed(record)
     study, known = record.study, evidence(record)
-    stages = _stages(known)
+    seeds = seed_audit(known)
+    made = claims(known, seeds.planned)
+    stages = _stages(known, made)
     main, table = stages[0], known.main
     pages = grid_pages(study, {one.key: one.cell for one in main.cells})
     on_grid = {key for page in pages for row in page.keys for key in row if key}
     health = cell_health(known, table) if table else ()
-    found = _findings(record, known, stages, on_grid, surface)
+    found = _findings(record, known, stages, on_grid, seeds, made, surface)
     facts = [trial.facts for trial in record.trials if trial.facts]
     recorded = {name for stage in known.stages.values() for name in stage.metrics}
     probe = representation_probe(known)
@@ -113,11 +116,16 @@ def assemble_guide(record: StudyRecord, *, surface: bool = True) -> Guide:
 
 
 def _findings(
-    record: StudyRecord, known: Evidence, stages: tuple[StageResult, ...], on_grid: Collection[str], surface: bool
+    record: StudyRecord,
+    known: Evidence,
+    stages: tuple[StageResult, ...],
+    on_grid: Collection[str],
+    seeds: SeedAudit,
+    made: Claims,
+    surface: bool,
 ) -> Findings:
     """Judge everything that verdict, rules and next steps speak about."""
-    main, seeds = stages[0], seed_audit(known)
-    made = claims(known, seeds.planned)
+    main = stages[0]
     saturated = {one.key for one in main.cells if one.saturated}
     tested = interaction(known, on_grid, saturated)
     found = Findings(
@@ -144,15 +152,18 @@ def _findings(
     return found._replace(heuristics=in_table(found))
 
 
-def _stages(known: Evidence) -> tuple[StageResult, ...]:
-    found = tuple(_stage(known, known.stages[stage]) for stage in STAGES if stage in known.stages)
+def _stages(known: Evidence, made: Claims) -> tuple[StageResult, ...]:
+    found = tuple(_stage(known, known.stages[stage], made) for stage in STAGES if stage in known.stages)
     return found or (StageResult(stage="screen", seeds=(), baseline=None, controls=(), cells=()),)
 
 
-def _stage(known: Evidence, table: StageTable) -> StageResult:
+def _stage(known: Evidence, table: StageTable, made: Claims) -> StageResult:
     # Fresh intervals are read together; a screen's are many, and each stands for itself.
     arms = sum(key != BASELINE for key in table.keys)
     change = changes(table, together=arms if table.stage == "confirm" else 1)
+    if table.stage == "confirm":
+        claimed = (*made.settings, *(claim for claim in made.beside if claim.metric == known.objective))
+        change |= {claim.key: claim.change for claim in claimed if claim.change}
     scores = table.scores()
     moments = zip(means(scores), spreads(scores), np.isfinite(scores).sum(axis=1), strict=True)
     results = [

@@ -1,8 +1,8 @@
 """`make compare-speed BASE=revision`: an optimiser step before and after a change, taken in turns, and what it learnt.
 
 Two processes train the same cohorts, one with the trainer of another revision and one with this one; they take turns
-of some steps, so that whatever else the machine does slows both. A markdown table has the ratio of their times, and
-whether weights and metrics are the same bit for bit.
+of some steps, so that whatever else the machine does slows both. A markdown table has the ratio of their processor
+times (on one thread a clock's, were the machine idle), and whether weights and metrics are the same bit for bit.
 """
 
 from __future__ import annotations
@@ -70,9 +70,9 @@ def serve(name: str, cache: Path) -> None:
     cohort.advance(WARM_UP)
     print(json.dumps(recipe.hash), flush=True)
     for _ in iter(sys.stdin.readline, "end\n"):
-        begun = time.perf_counter()
+        begun = time.process_time()
         cohort.advance(cohort.step + TURN)
-        print(json.dumps((time.perf_counter() - begun) / TURN), flush=True)
+        print(json.dumps((time.process_time() - begun) / TURN), flush=True)
     state = cohort.state_dict()
     learnt = hashlib.sha256(b"".join(state[part].numpy().tobytes() for part in ("weights", "ema", "exp_avg_sq")))
     measured = [one.metrics for one in cohort.measure()]

@@ -32,7 +32,7 @@ from trainer.recipe import DataRecipe, Dispersion, Lane, Recipe, SiTRecipe
 from trainer.training.alignment_targets import untrained_encoder
 from trainer.training.cohort import Cohort
 
-SHIPPED = sorted(STUDIES.glob("*.yaml"))
+SHIPPED = sorted(STUDIES.rglob("*.yaml"))
 IMAGENET = [path for path in SHIPPED if path.stem.startswith("imagenet")]
 CPU = torch.device("cpu")
 STEPS, SAMPLES, NFE, WIDEST = 2, 3, 4, 192

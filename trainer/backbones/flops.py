@@ -36,11 +36,8 @@ class PassFlops(NamedTuple):
 
     @property
     def tangent(self) -> int:
-        """The operations that a Jacobian-vector product adds: one for each factor's tangent.
-
-        A weight has none, but PyTorch 2.13's forward derivative of baddbmm multiplies by its zeros all the same.
-        """
-        return 2 * self.forward
+        """The operations that a Jacobian-vector product adds: one for each factor's tangent, and a weight has none."""
+        return self.forward + self.attention
 
 
 def pass_flops(backbone: SiT) -> PassFlops:

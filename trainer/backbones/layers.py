@@ -8,6 +8,7 @@ from collections.abc import Mapping
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
+from torch.autograd.forward_ad import make_dual, unpack_dual
 
 from trainer.backbones.protocol import NOBODY, Conditioning, Slot
 
@@ -69,8 +70,27 @@ def linear(name: str, inputs: int, outputs: int, owners: tuple[int, ...] = (NOBO
 def product(weights: Mapping[str, Tensor], name: str, x: Tensor) -> Tensor:
     """Apply a linear layer to x [K, ..., inputs], one batched product over lanes."""
     weight, bias = weights[f"{name}.weight"], weights[f"{name}.bias"]
+    if not torch.compiler.is_compiling():  # compiled code, which only draws samples, has no derivatives
+        value, slope = _dual(x)
+        if slope is not None and _dual(weight)[1] is None and _dual(bias)[1] is None:
+            # Left to itself baddbmm (torch 2.13) multiplies by a weight's derivative of zeros as well.
+            ahead: Tensor = make_dual(_affine(value, weight, bias), _multiplied(slope, weight))  # type: ignore[no-untyped-call]
+            return ahead
+    return _affine(x, weight, bias)
+
+
+def _dual(x: Tensor) -> tuple[Tensor, Tensor | None]:
+    value, slope = unpack_dual(x)  # type: ignore[no-untyped-call]
+    return value, slope
+
+
+def _affine(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     flat = torch.baddbmm(bias.unsqueeze(1), x.flatten(1, -2), weight)
     return flat.view(*x.shape[:-1], weight.shape[-1])
+
+
+def _multiplied(x: Tensor, weight: Tensor) -> Tensor:
+    return torch.bmm(x.flatten(1, -2), weight).view(*x.shape[:-1], weight.shape[-1])
 
 
 def normalise(x: Tensor) -> Tensor:

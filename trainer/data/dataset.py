@@ -19,7 +19,7 @@ from trainer.data.arrays import labelled
 from trainer.data.huggingface import read_huggingface
 from trainer.data.images import Images
 from trainer.data.parts import row_parts
-from trainer.data.sources import Raw, read_digits, read_folder, read_mnist5k
+from trainer.data.sources import Raw, read_digits, read_folder, read_mnist5k, read_shapes
 from trainer.data.standardisation import Standardisation
 from trainer.errors import DataError
 from trainer.recipe import DataRecipe
@@ -98,6 +98,8 @@ def _read(recipe: DataRecipe) -> Raw:
             return read_digits()
         case "mnist5k":
             return read_mnist5k()
+        case "shapes":
+            return read_shapes()
         case "npz":
             return labelled(from_npz(path), path, recipe.layout)
         case "npy":

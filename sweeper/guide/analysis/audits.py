@@ -7,6 +7,7 @@ from collections.abc import Collection, Sequence
 
 import numpy as np
 
+from sweeper.guide.analysis.fresh_looks import screen_prior
 from sweeper.guide.analysis.stage_table import BASELINE, Evidence, Matrix, StageTable, average, number, spread
 from sweeper.guide.schema.audits import Gate, HealthAudit, ProxyAudit, PruningAudit, Ranking, SeedAudit
 from sweeper.guide.schema.results import CellHealth, CellResult
@@ -147,6 +148,8 @@ def seed_audit(known: Evidence) -> SeedAudit:
     looks = known.looks or (confirm.schedule if confirm.seeds == "auto" and not known.fresh_seeds else ())
     planning = ("planned" if study.confirm else "would be planned") + (" at most" if looks else "")
     sampling_sd, runs = _sampling(known)
+    prior = screen_prior(known, known.objective)
+    bad = prior.bad if prior else None
     return SeedAudit(
         margin=confirm.margin,
         power=confirm.power,
@@ -163,6 +166,9 @@ def seed_audit(known: Evidence) -> SeedAudit:
         sampling_sd=sampling_sd,
         sampling_runs=runs,
         looks=looks,
+        skewness=prior.skewness if prior else None,
+        bad_runs=bad.bad if bad else 0,
+        bad_of=bad.runs if bad else 0,
         chosen=planned if confirm.seeds == "auto" and not looks and sd is not None else None,
         for_effects=tuple((effect, needed_seeds(effect, 1.0, alpha, confirm.power)) for effect in EFFECTS)
         if sd is not None

@@ -124,9 +124,12 @@ def _averaged(known: Evidence, lies: ScreenSurface, axis: Axis, judged: Judged) 
 
 
 def _few(axis: Axis) -> tuple[Value, ...]:
-    """A knob's levels; of a continuous one some, evenly."""
+    """A knob's levels; of a continuous one some, evenly and in round figures."""
     if len(axis.levels) <= 2 * MOST_LEVELS:
         return axis.levels
+    if axis.is_scale:
+        spaced = np.geomspace(axis.levels[0], axis.levels[-1], MOST_LEVELS)
+        return tuple(dict.fromkeys(float(f"{value:.2g}") for value in spaced))
     places = np.linspace(0, len(axis.levels) - 1, MOST_LEVELS).astype(int)
     return tuple(axis.levels[place] for place in places)
 

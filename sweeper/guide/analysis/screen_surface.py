@@ -30,6 +30,18 @@ class Axis(NamedTuple):
     places: dict[Value, float]
     ordered: bool
 
+    @property
+    def is_scale(self) -> bool:
+        """Whether there are values between its levels."""
+        return self.knob in LOGARITHMIC
+
+    def at(self, value: Value | None) -> float:
+        """Where a value lies, between the levels too."""
+        if value in self.places or value is None or not self.is_scale:
+            return self.places.get(value, MIDDLE)
+        low, high = (math.log(self.levels[end]) for end in (0, -1))
+        return (math.log(value) - low) / (high - low or 1.0)
+
 
 class ScreenSurface(NamedTuple):
     """A screen's settings in the space of their knobs, `keys` in the order of `place_CK`; `reason`: why no surface."""
@@ -52,7 +64,7 @@ class ScreenSurface(NamedTuple):
 
     def place(self, setting: Dispersion) -> Matrix:
         """Where a setting lies, [K]."""
-        return np.array([_place(axis, axis.knob.of(setting)) for axis in self.axes])
+        return np.array([axis.at(axis.knob.of(setting)) for axis in self.axes])
 
 
 def screen_surface(known: Evidence, always: str = BASELINE) -> ScreenSurface:
@@ -64,7 +76,7 @@ def screen_surface(known: Evidence, always: str = BASELINE) -> ScreenSurface:
         keys += [always] if table and always in table.row and always not in keys and always != BASELINE else []
     settings = [known.cells[key].dispersion for key in keys]
     axes = tuple(axis for knob in KNOBS if len((axis := _axis(knob, settings)).levels) > (knob is not LAMBDA))
-    place_CK = np.array([[_place(axis, axis.knob.of(one)) for axis in axes] for one in settings])
+    place_CK = np.array([[axis.at(axis.knob.of(one)) for axis in axes] for one in settings])
     if table is None or BASELINE not in table.row:
         return ScreenSurface(tuple(keys), axes, place_CK, None, 0, "no screen with lambda 0 was run")
     rows = [table.row[key] for key in keys]
@@ -96,10 +108,6 @@ def _number(knob: Knob, level: Value, place: int) -> float:
     if knob in LOGARITHMIC:
         return math.log(level)
     return float(level[0]) if knob is BLOCK else float(place)
-
-
-def _place(axis: Axis, value: Value | None) -> float:
-    return axis.places.get(value, MIDDLE)
 
 
 def _early(known: Evidence, table: StageTable, rows: Sequence[int]) -> Matrix | None:

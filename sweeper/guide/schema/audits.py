@@ -73,8 +73,9 @@ class SeedAudit(Frozen):
     are fresh (one-sided paired t, Holm's first step over `top`); None when more than 1,000. `planned` seeds show a gain
     of `detectable`. `sampling_sd` is the spread between two samplings of the same weights, over `sampling_runs`;
     `for_effects` pairs effects, in standard deviations of a difference, with the seeds that show them; `looks` say
-    after how many fresh seeds finalists are judged, `planned` being the most; `chosen` is what `seeds: auto` took
-    before there were looks.
+    after how many fresh seeds finalists are judged, `planned` being the most; `skewness` is what the settings' own
+    noise gives to differences, and `bad_runs` of `bad_of` runs of the screen ended far away from their settings'
+    others; `chosen` is what `seeds: auto` took before there were looks.
     """
 
     margin: float
@@ -92,6 +93,9 @@ class SeedAudit(Frozen):
     sampling_sd: float | None = None
     sampling_runs: int = 0
     looks: tuple[int, ...] = ()
+    skewness: float | None = None
+    bad_runs: int = 0
+    bad_of: int = 0
     chosen: int | None = None
     for_effects: tuple[tuple[float, int | None], ...] = ()
     gate: Gate = Gate()

@@ -13,6 +13,7 @@ from sweeper.guide.wording.loss_forms import forms
 from sweeper.plan.trials import rung_steps
 from sweeper.records import Facts
 from sweeper.statistics.levels import OBJECTIVE_ALPHA, SET_ALPHA, SIDE_ALPHA, UNIQUE_ALPHA
+from sweeper.statistics.looks import ENOUGH_RUNS, HIDDEN
 from sweeper.study import Screen, Study
 from sweeper.study.objective import Objective
 from sweeper.study.pruner_facts import PRUNERS
@@ -147,7 +148,7 @@ def protocol_items(
         Item(name="confirm", value=_confirm(study, seeds)),
         Item(
             name="tests",
-            value=f"one-sided paired t on log {metric}, in the direction the screen saw, Holm; "
+            value=f"one-sided paired t on log {metric}, in the direction the screen saw, Holm; {_noise(seeds)}"
             f"false claims at most {percent(OBJECTIVE_ALPHA)} over settings, {percent(SIDE_ALPHA)} over other outcomes "
             "and controls",
         ),
@@ -230,6 +231,18 @@ def _audit(screen: Screen) -> str:
     if PRUNERS[screen.pruner].stops == "nothing" or not screen.audit_fraction:
         return "none"
     return f"a random {percent(screen.audit_fraction)} of the settings it would stop run to their end"
+
+
+def _noise(audit: SeedAudit) -> str:
+    """Say what is compared, and which noise the tests allow for."""
+    what = "what is compared are geometric means over seeds, bad runs included; "
+    if audit.skewness is None:
+        return what
+    noise = f"noise as large and as skewed as in the screen ({audit.skewness:+.1f} for differences)"
+    if audit.bad_runs:
+        noise += f", where {audit.bad_runs} of {audit.bad_of} runs ended far away from their setting's others"
+    harm = f"harm has to exceed {HIDDEN:g} standard deviations until lambda 0 has run {ENOUGH_RUNS} times"
+    return f"{what}{noise}; {harm}; "
 
 
 def _confirm(study: Study, audit: SeedAudit) -> str:

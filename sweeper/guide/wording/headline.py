@@ -30,10 +30,9 @@ def decided(found: Findings) -> tuple[VerdictKind, str]:
             )
         return "helps", f"{says}."
     if hurts and len(hurts) == len(found.claims):
-        within = f", by less than the margin of {margin}" if all(claim.within_margin for claim in hurts) else ""
         if len(hurts) == 1:
-            return "hurts", f"The setting tested does not help: it is confirmed to hurt{within}, {on}."
-        return "hurts", f"None of the {len(hurts)} settings tested helps: all are confirmed to hurt{within}, {on}."
+            return "hurts", f"The setting tested does not help: it is confirmed to hurt, {on}."
+        return "hurts", f"None of the {len(hurts)} settings tested helps: all are confirmed to hurt, {on}."
     if not hurts and all(claim.standing == "equivalent" for claim in found.claims):
         says = f"No setting matters for {found.metric}: all tested {on} are equivalent to lambda 0 within {margin}."
         return "equivalent", says

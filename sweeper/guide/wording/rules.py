@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import get_args
 
@@ -14,7 +15,7 @@ from sweeper.guide.schema.statements import Claim, KnobLevel, Rule, Standing
 from sweeper.guide.wording.advice import advice
 from sweeper.guide.wording.arms import is_plain
 from sweeper.guide.wording.findings import Findings, candidates, changed, claimed, held_open, listed, written
-from sweeper.study.knobs import KNOBS, LAMBDA, level
+from sweeper.study.knobs import KNOBS, LAMBDA, TAU, level
 from sweeper.text.numbers import counted, percent, share
 
 
@@ -125,10 +126,20 @@ def _set(found: Findings) -> Iterator[Rule]:
 
 def _costs(found: Findings, key: str) -> bool:
     """Whether the heuristics table speaks against a setting: one of its levels costs more than the margin."""
-    taps, rows = found.record.study.recipe.model.taps, found.heuristics.rows
-    setting = found.known.cells[key].dispersion
-    levels = {knob.name: value for knob in KNOBS if (value := knob.of(setting)) is not None}
-    return any(level(levels[row.knob], taps) in row.having("costs") for row in rows if row.knob in levels)
+    return any(_level_in(found, row, key) in row.having("costs") for row in found.heuristics.rows)
+
+
+def _level_in(found: Findings, row: Heuristic, key: str) -> str:
+    """Name the level of a row that a setting has; of a continuous knob the nearest one. Empty where it has none."""
+    knob = next(knob for knob in KNOBS if knob.name == row.knob)
+    value = knob.of(found.known.cells[key].dispersion)
+    if value is None:
+        return ""
+    name = level(value, found.record.study.recipe.model.taps)
+    numbers = [one.level for one in row.levels if one.level != OFF]
+    if knob not in (LAMBDA, TAU) or name in numbers or not numbers:
+        return name
+    return min(numbers, key=lambda one: abs(math.log(float(one) / value)))
 
 
 def _interaction(found: Findings) -> Iterator[Rule]:
@@ -163,14 +174,12 @@ def _knobs(found: Findings) -> Iterator[Rule]:
 
 
 def _by_table(found: Findings, disputed: bool) -> Iterator[Rule]:
-    taps, hopeful = found.record.study.recipe.model.taps, [key for key in _hopeful(found) if key != BASELINE]
+    hopeful = [key for key in _hopeful(found) if key != BASELINE]
     for row in found.heuristics.rows:
-        knob = next(knob for knob in KNOBS if knob.name == row.knob)
-        values = [knob.of(found.known.cells[key].dispersion) for key in hopeful]
-        taken = {level(value, taps) for value in values if value is not None}
+        taken = {_level_in(found, row, key) for key in hopeful}
         dear = [one for one in row.levels if one.reach == "costs" and one.level not in (OFF, *taken)]
         seen = "; ".join(f"{one.level}: {written(one.cost)}" for one in dear[:4] if one.cost)
-        if dear and knob is LAMBDA:
+        if dear and row.knob == LAMBDA.name:
             if not any(_lambda(found)):
                 yield Rule(
                     rule=_weaker(row, dear), evidence=f"by the table: {seen or 'fresh seeds'}", grade="screening"

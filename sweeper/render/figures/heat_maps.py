@@ -48,7 +48,7 @@ def _maps(guide: Guide, pages: tuple[GridPage, ...]) -> Painted | None:
     for spare in panels.flat[len(pages) :]:
         spare.set_axis_off()
     metric = guide.words(guide.objective)
-    _colour_bar(canvas, list(panels.flat), shades, f"change of {metric} to lambda 0")
+    _colour_bar(canvas, list(panels.flat), shades, "against lambda 0")
     left_out = f"; {len(guide.pages) - len(pages)} more pages in guide.json" if len(guide.pages) > len(pages) else ""
     return Painted(canvas, f"{metric} against lambda 0, by setting", _note(guide, shades) + left_out)
 
@@ -103,12 +103,22 @@ def _colour_bar(canvas: Figure, panels: list[Axes], shades: _Shades, label: str)
     bar = canvas.colorbar(
         ScalarMappable(shades.norm, shades.colours), ax=panels, extend="both" if shades.is_cut else "neither"
     )
-    ticks = [tick for tick in TICKS if abs(math.log1p(tick)) <= shades.end]
+    ticks = _ticks_apart(shades.end)
     bar.set_label(label)
     bar.set_ticks(
         [math.log1p(tick) for tick in ticks], labels=[f"{100 * tick:+.0f} %" if tick else "0" for tick in ticks]
     )
     bar.ax.minorticks_off()
+
+
+def _ticks_apart(end: float) -> list[float]:
+    """Choose 0 and the largest round changes whose labels do not touch."""
+    chosen = [0.0]
+    for tick in sorted(TICKS, key=abs, reverse=True):
+        place = math.log1p(tick)
+        if abs(place) <= end and all(abs(place - math.log1p(one)) >= 0.22 * end for one in chosen):
+            chosen.append(tick)
+    return sorted(chosen)
 
 
 def _columns(page: GridPage) -> tuple[str, ...]:

@@ -30,6 +30,7 @@ COMMANDS = (
     "status",
     "report",
     "compare",
+    "atlas",
     "export",
     "sample",
     "measure",

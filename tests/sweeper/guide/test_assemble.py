@@ -290,6 +290,14 @@ def test_no_record_is_too_strange_for_a_guide(trials: list[TrialRecord]) -> None
     assert not {"nan", "inf", "none)", "nan)"} & set(words)
 
 
+def test_a_guide_without_its_surface_claims_and_recommends_the_same() -> None:
+    whole, quick = (assemble_guide(typical(), surface=surface) for surface in (True, False))
+    assert whole.heuristics.rows
+    assert not quick.heuristics.rows
+    for part in ("claims", "side_claims", "recommendation", "stages", "knobs", "seeds"):
+        assert getattr(whole, part) == getattr(quick, part)
+
+
 def test_a_guide_names_what_failed_and_why():
     rows = [trial(cell, seed, fid) for cell, fids in FIDS.items() for seed, fid in enumerate(fids)]
     lost = rows[-1].model_copy(update={"state": "failed", "rungs": (), "note": "RuntimeError: out of luck"})

@@ -106,7 +106,9 @@ def test_fresh_seeds_overrule_what_the_screen_holds_safe() -> None:
 def test_the_surface_serves_a_random_search_and_takes_a_part_of_a_large_one() -> None:
     guide = assemble_guide(large_search(600))
     assert 100 < len(guide.heuristics.cells) <= 161 < len(guide.main.cells)
-    assert 3 <= len(_row(guide, "lambda").levels) <= 13
+    levels = [one.level for one in _row(guide, "lambda").levels]
+    assert 3 <= len(levels) <= 7
+    assert all(len(level.strip("0.")) <= 2 for level in levels)
 
 
 def test_the_map_holds_a_change_and_a_chance_for_every_finished_setting() -> None:

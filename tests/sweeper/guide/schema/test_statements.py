@@ -104,10 +104,10 @@ def test_a_confirm_stage_without_settings_is_finished_and_says_so() -> None:
     assert guide.verdict.headline == "No evidence that any setting helps: none was worth confirming on fresh seeds."
 
 
-def test_a_small_harm_is_not_called_equivalent() -> None:
+def test_harm_surely_below_the_margin_is_negligible_and_never_confirmed_to_hurt() -> None:
     guide = assemble_guide(confirmed(effects(good=0.01, same=0.01, bad=0.01), noise=0.0005))
-    assert {(one.standing, one.within_margin) for one in guide.claims} == {("confirmed hurts", True)}
-    assert "by less than the margin of 5 %" in guide.verdict.headline
+    assert {(one.standing, one.within_margin) for one in guide.claims} == {("equivalent", True)}
+    assert "equivalent to lambda 0 within 5 %" in guide.verdict.headline
 
 
 def test_where_only_harm_was_tested_nothing_is_said_of_gains_that_would_have_shown() -> None:

@@ -1,0 +1,28 @@
+"""The command that makes an atlas of many studies."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sweeper.cli.arguments import all_home, at_home
+from sweeper.cli.terminal import tell
+
+
+def atlas(
+    guides: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="GUIDES...", help="Folders of guides, or their record.json.", show_default=False, callback=all_home
+        ),
+    ],
+    out: Annotated[Path, typer.Option("--out", help="Folder to write it to.", callback=at_home)] = Path(
+        "reports/atlas"
+    ),
+) -> None:
+    """Write one page of many studies: what travels between them, and what to expect in a new one."""
+    from sweeper.commands.atlas import make_atlas
+
+    tell(str(make_atlas(guides, out)))

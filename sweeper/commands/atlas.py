@@ -1,0 +1,63 @@
+"""`sweeper atlas`: the records of many studies, read and made into one page of what travels between them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from sweeper.commands.report import RECORD, read_record
+from sweeper.errors import DataError, SetupError, StudyError
+from sweeper.guide.atlas.assemble import assemble_atlas
+from sweeper.guide.atlas.schema import Atlas, Unused
+from sweeper.records import StudyRecord
+from sweeper.render.atlas import write_atlas
+
+GUIDE = "guide.json"
+
+
+def make_atlas(paths: Iterable[Path], out: Path) -> Path:
+    """Write an atlas of studies, each given by its record.json or the folder of its guide; return its markdown.
+
+    A guide.json stands for the record beside it, for it holds no single trials. Where there is none, and where a record
+    is of another version, the study is listed as left out. Raises StudyError for a path that is not there, or where a
+    study is given twice, SetupError where `out` cannot be written.
+    """
+    try:
+        return write_atlas(read_atlas(paths), out)
+    except OSError as error:
+        raise SetupError(f"{out} cannot be written: {error.strerror}", "give --out a folder you may write") from error
+
+
+def read_atlas(paths: Iterable[Path]) -> Atlas:
+    """Read records and work out their atlas."""
+    records: dict[str, StudyRecord] = {}
+    unread, seen = [], dict.fromkeys(paths)
+    for path in seen:
+        file = _record_of(path)
+        if not file.is_file():
+            reason = f"holds no {RECORD}, and a guide alone has no single trials"
+            unread.append(Unused(study=_called(path), reason=reason))
+            continue
+        try:
+            record = read_record(file)
+        except DataError as error:
+            # Where it lies on this machine is nobody's business on a page that is shared.
+            unread.append(Unused(study=_called(path), reason=str(error).removeprefix(f"{file} ")))
+            continue
+        name = record.study.name
+        if records.setdefault(name, record) != record:
+            raise StudyError(f"{path}: another record of a study {name!r} is among these", "give one of them")
+    return assemble_atlas(tuple(records.values()), unread)
+
+
+def _record_of(path: Path) -> Path:
+    file = path / RECORD if path.is_dir() else path
+    if file.name == GUIDE:
+        file = file.with_name(RECORD)
+    if not path.exists():
+        raise StudyError(f"{path} is not there", "give the folder of a guide, or its record.json")
+    return file
+
+
+def _called(path: Path) -> str:
+    return path.name if path.is_dir() else path.parent.name or path.name

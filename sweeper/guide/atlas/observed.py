@@ -1,0 +1,174 @@
+"""What one study saw of each knob, in units that may travel: its settings' changes, level by level and seed by seed."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Hashable, Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+from sweeper.guide.analysis.contrasts import log_differences
+from sweeper.guide.analysis.stage_table import BASELINE, Matrix, StageTable
+from sweeper.guide.atlas.levels import LevelEffects, level_effects
+from sweeper.guide.atlas.members import Member
+from sweeper.guide.atlas.schema import LambdaUnit
+from sweeper.guide.atlas.units import BLOCK_ORDER, GRADIENT_RATIO, LAMBDA, TAU, block_range, in_distances
+from sweeper.records import Cell
+from sweeper.study.knobs import BLOCK, KNOBS, TAU_UNITS, VARIANT
+from sweeper.study.knobs import LAMBDA as LAMBDA_KNOB
+from sweeper.study.knobs import TAU as TAU_KNOB
+from trainer.recipe import VARIANTS
+
+TABLED = (BLOCK, LAMBDA_KNOB, TAU_KNOB, VARIANT, TAU_UNITS)
+ORDERS: Mapping[str, tuple[str, ...]] = {
+    BLOCK.name: BLOCK_ORDER,
+    LAMBDA_KNOB.name: LAMBDA.names,
+    TAU_KNOB.name: TAU.names,
+    VARIANT.name: tuple(VARIANTS),
+}
+
+
+class Seen(NamedTuple):
+    """A knob in one study: its levels' effects on J seeds, and by level how many settings, stopped and diverged ones.
+
+    A level that has diverged settings alone has no effects.
+    """
+
+    study: str
+    effects: LevelEffects
+    settings: Counter[str]
+    stopped: Counter[str]
+    diverged: Counter[str]
+
+    @property
+    def seeds(self) -> int:
+        """J."""
+        return int(self.effects.against_LJ.shape[1])
+
+
+class _Study(NamedTuple):
+    # A study's settings of the loss in its screen, and their changes to the baseline on its seeds, [C, J].
+    member: Member
+    table: StageTable
+    keys: list[str]
+    y_CJ: Matrix
+    stopped: set[str]
+    saturated: set[str]
+    unit: LambdaUnit
+
+    def cell(self, key: str) -> Cell:
+        return self.member.known.cells[key]
+
+    @property
+    def depth(self) -> int:
+        return len(self.member.record.study.recipe.model.taps)
+
+
+def observe(member: Member, unit: LambdaUnit) -> dict[str, Seen]:
+    """Return what a study saw of every knob, by the knob's name; nothing of a knob that no setting speaks about.
+
+    Settings at the loss's floor say nothing of block and tau. A stopped setting stands with its last rung, against the
+    baseline at that step: to leave it out would flatter its level.
+    """
+    table = member.known.main
+    assert table is not None  # a member has a screen
+    y_CJ, stopped = _changes(table)
+    saturated = {one.key for one in member.guide.main.cells if one.saturated}
+    keys = [key for key in table.keys if member.known.cells[key].role == "grid" and _is_usual(member.known.cells[key])]
+    study = _Study(member, table, keys, y_CJ, stopped, saturated, unit)
+    found = {name: _seen(study, name) for name in ORDERS}
+    return {name: seen for name, seen in found.items() if seen is not None}
+
+
+def can_use_gradients(member: Member) -> bool:
+    """Whether a study recorded the ratio of its losses' gradients."""
+    return member.known.main is not None and GRADIENT_RATIO in member.known.main.metrics
+
+
+def _is_usual(cell: Cell) -> bool:
+    others = (knob.of(cell.dispersion) for knob in KNOBS if knob not in TABLED)
+    usual = (knob.usual for knob in KNOBS if knob not in TABLED)
+    return all(value in (None, common) for value, common in zip(others, usual, strict=True))
+
+
+def _changes(table: StageTable) -> tuple[Matrix, set[str]]:
+    """Return log changes to the baseline, [C, S], those of stopped trials at their last rung, and who was stopped."""
+    y_CS = log_differences(table).copy()
+    early, stopped = table.minimised.name(last=False), set()
+    for key, row in table.row.items():
+        for place in np.flatnonzero(table.pruned_cs[row]):
+            stopped.add(key)
+            values_CS = table.at(int(table.step_cs[row, place]), early)
+            own, base = values_CS[row, place], values_CS[table.row[BASELINE], place]
+            if own > 0 and base > 0:
+                y_CS[row, place] = np.log(own / base)
+        if key in stopped and np.isfinite(y_CS[row]).any():
+            # Dropped with the rest of its setting before it began.
+            y_CS[row] = np.where(np.isfinite(y_CS[row]), y_CS[row], np.nanmean(y_CS[row]))
+    return y_CS, stopped
+
+
+def _seen(study: _Study, knob: str) -> Seen | None:
+    level = {key: name for key in study.keys if (name := _level(study, knob, key)) is not None}
+    bad = {key for key in level if {"diverged", "failed"} & set(study.table.states(key))}
+    whole = [key for key in level if key not in bad and np.isfinite(study.y_CJ[study.table.row[key]]).all()]
+    if not whole:
+        return None
+    effects = level_effects(
+        study.y_CJ[[study.table.row[key] for key in whole]],
+        [level[key] for key in whole],
+        _others(study, knob, whole),
+        ORDERS[knob],
+    )
+    return Seen(
+        study.member.name,
+        effects,
+        Counter(level[key] for key in whole),
+        Counter(level[key] for key in whole if key in study.stopped),
+        Counter(level[key] for key in bad),
+    )
+
+
+def _level(study: _Study, knob: str, key: str) -> str | None:
+    """Name the range of a knob a setting is in; None where it says nothing of the knob."""
+    setting = study.cell(key).dispersion
+    if knob == VARIANT.name:
+        return setting.variant
+    if setting.variant != VARIANT.usual:
+        return None
+    if knob == LAMBDA_KNOB.name:
+        weight = _weight(study, key)
+        return None if weight is None else LAMBDA.name(weight)
+    if key in study.saturated:
+        return None
+    if knob == BLOCK.name:
+        return block_range(setting.blocks, study.depth)
+    multiple = in_distances(setting, study.member.guide.distances)
+    return None if multiple is None else TAU.name(multiple)
+
+
+def _weight(study: _Study, key: str) -> float | None:
+    """Return a setting's lambda in units that may travel; None where that was not recorded."""
+    row, table = study.table.row[key], study.table
+    if study.unit == "gradient ratio":
+        return table.furthest(GRADIENT_RATIO)[row]
+    loss, distance = (table.furthest(name)[row] for name in ("dispersive_loss", "floor_distance"))
+    base = table.furthest("train_loss")[table.row[BASELINE]]
+    if loss is None or distance is None or not base:
+        return None
+    # The loss of a batch in one point is 0, so its floor is its span.
+    return study.cell(key).dispersion.lam * (distance - loss) / base
+
+
+def _others(study: _Study, knob: str, keys: list[str]) -> dict[str, list[Hashable]]:
+    """Return the values of the other knobs that vary, setting by setting."""
+    fields: dict[str, Callable[[str], Hashable]] = {
+        BLOCK.name: lambda key: study.cell(key).dispersion.blocks,
+        LAMBDA_KNOB.name: lambda key: study.cell(key).dispersion.lam,
+        TAU_KNOB.name: lambda key: (study.cell(key).dispersion.tau_units, study.cell(key).dispersion.tau),
+    }
+    # Variants lack a tau or have it in other units: what stands for it would pass for the variant's effect.
+    hidden = {knob, *((TAU_KNOB.name,) if knob == VARIANT.name else ())}
+    found = {name: [of(key) for key in keys] for name, of in fields.items() if name not in hidden}
+    return {name: values for name, values in found.items() if len(set(values)) > 1}

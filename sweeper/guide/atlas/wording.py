@@ -1,0 +1,136 @@
+"""What an atlas says in sentences: its headline, its rules, and how alike scopes are."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+
+from sweeper.guide.atlas.heuristics import LEAST_SCOPES, Judged
+from sweeper.guide.atlas.schema import Expectation, Heuristic, InScope, KnobTable, ScopeRow
+from sweeper.statistics.random_effects import LEAST_FOR_PREDICTION
+from sweeper.study.knobs import BLOCK, LAMBDA, TAU, VARIANT
+from sweeper.text.numbers import counted, percent, signed
+
+ALIKE, SOMEWHAT = 0.25, 0.75
+SURELY = 2.0  # standard errors
+
+
+def rule_words(judged: Judged) -> str:
+    """Write a rule as advice."""
+    level = judged.level
+    if judged.kind == "avoid":
+        return f"Avoid lambda where its weight is {level}: it does harm."
+    if judged.kind == "use":
+        return f"Use lambda with a weight of {level}: it helps."
+    match judged.knob:
+        case BLOCK.name:
+            return f"Of blocks, choose {level if level.endswith('blocks') else f'one in the {level}'} of the network."
+        case TAU.name:
+            return f"Of temperatures, choose {level} median distances."
+        case VARIANT.name:
+            return f"Of variants, choose {level}."
+        case other:
+            return f"Of {other}, choose {level}."
+
+
+def likeness(expected: Expectation) -> str:
+    """Say how much scopes differ beyond noise."""
+    if expected.k < LEAST_SCOPES:
+        return "too few scopes to tell whether they differ"
+    if expected.unlike < ALIKE:
+        return "scopes do not differ beyond noise"
+    if expected.unlike < SOMEWHAT:
+        return "scopes differ somewhat"
+    return "it depends on the scope more than on chance"
+
+
+def expected_words(expected: Expectation) -> str:
+    """Write a mean over scopes and what to expect in another one."""
+    interval = "" if expected.k < LEAST_FOR_PREDICTION else f" [{signed(expected.low)}, {signed(expected.high)}]"
+    mean = f"{signed(expected.mean)} %{interval} over {expected.k} scopes"
+    if expected.expect_low is None or expected.expect_high is None:
+        return f"{mean}; too few to say what to expect in another"
+    return f"{mean}; in another expect {signed(expected.expect_low)} to {signed(expected.expect_high)} %"
+
+
+def headline(heuristics: Sequence[Heuristic], scopes: int, data: int) -> str:
+    """Say in a sentence what travels."""
+    seen = f"{counted(scopes, 'scope')} on {counted(data, 'data set')}"
+    if not scopes:
+        return "No heuristic: none of these studies can be used."
+    if heuristics:
+        return f"{counted(len(heuristics), 'heuristic')} made from {seen} held wherever a scope was left out."
+    few = f"; at least {LEAST_SCOPES} scopes are needed to make one" if scopes < LEAST_SCOPES else ""
+    return f"No heuristic: nothing is shown to travel from scope to scope, on {seen}{few}."
+
+
+def points(
+    heuristics: Sequence[Heuristic],
+    rows: Sequence[ScopeRow],
+    expected: Expectation | None,
+    data: Sequence[str],
+    knobs: Sequence[KnobTable],
+) -> Iterator[str]:
+    """Say what a reader needs beside the headline."""
+    yield from (f"{one.rule} {_evidence(one)}" for one in heuristics)
+    yield from _sweeps(rows, expected)
+    if not any(one.knob == LAMBDA.name for one in heuristics):
+        yield from _seen_everywhere(knobs)
+    if rows and len(data) < 2:
+        yield f"All scopes are of one data set, {', '.join(data)}: nothing here is known to hold for other data."
+    elif len(data) < LEAST_SCOPES and rows:
+        yield (
+            f"All of this speaks of scopes on {counted(len(data), 'data set')}, {', '.join(data)}: scopes of one data "
+            f"set are not independent, and from {LEAST_SCOPES} data sets on an atlas speaks of new data."
+        )
+
+
+def _seen_everywhere(knobs: Sequence[KnobTable]) -> Iterator[str]:
+    """Name the ranges of lambda that did the same in every scope so far: no rule, but what a reader will ask for."""
+    levels = [level for knob in knobs if knob.knob == LAMBDA.name for level in knob.levels if len(level.scopes) > 1]
+    for sign, word in ((1, "worse"), (-1, "better")):
+        found = [level for level in levels if all(_is_beyond(one, sign) for one in level.scopes)]
+        if found:
+            changes = [one.change for level in found for one in level.scopes]
+            names = ", ".join(level.level for level in found)
+            fewest = min(len(level.scopes) for level in found)
+            yield (
+                f"Seen so far, and no rule yet: a lambda whose weight is {names} was {word} than lambda 0 in every "
+                f"scope that has it ({signed(min(changes))} to {signed(max(changes))} %; {fewest} scopes or more, "
+                "screening)."
+            )
+
+
+def _is_beyond(one: InScope, sign: int) -> bool:
+    return one.error is not None and sign * math.log1p(one.change) > SURELY * one.error
+
+
+def _sweeps(rows: Sequence[ScopeRow], expected: Expectation | None) -> Iterator[str]:
+    fresh = [row.best for row in rows if row.best and row.best.stage == "confirm"]
+    if fresh:
+        counts = [
+            f"{sum(one.standing == standing for one in fresh)} {words}"
+            for standing, words in (("confirmed helps", "confirmed to help"), ("confirmed hurts", "confirmed to hurt"))
+        ]
+        yield (
+            f"The setting that a study's screen ranked first, on fresh seeds: {' and '.join(counts)}, of "
+            f"{counted(len(fresh), 'scope')}."
+        )
+    if expected:
+        yield f"Its change against lambda 0 is {expected_words(expected)}; {likeness(expected)}."
+
+
+def _evidence(one: Heuristic) -> str:
+    against = "the knob's other levels" if one.kind == "prefer" else "lambda 0"
+    held = sum(check.outcome == "holds" for check in one.checks)
+    return f"Against {against} {expected_words(one.pooled)}; it held in {held} of {len(one.checks)} checks."
+
+
+def check_words(margin: float) -> str:
+    """Say what a rule has to pass."""
+    return (
+        "A rule is a heuristic if its direction is shown over scopes (one-sided, Holm over all rules, 5 % together), "
+        "if the 95 % prediction interval holds no effect of the other sign, and if, made again without each scope and "
+        f"without each data set, it comes out the same and costs at most {percent(margin)} against the best that the "
+        "scope left out has."
+    )
