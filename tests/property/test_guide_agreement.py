@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Sequence
 
@@ -175,7 +174,7 @@ def _seeds_are_those_measured(record: StudyRecord, guide: Guide) -> None:
 
 
 def _score(trial: TrialRecord, record: StudyRecord) -> float:
-    return trial.rungs[-1].metrics.get(record.study.objective, math.nan)
+    return record.study.minimised.of(trial.rungs[-1].metrics)
 
 
 def test_what_is_read_of_a_guide_is_there() -> None:
