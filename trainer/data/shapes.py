@@ -39,12 +39,12 @@ def draw_shapes() -> Shapes:
     """Draw the data set; it is the same everywhere, for it is of sums, products and comparisons alone."""
     # RandomState rather than default_rng: numpy promises that its stream never changes.
     random = np.random.RandomState(SEED)
-    shape_N = np.arange(IMAGES) % len(SHAPES)
+    shape_N = np.arange(IMAGES, dtype=np.int64) % len(SHAPES)
     size_N = random.uniform(1.5, 3.0, IMAGES)
     # Wholly inside the image.
     x_N, y_N = (size_N + random.uniform(0, 1, IMAGES) * (SIDE - 2 * size_N) for _ in range(2))
-    factors = Factors(shape_N.astype(np.int64), x_N, y_N, size_N)
-    images = np.stack([_image(*one) for one in zip(shape_N, x_N, y_N, size_N, strict=True)])
+    factors = Factors(shape_N, x_N, y_N, size_N)
+    images = np.stack([_image(int(shape), *where) for shape, *where in zip(*factors, strict=True)])
     return Shapes(images[:, None], factors)
 
 
@@ -52,7 +52,7 @@ def _image(shape: int, x: float, y: float, size: float) -> npt.NDArray[np.uint8]
     points = (np.arange(SIDE * FINE) + 0.5) / FINE
     inside = _inside(SHAPES[shape], (points[None, :] - x) / size, (points[:, None] - y) / size)
     count = inside.reshape(SIDE, FINE, SIDE, FINE).sum(axis=(1, 3))
-    return (count * 255 // FINE**2).astype(np.uint8)
+    return np.asarray(count * 255 // FINE**2, dtype=np.uint8)
 
 
 def _inside(shape: str, u: Points, v: Points) -> Mask:
