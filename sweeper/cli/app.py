@@ -15,6 +15,7 @@ from sweeper.cli.arguments import (
     AsJson,
     AuditName,
     File,
+    FromAtlas,
     GuideFormat,
     On,
     Reports,
@@ -55,11 +56,12 @@ def init(
         "study.yaml"
     ),
     template: Annotated[TemplateName, typer.Option("--template", help="What to start from.")] = TemplateName.default,
+    atlas_: FromAtlas = None,
 ) -> None:
     """Write a study to start from."""
     from sweeper.commands.init import write_template
 
-    empty = ", ".join(map(str, write_template(path, template.value)))
+    empty = ", ".join(map(str, write_template(path, template.value, atlas_)))
     fill_in = f"fill in line {empty}, then: " if empty else ""
     say(f"{path} written; next: {fill_in}sweeper check {path}, sweeper run {path}")
 
@@ -81,12 +83,7 @@ def check(file: File, set_: Set = None) -> None:
 
 
 @app.command()
-def plan(
-    file: File,
-    set_: Set = None,
-    on: On = None,
-    as_json: AsJson = False,
-) -> None:
+def plan(file: File, set_: Set = None, on: On = None, as_json: AsJson = False) -> None:
     """Show what a study will run, and how long that takes on this machine, from a short calibration."""
     study = _study(file, set_)
     from sweeper.plan.size import announce

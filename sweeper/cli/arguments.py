@@ -82,6 +82,12 @@ Set = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="A.B=C", help="Override a field of the study; may be repeated.", show_default=False),
 ]
+FromAtlas = Annotated[
+    Path | None,
+    typer.Option(
+        "--from", metavar="ATLAS", help="Take knobs from an atlas's heuristics.", show_default=False, callback=at_home
+    ),
+]
 On = Annotated[
     str | None,
     typer.Option("--on", metavar="8xH100", help="Estimate it for these cards, without them.", show_default=False),

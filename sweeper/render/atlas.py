@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from sweeper.guide.atlas.heuristics import LEAST_SCOPES
-from sweeper.guide.atlas.schema import Atlas, KnobTable, LambdaUnit
+from sweeper.guide.atlas.schema import ATLAS_FILE, Atlas, KnobTable, LambdaUnit
 from sweeper.guide.atlas.wording import check_words, likeness
 from sweeper.render.atlas_tables import heuristics_table, knob_table, rejected_table, scopes_table, unused_table
 from sweeper.render.guide_files import OwnFiles
@@ -21,10 +21,13 @@ from sweeper.text.numbers import counted
 from sweeper.text.untrusted import prose
 from trainer.recipe import METRICS
 
-MARKDOWN, HTML, JSON = "atlas.md", "atlas.html", "atlas.json"
+MARKDOWN, HTML = "atlas.md", "atlas.html"
 TITLES = {BLOCK.name: "Block", LAMBDA.name: "Lambda", TAU.name: "Tau", VARIANT.name: "Variant"}
 LAMBDA_WORDS: Mapping[LambdaUnit, str] = {
-    "gradient ratio": "Lambda is the norm of the weighted loss's gradient over that of the training loss's.",
+    "gradient ratio": (
+        "Lambda is its *weight*: the norm of the weighted loss's gradient over that of the training loss's, which is "
+        "lambda times what it is per lambda where the study has its smallest, whose network is next to the baseline's."
+    ),
     "loss ratio": (
         "Lambda is its *weight*: lambda times the span of the loss (0 to its floor, log B for l2), over the training "
         "loss of the baseline. The ratio of the two losses' gradient norms would say more; these records lack it."
@@ -43,7 +46,7 @@ def write_atlas(atlas: Atlas, folder: Path) -> Path:
     """Write atlas.md, atlas.html and atlas.json; a file that somebody changed is kept under another name."""
     folder.mkdir(parents=True, exist_ok=True)
     files, text = OwnFiles(folder), render_atlas(atlas)
-    files.write(JSON, atlas.model_dump_json(indent=1) + "\n")
+    files.write(ATLAS_FILE, atlas.model_dump_json(indent=1) + "\n")
     files.write(HTML, render_html(text, folder, "What travels from study to study"))
     files.write(MARKDOWN, text)
     return folder / MARKDOWN

@@ -53,9 +53,7 @@ class HeldOut:
         'feature_norm.block_<i>', 'effective_rank.block_<i>', 'pairwise_distance.block_<i>' (in the units of tau),
         'uniformity.block_<i>', and 'alignment.block_<i>' of two noises of an image at one time.
         """
-        chunks = list(self._chunks(self._size))
-        images, labels = (torch.cat(part) for part in zip(*((chunk[0], chunk[1]) for chunk in chunks), strict=True))
-        draws = {name: torch.cat([chunk[2][name] for chunk in chunks]) for name in self._objective.draws}
+        images, labels, draws = self._first(self._size)
         seen = [
             self._objective.seen(*_by_lanes(network.lanes, images, labels, noised))
             for noised in (draws, draws | self._other_noise(len(images)))
@@ -71,6 +69,15 @@ class HeldOut:
             health[f"uniformity.block_{tap}"] = uniformity(z_KBE)
             health[f"alignment.block_{tap}"] = alignment(z_KBE, other_KBND.flatten(2))
         return health
+
+    def batch(self, lanes: int, count: int) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+        """Return images [K, B, C, H, W], labels [K, B] and draws of `count` of them, the same for every lane."""
+        return _by_lanes(lanes, *self._first(count))
+
+    def _first(self, count: int) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+        chunks = list(self._chunks(count))
+        images, labels = (torch.cat(part) for part in zip(*((chunk[0], chunk[1]) for chunk in chunks), strict=True))
+        return images, labels, {name: torch.cat([chunk[2][name] for chunk in chunks]) for name in self._objective.draws}
 
     def _other_noise(self, count: int) -> dict[str, Tensor]:
         """Return a second draw of all that is random in each pixel, for the first images."""

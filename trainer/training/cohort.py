@@ -28,6 +28,7 @@ from trainer.sampling.guidance_curve import guidance_curve
 from trainer.sampling.samples import GRID_IMAGES, samples
 from trainer.training.alignment_targets import FrozenEncoder, encoder_of
 from trainer.training.batches import TrainingSplit
+from trainer.training.gradient_ratio import GRADIENT_RATIO, gradient_ratio
 from trainer.training.initial_weights import read_initial
 from trainer.training.lane_state import LaneState, initial_lanes
 from trainer.training.running_means import RunningMeans
@@ -215,6 +216,10 @@ class Cohort:
         if self._held_out is None:
             self._held_out = HeldOut(self._data, self._objective, self.recipe.eval.probe, self._device)
         found = self._held_out.metrics(network, final, objective) | self._probe.metrics(network, final)
+        if final:
+            settings = [self.lanes[lane].setting for lane in self._living]
+            batch = self._held_out.batch(network.lanes, self.recipe.train.batch)
+            found[GRADIENT_RATIO] = gradient_ratio(network, self._objective, settings, batch)
         return {name: value.cpu() for name, value in found.items()}
 
     def _score(

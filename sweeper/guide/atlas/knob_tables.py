@@ -107,7 +107,13 @@ def _row(level: str, place: int, spoken: Sequence[Speaker], evidence: KnobEviden
         for one in here
     )
     diverged = sum(one.seen.diverged[level] for one in spoken)
-    return LevelRow(level=level, scopes=scopes, pooled=expectation(pooled) if pooled else None, diverged=diverged)
+    return LevelRow(
+        level=level,
+        scopes=scopes,
+        pooled=expectation(pooled) if pooled else None,
+        diverged=diverged,
+        lambdas=tuple(sorted({value for one in here for value in one.seen.written.get(level, ())})),
+    )
 
 
 def expectation(pooled: Pooled) -> Expectation:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter
+import math
+from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -40,6 +42,7 @@ class Seen(NamedTuple):
     settings: Counter[str]
     stopped: Counter[str]
     diverged: Counter[str]
+    written: Mapping[str, tuple[float, ...]] = MappingProxyType({})  # lambdas by level, as a study has them
 
     @property
     def seeds(self) -> int:
@@ -82,8 +85,29 @@ def observe(member: Member, unit: LambdaUnit) -> dict[str, Seen]:
 
 
 def can_use_gradients(member: Member) -> bool:
-    """Whether a study recorded the ratio of its losses' gradients."""
-    return member.known.main is not None and GRADIENT_RATIO in member.known.main.metrics
+    """Whether a study recorded the ratio of its losses' gradients where the loss still has one."""
+    return bool(_gradient_rates(member))
+
+
+def _gradient_rates(member: Member) -> dict[tuple[int, ...], float]:
+    """Return the gradients' ratio by blocks, over lambda, where lambda is smallest; nothing where it is at the floor.
+
+    A ratio at the end of training is an outcome as well: at the floor the loss has no gradient, however large lambda
+    is. Where lambda is smallest the network is next to the baseline's, and the ratio is proportional to lambda.
+    """
+    table = member.known.main
+    assert table is not None  # a member has a screen
+    saturated = {one.key for one in member.guide.main.cells if one.saturated}
+    logs: dict[tuple[int, ...], list[tuple[float, float]]] = defaultdict(list)
+    for key in table.keys:
+        setting, ratio = member.known.cells[key].dispersion, table.furthest(GRADIENT_RATIO)[table.row[key]]
+        if ratio and key not in saturated and setting.variant == VARIANT.usual:
+            logs[setting.blocks].append((setting.lam, math.log(ratio / setting.lam)))
+    return {blocks: math.exp(_mean([y for lam, y in seen if lam == min(seen)[0]])) for blocks, seen in logs.items()}
+
+
+def _mean(values: list[float]) -> float:
+    return sum(values) / len(values)
 
 
 def _is_usual(cell: Cell) -> bool:
@@ -127,7 +151,15 @@ def _seen(study: _Study, knob: str) -> Seen | None:
         Counter(level[key] for key in whole),
         Counter(level[key] for key in whole if key in study.stopped),
         Counter(level[key] for key in bad),
+        _lambdas(study, level, whole) if knob == LAMBDA_KNOB.name else {},
     )
+
+
+def _lambdas(study: _Study, level: Mapping[str, str], keys: list[str]) -> dict[str, tuple[float, ...]]:
+    found: dict[str, set[float]] = defaultdict(set)
+    for key in keys:
+        found[level[key]].add(study.cell(key).dispersion.lam)
+    return {name: tuple(sorted(values)) for name, values in found.items()}
 
 
 def _level(study: _Study, knob: str, key: str) -> str | None:
@@ -152,7 +184,10 @@ def _weight(study: _Study, key: str) -> float | None:
     """Return a setting's lambda in units that may travel; None where that was not recorded."""
     row, table = study.table.row[key], study.table
     if study.unit == "gradient ratio":
-        return table.furthest(GRADIENT_RATIO)[row]
+        rates, setting = _gradient_rates(study.member), study.cell(key).dispersion
+        # Blocks that are at the floor at every lambda stand with what the others have.
+        usual = math.exp(_mean([math.log(rate) for rate in rates.values()]))
+        return setting.lam * rates.get(setting.blocks, usual)
     loss, distance = (table.furthest(name)[row] for name in ("dispersive_loss", "floor_distance"))
     base = table.furthest("train_loss")[table.row[BASELINE]]
     if loss is None or distance is None or not base:

@@ -9,6 +9,8 @@ from sweeper.guide.schema.statements import Standing
 from sweeper.records import Stage
 from trainer.recipe import Frozen
 
+ATLAS_FILE = "atlas.json"
+
 RuleKind = Literal["use", "avoid", "prefer"]
 CheckOutcome = Literal["holds", "open", "fails"]
 LambdaUnit = Literal["gradient ratio", "loss ratio"]
@@ -85,12 +87,16 @@ class InScope(Frozen):
 
 
 class LevelRow(Frozen):
-    """A level of a knob, in units that may travel, over the scopes that have it; `diverged` settings have no score."""
+    """A level of a knob, in units that may travel, over the scopes that have it; `diverged` settings have no score.
+
+    `lambdas` are the values that studies wrote for it, where the knob is lambda.
+    """
 
     level: str
     scopes: tuple[InScope, ...]
     pooled: Expectation | None
     diverged: int = 0
+    lambdas: tuple[float, ...] = ()
 
 
 class KnobTable(Frozen):

@@ -41,7 +41,7 @@ LAMBDA = Ranges(
 BLOCK_ORDER = (*THIRDS, SEVERAL, ALL)
 UNITS = {"block": "share of the depth", "tau": "median pairwise distances of the baseline"}
 LAMBDA_UNITS: Mapping[LambdaUnit, str] = {
-    "gradient ratio": "gradient norm of the weighted Dispersive Loss over that of the training loss",
+    "gradient ratio": "gradient norm of the weighted Dispersive Loss over the training loss's, next to the baseline",
     "loss ratio": "lambda times the span of the loss, over the baseline's training loss",
 }
 

@@ -135,6 +135,38 @@ def test_the_order_of_studies_changes_the_numbers_of_scopes_alone() -> None:
     assert there.expected.mean == pytest.approx(back.expected.mean, rel=1e-9)
 
 
+def test_lambda_is_in_units_of_gradients_where_every_study_measured_them() -> None:
+    measured = [_with_gradients(one) for one in scopes(lambda_hurts, count=3)]
+    atlas = assemble_atlas(measured)
+    assert atlas.lambda_unit == "gradient ratio"
+    [knob] = [one for one in atlas.knobs if one.knob == "lambda"]
+    # Twice lambda next to the baseline: what larger lambdas recorded, with the gradient gone, does not count.
+    assert [level.level for level in knob.levels] == ["0.001 to 0.01", "0.01 to 0.1"]
+    assert assemble_atlas([*measured[:2], scopes(lambda_hurts, count=3)[2]]).lambda_unit == "loss ratio"
+
+
+def _with_gradients(one: StudyRecord) -> StudyRecord:
+    def ratio(lam: float) -> float:
+        return 2 * lam if lam < 0.01 else 1e-6
+
+    trials = [
+        trial.model_copy(
+            update={
+                "rungs": tuple(
+                    rung.model_copy(
+                        update={"metrics": rung.metrics | {"gradient_ratio": ratio(trial.spec.cell.dispersion.lam)}}
+                    )
+                    for rung in trial.rungs
+                )
+            }
+        )
+        if trial.spec.cell.dispersion.lam
+        else trial
+        for trial in one.trials
+    ]
+    return make_record(one.study, trials)
+
+
 def _without_fresh(one: StudyRecord) -> StudyRecord:
     return make_record(one.study, [trial for trial in one.trials if trial.spec.stage == "screen"])
 
