@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from sweeper.guide.atlas.best import Found, best_setting
 from sweeper.guide.atlas.heuristics import Fold, Judged, judge, pooled_over
 from sweeper.guide.atlas.knob_tables import evidence_of, expectation, speakers, table_of
 from sweeper.guide.atlas.members import Member, data_name, members, of_scope
-from sweeper.guide.atlas.observed import ORDERS, can_use_gradients, observe
+from sweeper.guide.atlas.observed import ORDERS, Seen, can_use_gradients, observe
 from sweeper.guide.atlas.schema import Atlas, Check, Expectation, Heuristic, LambdaUnit, ScopeRow, Unused
 from sweeper.guide.atlas.wording import headline, points, rule_words
 from sweeper.records import StudyRecord
@@ -63,10 +63,9 @@ def assemble_atlas(records: Sequence[StudyRecord], unread: Iterable[Unused] = ()
     )
 
 
-def _partly(used: Sequence[Member], observed: Sequence[object]) -> Iterator[Unused]:
+def _partly(used: Sequence[Member], observed: Sequence[Mapping[str, Seen]]) -> Iterator[Unused]:
     """Name the studies that are in use and say nothing of block and tau."""
     for member, seen in zip(used, observed, strict=True):
-        assert isinstance(seen, dict)
         settings = [one for one in member.guide.main.cells if one.n]
         if settings and all(one.saturated for one in settings):
             reason = "every setting is at the loss's floor: it says nothing of block and tau, only of lambda"
