@@ -19,7 +19,7 @@ def _rules(guide: Guide, pattern: str) -> list[str]:
 
 def _use(guide: Guide) -> list[str]:
     cells = {one.key: one.cell for stage in guide.stages for one in stage.cells}
-    rules = _rules(guide, r"Use ((?!the (?:plain control|control arm)).*)")
+    rules = _rules(guide, r"(?:Use|If it has to be dispersion, use) ((?!the (?:plain control|control arm)).*)")
     if guide.heuristics.use == "baseline":
         found = [f"lambda 0 in the table, but the rule: Use {rule}" for rule in rules]
         return found + [f"lambda 0, but {row.knob} {row.use}" for row in guide.heuristics.rows if _sets(row.use)]
@@ -34,7 +34,10 @@ def _sets(use: str) -> bool:
 def _avoided(guide: Guide) -> list[str]:
     found = []
     for row in guide.heuristics.rows:
-        fine = {*row.having("use", "safe", "open")}
+        # Without a surface the table knows of no level, but of a lambda that was tested on fresh seeds.
+        known = {one.level for one in row.levels if one.within is not None}
+        known |= _tested(guide) if row.knob == "lambda" else set()
+        fine = {*row.having("use", "safe"), *(known & {*row.having("open")})}
         for named in _rules(guide, rf"Avoid {row.words} (.*)"):
             found += [f"avoid {row.knob} {one}, which is fine" for one in {*named.split(", ")} & fine]
         if row.knob == "lambda":
@@ -43,6 +46,12 @@ def _avoided(guide: Guide) -> list[str]:
         if _rules(guide, rf"({row.words}) hardly matters.*"):
             found += [f"{row.knob} hardly matters, but {one} costs" for one in row.having("costs") if one != "0"]
     return found
+
+
+def _tested(guide: Guide) -> set[str]:
+    lam = next(knob for knob in KNOBS if knob.name == "lambda")
+    cells = {one.key: one.cell.dispersion for stage in guide.stages for one in stage.cells}
+    return {level(lam.of(cells[claim.key]), guide.places) for claim in guide.claims}
 
 
 def _harmed(guide: Guide) -> list[str]:

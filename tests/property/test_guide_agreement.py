@@ -92,6 +92,40 @@ def test_no_simulated_guide_contradicts_its_table(scenario: Scenario) -> None:
             _avoided_levels_hold_nothing_open(side.guide)
 
 
+WEIGHT_DECAY = {"name": "weight-decay", "set": {"train.weight_decay": 0.5}}
+PAIR = make_study(space={"block": [0, 1], "lambda": [0.01, 0.25], "tau": [0.5]}, controls=[WEIGHT_DECAY])
+
+
+def test_a_control_that_gains_more_contradicts_no_rule_about_the_setting_that_helps() -> None:
+    def effect(cell: Cell) -> float:
+        return -1.0 if cell.role == "control" else -0.3 * (cell.dispersion.lam == 0.25)
+
+    cells = [control(), *grid_cells(PAIR)]
+    screen = simulate(PAIR, cells, effect, noise=0.001)
+    guide = assemble_guide(make_record(PAIR, screen + simulate(PAIR, cells, effect, "confirm", range(100, 105), 0.001)))
+    assert not contradictions(guide)
+    _use_agrees(guide)
+    _controls_are_advised_for_what_they_did(guide)
+    # What worsens with the setting does so without the control.
+    assert not any("control" in rule.rule and "confirmed to hurt" in rule.rule for rule in guide.rules)
+
+
+def test_without_a_surface_no_lambda_is_avoided_at_which_fresh_seeds_show_no_harm() -> None:
+    def harmful(cell: Cell) -> float:
+        return 0.5 if cell.dispersion.lam == 0.25 else 0.0
+
+    cells = grid_cells(PAIR)
+    screen = simulate(PAIR, cells, harmful, noise=0.001)
+    lost = [_ended(one, "failed") if one.spec.cell.role == "baseline" and one.spec.seed else one for one in screen]
+    for tested, avoided in (([0.01], ["0.25"]), ([0.01, 0.25], [])):
+        some = [cell for cell in cells if cell.dispersion.lam in tested and cell.dispersion.blocks == (0,)]
+        fresh = simulate(PAIR, some, lambda _: 0.0, "confirm", range(100, 105), 0.2)
+        guide = assemble_guide(make_record(PAIR, lost + fresh))
+        assert guide.heuristics.reason
+        assert _rules(guide, r"Avoid lambda (.*)") == avoided
+        assert not contradictions(guide)
+
+
 def _rules(guide: Guide, pattern: str) -> list[str]:
     return [found[1] for one in guide.rules if (found := re.fullmatch(pattern, one.rule))]
 
@@ -119,7 +153,8 @@ def _table_speaks_against(guide: Guide, key: str) -> bool:
 
 
 def _use_agrees(guide: Guide) -> None:
-    uses = {_plain(one) for one in _rules(guide, r"Use (block.*?)(?: or the plain control .*)?(?:; but .*)?")}
+    anyway = {_plain(one) for one in _rules(guide, r"If it has to be dispersion, use (block.*?)(?:; but .*)?")}
+    uses = anyway | {_plain(one) for one in _rules(guide, r"Use (block.*?)(?: or the plain control .*)?(?:; but .*)?")}
     never = {_plain(one) for one in _rules(guide, r"Do not use (.*)")}
     open_settings = {cell.label for cell in _members(guide).values()}
     assert not never & open_settings
@@ -129,7 +164,8 @@ def _use_agrees(guide: Guide) -> None:
     assert len(keeps) + len(uses) == 1
     said = " ".join(guide.verdict.sentences)
     for one in uses:
-        assert f"Use {one}" in said.replace(" ◦", "")
+        use = f"as {one}; this holds" if anyway else f"Use {one}"
+        assert use in said.replace(" ◦", "")
     if not uses and guide.claims:
         assert "Use lambda 0" in said
     bets = _rules(guide, r"Keep lambda 0, or bet on (.*)")
@@ -151,7 +187,10 @@ def _avoided_levels_hold_nothing_open(guide: Guide) -> None:
 
 def _controls_are_advised_for_what_they_did(guide: Guide) -> None:
     standing = {one.label: one for one in guide.side_claims}
-    for name in _rules(guide, r"Use the plain control (.*)"):
+    for name in _rules(guide, r"Use the plain control (.*?)(?:, which gains .*)?"):
+        assert standing[name].standing == "confirmed helps"
+        assert f"The plain control {name} helps as well" not in {one.rule for one in guide.rules}
+    for name in _rules(guide, r"Use the plain control ([^,]*)"):
         assert standing[name].standing == "confirmed helps"
         assert guide.verdict.kind not in ("helps", "helps like a control")
     for name in _rules(guide, r"Use block.* or the plain control (.*?):.*"):

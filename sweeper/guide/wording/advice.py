@@ -28,8 +28,7 @@ def advice(found: Findings, claim: Claim) -> tuple[str, Grade]:
     name = found.label(claim.key)
     match claim.standing:
         case "confirmed helps":
-            first = found.standing("confirmed helps")[0].key == claim.key
-            return f"{use(found, claim) if first else f'{name} helps as well'}{_beside(found, claim)}", "confirmed"
+            return f"{_helps(found, claim)}{_beside(found, claim)}", "confirmed"
         case "confirmed hurts":
             return f"Do not use {name}", "confirmed"
         case "equivalent":
@@ -38,11 +37,20 @@ def advice(found: Findings, claim: Claim) -> tuple[str, Grade]:
                 return f"{name}: {within}, but another is shown to be better", "equivalent"
             return f"{name} may be used or left out: {within}{_beside(found, claim)}", "equivalent"
         case "suggestive":
-            return f"{name}: look again with more seeds", "suggestive"
+            effect = "hurt" if claim.change and claim.change.mean > 0 else "help"
+            return f"{name} may {effect}: look again with more seeds", "suggestive"
         case "no evidence either way":
             return f"{name}: no conclusion", "none"
         case "not comparable":
             return f"{name}: not comparable", "none"
+
+
+def _helps(found: Findings, claim: Claim) -> str:
+    if found.standing("confirmed helps")[0].key != claim.key:
+        return f"{found.label(claim.key)} helps as well"
+    rival = found.rival(claim)
+    # What is confirmed of the setting must not read as if it were confirmed of the control.
+    return f"If it has to be dispersion, use {found.label(claim.key)}" if rival and rival.outdone else use(found, claim)
 
 
 def _beside(found: Findings, claim: Claim) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from sweeper.guide.schema.statements import Claim, VerdictKind
 from sweeper.guide.wording.advice import times_as_much
+from sweeper.guide.wording.asides import capital
 from sweeper.guide.wording.findings import Findings, effect_of
 from sweeper.records import FINAL_STATES
 from sweeper.text.numbers import counted, percent
@@ -18,7 +19,8 @@ def decided(found: Findings) -> tuple[VerdictKind, str]:
     if helps:
         more = f" (and {counted(len(helps) - 1, 'more setting')})" if len(helps) > 1 else ""
         within = f", which is less than the margin of {margin}" if helps[0].within_margin else ""
-        says = f"{found.label(helps[0].key)} helps{more}: {found.metric} {effect_of(helps[0])}, confirmed {on}{within}"
+        name = capital(found.label(helps[0].key))
+        says = f"{name} helps{more}: {found.metric} {effect_of(helps[0])}, confirmed {on}{within}"
         rival = found.rival(helps[0])
         if rival and rival.outdone:
             control = f"a {_kind(found, rival.control)}, {rival.control}"

@@ -166,7 +166,7 @@ def in_a_sentence(found: Findings) -> str:
     table, margin = found.heuristics, percent(found.seeds.margin)
     if table.use != BASELINE:
         ranges = [f"{row.words} {span(row)}" for row in table.rows if len(row.having("use", "safe")) > 1]
-        return f"Within {margin} of it, by the screen: {', '.join(ranges)}." if ranges else ""
+        return f"Within {margin} of the setting that helps, by the screen: {', '.join(ranges)}." if ranges else ""
     row = table.row(LAMBDA.name)
     if row is None or row.idle or table.reason:
         return ""

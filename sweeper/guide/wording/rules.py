@@ -12,7 +12,7 @@ from sweeper.guide.analysis.knob_effects import level_of
 from sweeper.guide.analysis.stage_table import BASELINE
 from sweeper.guide.schema.heuristics import Heuristic, LevelCost
 from sweeper.guide.schema.statements import Claim, KnobLevel, Rule, Standing
-from sweeper.guide.wording.advice import advice
+from sweeper.guide.wording.advice import advice, use
 from sweeper.guide.wording.arms import is_plain
 from sweeper.guide.wording.findings import Findings, candidates, changed, claimed, held_open, listed, written
 from sweeper.study.knobs import KNOBS, LAMBDA, TAU, level
@@ -47,12 +47,23 @@ def _bet(found: Findings) -> Claim | None:
 
 
 def _claims(found: Findings) -> Iterator[Rule]:
-    bet = _bet(found)
+    bet, arm = _bet(found), _outdoes(found)
+    if arm:
+        best = found.standing("confirmed helps")[0]
+        yield Rule(rule=use(found, best), evidence=_evidence(found, arm), grade="confirmed")
     for standing in get_args(Standing):
         for claim in found.standing(standing):
             if claim is not bet:  # that is the first rule
                 rule, grade = advice(found, claim)
                 yield Rule(rule=rule, evidence=_evidence(found, claim), grade=grade)
+
+
+def _outdoes(found: Findings) -> Claim | None:
+    """The control arm that gains more than the best setting, and is advised in its place."""
+    helps = found.standing("confirmed helps")
+    rival = found.rival(helps[0]) if helps else None
+    arms = (claim for claim in found.side_claims if rival and rival.outdone and claim.label == rival.control)
+    return next(arms, None)
 
 
 def _evidence(found: Findings, claim: Claim) -> str:
@@ -115,7 +126,7 @@ def _set(found: Findings) -> Iterator[Rule]:
         )
     elif len(names) > 1:
         gone = len(chosen.members) - len(members)
-        aside = f", {gone} more by themselves, but not by their knobs" if gone else ""
+        aside = f", nor are {gone} more, but a level of theirs costs too much by the table" if gone else ""
         yield Rule(
             rule=f"Cannot be distinguished from the best: {listed(names, 6)}; {names[0]} is the simplest",
             evidence=f"{len(names)} of {len(found.main.cells) + 1} are not shown to be worse than another"
@@ -160,7 +171,11 @@ def _knobs(found: Findings) -> Iterator[Rule]:
         yield from _by_table(found, disputed)
         return
     for knob in found.knobs:
-        open_levels = {level_of(found.known, key, knob.name) for key in _hopeful(found) if key != BASELINE}
+        open_keys = _hopeful(found)
+        if knob.name == LAMBDA.name:
+            # As in the table: a lambda at which fresh seeds show no harm is not ruled out by the screen.
+            open_keys |= {claim.key for claim in found.claims if claim.standing != "confirmed hurts"}
+        open_levels = {level_of(found.known, key, knob.name) for key in open_keys if key != BASELINE}
         lowest = next(one for one in knob.levels if one.reach == "lowest")
         others = [one for one in knob.levels if one is not lowest]
         if all(one.reach == "within the margin" for one in others):
@@ -234,8 +249,9 @@ def _saturation(found: Findings) -> Iterator[Rule]:
 
 def _controls(found: Findings) -> Iterator[Rule]:
     arms = [claim for claim in found.side_claims if found.known.cells[claim.key].role == "control"]
+    advised = _outdoes(found)
     for claim in arms:
-        if claim.confirmed:
+        if claim.confirmed and claim is not advised:
             name = f"the {found.arm(claim.label)}"
             rule = f"Do not use {name}"
             if claim.standing == "confirmed helps":

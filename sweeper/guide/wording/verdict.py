@@ -196,7 +196,7 @@ def _fate(found: Findings, result: CellResult) -> str:
         return f" was stopped early, at step {result.stopped_at:,}{floor}"
     if "diverged" in result.states:
         return f" diverged{floor}"
-    return f" has not {'started' if result.not_started else 'finished'}{floor}"
+    return f"{' was not started' if result.not_started else ' has not finished'}{floor}"
 
 
 def _set(found: Findings) -> tuple[str, ...]:

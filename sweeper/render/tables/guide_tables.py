@@ -24,7 +24,8 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
 
 def rule_table(guide: Guide) -> Table:
     """Tabulate the advice."""
-    return table(("what", "evidence", "grade"), [(one.rule, one.evidence, one.grade) for one in guide.rules])
+    rows = [(one.rule[:1].upper() + one.rule[1:], one.evidence, one.grade) for one in guide.rules]
+    return table(("what", "evidence", "grade"), rows)
 
 
 def correlation_table(guide: Guide) -> Table:

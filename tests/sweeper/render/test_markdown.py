@@ -92,7 +92,7 @@ def test_a_trial_dropped_before_it_started_is_not_said_to_have_stopped() -> None
     text = markdown(make_record(make_study(), rows))
     assert "10.0 (1), 1 stopped at 400, 1 not started" in text
     assert re.search(r"\| not started † +\|", text)
-    assert "The marked one (block 2, lambda 0.01, tau 0.5): not started." in text
+    assert "The marked one (block 2, lambda 0.01, tau 0.5) was not started." in text
     assert "not started: its configuration was out of the race by then, no claim" in text
     assert "stopped at 0" not in text
 

@@ -62,7 +62,7 @@ def test_a_confirmed_setting_is_used_and_every_knob_has_its_range_and_its_step()
     assert "; 3: +1" in block.step
     assert block.fresh.startswith("1: +1")
     assert block.grade == "the setting confirmed on 5 fresh seeds; range: screening, 3 seeds"
-    assert guide.verdict.points[0] == "Within 5 % of it, by the screen: tau 0.25 to 1."
+    assert guide.verdict.points[0] == "Within 5 % of the setting that helps, by the screen: tau 0.25 to 1."
 
 
 def test_where_nothing_helps_the_table_says_how_much_does_no_harm() -> None:

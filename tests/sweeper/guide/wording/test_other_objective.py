@@ -78,10 +78,14 @@ def test_the_verdict_and_the_protocol_say_that_it_is_not_fid(by_loss: Guide) -> 
 
 def test_a_control_that_gains_more_leads_beside_the_setting_that_helps(by_loss: Guide) -> None:
     assert by_loss.verdict.kind == "helps like a control"
-    assert by_loss.verdict.headline.startswith("block 1, lambda 0.25, tau 0.5 ◦ helps: validation loss -")
+    assert by_loss.verdict.headline.startswith("Block 1, lambda 0.25, tau 0.5 ◦ helps: validation loss -")
     assert by_loss.verdict.headline.endswith("but a plain control, weight-decay, gains 2.9 times as much.")
     said = "Use the plain control weight-decay, which gains 2.9 times as much as block 1, lambda 0.25, tau 0.5 ◦; "
     assert any(point.startswith(said) for point in by_loss.verdict.points)
+    first, anyway = by_loss.rules[:2]
+    assert first.evidence.startswith("-16")
+    assert anyway.rule.startswith("If it has to be dispersion, use block 1, lambda 0.25, tau 0.5 ◦")
+    assert not any("weight-decay helps as well" in rule.rule for rule in by_loss.rules)
     line = next(point for point in by_loss.verdict.notes if point.startswith("Plain control weight-decay: -16"))
     assert "*confirmed helps*; against it block 1, lambda 0.25, tau 0.5 stands at +12" in line
     assert line.endswith("worse.")
