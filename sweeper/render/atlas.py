@@ -73,7 +73,7 @@ def render_atlas(atlas: Atlas) -> str:
             "rejected": rejected_table(atlas),
             "unused": unused_table(atlas),
         },
-        left=counted(atlas.untested, "further rule"),
+        left=counted(atlas.untested, "further rule" if atlas.heuristics or atlas.rejected else "rule"),
         knobs=[_knob(knob, atlas) for knob in atlas.knobs],
         checks=check_words(atlas.margin),
         least=LEAST_SCOPES,

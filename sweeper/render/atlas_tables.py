@@ -27,9 +27,9 @@ def _heuristic(one: Heuristic) -> tuple[str, ...]:
 
 def scopes_table(atlas: Atlas) -> Table:
     """Every scope, and what came of its sweep."""
-    header = ("scope", "data", "studies", "what", "schedule", "settings (saturated)", "first of the screen", "change")
+    head = ("scope", "data", "studies", "what", "schedule", "settings (saturated)", "first of the screen")
     return Table(
-        header,
+        (*head, "change [95 %]"),
         tuple(
             (
                 str(row.scope),

@@ -190,7 +190,7 @@ def _tested(known: Evidence) -> int:
 
 def _seed_gate(sd: float | None, needed: int | None, planned: int, margin: float, planning: str) -> Gate:
     if sd is None:
-        return Gate(says="no setting shares two seeds with the baseline")
+        return Gate(says="too few seeds to plan by: no setting shares two with the baseline")
     wanted = "more than 1,000" if needed is None else str(needed)
     says = f"a gain of {percent(margin)} needs {wanted} fresh seeds, {planned} {planning}"
     return Gate(passed=needed is not None and planned >= needed, says=says)

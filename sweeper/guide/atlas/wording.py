@@ -92,7 +92,8 @@ def _seen_everywhere(knobs: Sequence[KnobTable]) -> Iterator[str]:
         found = [level for level in levels if all(_is_beyond(one, sign) for one in level.scopes)]
         if found:
             changes = [one.change for level in found for one in level.scopes]
-            names = ", ".join(level.level for level in found)
+            *most, last = [level.level for level in found]
+            names = f"{', '.join(most)} or {last}" if most else last
             fewest = min(len(level.scopes) for level in found)
             yield (
                 f"Seen so far, and no rule yet: a lambda whose weight is {names} was {word} than lambda 0 in every "
@@ -110,14 +111,15 @@ def _sweeps(rows: Sequence[ScopeRow], expected: Expectation | None) -> Iterator[
     if fresh:
         counts = [
             f"{sum(one.standing == standing for one in fresh)} {words}"
-            for standing, words in (("confirmed helps", "confirmed to help"), ("confirmed hurts", "confirmed to hurt"))
+            for standing, words in (("confirmed helps", "to help"), ("confirmed hurts", "to hurt"))
         ]
         yield (
-            f"The setting that a study's screen ranked first, on fresh seeds: {' and '.join(counts)}, of "
-            f"{counted(len(fresh), 'scope')}."
+            f"Of the settings that the screens of {counted(len(fresh), 'scope')} ranked first, fresh seeds confirm "
+            f"{' and '.join(counts)}."
         )
     if expected:
-        yield f"Its change against lambda 0 is {expected_words(expected)}; {likeness(expected)}."
+        words = f"{expected_words(expected)}; {likeness(expected)}"
+        yield f"The change of a screen's first setting against lambda 0 is {words}."
 
 
 def _evidence(one: Heuristic) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import numpy as np
 
 from sweeper.guide.analysis.contrasts import change_of
@@ -112,12 +114,17 @@ def _standings(claims: list[Claim]) -> str:
     means = sorted(change.mean for change in changes)
     ends = f" ({signed(means[0])} to {signed(means[-1])} %)" if len(means) > 1 else ""
     only = f" ({written(changes[0])})" if len(claims) == len(means) == 1 else ends
-    standings = {claim.standing for claim in claims}
-    if len(standings) == 1:
+    counts = Counter(_said(claim) for claim in sorted(claims, key=lambda claim: list(SAID).index(claim.standing)))
+    if len(counts) == 1:
         count = ("", "", "both ")[len(claims)] if len(claims) < 3 else f"all {len(claims)} "
-        return f"{count}{SAID[claims[0].standing]}{only}"
-    counts = [f"{sum(one.standing == name for one in claims)} {SAID[name]}" for name in SAID if name in standings]
-    return f"{', '.join(counts)}{only}"
+        return f"{count}{_said(claims[0])}{only}"
+    return f"{', '.join(f'{count} {said}' for said, count in counts.items())}{only}"
+
+
+def _said(claim: Claim) -> str:
+    if claim.standing == "suggestive" and claim.change:
+        return "suggestive of harm" if claim.change.mean > 0 else "suggestive of a gain"
+    return SAID[claim.standing]
 
 
 def _moved_alone(found: Findings, knob: Knob) -> str:

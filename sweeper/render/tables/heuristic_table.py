@@ -29,7 +29,7 @@ def _notes(guide: Guide) -> Iterator[str]:
     if found.use != "baseline" and any(one.outdone for one in guide.controls):
         yield "For those who want dispersion anyway: a control without it gains more."
     if found.reason:
-        yield f"No range, step or map: {found.reason}."
+        yield f"Safe ranges and steps are not known: {found.reason}."
     elif any(row.levels for row in found.rows):
         yield (
             f"*Safe*: costs at most {margin} with a probability of 90 % or more. *Open*: neither safe nor surely "

@@ -97,6 +97,17 @@ def test_a_trial_dropped_before_it_started_is_not_said_to_have_stopped() -> None
     assert "stopped at 0" not in text
 
 
+def test_one_seed_in_the_screen_is_said_of_the_screen_alone() -> None:
+    study, cell = make_study(), setting((1,), 0.01, 0.5)
+    trials = simulate(study, [cell], harmful, random=1)[::3] + simulate(
+        study, [cell], harmful, "confirm", range(100, 105)
+    )
+    text = markdown(make_record(study, trials))
+    assert "spread in the screen stage is not known: fewer than two of its trials there have finished" in text
+    assert "no setting of the screen stage shares two seeds with the baseline" in text
+    assert "Safe ranges and steps are not known: " in text
+
+
 def test_saturated_and_marked_cells_carry_a_sign_that_is_explained() -> None:
     text = markdown(typical())
     assert re.search(r"\(3\) ◦ †", text)

@@ -103,6 +103,13 @@ def test_fresh_seeds_overrule_what_the_screen_holds_safe() -> None:
     assert next(one.reach for one in _row(guide, "lambda").levels if one.level == "0.01") == "open"
 
 
+def test_what_is_suggestive_says_whether_of_harm_or_of_a_gain() -> None:
+    guide = _guide(lambda _: 0.15, noise=0.06, fresh=(BEST,))
+    assert guide.claims[0].standing == "suggestive"
+    assert _row(guide, "lambda").fresh == "0.01: suggestive of harm (+15 % [+8.4, +22])"
+    assert f"{BEST.label} may hurt: look again with more seeds" in {rule.rule for rule in guide.rules}
+
+
 def test_the_surface_serves_a_random_search_and_takes_a_part_of_a_large_one() -> None:
     guide = assemble_guide(large_search(600))
     assert 100 < len(guide.heuristics.cells) <= 161 < len(guide.main.cells)
