@@ -12,7 +12,6 @@ from scipy.stats import spearmanr, ttest_rel
 
 from sweeper.guide.assemble import assemble_guide
 from sweeper.guide.schema.guide import Guide
-from sweeper.guide.schema.results import CellResult
 from sweeper.plan.cells import setting_cell
 from sweeper.records import Cell, Rung, StudyRecord, TrialRecord
 from sweeper.render.guide_folder import write_guide
@@ -40,10 +39,6 @@ FIDS = {BASELINE: [12.0, 13.0, 11.5], setting((1,), 0.01, 0.5): [11.0, 13.5, 11.
 def one_cell() -> StudyRecord:
     rows = [trial(cell, seed, fid) for cell, fids in FIDS.items() for seed, fid in enumerate(fids)]
     return make_record(make_study(), rows)
-
-
-def cell_of(guide: Guide, label: str) -> CellResult:
-    return next(one for one in guide.main.cells if one.cell.label == label)
 
 
 def test_a_change_equals_scipys_paired_t_interval_of_the_log_objective() -> None:
