@@ -16,7 +16,7 @@ from typing import NamedTuple
 import torch
 
 from sweeper.calibration.preflight import fitting_backbone
-from sweeper.errors import SetupError
+from sweeper.errors import SetupError, SweeperError
 from sweeper.plan.size import size
 from sweeper.plan.trials import evaluations
 from sweeper.study import Study
@@ -25,7 +25,7 @@ from trainer.backbones.flops import pass_flops
 from trainer.backbones.protocol import Backbone, Network
 from trainer.backbones.sit import SiT
 from trainer.data.dataset import load
-from trainer.errors import CompilerError
+from trainer.errors import CompilerError, DataError
 from trainer.objectives.build import objective_of
 from trainer.recipe import EvalRecipe, Recipe
 from trainer.recipe.evaluation import EVALUATIONS_A_STEP
@@ -84,12 +84,16 @@ def _pays(attempt: Attempt) -> bool:
 def may_pay(study: Study, slots: int) -> bool:
     """Return whether compiling could save time in a study on so many slots, by arithmetic: it is then worth a try.
 
-    Only of a SiT, whose operations are counted, and on a CPU: on a GPU all evaluations of a batch are one graph.
+    Only of a SiT, whose operations are counted, and on a CPU: on a GPU all evaluations of a batch are one graph. Not
+    where this machine cannot read the data: if the workers cannot either, the first cohort that meets it says so.
     """
     recipes = _recipes(study)
     if study.resources.gpus or not has_compiler():
         return False
-    models = [_backbone(recipe) for recipe in recipes]
+    try:
+        models = [_backbone(recipe) for recipe in recipes]
+    except (SweeperError, DataError, OSError):
+        return False
     sits = [model for model in models if isinstance(model, SiT)]
     if len(sits) < len(models):
         return False

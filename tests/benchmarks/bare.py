@@ -40,6 +40,7 @@ def lend_pydantic() -> None:
     except ImportError:
         lent = ModuleType("pydantic")
         names = {"BaseModel": BareModel, "ConfigDict": dict, "Field": field}
+        names |= {"ModelWrapValidatorHandler": object, "ValidationInfo": object}  # of annotations alone
         names |= dict.fromkeys(
             ("field_validator", "model_validator", "BeforeValidator", "Discriminator", "Tag"), unchecked
         )
