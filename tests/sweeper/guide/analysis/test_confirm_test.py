@@ -240,7 +240,8 @@ def test_without_one_the_levels_of_a_knob_are_compared() -> None:
     def effect(cell: Cell) -> float:
         return 0.4 * (cell.dispersion.tau == 1.0)
 
-    guide = assemble_guide(make_record(study, simulate(study, grid_cells(study), effect, noise=0.01)))
+    # A draw of noise in which the test rightly sees nothing: in one of twenty it sees an interaction.
+    guide = assemble_guide(make_record(study, simulate(study, grid_cells(study), effect, noise=0.01, random=1)))
     assert not guide.interaction.rejects
     found = {(knob.name, level.level): level.reach for knob in guide.knobs for level in knob.levels}
     assert found["tau", "1"] == "beyond the margin"
