@@ -132,7 +132,7 @@ def test_a_saturated_setting_is_flagged_wherever_it_is_named() -> None:
     rows = simulate(study, [loud, SAME], lambda cell: -0.3 * (cell == loud), noise=0.02)
     rows += simulate(study, [loud, SAME], lambda cell: -0.3 * (cell == loud), "confirm", range(100, 105), noise=0.02)
     guide = assemble_guide(make_record(study, rows))
-    assert guide.verdict.headline.startswith("block 1, lambda 0.5, tau 0.5 ◦ helps")
+    assert guide.verdict.headline.startswith("Block 1, lambda 0.5, tau 0.5 ◦ helps")
     assert any(point.startswith("Use block 1, lambda 0.5, tau 0.5 ◦;") for point in guide.verdict.points)
 
 
