@@ -75,5 +75,7 @@ def _rows(trial: TrialRecord, taps: Taps) -> list[dict[str, object]]:
         "overrides": ", ".join(f"{name}={value}" for name, value in cell.overrides) or None,
         "note": trial.note or None,
     }
-    facts = trial.facts.model_dump() if trial.facts else {}
+    # Yes and no as 1 and 0: beside trials without facts a column of them would hold two kinds of values.
+    known = trial.facts.model_dump() if trial.facts else {}
+    facts = {name: int(value) if isinstance(value, bool) else value for name, value in known.items()}
     return [about | facts | {"step": rung.step, **rung.metrics} for rung in trial.rungs] or [about | facts]

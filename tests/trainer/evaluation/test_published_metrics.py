@@ -101,7 +101,7 @@ def test_each_extractor_has_the_metrics_that_are_published_with_it() -> None:
 
 
 def test_a_metric_that_the_extractor_lacks_is_refused_with_the_one_that_has_it() -> None:
-    with pytest.raises(ValidationError, match="spatial_fid needs extractor domain, not 'inception'"):
+    with pytest.raises(ValidationError, match="spatial_fid, which needs extractor domain, not 'inception'"):
         EvalRecipe(extractor="inception", weights="w", metrics=("spatial_fid",))
 
 
