@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-import numpy.typing as npt
 
 from sweeper.coordinator.finalists import Finalists
 from sweeper.plan.cells import BASELINE, cells
 from sweeper.plan.trials import confirm_trials
 from sweeper.records import Cell, Stage, TrialSpec
 from sweeper.search import Search
+from sweeper.statistics.effects import Matrix
 from sweeper.statistics.levels import OBJECTIVE_ALPHA
-from sweeper.statistics.looks import endings, prior_of_screen
+from sweeper.statistics.looks import direction_of, endings, log_ratios, prior_of_screen
 from sweeper.statistics.moments import moments
 from sweeper.study import Study
-from trainer.recipe import Better
 
 Outcomes = Mapping[str, float | None]
-Logs = npt.NDArray[np.float64]
 
 
 class ConfirmLooks:
@@ -55,11 +52,10 @@ class ConfirmLooks:
     def _open_after(self, look: int, outcomes: Outcomes) -> set[str]:
         """Return the keys of the settings that go on after so many seeds."""
         chosen, settings = self._chosen, self._settings
-        log_CS = logs(outcomes, "confirm", [BASELINE, *settings], chosen.seeds[:look])
-        # All of these trials have ended: one without a figure diverged or failed, or has none that a ratio can be of.
-        ended_CS = np.where(np.isnan(log_CS), np.inf, log_CS)
-        alone_KS = np.isinf(ended_CS[0]) & np.isfinite(ended_CS[1:])
-        difference_KS = np.where(alone_KS, -np.inf, np.where(np.isinf(ended_CS[1:]), np.inf, log_CS[1:] - log_CS[0]))
+        value_CS = objectives(outcomes, "confirm", [BASELINE, *settings], chosen.seeds[:look])
+        # All of these trials have ended: one without a figure diverged or failed.
+        own_KS, baseline_KS = value_CS[1:], np.broadcast_to(value_CS[0], value_CS[1:].shape)
+        difference_KS = log_ratios(own_KS, baseline_KS, np.isnan(own_KS))
         directions = [chosen.directions.get(cell.key, "lower") for cell in settings]
         marked = [cell.mark is not None for cell in settings]
         found = endings(difference_KS, directions, chosen.schedule, OBJECTIVE_ALPHA, chosen.prior, marked)
@@ -72,7 +68,8 @@ def choose_finalists(study: Study, screened: Search, seeds: tuple[int, ...]) -> 
     looks = confirm.schedule if confirm and confirm.seeds == "auto" else ()
     marked = [cell for cell in cells(study) if cell.mark]
     settings = [cell for cell in screened.cells() if cell.role == "grid"]
-    log_CS = logs(screened.outcomes(), "screen", [BASELINE, *settings], study.screen.seeds)
+    value_CS = objectives(screened.outcomes(), "screen", [BASELINE, *settings], study.screen.seeds)
+    log_CS = np.log(np.where(value_CS > 0, value_CS, np.nan))
     mean_C = moments(log_CS[1:] - log_CS[0]).mean
     seen = {cell.key: mean for cell, mean in zip(settings, mean_C, strict=True) if np.isfinite(mean)}
     directions = {cell.key: direction_of(seen[cell.key]) for cell in (*best, *marked) if cell.key in seen}
@@ -80,13 +77,7 @@ def choose_finalists(study: Study, screened: Search, seeds: tuple[int, ...]) -> 
     return Finalists(cells=best, seeds=seeds, looks=looks, directions=directions, prior=prior)
 
 
-def direction_of(mean: float) -> Better:
-    """Return the side on which the screen saw a setting: below the baseline, or above it."""
-    return "lower" if mean < 0 else "higher"
-
-
-def logs(outcomes: Outcomes, stage: Stage, cells: Sequence[Cell], seeds: Sequence[int]) -> Logs:
-    """Return the log objectives of trials, [C, S]; NaN where there is none."""
+def objectives(outcomes: Outcomes, stage: Stage, cells: Sequence[Cell], seeds: Sequence[int]) -> Matrix:
+    """Return the objectives of trials, [C, S]; NaN where there is none."""
     keys = [[TrialSpec(stage=stage, cell=cell, seed=seed).key for seed in seeds] for cell in cells]
-    values = [[outcomes.get(key) or math.nan for key in row] for row in keys]
-    return np.array([[math.log(value) if value > 0 else math.nan for value in row] for row in values])
+    return np.array([[outcomes.get(key) for key in row] for row in keys], dtype=np.float64)

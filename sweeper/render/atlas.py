@@ -7,18 +7,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from sweeper.guide.atlas.heuristics import LEAST_SCOPES
 from sweeper.guide.atlas.schema import ATLAS_FILE, Atlas, KnobTable, LambdaUnit
 from sweeper.guide.atlas.wording import check_words, likeness
 from sweeper.render.atlas_tables import heuristics_table, knob_table, rejected_table, scopes_table, unused_table
+from sweeper.render.environment import markdown_environment
 from sweeper.render.guide_files import OwnFiles
 from sweeper.render.html import render_html
-from sweeper.render.tables.table import Table, to_markdown
+from sweeper.render.tables.table import Table
 from sweeper.study.knobs import BLOCK, LAMBDA, TAU, VARIANT
 from sweeper.text.numbers import counted
-from sweeper.text.untrusted import prose
 from trainer.recipe import METRICS
 
 MARKDOWN, HTML = "atlas.md", "atlas.html"
@@ -54,15 +52,7 @@ def write_atlas(atlas: Atlas, folder: Path) -> Path:
 
 def render_atlas(atlas: Atlas) -> str:
     """Write an atlas as markdown."""
-    # No autoescape: this is markdown, and words of studies are escaped by `prose` and `to_markdown`.
-    environment = Environment(
-        loader=PackageLoader("sweeper.render", "templates"),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        autoescape=False,
-    )
-    environment.filters.update(prose=prose, md=to_markdown)
+    environment = markdown_environment()
     stages = {row.best.stage for row in atlas.scopes if row.best}
     text = environment.get_template("atlas.md.j2").render(
         atlas=atlas,

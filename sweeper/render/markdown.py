@@ -5,38 +5,27 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from sweeper.guide.schema.guide import Guide
 from sweeper.guide.wording.glossary import glossary
 from sweeper.guide.wording.loss_forms import forms, on_unsaturated
 from sweeper.guide.wording.prior_art import READINGS, SOURCE
+from sweeper.render.environment import markdown_environment
 from sweeper.render.figures.plots import Plot
 from sweeper.render.next_study_yaml import next_yaml
 from sweeper.render.tables.claim_tables import ranking
 from sweeper.render.tables.guide_tables import legend, outcome_directions
 from sweeper.render.tables.heuristic_table import table_notes
 from sweeper.render.tables.sections import guide_tables, is_grid
-from sweeper.render.tables.table import fenced, to_markdown
+from sweeper.render.tables.table import fenced
 from sweeper.statistics.levels import OBJECTIVE_ALPHA, SIDE_ALPHA
 from sweeper.text import numbers
-from sweeper.text.untrusted import prose
 
 
 def render_markdown(guide: Guide, plots: Mapping[str, Plot]) -> str:
     """Write the guide; `plots` by name, those that are missing are left out."""
-    # No autoescape: this is markdown, and a study's words are escaped by `prose` and `table`.
-    environment = Environment(
-        loader=PackageLoader("sweeper.render", "templates"),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        autoescape=False,
-    )
+    environment = markdown_environment()
     environment.filters.update(
-        prose=prose,
         fenced=fenced,
-        md=to_markdown,
         yaml=next_yaml,
         ranking=ranking,
         metric=numbers.metric_name,

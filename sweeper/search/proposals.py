@@ -15,8 +15,10 @@ from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.trial import FrozenTrial, create_trial
 from optuna.trial import TrialState as OptunaState
 
+from sweeper.errors import StudyError
 from sweeper.plan.cells import setting_cell
-from sweeper.records import Cell
+from sweeper.plan.size import searched_count
+from sweeper.records import Cell, Stage
 from sweeper.search.parameters import idle_word, space
 from sweeper.search.store import Entry
 from sweeper.study import Range, Study
@@ -129,3 +131,19 @@ def _news(seeds: Sequence[Entry]) -> _News:
     if stopped:
         return _News(OptunaState.PRUNED, values=stopped[0].values if stopped[0].state == "pruned" else None)
     return _News(OptunaState.RUNNING)
+
+
+def proposer_of(study: Study, stage: Stage, given: int) -> Proposer | None:
+    """Return what proposes configurations in a stage beside `given` trials; None for a grid and the confirm stage.
+
+    Raises StudyError where the budget does not hold the trials that are given.
+    """
+    if stage == "confirm" or study.screen.trials is None:
+        return None
+    if given > study.screen.trials:
+        needed = given + len(study.screen.seeds)
+        raise StudyError(
+            f"screen.trials is {study.screen.trials}, but baseline, controls and cells alone are {given} trials",
+            f"give screen.trials at least {needed}, or the study fewer seeds, cells or controls",
+        )
+    return Proposer(study, searched_count(study))

@@ -6,14 +6,13 @@ import math
 from collections.abc import Iterable, Sequence
 from itertools import islice
 
-from sweeper.errors import ConflictError, StudyError
-from sweeper.plan.size import searched_count
+from sweeper.errors import ConflictError
 from sweeper.plan.trials import rung_steps
 from sweeper.records import Cell, Stage, TrialSpec, TrialState
 from sweeper.search import ranking
 from sweeper.search.driver_lease import Lease
 from sweeper.search.parameters import Parameters
-from sweeper.search.proposals import Proposer
+from sweeper.search.proposals import proposer_of
 from sweeper.search.pruning import Pruning
 from sweeper.search.store import AUDITED, DROPPED, Entry, NewTrial, Store
 from sweeper.search.study_notes import Notes
@@ -46,7 +45,7 @@ class Search:
         trials that failed wait again.
         """
         self._study, self._seeds = study, study.screen.seeds
-        self._proposer = _proposer(study, stage, len(trials))
+        self._proposer = proposer_of(study, stage, len(trials))
         self._store = Store(url, f"{study.name}.{stage}", patience)
         self._given = {trial.cell.key for trial in trials}
         self._recipes: dict[str, Recipe] = {}
@@ -293,15 +292,3 @@ class Search:
         self._store.finish(entry, state, value, outcome)
         self._entries.moved(entry, before)
         self._pruning.ended(entry)
-
-
-def _proposer(study: Study, stage: Stage, given: int) -> Proposer | None:
-    if stage == "confirm" or study.screen.trials is None:
-        return None
-    if given > study.screen.trials:
-        needed = given + len(study.screen.seeds)
-        raise StudyError(
-            f"screen.trials is {study.screen.trials}, but baseline, controls and cells alone are {given} trials",
-            f"give screen.trials at least {needed}, or the study fewer seeds, cells or controls",
-        )
-    return Proposer(study, searched_count(study))

@@ -20,7 +20,7 @@ from sweeper.statistics.paired_tests import Interval, holm
 from sweeper.statistics.screen_noise import Prior, prior_of_screen
 from trainer.recipe import Better
 
-__all__ = ["Ending", "PairedInLooks", "Prior", "endings", "prior_of_screen"]
+__all__ = ["Ending", "PairedInLooks", "Prior", "direction_of", "endings", "log_ratios", "prior_of_screen"]
 
 # A prior of two degrees of freedom lifts power at few seeds; more is not safe where noise differs between settings.
 PRIOR_DF = 2
@@ -141,6 +141,22 @@ class _Look:
 
     def reach(self, level: float) -> float:
         return float(stdtrit(self.df, 1 - level) * self.error)
+
+
+def direction_of(mean: float) -> Better:
+    """Return the side on which the screen saw a setting: below the baseline, or above it."""
+    return "lower" if mean < 0 else "higher"
+
+
+def log_ratios(own: Matrix, other: Matrix, failed: npt.NDArray[np.bool_]) -> Matrix:
+    """Return the log of an arm's objective over another's, as `endings` takes them; arrays of one shape, NaN for none.
+
+    inf where the arm `failed`, or where either is 0 or less: leaving those out would choose by the outcome. -inf where
+    only the other has no figure.
+    """
+    positive = (own > 0) & (other > 0)
+    ratio = np.where(positive, np.log(np.where(positive, own, 1.0)) - np.log(np.where(positive, other, 1.0)), -np.inf)
+    return np.asarray(np.where(failed | (own <= 0) | (other <= 0), np.inf, ratio))
 
 
 def endings(

@@ -10,8 +10,6 @@ from __future__ import annotations
 import argparse
 import datetime
 import gc
-import hashlib
-import json
 import multiprocessing
 import os
 import platform
@@ -32,6 +30,7 @@ import numpy as np
 from sweeper.guide.assemble import assemble_guide
 from tests.places import ROOT
 from tests.simulation import ledgers, pruning, tables
+from tests.simulation.finished import Finished, digest
 from tests.simulation.measures import Figures, Side, measure, measure_transfer
 from tests.simulation.worlds import FRESH, LOOKED, MAIN, NOISES, POWER, UNEVEN, Scenario, world
 
@@ -113,32 +112,15 @@ def run(
             yield scenario, total
 
 
-class Finished:
-    """Scenarios that are done, kept in a file as JSON lines, each with what it depends on."""
-
-    def __init__(self, path: Path, studies: int, seed: int) -> None:
-        self._path = path
-        self._under = {"studies": studies, "seed": seed, "code": fingerprint()}
-
-    def load(self) -> dict[Scenario, Figures]:
-        """Return what was simulated with this code, this seed and this many studies."""
-        lines = self._path.read_text().splitlines() if self._path.exists() else []
-        known = [json.loads(line) for line in lines if line.endswith("}")]
-        return {Scenario(*one["scenario"]): Figures(one["figures"]) for one in known if one["under"] == self._under}
-
-    def add(self, scenario: Scenario, figures: Figures) -> None:
-        """Keep one more."""
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        with self._path.open("a") as file:
-            file.write(json.dumps({"scenario": scenario, "under": self._under, "figures": figures}) + "\n")
+def finished_under(path: Path, studies: int, seed: int) -> Finished:
+    """Return what is finished with this code, this seed and this many studies."""
+    return Finished(path, {"studies": studies, "seed": seed, "code": fingerprint()})
 
 
 def fingerprint() -> str:
     """Return a digest of all code that decides a figure."""
-    folders = [ROOT / "sweeper" / name for name in SIMULATED]
-    files = [file for one in folders for file in ([one] if one.is_file() else sorted(one.rglob("*.py")) or [one])]
-    files += [Path(__file__).with_name(name) for name in WORLD_FILES]
-    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:16]
+    files = [Path(__file__).with_name(name) for name in WORLD_FILES]
+    return digest([*(ROOT / "sweeper" / name for name in SIMULATED), *files])
 
 
 def _provenance(given: argparse.Namespace, wall_s: float, resumed: int) -> Iterator[tuple[str, str]]:
@@ -186,13 +168,14 @@ def main() -> None:
     wished = _only(given.only)
     if not given.resume:
         given.work.unlink(missing_ok=True)
-    finished = Finished(given.work, given.studies, given.seed)
-    known = {scenario: figures for scenario, figures in finished.load().items() if scenario in wished}
+    finished = finished_under(given.work, given.studies, given.seed)
+    kept = finished.load()
+    known = {scenario: kept[str(scenario)] for scenario in wished if str(scenario) in kept}
     resumed = len(known)
     with ProcessPoolExecutor(given.workers, multiprocessing.get_context("spawn"), begin) as pool:
         pruned = None if given.no_pruning else pool.submit(pruning.pruning_rows, given.studies, given.seed)
         for scenario, figures in run([at for at in wished if at not in known], given.studies, given.seed, pool):
-            finished.add(scenario, figures)
+            finished.add(str(scenario), figures)
             known[scenario] = figures
             minutes = (time.monotonic() - began) / 60
             print(f"{len(known)} of {len(wished)} after {minutes:.1f} min: {scenario}", file=sys.stderr, flush=True)

@@ -17,8 +17,6 @@ from __future__ import annotations
 import argparse
 import datetime
 import gc
-import hashlib
-import json
 import os
 import platform
 import sys
@@ -32,9 +30,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sweeper.statistics import gaussian_process, response_surface
 from sweeper.statistics.response_surface import Costs, Knobs, Screen, Surface, costs, fit_surface
+from tests.places import ROOT
 from tests.simulation import worlds
+from tests.simulation.finished import Finished, digest
 from tests.simulation.worlds import SD, Array, Scenario
 
 MARGIN = float(np.log1p(0.05))
@@ -246,25 +245,10 @@ HEAD = """Screens with a known truth, three seeds a setting; one trial's noise i
 Worlds are described in `tests/simulation/surface.py`."""
 
 
-class Finished:
-    """Worlds that are done, a JSON line each with what it depends on."""
-
-    def __init__(self, path: Path, studies: int, seed: int) -> None:
-        files = [Path(one.__file__ or "") for one in (gaussian_process, response_surface, worlds)] + [Path(__file__)]
-        code = hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:16]
-        self._path, self.under = path, {"studies": studies, "seed": seed, "code": code}
-
-    def load(self) -> dict[str, Counter[str]]:
-        """Return what was simulated with this code, this seed and this many studies."""
-        lines = self._path.read_text().splitlines() if self._path.exists() else []
-        known = [json.loads(line) for line in lines if line.endswith("}")]
-        return {one["world"]: Counter(one["figures"]) for one in known if one["under"] == self.under}
-
-    def add(self, world: str, found: Counter[str]) -> None:
-        """Keep one more."""
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        with self._path.open("a") as file:
-            file.write(json.dumps({"world": world, "under": self.under, "figures": found}) + "\n")
+def finished_under(path: Path, studies: int, seed: int) -> Finished:
+    """Return what is finished with this code, this seed and this many studies."""
+    code = digest([ROOT / "sweeper" / "statistics", Path(worlds.__file__), Path(__file__)])
+    return Finished(path, {"studies": studies, "seed": seed, "code": code})
 
 
 def main() -> None:
@@ -277,7 +261,7 @@ def main() -> None:
     parser.add_argument("--only", default="", help="worlds whose name holds this")
     given, began = parser.parse_args(), time.monotonic()
     gc.freeze()
-    finished = Finished(given.work, given.studies, given.seed)
+    finished = finished_under(given.work, given.studies, given.seed)
     known = finished.load()
     today = datetime.datetime.now(datetime.UTC).date().isoformat()
     given.out.mkdir(parents=True, exist_ok=True)

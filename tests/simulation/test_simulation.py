@@ -242,11 +242,11 @@ def test_a_study_depends_on_its_scenario_its_number_and_the_seed_alone():
 
 def test_finished_scenarios_are_taken_up_again_unless_the_code_changed(tmp_path, monkeypatch):
     scenario, figures = Scenario("null", "normal", 3), Figures(studies=10, regret=1.5)
-    simulate.Finished(tmp_path / "work.jsonl", 10, 0).add(scenario, figures)
-    assert simulate.Finished(tmp_path / "work.jsonl", 10, 0).load() == {scenario: figures}
-    assert simulate.Finished(tmp_path / "work.jsonl", 20, 0).load() == {}
+    simulate.finished_under(tmp_path / "work.jsonl", 10, 0).add(str(scenario), figures)
+    assert simulate.finished_under(tmp_path / "work.jsonl", 10, 0).load() == {str(scenario): figures}
+    assert simulate.finished_under(tmp_path / "work.jsonl", 20, 0).load() == {}
     monkeypatch.setattr(simulate, "fingerprint", lambda: "changed")
-    assert simulate.Finished(tmp_path / "work.jsonl", 10, 0).load() == {}
+    assert simulate.finished_under(tmp_path / "work.jsonl", 10, 0).load() == {}
 
 
 def test_the_page_says_what_is_kept_and_what_is_missed():

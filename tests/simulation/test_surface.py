@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from tests.simulation import surface
-from tests.simulation.surface import WORLDS, Finished
+from tests.simulation.surface import WORLDS, finished_under
 
 
 @pytest.mark.parametrize("name", WORLDS)
@@ -19,6 +19,6 @@ def test_every_world_of_the_surface_can_be_drawn_and_measured(name: str) -> None
 
 def test_a_world_that_is_finished_is_kept_and_one_of_another_seed_is_not(tmp_path: Path) -> None:
     file = tmp_path / "work.jsonl"
-    Finished(file, 2, 0).add("null normal", Counter({"studies": 2}))
-    assert Finished(file, 2, 0).load() == {"null normal": Counter({"studies": 2})}
-    assert not Finished(file, 2, 1).load()
+    finished_under(file, 2, 0).add("null normal", Counter({"studies": 2}))
+    assert finished_under(file, 2, 0).load() == {"null normal": Counter({"studies": 2})}
+    assert not finished_under(file, 2, 1).load()

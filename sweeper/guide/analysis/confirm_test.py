@@ -19,7 +19,7 @@ from sweeper.guide.analysis.stage_table import BASELINE, Evidence, Matrix, Stage
 from sweeper.guide.schema.statements import Claim, Standing
 from sweeper.records import FINAL_STATES
 from sweeper.statistics.levels import EQUIVALENCE_ALPHA, INTERVAL_ALPHA, OBJECTIVE_ALPHA, SIDE_ALPHA
-from sweeper.statistics.looks import FEWEST_SEEDS, Ending, PairedInLooks
+from sweeper.statistics.looks import FEWEST_SEEDS, Ending, PairedInLooks, direction_of
 from sweeper.statistics.paired_tests import holm
 from sweeper.study import Confirm
 from sweeper.text.numbers import metric_name
@@ -131,7 +131,7 @@ def _direction(known: Evidence, key: str, metric: str, better: Better) -> Better
     seen = _differences(screen, key, metric) if screen and key in screen.row else np.array([])
     if not len(seen):
         return better
-    return "lower" if seen.mean() < 0 else "higher"
+    return direction_of(float(seen.mean()))
 
 
 def _differences(table: StageTable, key: str, metric: str) -> Matrix:

@@ -9,7 +9,7 @@ import numpy as np
 from sweeper.guide.analysis.stage_table import BASELINE, Evidence, Matrix, StageTable
 from sweeper.records import FINAL_STATES
 from sweeper.statistics.levels import OBJECTIVE_ALPHA
-from sweeper.statistics.looks import Ending, Prior, endings, prior_of_screen
+from sweeper.statistics.looks import Ending, Prior, endings, log_ratios, prior_of_screen
 from trainer.recipe import Better
 
 
@@ -21,16 +21,12 @@ def looks_of(known: Evidence, fresh: StageTable) -> tuple[int, ...]:
 def fresh_differences(known: Evidence, fresh: StageTable, key: str, metric: str, against: str = BASELINE) -> Matrix:
     """Return an arm's log differences to another arm in the order in which seeds came, [S], as `endings` takes them.
 
-    NaN where the arm did not run or has not ended, inf where it diverged or failed or either is 0 or less (leaving
-    those out would choose by the outcome), -inf where only the other arm has no figure: that seed is left out.
+    NaN where the arm did not run or has not ended; else see `log_ratios`.
     """
-    logs, scores = fresh.logs(metric), fresh.scores(metric)
-    own, other = fresh.row[key], fresh.row[against]
-    difference_S = logs[own] - logs[other]
+    scores, own = fresh.scores(metric), fresh.row[key]
     states = [trial.state if trial else None for trial in fresh.trials[own]]
-    difference_S = np.where(np.isfinite(difference_S), difference_S, -np.inf)
-    bad_S = np.array([state in ("diverged", "failed") for state in states])
-    difference_S[bad_S | (scores[[own, other]] <= 0).any(axis=0)] = np.inf
+    failed_S = np.array([state in ("diverged", "failed") for state in states])
+    difference_S = log_ratios(scores[own], scores[fresh.row[against]], failed_S)
     difference_S[[state not in FINAL_STATES for state in states]] = np.nan
     return np.asarray(difference_S[_order(known, fresh)])
 

@@ -7,7 +7,7 @@ import pytest
 from scipy.special import stdtr
 
 from sweeper.statistics.look_levels import look_levels
-from sweeper.statistics.looks import Ending, PairedInLooks, Prior, endings
+from sweeper.statistics.looks import Ending, PairedInLooks, Prior, endings, log_ratios
 from sweeper.statistics.noise_laws import NoiseLaw
 from sweeper.statistics.paired_tests import Paired
 
@@ -117,3 +117,9 @@ def test_small_harm_takes_no_seeds_unless_a_reader_asks_about_the_setting():
 
 def test_two_seeds_confirm_nothing():
     assert endings(np.array([[-0.5, -0.5001]]), ["lower"], (2,), 0.035) == [Ending("futile", 2, 1.0)]
+
+
+def test_a_figure_of_0_or_less_cannot_be_compared_and_a_seed_that_only_the_other_arm_lost_is_left_out():
+    own, other = np.array([2.0, 2.0, 2.0, -1.0, np.nan]), np.array([1.0, np.nan, 0.0, 1.0, 1.0])
+    found = log_ratios(own, other, np.isnan(own))
+    np.testing.assert_array_equal(found, [np.log(2.0), -np.inf, np.inf, np.inf, np.inf])

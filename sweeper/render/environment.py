@@ -1,0 +1,22 @@
+"""How templates of markdown are read: one environment, with the filters that every page uses."""
+
+from __future__ import annotations
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from sweeper.render.tables.table import to_markdown
+from sweeper.text.untrusted import prose
+
+
+def markdown_environment() -> Environment:
+    """Return an environment with the filters `prose` and `md`; a name that a template lacks is an error."""
+    # No autoescape: this is markdown, and words of studies are escaped by `prose` and `to_markdown`.
+    environment = Environment(
+        loader=PackageLoader("sweeper.render", "templates"),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        autoescape=False,
+    )
+    environment.filters.update(prose=prose, md=to_markdown)
+    return environment
