@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from rich.console import Console
 
+from sweeper.commands.preliminary import preliminary_guide
 from sweeper.commands.progress import display
 from sweeper.commands.report import forget, prepare, publish, published
 from sweeper.commands.status import Counts, count
@@ -137,8 +138,10 @@ def _train(
         seeds=workspace.seeds,
         base=Path.cwd(),
     )
-    with display(console) as show:
-        outcome = run_study(study, stages, paths, provenance, address, show, retry)
+    with display(console) as show, preliminary_guide(study.name, workspace, reports) as guide:
+        outcome = run_study(
+            study, stages, paths, provenance, address, lambda progress: show(guide.seen(progress)), retry
+        )
     if outcome.halted:
         reason = outcome.halted
         remedy = "; ".join(filter(None, (reason.remedy, "the same command continues")))

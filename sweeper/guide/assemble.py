@@ -31,6 +31,7 @@ from sweeper.guide.wording.findings import SATURATED, Findings, held_open, unsto
 from sweeper.guide.wording.heuristics import in_table
 from sweeper.guide.wording.kept_models import kept_models
 from sweeper.guide.wording.next_steps import next_steps
+from sweeper.guide.wording.preliminary import preliminary
 from sweeper.guide.wording.prior_art import prior_art
 from sweeper.guide.wording.probe import probe_words
 from sweeper.guide.wording.rules import rules
@@ -112,6 +113,7 @@ def assemble_guide(record: StudyRecord, *, surface: bool = True) -> Guide:
         heuristics=found.heuristics,
         probe=probe,
         probe_words=probe_words(probe) if probe else (),
+        preliminary=preliminary(record, spent.states, made.finished),
     )
 
 

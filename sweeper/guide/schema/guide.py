@@ -84,6 +84,7 @@ class Guide(Frozen):
     heuristics: Heuristics = Heuristics(use="baseline")
     probe: Probe | None = None
     probe_words: tuple[str, ...] = ()
+    preliminary: str = ""  # how far the study was, where it was not done
 
     def words(self, metric: str) -> str:
         """Write a recorded metric as readers know it, e.g. 'FID-10K'."""

@@ -1,0 +1,93 @@
+"""A guide while its study runs: written by a process beside it, again whenever enough trials have ended."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from multiprocessing.context import SpawnProcess
+from pathlib import Path
+
+from sweeper.errors import SweeperError
+from sweeper.records import FINAL_STATES, Progress
+from sweeper.workspace import Workspace
+
+SHARE = 1 / 3  # of the trials known so far
+EVERY_S = 60.0  # a study shorter than this is done before anybody reads
+NICE = 10
+STOP_TIMEOUT_S = 5.0
+
+# Spawned, not forked: the driver has threads; and what is given to a spawned process is in no list of processes, as its
+# arguments would be with the password of a store.
+_SPAWN = multiprocessing.get_context("spawn")
+
+
+class PreliminaryGuide:
+    """Decides when a guide is due, and starts one writer at a time."""
+
+    def __init__(self, study_name: str, workspace: Workspace, reports: Path) -> None:
+        self._given = (study_name, workspace, reports)
+        self._guide = reports / study_name / "guide.md"
+        self._last = time.monotonic()
+        self._trials, self._share = 0, 0.0  # known, and ended of them, when a guide was due last
+        self._writer: SpawnProcess | None = None
+        self._written = False
+
+    def seen(self, progress: Progress) -> Progress:
+        """Start a writer if a guide is due; return the progress with a message where a guide is there."""
+        if self._writer and not self._writer.is_alive():
+            self._written, self._writer = self._written or not self._writer.exitcode, None
+        if not self._writer and self._is_due(progress):
+            self._last = time.monotonic()
+            self._writer = _SPAWN.Process(target=_write, args=(*self._given, os.getpid()), daemon=True)
+            self._writer.start()
+        if not self._written:
+            return progress
+        return progress.model_copy(update={"messages": (*progress.messages, f"preliminary guide: {self._guide}")})
+
+    def stop(self) -> None:
+        """End the writer, if one is at work: the guide of the ended study takes its place."""
+        if self._writer and self._writer.is_alive():
+            self._writer.terminate()
+            self._writer.join(STOP_TIMEOUT_S)
+
+    def _is_due(self, progress: Progress) -> bool:
+        if time.monotonic() - self._last < EVERY_S:
+            return False
+        trials = sum(progress.counts.values())
+        share = sum(progress.counts.get(state, 0) for state in FINAL_STATES) / max(1, trials)
+        # A new stage or look brings trials: what was known before it is worth a guide at once.
+        if share < SHARE or (trials == self._trials and share - self._share < SHARE):
+            return False
+        self._trials, self._share = trials, share
+        return True
+
+
+@contextmanager
+def preliminary_guide(study_name: str, workspace: Workspace, reports: Path) -> Iterator[PreliminaryGuide]:
+    """Keep a guide of a running study; its writer is gone when this ends."""
+    guide = PreliminaryGuide(study_name, workspace, reports)
+    try:
+        yield guide
+    finally:
+        guide.stop()
+
+
+def _write(study_name: str, workspace: Workspace, reports: Path, driver: int) -> None:
+    """Write the guide of what is recorded so far, quietly and behind the study's own work."""
+    from sweeper.commands.report import publish
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches us too: the driver ends this process
+    os.nice(NICE)
+    quiet = os.open(os.devnull, os.O_WRONLY)
+    for stream in (1, 2):
+        os.dup2(quiet, stream)
+    if os.getppid() != driver:  # the driver is gone: the next one may be writing already
+        return
+    with suppress(SweeperError, OSError):  # what is wrong with it, the guide at the end will say
+        publish(study_name, workspace, reports)
+        return
+    raise SystemExit(1)
