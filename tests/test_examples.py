@@ -11,7 +11,7 @@ from tests.places import ROOT
 MODULES = (
     "sweeper.guide.assemble",
     "sweeper.guide.wording.directions",
-    "sweeper.plan.worth_confirming",
+    "sweeper.guide.analysis.worth_confirming",
     "sweeper.records",
     "sweeper.study.blocks",
     "sweeper.study.yaml_files",

@@ -7,14 +7,12 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from sweeper.coordinator.finalists import Finalists
-from sweeper.plan.cells import BASELINE, cells
+from sweeper.plan.cells import BASELINE
 from sweeper.plan.trials import confirm_trials
 from sweeper.records import Cell, Stage, TrialSpec
-from sweeper.search import Search
 from sweeper.statistics.effects import Matrix
 from sweeper.statistics.levels import OBJECTIVE_ALPHA
-from sweeper.statistics.looks import direction_of, endings, log_ratios, prior_of_screen
-from sweeper.statistics.moments import moments
+from sweeper.statistics.looks import endings, log_ratios
 from sweeper.study import Study
 
 Outcomes = Mapping[str, float | None]
@@ -60,21 +58,6 @@ class ConfirmLooks:
         marked = [cell.mark is not None for cell in settings]
         found = endings(difference_KS, directions, chosen.schedule, OBJECTIVE_ALPHA, chosen.prior, marked)
         return {cell.key for cell, ending in zip(settings, found, strict=True) if ending.state == "open"}
-
-
-def choose_finalists(study: Study, screened: Search, seeds: tuple[int, ...]) -> Finalists:
-    """Choose what the confirm stage is begun with, once the screen is finished, on these fresh `seeds` at most."""
-    best, confirm = screened.candidates(), study.confirm
-    looks = confirm.schedule if confirm and confirm.seeds == "auto" else ()
-    marked = [cell for cell in cells(study) if cell.mark]
-    settings = [cell for cell in screened.cells() if cell.role == "grid"]
-    value_CS = objectives(screened.outcomes(), "screen", [BASELINE, *settings], study.screen.seeds)
-    log_CS = np.log(np.where(value_CS > 0, value_CS, np.nan))
-    mean_C = moments(log_CS[1:] - log_CS[0]).mean
-    seen = {cell.key: mean for cell, mean in zip(settings, mean_C, strict=True) if np.isfinite(mean)}
-    directions = {cell.key: direction_of(seen[cell.key]) for cell in (*best, *marked) if cell.key in seen}
-    prior = prior_of_screen(log_CS[1:], log_CS[0])
-    return Finalists(cells=best, seeds=seeds, looks=looks, directions=directions, prior=prior)
 
 
 def objectives(outcomes: Outcomes, stage: Stage, cells: Sequence[Cell], seeds: Sequence[int]) -> Matrix:

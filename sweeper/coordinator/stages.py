@@ -6,7 +6,8 @@ import platform
 from collections import Counter, deque
 from collections.abc import Sequence
 
-from sweeper.coordinator.confirm_looks import ConfirmLooks, choose_finalists
+from sweeper.coordinator.choose_finalists import choose_finalists
+from sweeper.coordinator.confirm_looks import ConfirmLooks
 from sweeper.coordinator.finalists import Finalists
 from sweeper.coordinator.input_hashes import hold
 from sweeper.coordinator.paths import Paths

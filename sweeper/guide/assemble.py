@@ -21,6 +21,7 @@ from sweeper.guide.analysis.representation_health import cell_health, distances,
 from sweeper.guide.analysis.representation_probe import representation_probe
 from sweeper.guide.analysis.settings_against_controls import against_controls
 from sweeper.guide.analysis.stage_table import BASELINE, STAGES, Evidence, Matrix, StageTable, evidence, means, spreads
+from sweeper.guide.analysis.worth_confirming import candidates
 from sweeper.guide.follow_up.next_study import next_study
 from sweeper.guide.schema.audits import SeedAudit
 from sweeper.guide.schema.guide import Guide
@@ -146,6 +147,7 @@ def _findings(
         knobs=knobs(known, on_grid, saturated, tested),
         proxy=proxy_audit(known),
         pruning=pruning_audit(known),
+        worth_confirming=() if "confirm" in known.stages else candidates(known, main.cells, seeds.top, surface),
     )
     if not surface:
         return found

@@ -1,13 +1,11 @@
-"""Which trial is best so far, and which cells the confirm stage takes over."""
+"""Which trial is best so far, and which cells the confirm stage may take over."""
 
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Collection, Iterable
 from typing import NamedTuple
 
-from sweeper.plan.worth_confirming import ranked
 from sweeper.records import Cell, TrialSpec
 from sweeper.search.store import Entry
 from sweeper.study import Study
@@ -20,20 +18,10 @@ class Best(NamedTuple):
     value: float
 
 
-def candidates(entries: Iterable[Entry], eliminated: Collection[str], top: int) -> tuple[Cell, ...]:
-    """Return the `top` settings of the loss, best first: by mean log objective over their complete seeds.
-
-    None that is eliminated is among them.
-    """
-    cells: dict[str, Cell] = {}
-    logs: dict[str, list[float]] = {}
-    for entry in entries:
-        cell, value = entry.spec.cell, entry.value
-        eligible = cell.role == "grid" and cell.key not in eliminated and _is_complete(entry)
-        if eligible and value is not None and value > 0:
-            cells[cell.key] = cell
-            logs.setdefault(cell.key, []).append(math.log(value))
-    return tuple(cells[key] for key in ranked(logs)[:top])
+def eligible(entries: Iterable[Entry], eliminated: Collection[str]) -> tuple[Cell, ...]:
+    """Return the settings of the loss that a confirm stage may take over: complete on a seed, and none eliminated."""
+    complete = {entry.spec.cell.key: entry.spec.cell for entry in entries if _has_score(entry)}
+    return tuple(cell for key, cell in complete.items() if cell.role == "grid" and key not in eliminated)
 
 
 def is_audited(study: Study, cell: Cell) -> bool:
@@ -42,5 +30,5 @@ def is_audited(study: Study, cell: Cell) -> bool:
     return int.from_bytes(digest[:8], "big") < study.screen.audit_fraction * 2**64
 
 
-def _is_complete(entry: Entry) -> bool:
-    return entry.state == "complete"
+def _has_score(entry: Entry) -> bool:
+    return entry.state == "complete" and entry.value is not None and entry.value > 0

@@ -161,10 +161,9 @@ class Search:
         """Return the complete trial with the lowest objective, if any is complete."""
         return self._entries.best()
 
-    def candidates(self) -> tuple[Cell, ...]:
-        """Return the settings for the confirm stage, best first; at most `confirm.top`."""
-        top = self._study.confirm.top if self._study.confirm else 0
-        return ranking.candidates(self._entries, self._pruning.eliminated, top)
+    def eligible(self) -> tuple[Cell, ...]:
+        """Return the settings that a confirm stage may take over, in order of creation."""
+        return ranking.eligible(self._entries, self._pruning.eliminated)
 
     def cells(self) -> tuple[Cell, ...]:
         """Return the cells of all trials, in order of creation."""
@@ -175,6 +174,10 @@ class Search:
         return {
             entry.spec.key: entry.value if entry.state == "complete" else None for entry in self._entries if entry.final
         }
+
+    def rungs(self) -> dict[str, dict[int, float]]:
+        """Return the objective of every trial at the rungs it reached, by key and step."""
+        return {entry.spec.key: dict(entry.values) for entry in self._entries}
 
     def has_all(self, trials: Iterable[TrialSpec]) -> bool:
         """Whether every one of these trials is known."""

@@ -1,18 +1,20 @@
-"""From a world to a study's record: the screen under the real race, the real choice of candidates, fresh seeds."""
+"""From a world to a study's record: the screen under the real race, candidates by their means, fresh seeds."""
 
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from sweeper.guide.analysis.worth_confirming import ranked
 from sweeper.plan.cells import cells
 from sweeper.records import Cell, Rung, StudyRecord, TrialRecord, TrialSpec, TrialState
 from sweeper.records import Stage as StageName
 from sweeper.search.pruning import Pruning
-from sweeper.search.ranking import candidates, is_audited
+from sweeper.search.ranking import eligible, is_audited
 from sweeper.search.store import Entry
 from sweeper.statistics.levels import OBJECTIVE_ALPHA
 from sweeper.statistics.looks import endings, prior_of_screen
@@ -143,8 +145,12 @@ def _screen(study: Study, plan: Design, drawn: Stage) -> tuple[list[TrialRecord]
             pruning.ended(entry)
         entries += block
     pruning.update()
-    best = candidates(entries, pruning.eliminated, TOP)
-    return trials, [plan.place[cell.key] for cell in best]
+    logs = {cell.key: [] for cell in eligible(entries, pruning.eliminated)}
+    for entry in entries:
+        if entry.spec.cell.key in logs and entry.state == "complete" and entry.value is not None:
+            logs[entry.spec.cell.key].append(math.log(entry.value))
+    # By means: a surface a study would take days, and the choice changes no error rate.
+    return trials, [plan.place[key] for key in ranked(logs)[:TOP]]
 
 
 def _ended(

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from sweeper.guide.analysis.stage_table import BASELINE, Evidence, Matrix, StageTable
+from sweeper.guide.analysis.stage_table import BASELINE, Evidence, Mask, Matrix, StageTable
+from sweeper.records import TrialState
 from sweeper.statistics.gaussian_process import Knobs
 from sweeper.statistics.response_surface import Screen, Surface, fit_surface, why_none
 from sweeper.study.knobs import BLOCK, KNOBS, LAMBDA, TAU, Knob, Value
@@ -68,26 +69,48 @@ class ScreenSurface(NamedTuple):
 
 
 def screen_surface(known: Evidence, always: str = BASELINE) -> ScreenSurface:
-    """Lay a screen's settings out; of too many a part is taken, evenly over the reading order, `always` among it."""
+    """Lay out the screen of a record; of too many settings a part is taken, `always` among it."""
+    return lay_out(*screen_of(known), always)
+
+
+def screen_of(known: Evidence) -> tuple[dict[str, Dispersion], Screen | None]:
+    """Return the sound settings of a record's screen and what was measured of them, in reading order.
+
+    None where lambda 0 was not screened.
+    """
     table = known.stages.get("screen")
-    keys = [key for key in table.keys if known.cells[key].role == "grid" and _is_sound(table, key)] if table else []
-    if len(keys) > MOST_CELLS:
-        keys = [keys[place] for place in np.linspace(0, len(keys) - 1, MOST_CELLS).astype(int)]
-        keys += [always] if table and always in table.row and always not in keys and always != BASELINE else []
-    settings = [known.cells[key].dispersion for key in keys]
-    axes = tuple(axis for knob in KNOBS if len((axis := _axis(knob, settings)).levels) > (knob is not LAMBDA))
-    place_CK = np.array([[axis.at(axis.knob.of(one)) for axis in axes] for one in settings])
+    keys = [key for key in table.keys if known.cells[key].role == "grid"] if table else []
+    keys = [key for key in keys if table and is_sound(table.states(key))]
+    settings = {key: known.cells[key].dispersion for key in keys}
     if table is None or BASELINE not in table.row:
-        return ScreenSurface(tuple(keys), axes, place_CK, None, 0, "no screen with lambda 0 was run")
+        return settings, None
     rows = [table.row[key] for key in keys]
-    screen = Screen(table.logs()[rows], table.logs()[table.row[BASELINE]], _early(known, table, rows))
-    reason = why_none(screen)
-    return ScreenSurface(tuple(keys), axes, place_CK, screen, len(table.seeds), reason)
+    return settings, Screen(table.logs()[rows], table.logs()[table.row[BASELINE]], _early(known, table, rows))
 
 
-def _is_sound(table: StageTable, key: str) -> bool:
-    """Whether a setting did not diverge as often as not: its other seeds are the lucky ones."""
-    states = table.states(key)
+def lay_out(settings: Mapping[str, Dispersion], screen: Screen | None, always: str = BASELINE) -> ScreenSurface:
+    """Place the sound settings of a screen, in the order of its rows, on the knobs that vary.
+
+    Of too many a part is taken, evenly over their order, `always` among it.
+    """
+    keys, rows = list(settings), np.arange(len(settings))
+    if len(keys) > MOST_CELLS:
+        taken = np.linspace(0, len(keys) - 1, MOST_CELLS).astype(int)
+        rows = np.append(taken, [keys.index(always)] if always in {*keys} - {keys[row] for row in taken} else [])
+        rows = rows.astype(int)
+    keys = [keys[row] for row in rows]
+    placed = [settings[key] for key in keys]
+    axes = tuple(axis for knob in KNOBS if len((axis := _axis(knob, placed)).levels) > (knob is not LAMBDA))
+    place_CK = np.array([[axis.at(axis.knob.of(one)) for axis in axes] for one in placed])
+    if screen is None:
+        return ScreenSurface(tuple(keys), axes, place_CK, None, 0, "no screen with lambda 0 was run")
+    early = None if screen.early_CS is None else screen.early_CS[rows]
+    screen = Screen(screen.y_CS[rows], screen.baseline_S, early)
+    return ScreenSurface(tuple(keys), axes, place_CK, screen, screen.y_CS.shape[1], why_none(screen))
+
+
+def is_sound(states: Sequence[TrialState]) -> bool:
+    """Whether a setting's trials did not diverge as often as not: its other seeds are the lucky ones."""
     return states.count("complete") > states.count("diverged") + states.count("failed") or "pruned" in states
 
 
@@ -113,10 +136,17 @@ def _number(knob: Knob, level: Value, place: int) -> float:
 def _early(known: Evidence, table: StageTable, rows: Sequence[int]) -> Matrix | None:
     """The log objective at the rung before the last at which most of those stopped were measured, [C, S]."""
     steps = [step for step in table.steps if step < max(table.steps)]
-    stopped = table.pruned_cs[rows].any(axis=1)
-    if not steps or not stopped.any():
-        return None
+    stopped = np.asarray(table.pruned_cs[rows].any(axis=1))
     name = known.study.minimised.name(last=False)
-    rungs = {step: table.at(step, name)[rows] for step in steps}
-    best = max(steps, key=lambda step: (int(np.isfinite(rungs[step][stopped]).any(axis=1).sum()), step))
+    return early_rung({step: table.at(step, name)[rows] for step in steps}, stopped)
+
+
+def early_rung(rungs: Mapping[int, Matrix], stopped_C: Mask) -> Matrix | None:
+    """Return the log objective, [C, S], at the latest of these rungs at which most of those stopped were measured.
+
+    `rungs` are objectives by step, [C, S], NaN where there is none; None where nothing was stopped.
+    """
+    if not rungs or not stopped_C.any():
+        return None
+    best = max(rungs, key=lambda step: (int(np.isfinite(rungs[step][stopped_C]).any(axis=1).sum()), step))
     return np.asarray(np.log(np.where(rungs[best] > 0, rungs[best], np.nan)))

@@ -9,9 +9,9 @@ import numpy as np
 from sweeper.guide.analysis.confirm_test import of
 from sweeper.guide.analysis.contrasts import change_of, log_differences
 from sweeper.guide.analysis.stage_table import Matrix, StageTable
+from sweeper.guide.analysis.worth_confirming import ranked
 from sweeper.guide.atlas.members import Member
 from sweeper.guide.atlas.schema import Best
-from sweeper.plan.worth_confirming import ranked
 from sweeper.statistics.levels import INTERVAL_ALPHA
 from sweeper.statistics.paired_tests import Paired
 

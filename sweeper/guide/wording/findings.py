@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -20,9 +19,7 @@ from sweeper.guide.schema.statements import (
     Standing,
 )
 from sweeper.guide.wording.arms import called
-from sweeper.plan.worth_confirming import ranked
 from sweeper.records import StudyRecord
-from sweeper.study.pruner_facts import PRUNERS
 from sweeper.text.numbers import change, confirmed_change, metric_name, spread
 
 SATURATED = 0.10
@@ -55,6 +52,7 @@ class Findings(NamedTuple):
     knobs: tuple[KnobEffect, ...]
     proxy: ProxyAudit
     pruning: PruningAudit
+    worth_confirming: tuple[str, ...] = ()
     heuristics: Heuristics = Heuristics(use=BASELINE, reason="it was not asked for")
 
     @property
@@ -117,18 +115,8 @@ def unstopped(results: Iterable[CellResult]) -> list[CellResult]:
 
 def candidates(found: Findings) -> list[CellResult]:
     """The settings that a confirm stage would take, but for those whose intervals lie wholly above the baseline."""
-    table = found.known.stages.get(found.main.stage)
-    if table is None:
-        return []
-    screen, logs = found.record.study.screen, table.logs()
-    stopped = {
-        one.key
-        for one in found.main.cells
-        if one.audited or (PRUNERS[screen.pruner].stops == "cells" and "pruned" in one.states)
-    }
-    cells = {one.key: one for one in found.main.cells if one.key not in stopped}
-    known = {key: [value for value in logs[table.row[key]].tolist() if math.isfinite(value)] for key in cells}
-    chosen = (cells[key] for key in ranked(known)[: found.seeds.top])
+    cells = {one.key: one for one in found.main.cells}
+    chosen = (cells[key] for key in found.worth_confirming)
     return [one for one in chosen if one.change is None or one.change.side != "above"]
 
 

@@ -226,21 +226,32 @@ def test_the_confirm_stage_prunes_nothing(url: str):
     assert search.counts() == {"complete": 24}
 
 
-def test_candidates_are_the_best_settings_by_mean_log_objective_without_arms_and_eliminated(url: str):
+def test_settings_may_be_confirmed_that_are_complete_on_a_seed_but_no_arms_and_none_eliminated(url: str):
     search = Search(url, study(confirm={"top": 3}), "screen", trials())
     fids = {BASELINE: 10.0, GRID[0]: 22.0, GRID[1]: 190.0, GRID[2]: 21.0, GRID[3]: 24.0, CONTROL: 23.0}
     run_seed(search, fids, seed=0)
     search.judge([])
+    assert GRID[1] not in search.eligible()
     for seed in (1, 2):
         run_seed(search, fids, seed)
-    assert search.candidates() == (GRID[2], GRID[0], GRID[3])
+    assert search.eligible() == (GRID[0], GRID[2], GRID[3])
 
 
-def test_a_cell_complete_on_fewer_seeds_is_a_candidate_after_the_others(url: str):
+def test_a_setting_whose_trials_all_failed_cannot_be_confirmed(url: str):
     search = Search(url, study(confirm={"top": 2}), "screen", trials((GRID[0], GRID[2]), seeds=(0, 1)))
-    for trial, fid in zip(search.claim(2) + search.claim(2), (20.0, 15.0, 20.0, None), strict=True):
+    for trial, fid in zip(search.claim(2) + search.claim(2), (20.0, None, 15.0, None), strict=True):
         search.finish(trial.key, "complete" if fid else "failed", fid)
-    assert search.candidates() == (GRID[0], GRID[2])
+    assert search.eligible() == (GRID[0],)
+
+
+def test_rungs_are_kept_of_trials_that_were_stopped_too(url: str):
+    search = Search(url, study(confirm={"top": 3}), "screen", trials())
+    fids = {BASELINE: 10.0, GRID[0]: 22.0, GRID[1]: 190.0, GRID[2]: 21.0, GRID[3]: 24.0, CONTROL: 23.0}
+    run_seed(search, fids, seed=0)
+    found = search.rungs()
+    assert found.keys() == search.states().keys()
+    assert all(found[trial.key] for trial in trials(seeds=(0,)))
+    assert not any(found[trial.key] for trial in trials(seeds=(1, 2)))
 
 
 def test_best_is_the_complete_trial_with_the_lowest_objective(opened: Search):

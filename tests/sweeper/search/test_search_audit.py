@@ -24,8 +24,7 @@ def test_an_audited_configuration_is_never_stopped_but_marked_and_never_a_candid
     assert again.counts() == {"complete": 18}
     assert again.audited(f"screen.{GRID[1].key}.2")
     assert not again.audited(f"screen.{GRID[0].key}.2")
-    assert GRID[1] not in again.candidates()
-    assert len(again.candidates()) == 3
+    assert again.eligible() == (GRID[0], GRID[2], GRID[3])
     again.close()
 
 

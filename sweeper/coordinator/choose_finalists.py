@@ -1,0 +1,71 @@
+"""What a finished screen sends to fresh seeds, and the side on which each setting is tested there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from sweeper.coordinator.confirm_looks import objectives
+from sweeper.coordinator.finalists import Finalists
+from sweeper.plan.cells import BASELINE, cells
+from sweeper.records import Cell, TrialSpec
+from sweeper.search import Search
+from sweeper.statistics.effects import Matrix
+from sweeper.statistics.looks import direction_of, prior_of_screen
+from sweeper.statistics.moments import moments
+from sweeper.study import Study
+
+
+def choose_finalists(study: Study, screened: Search, seeds: tuple[int, ...]) -> Finalists:
+    """Choose what the confirm stage is begun with, once the screen is finished, on these fresh `seeds` at most."""
+    confirm = study.confirm
+    looks = confirm.schedule if confirm and confirm.seeds == "auto" else ()
+    settings = [cell for cell in screened.cells() if cell.role == "grid"]
+    value_CS = objectives(screened.outcomes(), "screen", [BASELINE, *settings], study.screen.seeds)
+    log_CS = np.log(np.where(value_CS > 0, value_CS, np.nan))
+    best = _best(study, screened, settings, log_CS, confirm.top if confirm else 0)
+    marked = [cell for cell in cells(study) if cell.mark]
+    mean_C = moments(log_CS[1:] - log_CS[0]).mean
+    seen = {cell.key: mean for cell, mean in zip(settings, mean_C, strict=True) if np.isfinite(mean)}
+    directions = {cell.key: direction_of(seen[cell.key]) for cell in (*best, *marked) if cell.key in seen}
+    prior = prior_of_screen(log_CS[1:], log_CS[0])
+    return Finalists(cells=best, seeds=seeds, looks=looks, directions=directions, prior=prior)
+
+
+def _best(study: Study, screened: Search, settings: Sequence[Cell], log_CS: Matrix, top: int) -> tuple[Cell, ...]:
+    """Return the settings worth confirming, as a guide of the same screen names them; `log_CS` has the baseline first.
+
+    The surface is fitted once a study, so its libraries, some 100 MB, are imported only then.
+    """
+    from sweeper.guide.analysis.screen_surface import early_rung, is_sound
+    from sweeper.guide.analysis.worth_confirming import worth_confirming
+    from sweeper.statistics.response_surface import Screen
+
+    states = screened.states()
+    keys_CS = [
+        [TrialSpec(stage="screen", cell=cell, seed=seed).key for seed in study.screen.seeds] for cell in settings
+    ]
+    states_C = [[states[key] for key in row if key in states] for row in keys_CS]
+    sound = [place for place, found in enumerate(states_C) if is_sound(found)]
+    was_stopped = np.array(["pruned" in states_C[place] for place in sound], dtype=bool)
+    early_CS = early_rung(_rungs(screened, [keys_CS[place] for place in sound]), was_stopped)
+    eligible = {cell.key: cell for cell in screened.eligible()}
+    logs = {cell.key: row[np.isfinite(row)].tolist() for cell, row in zip(settings, log_CS[1:], strict=True)}
+    chosen = worth_confirming(
+        {key: logs[key] for key in eligible},
+        {settings[place].key: settings[place].dispersion for place in sound},
+        Screen(log_CS[1:][sound], log_CS[0], early_CS),
+        top,
+    )
+    return tuple(eligible[key] for key in chosen)
+
+
+def _rungs(screened: Search, keys_CS: Sequence[Sequence[str]]) -> dict[int, Matrix]:
+    """Return the objectives of these trials at every rung but the last, [C, S], NaN where there is none."""
+    known = screened.rungs()
+    steps = sorted({step for values in known.values() for step in values})[:-1]
+    return {
+        step: np.array([[known.get(key, {}).get(step) for key in row] for row in keys_CS], dtype=np.float64)
+        for step in steps
+    }

@@ -1,0 +1,78 @@
+"""Which settings of a screen are worth confirming: one order, for the search that confirms them and the guide.
+
+Any choice is fair, as claims come from seeds that took no part in it; a better one finds more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from sweeper.guide.analysis.screen_surface import lay_out, screen_of
+from sweeper.guide.analysis.stage_table import Evidence
+from sweeper.guide.schema.results import CellResult
+from sweeper.statistics.response_surface import Screen
+from sweeper.study.pruner_facts import PRUNERS
+from trainer.recipe import Dispersion
+
+
+def worth_confirming(
+    logs: Mapping[str, Sequence[float]], settings: Mapping[str, Dispersion], screen: Screen | None, top: int
+) -> list[str]:
+    """Return the keys of `top` candidates: two of three from the response surface, the others by their mean.
+
+    `logs` are the log objectives of the candidates' complete seeds, as `ranked` takes them. `settings` are those that
+    `screen` measured, in the order of its rows: one that was stopped informs the surface too. The surface finds the
+    best of a smooth grid more often than means do; an isolated good setting is found by its mean. By means alone where
+    there is no surface, as of too few settings.
+    """
+    by_mean = ranked(logs)
+    if len(by_mean) <= top or screen is None:
+        return by_mean[:top]
+    laid = lay_out(*_in_order(settings, screen))
+    most = [key for key in by_mean if len(logs[key]) == len(logs[by_mean[0]]) and key in settings]
+    surface = laid.fit(np.array([laid.place(settings[key]) for key in most])) if most else None
+    if surface is None:
+        return by_mean[:top]
+    level = dict(zip(most, surface.mean[len(laid.keys) :].tolist(), strict=True))
+    first = sorted(most, key=lambda key: (level[key], key))[: (2 * top + 1) // 3]
+    return (first + [key for key in by_mean if key not in first])[:top]
+
+
+def candidates(known: Evidence, cells: Sequence[CellResult], top: int, by_surface: bool = True) -> tuple[str, ...]:
+    """Return the keys of the settings that a confirm stage would take over from a recorded screen.
+
+    `cells` are the settings of the screen; one that was stopped, or would have been, is no candidate.
+    """
+    table, stops = known.stages.get("screen"), PRUNERS[known.study.screen.pruner].stops
+    if table is None:
+        return ()
+    rows = {
+        one.key: table.logs()[table.row[one.key]]
+        for one in cells
+        if not (one.audited or (stops == "cells" and "pruned" in one.states))
+    }
+    logs = {key: row[np.isfinite(row)].tolist() for key, row in rows.items()}
+    settings, screen = screen_of(known)
+    return tuple(worth_confirming(logs, settings, screen if by_surface else None, top))
+
+
+def ranked(logs: Mapping[str, Sequence[float]]) -> list[str]:
+    """Return settings' keys, best first, from the log objectives of their complete seeds: by their mean.
+
+    Those complete on more seeds come before those on fewer, and one without any is not among them.
+
+        >>> ranked({"a": [0.2, 0.4], "b": [0.1], "c": [0.1, 0.3], "d": []})
+        ['c', 'a', 'b']
+    """
+    known = [key for key, values in logs.items() if values]
+    return sorted(known, key=lambda key: (-len(logs[key]), sum(logs[key]) / len(logs[key]), key))
+
+
+def _in_order(settings: Mapping[str, Dispersion], screen: Screen) -> tuple[dict[str, Dispersion], Screen]:
+    """Return both in the order of the keys, as the surface's posterior samples are drawn row by row."""
+    keys = list(settings)
+    rows = sorted(range(len(keys)), key=lambda row: keys[row])
+    early = None if screen.early_CS is None else screen.early_CS[rows]
+    return {keys[row]: settings[keys[row]] for row in rows}, Screen(screen.y_CS[rows], screen.baseline_S, early)

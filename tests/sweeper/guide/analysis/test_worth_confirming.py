@@ -1,0 +1,90 @@
+"""Which settings go on to fresh seeds: by the surface and by their means."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from sweeper.guide.analysis.stage_table import evidence
+from sweeper.guide.analysis.worth_confirming import candidates, worth_confirming
+from sweeper.guide.assemble import assemble_guide
+from sweeper.records import Cell
+from sweeper.statistics.response_surface import Screen
+from tests.sweeper.guide.study_records import grid_cells, make_record, make_study, simulate
+
+STUDY = make_study(space={"block": [0, 1, 2, 3], "lambda": [0.01, 0.03, 0.1, 0.3], "tau": [0.25, 0.5, 1.0]})
+CELLS = grid_cells(STUDY)
+BEST = (1, 0.03)  # block and lambda of the valley's floor, at any tau
+
+
+def valley(cell: Cell) -> float:
+    """A smooth loss of up to 30 % away from one block and lambda."""
+    away = (cell.dispersion.blocks[0] - BEST[0]) ** 2 / 9 + (math.log10(cell.dispersion.lam / BEST[1])) ** 2
+    return -0.1 + 0.3 * away
+
+
+def screened(noise: float, random: int, lucky: Cell | None = None) -> tuple[dict[str, list[float]], Screen]:
+    """Return three seeds of every cell; the `lucky` one's gain is its own."""
+    rng = np.random.default_rng(random)
+    mean_C = np.array([valley(cell) - 0.6 * (cell is lucky) for cell in CELLS])
+    y_CS = mean_C[:, None] + rng.normal(0, 0.05, 3) + rng.normal(0, noise, (len(CELLS), 3))
+    return {cell.key: row.tolist() for cell, row in zip(CELLS, y_CS, strict=True)}, Screen(y_CS, rng.normal(0, 0.05, 3))
+
+
+def chosen(noise: float, random: int, top: int, lucky: Cell | None = None) -> list[str]:
+    logs, screen = screened(noise, random, lucky)
+    return worth_confirming(logs, {cell.key: cell.dispersion for cell in CELLS}, screen, top)
+
+
+def test_of_a_smooth_grid_the_surface_finds_better_settings_than_means_do():
+    truth = {cell.key: valley(cell) for cell in CELLS}
+
+    def regret(by_surface: bool) -> float:
+        settings = {cell.key: cell.dispersion for cell in CELLS}
+        found = []
+        for random in range(20):
+            logs, screen = screened(0.15, random)
+            picked = worth_confirming(logs, settings, screen if by_surface else None, 3)
+            found.append(min(truth[key] for key in picked))
+        return float(np.mean(found)) + 0.1
+
+    assert regret(by_surface=True) < 0.7 * regret(by_surface=False)
+
+
+@pytest.mark.parametrize("top", [1, 2, 3, 5])
+def test_one_good_setting_among_its_like_is_always_a_candidate(top: int):
+    lucky = CELLS[-1]
+    assert lucky.key in chosen(0.05, 0, max(top, 2), lucky)
+    assert len(chosen(0.05, 0, top)) == top
+
+
+def test_of_a_few_settings_or_without_a_surface_means_decide():
+    logs, screen = screened(0.05, 0)
+    few = {key: logs[key] for key in list(logs)[:3]}
+    by_mean = sorted(few, key=lambda key: (float(np.mean(few[key])), key))
+    assert worth_confirming(few, {}, None, 2) == by_mean[:2]
+    assert worth_confirming(few, {}, screen, 3) == by_mean
+
+
+def test_one_complete_on_fewer_seeds_comes_last():
+    logs, screen = screened(0.02, 0)
+    first = chosen(0.02, 0, 1)[0]
+    logs[first] = logs[first][:2]
+    settings = {cell.key: cell.dispersion for cell in CELLS}
+    assert first not in worth_confirming(logs, settings, screen, 3)
+    assert worth_confirming(logs, settings, screen, len(CELLS) - 1)[-1] != first
+
+
+def test_a_guide_of_a_screen_names_the_candidates_and_none_that_was_stopped():
+    stopped = {cell.key for cell in CELLS if cell.dispersion.lam == 0.3}
+    record = make_record(STUDY, simulate(STUDY, CELLS, valley, stopped=lambda cell: cell.key in stopped))
+    guide = assemble_guide(record)
+    known, cells = evidence(record), guide.main.cells
+    keys = candidates(known, cells, 3)
+    assert len(keys) == 3
+    assert not stopped & set(keys)
+    named = [rule.rule for rule in guide.rules if rule.rule.startswith("Worth confirming")]
+    labels = {one.key: one.cell.label for one in cells}
+    assert named == [f"Worth confirming: {labels[key]}" for key in keys]
