@@ -114,10 +114,17 @@ def unstopped(results: Iterable[CellResult]) -> list[CellResult]:
 
 
 def candidates(found: Findings) -> list[CellResult]:
-    """The settings that a confirm stage would take, but for those whose intervals lie wholly above the baseline."""
+    """The settings that a confirm stage would take, but for those that the screen saw worse than lambda 0.
+
+    Worse is an interval wholly above it, or a mean above it by more than the margin, which is all that one seed has.
+    """
     cells = {one.key: one for one in found.main.cells}
     chosen = (cells[key] for key in found.worth_confirming)
-    return [one for one in chosen if one.change is None or one.change.side != "above"]
+    return [one for one in chosen if not (one.change and _is_worse(one.change, found.seeds.margin))]
+
+
+def _is_worse(change: Change, margin: float) -> bool:
+    return change.side == "above" or change.mean > margin
 
 
 def held_open(found: Findings) -> set[str]:

@@ -228,8 +228,10 @@ def _confirm(found: Findings) -> Iterator[Rule]:
     if found.confirming is not None:
         return
     hopeful = candidates(found)
-    if not hopeful and found.main.cells and found.main.count("above"):
-        seen = f"{counted(found.main.count('above'), 'interval')} wholly above the baseline, no candidate left"
+    if not hopeful and found.worth_confirming:
+        cells = {one.key: one for one in found.main.cells}
+        best = cells[found.worth_confirming[0]]
+        seen = f"the most hopeful of the screen is {best.cell.label}: {changed(best)}"
         rule = "Confirm no setting of this grid in the hope of a gain; try weaker settings first"
         yield Rule(rule=rule, evidence=seen, grade="screening")
     for one in hopeful:

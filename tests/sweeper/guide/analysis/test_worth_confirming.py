@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 
 import numpy as np
 import pytest
@@ -88,3 +89,14 @@ def test_a_guide_of_a_screen_names_the_candidates_and_none_that_was_stopped():
     named = [rule.rule for rule in guide.rules if rule.rule.startswith("Worth confirming")]
     labels = {one.key: one.cell.label for one in cells}
     assert named == [f"Worth confirming: {labels[key]}" for key in keys]
+
+
+@pytest.mark.parametrize("seeds", [(0,), (0, 1, 2)])
+def test_no_setting_is_called_worth_confirming_that_the_screen_saw_worse(seeds: tuple[int, ...]):
+    study = make_study(screen={"seeds": len(seeds)})
+    record = make_record(study, simulate(study, grid_cells(study), lambda _: 0.5, seeds=seeds))
+    rules = {rule.rule: rule.evidence for rule in assemble_guide(record).rules}
+    assert not any(rule.startswith("Worth confirming") for rule in rules)
+    against = rules["Confirm no setting of this grid in the hope of a gain; try weaker settings first"]
+    assert against.startswith("the most hopeful of the screen is block ")
+    assert re.search(r": \+[4-9]\d %", against)
