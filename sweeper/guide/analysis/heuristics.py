@@ -65,7 +65,8 @@ def heuristics(known: Evidence, judged: Judged) -> Heuristics:
     use = min(helping, key=lambda claim: claim.change.mean if claim.change else 0.0).key if helping else BASELINE
     own = known.cells[use].dispersion if helping else None
     lies = screen_surface(known, use)
-    rows = [_around(axis, own) if own else _averaged(known, lies, axis, judged) for axis in lies.axes]
+    axes = [axis for axis in lies.axes if own or _is_swept(known, axis, judged.on_grid)]
+    rows = [_around(axis, own) if own else _averaged(known, lies, axis, judged) for axis in axes]
     index, more_PK = _points(lies, rows)
     surface = lies.fit(more_PK)
     margin = math.log1p((known.study.confirm or Confirm()).margin)
@@ -101,6 +102,12 @@ def _around(axis: Axis, own: Dispersion) -> _Row:
     value = axis.knob.of(own)
     levels = tuple(sorted({*_few(axis), value}, key=axis.knob.rank)) if value is not None else ()
     return _Row(axis, levels, tuple((_moved(own, axis, level),) for level in levels), "setting")
+
+
+def _is_swept(known: Evidence, axis: Axis, on_grid: Collection[str]) -> bool:
+    """Whether a knob takes more than one value on the grid, if there is one; a setting beside it sweeps no knob."""
+    values = {axis.knob.of(known.cells[key].dispersion) for key in on_grid}
+    return axis.knob is LAMBDA or not on_grid or len(values - {None}) > 1
 
 
 def _averaged(known: Evidence, lies: ScreenSurface, axis: Axis, judged: Judged) -> _Row:

@@ -26,6 +26,12 @@ def summary(record: StudyRecord, main: StageResult, states: dict[TrialState, int
         size(len(main.cells), (one.cell for one in main.controls)),
         seeds,
         f"{finished(states):,} of {counted(sum(states.values()), 'trial')} ended ({by_state or 'none yet'})",
-        f"{duration(record.provenance.wall_s)} on {counted(record.provenance.cores, 'core')}",
+        _cost(record, states),
         f"{metric}, {features} features, {evaluation.solver} {evaluation.nfe}",
     )
+
+
+def _cost(record: StudyRecord, states: dict[TrialState, int]) -> str:
+    """How long the study took and on what; the time of a run is known when it ends."""
+    cores = counted(record.provenance.cores, "core")
+    return f"running on {cores}" if states.get("running") else f"{duration(record.provenance.wall_s)} on {cores}"

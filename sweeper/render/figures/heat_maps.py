@@ -22,6 +22,7 @@ MOST_ANNOTATED = 12  # rows and columns
 TWO_SIDED = 1.96
 WIDEST = math.log(1.5)  # colours end here, unless noise is larger: beyond, worse is only worse
 SHADES = 257
+UNIT = " x "  # begins a level's unit, as in "tau 0.5 x mean distance"
 TICKS = (-0.6, -0.4, -0.2, -0.1, -0.05, -0.02, 0.0, 0.02, 0.05, 0.1, 0.2, 0.4, 0.7, 1.0, 2.0, 4.0)
 
 
@@ -171,9 +172,11 @@ def _map(axes: Axes, page: GridPage, guide: Guide, shades: _Shades) -> None:
 
 def _ticks(axes: Axes, page: GridPage) -> None:
     for axis, labels, name in ((axes.xaxis, page.columns, page.column_name), (axes.yaxis, page.rows, page.row_name)):
-        stride = math.ceil(len(labels) / 20)
-        axis.set_ticks(range(0, len(labels), stride), [label.removeprefix(f"{name} ") for label in labels[::stride]])
-        axis.set_label_text(name)
+        stride, units = math.ceil(len(labels) / 20), {label.partition(UNIT)[2] for label in labels}
+        unit = f"{UNIT}{units.pop()}" if len(units) == 1 and "" not in units else ""
+        shown = [label.removeprefix(f"{name} ").removesuffix(unit) for label in labels[::stride]]
+        axis.set_ticks(range(0, len(labels), stride), shown)
+        axis.set_label_text(f"{name} ({unit.strip()})" if unit else name)
 
 
 def _cell_text(result: CellResult, shades: _Shades) -> str:

@@ -131,3 +131,13 @@ def test_the_map_holds_a_change_and_a_chance_for_every_finished_setting() -> Non
 def test_no_verdict_has_more_than_five_sentences() -> None:
     for fresh in ((), (BEST, setting((1,), 0.01, 0.5))):
         assert len(_guide(_gain, fresh=fresh).verdict.points) <= 4
+
+
+def test_a_setting_beside_the_grid_sweeps_no_knob() -> None:
+    study = make_study(confirm=None)
+    beside = setting((1,), 0.5, 0.5, mark="published")
+    beside = beside.model_copy(update={"dispersion": beside.dispersion.model_copy(update={"tau_units": "relative"})})
+    trials = simulate(study, [*grid_cells(study), beside], _harm, noise=0.01)
+    guide = assemble_guide(_unsaturated(make_record(study, trials)))
+    assert {row.knob for row in guide.heuristics.rows} == {"block", "lambda", "tau"}
+    assert "0.5" in {one.level for one in _row(guide, "lambda").levels}

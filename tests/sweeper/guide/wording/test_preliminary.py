@@ -38,3 +38,11 @@ def test_a_confirm_stage_that_has_not_begun_is_said():
     assert unfinished("screen", "complete", keep_confirm=False).startswith(
         f"Preliminary: {screen} of {screen} trials known so far ended, and the confirm stage has not begun."
     )
+
+
+def test_the_time_of_a_run_is_not_said_before_it_ends():
+    record = typical()
+    running = record.trials[0].model_copy(update={"state": "running"})
+    assert "15 min on 2 cores" in assemble_guide(record).summary
+    guide = assemble_guide(record.model_copy(update={"trials": (running, *record.trials[1:])}))
+    assert "running on 2 cores" in guide.summary

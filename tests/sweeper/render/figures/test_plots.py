@@ -123,6 +123,21 @@ def test_a_heatmap_tells_settings_that_never_started_from_stopped_ones() -> None
     assert {"not\nstarted", "stopped\nat 400"} <= written
 
 
+def test_a_unit_that_all_levels_share_stands_once_beside_the_axis() -> None:
+    study = make_study(
+        space={"block": [0, 1], "lambda": [0.1], "tau": [0.2, 0.5, 1], "tau_units": "relative"}, confirm=None
+    )
+    plain = grid_cells(study)
+    units = {cell.key: cell.dispersion.model_copy(update={"tau_units": "relative"}) for cell in plain}
+    taus = [cell.model_copy(update={"dispersion": units[cell.key]}) for cell in plain]
+    picture = overview(assemble_guide(make_record(study, simulate(study, taus, harmful))))
+    assert picture
+    axes = picture.canvas.axes[0]
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["0.2", "0.5", "1"]
+    assert axes.get_xlabel() == "tau (x mean distance)"
+    assert axes.get_ylabel() == "block"
+
+
 def _shades_of(record: StudyRecord) -> _Shades:
     guide = assemble_guide(record)
     return _shades(guide, guide.pages)
