@@ -35,13 +35,14 @@ class Published(NamedTuple):
 def publish(
     study_name: str, workspace: Workspace, reports: Path, form: Format = "markdown", current: Study | None = None
 ) -> Published:
-    """Write a study's guide into `reports`/<name>, always also as markdown, and attach it to its record.
+    """Write a study's guide into `reports`/<name>, always also as markdown and HTML, and attach it to its record.
 
     `current` is the study as its file has it now, whose words go into the record first. A record that another
     process is writing, or whose store is elsewhere, is read as it is; where there is none, the one that lies beside
     an earlier guide is taken. Raises StudyError where nothing is recorded, SetupError where the store does not
     answer and nothing is known here, or the folder cannot be written.
     """
+    from sweeper.commands.guide_summary import summary
     from sweeper.ledger import Ledger
     from sweeper.render import guide_files
 
@@ -61,6 +62,7 @@ def publish(
         written = _write(study_name, workspace, reports, form)
         folder = written.guide.parent
         ledger.artifact(folder, [path.name for path in guide_files(folder)])
+        ledger.guide_written(*summary(folder))
         delivered = ledger.flush(DELIVERY_S)
         if not delivered:
             ledger.close(timeout=0)  # it was waited for: leaving would wait for it once more

@@ -98,6 +98,14 @@ class ArtifactMade(Event):
     files: tuple[str, ...] = ()
 
 
+class GuideWritten(Event):
+    """A guide of the study was written; `metrics` are what its fresh seeds say, none before the study has ended."""
+
+    kind: Literal["guide_written"] = "guide_written"
+    description: str
+    metrics: dict[str, float] = Field(default_factory=dict)
+
+
 AnyEvent = Annotated[
     StudyOpened
     | StudyTold
@@ -107,7 +115,8 @@ AnyEvent = Annotated[
     | FileMade
     | TrialFinished
     | StudyEnded
-    | ArtifactMade,
+    | ArtifactMade
+    | GuideWritten,
     Field(discriminator="kind"),
 ]
 _EVENT: TypeAdapter[AnyEvent] = TypeAdapter(AnyEvent)

@@ -90,6 +90,8 @@ class Tracker:
                 self._client.set_terminated(self._study(), STUDY_STATUS[event.end], event.at_ms)
             case events.ArtifactMade():
                 self._log_artifact(Path(event.path), event.files)
+            case events.GuideWritten():
+                self._describe(event)
             case events.FileMade():
                 raise AssertionError("a file is delivered with its content")
 
@@ -152,6 +154,14 @@ class Tracker:
             return
         log = self._client.log_artifacts if path.is_dir() else self._client.log_artifact
         log(self._study(), str(path), "guide")
+
+    def _describe(self, event: events.GuideWritten) -> None:
+        """Describe the experiment, and give the parent run the metrics that it does not have like this yet."""
+        self._client.set_experiment_tag(self._experiment, tags.DESCRIPTION, event.description)
+        known = self._client.get_run(self._study()).data.metrics if event.metrics else {}
+        metrics = [Metric(name, value, event.at_ms, 0) for name, value in event.metrics.items()]
+        if new := [metric for metric in metrics if known.get(metric.key) != metric.value]:
+            self._log(self._study(), {}, metrics=new)
 
     def _log(
         self,

@@ -91,8 +91,8 @@ class Replay:
             case events.FileMade():
                 if (name := Path(event.file).name) == events.WEIGHTS:
                     self._trial(event.spec).weights = name
-            case events.ArtifactMade():
-                pass  # files, which lie beside the record
+            case events.ArtifactMade() | events.GuideWritten():
+                pass  # made from the record
             case _:
                 assert_never(event)
 

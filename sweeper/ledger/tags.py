@@ -13,6 +13,7 @@ from typing import TypeVar
 from sweeper.records import Facts, Provenance, Rung, TrialSpec
 from sweeper.study import Study
 from sweeper.study.knobs import KNOBS, Value
+from sweeper.text.passwords import masked
 from sweeper.text.untrusted import prose
 from trainer.recipe import Frozen
 from trainer.recipe.idle_fields import KEPT
@@ -28,6 +29,7 @@ STUDY_KEY = "study"
 # Of the experiment: which study it is of, by id, and who began it where.
 ID, OWNER = "sweeper.id", "sweeper.owner"
 RUNG = "sweeper.rung."
+DESCRIPTION = "mlflow.note.content"  # of a run or an experiment; MLflow shows it as markdown
 LENGTH = 5000  # characters of a tag: MLflow 3.17 allows 8000, some servers only 5000
 
 Record = TypeVar("Record", bound=Frozen)
@@ -56,9 +58,12 @@ def record_from(tags: Mapping[str, str], name: str, kind: type[Record]) -> Recor
 
 def study_tags(study: Study) -> dict[str, str]:
     """A study, as a record and for people."""
-    # MLflow shows it as markdown, and would load pictures from anywhere.
-    description = "\n\n".join(prose(part) for part in (study.question, study.tuning) if part)
-    return {"mlflow.note.content": description, **record_tags(STUDY, study)}
+    return {DESCRIPTION: described(study.question, study.tuning), **record_tags(STUDY, study)}
+
+
+def described(*parts: str) -> str:
+    """Write paragraphs as a description: passwords hidden, and no picture, which MLflow would load from anywhere."""
+    return "\n\n".join(prose(masked(part)) for part in parts if part)
 
 
 def provenance_tags(provenance: Provenance) -> dict[str, str]:

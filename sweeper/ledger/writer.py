@@ -6,7 +6,7 @@ import contextlib
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -58,10 +58,9 @@ class Ledger:
 
         `uri` is a database URL (sqlite:///...) or a tracking server's (http://...); `artifacts` is the folder of
         images and guides, None where the server chooses. `hopeless` is called, by the delivering thread, once that
-        knows that the store can never be written as it is: no server that is silent, but a file that holds something
-        else, MLflow that cannot be imported, or the records of another study than `registration`'s. Raises
-        ConflictError when another ledger, in whatever
-        process, still holds the outbox after `wait_s` seconds, OSError where it cannot be written.
+        knows that the store can never be written as it is: no silent server, but a file that holds something else,
+        MLflow that cannot be imported, or the records of another study than `registration`'s. Raises ConflictError when
+        another ledger still holds the outbox after `wait_s` seconds, OSError where it cannot be written.
         """
         self._place = (uri, artifacts, study_name, registration)
         self._outbox = Outbox(outbox, wait_s)
@@ -112,10 +111,7 @@ class Ledger:
         self._tell_file(spec, events.GRID, step)
 
     def weights(self, spec: TrialSpec, file: Path, step: int) -> None:
-        """Record a trial's weights, which are moved from `file`, as the run's artifact weights.safetensors.
-
-        A file that is not there was moved before. Raises OSError.
-        """
+        """Record a trial's weights as the run's weights.safetensors: `file` is moved, if it is still there."""
         with contextlib.suppress(FileNotFoundError):
             file.replace(self._file(spec, events.WEIGHTS))
         self._tell_file(spec, events.WEIGHTS, step)
@@ -142,6 +138,10 @@ class Ledger:
     def artifact(self, path: Path, files: Sequence[str] = ()) -> None:
         """Attach a file, or the named `files` of a folder, to the study under `guide/`, as they are when delivered."""
         self._tell(events.ArtifactMade(at_ms=self._now(), path=str(path.absolute()), files=tuple(files)))
+
+    def guide_written(self, description: str, metrics: Mapping[str, float]) -> None:
+        """Record what a guide says: the experiment's description, and figures of the study's own run."""
+        self._tell(events.GuideWritten(at_ms=self._now(), description=description, metrics=dict(metrics)))
 
     @property
     def trouble(self) -> str | None:

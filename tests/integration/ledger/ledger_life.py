@@ -69,6 +69,7 @@ LIFE: list[AnyEvent] = [
     events.TrialFinished(at_ms=5100, spec=trial(BASELINE), state="complete", note=""),
     events.StudyEnded(at_ms=6000, end="finished", provenance=PROVENANCE.model_copy(update={"wall_s": 9.5})),
     events.StudyTold(at_ms=7000, study=STUDY),
+    events.GuideWritten(at_ms=8000, description="Which one?\n\nNone.", metrics={"confirm/baseline/fid_10k": 20.0}),
 ]
 
 

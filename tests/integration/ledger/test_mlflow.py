@@ -263,3 +263,23 @@ def test_a_new_studys_trial_is_looked_up_in_no_store(home: Home, monkeypatch: py
     tracker.deliver(events.RungReached(at_ms=4, spec=trial(GRID), rung=rung(400), facts=FACTS))
     tracker.deliver(events.TrialFinished(at_ms=5, spec=trial(GRID), state="complete", note=""))
     assert calls == ["create_run", "log_batch", "log_batch", "log_batch", "set_terminated"]
+
+
+def test_a_guide_describes_the_experiment_and_its_figures_are_written_once(home: Home) -> None:
+    name = "confirm/block 1 lambda 0.25/fid_10k"
+    with home.ledger() as ledger:
+        ledger.study_opened(STUDY, PROVENANCE)
+        ledger.guide_written("Which one?\n\nScreening.", {})
+        for value in (18.0, 18.0, 17.5):
+            ledger.guide_written("Which one?\n\nNone.", {name: value, "confirm/baseline/fid_10k": 20.0})
+        assert ledger.flush(30), ledger.trouble
+        assert ledger.rejected == 0
+    client = MlflowClient(tracking_uri=home.uri)
+    experiment = client.get_experiment_by_name(STUDY.name)
+    assert experiment is not None
+    assert experiment.tags["mlflow.note.content"] == "Which one?\n\nNone."
+    (run,) = client.search_runs([experiment.experiment_id])
+    assert run.data.metrics == {name: 17.5, "confirm/baseline/fid_10k": 20.0}
+    history = client.get_metric_history(run.info.run_id, name)
+    assert [(one.value, one.step) for one in history] == [(18.0, 0), (17.5, 0)], "the same figure is not written again"
+    assert len(client.get_metric_history(run.info.run_id, "confirm/baseline/fid_10k")) == 1
