@@ -78,7 +78,7 @@ def preliminary_guide(study_name: str, workspace: Workspace, reports: Path) -> I
 
 def _write(study_name: str, workspace: Workspace, reports: Path, driver: int) -> None:
     """Write the guide of what is recorded so far, quietly and behind the study's own work."""
-    from sweeper.commands.report import publish
+    from sweeper.commands.report import write
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches us too: the driver ends this process
     os.nice(NICE)
@@ -88,6 +88,6 @@ def _write(study_name: str, workspace: Workspace, reports: Path, driver: int) ->
     if os.getppid() != driver:  # the driver is gone: the next one may be writing already
         return
     with suppress(SweeperError, OSError):  # what is wrong with it, the guide at the end will say
-        publish(study_name, workspace, reports)
+        write(study_name, workspace, reports, "markdown")
         return
     raise SystemExit(1)

@@ -48,18 +48,18 @@ def publish(
 
     outbox = workspace.outbox(study_name)
     if not outbox.exists():
-        return _write(study_name, workspace, reports, form)
+        return write(study_name, workspace, reports, form)
     registration = workspace.registration(study_name)
     try:
         ledger = Ledger(
             workspace.tracking_uri, workspace.artifacts, outbox, study_name, wait_s=0.0, registration=registration
         )
     except ConflictError:
-        return _write(study_name, workspace, reports, form)._replace(delivered=False)
+        return write(study_name, workspace, reports, form)._replace(delivered=False)
     with ledger:
         if current:
             ledger.study_told(current)
-        written = _write(study_name, workspace, reports, form)
+        written = write(study_name, workspace, reports, form)
         folder = written.guide.parent
         ledger.artifact(folder, [path.name for path in guide_files(folder)])
         ledger.guide_written(*summary(folder))
@@ -107,7 +107,8 @@ def prepare(study_name: str, reports: Path) -> None:
         raise SetupError(f"{reports / study_name} cannot be written: {error.strerror}", "give --reports") from error
 
 
-def _write(study_name: str, workspace: Workspace, reports: Path, form: Format) -> Published:
+def write(study_name: str, workspace: Workspace, reports: Path, form: Format) -> Published:
+    """Write a study's guide from what is recorded so far; nothing is attached to its record."""
     from sweeper.ledger import GRID, read_file, read_study
 
     uri, outbox = workspace.tracking_uri, workspace.outbox(study_name)

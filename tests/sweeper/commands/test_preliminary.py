@@ -119,7 +119,7 @@ def test_a_process_writes_the_guide_and_prints_nothing(monkeypatch, tmp_path, ca
 
 
 def test_a_writer_whose_driver_is_gone_writes_nothing(monkeypatch, tmp_path):
-    monkeypatch.setattr("sweeper.commands.report.publish", lambda *_: pytest.fail("written"))
+    monkeypatch.setattr("sweeper.commands.report.write", lambda *_: pytest.fail("written"))
     for name in ("nice", "dup2"):
         monkeypatch.setattr(preliminary.os, name, lambda *_: None)
     monkeypatch.setattr(preliminary.signal, "signal", lambda *_: None)
