@@ -10,6 +10,9 @@ SIDE_ALPHA = 0.003
 CONTROL_ALPHA = 0.003
 EQUIVALENCE_ALPHA = 0.003
 
+# Without a confirmed gain a guide names a setting to bet on; with no effect anywhere it does so at most this often.
+BET_ALPHA = 0.10
+
 # The recommended set loses the best cell with at most this chance in either stage, beside a false claim. One single
 # best is named at the stricter level only.
 SET_ALPHA = 0.0075

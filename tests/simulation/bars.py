@@ -169,6 +169,7 @@ BESIDE = (
         lambda at: not _is_found(at),
     ),
     _most('verdict "helps" where nothing does', 0.05, "false helps"),
+    _most("a bet where nothing has an effect", 0.10, "first bet", "studies", lambda at: at.surface == "null"),
     _most("false equivalence", 0.05, "false equivalent"),
     _most('false "better than a control"', 0.05, "false better than control"),
     _least(

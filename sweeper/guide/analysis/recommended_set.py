@@ -11,12 +11,9 @@ from sweeper.guide.analysis.confirm_test import of
 from sweeper.guide.analysis.stage_table import BASELINE, Evidence, StageTable
 from sweeper.guide.schema.statements import Claim, FirstChoice, Recommendation
 from sweeper.statistics.effects import fit_effects, possibly_best
-from sweeper.statistics.levels import OBJECTIVE_ALPHA, SET_ALPHA, UNIQUE_ALPHA
+from sweeper.statistics.levels import BET_ALPHA, OBJECTIVE_ALPHA, SET_ALPHA, UNIQUE_ALPHA
 from sweeper.study import Confirm
 from sweeper.study.knobs import KNOBS
-
-# On how many fresh seeds a bet may have diverged.
-MOST_LOST = 1
 
 
 def recommend(known: Evidence, claims: Sequence[Claim]) -> Recommendation | None:
@@ -101,19 +98,19 @@ def _worse(table: StageTable, keys: Collection[str], alpha: float) -> set[str]:
 def _first(known: Evidence, members: Sequence[str], claims: Sequence[Claim]) -> tuple[str, FirstChoice]:
     """Choose one: the lowest of the confirmed, else a bet on a gain of at least the margin, else lambda 0.
 
-    A bet may be on what diverged on one fresh seed: it is no claim, and leaving out what was unlucky once is a bet too.
+    A bet rests on the tests of the claims, at a level of its own: where nothing has an effect, it is named at most so
+    often.
     """
     helping = [claim for claim in claims if _helps(claim)]
     if helping:
         return min(helping, key=_mean).key, "confirmed"
     margin = (known.study.confirm or Confirm()).margin
-    bets = [claim for claim in claims if claim.key in members and _may_bet(known, claim) and _mean(claim) <= -margin]
+    bets = [claim for claim in claims if claim.key in members and _is_likely(claim) and _mean(claim) <= -margin]
     return (min(bets, key=_mean).key, "bet") if bets else (BASELINE, "default")
 
 
-def _may_bet(known: Evidence, claim: Claim) -> bool:
-    states = known.stages["confirm"].states(claim.key)
-    return claim.standing != "not comparable" or len(states) - states.count("complete") <= MOST_LOST
+def _is_likely(claim: Claim) -> bool:
+    return claim.direction == "lower" and claim.p is not None and claim.p <= BET_ALPHA
 
 
 def _mean(claim: Claim) -> float:

@@ -77,11 +77,6 @@ class Findings(NamedTuple):
         """How readers know a control: 'plain control weight-decay', or 'control arm repa'."""
         return next(called(cell) for cell in self.known.cells.values() if (cell.role, cell.label) == ("control", label))
 
-    def lost(self, key: str) -> str:
-        """Return a clause about a setting's lost fresh seeds; empty where none was lost."""
-        reason = next((claim.reason for claim in self.claims if claim.key == key), "")
-        return f"; {reason}" if reason else ""
-
     def standing(self, *wanted: Standing) -> list[Claim]:
         """The claims about settings that stand so, lowest change first."""
         found = [claim for claim in self.claims if claim.standing in wanted]

@@ -15,6 +15,7 @@ from sweeper.guide.schema.statements import Claim, KnobLevel, Rule, Standing
 from sweeper.guide.wording.advice import advice, use
 from sweeper.guide.wording.arms import is_plain
 from sweeper.guide.wording.findings import Findings, candidates, changed, claimed, held_open, listed, written
+from sweeper.statistics.levels import BET_ALPHA
 from sweeper.study.knobs import KNOBS, LAMBDA, TAU, level
 from sweeper.text.numbers import counted, percent, share
 
@@ -32,7 +33,8 @@ def _first(found: Findings) -> Iterator[Rule]:
         yield Rule(
             rule=f"Keep lambda 0, or bet on {found.label(bet.key)}",
             evidence=f"no gain of a setting is confirmed; its mean gain on fresh seeds is "
-            f"{percent(found.seeds.margin)} or more ({claimed(bet)}){found.lost(bet.key)}",
+            f"{percent(found.seeds.margin)} or more ({claimed(bet)}), and where nothing has an effect, such a bet is "
+            f"named in {percent(BET_ALPHA)} of studies at most",
             grade="suggestive",
         )
     else:

@@ -11,7 +11,7 @@ from sweeper.guide.wording.findings import SAID, Findings, changed, claimed, eff
 from sweeper.guide.wording.headline import decided, undecided
 from sweeper.guide.wording.heuristics import in_a_sentence
 from sweeper.guide.wording.scope import scope
-from sweeper.statistics.levels import OBJECTIVE_ALPHA
+from sweeper.statistics.levels import BET_ALPHA, OBJECTIVE_ALPHA
 from sweeper.statistics.noise import pairing
 from sweeper.statistics.power import detectable
 from sweeper.text.numbers import counted, percent, share
@@ -233,7 +233,8 @@ def _bet(found: Findings) -> tuple[str, ...]:
         return ()
     return (
         f"If you need to pick a setting anyway, take {found.label(chosen.first)}: its mean on fresh seeds is lower by "
-        f"the margin of {percent(found.seeds.margin)} or more, unconfirmed{found.lost(chosen.first)}.",
+        f"the margin of {percent(found.seeds.margin)} or more, unconfirmed; where nothing has an effect, such a bet is "
+        f"named in {percent(BET_ALPHA)} of studies at most.",
     )
 
 

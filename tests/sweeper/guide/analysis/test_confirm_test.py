@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from scipy.stats import t, ttest_rel
 
+from sweeper.guide.analysis.stage_table import BASELINE
 from sweeper.guide.assemble import assemble_guide
 from sweeper.guide.schema.guide import Guide
 from sweeper.guide.schema.statements import Claim
@@ -202,12 +203,24 @@ def test_a_stopped_or_audited_setting_is_never_recommended() -> None:
     assert chosen.stopped == 2
 
 
-def test_a_gain_of_the_margin_that_is_not_confirmed_is_called_a_bet() -> None:
-    guide = assemble_guide(confirmed(effects(good=-0.12), noise=0.15, random=8))
-    assert claim(guide, GOOD).standing != "confirmed helps"
+def test_a_gain_of_the_margin_that_is_likely_but_not_confirmed_is_called_a_bet() -> None:
+    guide = assemble_guide(confirmed(effects(good=-0.12), noise=0.08, random=17))
+    assert claim(guide, GOOD).standing == "suggestive"
     assert guide.recommendation is not None
     assert (guide.recommendation.first, guide.recommendation.why) == (GOOD.key, "bet")
     assert any("pick a setting anyway" in point for point in guide.verdict.sentences)
+
+
+def test_a_low_mean_that_chance_explains_is_no_bet() -> None:
+    guide = assemble_guide(confirmed(effects(good=-0.12), noise=0.15, random=8))
+    found = claim(guide, GOOD)
+    assert found.change
+    assert found.change.mean < -0.05
+    assert found.p
+    assert found.p > 0.1
+    assert guide.recommendation is not None
+    assert (guide.recommendation.first, guide.recommendation.why) == (BASELINE, "default")
+    assert not any("pick a setting anyway" in point for point in guide.verdict.sentences)
 
 
 def test_identical_runs_are_equivalent_and_never_confirmed() -> None:
