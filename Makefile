@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STUDY ?= studies/block_temp.yaml
 BENCH_PYTHON ?= python3
 
-.PHONY: setup study test check bench bench-peer bench-gpu compare-fid compare-speed simulate storm clean
+.PHONY: setup study test check check-full bench bench-peer bench-gpu compare-fid compare-speed simulate storm clean
 
 setup: $(VENV)/.installed
 
@@ -28,6 +28,13 @@ check: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# The page in Chromium, with axe, and the LaTeX compiled; minutes. As root it installs what is missing from Debian.
+DEBIAN := chromium texlive-latex-base texlive-latex-recommended texlive-fonts-recommended
+check-full: setup
+	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[full]' -c constraints.txt
+	(command -v chromium && command -v pdflatex) >/dev/null || (apt-get update -qq && apt-get install -y -qq --no-install-recommends $(DEBIAN))
+	$(BIN)/python -m pytest -p no:xdist -o python_files='check_*.py' tests/full
 
 # PEER=path adds the public SiT code, a checkout, with timm and torchdiffeq in SITE=folder.
 bench: setup

@@ -69,6 +69,7 @@ SETS: dict[str, set[str]] = {
     "sweeper/records.py: Stage": {"confirm", "screen"},
     "sweeper/records.py: TrialState": {"complete", "diverged", "failed", "pruned", "running", "waiting"},
     "sweeper/records.py: image_kind": {"images", "latents"},
+    "sweeper/render/figures/map_cells.py: Tone": {"better", "noise", "unknown", "worse"},
     "sweeper/render/guide_files.py: Format": {"html", "latex", "markdown"},
     "sweeper/statistics/looks.py: state": {"confirmed", "futile", "open"},
     "sweeper/study/misfit.py: kind": {"misfit", "unknown_field"},

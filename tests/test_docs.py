@@ -85,6 +85,20 @@ def test_both_packages_are_installed_as_typed() -> None:
         assert "py.typed" in data[package]
 
 
+def test_every_file_of_a_package_that_is_no_module_is_installed() -> None:
+    data = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]["package-data"]
+    installed = {
+        file
+        for package, patterns in data.items()
+        for pattern in patterns
+        for file in ROOT.joinpath(*package.split(".")).glob(pattern)
+    }
+    files = [file for package in PACKAGES for file in (ROOT / package).rglob("*") if file.is_file()]
+    kept = [file for file in files if file.suffix not in (".py", ".pyc")]
+    assert len(kept) > 20
+    assert [str(file.relative_to(ROOT)) for file in kept if file not in installed] == []
+
+
 def complaints(text: str, page: Path) -> Iterator[str]:
     """Yield a line for everything that `text` names, read as if it stood in `page`, and that does not exist."""
     prose = CODE.sub("", text)

@@ -158,7 +158,8 @@ def report(
     file: File,
     set_: Set = None,
     format_: Annotated[
-        GuideFormat, typer.Option("--format", help="What to write; guide.md and guide.json always are.")
+        GuideFormat,
+        typer.Option("--format", help="Whose path to print; only LaTeX needs to be asked for."),
     ] = GuideFormat.markdown,
     workspace: Root = Path(".sweeper"),
     tracking: Tracking = None,

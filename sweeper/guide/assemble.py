@@ -10,7 +10,7 @@ import numpy as np
 from sweeper.guide.analysis.audits import health_audit, proxy_audit, pruning_audit, seed_audit
 from sweeper.guide.analysis.confirm_test import Claims, claims
 from sweeper.guide.analysis.contrasts import changes
-from sweeper.guide.analysis.curves import highlights
+from sweeper.guide.analysis.curves import highlights, traces
 from sweeper.guide.analysis.grid_pages import grid_pages
 from sweeper.guide.analysis.guidance_curves import guidance_curves
 from sweeper.guide.analysis.heuristics import Judged, heuristics
@@ -45,9 +45,9 @@ from sweeper.records import StudyRecord
 def assemble_guide(record: StudyRecord, *, surface: bool = True) -> Guide:
     """Work out everything a guide says about a study, finished or not.
 
-    Without `surface` there is no heuristics table and no map; claims and the recommended set do not need them, and a
-    simulation of thousands of studies takes half the time. Raises DataError for a record whose trials cannot be
-    compared.
+    Without `surface` there is no heuristics table, no map and no traces; claims and the recommended set do not need
+    them, and a simulation of thousands of studies takes half the time. Raises DataError for a record whose trials
+    cannot be compared.
 
         >>> from pathlib import Path
         >>> record = StudyRecord.model_validate_json(Path("reports/null/record.json").read_bytes())
@@ -115,6 +115,7 @@ def assemble_guide(record: StudyRecord, *, surface: bool = True) -> Guide:
         probe=probe,
         probe_words=probe_words(probe) if probe else (),
         preliminary=preliminary(record, spent.states, made.finished),
+        traces=traces(known, main) if surface else (),
     )
 
 

@@ -1,4 +1,4 @@
-"""How templates of markdown are read: one environment, with the filters that every page uses."""
+"""How templates are read: one environment for markdown, with the filters that every page uses, and one for HTML."""
 
 from __future__ import annotations
 
@@ -6,6 +6,16 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from sweeper.render.tables.table import to_markdown
 from sweeper.text.untrusted import prose
+
+
+def html_environment() -> Environment:
+    """Return an environment that escapes every word; a name that a template lacks is an error."""
+    return Environment(
+        loader=PackageLoader("sweeper.render", "templates"),
+        undefined=StrictUndefined,
+        autoescape=True,
+        trim_blocks=True,
+    )
 
 
 def markdown_environment() -> Environment:

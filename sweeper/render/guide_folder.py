@@ -9,20 +9,19 @@ from sweeper.guide.assemble import assemble_guide
 from sweeper.records import StudyRecord
 from sweeper.render.figures.plots import draw
 from sweeper.render.guide_files import FILES, Format, OwnFiles
-from sweeper.render.html import render_html
 from sweeper.render.latex import render_latex
 from sweeper.render.markdown import render_markdown
 from sweeper.render.next_study_yaml import next_yaml, write_proposed
-from sweeper.text.untrusted import visible
+from sweeper.render.page.guide_page import guide_page
 
 
 def write_guide(
     record: StudyRecord, folder: Path, grids: Callable[[str], bytes | None] | None, form: Format = "markdown"
 ) -> Path:
-    """Write guide.md, guide.json and their pictures into `folder`, and the form asked for; return that one's path.
+    """Write guide.md, guide.html, guide.json and pictures into `folder`, and `form`; return the path of that one.
 
     `grids` gives a trial's sample grid (PNG) by the trial's key, or None; without it the picture of samples that lies
-    there is kept. A form that lies there from an earlier call is written anew, so that no two of them disagree. What
+    there is kept. A guide.tex that lies there from an earlier call is written anew, so that no two forms disagree. What
     somebody changed is kept under another name.
     """
     guide = assemble_guide(record)
@@ -33,8 +32,7 @@ def write_guide(
     write_proposed(folder, found.file if found else None, next_yaml(found) if found else "")
     text = render_markdown(guide, plots)
     files.write(FILES["markdown"], text)
-    if form == "html" or (folder / FILES["html"]).exists():
-        files.write(FILES["html"], render_html(text, folder, visible(f"{guide.name}: {guide.question}")))
+    files.write(FILES["html"], guide_page(guide, text, folder))
     if form == "latex" or (folder / FILES["latex"]).exists():
         files.write(FILES["latex"], render_latex(guide))
     return folder / FILES[form]

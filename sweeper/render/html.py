@@ -1,18 +1,22 @@
-"""A guide as one HTML file that loads nothing: its pictures are inside it, and a study's words are text."""
+"""A guide as one HTML file that loads nothing: pictures, data and script are inside, and a study's words are text."""
 
 from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 from urllib.parse import unquote
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
+
+from sweeper.render.environment import html_environment
+from sweeper.render.page.script import page_script, policy_hash
 
 # As `templates/guide.md.j2` begins a folded section.
 FOLD = re.compile(r"<details><summary><b>(?P<title>[^<]+)</b> · (?P<gist>[^<]+)</summary>")
@@ -26,8 +30,15 @@ class Heading(NamedTuple):
     text: str
 
 
-def render_html(markdown: str, folder: Path, title: str) -> str:
-    """Convert a guide, with the PNGs of `folder` that it shows; a picture that is not there is named instead."""
+def render_html(
+    markdown: str, folder: Path, title: str, instead: Mapping[str, str] = MappingProxyType({}), data: str = ""
+) -> str:
+    """Convert a guide, with the PNGs of `folder` that it shows; a picture that is not there is named instead.
+
+    `instead` is HTML to show in place of a picture, by the picture's file; `data` is what the page's script reads, as
+    JSON that has no '<'.
+    """
+    assert "<" not in data, "data could end their element"
     parser = MarkdownIt("commonmark", {"html": False}).enable("table")
     tokens = parser.parse(markdown)
     _fold(tokens)
@@ -35,16 +46,15 @@ def render_html(markdown: str, folder: Path, title: str) -> str:
     _set_cells(tokens)
     _frame_tables(tokens)
     _mark_pictures(tokens)
+    _replace_pictures(tokens, instead)
     _inline_pictures(tokens, folder)
-    environment = Environment(
-        loader=PackageLoader("sweeper.render", "templates"),
-        undefined=StrictUndefined,
-        autoescape=True,
-        trim_blocks=True,
-    )
     first = next((place for place, one in enumerate(tokens) if one.tag == "h2"), len(tokens))
     lead, body = (parser.renderer.render(part, parser.options, {}) for part in (tokens[:first], tokens[first:]))
-    page = environment.get_template("guide.html.j2").render(title=title, lead=lead, contents=contents, body=body)
+    script = page_script()
+    template = html_environment().get_template("guide.html.j2")
+    page = template.render(
+        title=title, lead=lead, contents=contents, body=body, data=data, script=script, policy=policy_hash(script)
+    )
     return page.strip() + "\n"
 
 
@@ -107,15 +117,21 @@ def _set_cells(tokens: Sequence[Token]) -> None:
 
 
 def _frame_tables(tokens: list[Token]) -> None:
-    """Let wide tables scroll by themselves, also from the keyboard."""
-    for place in range(len(tokens) - 1, -1, -1):
-        if tokens[place].type == "table_open":
+    """Let wide tables scroll by themselves, also from the keyboard; no two frames have one name."""
+    framed: list[Token] = []
+    named: Counter[str] = Counter()
+    for place, token in enumerate(tokens):
+        if token.type == "table_open":
             name = next((_plain(one) for one in tokens[place:] if one.type == "inline" and one.content), "table")
+            named[name] += 1
+            label = f"Table: {name}" + (f", {named[name]}" if named[name] > 1 else "")
             frame = Token("div_open", "div", 1, block=True)
-            frame.attrs = {"class": "scroll", "role": "region", "tabindex": "0", "aria-label": f"Table: {name}"}
-            tokens.insert(place, frame)
-        elif tokens[place].type == "table_close":
-            tokens.insert(place + 1, Token("div_close", "div", -1, block=True))
+            frame.attrs = {"class": "scroll", "role": "region", "tabindex": "0", "aria-label": label}
+            framed.append(frame)
+        framed.append(token)
+        if token.type == "table_close":
+            framed.append(Token("div_close", "div", -1, block=True))
+    tokens[:] = framed
 
 
 def _mark_pictures(tokens: Sequence[Token]) -> None:
@@ -125,6 +141,15 @@ def _mark_pictures(tokens: Sequence[Token]) -> None:
             tokens[place - 1].attrSet("class", "picture")
             if place + 2 < len(tokens) and tokens[place + 2].type == "paragraph_open":
                 tokens[place + 2].attrSet("class", "caption")
+
+
+def _replace_pictures(tokens: list[Token], instead: Mapping[str, str]) -> None:
+    """Put HTML in the place of the paragraphs that are these pictures."""
+    for place in range(len(tokens) - 2, 0, -1):
+        children = tokens[place].children or []
+        html = instead.get(str(children[0].attrGet("src"))) if [one.type for one in children] == ["image"] else None
+        if html:
+            tokens[place - 1 : place + 2] = [Token("html_block", "", 0, content=html, block=True)]
 
 
 def _inline_pictures(tokens: Sequence[Token], folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""The few cells that the pictures show, with their objective by step and their health by block."""
+"""Cells with their objective by step and their health by block: the few that pictures show, and those of the page."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import numpy as np
 
 from sweeper.guide.analysis.representation_health import block_health
 from sweeper.guide.analysis.stage_table import Evidence, StageTable
-from sweeper.guide.schema.results import CellResult, CurvePoint, Highlight, Ink, StageResult
+from sweeper.guide.schema.results import CellResult, CurvePoint, Highlight, Ink, StageResult, Trace
+
+MOST_TRACED = 200  # settings; with 28 blocks each they are half a megabyte of guide.json
 
 
 def highlights(known: Evidence, main: StageResult, lowest: CellResult | None) -> tuple[Highlight, ...]:
@@ -36,6 +38,22 @@ def highlights(known: Evidence, main: StageResult, lowest: CellResult | None) ->
         )
         for key, (ink, one) in picked.items()
     )
+
+
+def traces(known: Evidence, main: StageResult) -> tuple[Trace, ...]:
+    """Trace the baseline, the controls and the settings: all, or the lowest means and the marked ones of very many."""
+    table, settings = known.main, list(main.cells)
+    if table is None:
+        return ()
+    if len(settings) > MOST_TRACED:
+        settings.sort(key=lambda one: (not one.cell.mark, one.mean is None, one.mean or 0.0, one.key))
+    arms = (*((main.baseline,) if main.baseline else ()), *main.controls, *settings[:MOST_TRACED])
+    metric, depth = known.study.minimised.name(last=False), len(known.study.recipe.model.taps)
+    found = (
+        Trace(key=one.key, curve=_curve(table, one.key, metric), blocks=block_health(table, one.key, depth))
+        for one in arms
+    )
+    return tuple(one for one in found if one.curve or one.blocks)
 
 
 def _curve(table: StageTable, key: str, metric: str) -> tuple[CurvePoint, ...]:

@@ -17,6 +17,7 @@ from sweeper.guide.schema.results import (
     PriorArt,
     RankCorrelation,
     StageResult,
+    Trace,
 )
 from sweeper.guide.schema.statements import (
     Claim,
@@ -85,6 +86,7 @@ class Guide(Frozen):
     probe: Probe | None = None
     probe_words: tuple[str, ...] = ()
     preliminary: str = ""  # how far the study was, where it was not done
+    traces: tuple[Trace, ...] = ()  # of the baseline, the controls and, where they are many, the lowest settings
 
     def words(self, metric: str) -> str:
         """Write a recorded metric as readers know it, e.g. 'FID-10K'."""

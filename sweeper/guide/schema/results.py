@@ -162,6 +162,14 @@ class Highlight(Frozen):
     blocks: tuple[BlockHealth, ...]
 
 
+class Trace(Frozen):
+    """How a cell of the main stage got where it is: its objective by step and its health by block, as a Highlight's."""
+
+    key: str
+    curve: tuple[CurvePoint, ...]
+    blocks: tuple[BlockHealth, ...]
+
+
 class CellHealth(Frozen):
     """What the loss did to a cell's representation at its last rung, mean over seeds.
 

@@ -25,7 +25,7 @@ def claim_table(guide: Guide) -> Table:
         (
             claim.label,
             cell_text(results[claim.key], marks),
-            _claimed(claim),
+            claimed_change(claim),
             _p(claim),
             claim.direction,
             claim.standing + (f": {claim.reason}" if claim.reason else ""),
@@ -48,7 +48,7 @@ def side_table(guide: Guide) -> Table:
         (
             claim.label,
             guide.words(claim.metric),
-            _claimed(claim),
+            claimed_change(claim),
             _p(claim),
             claim.direction,
             f"confirmed {claim.direction}" if claim.confirmed else claim.standing,
@@ -65,7 +65,8 @@ def _p(claim: Claim) -> str:
     return "<0.0001" if claim.p < 1e-4 else f"{claim.p:.2g}"
 
 
-def _claimed(claim: Claim) -> str:
+def claimed_change(claim: Claim) -> str:
+    """Write what the fresh seeds say of an arm's change."""
     found = claim.change
     return numbers.confirmed_change(found.mean, found.low, found.high, claim.bound) if found else numbers.MISSING
 

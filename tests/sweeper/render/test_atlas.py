@@ -51,7 +51,7 @@ def test_every_form_is_written_and_the_json_keeps_its_schema(found: Atlas, tmp_p
     assert Atlas.model_validate_json((tmp_path / "atlas" / "atlas.json").read_bytes()) == found
     page = (tmp_path / "atlas" / "atlas.html").read_text(encoding="utf-8")
     assert "<h1>What travels from study to study</h1>" in page
-    assert "http" not in page.replace("http-equiv", "")
+    assert "http" not in page.replace("http-equiv", "").replace("http://www.w3.org/2000/svg", "")  # a name, not a place
 
 
 def test_a_page_that_somebody_changed_is_kept_under_another_name(found: Atlas, tmp_path: Path) -> None:

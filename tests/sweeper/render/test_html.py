@@ -9,6 +9,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from mlflow import MlflowClient
 
 from sweeper import cli
 from sweeper.commands.report import published
@@ -32,6 +33,7 @@ class Page(HTMLParser):
         super().__init__()
         self.elements: list[tuple[str, dict[str, str]]] = []
         self.words: list[str] = []
+        self.scripts: list[str] = []
         self.open: list[str] = []
         self.feed(text)
         self.close()
@@ -46,7 +48,9 @@ class Page(HTMLParser):
         assert tag in VOID or self.open.pop() == tag
 
     def handle_data(self, data: str) -> None:
-        if self.open[-1:] != ["style"]:
+        if self.open[-1:] == ["script"]:
+            self.scripts.append(data)
+        elif self.open[-1:] != ["style"]:
             self.words.append(data)
 
     def all(self, tag: str) -> list[dict[str, str]]:
@@ -68,18 +72,20 @@ def loaded(page: Page) -> list[str]:
     return wanted + [attrs["href"] for attrs in page.all("link")]
 
 
-def test_every_picture_of_the_folder_is_inside_the_page(guide: Path) -> None:
-    sources = [attrs["src"] for attrs in Page(guide.read_text(encoding="utf-8")).all("img")]
+def test_every_picture_of_the_folder_is_inside_the_page_but_the_map_which_is_a_table(guide: Path) -> None:
+    page = Page(guide.read_text(encoding="utf-8"))
+    sources = [attrs["src"] for attrs in page.all("img")]
     inside = {base64.b64decode(source.removeprefix("data:image/png;base64,")) for source in sources}
-    assert inside == {one.read_bytes() for one in guide.parent.glob("*.png")}
-    assert len(sources) == 5
+    assert inside == {one.read_bytes() for one in guide.parent.glob("*.png") if one.name != "overview.png"}
+    assert len(sources) == 4
+    assert any(attrs.get("class") == "map" for attrs in page.all("table"))
 
 
 def test_the_page_loads_nothing(guide: Path) -> None:
     text = guide.read_text(encoding="utf-8")
     page = Page(text)
     assert all(source.startswith("data:image/png;base64,") for source in loaded(page))
-    assert not page.all("script")
+    assert [attrs.get("type") for attrs in page.all("script")] == ["application/json", None]
     (style,) = re.findall(r"<style>(.*?)</style>", text, re.DOTALL)
     assert not re.search(r"url\(|@import|https?:", style)
     assert any("default-src 'none'" in attrs.get("content", "") for attrs in page.all("meta"))
@@ -98,7 +104,8 @@ def test_the_page_loads_nothing(guide: Path) -> None:
 def test_a_studys_words_are_shown_as_text(tmp_path: Path, text: str) -> None:
     record = make_record(make_study(question=text, tuning=text), [trial(BASELINE, 0, 12.0)])
     page = Page(write_guide(record, tmp_path, lambda _: None, "html").read_text(encoding="utf-8"))
-    assert not {tag for tag, _ in page.elements} & {"script", "b"}
+    assert len(page.all("script")) == 2, "the data and our own"
+    assert not page.all("b")
     assert not [attrs for _, attrs in page.elements if "onerror" in attrs]
     assert all(source.startswith("data:image/png;base64,") for source in loaded(page))
     if text.startswith("<"):
@@ -159,6 +166,7 @@ def test_the_page_can_be_read_by_machine_and_on_a_phone(guide: Path) -> None:
     assert all(attrs.get("scope") in ("col", "row") for attrs in page.all("th"))
     frames = [attrs for attrs in page.all("div") if attrs.get("class") == "scroll"]
     assert len(frames) == len(page.all("table")) > 5
+    assert len({frame["aria-label"] for frame in frames}) == len(frames)
     assert all(frame["tabindex"] == "0" and frame["aria-label"] for frame in frames)
 
 
@@ -201,3 +209,10 @@ def test_report_writes_the_form_asked_for_and_run_still_knows_its_guide(
         assert capsys.readouterr().out == f"{reports / study.name / name}\n"
         assert (reports / study.name / name).stat().st_size > 0
         assert published(study, place, reports) == reports / study.name / "guide.md"
+    client = MlflowClient(tracking_uri=place.tracking_uri)
+    experiment = client.get_experiment_by_name(study.name)
+    assert experiment
+    assert "Nothing measured yet" in experiment.tags["mlflow.note.content"]
+    (run,) = client.search_runs([experiment.experiment_id])
+    files = {Path(file.path).name for file in client.list_artifacts(run.info.run_id, "guide")}
+    assert {"guide.md", "guide.html", "guide.json"} <= files

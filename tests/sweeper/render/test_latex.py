@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import re
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +13,7 @@ from sweeper.render.latex import render_latex
 from sweeper.render.latex_escaping import SIGNS, escaped
 from sweeper.render.tables.sections import guide_tables
 from sweeper.render.tables.table import Table, to_latex, to_markdown
+from tests.places import ROOT
 from tests.sweeper.guide.study_records import make_record, make_study, typical
 
 
@@ -91,3 +94,34 @@ def test_long_cells_are_broken_into_lines_and_short_ones_are_not() -> None:
 def test_a_table_without_rows_is_not_written() -> None:
     assert not Table(("a",), ())
     assert to_latex(Table(("a",), ()), "x", "y") == to_markdown(Table(("a",), ())) == ""
+
+
+def test_every_sign_that_our_own_words_hold_is_in_the_table_of_escapes() -> None:
+    """A guide's words are written in these folders; what stands in one of their literals may reach a table."""
+    folders = (
+        "sweeper/guide",
+        "sweeper/render",
+        "sweeper/statistics",
+        "sweeper/study",
+        "sweeper/plan",
+        "trainer/recipe",
+    )
+    files = [file for folder in folders for file in (ROOT / folder).rglob("*.py")]
+    files += [ROOT / "sweeper/text/numbers.py", ROOT / "sweeper/records.py"]
+    # An atlas is not written as LaTeX.
+    written = [file for file in files if not {"atlas", "atlas.py", "atlas_tables.py"} & set(file.parts)]
+    missing = {sign: str(file) for file in written for sign in signs_of(file) if sign not in SIGNS}
+    assert missing == {}
+    assert {"▫", "◦", "▲", "±", "←"} <= {sign for file in written for sign in signs_of(file)}
+
+
+def signs_of(file: Path) -> set[str]:
+    """The signs beyond ASCII in a module's literals, its docstrings left out."""
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    said = [node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)]
+    documented = {
+        ast.get_docstring(node, clean=False)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)
+    }
+    return {sign for text in said if text not in documented for sign in text if not sign.isascii()}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import re
 import subprocess
 import warnings
@@ -21,6 +22,7 @@ from sweeper.ledger.tags import study_tags
 from sweeper.records import StudyRecord
 from sweeper.render.guide_folder import write_guide
 from sweeper.render.latex import render_latex
+from sweeper.render.page.script import page_script
 from sweeper.study.yaml_files import to_yaml
 from sweeper.text.untrusted import inert, prose, visible
 from tests.e2e.workplace import SWEEPER
@@ -130,7 +132,12 @@ def test_mlflow_is_told_no_picture_to_load(record: StudyRecord) -> None:
 
 def test_html_holds_them_as_text(folder: Path) -> None:
     page = Page((folder / "guide.html").read_text(encoding="utf-8"))
-    assert not {tag for tag, _ in page.elements} & {"script", "iframe", "object"}
+    assert not {tag for tag, _ in page.elements} & {"iframe", "object"}
+    data, script = page.scripts
+    assert script == page_script()
+    assert {visible(label) for label in LABELS} <= {
+        value for cell in json.loads(data)["cells"] for value in cell["facts"][-1]
+    }
     assert all(attrs["href"].startswith("#") for attrs in page.all("a"))
     assert all(attrs["src"].startswith("data:image/png;base64,") for attrs in page.all("img"))
     assert not [name for _, attrs in page.elements for name in attrs if name.startswith("on")]

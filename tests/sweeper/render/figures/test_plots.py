@@ -9,7 +9,8 @@ from PIL import Image
 
 from sweeper.guide.assemble import assemble_guide
 from sweeper.records import Cell, StudyRecord
-from sweeper.render.figures.heat_maps import _Shades, _shades, overview
+from sweeper.render.figures.heat_maps import overview
+from sweeper.render.figures.map_cells import Shades, shades_of
 from sweeper.render.figures.plots import draw
 from tests.sweeper.guide.study_records import (
     BASELINE,
@@ -138,9 +139,9 @@ def test_a_unit_that_all_levels_share_stands_once_beside_the_axis() -> None:
     assert axes.get_ylabel() == "block"
 
 
-def _shades_of(record: StudyRecord) -> _Shades:
+def _shades_of(record: StudyRecord) -> Shades:
     guide = assemble_guide(record)
-    return _shades(guide, guide.pages)
+    return shades_of(guide, (key for page in guide.pages for row in page.keys for key in row if key))
 
 
 def test_the_map_is_grey_within_noise_and_blue_is_better_than_lambda_0() -> None:

@@ -1,0 +1,90 @@
+"""What a map shows of a setting, as a picture or as a table of a page: its shade, and its words."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import Literal, NamedTuple
+
+from sweeper.guide.schema.guide import Guide
+from sweeper.guide.schema.results import CellResult
+from sweeper.text.numbers import figure, percent, share, signed
+
+TWO_SIDED = 1.96
+WIDEST = math.log(1.5)  # colours end here, unless noise is larger: beyond, worse is only worse
+Tone = Literal["better", "worse", "noise", "unknown"]
+
+
+class Shades(NamedTuple):
+    """How far settings lie from lambda 0: log ratios by key, what of them is noise, and where colours end.
+
+    `near` are the probabilities of lying within the margin of the best.
+    """
+
+    change: dict[str, float]
+    near: dict[str, float]
+    noise: float
+    end: float
+    is_cut: bool
+
+    def tone(self, key: str) -> Tone:
+        """Return which side of lambda 0 a setting lies on, as far as that is no noise."""
+        change = self.change.get(key)
+        if change is None:
+            return "unknown"
+        return "noise" if abs(change) <= self.noise else "worse" if change > 0 else "better"
+
+    def depth(self, key: str) -> float:
+        """Return how deep a setting's colour is, from 0 to 1."""
+        return min(1.0, abs(self.change.get(key, 0.0)) / self.end)
+
+
+def shades_of(guide: Guide, keys: Iterable[str]) -> Shades:
+    """Work out the shades of a map from its own settings: one beside the grid may be ten times worse."""
+    on_map = set(keys)
+    known = {one.key: one.change.mean for one in guide.heuristics.cells} or {
+        one.key: one.change.mean for one in guide.main.cells if one.change
+    }
+    change = {key: math.log1p(mean) for key, mean in known.items() if key in on_map and mean > -1}
+    seeds = max((one.n for one in guide.main.cells), default=1)
+    noise = TWO_SIDED * (guide.seeds.difference_sd or 0.0) / max(seeds, 1) ** 0.5
+    widest = max(map(abs, change.values()), default=0.0)
+    end = max(min(widest, max(4 * noise, WIDEST)), 1.25 * noise, 0.01)
+    near = {one.key: one.near_best for one in guide.heuristics.cells}
+    return Shades(change, near, noise, end, widest > end)
+
+
+def map_words(result: CellResult, shades: Shades) -> str:
+    """Write a setting's change and probability, one a line, or what became of it."""
+    marks = (" ◦" if result.saturated else "") + (" †" if result.cell.mark else "")
+    if result.key in shades.change:
+        near = f"\nP {share(shades.near[result.key])}" if result.key in shades.near else ""
+        return f"{signed(math.expm1(shades.change[result.key]))} %{marks}{near}"
+    if result.mean is not None:
+        return f"{figure(result.mean)}{marks}"
+    if result.stopped_at is not None:
+        return f"stopped\nat {result.stopped_at}{marks}"
+    if "diverged" in result.states:
+        return f"diverged{marks}"
+    if "failed" in result.states:
+        return f"failed{marks}"
+    return ("not\nstarted" if result.not_started else "open") + marks
+
+
+def map_note(guide: Guide, shades: Shades) -> str:
+    """Explain a map's colours, figures and signs."""
+    near = f"; P: the probability of lying within {percent(guide.seeds.margin)} of the best"
+    source = "by the surface over the whole screen" if guide.heuristics.cells else "mean over seeds"
+    noise = f", grey is within noise ({share(math.expm1(shades.noise))})" if shades.noise else ""
+    on_map = [one for one in guide.main.cells if one.key not in guide.off_grid]
+    signs = (
+        "; ◦: saturated, at the floor of the loss for more than 10 % of steps"
+        if any(one.saturated for one in on_map)
+        else ""
+    )
+    marks = sorted({one.cell.mark for one in on_map if one.cell.mark})
+    signs += f"; †: {', '.join(marks)}" if marks else ""
+    return (
+        f"{source}: blue is better than lambda 0, red is worse{noise}"
+        f"{near if guide.heuristics.cells else ''}; hatched: no finished trial{signs}"
+    )
