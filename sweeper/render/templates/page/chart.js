@@ -27,7 +27,7 @@ function logTicks(low, high) {
 }
 
 function written(value) {
-  return value.toLocaleString("en", { maximumSignificantDigits: 3 });
+  return (value + 0).toLocaleString("en", { maximumSignificantDigits: 3 }); // + 0: a tick may be -0
 }
 
 /** Map values to pixels and back; a single value lies in the middle. */
