@@ -8,7 +8,8 @@ from collections.abc import Collection, Sequence
 import numpy as np
 
 from sweeper.guide.analysis.fresh_looks import screen_prior
-from sweeper.guide.analysis.stage_table import BASELINE, Evidence, Matrix, StageTable, average, number, spread
+from sweeper.guide.analysis.geometric_means import geometric_mean
+from sweeper.guide.analysis.stage_table import BASELINE, Evidence, Mask, Matrix, StageTable, number, spread
 from sweeper.guide.schema.audits import Gate, HealthAudit, ProxyAudit, PruningAudit, Ranking, SeedAudit
 from sweeper.guide.schema.results import CellHealth, CellResult
 from sweeper.guide.schema.statements import Recommendation
@@ -44,6 +45,7 @@ def proxy_audit(known: Evidence) -> ProxyAudit:
         for i in measured
     )
     sets = [_best(fresh, np.where(both, logs, np.nan), measured) for logs in (proxy_CS, full_CS)]
+    arms = rank_agreement(*(_by_arm(logs, both, measured) for logs in (proxy_CS, full_CS)))
     trials = rank_agreement(proxy_CS[both].tolist(), full_CS[both].tolist())
     same = set(sets[0]) == set(sets[1])
     passed = None if trials is None else trials.rho >= AGREES and same
@@ -52,12 +54,16 @@ def proxy_audit(known: Evidence) -> ProxyAudit:
     return ProxyAudit(
         full=full,
         trials=_ranking(trials),
-        arms=_ranking(rank_agreement([row[1] for row in rows], [row[2] for row in rows])),
+        arms=_ranking(arms),
         proxy_set=tuple(known.cells[key].label for key in sets[0]),
         full_set=tuple(known.cells[key].label for key in sets[1]),
         rows=rows,
         gate=Gate(passed=passed, says=says),
     )
+
+
+def _by_arm(log_CS: Matrix, both_CS: Mask, measured: Sequence[int]) -> list[float]:
+    return [float(log_CS[row, both_CS[row]].mean()) for row in measured]
 
 
 def _full_metric(study: Study, fresh: StageTable) -> str | None:
@@ -69,8 +75,9 @@ def _full_metric(study: Study, fresh: StageTable) -> str | None:
     return next((name for name in names if name not in others), None)
 
 
-def _geometric(logs: Matrix) -> float:
-    return float(np.exp(logs.mean()))
+def _geometric(log_S: Matrix) -> float | None:
+    found = geometric_mean(log_S)
+    return found.mean if found else None
 
 
 def _best(table: StageTable, logs: Matrix, rows: Sequence[int]) -> list[str]:
@@ -127,7 +134,7 @@ def _stopped(known: Evidence, screen: StageTable) -> PruningAudit:
         killed=len(killed),
         low=low,
         high=high,
-        rows=tuple((known.cells[key].label, average(screen.scores()[screen.row[key]]), key in best) for key in whole),
+        rows=tuple((known.cells[key].label, _geometric(screen.logs()[screen.row[key]]), key in best) for key in whole),
         gate=Gate(passed=len(killed) <= KILLED * len(whole), says=says),
     )
 

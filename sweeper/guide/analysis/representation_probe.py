@@ -52,7 +52,7 @@ def _is_probed(table: StageTable, key: str, places: list[_Place]) -> bool:
 
 def _chosen(known: Evidence, table: StageTable) -> Iterator[str]:
     """The setting with the lowest mean objective, then the marked ones, then the others by their means."""
-    means = {key: average(table.scores()[table.row[key]]) for key in table.keys if known.cells[key].role == "grid"}
+    means = {key: average(table.logs()[table.row[key]]) for key in table.keys if known.cells[key].role == "grid"}
     ranked = sorted((mean, key) for key, mean in means.items() if mean is not None)
     keys = [key for _, key in ranked]
     yield from dict.fromkeys([*keys[:1], *(key for key in keys if known.cells[key].mark), *keys])

@@ -24,7 +24,8 @@ class Ranking(Frozen):
 class ProxyAudit(Frozen):
     """Whether the proxy ranks finalists as the full metric does, over trials and over arms.
 
-    `proxy_set` and `full_set` are the arms not shown worse than another by either metric.
+    `proxy_set` and `full_set` are the arms not shown worse than another by either metric; `rows` are arms with their
+    geometric means by both.
     """
 
     full: str | None = None
@@ -32,7 +33,7 @@ class ProxyAudit(Frozen):
     arms: Ranking | None = None
     proxy_set: tuple[str, ...] = ()
     full_set: tuple[str, ...] = ()
-    rows: tuple[tuple[str, float, float], ...] = ()
+    rows: tuple[tuple[str, float | None, float | None], ...] = ()
     gate: Gate = Gate()
 
 

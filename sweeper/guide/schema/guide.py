@@ -13,6 +13,7 @@ from sweeper.guide.schema.results import (
     Highlight,
     Item,
     KeptModel,
+    Means,
     OutcomeRow,
     PriorArt,
     RankCorrelation,
@@ -23,6 +24,7 @@ from sweeper.guide.schema.statements import (
     ControlComparison,
     Interaction,
     KnobEffect,
+    KnobPair,
     NextStudy,
     Recommendation,
     Rule,
@@ -84,6 +86,8 @@ class Guide(Frozen):
     heuristics: Heuristics = Heuristics(use="baseline")
     probe: Probe | None = None
     probe_words: tuple[str, ...] = ()
+    means: Means = "arithmetic"
+    pairs: tuple[KnobPair, ...] = ()
 
     def words(self, metric: str) -> str:
         """Write a recorded metric as readers know it, e.g. 'FID-10K'."""

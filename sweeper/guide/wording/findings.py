@@ -10,7 +10,7 @@ from sweeper.guide.analysis.settings_against_controls import rival
 from sweeper.guide.analysis.stage_table import BASELINE, Evidence
 from sweeper.guide.schema.audits import ProxyAudit, PruningAudit, SeedAudit
 from sweeper.guide.schema.heuristics import Heuristics
-from sweeper.guide.schema.results import CellResult, Change, StageResult
+from sweeper.guide.schema.results import CellResult, Change, GeometricMean, StageResult
 from sweeper.guide.schema.statements import (
     Claim,
     ControlComparison,
@@ -163,9 +163,14 @@ def effect_of(claim: Claim) -> str:
     return confirmed_change(claim.change.mean, claim.change.low, claim.change.high, claim.bound)
 
 
-def figure_of(result: CellResult) -> str:
+def figure_of(result: CellResult | GeometricMean) -> str:
     """Write a cell's mean, spread and number of seeds."""
     return f"{spread(result.mean, result.sd)} (n = {result.n})"
+
+
+def figures_against(result: CellResult, baseline: CellResult) -> tuple[str, str]:
+    """Write a cell's figure and the baseline's on the same seeds, whose ratio is the change printed beside them."""
+    return figure_of(result), figure_of(result.against or baseline)
 
 
 def listed(labels: Iterable[str], most: int = 4) -> str:

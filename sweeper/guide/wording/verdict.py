@@ -7,7 +7,16 @@ from sweeper.guide.schema.results import CellResult
 from sweeper.guide.schema.statements import Claim, Verdict
 from sweeper.guide.wording.advice import use
 from sweeper.guide.wording.asides import beside, capital, controls, judgement, tested
-from sweeper.guide.wording.findings import SAID, Findings, changed, claimed, effect_of, figure_of, listed
+from sweeper.guide.wording.findings import (
+    SAID,
+    Findings,
+    changed,
+    claimed,
+    effect_of,
+    figure_of,
+    figures_against,
+    listed,
+)
 from sweeper.guide.wording.headline import decided, undecided
 from sweeper.guide.wording.heuristics import in_a_sentence
 from sweeper.guide.wording.scope import scope
@@ -117,7 +126,7 @@ def _best(found: Findings) -> tuple[str, str]:
         return f"On fresh seeds: {listed(f'{claim.label}: {claim.reason}' for claim in found.claims)}.", ""
     best = finalists[0]
     result = found.result(best.key)
-    figures = f"{figure_of(result)} against {figure_of(stage.baseline)}" if result else ""
+    figures = " against ".join(figures_against(result, stage.baseline)) if result else ""
     screened = f" ({len(found.main.cells):,} screened)" if found.main.stage == "screen" else ""
     which = f"Lowest of {len(finalists)} settings" if len(finalists) > 1 else "The setting tested"
     return (
@@ -169,7 +178,8 @@ def _lowest(found: Findings) -> tuple[str, ...]:
     if lowest and baseline and main.stage == "screen":
         below_it = lowest.change is None or lowest.change.mean < 0
         seen = "Lowest mean seen" if below_it else "No setting averaged below the baseline; the lowest mean seen"
-        against = f"{found.metric} {figure_of(lowest)}, baseline {figure_of(baseline)}: {changed(lowest)}"
+        own, base = figures_against(lowest, baseline)
+        against = f"{found.metric} {own}, baseline {base}: {changed(lowest)}"
         luck = "; the lowest of many looks lower than it is" if len(main.cells) > 1 and below_it else ""
         return (f"{seen}: {lowest.cell.label}, {against}{luck}.",)
     return ()

@@ -21,10 +21,12 @@ def claim_table(guide: Guide) -> Table:
         return table((), ())
     arms = (*guide.claims, *(claim for claim in guide.side_claims if claim.metric == guide.objective))
     results, in_looks = {one.key: one for one in stage.rows}, any(claim.look for claim in arms)
+    same = beside_baseline(stage, [results[claim.key] for claim in arms])
     rows: list[tuple[str, ...]] = [
         (
             claim.label,
             cell_text(results[claim.key], marks),
+            *(figures(results[claim.key].against) for _ in same),
             _claimed(claim),
             _p(claim),
             claim.direction,
@@ -34,11 +36,11 @@ def claim_table(guide: Guide) -> Table:
         for claim in arms
     ]
     if stage.baseline:
-        blank = ("",) * (5 if in_looks else 4)
+        blank = ("",) * (len(same) + (5 if in_looks else 4))
         rows.insert(0, ("baseline, lambda 0", cell_text(stage.baseline, marks), *blank))
     head = ("change to the baseline [95 % together]", "p (Holm)", "tested", "standing")
     ended = ["ended after"] if in_looks else []
-    return table(("fresh seeds", guide.words(guide.objective), *head, *ended), rows)
+    return table(("fresh seeds", guide.words(guide.objective), *same, *head, *ended), rows)
 
 
 def side_table(guide: Guide) -> Table:
@@ -62,7 +64,7 @@ def side_table(guide: Guide) -> Table:
 def _p(claim: Claim) -> str:
     if claim.p is None:
         return numbers.MISSING
-    return "<0.0001" if claim.p < 1e-4 else f"{claim.p:.2g}"
+    return "<0.0001" if p < 1e-4 else f"{p:.2g}"
 
 
 def _claimed(claim: Claim) -> str:
@@ -102,7 +104,7 @@ def set_table(guide: Guide) -> Table:
         (
             ("lambda 0" if key == "baseline" else screen[key].cell.label) + (" ←" if key == chosen.first else ""),
             cell_text(screen[key], marks),
-            _figures(fresh.get(key)),
+            figures(fresh.get(key)),
             claims[key].standing if key in claims else numbers.MISSING,
         )
         for key in chosen.members

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from sweeper.guide.schema.guide import Guide
 from sweeper.guide.wording.prior_art import READINGS, SOURCE
+from sweeper.render.tables.cell_figures import legend
 from sweeper.render.tables.claim_tables import (
     audit_table,
     claim_table,
@@ -16,6 +17,7 @@ from sweeper.render.tables.claim_tables import (
     set_table,
     side_table,
 )
+from sweeper.render.tables.guidance_tables import guidance_table, length_table, variety_table
 from sweeper.render.tables.guide_tables import (
     MOST_ROWS,
     arms_table,
@@ -23,11 +25,8 @@ from sweeper.render.tables.guide_tables import (
     compared_table,
     correlation_table,
     grid_table,
-    guidance_table,
     health_table,
     item_table,
-    legend,
-    length_table,
     list_table,
     model_table,
     outcome_directions,
@@ -35,7 +34,6 @@ from sweeper.render.tables.guide_tables import (
     prior_table,
     rule_table,
     shown_pages,
-    variety_table,
 )
 from sweeper.render.tables.heuristic_table import heuristic_table, table_notes
 from sweeper.render.tables.probe_tables import probe_step_table, probe_table
@@ -92,7 +90,8 @@ def guide_tables(guide: Guide) -> dict[str, Section]:
         ),
         "beside": Section(f"Other outcomes on fresh seeds; {TOGETHER}.", side_table(guide)),
         "outcomes": Section(
-            f"Other outcomes: mean ± standard deviation over seeds; {outcome_directions(guide)}.", outcome_table(guide)
+            f"Other outcomes: arithmetic mean ± standard deviation over seeds; {outcome_directions(guide)}.",
+            outcome_table(guide),
         ),
         "guidance": Section(
             f"Guidance without training again, fresh seeds: mean {_curve_metric(guide)} and its change to the baseline "
