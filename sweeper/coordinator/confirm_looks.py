@@ -58,7 +58,9 @@ class ConfirmLooks:
         difference_KS = log_ratios(own_KS, baseline_KS, np.isnan(own_KS))
         directions = [chosen.directions.get(cell.key, "lower") for cell in settings]
         marked = [cell.mark is not None for cell in settings]
-        found = endings(difference_KS, directions, chosen.schedule, OBJECTIVE_ALPHA, chosen.prior, marked)
+        found = endings(
+            difference_KS, directions, chosen.schedule, OBJECTIVE_ALPHA, chosen.prior, marked, chosen.least_noise
+        )
         return {cell.key for cell, ending in zip(settings, found, strict=True) if ending.state == "open"}
 
 
@@ -73,8 +75,17 @@ def choose_finalists(study: Study, screened: Search, seeds: tuple[int, ...]) -> 
     mean_C = moments(log_CS[1:] - log_CS[0]).mean
     seen = {cell.key: mean for cell, mean in zip(settings, mean_C, strict=True) if np.isfinite(mean)}
     directions = {cell.key: direction_of(seen[cell.key]) for cell in (*best, *marked) if cell.key in seen}
-    prior = prior_of_screen(log_CS[1:], log_CS[0])
-    return Finalists(cells=best, seeds=seeds, looks=looks, directions=directions, prior=prior)
+    measured = np.array(list(screened.outcomes().values()), dtype=np.float64)
+    least = least_noise(study.minimised.name(), measured)
+    prior = prior_of_screen(log_CS[1:], log_CS[0], least)
+    return Finalists(
+        cells=best,
+        seeds=seeds,
+        looks=looks,
+        directions=directions,
+        prior=prior,
+        least_noise=least,
+    )
 
 
 def objectives(outcomes: Outcomes, stage: Stage, cells: Sequence[Cell], seeds: Sequence[int]) -> Matrix:

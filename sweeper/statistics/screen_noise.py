@@ -63,8 +63,11 @@ class Prior(NamedTuple):
         return tuple(laws)
 
 
-def prior_of_screen(y_CS: Matrix, baseline_S: Matrix) -> Prior | None:
-    """Measure the noise of settings [C, S] beside the baseline [S]; None where a screen is too small to tell."""
+def prior_of_screen(y_CS: Matrix, baseline_S: Matrix, least_noise: float = 0.0) -> Prior | None:
+    """Measure the noise of settings [C, S] beside the baseline [S]; None where a screen is too small to tell.
+
+    `least_noise` is a standard deviation that differences have at least: of a metric that comes in steps.
+    """
     pooled = pairing(y_CS, baseline_S)
     freedom = np.maximum((np.isfinite(y_CS) & np.isfinite(baseline_S)).sum(axis=1) - 1, 0).sum()
     if pooled is None or pooled.difference_sd <= 0 or freedom < FEWEST_DF:
@@ -88,16 +91,17 @@ def _third_cumulant(own_CS: Matrix) -> float:
     return float((n / ((n - 1) * (n - 2)) * (apart_CS**3).sum(axis=1)).mean())
 
 
-def _bad_runs(own_CS: Matrix, difference_CS: Matrix) -> BadRuns | None:
+def _bad_runs(own_CS: Matrix, difference_CS: Matrix, least_noise: float) -> BadRuns | None:
     apart_CS = own_CS - np.median(own_CS, axis=1, keepdims=True)
-    far = FAR * _sd_of_most(own_CS)
+    far = FAR * max(_sd_of_most(own_CS), least_noise)
     above, below = int((apart_CS > far).sum()), int((apart_CS < -far).sum())
     count, side = (above, "higher") if above > below else (below, "lower")
     if far <= 0 or count < max(FEWEST_BAD, BAD_SHARE * own_CS.size) or above == below:
         return None
     # Where two of three are bad, the good one is far on the other side.
     count = min(count + 2 * min(above, below), own_CS.size - 1)
-    size = float(np.median(np.abs(apart_CS[np.abs(apart_CS) > far]))) / _sd_of_most(difference_CS)
+    typical = max(_sd_of_most(difference_CS), least_noise)
+    size = float(np.median(np.abs(apart_CS[np.abs(apart_CS) > far]))) / typical if typical > 0 else SIZES[-1]
     ends = [betaincinv(count, own_CS.size - count + 1, 0.05), betaincinv(count + 1, own_CS.size - count, 0.95)]
     shares = {_nearest(share) for share in (ends[0], count / own_CS.size, ends[1])}
     rounded = float(SIZES[min(int(np.searchsorted(SIZES, size)), len(SIZES) - 1)])

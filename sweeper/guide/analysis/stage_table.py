@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from sweeper.records import Cell, Stage, StudyRecord, TrialRecord, TrialState
 from sweeper.statistics.moments import moments
+from sweeper.statistics.resolution import least_noise
 from sweeper.study import Study
 from sweeper.study.knobs import reading_order
 from sweeper.study.objective import Objective
@@ -116,6 +117,11 @@ class StageTable:
             scores = self.scores(name)
             self._logs[name] = np.log(np.where(scores > 0, scores, np.nan))
         return self._logs[name]
+
+    def least_noise(self, metric: str | None = None) -> float:
+        """The least standard deviation that differences of a metric's logarithm have; 0 for one without steps."""
+        name = metric or self.objective
+        return least_noise(name, self.scores(name))
 
     @cached_property
     def _nothing(self) -> Matrix:
