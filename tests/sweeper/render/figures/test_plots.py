@@ -9,8 +9,10 @@ from PIL import Image
 
 from sweeper.guide.assemble import assemble_guide
 from sweeper.records import Cell, StudyRecord
-from sweeper.render.figures.heat_maps import _Shades, _shades, overview
+from sweeper.render.figures.heat_maps import overview
 from sweeper.render.figures.plots import draw
+from sweeper.render.figures.shades import Shades, shades_of
+from sweeper.text.numbers import signed
 from tests.sweeper.guide.study_records import (
     BASELINE,
     grid_cells,
@@ -73,6 +75,43 @@ def test_a_grid_that_is_postscript_starts_no_program(tmp_path: Path, monkeypatch
     assert not called.exists()
 
 
+def scattered(count: int, stopped: int = 0) -> StudyRecord:
+    """A random search over lambda and tau on two blocks, on three seeds; the last ones were stopped."""
+    study = make_study(
+        space={
+            "block": [0, 2],
+            "lambda": {"low": 1e-3, "high": 1, "count": 5},
+            "tau": {"low": 0.1, "high": 2, "count": 5},
+        },
+        screen={"sampler": "random", "trials": 3 * (count + 1)},
+    )
+    draw_of = np.random.default_rng(0)
+    at = zip(10 ** draw_of.uniform(-3, 0, count), 10 ** draw_of.uniform(-1, 0.3, count), strict=True)
+    cells = [setting((2 * (i % 2),), round(lam, 4), round(tau, 3)) for i, (lam, tau) in enumerate(at)]
+    out = {cell.key for cell in cells[count - stopped :]}
+    return make_record(study, simulate(study, cells, harmful, noise=0.02, stopped=lambda cell: cell.key in out))
+
+
+def test_settings_that_form_no_grid_have_a_map_of_the_surface() -> None:
+    guide = assemble_guide(scattered(16, stopped=2))
+    assert not guide.pages
+    assert len(guide.heuristics.cells) == 14
+    painted = overview(guide)
+    assert painted is not None
+    panels = [axes for axes in painted.canvas.axes if axes.get_title()]
+    assert [axes.get_title() for axes in panels] == ["block 0", "block 2"]
+    stopped, finished = (
+        sum(len(axes.collections[place].get_offsets()) for axes in panels)
+        for place in (0, 1)  # type: ignore[arg-type]
+    )
+    assert (stopped, finished) == (2, 14)
+    assert "by the surface over the whole screen" in painted.note
+    assert "x: stopped early" in painted.note
+    # The changes beside the points are those of the surface.
+    written = {text.get_text().removesuffix(" ◦") for axes in panels for text in axes.texts}
+    assert written == {f"{signed(one.change.mean)} %" for one in guide.heuristics.cells}
+
+
 def test_continuous_knobs_are_drawn_as_points(tmp_path: Path) -> None:
     study = make_study(
         space={"block": [0], "lambda": {"low": 1e-3, "high": 1, "count": 5}, "tau": [0.5, 1.0]},
@@ -80,7 +119,7 @@ def test_continuous_knobs_are_drawn_as_points(tmp_path: Path) -> None:
     )
     rows = simulate(study, [setting((0,), lam, tau) for lam in (0.0017, 0.3) for tau in (0.5, 1.0)], harmful)
     plots = draw(assemble_guide(make_record(study, rows)), tmp_path, lambda _: None)
-    assert plots["overview"].title == "FID-10K by lambda and tau"
+    assert plots["overview"].title == "FID-10K against lambda 0, by lambda, tau and block"
 
 
 def test_a_grid_of_hundreds_of_cells_is_drawn(tmp_path: Path) -> None:
@@ -123,9 +162,9 @@ def test_a_heatmap_tells_settings_that_never_started_from_stopped_ones() -> None
     assert {"not\nstarted", "stopped\nat 400"} <= written
 
 
-def _shades_of(record: StudyRecord) -> _Shades:
+def _shades_of(record: StudyRecord) -> Shades:
     guide = assemble_guide(record)
-    return _shades(guide, guide.pages)
+    return shades_of(guide, {key for page in guide.pages for row in page.keys for key in row if key})
 
 
 def test_the_map_is_grey_within_noise_and_blue_is_better_than_lambda_0() -> None:
