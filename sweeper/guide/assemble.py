@@ -16,6 +16,7 @@ from sweeper.guide.analysis.grid_pages import grid_pages
 from sweeper.guide.analysis.guidance_curves import guidance_curves
 from sweeper.guide.analysis.heuristics import Judged, heuristics
 from sweeper.guide.analysis.knob_effects import interaction, knobs
+from sweeper.guide.analysis.knob_pairs import in_family, knob_pairs, partners
 from sweeper.guide.analysis.outcomes import outcomes
 from sweeper.guide.analysis.recommended_set import recommend
 from sweeper.guide.analysis.representation_health import cell_health, distances, rank_correlations
@@ -93,6 +94,7 @@ def assemble_guide(record: StudyRecord, *, surface: bool = True) -> Guide:
         controls=found.controls,
         recommendation=found.recommendation,
         interaction=found.interaction,
+        pairs=found.pairs,
         knobs=found.knobs,
         seeds=found.seeds,
         proxy=found.proxy,
@@ -129,7 +131,9 @@ def _findings(
     """Judge everything that verdict, rules and next steps speak about."""
     main = stages[0]
     saturated = {one.key for one in main.cells if one.saturated}
-    tested = interaction(known, on_grid, saturated)
+    pairs = knob_pairs(known, on_grid, saturated)
+    tested = in_family(interaction(known, on_grid, saturated), pairs)
+    alone = knobs(known, on_grid, saturated, tested)
     found = Findings(
         record=record,
         known=known,
@@ -143,7 +147,8 @@ def _findings(
         controls=against_controls(known, made),
         recommendation=recommend(known, made.settings),
         interaction=tested,
-        knobs=knobs(known, on_grid, saturated, tested),
+        pairs=pairs,
+        knobs=tuple(one.model_copy(update={"depends_on": partners(pairs, one.name)}) for one in alone),
         proxy=proxy_audit(known),
         pruning=pruning_audit(known),
     )

@@ -16,6 +16,7 @@ from sweeper.guide.schema.statements import (
     ControlComparison,
     Interaction,
     KnobEffect,
+    KnobPair,
     Recommendation,
     Standing,
 )
@@ -55,6 +56,7 @@ class Findings(NamedTuple):
     knobs: tuple[KnobEffect, ...]
     proxy: ProxyAudit
     pruning: PruningAudit
+    pairs: tuple[KnobPair, ...] = ()
     heuristics: Heuristics = Heuristics(use=BASELINE, reason="it was not asked for")
 
     @property

@@ -6,11 +6,13 @@ from collections.abc import Iterable
 
 from sweeper.guide.schema.audits import Gate, Ranking
 from sweeper.guide.schema.guide import Guide
-from sweeper.guide.schema.results import CellResult, Change
-from sweeper.guide.schema.statements import Claim, ControlComparison
-from sweeper.render.tables.guide_tables import MOST_ROWS, cell_text, table
+from sweeper.guide.schema.results import Change
+from sweeper.guide.schema.statements import Claim, ControlComparison, KnobEffect
+from sweeper.render.tables.cell_figures import beside_baseline, cell_text, figures
+from sweeper.render.tables.guide_tables import MOST_ROWS, table
 from sweeper.render.tables.symbols import Marks
 from sweeper.render.tables.table import Table
+from sweeper.study.knobs import in_words
 from sweeper.text import numbers
 
 
@@ -62,7 +64,11 @@ def side_table(guide: Guide) -> Table:
 
 
 def _p(claim: Claim) -> str:
-    if claim.p is None:
+    return _small(claim.p)
+
+
+def _small(p: float | None) -> str:
+    if p is None:
         return numbers.MISSING
     return "<0.0001" if p < 1e-4 else f"{p:.2g}"
 
@@ -113,21 +119,41 @@ def set_table(guide: Guide) -> Table:
     return table(("not shown to be worse than another", "screen", "fresh seeds", "standing"), rows)
 
 
-def _figures(result: CellResult | None) -> str:
-    if result is None or result.mean is None:
-        return numbers.MISSING
-    return f"{numbers.spread(result.mean, result.sd)} ({result.n})"
+def pair_table(guide: Guide) -> Table:
+    """Tabulate the tests of all pairs of knobs; none where block and tau are the only pair."""
+    if len(guide.pairs) < 2:
+        return table((), ())
+    rows = [
+        (
+            pair.words,
+            pair.reason or f"F({pair.df}, {pair.df_residual}) = {numbers.figure(pair.f)}",
+            _small(pair.p),
+            _small(pair.adjusted),
+            numbers.MISSING if pair.size is None else f"{numbers.signed(pair.size).removeprefix('+')} %",
+            str(pair.settings),
+            numbers.MISSING if pair.p is None else "seen" if pair.seen else "not seen",
+        )
+        for pair in guide.pairs
+    ]
+    family = sum(pair.p is not None for pair in guide.pairs)
+    head = ("pair", "test", "p", f"p (Holm over {family})", "typical size", "settings", "interaction")
+    return table(head, rows)
 
 
 def knob_table(guide: Guide) -> Table:
     """Tabulate how far each knob can move."""
     rows = [
-        (knob.words, level.level, "lowest" if level.reach == "lowest" else _change(level.change), level.reach)
+        (_averaged(knob), level.level, "lowest" if level.reach == "lowest" else _change(level.change), level.reach)
         for knob in guide.knobs
         for level in knob.levels
     ]
     metric = guide.words(guide.objective)
     return table(("knob", "level", f"{metric} against the lowest level [95 %]", "reach"), rows)
+
+
+def _averaged(knob: KnobEffect) -> str:
+    over = " and ".join(map(in_words, knob.depends_on))
+    return f"{knob.words} (depends on {over})" if over else knob.words
 
 
 def proxy_table(guide: Guide) -> Table:

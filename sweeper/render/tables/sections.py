@@ -12,6 +12,7 @@ from sweeper.render.tables.claim_tables import (
     claim_table,
     control_table,
     knob_table,
+    pair_table,
     proxy_table,
     pruning_table,
     set_table,
@@ -70,6 +71,9 @@ def guide_tables(guide: Guide) -> dict[str, Section]:
         "set": Section("The recommended set, simplest first; the arrow marks the first choice.", set_table(guide)),
         "compared": Section(
             f"Change to the baseline on shared seeds, screening seeds; {PAIRED}; no claim.", compared_table(guide)
+        ),
+        "pairs": Section(
+            "Pairs of knobs: does the effect of one depend on the other? From the screen; no claim.", pair_table(guide)
         ),
         "knobs": Section("One knob at a time, from the screen; no claim.", knob_table(guide)),
         "audits": Section("Audits.", audit_table(guide)),
