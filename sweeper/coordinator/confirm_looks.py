@@ -15,7 +15,8 @@ from sweeper.statistics.effects import Matrix
 from sweeper.statistics.levels import OBJECTIVE_ALPHA
 from sweeper.statistics.looks import direction_of, endings, log_ratios, prior_of_screen
 from sweeper.statistics.moments import moments
-from sweeper.study import Study
+from sweeper.statistics.resolution import least_noise
+from sweeper.study import Study, further_seeds
 
 Outcomes = Mapping[str, float | None]
 
@@ -70,7 +71,8 @@ def choose_finalists(study: Study, screened: Search, seeds: tuple[int, ...]) -> 
     looks = confirm.schedule if confirm and confirm.seeds == "auto" else ()
     marked = [cell for cell in cells(study) if cell.mark]
     settings = [cell for cell in screened.cells() if cell.role == "grid"]
-    value_CS = objectives(screened.outcomes(), "screen", [BASELINE, *settings], study.screen.seeds)
+    ran = (*study.screen.seeds, *further_seeds(study))
+    value_CS = objectives(screened.outcomes(), "screen", [BASELINE, *settings], ran)
     log_CS = np.log(np.where(value_CS > 0, value_CS, np.nan))
     mean_C = moments(log_CS[1:] - log_CS[0]).mean
     seen = {cell.key: mean for cell, mean in zip(settings, mean_C, strict=True) if np.isfinite(mean)}

@@ -174,7 +174,7 @@ def _stage(known: Evidence, table: StageTable, made: Claims) -> StageResult:
     results = [_cell_result(known, table, key, change.get(key)) for key in table.keys]
     return StageResult(
         stage=table.stage,
-        seeds=table.seeds,
+        seeds=table.shared_seeds,
         baseline=next((one for one in results if one.key == BASELINE), None),
         controls=tuple(one for one in results if one.cell.role == "control"),
         cells=tuple(one for one in results if one.cell.role == "grid"),

@@ -72,15 +72,17 @@ def prior_of_screen(y_CS: Matrix, baseline_S: Matrix, least_noise: float = 0.0) 
     freedom = np.maximum((np.isfinite(y_CS) & np.isfinite(baseline_S)).sum(axis=1) - 1, 0).sum()
     if pooled is None or pooled.difference_sd <= 0 or freedom < FEWEST_DF:
         return None
-    known_S = np.isfinite(baseline_S)
+    # The baseline may have seeds of its own, which tell of its bad runs and of nothing else.
+    prior = Prior(pooled.difference_sd, int(freedom), int(np.isfinite(baseline_S).sum()))
+    known_S = np.isfinite(baseline_S) & np.isfinite(y_CS).any(axis=0)
     whole_CS = y_CS[:, known_S][np.isfinite(y_CS[:, known_S]).all(axis=1)]
-    prior = Prior(pooled.difference_sd, int(freedom), int(known_S.sum()))
     if len(whole_CS) < 2 or known_S.sum() < 3:
         return prior
     # Seeds are told from the settings' own noise by what most settings did on them, each about its own level.
     own_CS = whole_CS - np.median(whole_CS - whole_CS.mean(axis=1, keepdims=True), axis=0)
     return prior._replace(
-        skewness=_third_cumulant(own_CS) / prior.sd**3, bad=_bad_runs(own_CS, whole_CS - baseline_S[known_S])
+        skewness=_third_cumulant(own_CS) / max(prior.sd, least_noise) ** 3,
+        bad=_bad_runs(own_CS, whole_CS - baseline_S[known_S], least_noise),
     )
 
 

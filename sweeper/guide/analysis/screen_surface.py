@@ -82,7 +82,7 @@ def screen_surface(known: Evidence, always: str = BASELINE) -> ScreenSurface:
     rows = [table.row[key] for key in keys]
     screen = Screen(table.logs()[rows], table.logs()[table.row[BASELINE]], _early(known, table, rows))
     reason = why_none(screen)
-    return ScreenSurface(tuple(keys), axes, place_CK, screen, len(table.seeds), reason)
+    return ScreenSurface(tuple(keys), axes, place_CK, screen, len(table.shared_seeds), reason)
 
 
 def _is_sound(table: StageTable, key: str) -> bool:

@@ -51,6 +51,13 @@ class StageTable:
         """The last step each trial was measured at, [C, S]; 0 for none."""
         return np.array([[_last_step(trial) for trial in row] for row in self.trials], dtype=np.int64)
 
+    @cached_property
+    def shared_seeds(self) -> tuple[int, ...]:
+        """The seeds that anything but the baseline ran on: it may have further ones; its own where it ran alone."""
+        rows = [row for key, row in zip(self.keys, self.trials, strict=True) if key != BASELINE]
+        found = tuple(seed for at, seed in enumerate(self.seeds) if any(row[at] for row in rows))
+        return found or self.seeds
+
     def states(self, key: str) -> list[TrialState]:
         """The states of a cell's trials."""
         return [trial.state for trial in self.trials[self.row[key]] if trial]
