@@ -283,10 +283,9 @@ def _seeds(found: Findings) -> Iterator[Rule]:
     audit = found.seeds
     if audit.difference_sd is None:
         return
-    needed = "more than 1,000 fresh seeds" if audit.needed is None else counted(audit.needed, "fresh seed")
     shown = "no gain at all" if audit.detectable is None else f"a gain of {100 * audit.detectable:.2g} % or more"
     yield Rule(
-        rule=f"To see a gain of {percent(audit.margin)}: {needed}",
+        rule=f"To see a gain of {percent(audit.margin)}: {audit.needed_words}",
         evidence=f"{percent(audit.power)} power; {audit.planned} {audit.planning} show {shown}",
         grade="screening",
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sweeper.guide.analysis.fresh_looks import screen_prior
 from sweeper.guide.analysis.stage_table import BASELINE
 from sweeper.guide.schema.results import CellResult
 from sweeper.guide.schema.statements import Claim, Verdict
@@ -21,8 +22,8 @@ from sweeper.guide.wording.headline import decided, undecided
 from sweeper.guide.wording.heuristics import in_a_sentence
 from sweeper.guide.wording.scope import scope
 from sweeper.statistics.levels import OBJECTIVE_ALPHA
+from sweeper.statistics.look_power import Plan, detectable_gain
 from sweeper.statistics.noise import pairing
-from sweeper.statistics.power import detectable
 from sweeper.text.numbers import counted, percent, share
 
 CHANCE = 0.05
@@ -152,8 +153,13 @@ def _detectable(found: Findings, best: Claim) -> float | None:
         return None  # two seeds say next to nothing about the noise
     logs, rows = fresh.logs(), [fresh.row[claim.key] for claim in found.claims]
     pool = pairing(logs[rows], logs[fresh.row[BASELINE]])
-    alpha = OBJECTIVE_ALPHA / len(rows)
-    return detectable(measured, pool.difference_sd, alpha, found.seeds.power) if pool else None
+    if pool is None:
+        return None
+    plan = Plan.under(screen_prior(found.known, found.known.objective), found.known.looks, OBJECTIVE_ALPHA / len(rows))
+    # In looks a gain may show at any of them, and whoever was given up had its chance.
+    return detectable_gain(
+        found.known.looks[-1] if found.known.looks else measured, pool.difference_sd, plan, found.seeds.power
+    )
 
 
 def _screened(found: Findings) -> tuple[str, ...]:
