@@ -14,7 +14,8 @@ from sweeper.search import Search
 from sweeper.statistics.effects import Matrix
 from sweeper.statistics.looks import direction_of, prior_of_screen
 from sweeper.statistics.moments import moments
-from sweeper.study import Study
+from sweeper.statistics.resolution import least_noise
+from sweeper.study import Study, further_seeds
 
 
 def choose_finalists(study: Study, screened: Search, seeds: tuple[int, ...]) -> Finalists:
@@ -22,19 +23,25 @@ def choose_finalists(study: Study, screened: Search, seeds: tuple[int, ...]) -> 
     confirm = study.confirm
     looks = confirm.schedule if confirm and confirm.seeds == "auto" else ()
     settings = [cell for cell in screened.cells() if cell.role == "grid"]
-    value_CS = objectives(screened.outcomes(), "screen", [BASELINE, *settings], study.screen.seeds)
+    ran = (*study.screen.seeds, *further_seeds(study))
+    value_CS = objectives(screened.outcomes(), "screen", [BASELINE, *settings], ran)
     log_CS = np.log(np.where(value_CS > 0, value_CS, np.nan))
-    best = _best(study, screened, settings, log_CS, confirm.top if confirm else 0)
+    best = _best(screened, settings, ran, log_CS, confirm.top if confirm else 0)
     marked = [cell for cell in cells(study) if cell.mark]
     mean_C = moments(log_CS[1:] - log_CS[0]).mean
     seen = {cell.key: mean for cell, mean in zip(settings, mean_C, strict=True) if np.isfinite(mean)}
     directions = {cell.key: direction_of(seen[cell.key]) for cell in (*best, *marked) if cell.key in seen}
-    prior = prior_of_screen(log_CS[1:], log_CS[0])
-    return Finalists(cells=best, seeds=seeds, looks=looks, directions=directions, prior=prior)
+    least = least_noise(study.minimised.name(), np.array(list(screened.outcomes().values()), dtype=np.float64))
+    prior = prior_of_screen(log_CS[1:], log_CS[0], least)
+    return Finalists(cells=best, seeds=seeds, looks=looks, directions=directions, prior=prior, least_noise=least)
 
 
-def _best(study: Study, screened: Search, settings: Sequence[Cell], log_CS: Matrix, top: int) -> tuple[Cell, ...]:
-    """Return the settings worth confirming, as a guide of the same screen names them; `log_CS` has the baseline first.
+def _best(
+    screened: Search, settings: Sequence[Cell], seeds: Sequence[int], log_CS: Matrix, top: int
+) -> tuple[Cell, ...]:
+    """Return the settings worth confirming, as a guide of the same screen names them.
+
+    `log_CS` are their log objectives on these seeds, the baseline's first.
 
     The surface is fitted once a study, so its libraries, some 100 MB, are imported only then.
     """
@@ -43,9 +50,7 @@ def _best(study: Study, screened: Search, settings: Sequence[Cell], log_CS: Matr
     from sweeper.statistics.response_surface import Screen
 
     states = screened.states()
-    keys_CS = [
-        [TrialSpec(stage="screen", cell=cell, seed=seed).key for seed in study.screen.seeds] for cell in settings
-    ]
+    keys_CS = [[TrialSpec(stage="screen", cell=cell, seed=seed).key for seed in seeds] for cell in settings]
     states_C = [[states[key] for key in row if key in states] for row in keys_CS]
     sound = [place for place, found in enumerate(states_C) if is_sound(found)]
     was_stopped = np.array(["pruned" in states_C[place] for place in sound], dtype=bool)

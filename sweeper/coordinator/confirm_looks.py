@@ -56,7 +56,9 @@ class ConfirmLooks:
         difference_KS = log_ratios(own_KS, baseline_KS, np.isnan(own_KS))
         directions = [chosen.directions.get(cell.key, "lower") for cell in settings]
         marked = [cell.mark is not None for cell in settings]
-        found = endings(difference_KS, directions, chosen.schedule, OBJECTIVE_ALPHA, chosen.prior, marked)
+        found = endings(
+            difference_KS, directions, chosen.schedule, OBJECTIVE_ALPHA, chosen.prior, marked, chosen.least_noise
+        )
         return {cell.key for cell, ending in zip(settings, found, strict=True) if ending.state == "open"}
 
 

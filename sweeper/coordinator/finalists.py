@@ -31,6 +31,7 @@ class Finalists(Frozen):
 
     `looks` say after how many seeds; once, after all of them, where none are given, as before there were looks.
     `directions` are those in which settings are tested, by their key: the side on which the screen saw them.
+    `least_noise` is what differences have at least where the objective comes in steps.
     """
 
     cells: tuple[Cell, ...]
@@ -38,6 +39,7 @@ class Finalists(Frozen):
     looks: tuple[int, ...] = ()
     directions: dict[str, Better] = Field(default_factory=dict)
     prior: Prior | None = None
+    least_noise: float = 0.0
 
     @property
     def schedule(self) -> tuple[int, ...]:

@@ -17,7 +17,7 @@ from sweeper.plan.trials import screen_trials
 from sweeper.records import Facts, Stage, TrialSpec, TrialState
 from sweeper.search import Search
 from sweeper.stores.retry import Patience
-from sweeper.study import fresh_seeds
+from sweeper.study import fresh_seeds, further_seeds
 from sweeper.study.registration import NOTE
 from trainer.recipe import Recipe
 
@@ -59,7 +59,8 @@ class Stages:
             screen.close()
             screen = self._search("screen", screen_trials(self._study), retry=True)
         screen.notes.write(NOTE, self._paths.registration.model_dump_json(by_alias=True))
-        self._registry.add(self._paths.registration, self._study.screen.seeds)
+        seeds = (*self._study.screen.seeds, *further_seeds(self._study))
+        self._registry.add(self._paths.registration, seeds)
         self._open(self._left[0])
 
     def advance(self) -> None:

@@ -11,16 +11,18 @@ from sweeper.guide.analysis.audits import health_audit, proxy_audit, pruning_aud
 from sweeper.guide.analysis.confirm_test import Claims, claims
 from sweeper.guide.analysis.contrasts import changes
 from sweeper.guide.analysis.curves import highlights, traces
+from sweeper.guide.analysis.geometric_means import own_and_baseline
 from sweeper.guide.analysis.grid_pages import grid_pages
 from sweeper.guide.analysis.guidance_curves import guidance_curves
 from sweeper.guide.analysis.heuristics import Judged, heuristics
 from sweeper.guide.analysis.knob_effects import interaction, knobs
+from sweeper.guide.analysis.knob_pairs import in_family, knob_pairs, partners
 from sweeper.guide.analysis.outcomes import outcomes
 from sweeper.guide.analysis.recommended_set import recommend
 from sweeper.guide.analysis.representation_health import cell_health, distances, rank_correlations
 from sweeper.guide.analysis.representation_probe import representation_probe
 from sweeper.guide.analysis.settings_against_controls import against_controls
-from sweeper.guide.analysis.stage_table import BASELINE, STAGES, Evidence, Matrix, StageTable, evidence, means, spreads
+from sweeper.guide.analysis.stage_table import BASELINE, STAGES, Evidence, Matrix, StageTable, evidence
 from sweeper.guide.analysis.worth_confirming import candidates
 from sweeper.guide.follow_up.next_study import next_study
 from sweeper.guide.schema.audits import SeedAudit
@@ -94,6 +96,7 @@ def assemble_guide(record: StudyRecord, *, surface: bool = True) -> Guide:
         controls=found.controls,
         recommendation=found.recommendation,
         interaction=found.interaction,
+        pairs=found.pairs,
         knobs=found.knobs,
         seeds=found.seeds,
         proxy=found.proxy,
@@ -116,6 +119,7 @@ def assemble_guide(record: StudyRecord, *, surface: bool = True) -> Guide:
         probe_words=probe_words(probe) if probe else (),
         preliminary=preliminary(record, spent.states, made.finished),
         traces=traces(known, main) if surface else (),
+        means="geometric",
     )
 
 
@@ -131,7 +135,9 @@ def _findings(
     """Judge everything that verdict, rules and next steps speak about."""
     main = stages[0]
     saturated = {one.key for one in main.cells if one.saturated}
-    tested = interaction(known, on_grid, saturated)
+    pairs = knob_pairs(known, on_grid, saturated)
+    tested = in_family(interaction(known, on_grid, saturated), pairs)
+    alone = knobs(known, on_grid, saturated, tested)
     found = Findings(
         record=record,
         known=known,
@@ -145,7 +151,8 @@ def _findings(
         controls=against_controls(known, made),
         recommendation=recommend(known, made.settings),
         interaction=tested,
-        knobs=knobs(known, on_grid, saturated, tested),
+        pairs=pairs,
+        knobs=tuple(one.model_copy(update={"depends_on": partners(pairs, one.name)}) for one in alone),
         proxy=proxy_audit(known),
         pruning=pruning_audit(known),
         worth_confirming=() if "confirm" in known.stages else candidates(known, main.cells, seeds.top, surface),
@@ -169,25 +176,19 @@ def _stage(known: Evidence, table: StageTable, made: Claims) -> StageResult:
     if table.stage == "confirm":
         claimed = (*made.settings, *(claim for claim in made.beside if claim.metric == known.objective))
         change |= {claim.key: claim.change for claim in claimed if claim.change}
-    scores = table.scores()
-    moments = zip(means(scores), spreads(scores), np.isfinite(scores).sum(axis=1), strict=True)
-    results = [
-        _cell_result(known, table, key, found, change.get(key)) for key, found in zip(table.keys, moments, strict=True)
-    ]
+    results = [_cell_result(known, table, key, change.get(key)) for key in table.keys]
     return StageResult(
         stage=table.stage,
-        seeds=table.seeds,
+        seeds=table.shared_seeds,
         baseline=next((one for one in results if one.key == BASELINE), None),
         controls=tuple(one for one in results if one.cell.role == "control"),
         cells=tuple(one for one in results if one.cell.role == "grid"),
     )
 
 
-def _cell_result(
-    known: Evidence, table: StageTable, key: str, moments: tuple[float | None, float | None, int], change: Change | None
-) -> CellResult:
+def _cell_result(known: Evidence, table: StageTable, key: str, change: Change | None) -> CellResult:
     row, states = table.row[key], Counter(table.states(key))
-    mean, sd, n = moments
+    own, against = own_and_baseline(table, key)
     floor = table.furthest("floor_share")[row]
     pruned_at = table.step_cs[row][table.pruned_cs[row]]
     stopped = pruned_at[pruned_at > 0]
@@ -195,9 +196,9 @@ def _cell_result(
         key=key,
         cell=known.cells[key],
         states={state: states[state] for state in ORDER if states[state]},
-        n=int(n),
-        mean=mean,
-        sd=sd,
+        n=own.n if own else 0,
+        mean=own.mean if own else None,
+        sd=own.sd if own else None,
         stopped_at=int(stopped.max()) if len(stopped) else None,
         not_started=len(pruned_at) - len(stopped),
         floor_share=floor,
@@ -205,6 +206,7 @@ def _cell_result(
         train_s=_fastest(table.scores("train_s")[row]),
         audited=table.audited(key),
         change=change,
+        against=against,
     )
 
 

@@ -11,14 +11,17 @@ from typing import NamedTuple
 from sweeper.plan.cells import merged_blocks
 from sweeper.plan.trials import curve_evaluations, evaluations, lane_count, probe_count
 from sweeper.records import Stage
-from sweeper.study import Range, Study
+from sweeper.study import Study, further_seeds
 from sweeper.study.knobs import BLOCK, KNOBS, NEGATIVES, VARIANT, cell_setting
+from sweeper.study.space_size import extras_outside_grid, grid_count, in_grid, is_continuous
 from sweeper.text.numbers import counted
-from trainer.recipe import Dispersion, Recipe
+from trainer.recipe import Recipe
 
 
 class PlanSize(NamedTuple):
     """How much a study asks for: `trials` and `cohorts` are the screen's; `confirm_trials` come after it.
+
+    `baseline_seeds` are those of lambda 0 in the screen; beyond the settings' `seeds` it trains by itself.
 
     The confirm stage runs the baseline, the best few, every marked cell and every control; where some are both, it
     runs fewer, as it does where it is judged in looks (`seeds: auto`) and its finalists end before the last one.
@@ -30,6 +33,7 @@ class PlanSize(NamedTuple):
     lanes: int
     cohorts: int
     confirm_trials: int
+    baseline_seeds: int
 
 
 def searched_count(study: Study) -> int:
@@ -41,34 +45,10 @@ def searched_count(study: Study) -> int:
     if study.screen.trials is None:
         return 0
     fixed = 1 + len(study.cells) + len(study.controls)
-    affordable = study.screen.trials // len(study.screen.seeds) - fixed
-    if _is_continuous(study):
+    affordable = (study.screen.trials - len(further_seeds(study))) // len(study.screen.seeds) - fixed
+    if is_continuous(study):
         return affordable
-    return min(affordable, _grid_count(study) - len(study.cells) + _extras_outside_grid(study))
-
-
-def _is_continuous(study: Study) -> bool:
-    return any(
-        isinstance(knob.axis(study), Range) and any(knob.applies(variant) for variant in study.space.variant)
-        for knob in KNOBS
-    )
-
-
-def _grid_count(study: Study) -> int:
-    points = [(knob, len(knob.points(study))) for knob in KNOBS if knob is not VARIANT]
-    return sum(
-        math.prod(count for knob, count in points if knob.applies(variant)) for variant in {*study.space.variant}
-    )
-
-
-def _extras_outside_grid(study: Study) -> int:
-    taps = study.recipe.model.taps
-    return sum(not _in_grid(study, cell_setting(cell, taps)) for cell in study.cells)
-
-
-def _in_grid(study: Study, setting: Dispersion) -> bool:
-    values = ((knob, knob.of(setting)) for knob in KNOBS)
-    return all(value is None or value in knob.points(study) for knob, value in values)
+    return min(affordable, grid_count(study) - len(study.cells) + extras_outside_grid(study))
 
 
 def size(study: Study, lanes: int | None = None) -> PlanSize:
@@ -77,21 +57,22 @@ def size(study: Study, lanes: int | None = None) -> PlanSize:
     `lanes` are the trials of a cohort, where they were measured; else those of a CPU.
     """
     if study.screen.sampler == "grid":
-        settings = _grid_count(study) + _extras_outside_grid(study)
+        settings = grid_count(study) + extras_outside_grid(study)
     else:
         settings = searched_count(study) + len(study.cells)
     shared, seeds, lanes = 1 + settings, len(study.screen.seeds), lanes or lane_count(study, "cpu")
     count = shared + len(study.controls)
     controls, confirm = len(study.controls), study.confirm
     again = 1 + controls + min(confirm.top + len(study.cells), settings) if confirm else 0
-    fresh = confirm.seed_count if confirm else 0
+    fresh, further = confirm.seed_count if confirm else 0, len(further_seeds(study))
     return PlanSize(
         cells=count,
         seeds=seeds,
-        trials=count * seeds,
+        trials=count * seeds + further,
         lanes=lanes,
-        cohorts=seeds * (_shared_cohorts(study, shared, lanes) + len(study.controls)),
+        cohorts=seeds * (_shared_cohorts(study, shared, lanes) + len(study.controls)) + further,
         confirm_trials=again * fresh,
+        baseline_seeds=seeds + further,
     )
 
 
@@ -119,14 +100,15 @@ def _settings_by_bank(study: Study) -> Counter[tuple[int, int]]:
             if entries != NEGATIVES.usual:
                 found += Counter({(entries, size): each * count for size, count in blocks.items()})
     settings = (cell_setting(cell, study.recipe.model.taps) for cell in study.cells)
-    found.update(setting.bank for setting in settings if setting.bank and not _in_grid(study, setting))
+    found.update(setting.bank for setting in settings if setting.bank and not in_grid(study, setting))
     return found
 
 
 def announce(study: Study) -> str:
     """Describe in a line or two what a study will run."""
     planned = size(study)
-    lines = [f"{study.name}: {planned.cells} cells on {counted(planned.seeds, 'seed')} = {planned.trials} trials"]
+    more = f", lambda 0 on {planned.baseline_seeds}," if planned.baseline_seeds > planned.seeds else ""
+    lines = [f"{study.name}: {planned.cells} cells on {counted(planned.seeds, 'seed')}{more} = {planned.trials} trials"]
     if planned.confirm_trials:
         most = "at most " if study.confirm and len(study.confirm.schedule) > 1 else ""
         lines.append(f"then {most}{planned.confirm_trials} trials on fresh seeds to confirm")

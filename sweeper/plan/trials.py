@@ -7,7 +7,7 @@ from typing import assert_never
 
 from sweeper.plan.cells import BASELINE, cells
 from sweeper.records import Cell, Stage, TrialSpec
-from sweeper.study import Study
+from sweeper.study import Study, further_seeds
 from trainer.recipe import Recipe
 
 # Lanes of one batched program on a GPU where they could not be measured.
@@ -15,8 +15,12 @@ GPU_LANES = 8
 
 
 def screen_trials(study: Study) -> tuple[TrialSpec, ...]:
-    """Return the trials of `cells`, seed block by seed block, so that a race can stop a cell before later seeds."""
-    return _seed_blocks("screen", study.screen.seeds, cells(study))
+    """Return the trials of `cells`, seed block by seed block, so that a race can stop a cell before later seeds.
+
+    Then come those of lambda 0 alone, if it has more seeds than a cell.
+    """
+    shared = _seed_blocks("screen", study.screen.seeds, cells(study))
+    return shared + _seed_blocks("screen", further_seeds(study), (BASELINE,))
 
 
 def confirm_trials(study: Study, candidates: Iterable[Cell], seeds: Sequence[int]) -> tuple[TrialSpec, ...]:

@@ -12,8 +12,9 @@ from sweeper.guide.wording.prior_art import READINGS, SOURCE
 from sweeper.render.environment import markdown_environment
 from sweeper.render.figures.plots import Plot
 from sweeper.render.next_study_yaml import next_yaml
+from sweeper.render.tables.cell_figures import legend
 from sweeper.render.tables.claim_tables import ranking
-from sweeper.render.tables.guide_tables import legend, outcome_directions
+from sweeper.render.tables.guide_tables import outcome_directions
 from sweeper.render.tables.heuristic_table import table_notes
 from sweeper.render.tables.sections import guide_tables, is_grid
 from sweeper.render.tables.table import fenced

@@ -229,7 +229,10 @@ class Search:
 
     def _rank(self, entry: Entry) -> int:
         """Return a waiting trial's place in the queue: with a proposer seed after seed, else as it was created."""
-        return self._seeds.index(entry.spec.seed) if self._proposer else 0
+        if not self._proposer:
+            return 0
+        # Further seeds of lambda 0 come last.
+        return self._seeds.index(entry.spec.seed) if entry.spec.seed in self._seeds else len(self._seeds)
 
     def _batch(self, count: int) -> list[Entry]:
         """Return the first waiting trial and those after it that may train with it."""

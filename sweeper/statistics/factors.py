@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable, Sequence
 from typing import NamedTuple
 
@@ -17,12 +18,16 @@ MOST_COLUMNS = 400
 
 
 class FTest(NamedTuple):
-    """An F-test of nested least-squares models."""
+    """An F-test of nested least-squares models; `size` is the root mean square of what the larger one adds.
+
+    In units of y, less what noise alone would add; 0 where noise adds as much.
+    """
 
     f: float
     df: int
     df_residual: int
     p: float
+    size: float
 
 
 class Level(NamedTuple):
@@ -136,5 +141,7 @@ def _compare(y_N: Vector, reduced: Design, full: Design) -> FTest | None:
     df, rest = round(large.df_model - small.df_model), round(large.df_resid)
     if df < 1 or rest < 1 or large.ssr <= 1e-12 * max(1.0, float(y_N @ y_N)):
         return None
-    f = float((small.ssr - large.ssr) / df / (large.ssr / rest))
-    return FTest(f, df, rest, float(fdtrc(df, rest, max(f, 0.0))))
+    noise = large.ssr / rest
+    f = float((small.ssr - large.ssr) / df / noise)
+    size = math.sqrt(max(f - 1, 0.0) * df * noise / len(y_N))
+    return FTest(f, df, rest, float(fdtrc(df, rest, max(f, 0.0))), size)

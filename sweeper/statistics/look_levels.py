@@ -62,10 +62,15 @@ class LookLevels:
         return min(int(np.searchsorted(self.looks, seeds)), len(self.looks) - 1)
 
 
+def weights_of(looks: Sequence[int]) -> tuple[float, ...]:
+    """Return how much of the level each look of a schedule may take, against its last one."""
+    return tuple((n / looks[-1]) ** RISE for n in looks)
+
+
 @functools.lru_cache(maxsize=1024)
 def look_levels(looks: tuple[int, ...], prior_df: int = 0, law: NoiseLaw = NORMAL) -> LookLevels:
     """Return the levels of a schedule; under normal noise one look keeps the p-value of its t-test as it is."""
-    weights = tuple((n / looks[-1]) ** RISE for n in looks)
+    weights = weights_of(looks)
     if law != NORMAL:
         return LookLevels(looks, weights, _counted(looks, weights, prior_df, law))
     return LookLevels(looks, weights, _log_chance(looks, weights, prior_df) if len(looks) > 1 else None)

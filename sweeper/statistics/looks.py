@@ -50,14 +50,23 @@ class PairedInLooks:
     under the noise that the screen shows. One look without a prior is `Paired`.
     """
 
-    def __init__(self, differences: npt.NDArray[np.float64], looks: Sequence[int], prior: Prior | None = None) -> None:
+    def __init__(
+        self,
+        differences: npt.NDArray[np.float64],
+        looks: Sequence[int],
+        prior: Prior | None = None,
+        least_noise: float = 0.0,
+    ) -> None:
+        """`least_noise` is a standard deviation that differences have at least: of a metric that comes in steps."""
         known = differences[np.isfinite(differences)]
         assert len(known) > 1
         self.n, self.mean = len(known), float(known.mean())
         self._looks, self._prior, self._seeds = tuple(looks), prior, len(differences)
         ends = [look for look in self._looks if look < self._seeds] + [self._seeds]
-        self._at = [_Look(differences[:end], prior) for end in ends if np.isfinite(differences[:end]).sum() > 1]
-        self._exact = float(np.ptp(known)) == 0.0
+        self._at = [
+            _Look(differences[:end], prior, least_noise) for end in ends if np.isfinite(differences[:end]).sum() > 1
+        ]
+        self._exact = float(np.ptp(known)) == 0.0 and not least_noise
 
     def p_value(self, direction: Better, against: float = 0.0) -> float:
         """Return the one-sided p-value, over all looks so far, that the objective is lower (or higher) than that."""
@@ -125,13 +134,14 @@ def _worth(levels: LookLevels, looks: Sequence[_Look], raw: Sequence[float]) -> 
 
 class _Look:
     # The t-test at one look, its variance moderated by the prior (limma: Smyth 2004).
-    def __init__(self, differences: npt.NDArray[np.float64], prior: Prior | None) -> None:
+    def __init__(self, differences: npt.NDArray[np.float64], prior: Prior | None, least_noise: float) -> None:
         known = differences[np.isfinite(differences)]
         self.seeds, self.n, self.mean = len(differences), len(known), float(known.mean())
         self.sd, self.df = float(known.std(ddof=1)), self.n - 1
         if prior:
             self.df += PRIOR_DF
             self.sd = math.sqrt((PRIOR_DF * prior.sd**2 + (self.n - 1) * self.sd**2) / self.df)
+        self.sd = max(self.sd, least_noise)
         self.error = self.sd / self.n**0.5
 
     def p_value(self, direction: Better, against: float) -> float:
@@ -166,11 +176,12 @@ def endings(
     alpha: float,
     prior: Prior | None = None,
     marked: Sequence[bool] | None = None,
+    least_noise: float = 0.0,
 ) -> list[Ending]:
     """Replay the looks that a family of arms had and return how each arm stands; `alpha` holds for the family (Holm).
 
     Lower is better. Harm ends as futile when it can hardly be as large as early looks confirm; that of `marked` arms,
-    which a reader asks about, is followed to the last look.
+    which a reader asks about, is followed to the last look. `least_noise` is as `PairedInLooks` takes it.
 
     `difference_KS` is log objective minus the baseline's, [K, S]: NaN where not run (or not yet); inf where the arm
     diverged or failed: it cannot be confirmed and is futile at that look; -inf where only the baseline did: that seed
@@ -184,8 +195,11 @@ def endings(
             break
         for k in open_K:
             needed = HIDDEN if directions[k] == "higher" and not (marked and marked[k]) else WORTHWHILE
-            found[k] = _after(difference_KS[k, :look], directions[k], looks, prior, needed)
-        raw = [_p_value(difference_KS[k, : one.look], directions[k], looks, prior) for k, one in enumerate(found)]
+            found[k] = _after(difference_KS[k, :look], directions[k], looks, prior, needed, least_noise)
+        raw = [
+            _p_value(difference_KS[k, : one.look], directions[k], looks, prior, least_noise)
+            for k, one in enumerate(found)
+        ]
         found = [
             Ending("confirmed" if p <= alpha else one.state, one.look, p)
             for one, p in zip(found, holm(raw), strict=True)
@@ -193,18 +207,27 @@ def endings(
     return found
 
 
-def _after(difference_S: Matrix, direction: Better, looks: Sequence[int], prior: Prior | None, needed: float) -> Ending:
+def _after(
+    difference_S: Matrix,
+    direction: Better,
+    looks: Sequence[int],
+    prior: Prior | None,
+    needed: float,
+    least_noise: float,
+) -> Ending:
     look = len(difference_S)
     ends = (
         look >= looks[-1]
         or (difference_S == np.inf).any()
         or np.isfinite(difference_S).sum() < 2
-        or PairedInLooks(difference_S, looks, prior).is_futile(direction, needed)
+        or PairedInLooks(difference_S, looks, prior, least_noise).is_futile(direction, needed)
     )
     return Ending("futile" if ends else "open", look, 1.0)
 
 
-def _p_value(difference_S: Matrix, direction: Better, looks: Sequence[int], prior: Prior | None) -> float:
+def _p_value(
+    difference_S: Matrix, direction: Better, looks: Sequence[int], prior: Prior | None, least_noise: float
+) -> float:
     if (difference_S == np.inf).any() or np.isfinite(difference_S).sum() < FEWEST_SEEDS:
         return 1.0
-    return PairedInLooks(difference_S, looks, prior).p_of_claim(direction)
+    return PairedInLooks(difference_S, looks, prior, least_noise).p_of_claim(direction)

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from sweeper.statistics.baseline_level import Level, baseline_level
 from sweeper.statistics.cell_noise import joint_noise, level_variances, residuals
 from sweeper.statistics.early_rungs import foresee
 from sweeper.statistics.effects import Effects, Matrix, fit_effects
@@ -20,8 +21,6 @@ from sweeper.statistics.gaussian_process import Array, Knobs, posterior
 from sweeper.statistics.levels import INTERVAL_ALPHA
 
 FEWEST_CELLS, FEWEST_SEEDS = 4, 2
-# The baseline enters every comparison and may be the noisiest of all: its own seeds count for more.
-BASELINE_DF = 2
 NO_NOISE = 1e-9  # runs that are the same bit for bit
 
 Points = slice | npt.NDArray[np.int64]
@@ -96,6 +95,16 @@ class Screen(NamedTuple):
     baseline_S: Matrix
     early_CS: Matrix | None = None
 
+    def shared(self) -> tuple[Screen, Matrix]:
+        """Return what was measured on seeds that settings ran on, and what the baseline was on further ones, [S]."""
+        seen_CS = np.isfinite(self.y_CS)
+        if self.early_CS is not None:
+            seen_CS = seen_CS | np.isfinite(self.early_CS)
+        here_S = seen_CS.any(axis=0)
+        early_CS = None if self.early_CS is None else self.early_CS[:, here_S]
+        further_S = self.baseline_S[~here_S]
+        return Screen(self.y_CS[:, here_S], self.baseline_S[here_S], early_CS), further_S[np.isfinite(further_S)]
+
 
 def why_none(screen: Screen) -> str:
     """Return why a screen has no surface, empty where it has one."""
@@ -131,8 +140,8 @@ def fit_surface(screen: Screen, knobs: Knobs, seed: int = 0) -> Surface | None:
     scale_N = np.sqrt(found.df / rng.chisquare(found.df, len(level_NP)))
     mean_P = level_NP.mean(axis=0)
     level_NP = mean_P + (level_NP - mean_P) * scale_N[:, None]
-    luck_N = found.baseline_error * rng.standard_t(found.baseline_df, len(level_NP))
-    return Surface(level_NP - (found.baseline + luck_N)[:, None])
+    luck_N = found.baseline.error * rng.standard_t(found.baseline.df, len(level_NP))
+    return Surface(level_NP - (found.baseline.mean + luck_N)[:, None])
 
 
 class _Estimates(NamedTuple):
@@ -142,13 +151,12 @@ class _Estimates(NamedTuple):
     variance_C: Array
     residual_CS: Matrix
     df: int
-    baseline: float
-    baseline_error: float
-    baseline_df: int
+    baseline: Level
 
 
-def _estimates(screen: Screen) -> _Estimates | None:
-    whole = np.flatnonzero(np.isfinite(screen.y_CS).any(axis=1))
+def _estimates(everything: Screen) -> _Estimates | None:
+    whole = np.flatnonzero(np.isfinite(everything.y_CS).any(axis=1))
+    screen, further_S = everything.shared()
     effects = fit_effects(np.vstack([screen.baseline_S, screen.y_CS[whole]]))
     if effects is None or effects.sd < NO_NOISE or not np.isfinite(screen.baseline_S).any():
         return None
@@ -162,9 +170,7 @@ def _estimates(screen: Screen) -> _Estimates | None:
         variance_C=np.concatenate([level_variances(effects)[1:], later.variance_C if later else []]),
         residual_CS=np.vstack([residual_CS, unknown_CS]),
         df=effects.df,
-        baseline=float(effects.effect_C[0]),
-        baseline_error=float(np.sqrt(level_variances(effects, BASELINE_DF)[0])),
-        baseline_df=int(BASELINE_DF + effects.n_C[0] - 1),
+        baseline=baseline_level(effects, further_S),
     )
 
 

@@ -63,21 +63,26 @@ class Prior(NamedTuple):
         return tuple(laws)
 
 
-def prior_of_screen(y_CS: Matrix, baseline_S: Matrix) -> Prior | None:
-    """Measure the noise of settings [C, S] beside the baseline [S]; None where a screen is too small to tell."""
+def prior_of_screen(y_CS: Matrix, baseline_S: Matrix, least_noise: float = 0.0) -> Prior | None:
+    """Measure the noise of settings [C, S] beside the baseline [S]; None where a screen is too small to tell.
+
+    `least_noise` is a standard deviation that differences have at least: of a metric that comes in steps.
+    """
     pooled = pairing(y_CS, baseline_S)
     freedom = np.maximum((np.isfinite(y_CS) & np.isfinite(baseline_S)).sum(axis=1) - 1, 0).sum()
     if pooled is None or pooled.difference_sd <= 0 or freedom < FEWEST_DF:
         return None
-    known_S = np.isfinite(baseline_S)
+    # The baseline may have seeds of its own, which tell of its bad runs and of nothing else.
+    prior = Prior(pooled.difference_sd, int(freedom), int(np.isfinite(baseline_S).sum()))
+    known_S = np.isfinite(baseline_S) & np.isfinite(y_CS).any(axis=0)
     whole_CS = y_CS[:, known_S][np.isfinite(y_CS[:, known_S]).all(axis=1)]
-    prior = Prior(pooled.difference_sd, int(freedom), int(known_S.sum()))
     if len(whole_CS) < 2 or known_S.sum() < 3:
         return prior
     # Seeds are told from the settings' own noise by what most settings did on them, each about its own level.
     own_CS = whole_CS - np.median(whole_CS - whole_CS.mean(axis=1, keepdims=True), axis=0)
     return prior._replace(
-        skewness=_third_cumulant(own_CS) / prior.sd**3, bad=_bad_runs(own_CS, whole_CS - baseline_S[known_S])
+        skewness=_third_cumulant(own_CS) / max(prior.sd, least_noise) ** 3,
+        bad=_bad_runs(own_CS, whole_CS - baseline_S[known_S], least_noise),
     )
 
 
@@ -88,16 +93,17 @@ def _third_cumulant(own_CS: Matrix) -> float:
     return float((n / ((n - 1) * (n - 2)) * (apart_CS**3).sum(axis=1)).mean())
 
 
-def _bad_runs(own_CS: Matrix, difference_CS: Matrix) -> BadRuns | None:
+def _bad_runs(own_CS: Matrix, difference_CS: Matrix, least_noise: float) -> BadRuns | None:
     apart_CS = own_CS - np.median(own_CS, axis=1, keepdims=True)
-    far = FAR * _sd_of_most(own_CS)
+    far = FAR * max(_sd_of_most(own_CS), least_noise)
     above, below = int((apart_CS > far).sum()), int((apart_CS < -far).sum())
     count, side = (above, "higher") if above > below else (below, "lower")
     if far <= 0 or count < max(FEWEST_BAD, BAD_SHARE * own_CS.size) or above == below:
         return None
     # Where two of three are bad, the good one is far on the other side.
     count = min(count + 2 * min(above, below), own_CS.size - 1)
-    size = float(np.median(np.abs(apart_CS[np.abs(apart_CS) > far]))) / _sd_of_most(difference_CS)
+    typical = max(_sd_of_most(difference_CS), least_noise)
+    size = float(np.median(np.abs(apart_CS[np.abs(apart_CS) > far]))) / typical if typical > 0 else SIZES[-1]
     ends = [betaincinv(count, own_CS.size - count + 1, 0.05), betaincinv(count + 1, own_CS.size - count, 0.95)]
     shares = {_nearest(share) for share in (ends[0], count / own_CS.size, ends[1])}
     rounded = float(SIZES[min(int(np.searchsorted(SIZES, size)), len(SIZES) - 1)])

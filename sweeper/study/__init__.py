@@ -1,5 +1,6 @@
 """A study: what its author may write, read from YAML with every mistake reported at its place."""
 
+from sweeper.study.baseline_seeds import further_seeds
 from sweeper.study.blocks import Block, as_written, block_indices, block_name
 from sweeper.study.control_arms import Control, Name
 from sweeper.study.fresh_seeds import fresh_seeds
@@ -22,5 +23,6 @@ __all__ = [
     "block_indices",
     "block_name",
     "fresh_seeds",
+    "further_seeds",
     "values",
 ]

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Hashable, Iterator
 
+from sweeper.study.baseline_seeds import further_seeds
 from sweeper.study.knobs import KNOBS
 from sweeper.study.objective import USUAL
 from sweeper.study.study import Study
@@ -18,8 +19,8 @@ def fingerprint(study: Study) -> str:
     A field added to the product later counts only where it leaves its default.
     """
     screen = identity(study.screen)
-    for name in ("seeds", "trials"):
-        del screen[name]
+    for name in ("seeds", "trials", "baseline_seeds"):
+        screen.pop(name, None)
     fixed = {"recipe": identity(study.recipe), "screen": screen, "tau_units": study.space.tau_units}
     if study.objective != USUAL:
         fixed["objective"] = study.objective
@@ -67,6 +68,7 @@ def _extensible(study: Study) -> dict[str, frozenset[Hashable]]:
     """What may be added to, as sets. Where a search draws from the space, only its budget may grow."""
     parts: dict[str, frozenset[Hashable]] = {
         "screen.seeds": frozenset(study.screen.seeds),
+        "screen.baseline_seeds": frozenset(further_seeds(study)),
         "cells": frozenset(study.cells),
         "controls": frozenset((arm.name, tuple(sorted(arm.set.items())), arm.setting) for arm in study.controls),
     }

@@ -6,6 +6,7 @@ import hashlib
 import itertools
 from collections.abc import Collection, Iterator
 
+from sweeper.study.baseline_seeds import reserved_seeds
 from sweeper.study.fingerprint import fingerprint
 from sweeper.study.study import Study
 
@@ -16,14 +17,14 @@ def fresh_seeds(study: Study, seen: Collection[int] = ()) -> tuple[int, ...]:
     """Return the seeds of a study's confirm stage; () where it has none.
 
     Those written or, where the study gives their number (or `auto`: as many as its looks may take), a sequence that
-    follows from the study's name and fingerprint, without the screen's seeds and those `seen` before.
+    follows from the study's name and fingerprint, without the screen's seeds, its baseline's and those `seen` before.
     """
     confirm = study.confirm
     if confirm is None:
         return ()
     if isinstance(confirm.seeds, tuple):
         return confirm.seeds
-    used = {*study.screen.seeds, *seen}
+    used = {*study.screen.seeds, *reserved_seeds(study), *seen}
     fresh = (seed for seed in _sequence(study) if seed not in used)
     return tuple(itertools.islice(fresh, confirm.seed_count))
 

@@ -18,6 +18,7 @@ from pydantic import (
 )
 
 from sweeper.study import control_arms, settings
+from sweeper.study.baseline_seeds import further_seeds
 from sweeper.study.control_arms import Control, Name
 from sweeper.study.idle_fields import idle_in_study
 from sweeper.study.misfit import Misfit
@@ -52,6 +53,12 @@ def _fresh_count(given: object) -> object:
     return given
 
 
+def _baseline_count(given: object) -> object:
+    if given is not None and given != "auto" and not _is_count(given, 1):
+        raise ValueError(f"must be 'auto' or a number of seeds from 1 to {MAX_SEEDS}")
+    return given
+
+
 FreshCount = Annotated[Literal["auto"] | int, BeforeValidator(_fresh_count)]
 FreshList = Annotated[tuple[Seed, ...], Field(min_length=2)]
 
@@ -64,6 +71,11 @@ class Screen(Frozen):
         Field(min_length=1),
         BeforeValidator(_seeds_from_0, json_schema_input_type=int | tuple[Seed, ...]),
     ] = (0, 1, 2)
+    baseline_seeds: Annotated[Literal["auto"] | int | None, BeforeValidator(_baseline_count), Later()] = Field(
+        None,
+        description="how many seeds lambda 0 has, if more than a setting, which compares with it; auto: the settings' "
+        "times the square root of the number of settings, 19 at most",
+    )
     rungs: Annotated[tuple[Annotated[float, Field(gt=0, le=1)], ...], Field(min_length=1)] = Field(
         (0.5, 1.0), description="where trials are measured, as fractions of train.steps; the last is 1"
     )
@@ -80,6 +92,8 @@ class Screen(Frozen):
             raise ValueError(f"rungs must rise and end at 1, not {list(self.rungs)}")
         if len(set(self.seeds)) != len(self.seeds):
             raise ValueError(f"seeds must differ, not {list(self.seeds)}")
+        if isinstance(self.baseline_seeds, int) and self.baseline_seeds < len(self.seeds):
+            raise ValueError(f"baseline_seeds must be at least the {len(self.seeds)} of the settings")
         if self.sampler == "grid" and self.trials is not None:
             raise ValueError("trials is the budget of sampler random and tpe; a grid runs every cell")
         if self.sampler != "grid" and self.trials is None:
@@ -219,10 +233,11 @@ class Study(Frozen):
             if seed in self.screen.seeds:
                 yield Misfit(("confirm", "seeds", place), "must be fresh: no seed of the screen", seed)
         fixed = 1 + len(self.cells) + len(self.controls)
-        least = (fixed + 1) * len(self.screen.seeds)
+        further = len(further_seeds(self)) if self.screen.trials is not None else 0
+        least = (fixed + 1) * len(self.screen.seeds) + further
         if self.screen.trials is not None and self.screen.trials < least:
             says = (
-                f"must be at least {least}: {len(self.screen.seeds)} seeds of the baseline, "
+                f"must be at least {least}: {len(self.screen.seeds) + further} seeds of the baseline, "
                 f"{fixed - 1} extra cells and controls, and one configuration to search"
             )
             yield Misfit(("screen", "trials"), says, self.screen.trials)

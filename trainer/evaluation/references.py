@@ -14,7 +14,7 @@ from trainer.data.dataset import Dataset
 from trainer.evaluation.extractors import Extractor, dequantise
 from trainer.evaluation.frechet import Moments, Reference
 from trainer.evaluation.reference_file import POOLED, SPATIAL, ReferenceFile
-from trainer.evaluation.sample_metrics import MANIFOLD
+from trainer.recipe.metrics import MANIFOLD
 from trainer.runtime.cached_file import made_once
 
 # Raise it with every change to how a reference is made: it names the cached file.

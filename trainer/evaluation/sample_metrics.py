@@ -17,13 +17,12 @@ from trainer.evaluation.nearest import nearest_distances
 from trainer.evaluation.torch_fidelity import kid, precision_recall
 from trainer.evaluation.vendi_score import vendi_score
 from trainer.recipe import MetricName
-from trainer.recipe.metrics import COMPARED, COVERAGE_NEIGHBOURS, SCORE_SPLITS
+from trainer.recipe.metrics import COMPARED, COVERAGE_NEIGHBOURS, MANIFOLD, SCORE_SPLITS
 
 if TYPE_CHECKING:
     from trainer.evaluation.evaluator import Evaluator
     from trainer.evaluation.extractors import Seen
 
-MANIFOLD = 10_000  # samples, and reference images, whose features are kept
 _ROWS = 800  # neighbourhoods whose distances to all samples are held at a time: 32 MB of them
 
 

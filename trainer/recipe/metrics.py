@@ -33,6 +33,7 @@ Place = Literal["objective", "claimed", "shown", "left out"]
 
 KID_SUBSETS = 25
 KID_SUBSET = 1000  # samples in a subset, at most
+MANIFOLD = 10_000  # samples, and reference images, whose features are kept
 NEIGHBOURS = 3
 COVERAGE_NEIGHBOURS = 5
 COMPARED = 1000  # samples, and held-out images, whose distance to all training images is measured
@@ -55,7 +56,8 @@ class Metric(NamedTuple):
     others power. `protocol` says how it is measured; metrics that share their work share those words. `through` names
     the extractors it exists for, all if empty; an `optional` one is measured where the recipe asks for it. One that is
     not `positive` may be 0 or less, and then has no ratio to another; one that is not `sampled` is of held-out images
-    alone. `shows` ends the sentence "it shows ..." in the guide of a study that judges by it.
+    alone. One that comes in steps is a share of at most `steps` samples or images, or comparisons of both; 0 for any
+    other. `shows` ends the sentence "it shows ..." in the guide of a study that judges by it.
     """
 
     name: MetricName
@@ -70,6 +72,7 @@ class Metric(NamedTuple):
     positive: bool = True
     sampled: bool = True
     shows: str = ""
+    steps: int = 0
 
     def recorded(self, samples: int) -> str:
         """Return its name in a record: 'recall_10k' of 10,000 samples, and 'val_loss' of any number."""
@@ -128,10 +131,50 @@ METRICS: Mapping[str, Metric] = {
         ),
         Metric("kid", "KID", "lower", "last rung", "shown", _KID, counted=True, positive=False),
         Metric("cmmd", "CMMD", "lower", "last rung", "shown", _CMMD, counted=True, through=("clip",), shows=_ALIKE),
-        Metric("precision", "precision", "higher", "last rung", "shown", _FIDELITY, counted=True, shows=_LIKE_DATA),
-        Metric("recall", "recall", "higher", "last rung", "claimed", _FIDELITY, counted=True, shows=_COVERED),
-        Metric("density", "density", "higher", "last rung", "shown", _COVERAGE, counted=True, shows=_LIKE_DATA),
-        Metric("coverage", "coverage", "higher", "last rung", "shown", _COVERAGE, counted=True, shows=_COVERED),
+        Metric(
+            "precision",
+            "precision",
+            "higher",
+            "last rung",
+            "shown",
+            _FIDELITY,
+            counted=True,
+            shows=_LIKE_DATA,
+            steps=MANIFOLD,
+        ),
+        Metric(
+            "recall",
+            "recall",
+            "higher",
+            "last rung",
+            "claimed",
+            _FIDELITY,
+            counted=True,
+            shows=_COVERED,
+            steps=MANIFOLD,
+        ),
+        Metric(
+            "density",
+            "density",
+            "higher",
+            "last rung",
+            "shown",
+            _COVERAGE,
+            counted=True,
+            shows=_LIKE_DATA,
+            steps=COVERAGE_NEIGHBOURS * MANIFOLD,
+        ),
+        Metric(
+            "coverage",
+            "coverage",
+            "higher",
+            "last rung",
+            "shown",
+            _COVERAGE,
+            counted=True,
+            shows=_COVERED,
+            steps=MANIFOLD,
+        ),
         Metric("vendi", "Vendi score", "higher", "last rung", "shown", _VENDI, counted=True, shows=_VARIED),
         Metric(
             "inception_score",

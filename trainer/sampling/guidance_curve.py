@@ -10,9 +10,9 @@ from torch import Tensor
 from trainer.backbones.protocol import Network
 from trainer.evaluation.evaluator import Evaluator, Part
 from trainer.evaluation.frechet import Moments
-from trainer.evaluation.sample_metrics import MANIFOLD
 from trainer.evaluation.torch_fidelity import precision_recall
 from trainer.objectives.protocol import Objective
+from trainer.recipe.metrics import MANIFOLD
 from trainer.sampling.samples import samples
 
 

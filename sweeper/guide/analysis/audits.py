@@ -8,14 +8,15 @@ from collections.abc import Collection, Sequence
 import numpy as np
 
 from sweeper.guide.analysis.fresh_looks import screen_prior
-from sweeper.guide.analysis.stage_table import BASELINE, Evidence, Matrix, StageTable, average, number, spread
+from sweeper.guide.analysis.geometric_means import geometric_mean
+from sweeper.guide.analysis.stage_table import BASELINE, Evidence, Mask, Matrix, StageTable, number, spread
 from sweeper.guide.schema.audits import Gate, HealthAudit, ProxyAudit, PruningAudit, Ranking, SeedAudit
 from sweeper.guide.schema.results import CellHealth, CellResult
 from sweeper.guide.schema.statements import Recommendation
 from sweeper.statistics.effects import fit_effects, possibly_best
 from sweeper.statistics.levels import OBJECTIVE_ALPHA, SET_ALPHA
+from sweeper.statistics.look_power import Plan, detectable_gain, needed_for, needed_in_looks
 from sweeper.statistics.noise import hopeful_pairing
-from sweeper.statistics.power import detectable, needed_seeds
 from sweeper.statistics.rank_agreement import Agreement, rank_agreement, share_interval
 from sweeper.study import Confirm, Study
 from sweeper.study.pruner_facts import PRUNERS
@@ -44,6 +45,7 @@ def proxy_audit(known: Evidence) -> ProxyAudit:
         for i in measured
     )
     sets = [_best(fresh, np.where(both, logs, np.nan), measured) for logs in (proxy_CS, full_CS)]
+    arms = rank_agreement(*(_by_arm(logs, both, measured) for logs in (proxy_CS, full_CS)))
     trials = rank_agreement(proxy_CS[both].tolist(), full_CS[both].tolist())
     same = set(sets[0]) == set(sets[1])
     passed = None if trials is None else trials.rho >= AGREES and same
@@ -52,12 +54,16 @@ def proxy_audit(known: Evidence) -> ProxyAudit:
     return ProxyAudit(
         full=full,
         trials=_ranking(trials),
-        arms=_ranking(rank_agreement([row[1] for row in rows], [row[2] for row in rows])),
+        arms=_ranking(arms),
         proxy_set=tuple(known.cells[key].label for key in sets[0]),
         full_set=tuple(known.cells[key].label for key in sets[1]),
         rows=rows,
         gate=Gate(passed=passed, says=says),
     )
+
+
+def _by_arm(log_CS: Matrix, both_CS: Mask, measured: Sequence[int]) -> list[float]:
+    return [float(log_CS[row, both_CS[row]].mean()) for row in measured]
 
 
 def _full_metric(study: Study, fresh: StageTable) -> str | None:
@@ -69,8 +75,9 @@ def _full_metric(study: Study, fresh: StageTable) -> str | None:
     return next((name for name in names if name not in others), None)
 
 
-def _geometric(logs: Matrix) -> float:
-    return float(np.exp(logs.mean()))
+def _geometric(log_S: Matrix) -> float | None:
+    found = geometric_mean(log_S)
+    return found.mean if found else None
 
 
 def _best(table: StageTable, logs: Matrix, rows: Sequence[int]) -> list[str]:
@@ -127,7 +134,7 @@ def _stopped(known: Evidence, screen: StageTable) -> PruningAudit:
         killed=len(killed),
         low=low,
         high=high,
-        rows=tuple((known.cells[key].label, average(screen.scores()[screen.row[key]]), key in best) for key in whole),
+        rows=tuple((known.cells[key].label, _geometric(screen.logs()[screen.row[key]]), key in best) for key in whole),
         gate=Gate(passed=len(killed) <= KILLED * len(whole), says=says),
     )
 
@@ -143,14 +150,18 @@ def seed_audit(known: Evidence) -> SeedAudit:
         rows = [main.row[key] for key in main.keys if known.cells[key].role == "grid"]
         pool = hopeful_pairing(main.logs()[rows], main.logs()[main.row[BASELINE]]) if rows else None
     sd = pool.difference_sd if pool else None
-    needed = needed_seeds(-math.log1p(-confirm.margin), sd, alpha, confirm.power) if sd is not None else None
     planned = len(known.fresh_seeds) or confirm.seed_count
     looks = known.looks or (confirm.schedule if confirm.seeds == "auto" and not known.fresh_seeds else ())
     planning = ("planned" if study.confirm else "would be planned") + (" at most" if looks else "")
     sampling_sd, runs = _sampling(known)
     prior = screen_prior(known, known.objective)
-    bad = prior.bad if prior else None
-    return SeedAudit(
+    bad, plan = prior.bad if prior else None, Plan.under(prior, confirm.looks if looks else (), alpha)
+    gain = -math.log1p(-confirm.margin)
+    needed, once = (
+        needed_for(gain, sd, plan._replace(looks=given), confirm.power) if sd is not None else None
+        for given in (plan.looks, ())
+    )
+    audit = SeedAudit(
         margin=confirm.margin,
         power=confirm.power,
         top=tested,
@@ -162,7 +173,8 @@ def seed_audit(known: Evidence) -> SeedAudit:
         pairing=pool.correlation if pool else None,
         width_ratio=pool.width_ratio if pool else None,
         needed=needed,
-        detectable=detectable(planned, sd, alpha, confirm.power) if sd is not None else None,
+        needed_once=once if looks else None,
+        detectable=detectable_gain(planned, sd, plan, confirm.power) if sd is not None else None,
         sampling_sd=sampling_sd,
         sampling_runs=runs,
         looks=looks,
@@ -170,13 +182,12 @@ def seed_audit(known: Evidence) -> SeedAudit:
         bad_runs=bad.bad if bad else 0,
         bad_of=bad.runs if bad else 0,
         chosen=planned if confirm.seeds == "auto" and not looks and sd is not None else None,
-        for_effects=tuple((effect, needed_seeds(effect, 1.0, alpha, confirm.power)) for effect in EFFECTS)
+        for_effects=tuple((effect, needed_in_looks(effect, plan, confirm.power)) for effect in EFFECTS)
         if sd is not None
         else (),
-        gate=_seed_gate(
-            sd, needed, planned, confirm.margin, planning if planning.startswith("would") else f"are {planning}"
-        ),
     )
+    says = planning if planning.startswith("would") else f"are {planning}"
+    return audit.model_copy(update={"gate": _seed_gate(audit, says)})
 
 
 def _tested(known: Evidence) -> int:
@@ -188,12 +199,11 @@ def _tested(known: Evidence) -> int:
     return (known.study.confirm or Confirm()).top + marked
 
 
-def _seed_gate(sd: float | None, needed: int | None, planned: int, margin: float, planning: str) -> Gate:
-    if sd is None:
+def _seed_gate(audit: SeedAudit, planning: str) -> Gate:
+    if audit.difference_sd is None:
         return Gate(says="too few seeds to plan by: no setting shares two with the baseline")
-    wanted = "more than 1,000" if needed is None else str(needed)
-    says = f"a gain of {percent(margin)} needs {wanted} fresh seeds, {planned} {planning}"
-    return Gate(passed=needed is not None and planned >= needed, says=says)
+    says = f"a gain of {percent(audit.margin)} needs {audit.needed_words}; {audit.planned} {planning}"
+    return Gate(passed=audit.needed is not None and audit.planned >= audit.needed, says=says)
 
 
 def _sampling(known: Evidence) -> tuple[float | None, int]:

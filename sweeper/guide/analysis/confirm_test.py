@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from sweeper.guide.analysis.contrasts import change_of, fraction, log_differences
-from sweeper.guide.analysis.fresh_looks import fresh_differences, looks_of, screen_prior, settings_endings
+from sweeper.guide.analysis.fresh_looks import fresh_differences, looks_of, paired, settings_endings
 from sweeper.guide.analysis.stage_table import BASELINE, Evidence, Matrix, StageTable
 from sweeper.guide.schema.statements import Claim, Standing
 from sweeper.records import FINAL_STATES
@@ -112,10 +112,10 @@ def _test(known: Evidence, fresh: StageTable, key: str, metric: str, better: Bet
     elif shared < FEWEST_SEEDS:
         reason = "fewer than three fresh seeds shared with the baseline"
     looks = looks_of(known, fresh)
-    paired = PairedInLooks(difference_S, looks, screen_prior(known, metric)) if shared > 1 else None
+    tested = paired(known, fresh, difference_S, metric) if shared > 1 else None
     direction = _direction(known, key, metric, better)
     return _Test(
-        key, known.cells[key].label, metric, better, direction, paired, reason, ran if len(looks) > 1 else None
+        key, known.cells[key].label, metric, better, direction, tested, reason, ran if len(looks) > 1 else None
     )
 
 

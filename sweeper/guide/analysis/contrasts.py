@@ -28,7 +28,7 @@ def changes(table: StageTable, together: int = 1) -> dict[str, Change]:
     seen = moments(difference_CS)
     n_C, mean_C = seen.n, seen.mean
     reach = stdtrit(np.maximum(n_C - 1, 1), 1 - INTERVAL_ALPHA / max(together, 1) / 2)
-    reach_C = seen.sd / np.sqrt(np.maximum(n_C, 1)) * reach
+    reach_C = np.maximum(seen.sd, table.least_noise()) / np.sqrt(np.maximum(n_C, 1)) * reach
     return {
         key: change_of(
             int(n_C[i]), mean_C[i], *((mean_C[i] - reach_C[i], mean_C[i] + reach_C[i]) if n_C[i] > 1 else ())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from sweeper.guide.analysis.geometric_means import geometric_mean
 from sweeper.guide.analysis.representation_health import block_health
 from sweeper.guide.analysis.stage_table import Evidence, StageTable
 from sweeper.guide.schema.results import CellResult, CurvePoint, Highlight, Ink, StageResult, Trace
@@ -62,11 +63,9 @@ def _curve(table: StageTable, key: str, metric: str) -> tuple[CurvePoint, ...]:
     done = table.complete_cs[row]
     points = ((step, table.at(step, metric)[row]) for step in table.steps)
     kept = ((step, values[done] if done.any() else values) for step, values in points)
-    seen = ((step, values[np.isfinite(values)]) for step, values in kept)
+    seen = ((step, values[np.isfinite(values) & (values > 0)]) for step, values in kept)
     return tuple(
-        CurvePoint(
-            step=step, n=len(values), mean=float(values.mean()), low=float(values.min()), high=float(values.max())
-        )
+        CurvePoint(step=step, n=len(values), mean=at.mean, low=float(values.min()), high=float(values.max()))
         for step, values in seen
-        if len(values) and np.isfinite(values.mean())
+        if (at := geometric_mean(np.log(values)))
     )

@@ -9,7 +9,7 @@ import numpy as np
 from sweeper.guide.analysis.stage_table import BASELINE, Evidence, Matrix, StageTable
 from sweeper.records import FINAL_STATES
 from sweeper.statistics.levels import OBJECTIVE_ALPHA
-from sweeper.statistics.looks import Ending, Prior, endings, log_ratios, prior_of_screen
+from sweeper.statistics.looks import Ending, PairedInLooks, Prior, endings, log_ratios, prior_of_screen
 from trainer.recipe import Better
 
 
@@ -45,7 +45,8 @@ def settings_endings(
     difference_KS = np.stack([fresh_differences(known, fresh, key, known.objective) for key in settings])
     marked = [bool(known.cells[key].mark) for key in settings]
     prior = screen_prior(known, known.objective)
-    found = endings(difference_KS, directions, looks_of(known, fresh), OBJECTIVE_ALPHA, prior, marked)
+    least = least_noise(known, known.objective)
+    found = endings(difference_KS, directions, looks_of(known, fresh), OBJECTIVE_ALPHA, prior, marked, least)
     return dict(zip(settings, found, strict=True))
 
 
@@ -56,4 +57,14 @@ def screen_prior(known: Evidence, metric: str) -> Prior | None:
         return None
     logs = screen.logs(metric)
     rows = [screen.row[key] for key in screen.keys if known.cells[key].role == "grid"]
-    return prior_of_screen(logs[rows], logs[screen.row[BASELINE]])
+    return prior_of_screen(logs[rows], logs[screen.row[BASELINE]], least_noise(known, metric))
+
+
+def least_noise(known: Evidence, metric: str) -> float:
+    """Return the least noise of a metric's differences where it comes in steps: by the screen, or by what there is."""
+    return known.main.least_noise(metric) if known.main else 0.0
+
+
+def paired(known: Evidence, fresh: StageTable, difference_S: Matrix, metric: str) -> PairedInLooks:
+    """Return the test of an arm's differences in a metric, under the noise that the study has shown."""
+    return PairedInLooks(difference_S, looks_of(known, fresh), screen_prior(known, metric), least_noise(known, metric))

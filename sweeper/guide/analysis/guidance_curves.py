@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
 from sweeper.guide.analysis.contrasts import change_of
+from sweeper.guide.analysis.geometric_means import geometric_mean
 from sweeper.guide.analysis.stage_table import BASELINE, Evidence, Matrix, StageTable, average
-from sweeper.guide.schema.results import Change, GuidanceCurve, GuidanceLength, GuidancePoint
+from sweeper.guide.schema.results import Change, GeometricMean, GuidanceCurve, GuidanceLength, GuidancePoint
 from sweeper.statistics.levels import INTERVAL_ALPHA
 from sweeper.statistics.paired_tests import Paired
 from trainer.recipe import EvalRecipe
@@ -28,13 +30,15 @@ def _curve(known: Evidence, table: StageTable, key: str, base: float | None) -> 
     evaluation, best = known.study.recipe.eval, _best(table, known.study.recipe.eval, key)
     if best is None:
         return None
+    met = None if base is None else _against(table, evaluation, key, best, base)
     return GuidanceCurve(
         key=key,
         label=known.cells[key].label,
         samples=evaluation.curve_samples,
         points=_points(table, evaluation, key),
         best=best,
-        change_at_best=None if base is None else _change(table, evaluation, key, best, base),
+        change_at_best=met.change if met else None,
+        against_at_best=met.base.mean if met else None,
         lengths=_lengths(table, evaluation, key),
     )
 
@@ -53,46 +57,60 @@ def _points(table: StageTable, evaluation: EvalRecipe, key: str, step: int | Non
 
 def _point(table: StageTable, evaluation: EvalRecipe, key: str, scale: float, step: int | None) -> GuidancePoint | None:
     row = table.row[key]
-    fid, precision, recall = (
-        average(_scores(table, evaluation.at_scale(metric, scale), step)[row])
-        for metric in ("fid", "precision", "recall")
+    precision, recall = (
+        average(_scores(table, evaluation.at_scale(metric, scale), step)[row]) for metric in ("precision", "recall")
     )
-    if fid is None:
+    met = _against(table, evaluation, key, scale, scale, step)
+    own = met.own if met else geometric_mean(_logs(table, evaluation, scale, step)[row])
+    if own is None:
         return None
-    change = _change(table, evaluation, key, scale, scale, step)
-    return GuidancePoint(scale=scale, fid=fid, precision=precision, recall=recall, change=change)
+    return GuidancePoint(
+        scale=scale,
+        fid=own.mean,
+        precision=precision,
+        recall=recall,
+        change=met.change if met else None,
+        against=met.base.mean if met else None,
+    )
 
 
 def _best(table: StageTable, evaluation: EvalRecipe, key: str) -> float | None:
     """Return the scale with an arm's lowest mean FID."""
-    found = {scale: average(_fids(table, evaluation, scale)[table.row[key]]) for scale in evaluation.cfg_curve}
-    known = {scale: fid for scale, fid in found.items() if fid is not None}
+    found = {scale: geometric_mean(_logs(table, evaluation, scale)[table.row[key]]) for scale in evaluation.cfg_curve}
+    known = {scale: at.mean for scale, at in found.items() if at is not None}
     return min(known, key=lambda scale: known[scale]) if known else None
 
 
-def _change(
+class _Against(NamedTuple):
+    # An arm against the baseline, on the seeds that they share.
+    change: Change
+    own: GeometricMean
+    base: GeometricMean
+
+
+def _against(
     table: StageTable, evaluation: EvalRecipe, key: str, scale: float, base_scale: float, step: int | None = None
-) -> Change | None:
+) -> _Against | None:
     """Compare an arm at one scale with the baseline at another, seed by seed; both after `step` steps or at the end."""
     if key == BASELINE:
         return None
-    here, base = (np.log(_positive(_fids(table, evaluation, at, step))) for at in (scale, base_scale))
-    differences = here[table.row[key]] - base[table.row[BASELINE]]
-    differences = differences[np.isfinite(differences)]
-    if not len(differences):
+    own_S = _logs(table, evaluation, scale, step)[table.row[key]]
+    base_S = _logs(table, evaluation, base_scale, step)[table.row[BASELINE]]
+    shared_S = np.isfinite(own_S - base_S)
+    own, base = geometric_mean(own_S[shared_S]), geometric_mean(base_S[shared_S])
+    if own is None or base is None:
         return None
+    differences = own_S[shared_S] - base_S[shared_S]
     ends: Sequence[float] = Paired(differences).interval(INTERVAL_ALPHA) if len(differences) > 1 else ()
-    return change_of(len(differences), float(differences.mean()), *ends)
+    return _Against(change_of(len(differences), float(differences.mean()), *ends), own, base)
 
 
-def _fids(table: StageTable, evaluation: EvalRecipe, scale: float, step: int | None = None) -> Matrix:
-    return _scores(table, evaluation.at_scale("fid", scale), step)
+def _logs(table: StageTable, evaluation: EvalRecipe, scale: float, step: int | None = None) -> Matrix:
+    """Return the log FID of complete trials at a scale, [C, S]; NaN where it is not positive."""
+    fids = _scores(table, evaluation.at_scale("fid", scale), step)
+    return np.asarray(np.log(np.where(fids > 0, fids, np.nan)))
 
 
 def _scores(table: StageTable, metric: str, step: int | None) -> Matrix:
     """Return a metric of complete trials, at the end or after so many steps, [C, S]."""
     return table.scores(metric) if step is None else np.where(table.complete_cs, table.at(step, metric), np.nan)
-
-
-def _positive(values: Matrix) -> Matrix:
-    return np.where(values > 0, values, np.nan)

@@ -16,7 +16,7 @@ from sweeper.guide.analysis.contrasts import change_of
 from sweeper.guide.analysis.stage_table import Evidence, StageTable
 from sweeper.guide.schema.statements import Interaction, KnobEffect, KnobLevel
 from sweeper.statistics import factors
-from sweeper.statistics.factors import Factor, Level, Vector
+from sweeper.statistics.factors import Factor, FTest, Level, Vector
 from sweeper.statistics.levels import INTERVAL_ALPHA
 from sweeper.study import Confirm
 from sweeper.study.knobs import BLOCK, KNOBS, TAU, VARIANT, Knob, level
@@ -28,41 +28,49 @@ MOST_LEVELS = 24
 INTERACTING = (BLOCK, TAU)  # where they interact, neither has an effect of its own to tell
 
 
-class _Observations(NamedTuple):
-    # Complete trials of settings: log objective, seed, page (the knobs that do not interact), and the knobs of each.
+class Observations(NamedTuple):
+    """Complete trials of so many settings: log objective, seed and the knobs of each."""
+
     y: Vector
     seeds: list[Hashable]
-    pages: list[Hashable]
     knobs: dict[str, list[Hashable]]
     settings: int
 
     def factor(self, name: str) -> Factor:
+        """A knob's levels, trial by trial."""
         return Factor(name, self.knobs[name])
 
     def levels(self, name: str) -> int:
+        """How many levels a knob has."""
         return len(set(self.knobs[name]))
+
+    def crossed(self, row: Knob, column: Knob) -> FTest | None:
+        """Test whether two knobs interact, within every level of all others; None where it cannot be tested."""
+        others = (values for name, values in self.knobs.items() if name not in (row.name, column.name))
+        pages = list(zip(*others, strict=True))
+        return factors.interaction(self.y, self.seeds, pages, self.factor(row.name), self.factor(column.name))
 
 
 def interaction(known: Evidence, on_grid: Collection[str], saturated: Collection[str]) -> Interaction:
     """Test whether the best tau depends on the block, on the grid's unsaturated settings that ran to their end."""
-    seen = _observe(known, set(on_grid) - set(saturated))
+    seen = observe(known, set(on_grid) - set(saturated))
     if seen.settings == 0:
         return Interaction(reason=_nothing_to_test(known, on_grid))
-    with_tau = _observe(known, {key for key in set(on_grid) - set(saturated) if _acts(known, key, TAU)})
+    with_tau = observe(known, {key for key in set(on_grid) - set(saturated) if acts(known, key, TAU)})
     seen = with_tau if with_tau.settings else seen
     if min(seen.levels(knob.name) for knob in INTERACTING) < 2:
         return Interaction(reason="the unsaturated settings do not vary both block and tau", settings=seen.settings)
-    found = factors.interaction(seen.y, seen.seeds, seen.pages, *(seen.factor(knob.name) for knob in INTERACTING))
+    found = seen.crossed(*INTERACTING)
     if found is None:
         return Interaction(reason="too few settings and seeds to test it", settings=seen.settings)
-    f, df, rest, p = found
+    f, df, rest, p, _ = found
     return Interaction(f=f, df=df, df_residual=rest, p=p, rejects=p < REJECTED, settings=seen.settings)
 
 
 def _nothing_to_test(known: Evidence, on_grid: Collection[str]) -> str:
     if not on_grid and any(cell.role == "grid" for cell in known.cells.values()):
         return "these settings form no grid"
-    if _observe(known, on_grid).settings == 0:
+    if observe(known, on_grid).settings == 0:
         return "no setting of the grid has finished on every seed"
     return "every setting that finished on every seed is saturated"
 
@@ -74,13 +82,13 @@ def knobs(
     found = []
     for knob in KNOBS:
         shown = set(on_grid) - set(saturated) if knob.needs_gradient else set(on_grid)
-        seen = _observe(known, {key for key in shown if _acts(known, key, knob)})
+        seen = observe(known, {key for key in shown if acts(known, key, knob)})
         if 2 <= seen.levels(knob.name) <= MOST_LEVELS and not (tested.rejects and knob in INTERACTING):
             found.append(_effect(known, seen, knob))
     return tuple(one for one in found if one.levels)
 
 
-def _effect(known: Evidence, seen: _Observations, knob: Knob) -> KnobEffect:
+def _effect(known: Evidence, seen: Observations, knob: Knob) -> KnobEffect:
     # A variant may lack a knob: beside variants, what stands for none would pass for an effect of the variant.
     variants: set[Any] = {*seen.knobs[VARIANT.name]}
     lacking = {one.name for one in KNOBS if not all(map(one.applies, variants))}
@@ -122,7 +130,8 @@ def _values(setting: Dispersion) -> dict[str, Hashable]:
     return {knob.name: getattr(setting, knob.field) for knob in KNOBS}
 
 
-def _observe(known: Evidence, wanted: Collection[str]) -> _Observations:
+def observe(known: Evidence, wanted: Collection[str]) -> Observations:
+    """Gather the trials of these settings, of those that ran to their end on every seed."""
     main = known.main
     rows = [] if main is None else [key for key in main.keys if key in wanted and _is_whole(main, key)]
     y, seeds, cells = [], [], []
@@ -135,16 +144,16 @@ def _observe(known: Evidence, wanted: Collection[str]) -> _Observations:
             cells.append(known.cells[key].dispersion)
     values = {cell: _values(cell) for cell in cells}
     seen = [values[cell] for cell in cells]
-    return _Observations(
+    return Observations(
         np.array(y),
         list(seeds),
-        [tuple(value[knob.name] for knob in KNOBS if knob not in INTERACTING) for value in seen],
         {knob.name: [value[knob.name] for value in seen] for knob in KNOBS},
         len(rows),
     )
 
 
-def _acts(known: Evidence, key: str, knob: Knob) -> bool:
+def acts(known: Evidence, key: str, knob: Knob) -> bool:
+    """Whether a knob does anything for a setting."""
     return knob.of(known.cells[key].dispersion) is not None
 
 

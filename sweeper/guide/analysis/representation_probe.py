@@ -12,7 +12,9 @@ from scipy.special import stdtrit
 from sweeper.guide.analysis.stage_table import BASELINE, Evidence, Matrix, StageTable, average, number
 from sweeper.guide.schema.probe import Probe, ProbeAccuracy, ProbeArm, ProbeStep
 from sweeper.statistics.levels import INTERVAL_ALPHA
+from sweeper.statistics.resolution import step_of
 from trainer.recipe.evaluation import probe_name
+from trainer.recipe.metrics import VALIDATION_IMAGES
 
 SHOWN = 2  # settings beside the baseline
 _LINEAR = re.compile(r"linear_probe_t(\d+)\.block_(\d+)")
@@ -52,7 +54,7 @@ def _is_probed(table: StageTable, key: str, places: list[_Place]) -> bool:
 
 def _chosen(known: Evidence, table: StageTable) -> Iterator[str]:
     """The setting with the lowest mean objective, then the marked ones, then the others by their means."""
-    means = {key: average(table.scores()[table.row[key]]) for key in table.keys if known.cells[key].role == "grid"}
+    means = {key: average(table.logs()[table.row[key]]) for key in table.keys if known.cells[key].role == "grid"}
     ranked = sorted((mean, key) for key, mean in means.items() if mean is not None)
     keys = [key for _, key in ranked]
     yield from dict.fromkeys([*keys[:1], *(key for key in keys if known.cells[key].mark), *keys])
@@ -100,5 +102,8 @@ def _change(table: StageTable, key: str, places: list[_Place]) -> tuple[float | 
     mean = float(seen.mean())
     if len(seen) < 2:
         return mean, None, None
-    reach = float(seen.std(ddof=1) / np.sqrt(len(seen)) * stdtrit(len(seen) - 1, 1 - INTERVAL_ALPHA / 2))
+    # Accuracies are shares of images: seeds that agree do so to within one of them, at one place.
+    step = step_of(np.stack(scores), VALIDATION_IMAGES) / len(places)
+    spread = max(float(seen.std(ddof=1)), step)
+    reach = float(spread / np.sqrt(len(seen)) * stdtrit(len(seen) - 1, 1 - INTERVAL_ALPHA / 2))
     return mean, number(mean - reach), number(mean + reach)

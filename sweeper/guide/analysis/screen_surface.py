@@ -106,7 +106,8 @@ def lay_out(settings: Mapping[str, Dispersion], screen: Screen | None, always: s
         return ScreenSurface(tuple(keys), axes, place_CK, None, 0, "no screen with lambda 0 was run")
     early = None if screen.early_CS is None else screen.early_CS[rows]
     screen = Screen(screen.y_CS[rows], screen.baseline_S, early)
-    return ScreenSurface(tuple(keys), axes, place_CK, screen, screen.y_CS.shape[1], why_none(screen))
+    seeds = screen.shared()[0].y_CS.shape[1]
+    return ScreenSurface(tuple(keys), axes, place_CK, screen, seeds, why_none(screen))
 
 
 def is_sound(states: Sequence[TrialState]) -> bool:

@@ -10,7 +10,7 @@ import numpy as np
 
 from sweeper.guide.analysis.confirm_test import Claims
 from sweeper.guide.analysis.contrasts import change_of
-from sweeper.guide.analysis.fresh_looks import fresh_differences, looks_of, screen_prior
+from sweeper.guide.analysis.fresh_looks import fresh_differences, paired
 from sweeper.guide.analysis.stage_table import Evidence
 from sweeper.guide.schema.statements import Claim, ControlComparison
 from sweeper.records import Cell
@@ -30,21 +30,21 @@ def against_controls(known: Evidence, made: Claims) -> tuple[ControlComparison, 
     # An arm that disperses as well is no alternative to dispersion.
     controls = [claim for claim in made.beside if _is_without_dispersion(known.cells[claim.key]) and claim.change]
     found = [
-        (setting, control, paired)
+        (setting, control, tested)
         for setting, control in product(helping, controls)
-        if (paired := _paired(known, setting.key, control.key))
+        if (tested := _paired(known, setting.key, control.key))
     ]
-    adjusted = holm([paired.p_value("lower") for _, _, paired in found])
+    adjusted = holm([tested.p_value("lower") for _, _, tested in found])
     return tuple(
         ControlComparison(
             setting=setting.label,
             control=control.label,
-            change=change_of(paired.n, paired.mean, *paired.interval(INTERVAL_ALPHA / len(found))),
+            change=change_of(tested.n, tested.mean, *tested.interval(INTERVAL_ALPHA / len(found))),
             better=p <= CONTROL_ALPHA,
             control_standing=control.standing,
             times=_times(control, setting),
         )
-        for (setting, control, paired), p in zip(found, adjusted, strict=True)
+        for (setting, control, tested), p in zip(found, adjusted, strict=True)
     )
 
 
@@ -64,7 +64,7 @@ def _paired(known: Evidence, setting: str, control: str) -> PairedInLooks | None
     difference_S = difference_S[~np.isnan(difference_S)]
     if np.isfinite(difference_S).sum() < 2:
         return None
-    return PairedInLooks(difference_S, looks_of(known, fresh), screen_prior(known, known.objective))
+    return paired(known, fresh, difference_S, known.objective)
 
 
 def rival(setting: Claim, comparisons: Sequence[ControlComparison]) -> ControlComparison | None:

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from sweeper.records import Cell, Stage, StudyRecord, TrialRecord, TrialState
 from sweeper.statistics.moments import moments
+from sweeper.statistics.resolution import least_noise
 from sweeper.study import Study
 from sweeper.study.knobs import reading_order
 from sweeper.study.objective import Objective
@@ -49,6 +50,13 @@ class StageTable:
     def step_cs(self) -> npt.NDArray[np.int64]:
         """The last step each trial was measured at, [C, S]; 0 for none."""
         return np.array([[_last_step(trial) for trial in row] for row in self.trials], dtype=np.int64)
+
+    @cached_property
+    def shared_seeds(self) -> tuple[int, ...]:
+        """The seeds that anything but the baseline ran on: it may have further ones; its own where it ran alone."""
+        rows = [row for key, row in zip(self.keys, self.trials, strict=True) if key != BASELINE]
+        found = tuple(seed for at, seed in enumerate(self.seeds) if any(row[at] for row in rows))
+        return found or self.seeds
 
     def states(self, key: str) -> list[TrialState]:
         """The states of a cell's trials."""
@@ -116,6 +124,11 @@ class StageTable:
             scores = self.scores(name)
             self._logs[name] = np.log(np.where(scores > 0, scores, np.nan))
         return self._logs[name]
+
+    def least_noise(self, metric: str | None = None) -> float:
+        """The least standard deviation that differences of a metric's logarithm have; 0 for one without steps."""
+        name = metric or self.objective
+        return least_noise(name, self.scores(name))
 
     @cached_property
     def _nothing(self) -> Matrix:

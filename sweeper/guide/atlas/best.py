@@ -60,7 +60,7 @@ def _found(member: Member, table: StageTable, key: str) -> Found | None:
     difference_J = _differences(table, key)
     if not len(difference_J):
         return None
-    interval = Paired(difference_J).interval(INTERVAL_ALPHA) if len(difference_J) > 1 else ()
+    interval = Paired(difference_J, table.least_noise()).interval(INTERVAL_ALPHA) if len(difference_J) > 1 else ()
     claim = of(member.guide.claims, key)
     best = Best(
         label=member.known.cells[key].label,

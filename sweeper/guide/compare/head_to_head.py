@@ -20,6 +20,7 @@ from sweeper.guide.schema.guide import Guide
 from sweeper.records import INPUTS, Facts, StudyRecord
 from sweeper.statistics.levels import INTERVAL_ALPHA
 from sweeper.statistics.paired_tests import Paired
+from sweeper.statistics.resolution import least_noise
 from sweeper.text.numbers import change, counted
 
 Logs = Mapping[str, Mapping[int, float]]  # log objective by cell and seed
@@ -99,9 +100,11 @@ def _fresh(record: StudyRecord) -> dict[str, dict[int, float]]:
 
 def _pairs(a: Guide, b: Guide, logs: tuple[Logs, Logs], margin: float) -> tuple[Pair, ...]:
     gains = _gains(a, logs[0]), _gains(b, logs[1])
+    values = np.exp([value for side in logs for seeds in side.values() for value in seeds.values()])
+    least = least_noise(a.objective, values)
     labels = {claim.key: claim.label for claim in (*a.claims, *b.claims)}
     meetings = [
-        (one, other, Paired(np.array([gains[0][one][seed] - gains[1][other][seed] for seed in seeds])))
+        (one, other, Paired(np.array([gains[0][one][seed] - gains[1][other][seed] for seed in seeds]), least))
         for one in gains[0]
         for other in gains[1]
         if one != other and len(seeds := sorted(gains[0][one].keys() & gains[1][other].keys())) > 1

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from sweeper.records import StudyRecord
 from sweeper.study import Confirm, Study, fresh_seeds
+from sweeper.study.baseline_seeds import reserved_seeds
 from sweeper.study.knobs import KNOBS, VARIANT, written_values
 from trainer.recipe import Dispersion
 from trainer.recipe.idle_fields import KEPT
@@ -44,7 +45,12 @@ def unused_seeds(record: StudyRecord, count: int) -> tuple[int, ...]:
     Fresh seeds need none of this: every study derives its own.
     """
     study = record.study
-    used = {*study.screen.seeds, *fresh_seeds(study), *(trial.spec.seed for trial in record.trials)}
+    used = {
+        *study.screen.seeds,
+        *reserved_seeds(study),
+        *fresh_seeds(study),
+        *(trial.spec.seed for trial in record.trials),
+    }
     first = (max(study.screen.seeds) // 100 + 1) * 100
     free = (seed for seed in itertools.chain(range(first, SEEDS_END), range(first)) if seed not in used)
     return tuple(itertools.islice(free, count))
@@ -82,7 +88,7 @@ def study_of(record: StudyRecord, question: str, settings: Sequence[Labelled], s
 def _search(before: Study, cells: int) -> Tree:
     screen = before.screen.model_dump()
     if screen["trials"] is not None:
-        least = (2 + cells + len(before.controls)) * len(before.screen.seeds)
+        least = (2 + cells + len(before.controls)) * len(before.screen.seeds) + len(reserved_seeds(before))
         screen["trials"] = max(screen["trials"], least)
     return screen
 

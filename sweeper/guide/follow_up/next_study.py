@@ -131,7 +131,7 @@ def _undecided(found: Findings) -> Part | None:
         return None
     name, margin = found.record.study.name, f"{100 * found.seeds.margin:g} %"
     enough = f"enough to see a gain of {margin} with {percent(found.seeds.power)} power"
-    if count != found.seeds.needed:
+    if count != _needed(found):
         enough = f"twice as many as before, which were enough to see a gain of {margin}, but not less"
     settings = [
         Labelled(cells[one.key].cell.dispersion, _label(cells[one.key], f"undecided in {name}")) for one in open_
@@ -145,9 +145,14 @@ def _undecided(found: Findings) -> Part | None:
     )
 
 
+def _needed(found: Findings) -> int | None:
+    return found.seeds.needed_once if found.seeds.looks else found.seeds.needed
+
+
 def _more_seeds(found: Findings) -> int | None:
     """How many fresh seeds are worth trying: those the margin needs or, where there were as many, twice as many."""
-    needed, used = found.seeds.needed, len(found.stages[-1].seeds)
+    # The next study gives their number, so it is judged once.
+    needed, used = _needed(found), len(found.stages[-1].seeds)
     if needed is None:
         return None
     count = max(2, needed) if needed > used else 2 * used

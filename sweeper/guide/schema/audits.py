@@ -24,7 +24,8 @@ class Ranking(Frozen):
 class ProxyAudit(Frozen):
     """Whether the proxy ranks finalists as the full metric does, over trials and over arms.
 
-    `proxy_set` and `full_set` are the arms not shown worse than another by either metric.
+    `proxy_set` and `full_set` are the arms not shown worse than another by either metric; `rows` are arms with their
+    geometric means by both.
     """
 
     full: str | None = None
@@ -32,7 +33,7 @@ class ProxyAudit(Frozen):
     arms: Ranking | None = None
     proxy_set: tuple[str, ...] = ()
     full_set: tuple[str, ...] = ()
-    rows: tuple[tuple[str, float, float], ...] = ()
+    rows: tuple[tuple[str, float | None, float | None], ...] = ()
     gate: Gate = Gate()
 
 
@@ -70,12 +71,13 @@ class SeedAudit(Frozen):
     Spreads are standard deviations of the log objective: .05 is about 5 %. `difference_sd` is pooled over `cells`
     cells. `pairing` is the pooled correlation with the baseline over seeds, `width_ratio` the width of a paired
     interval relative to an unpaired one. `needed` seeds show a gain of `margin` with the wished-for `power` when they
-    are fresh (one-sided paired t, Holm's first step over `top`); None when more than 1,000. `planned` seeds show a gain
-    of `detectable`. `sampling_sd` is the spread between two samplings of the same weights, over `sampling_runs`;
-    `for_effects` pairs effects, in standard deviations of a difference, with the seeds that show them; `looks` say
-    after how many fresh seeds finalists are judged, `planned` being the most; `skewness` is what the settings' own
-    noise gives to differences, and `bad_runs` of `bad_of` runs of the screen ended far away from their settings'
-    others; `chosen` is what `seeds: auto` took before there were looks.
+    are fresh (one-sided paired t, Holm's first step over `top`); None when more than 1,000. In looks both are of the
+    looks' boundaries, and None also where arms with so small a gain are mostly given up; `needed_once` seeds show it
+    judged once. `planned` seeds show a gain of `detectable`. `sampling_sd` is the spread between two samplings of the
+    same weights, over `sampling_runs`; `for_effects` pairs effects, in standard deviations of a difference, with the
+    seeds that show them; `looks` say after how many fresh seeds finalists are judged, `planned` being the most;
+    `skewness` is what the settings' own noise gives to differences, and `bad_runs` of `bad_of` runs of the screen
+    ended far away from their settings' others; `chosen` is what `seeds: auto` took before there were looks.
     """
 
     margin: float
@@ -89,6 +91,7 @@ class SeedAudit(Frozen):
     pairing: float | None = None
     width_ratio: float | None = None
     needed: int | None = None
+    needed_once: int | None = None
     detectable: float | None = None
     sampling_sd: float | None = None
     sampling_runs: int = 0
@@ -99,3 +102,10 @@ class SeedAudit(Frozen):
     chosen: int | None = None
     for_effects: tuple[tuple[float, int | None], ...] = ()
     gate: Gate = Gate()
+
+    @property
+    def needed_words(self) -> str:
+        """How many fresh seeds the gain of `margin` takes."""
+        if self.needed is None and self.looks and self.needed_once is not None:
+            return f"{self.needed_once} fresh seeds, judged once; in looks arms that promise so little are given up"
+        return f"{'more than 1,000' if self.needed is None else self.needed} fresh seeds"

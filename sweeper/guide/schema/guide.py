@@ -13,6 +13,7 @@ from sweeper.guide.schema.results import (
     Highlight,
     Item,
     KeptModel,
+    Means,
     OutcomeRow,
     PriorArt,
     RankCorrelation,
@@ -24,6 +25,7 @@ from sweeper.guide.schema.statements import (
     ControlComparison,
     Interaction,
     KnobEffect,
+    KnobPair,
     NextStudy,
     Recommendation,
     Rule,
@@ -87,6 +89,8 @@ class Guide(Frozen):
     probe_words: tuple[str, ...] = ()
     preliminary: str = ""  # how far the study was, where it was not done
     traces: tuple[Trace, ...] = ()  # of the baseline, the controls and, where they are many, the lowest settings
+    means: Means = "arithmetic"
+    pairs: tuple[KnobPair, ...] = ()
 
     def words(self, metric: str) -> str:
         """Write a recorded metric as readers know it, e.g. 'FID-10K'."""

@@ -15,6 +15,8 @@ _NAMES = "as recorded, <n> being the number of samples: " + ", ".join(
     for metric in METRICS.values()
     if metric.guide in ("claimed", "shown")
 )
+# How the objective is averaged over seeds; guides written before changes and means belonged together are arithmetic.
+Means = Literal["arithmetic", "geometric"]
 Ink = Literal["baseline", "lowest", "highest", "marked"]
 
 
@@ -46,14 +48,26 @@ class Change(Frozen):
         return "above" if self.low > 0 else "below" if self.high < 0 else "around"
 
 
+class GeometricMean(Frozen):
+    """A geometric mean over `n` seeds and its spread in the same units: the mean times the sd of the logarithm."""
+
+    n: int
+    mean: float
+    sd: float | None = None
+
+
 class GuidancePoint(Frozen):
-    """One arm at one scale of guidance: means over fresh seeds; `change` of FID is to the baseline at this scale."""
+    """One arm at one scale of guidance over fresh seeds; `change` of FID is to the baseline at this scale.
+
+    FID is averaged as `Guide.means` says, precision and recall arithmetically.
+    """
 
     scale: float
     fid: float
     precision: float | None = None
     recall: float | None = None
     change: Change | None = None
+    against: float | None = None  # the baseline's FID on the same seeds
 
 
 class GuidanceLength(Frozen):
@@ -67,7 +81,8 @@ class GuidanceCurve(Frozen):
     """One arm over the scales of guidance, from FIDs of `samples`; the baseline has no changes.
 
     `best` is the scale of its lowest mean FID at the end; `change_at_best` compares that with the baseline at the
-    baseline's own best scale. Both scales are chosen on the seeds they are compared on: a description, no claim.
+    baseline's own best scale, whose FID on the same seeds is `against_at_best`. Both scales are chosen on the seeds
+    they are compared on: a description, no claim.
     """
 
     key: str
@@ -76,16 +91,19 @@ class GuidanceCurve(Frozen):
     points: tuple[GuidancePoint, ...]
     best: float
     change_at_best: Change | None = None
+    against_at_best: float | None = None
     lengths: tuple[GuidanceLength, ...] = ()  # rising, the end among them; none where it was measured at the end alone
 
 
 class CellResult(Frozen):
     """One cell in one stage: the objective of its complete trials, and what became of the others.
 
-    `mean` and `sd` are arithmetic, over seeds; `stopped_at` is the last step a stopped trial reached; `not_started`
-    counts the pruned trials that were dropped before their first step; `floor_share` is the share of steps at the
-    loss's floor, mean over the trials that came furthest, None without a Dispersive Loss; `train_s` are the seconds of
-    training of the fastest complete trial; `audited`: the pruner would have stopped it.
+    `mean` and `sd` are over `n` seeds, those that the arm shares with the baseline, as `change` is; `Guide.means`
+    says which mean. `against` is the baseline's on the same seeds, None in guides of arithmetic means. `stopped_at`
+    is the last step a stopped trial reached; `not_started` counts the pruned trials that were dropped before their
+    first step; `floor_share` is the share of steps at the loss's floor, mean over the trials that came furthest, None
+    without a Dispersive Loss; `train_s` are the seconds of training of the fastest complete trial; `audited`: the
+    pruner would have stopped it.
     """
 
     key: str
@@ -101,6 +119,7 @@ class CellResult(Frozen):
     train_s: float | None = None
     audited: bool = False
     change: Change | None = None
+    against: GeometricMean | None = None
 
 
 class StageResult(Frozen):
@@ -134,7 +153,7 @@ class GridPage(Frozen):
 
 
 class CurvePoint(Frozen):
-    """The objective at a rung: mean, lowest and highest over `n` seeds."""
+    """The objective at a rung: mean (`Guide.means` says which), lowest and highest over `n` seeds."""
 
     step: int
     n: int
@@ -204,7 +223,7 @@ class RankCorrelation(Frozen):
 
 
 class Outcome(Frozen):
-    """A metric beside the objective, of one cell: mean, spread and number of seeds."""
+    """A metric of one cell: mean, spread and number of seeds; arithmetic, since some metrics may be 0 or less."""
 
     metric: str = Field(description=_NAMES)
     mean: float

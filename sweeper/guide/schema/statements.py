@@ -76,7 +76,8 @@ class Recommendation(Frozen):
 class Interaction(Frozen):
     """F-test of block x tau within every lambda and variant, on unsaturated settings of the screen.
 
-    `reason` says why there is none. Where it rejects, no marginal best block or tau exists.
+    `reason` says why there is none. Where it rejects, no marginal best block or tau exists; it is one of the family of
+    pairs that the grid varies, and `adjusted` is its p-value there (Holm).
     """
 
     reason: str = ""
@@ -84,8 +85,34 @@ class Interaction(Frozen):
     df: int | None = None
     df_residual: int | None = None
     p: float | None = None
+    adjusted: float | None = None
     rejects: bool = False
     settings: int = 0
+
+
+class KnobPair(Frozen):
+    """F-test of whether two knobs interact, within every level of the others, on the screen's settings.
+
+    `adjusted` is its p-value corrected for all pairs that were tested (Holm), `size` the typical (root mean square)
+    deviation of a crossing from what both knobs do by themselves, as a fraction of the objective and less what noise
+    alone gives. `reason` says why a pair was not tested.
+    """
+
+    knobs: tuple[str, str]
+    reason: str = ""
+    f: float | None = None
+    df: int | None = None
+    df_residual: int | None = None
+    p: float | None = None
+    adjusted: float | None = None
+    size: float | None = None
+    seen: bool = False
+    settings: int = 0
+
+    @property
+    def words(self) -> str:
+        """The pair as readers know it."""
+        return " x ".join(map(in_words, self.knobs))
 
 
 class KnobLevel(Frozen):
@@ -97,11 +124,15 @@ class KnobLevel(Frozen):
 
 
 class KnobEffect(Frozen):
-    """What one knob does by itself in the screen; `p` is of the F-test that it does anything."""
+    """What one knob does by itself in the screen; `p` is of the F-test that it does anything.
+
+    `depends_on` are the knobs that it was seen to interact with: what it does is an average over their levels.
+    """
 
     name: str
     p: float | None
     levels: tuple[KnobLevel, ...]
+    depends_on: tuple[str, ...] = ()
 
     @property
     def words(self) -> str:

@@ -14,7 +14,7 @@ from sweeper.plan.trials import rung_steps
 from sweeper.records import Facts
 from sweeper.statistics.levels import OBJECTIVE_ALPHA, SET_ALPHA, SIDE_ALPHA, UNIQUE_ALPHA
 from sweeper.statistics.looks import ENOUGH_RUNS, HIDDEN
-from sweeper.study import Screen, Study
+from sweeper.study import Screen, Study, further_seeds
 from sweeper.study.objective import Objective
 from sweeper.study.pruner_facts import PRUNERS
 from sweeper.text.numbers import counted, metric_name, percent
@@ -141,7 +141,7 @@ def protocol_items(
         *arm_items(study),
         *_encoder(study, known),
         *((Item(name="linear probe", value=_probe(evaluation)),) if evaluation.linear_probe != "none" else ()),
-        Item(name="screen", value=_screen(screen)),
+        Item(name="screen", value=_screen(study)),
         Item(name="rungs", value=_rungs(study)),
         Item(name="pruner", value=PRUNERS[screen.pruner].words),
         Item(name="pruning audit", value=_audit(screen)),
@@ -214,9 +214,11 @@ def _probe(evaluation: EvalRecipe) -> str:
     )
 
 
-def _screen(screen: Screen) -> str:
+def _screen(study: Study) -> str:
+    screen = study.screen
     budget = f", {counted(screen.trials, 'trial')}" if screen.trials else ""
-    return f"{screen.sampler}{budget}, seeds {', '.join(map(str, screen.seeds))}"
+    further = f"; lambda 0 also on {', '.join(map(str, further_seeds(study)))}" if further_seeds(study) else ""
+    return f"{screen.sampler}{budget}, seeds {', '.join(map(str, screen.seeds))}{further}"
 
 
 def _rungs(study: Study) -> str:

@@ -9,12 +9,13 @@ from sweeper.guide.analysis.settings_against_controls import rival
 from sweeper.guide.analysis.stage_table import BASELINE, Evidence
 from sweeper.guide.schema.audits import ProxyAudit, PruningAudit, SeedAudit
 from sweeper.guide.schema.heuristics import Heuristics
-from sweeper.guide.schema.results import CellResult, Change, StageResult
+from sweeper.guide.schema.results import CellResult, Change, GeometricMean, StageResult
 from sweeper.guide.schema.statements import (
     Claim,
     ControlComparison,
     Interaction,
     KnobEffect,
+    KnobPair,
     Recommendation,
     Standing,
 )
@@ -53,6 +54,7 @@ class Findings(NamedTuple):
     proxy: ProxyAudit
     pruning: PruningAudit
     worth_confirming: tuple[str, ...] = ()
+    pairs: tuple[KnobPair, ...] = ()
     heuristics: Heuristics = Heuristics(use=BASELINE, reason="it was not asked for")
 
     @property
@@ -153,9 +155,14 @@ def effect_of(claim: Claim) -> str:
     return confirmed_change(claim.change.mean, claim.change.low, claim.change.high, claim.bound)
 
 
-def figure_of(result: CellResult) -> str:
+def figure_of(result: CellResult | GeometricMean) -> str:
     """Write a cell's mean, spread and number of seeds."""
     return f"{spread(result.mean, result.sd)} (n = {result.n})"
+
+
+def figures_against(result: CellResult, baseline: CellResult) -> tuple[str, str]:
+    """Write a cell's figure and the baseline's on the same seeds, whose ratio is the change printed beside them."""
+    return figure_of(result), figure_of(result.against or baseline)
 
 
 def listed(labels: Iterable[str], most: int = 4) -> str:

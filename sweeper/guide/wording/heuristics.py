@@ -146,7 +146,7 @@ def _moved_alone(found: Findings, knob: Knob) -> str:
         difference_S = fresh.logs()[fresh.row[claim.key]] - fresh.logs()[fresh.row[found.heuristics.use]]
         shared = difference_S[np.isfinite(difference_S)]
         if len(shared) > 1:
-            paired = Paired(shared)
+            paired = Paired(shared, fresh.least_noise())
             change = change_of(paired.n, paired.mean, *paired.interval(INTERVAL_ALPHA / len(others)))
             name = level(knob.of(cells[claim.key].dispersion), found.record.study.recipe.model.taps)
             texts.append(f"{name}: {written(change)}")

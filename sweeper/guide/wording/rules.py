@@ -16,7 +16,7 @@ from sweeper.guide.wording.advice import advice, use
 from sweeper.guide.wording.arms import is_plain
 from sweeper.guide.wording.findings import Findings, candidates, changed, claimed, held_open, listed, written
 from sweeper.statistics.levels import BET_ALPHA
-from sweeper.study.knobs import KNOBS, LAMBDA, TAU, level
+from sweeper.study.knobs import BLOCK, KNOBS, LAMBDA, TAU, in_words, level
 from sweeper.text.numbers import counted, percent, share
 
 
@@ -163,6 +163,19 @@ def _interaction(found: Findings) -> Iterator[Rule]:
             evidence=f"F({tested.df}, {tested.df_residual}) = {tested.f:.3g}, p = {tested.p:.2g}",
             grade="screening",
         )
+    for pair in found.pairs:
+        if pair.seen and {*pair.knobs} != {BLOCK.name, TAU.name}:
+            one, other = map(in_words, pair.knobs)
+            yield Rule(
+                rule=f"Choose {one} and {other} together: in the screen the effect of one depends on the other",
+                evidence=f"F({pair.df}, {pair.df_residual}) = {pair.f:.3g}, p = {pair.adjusted:.2g} "
+                f"(Holm over {counted(_family(found), 'pair')})",
+                grade="screening",
+            )
+
+
+def _family(found: Findings) -> int:
+    return sum(pair.p is not None for pair in found.pairs)
 
 
 def _knobs(found: Findings) -> Iterator[Rule]:
@@ -274,10 +287,9 @@ def _seeds(found: Findings) -> Iterator[Rule]:
     audit = found.seeds
     if audit.difference_sd is None:
         return
-    needed = "more than 1,000 fresh seeds" if audit.needed is None else counted(audit.needed, "fresh seed")
     shown = "no gain at all" if audit.detectable is None else f"a gain of {100 * audit.detectable:.2g} % or more"
     yield Rule(
-        rule=f"To see a gain of {percent(audit.margin)}: {needed}",
+        rule=f"To see a gain of {percent(audit.margin)}: {audit.needed_words}",
         evidence=f"{percent(audit.power)} power; {audit.planned} {audit.planning} show {shown}",
         grade="screening",
     )

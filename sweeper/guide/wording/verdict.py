@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+from sweeper.guide.analysis.fresh_looks import screen_prior
 from sweeper.guide.analysis.stage_table import BASELINE
 from sweeper.guide.schema.results import CellResult
 from sweeper.guide.schema.statements import Claim, Verdict
 from sweeper.guide.wording.advice import use
 from sweeper.guide.wording.asides import beside, capital, controls, judgement, tested
-from sweeper.guide.wording.findings import SAID, Findings, changed, claimed, effect_of, figure_of, listed
+from sweeper.guide.wording.findings import (
+    SAID,
+    Findings,
+    changed,
+    claimed,
+    effect_of,
+    figure_of,
+    figures_against,
+    listed,
+)
 from sweeper.guide.wording.headline import decided, undecided
 from sweeper.guide.wording.heuristics import in_a_sentence
 from sweeper.guide.wording.scope import scope
 from sweeper.statistics.levels import BET_ALPHA, OBJECTIVE_ALPHA
+from sweeper.statistics.look_power import Plan, detectable_gain
 from sweeper.statistics.noise import pairing
-from sweeper.statistics.power import detectable
 from sweeper.text.numbers import counted, percent, share
 
 CHANCE = 0.05
@@ -117,7 +127,7 @@ def _best(found: Findings) -> tuple[str, str]:
         return f"On fresh seeds: {listed(f'{claim.label}: {claim.reason}' for claim in found.claims)}.", ""
     best = finalists[0]
     result = found.result(best.key)
-    figures = f"{figure_of(result)} against {figure_of(stage.baseline)}" if result else ""
+    figures = " against ".join(figures_against(result, stage.baseline)) if result else ""
     screened = f" ({len(found.main.cells):,} screened)" if found.main.stage == "screen" else ""
     which = f"Lowest of {len(finalists)} settings" if len(finalists) > 1 else "The setting tested"
     return (
@@ -143,8 +153,13 @@ def _detectable(found: Findings, best: Claim) -> float | None:
         return None  # two seeds say next to nothing about the noise
     logs, rows = fresh.logs(), [fresh.row[claim.key] for claim in found.claims]
     pool = pairing(logs[rows], logs[fresh.row[BASELINE]])
-    alpha = OBJECTIVE_ALPHA / len(rows)
-    return detectable(measured, pool.difference_sd, alpha, found.seeds.power) if pool else None
+    if pool is None:
+        return None
+    plan = Plan.under(screen_prior(found.known, found.known.objective), found.known.looks, OBJECTIVE_ALPHA / len(rows))
+    # In looks a gain may show at any of them, and whoever was given up had its chance.
+    return detectable_gain(
+        found.known.looks[-1] if found.known.looks else measured, pool.difference_sd, plan, found.seeds.power
+    )
 
 
 def _screened(found: Findings) -> tuple[str, ...]:
@@ -169,7 +184,8 @@ def _lowest(found: Findings) -> tuple[str, ...]:
     if lowest and baseline and main.stage == "screen":
         below_it = lowest.change is None or lowest.change.mean < 0
         seen = "Lowest mean seen" if below_it else "No setting averaged below the baseline; the lowest mean seen"
-        against = f"{found.metric} {figure_of(lowest)}, baseline {figure_of(baseline)}: {changed(lowest)}"
+        own, base = figures_against(lowest, baseline)
+        against = f"{found.metric} {own}, baseline {base}: {changed(lowest)}"
         luck = "; the lowest of many looks lower than it is" if len(main.cells) > 1 and below_it else ""
         return (f"{seen}: {lowest.cell.label}, {against}{luck}.",)
     return ()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Literal, NamedTuple
 
 from sweeper.guide.schema.guide import Guide
@@ -72,19 +72,24 @@ def map_words(result: CellResult, shades: Shades) -> str:
 
 
 def map_note(guide: Guide, shades: Shades) -> str:
-    """Explain a map's colours, figures and signs."""
-    near = f"; P: the probability of lying within {percent(guide.seeds.margin)} of the best"
+    """Explain the colours, figures and signs of a grid's map."""
+    on_map = [one.key for one in guide.main.cells if one.key not in guide.off_grid]
+    margin = percent(guide.seeds.margin)
+    near = f"; P: the probability of lying within {margin} of the best" if guide.heuristics.cells else ""
+    return f"{explained(guide, shades)}{near}; hatched: no finished trial{marks_on(guide, on_map)}"
+
+
+def explained(guide: Guide, shades: Shades) -> str:
+    """Say where the colours come from and what they mean."""
     source = "by the surface over the whole screen" if guide.heuristics.cells else "mean over seeds"
     noise = f", grey is within noise ({share(math.expm1(shades.noise))})" if shades.noise else ""
-    on_map = [one for one in guide.main.cells if one.key not in guide.off_grid]
-    signs = (
-        "; ◦: saturated, at the floor of the loss for more than 10 % of steps"
-        if any(one.saturated for one in on_map)
-        else ""
-    )
-    marks = sorted({one.cell.mark for one in on_map if one.cell.mark})
-    signs += f"; †: {', '.join(marks)}" if marks else ""
-    return (
-        f"{source}: blue is better than lambda 0, red is worse{noise}"
-        f"{near if guide.heuristics.cells else ''}; hatched: no finished trial{signs}"
-    )
+    return f"{source}: blue is better than lambda 0, red is worse{noise}"
+
+
+def marks_on(guide: Guide, on_map: Collection[str]) -> str:
+    """Explain the signs of saturated and marked settings that are on a map."""
+    here = [one for one in guide.main.cells if one.key in on_map]
+    saturated = any(one.saturated for one in here)
+    signs = "; ◦: saturated, at the floor of the loss for more than 10 % of steps" if saturated else ""
+    marks = sorted({one.cell.mark for one in here if one.cell.mark})
+    return signs + (f"; †: {', '.join(marks)}" if marks else "")

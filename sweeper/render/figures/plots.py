@@ -155,7 +155,8 @@ def _curves(guide: Guide) -> Painted | None:
     axes.set_xticks(sorted({point.step for one in drawn for point in one.curve})[:12])
     plain_log(axes.yaxis)
     axes.legend(frameon=False, fontsize=8)
-    note = "line: mean; band: lowest to highest seed; picked by its mean on these very seeds, so not evidence"
+    mean = "geometric mean" if guide.means == "geometric" else "mean"
+    note = f"line: {mean}; band: lowest to highest seed; picked by its mean on these very seeds, so not evidence"
     return Painted(canvas, f"{metric} by step", note)
 
 

@@ -13,8 +13,8 @@ from sweeper.render.figures.map_cells import Shades, shades_of
 from sweeper.render.page.axes import axes_of
 from sweeper.render.page.guidance_data import guidance_data
 from sweeper.render.page.schema import PageCell, PageData, PageTrace
+from sweeper.render.tables.cell_figures import cell_text, changed
 from sweeper.render.tables.claim_tables import claimed_change
-from sweeper.render.tables.guide_tables import cell_text, changed
 from sweeper.render.tables.symbols import Marks
 from sweeper.text.numbers import change as change_words
 from sweeper.text.numbers import figure, percent, share

@@ -6,11 +6,13 @@ from collections.abc import Iterable
 
 from sweeper.guide.schema.audits import Gate, Ranking
 from sweeper.guide.schema.guide import Guide
-from sweeper.guide.schema.results import CellResult, Change
-from sweeper.guide.schema.statements import Claim, ControlComparison
-from sweeper.render.tables.guide_tables import MOST_ROWS, cell_text, table
+from sweeper.guide.schema.results import Change
+from sweeper.guide.schema.statements import Claim, ControlComparison, KnobEffect
+from sweeper.render.tables.cell_figures import beside_baseline, cell_text, figures
+from sweeper.render.tables.guide_tables import MOST_ROWS, table
 from sweeper.render.tables.symbols import Marks
 from sweeper.render.tables.table import Table
+from sweeper.study.knobs import in_words
 from sweeper.text import numbers
 
 
@@ -21,10 +23,12 @@ def claim_table(guide: Guide) -> Table:
         return table((), ())
     arms = (*guide.claims, *(claim for claim in guide.side_claims if claim.metric == guide.objective))
     results, in_looks = {one.key: one for one in stage.rows}, any(claim.look for claim in arms)
+    same = beside_baseline(stage, [results[claim.key] for claim in arms])
     rows: list[tuple[str, ...]] = [
         (
             claim.label,
             cell_text(results[claim.key], marks),
+            *(figures(results[claim.key].against) for _ in same),
             claimed_change(claim),
             _p(claim),
             claim.direction,
@@ -34,11 +38,11 @@ def claim_table(guide: Guide) -> Table:
         for claim in arms
     ]
     if stage.baseline:
-        blank = ("",) * (5 if in_looks else 4)
+        blank = ("",) * (len(same) + (5 if in_looks else 4))
         rows.insert(0, ("baseline, lambda 0", cell_text(stage.baseline, marks), *blank))
     head = ("change to the baseline [95 % together]", "p (Holm)", "tested", "standing")
     ended = ["ended after"] if in_looks else []
-    return table(("fresh seeds", guide.words(guide.objective), *head, *ended), rows)
+    return table(("fresh seeds", guide.words(guide.objective), *same, *head, *ended), rows)
 
 
 def side_table(guide: Guide) -> Table:
@@ -60,9 +64,13 @@ def side_table(guide: Guide) -> Table:
 
 
 def _p(claim: Claim) -> str:
-    if claim.p is None:
+    return _small(claim.p)
+
+
+def _small(p: float | None) -> str:
+    if p is None:
         return numbers.MISSING
-    return "<0.0001" if claim.p < 1e-4 else f"{claim.p:.2g}"
+    return "<0.0001" if p < 1e-4 else f"{p:.2g}"
 
 
 def claimed_change(claim: Claim) -> str:
@@ -103,7 +111,7 @@ def set_table(guide: Guide) -> Table:
         (
             ("lambda 0" if key == "baseline" else screen[key].cell.label) + (" ←" if key == chosen.first else ""),
             cell_text(screen[key], marks),
-            _figures(fresh.get(key)),
+            figures(fresh.get(key)),
             claims[key].standing if key in claims else numbers.MISSING,
         )
         for key in chosen.members
@@ -112,21 +120,41 @@ def set_table(guide: Guide) -> Table:
     return table(("not shown to be worse than another", "screen", "fresh seeds", "standing"), rows)
 
 
-def _figures(result: CellResult | None) -> str:
-    if result is None or result.mean is None:
-        return numbers.MISSING
-    return f"{numbers.spread(result.mean, result.sd)} ({result.n})"
+def pair_table(guide: Guide) -> Table:
+    """Tabulate the tests of all pairs of knobs; none where block and tau are the only pair."""
+    if len(guide.pairs) < 2:
+        return table((), ())
+    rows = [
+        (
+            pair.words,
+            pair.reason or f"F({pair.df}, {pair.df_residual}) = {numbers.figure(pair.f)}",
+            _small(pair.p),
+            _small(pair.adjusted),
+            numbers.MISSING if pair.size is None else f"{numbers.signed(pair.size).removeprefix('+')} %",
+            str(pair.settings),
+            numbers.MISSING if pair.p is None else "seen" if pair.seen else "not seen",
+        )
+        for pair in guide.pairs
+    ]
+    family = sum(pair.p is not None for pair in guide.pairs)
+    head = ("pair", "test", "p", f"p (Holm over {family})", "typical size", "settings", "interaction")
+    return table(head, rows)
 
 
 def knob_table(guide: Guide) -> Table:
     """Tabulate how far each knob can move."""
     rows = [
-        (knob.words, level.level, "lowest" if level.reach == "lowest" else _change(level.change), level.reach)
+        (_averaged(knob), level.level, "lowest" if level.reach == "lowest" else _change(level.change), level.reach)
         for knob in guide.knobs
         for level in knob.levels
     ]
     metric = guide.words(guide.objective)
     return table(("knob", "level", f"{metric} against the lowest level [95 %]", "reach"), rows)
+
+
+def _averaged(knob: KnobEffect) -> str:
+    over = " and ".join(map(in_words, knob.depends_on))
+    return f"{knob.words} (depends on {over})" if over else knob.words
 
 
 def proxy_table(guide: Guide) -> Table:

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Sequence
 
 from sweeper.guide.analysis.grid_pages import WIDEST
 from sweeper.guide.schema.guide import Guide
-from sweeper.guide.schema.results import CellResult, Change, GridPage, GuidanceCurve, Item
+from sweeper.guide.schema.results import CellResult, GridPage, Item
 from sweeper.guide.wording.directions import directions
+from sweeper.render.tables.cell_figures import beside_baseline, cell_text, changed, figures
 from sweeper.render.tables.symbols import Marks
 from sweeper.render.tables.table import Table
 from sweeper.text import numbers
@@ -46,55 +47,6 @@ def prior_table(guide: Guide) -> Table:
     return table(head, [(one.what, one.published, one.grade, one.here) for one in guide.prior_art])
 
 
-def guidance_table(guide: Guide) -> Table:
-    """Tabulate FID over the scales of guidance, and the change to the baseline at each and at each side's best."""
-    base = next((one for one in guide.guidance if one.change_at_best is None), None)
-    arms = [one for one in guide.guidance if one is not base]
-    if base is None:
-        return table((), ())
-    rows = []
-    for point in base.points:
-        found = [next((at for at in one.points if at.scale == point.scale), None) for one in arms]
-        texts = [_guided(at.fid, at.change) if at else numbers.MISSING for at in found]
-        rows.append((f"{point.scale:g}", numbers.figure(point.fid), *texts))
-    at_best = [_guided(_lowest_fid(one), one.change_at_best, f" at {one.best:g}") for one in arms]
-    rows.append(("its own best", f"{numbers.figure(_lowest_fid(base))} at {base.best:g}", *at_best))
-    return table(("guidance scale", *(one.label for one in (base, *arms))), rows)
-
-
-def length_table(guide: Guide) -> Table:
-    """Tabulate each arm's change of FID to the baseline by training length, a column a scale of guidance."""
-    scales = sorted({point.scale for one in guide.guidance for point in one.points})
-    rows = []
-    for one in guide.guidance:
-        for length in one.lengths:
-            at = {point.scale: point for point in length.points}
-            texts = [_guided(at[scale].fid, at[scale].change) if scale in at else numbers.MISSING for scale in scales]
-            rows.append((one.label, f"{length.step:,}", *texts))
-    return table(("arm", "step", *(f"scale {scale:g}" for scale in scales)), rows)
-
-
-def variety_table(guide: Guide) -> Table:
-    """Tabulate precision and recall over the scales of guidance."""
-    scales = sorted({point.scale for one in guide.guidance for point in one.points})
-    rows = []
-    for scale in scales:
-        found = [next((at for at in one.points if at.scale == scale), None) for one in guide.guidance]
-        texts = (f"{numbers.figure(at.precision)} / {numbers.figure(at.recall)}" if at else "-" for at in found)
-        rows.append((f"{scale:g}", *texts))
-    return table(("precision / recall", *(one.label for one in guide.guidance)), rows)
-
-
-def _guided(fid: float, change: Change | None, where: str = "") -> str:
-    return f"{numbers.figure(fid)}{where}" + (
-        f" ({numbers.change(change.mean, change.low, change.high)})" if change else ""
-    )
-
-
-def _lowest_fid(curve: GuidanceCurve) -> float:
-    return next(point.fid for point in curve.points if point.scale == curve.best)
-
-
 def item_table(name: str, items: Iterable[Item]) -> Table:
     """Tabulate named facts."""
     return table((name, ""), [(one.name, one.value) for one in items])
@@ -125,45 +77,23 @@ def grid_table(guide: Guide, page: GridPage) -> Table:
     return table((page.title, *page.columns), rows)
 
 
-def cell_text(result: CellResult, marks: Marks) -> str:
-    """Write a cell: mean ± spread (seeds), what became of the other trials, and its marks."""
-    parts = [f"{numbers.spread(result.mean, result.sd)} ({result.n})"] if result.mean is not None else []
-    parts += _unfinished(result)
-    parts += [
-        f"{result.states[state]} {word}"
-        for state, word in (("diverged", "diverged"), ("failed", "failed"), ("running", "running"), ("waiting", "open"))
-        if state in result.states
-    ]
-    return (", ".join(parts) or "no figure") + marks.flags(result)
-
-
-def _unfinished(result: CellResult) -> list[str]:
-    """Describe which trials were pruned: stopped on the way, or out before they started; numbered unless all alike."""
-    stopped = result.states.get("pruned", 0) - result.not_started
-    several = len(result.states) > 1 or (stopped > 0 and result.not_started > 0)
-    at = f"stopped at {result.stopped_at:,}" if stopped else ""
-    fates = [(stopped, at), (result.not_started, "not started")]
-    return [f"{count} {fate}" if several else fate for count, fate in fates if count]
-
-
-def legend(guide: Guide) -> str:
-    """Explain the marks that occur in the results."""
-    marks, stage = Marks.of(guide), guide.main
-    parts = ["mean ± standard deviation over seeds (number of seeds)", *marks.legend(stage)]
-    if any(one.stopped_at for one in stage.rows):
-        parts.append("stopped at N: ended early at step N by the pruner, no claim")
-    if any(one.not_started for one in stage.rows):
-        parts.append("not started: its configuration was out of the race by then, no claim")
-    return " · ".join([*parts, *marks.names()])
-
-
 def arms_table(guide: Guide) -> Table:
     """Tabulate the baseline and the control arms, with what their training costs beside the baseline's."""
     marks, stage, metric = Marks.of(guide), guide.main, guide.words(guide.objective)
     arms = [one for one in (stage.baseline, *stage.controls) if one]
-    rows = [(_arm(one), cell_text(one, marks), changed(one), _training_time(one, stage.baseline)) for one in arms]
+    same = beside_baseline(stage, arms)
+    rows = [
+        (
+            _arm(one),
+            cell_text(one, marks),
+            *(figures(one.against) for _ in same),
+            changed(one),
+            _training_time(one, stage.baseline),
+        )
+        for one in arms
+    ]
     first = "arm" if any(one.cell.dispersion.lam > 0 for one in arms) else "without dispersion"
-    return table((first, metric, "change to the baseline [95 %]", "training time"), rows)
+    return table((first, metric, *same, "change to the baseline [95 %]", "training time"), rows)
 
 
 def _training_time(one: CellResult, baseline: CellResult | None) -> str:
@@ -177,13 +107,6 @@ def _training_time(one: CellResult, baseline: CellResult | None) -> str:
 
 def _arm(one: CellResult) -> str:
     return "baseline, lambda 0" if one.cell.role == "baseline" else f"control: {one.cell.label}"
-
-
-def changed(result: CellResult) -> str:
-    """Write a change to the baseline, or that there is none."""
-    if result.change is None:
-        return numbers.MISSING
-    return numbers.change(result.change.mean, result.change.low, result.change.high)
 
 
 def selection(guide: Guide, keys: Iterable[str]) -> list[CellResult]:
@@ -200,8 +123,12 @@ def list_table(guide: Guide) -> Table:
     """Tabulate the settings that no page of the grid shows."""
     keys = guide.off_grid if shown_pages(guide) else [one.key for one in guide.main.cells]
     marks = Marks.of(guide)
-    rows = [(one.cell.label, cell_text(one, marks), changed(one)) for one in selection(guide, keys)]
-    return table(("setting", guide.words(guide.objective), "change to the baseline [95 %]"), rows)
+    chosen = selection(guide, keys)
+    same = beside_baseline(guide.main, chosen)
+    rows = [
+        (one.cell.label, cell_text(one, marks), *(figures(one.against) for _ in same), changed(one)) for one in chosen
+    ]
+    return table(("setting", guide.words(guide.objective), *same, "change to the baseline [95 %]"), rows)
 
 
 def compared_table(guide: Guide) -> Table:
@@ -210,14 +137,20 @@ def compared_table(guide: Guide) -> Table:
     measured = [one for one in stage.rows if one.change]
     if len(measured) > MOST_ROWS:
         measured = []
-    marks, base = Marks.of(guide), stage.baseline
+    marks, base, same = Marks.of(guide), stage.baseline, beside_baseline(stage, measured)
     rows = [
-        (one.cell.label, cell_text(one, marks), str(one.change.n if one.change else 0), changed(one))
+        (
+            one.cell.label,
+            cell_text(one, marks),
+            *(figures(one.against) for _ in same),
+            str(one.change.n if one.change else 0),
+            changed(one),
+        )
         for one in measured
     ]
     if base and rows:
-        rows.insert(0, (_arm(base), cell_text(base, marks), "", ""))
-    return table(("cell", metric, "shared seeds", "change to the baseline [95 %]"), rows)
+        rows.insert(0, (_arm(base), cell_text(base, marks), *("" for _ in same), "", ""))
+    return table(("cell", metric, *same, "shared seeds", "change to the baseline [95 %]"), rows)
 
 
 def health_table(guide: Guide) -> Table:

@@ -6,16 +6,19 @@ from typing import NamedTuple
 
 from sweeper.guide.schema.guide import Guide
 from sweeper.guide.wording.prior_art import READINGS, SOURCE
+from sweeper.render.tables.cell_figures import legend
 from sweeper.render.tables.claim_tables import (
     audit_table,
     claim_table,
     control_table,
     knob_table,
+    pair_table,
     proxy_table,
     pruning_table,
     set_table,
     side_table,
 )
+from sweeper.render.tables.guidance_tables import guidance_table, length_table, variety_table
 from sweeper.render.tables.guide_tables import (
     MOST_ROWS,
     arms_table,
@@ -23,11 +26,8 @@ from sweeper.render.tables.guide_tables import (
     compared_table,
     correlation_table,
     grid_table,
-    guidance_table,
     health_table,
     item_table,
-    legend,
-    length_table,
     list_table,
     model_table,
     outcome_directions,
@@ -35,7 +35,6 @@ from sweeper.render.tables.guide_tables import (
     prior_table,
     rule_table,
     shown_pages,
-    variety_table,
 )
 from sweeper.render.tables.heuristic_table import heuristic_table, table_notes
 from sweeper.render.tables.probe_tables import probe_step_table, probe_table
@@ -73,6 +72,9 @@ def guide_tables(guide: Guide) -> dict[str, Section]:
         "compared": Section(
             f"Change to the baseline on shared seeds, screening seeds; {PAIRED}; no claim.", compared_table(guide)
         ),
+        "pairs": Section(
+            "Pairs of knobs: does the effect of one depend on the other? From the screen; no claim.", pair_table(guide)
+        ),
         "knobs": Section("One knob at a time, from the screen; no claim.", knob_table(guide)),
         "audits": Section("Audits.", audit_table(guide)),
         "proxy": Section("Finalists by proxy and by full metric, geometric means.", proxy_table(guide)),
@@ -92,7 +94,8 @@ def guide_tables(guide: Guide) -> dict[str, Section]:
         ),
         "beside": Section(f"Other outcomes on fresh seeds; {TOGETHER}.", side_table(guide)),
         "outcomes": Section(
-            f"Other outcomes: mean ± standard deviation over seeds; {outcome_directions(guide)}.", outcome_table(guide)
+            f"Other outcomes: arithmetic mean ± standard deviation over seeds; {outcome_directions(guide)}.",
+            outcome_table(guide),
         ),
         "guidance": Section(
             f"Guidance without training again, fresh seeds: mean {_curve_metric(guide)} and its change to the baseline "

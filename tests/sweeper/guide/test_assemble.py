@@ -55,7 +55,8 @@ def test_only_seeds_shared_with_the_baseline_are_compared() -> None:
     cell = setting((1,), 0.01, 0.5)
     rows = [trial(BASELINE, 0, 12.0), trial(BASELINE, 1, 10.0), trial(cell, 1, 11.0), trial(cell, 2, 99.0)]
     result = assemble_guide(make_record(make_study(), rows)).main.cells[0]
-    assert result.n == 2
+    # The change is over the seed that both have, and so is the figure beside it.
+    assert (result.n, result.mean) == (1, pytest.approx(11.0))
     assert result.change is not None
     assert (result.change.n, result.change.low) == (1, None)
     assert result.change.mean == pytest.approx(0.1)
@@ -66,7 +67,7 @@ def test_a_stopped_trial_never_enters_a_mean() -> None:
     rows = [trial(BASELINE, seed, 12.0) for seed in (0, 1)]
     rows += [trial(cell, 0, 11.0), trial(cell, 1, 500.0, state="pruned")]
     result = assemble_guide(make_record(make_study(), rows)).main.cells[0]
-    assert (result.mean, result.sd, result.n, result.stopped_at) == (11.0, None, 1, 400)
+    assert (result.mean, result.sd, result.n, result.stopped_at) == (pytest.approx(11.0), None, 1, 400)
 
 
 def test_the_seed_audit_recovers_the_true_noise_and_correlation() -> None:
@@ -299,3 +300,32 @@ def test_a_guide_names_what_failed_and_why():
     text = assemble_guide(make_record(make_study(), [*rows[:-1], lost])).model_dump_json()
     assert f"{lost.spec.cell.label}, seed 2: RuntimeError: out of luck" in text
     assert "out of luck" not in assemble_guide(one_cell()).model_dump_json()
+
+
+def with_further_baseline(further: int) -> Guide:
+    """A screen of three seeds, lambda 0 on further ones; a harmful and a harmless setting on five fresh seeds."""
+    study = make_study(screen={"baseline_seeds": 3 + further} if further else {})
+    cells = [setting((block,), 0.01, tau) for block in (0, 1, 2) for tau in (0.25, 0.5)]
+
+    def truth(cell: Cell) -> float:
+        return 0.08 if cell == cells[0] else 0.0
+
+    rows = simulate(study, cells, truth, noise=0.05, shared=0.02)
+    rows += simulate(study, (), truth, seeds=range(3, 3 + further), noise=0.05, shared=0.02, random=2)
+    fresh = simulate(study, cells[:2], truth, "confirm", range(100, 105), 0.05, random=1)
+    return assemble_guide(make_record(study, [*rows, *fresh]))
+
+
+def test_the_baselines_further_seeds_tell_of_its_bad_runs() -> None:
+    few, many = with_further_baseline(0), with_further_baseline(11)
+    assert many.main.seeds == few.main.seeds == (0, 1, 2)
+    assert many.main.baseline is not None
+    assert many.main.baseline.n == 14
+    # Changes stay those on shared seeds, and the baseline's figure beside them is of these.
+    assert [one.change for one in many.main.cells] == [one.change for one in few.main.cells]
+    assert {one.against.n for one in many.main.cells if one.against} == {3}
+    # 14 runs in the screen and 5 fresh ones are the 19 from which on harm need not exceed what bad runs hide.
+    hurting = [next(claim for claim in guide.claims if claim.direction == "higher") for guide in (few, many)]
+    assert [claim.standing for claim in hurting] == ["suggestive", "confirmed hurts"]
+    said = next(item.value for item in many.protocol if item.name == "screen")
+    assert said == "grid, seeds 0, 1, 2; lambda 0 also on 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13"

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from sweeper.plan.cells import BASELINE, cells
-from sweeper.plan.size import estimate, searched_count, size
+from sweeper.plan.size import announce, estimate, searched_count, size
 from sweeper.plan.trials import (
     GPU_LANES,
     confirm_trials,
@@ -234,3 +234,20 @@ def test_a_control_that_adds_a_loss_counts_by_what_its_step_takes() -> None:
     planned = study(recipe={"train": {"steps": 100}}, controls=arms, screen={"seeds": 3}, confirm={"seeds": 2})
     plain = estimate(planned, 0.1, 1, slots=2)
     assert estimate(planned, 0.1, 1, slots=2, slower={"two": 1.5}) == pytest.approx(plain + 5 * 0.5 * 10 / 2)
+
+
+def test_further_seeds_of_the_baseline_come_last_and_are_counted() -> None:
+    planned = study(block=[0, 1], tau=[0.25, 0.5], controls=[DECAY], screen={"seeds": 2, "baseline_seeds": "auto"})
+    shared, further = screen_trials(planned)[:12], screen_trials(planned)[12:]
+    assert {trial.seed for trial in shared} == {0, 1}
+    assert [(trial.cell.key, trial.seed) for trial in further] == [("baseline", 2), ("baseline", 3)]
+    found = size(planned)
+    assert (found.trials, found.seeds, found.baseline_seeds) == (14, 2, 4)
+    assert "6 cells on 2 seeds, lambda 0 on 4, = 14 trials" in announce(planned)
+
+
+def test_a_search_has_room_for_the_further_seeds_of_the_baseline() -> None:
+    screen = {"seeds": 3, "sampler": "random", "trials": 40}
+    wide = {"lam": {"low": 0.01, "high": 1, "count": 5}}
+    before, after = (searched_count(study(**wide, screen={**screen, **more})) for more in ({}, {"baseline_seeds": 10}))
+    assert (before, after) == (12, 10)

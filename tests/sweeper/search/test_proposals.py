@@ -8,6 +8,7 @@ import pytest
 
 from sweeper.errors import StudyError
 from sweeper.plan.size import searched_count, size
+from sweeper.plan.trials import screen_trials
 from sweeper.records import TrialSpec
 from sweeper.search import Search
 from sweeper.study import Study
@@ -157,3 +158,13 @@ def run_batches(search: Search) -> list[list[TrialSpec]]:
         for trial in batch:
             search.finish(trial.key, "complete", 20.0)
     return batches
+
+
+def test_further_seeds_of_the_baseline_run_after_all_configurations_within_the_budget(url: str):
+    planned = searched("random", 22)
+    planned = planned.model_copy(update={"screen": planned.screen.model_copy(update={"baseline_seeds": 5})})
+    search = Search(url, planned, "screen", screen_trials(planned))
+    claimed = run_out(search, lanes=2)
+    assert [trial.seed for trial in claimed] == [0] * 6 + [1] * 6 + [2] * 6 + [3, 4]
+    assert [trial.cell for trial in claimed[-2:]] == [BASELINE, BASELINE]
+    assert search.done()

@@ -58,7 +58,12 @@ BANKS = {"block": [0, 1, "all"], "lambda": [0.01], "variant": ["l2", "covariance
 
 
 @pytest.mark.parametrize(
-    "changes", [{}, {"space": BANKS, "cells": [{"label": "c", "block": 0, "lambda": 1, "negatives": 9}]}]
+    "changes",
+    [
+        {},
+        {"space": BANKS, "cells": [{"label": "c", "block": 0, "lambda": 1, "negatives": 9}]},
+        {"screen": {"seeds": 3, "baseline_seeds": "auto"}},
+    ],
 )
 @pytest.mark.parametrize("lanes", [1, 2, 4, 9])
 def test_a_grid_is_handed_out_in_as_many_cohorts_as_the_plan_says(url: str, lanes: int, changes: dict[str, object]):

@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from scipy.stats import ttest_1samp
+from statsmodels.stats.multitest import multipletests
 
 from sweeper.statistics.paired_tests import Paired, holm
 
@@ -35,3 +36,9 @@ def test_holms_adjustment_is_that_of_his_paper() -> None:
     # Sorted p times (m - rank), made monotone: .01 x 4, .02 x 3, .03 x 2, .05 x 1.
     assert holm([0.03, 0.01, 0.05, 0.02]) == pytest.approx([0.06, 0.04, 0.06, 0.06])
     assert holm([]) == []
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 7, 40])
+def test_holms_adjustment_equals_statsmodels_to_the_last_bit(count: int) -> None:
+    p_values = np.random.default_rng(count).random(count).round(2).tolist()  # with ties
+    assert holm(p_values) == multipletests(p_values, method="holm")[1].tolist()

@@ -62,6 +62,7 @@ def test_a_fingerprint_survives_the_studys_json() -> None:
 
 EXTENDED: list[tuple[dict[str, Any], list[str]]] = [
     ({"screen": {"seeds": 5}}, ["screen.seeds: 2 more"]),
+    ({"screen": {"baseline_seeds": 7}}, ["screen.baseline_seeds: 4 more"]),
     ({"space": {"block": [1, 0, 0.0, "all"], "lambda": [0.1]}}, ["space.block: 2 more"]),
     ({"space": {"block": [0], "lambda": [0.2, 0.1], "tau": [1, 2]}}, ["space.lambda: 1 more", "space.tau: 1 more"]),
     ({"cells": [{"label": "x", "block": 0, "lambda": 0.5}]}, ["cells: 1 more"]),

@@ -49,7 +49,7 @@ FORMS: Mapping[str, tuple[str, str]] = {
     "negatives": ("negatives: 64", "covariance"),
 }
 # What of the screen acts whatever stands beside it, or is refused by the screen itself.
-ALWAYS = {"seeds", "rungs", "sampler", "trials"}
+ALWAYS = {"seeds", "baseline_seeds", "rungs", "sampler", "trials"}
 
 
 def refusal(path: Path, text: str) -> str:

@@ -9,9 +9,11 @@ from PIL import Image
 
 from sweeper.guide.assemble import assemble_guide
 from sweeper.records import Cell, StudyRecord
-from sweeper.render.figures.heat_maps import _colours, _norm, overview
+from sweeper.render.figures.colours import colours, norm
+from sweeper.render.figures.heat_maps import overview
 from sweeper.render.figures.map_cells import Shades, shades_of
 from sweeper.render.figures.plots import draw
+from sweeper.text.numbers import signed
 from tests.sweeper.guide.study_records import (
     BASELINE,
     grid_cells,
@@ -74,6 +76,43 @@ def test_a_grid_that_is_postscript_starts_no_program(tmp_path: Path, monkeypatch
     assert not called.exists()
 
 
+def scattered(count: int, stopped: int = 0) -> StudyRecord:
+    """A random search over lambda and tau on two blocks, on three seeds; the last ones were stopped."""
+    study = make_study(
+        space={
+            "block": [0, 2],
+            "lambda": {"low": 1e-3, "high": 1, "count": 5},
+            "tau": {"low": 0.1, "high": 2, "count": 5},
+        },
+        screen={"sampler": "random", "trials": 3 * (count + 1)},
+    )
+    draw_of = np.random.default_rng(0)
+    at = zip(10 ** draw_of.uniform(-3, 0, count), 10 ** draw_of.uniform(-1, 0.3, count), strict=True)
+    cells = [setting((2 * (i % 2),), round(lam, 4), round(tau, 3)) for i, (lam, tau) in enumerate(at)]
+    out = {cell.key for cell in cells[count - stopped :]}
+    return make_record(study, simulate(study, cells, harmful, noise=0.02, stopped=lambda cell: cell.key in out))
+
+
+def test_settings_that_form_no_grid_have_a_map_of_the_surface() -> None:
+    guide = assemble_guide(scattered(16, stopped=2))
+    assert not guide.pages
+    assert len(guide.heuristics.cells) == 14
+    painted = overview(guide)
+    assert painted is not None
+    panels = [axes for axes in painted.canvas.axes if axes.get_title()]
+    assert [axes.get_title() for axes in panels] == ["block 0", "block 2"]
+    stopped, finished = (
+        sum(len(axes.collections[place].get_offsets()) for axes in panels)
+        for place in (0, 1)  # type: ignore[arg-type]
+    )
+    assert (stopped, finished) == (2, 14)
+    assert "by the surface over the whole screen" in painted.note
+    assert "x: stopped early" in painted.note
+    # The changes beside the points are those of the surface.
+    written = {text.get_text().removesuffix(" ◦") for axes in panels for text in axes.texts}
+    assert written == {f"{signed(one.change.mean)} %" for one in guide.heuristics.cells}
+
+
 def test_continuous_knobs_are_drawn_as_points(tmp_path: Path) -> None:
     study = make_study(
         space={"block": [0], "lambda": {"low": 1e-3, "high": 1, "count": 5}, "tau": [0.5, 1.0]},
@@ -81,7 +120,7 @@ def test_continuous_knobs_are_drawn_as_points(tmp_path: Path) -> None:
     )
     rows = simulate(study, [setting((0,), lam, tau) for lam in (0.0017, 0.3) for tau in (0.5, 1.0)], harmful)
     plots = draw(assemble_guide(make_record(study, rows)), tmp_path, lambda _: None)
-    assert plots["overview"].title == "FID-10K by lambda and tau"
+    assert plots["overview"].title == "FID-10K against lambda 0, by lambda, tau and block"
 
 
 def test_a_grid_of_hundreds_of_cells_is_drawn(tmp_path: Path) -> None:
@@ -149,11 +188,11 @@ def test_the_map_is_grey_within_noise_and_blue_is_better_than_lambda_0() -> None
     cells = grid_cells(study)
     trials = simulate(study, cells, lambda cell: -0.4 if cell.dispersion.lam < 0.1 else 0.4, noise=0.02)
     shades = _shades_of(make_record(study, trials))
-    grey, blue, red = (_colours(shades)(_norm(shades)(value)) for value in (0.0, -0.3, 0.3))
+    grey, blue, red = (colours(shades)(norm(shades)(value)) for value in (0.0, -0.3, 0.3))
     assert grey[0] == grey[1] == grey[2]
     assert blue[2] > blue[0]
     assert red[0] > red[2]
-    assert _colours(shades)(_norm(shades)(0.8 * shades.noise)) == grey
+    assert colours(shades)(norm(shades)(0.8 * shades.noise)) == grey
 
 
 def test_the_map_explains_the_signs_it_has_and_no_others() -> None:

@@ -1,0 +1,63 @@
+"""Where the baseline of a screen lies among its settings, which all share its luck, if it has seeds of its own.
+
+On the seeds that it shares with the settings, what a seed does to all of them cancels. Its further runs bring that
+back, once averaged over many seeds; each of the two estimates counts as much as it is sure.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from sweeper.statistics.cell_noise import level_variances
+from sweeper.statistics.effects import Effects, Matrix
+from sweeper.statistics.moments import moments
+
+BASELINE_DF = 2  # the pooled noise counts for less than elsewhere: the baseline may be the noisiest of all
+
+
+class Level(NamedTuple):
+    """The baseline's log objective at the settings' average seed, its standard error and degrees of freedom."""
+
+    mean: float
+    error: float
+    df: float
+
+
+def baseline_level(effects: Effects, further_S: Matrix) -> Level:
+    """Estimate the level of the first of these cells; `further_S` is what it was on seeds of its own."""
+    mean, runs = float(effects.effect_C[0]), int(effects.n_C[0])
+    variance, df = float(level_variances(effects, BASELINE_DF)[0]), float(BASELINE_DF + runs - 1)
+    if not len(further_S):
+        return Level(mean, float(np.sqrt(variance)), df)
+    own_S = effects.y_CS[0]
+    every_S = np.concatenate([own_S[np.isfinite(own_S)], further_S])
+    whole, more = float(every_S.var(ddof=1)), len(every_S) - 1
+    seeds = min(whole, max(_seed_variance(effects), whole - runs * variance))
+    # Further runs also show how noisy it is by itself.
+    own = (BASELINE_DF * effects.sd**2 + more * (whole - seeds)) / (BASELINE_DF + more)
+    shared = Level(mean, float(np.sqrt(max(variance, own / runs))), df)
+    return _joined(shared, _alone(further_S, whole, more, seeds, runs))
+
+
+def _alone(further_S: Matrix, whole: float, df: int, seeds: float, shared: int) -> Level:
+    """Estimate it by further seeds alone, whose mean differs by what seeds do, on these and on the shared ones."""
+    parts = np.array([whole / len(further_S), seeds / shared])
+    joint = parts.sum() ** 2 / (parts**2 / [df, max(shared - 1, 1)]).sum()
+    return Level(float(further_S.mean()), float(np.sqrt(parts.sum())), float(joint))
+
+
+def _seed_variance(effects: Effects) -> float:
+    """Return the variance of what a seed does to all cells, less what noise gives their means."""
+    seed_S = moments((effects.y_CS - effects.effect_C[:, None]).T)
+    noise = effects.sd**2 / float(np.mean(seed_S.n))
+    return max(float(np.var(seed_S.mean, ddof=1)) - noise, 0.0) if len(seed_S.mean) > 1 else 0.0
+
+
+def _joined(one: Level, other: Level) -> Level:
+    """Weight two independent estimates by their certainty, which is estimated too: so the fewer degrees of freedom."""
+    variance = np.array([one.error, other.error]) ** 2
+    weight = variance[::-1] / variance.sum()
+    error = float(np.sqrt((weight**2 * variance).sum()))
+    return Level(float(weight @ [one.mean, other.mean]), error, min(one.df, other.df))
