@@ -96,7 +96,22 @@ def test_a_click_on_the_map_shows_the_setting_beside_the_baseline(browser: Brows
     assert panel.locator("svg").count() == 3
     assert wanted["label"] in (panel.locator("svg").first.get_attribute("aria-label") or "")
     assert panel.get_by_label("Setting").input_value() == key
+    ticks = page.locator("svg text").all_inner_texts()
+    assert "0" in ticks
+    assert not {"-0", "NaN", "undefined", "null"} & set(ticks)
     assert page.locator(".setting.chosen").count() == 1
+    page.context.close()
+
+
+def test_a_settings_samples_are_shown_beside_the_baselines(browser: Browser, page_of: PageOf) -> None:
+    page = opened(browser, page_of("several_maps")).page
+    images = page.locator(".samples img")
+    assert images.count() == 2
+    loaded = "(one) => one.decode().then(() => one.naturalWidth)"
+    assert [image.evaluate(loaded) for image in images.all()] == [64, 64]
+    first = images.nth(1).get_attribute("src")
+    page.locator(".map button").last.click()
+    assert images.nth(1).get_attribute("src") != first
     page.context.close()
 
 
