@@ -18,7 +18,7 @@ FILES: dict[Format, str] = {"markdown": "guide.md", "html": "guide.html", "latex
 PICTURES = ("overview", "intervals", "curves", "health", "samples")
 VECTORS = PICTURES[:-1]  # drawn as vectors too; samples are pixels
 DRAWN = (*(f"{picture}.png" for picture in PICTURES), *(f"{picture}.svg" for picture in VECTORS))
-NAMES = (*FILES.values(), "guide.json", "record.json", *DRAWN)
+NAMES = (*FILES.values(), "guide.json", "record.json", "samples.json", *DRAWN)
 DIGESTS = ".written.json"
 
 

@@ -6,7 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from sweeper.guide.assemble import assemble_guide
+from sweeper.guide.schema.guide import Guide
 from sweeper.records import StudyRecord
+from sweeper.render.figures.cell_samples import SAMPLES, cell_samples
 from sweeper.render.figures.plots import draw
 from sweeper.render.guide_files import FILES, Format, OwnFiles
 from sweeper.render.latex import render_latex
@@ -20,14 +22,16 @@ def write_guide(
 ) -> Path:
     """Write guide.md, guide.html, guide.json and pictures into `folder`, and `form`; return the path of that one.
 
-    `grids` gives a trial's sample grid (PNG) by the trial's key, or None; without it the picture of samples that lies
-    there is kept. A guide.tex that lies there from an earlier call is written anew, so that no two forms disagree. What
-    somebody changed is kept under another name.
+    `grids` gives a trial's sample grid (PNG) by the trial's key, or None; without it samples.png and samples.json that
+    lie there are kept. A guide.tex that lies there from an earlier call is written anew, so that no two forms disagree.
+    What somebody changed is kept under another name.
     """
     guide = assemble_guide(record)
     plots = draw(guide, folder, grids)
     files = OwnFiles(folder)
     files.write("guide.json", guide.model_dump_json(indent=1) + "\n")
+    if grids is not None:
+        _write_samples(guide, files, grids)
     found = guide.next_study
     write_proposed(folder, found.file if found else None, next_yaml(found) if found else "")
     text = render_markdown(guide, plots)
@@ -36,3 +40,11 @@ def write_guide(
     if form == "latex" or (folder / FILES["latex"]).exists():
         files.write(FILES["latex"], render_latex(guide))
     return folder / FILES[form]
+
+
+def _write_samples(guide: Guide, files: OwnFiles, grids: Callable[[str], bytes | None]) -> None:
+    found = cell_samples(guide, grids)
+    if found:
+        files.write(SAMPLES, found.model_dump_json() + "\n")
+    else:
+        files.remove(SAMPLES)

@@ -24,13 +24,14 @@ def samples(guide: Guide, grids: Callable[[str], bytes | None]) -> Painted | Non
     if not shown or shown[0].ink != "baseline":
         return None
     for seed in stage.seeds:
-        pictures = [(one, image) for one in shown if (image := _image(grids(f"{stage.stage}.{one.key}.{seed}")))]
+        pictures = [(one, image) for one in shown if (image := opened(grids(f"{stage.stage}.{one.key}.{seed}")))]
         if len(pictures) > 1 and pictures[0][0].ink == "baseline":
             return _side_by_side(pictures, seed)
     return None
 
 
-def _image(png: bytes | None) -> Image.Image | None:
+def opened(png: bytes | None) -> Image.Image | None:
+    """Open a grid in colours; None where there is none, or it is no whole PNG."""
     try:
         # It may come from a server: as anything else but PNG it is not opened, PostScript would start a program.
         return Image.open(io.BytesIO(png), formats=("PNG",)).convert("RGB") if png else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from sweeper.guide.schema.guide import Guide
+from sweeper.render.figures.cell_samples import read_samples
 from sweeper.render.html import render_html
 from sweeper.render.page.map_tables import map_tables
 from sweeper.render.page.page_data import page_data
@@ -14,12 +15,11 @@ MAP = "overview.png"
 
 
 def guide_page(guide: Guide, markdown: str, folder: Path) -> str:
-    """Write the page of a guide whose pictures lie in `folder`."""
+    """Write the page of a guide whose pictures and samples lie in `folder`."""
     maps = map_tables(guide)
     title = visible(f"{guide.name}: {guide.question}")
-    return render_html(
-        markdown, folder, title, {MAP: maps} if maps else {}, as_data(page_data(guide).model_dump_json())
-    )
+    data = as_data(page_data(guide, read_samples(folder)).model_dump_json())
+    return render_html(markdown, folder, title, {MAP: maps} if maps else {}, data)
 
 
 def as_data(json: str) -> str:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import NamedTuple
 
 from sweeper.guide.schema.guide import Guide
 from sweeper.guide.schema.heuristics import MapCell
 from sweeper.guide.schema.results import CellHealth, CellResult, Trace
 from sweeper.guide.schema.statements import Claim
+from sweeper.render.figures.cell_samples import CellSamples
 from sweeper.render.figures.map_cells import Shades, shades_of
 from sweeper.render.page.axes import axes_of
 from sweeper.render.page.guidance_data import guidance_data
-from sweeper.render.page.schema import PageCell, PageData, PageTrace
+from sweeper.render.page.schema import PageCell, PageData, PageSamples, PageTrace
 from sweeper.render.tables.cell_figures import cell_text, changed
 from sweeper.render.tables.claim_tables import claimed_change
 from sweeper.render.tables.symbols import Marks
@@ -23,7 +24,7 @@ from sweeper.text.untrusted import visible
 MOST_CELLS = 1000  # lines that a browser draws and a person still sees
 
 
-def page_data(guide: Guide) -> PageData:
+def page_data(guide: Guide, samples: CellSamples | None = None) -> PageData:
     """Lay out what the page shows on a hover and a click."""
     cells = [*guide.main.controls, *guide.main.cells]
     if len(cells) > MOST_CELLS:
@@ -40,7 +41,16 @@ def page_data(guide: Guide) -> PageData:
         first=lowest if any(one.key == lowest for one in shown) else next((one.key for one in shown), ""),
         left_out=len(guide.main.cells) + len(guide.main.controls) - len(shown),
         guidance=guidance_data(guide),
+        samples=_samples(guide, samples, {one.key for one in shown}),
     )
+
+
+def _samples(guide: Guide, found: CellSamples | None, shown: Collection[str]) -> PageSamples | None:
+    baseline = guide.main.baseline.key if guide.main.baseline else ""
+    if found is None or baseline not in found.grids:
+        return None
+    grids = {key: grid for key, grid in found.grids.items() if key in shown}
+    return PageSamples(seed=found.seed, baseline=found.grids[baseline], grids=grids)
 
 
 class _Known(NamedTuple):

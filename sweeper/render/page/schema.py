@@ -50,6 +50,14 @@ class PageGuidance(Frozen):
     rows: tuple[tuple[tuple[str, ...], ...], ...]
 
 
+class PageSamples(Frozen):
+    """Grids of one seed: base64 of a PNG by a cell's key, and the baseline's."""
+
+    seed: int
+    baseline: str
+    grids: dict[str, str]
+
+
 class PageData(Frozen):
     """All that the script draws; `first` is the key of the cell it begins with, `left_out` counts settings beyond."""
 
@@ -60,3 +68,4 @@ class PageData(Frozen):
     first: str
     left_out: int = 0
     guidance: PageGuidance | None = None
+    samples: PageSamples | None = None

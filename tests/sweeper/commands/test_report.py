@@ -34,6 +34,8 @@ def test_a_guide_is_written_again_from_the_record_beside_it_alone(reports):
     assert after.keys() == before.keys()
     assert after["guide.json"] == before["guide.json"]
     assert after["samples.png"] == before["samples.png"]
+    assert after["samples.json"] == before["samples.json"]
+    assert b'"samples":{"seed":0' in after["guide.html"]
     assert b"samples.png" in after["guide.md"]
     assert StudyRecord.model_validate_json(after["record.json"]) == typical()
 

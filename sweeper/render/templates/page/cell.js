@@ -15,17 +15,27 @@ function cellPanel(page) {
   const facts = make("dl");
   const charts = make("div", { class: "charts" });
   const legend = make("p", { class: "caption" });
+  const samples = make("div", { class: "samples" });
   const panel = make("section", { class: "live panel", "aria-label": "One setting beside the baseline" });
-  panel.append(make("p", {}, make("label", {}, "Setting: ", picker)), facts, charts, legend);
+  panel.append(make("p", {}, make("label", {}, "Setting: ", picker)), facts, charts, legend, samples);
   listeners.push((key) => {
     const cell = byKey.get(key);
     picker.value = key;
     facts.replaceChildren(...cell.facts.map(([name, value]) => make("div", {}, make("dt", {}, name), make("dd", {}, value))));
     charts.replaceChildren(...cellCharts(page, cell));
+    samples.replaceChildren(...sampleGrids(page.samples, cell));
     legend.hidden = !charts.childElementCount;
     legend.textContent = `Dashed: lambda 0. Solid: ${cell.label}. Mean over screening seeds; the band goes from the lowest to the highest.`;
   });
   return panel;
+}
+
+/** The setting's samples and the baseline's, of the same seed, noise and labels. */
+function sampleGrids(samples, cell) {
+  if (!samples?.grids[cell.key]) return [];
+  const grid = (words, png) =>
+    make("figure", {}, make("img", { alt: `Samples: ${words}`, src: `data:image/png;base64,${png}` }), make("figcaption", {}, words));
+  return [grid(`lambda 0, seed ${samples.seed}`, samples.baseline), grid(`${cell.label}, same seed, noise and labels`, samples.grids[cell.key])];
 }
 
 function cellCharts(page, cell) {

@@ -23,7 +23,11 @@ function mapOfButtons(page, maps) {
     const cell = byKey.get(place.dataset.key);
     if (!cell) continue;
     const show = () => showNote(button, cell);
-    const on = { click: () => choose(cell.key), mouseenter: show, focus: show, mouseleave: hideNote, blur: hideNote };
+    const click = () => {
+      hideNote();
+      choose(cell.key);
+    };
+    const on = { click, mouseenter: show, focus: show, mouseleave: hideNote, blur: hideNote };
     const button = make("button", { type: "button", "aria-pressed": "false", "aria-describedby": "note", on }, ...place.childNodes);
     place.replaceChildren(button);
     buttons.set(cell.key, button);

@@ -9,11 +9,12 @@ import pytest
 from sweeper.guide.assemble import assemble_guide
 from sweeper.guide.schema.guide import Guide
 from sweeper.records import StudyRecord
+from sweeper.render.figures.cell_samples import cell_samples
 from sweeper.render.page.page_data import page_data
 from sweeper.render.page.schema import PageData
 from sweeper.text import numbers
 from tests.places import ROOT
-from tests.sweeper.guide.study_records import large_search, make_record, make_study, typical
+from tests.sweeper.guide.study_records import grid_png, large_search, make_record, make_study, typical
 
 
 @pytest.fixture(scope="module")
@@ -94,6 +95,18 @@ def test_guidance_has_a_row_an_arm_at_every_scale() -> None:
     assert len(guidance.rows) == len(guidance.scales) > 2
     assert [row[0] for row in guidance.rows[0]] == [one.label for one in guide.guidance]
     assert {len(row) for rows in guidance.rows for row in rows} == {len(guidance.header)}
+
+
+def test_samples_stand_beside_the_baselines(guide: Guide) -> None:
+    found = cell_samples(guide, grid_png)
+    assert found
+    samples = page_data(guide, found).samples
+    assert samples
+    assert guide.main.baseline
+    assert samples.baseline == found.grids[guide.main.baseline.key]
+    assert set(samples.grids) == {one.key for one in guide.main.rows}
+    without = found.model_copy(update={"grids": {key: found.grids[key] for key in samples.grids}})
+    assert page_data(guide, without).samples is None
 
 
 def test_the_data_are_the_same_each_time_and_small(data: PageData) -> None:
