@@ -66,7 +66,12 @@ def heuristics(known: Evidence, judged: Judged) -> Heuristics:
     own = known.cells[use].dispersion if helping else None
     lies = screen_surface(known, use)
     axes = [axis for axis in lies.axes if own or _is_swept(known, axis, judged.on_grid)]
-    rows = [_around(axis, own) if own else _averaged(known, lies, axis, judged) for axis in axes]
+    scattered = not any(key in judged.on_grid for key in lies.keys)
+    few = [_few(axis, scattered) for axis in axes]
+    rows = [
+        _around(axis, levels, own) if own else _averaged(known, lies, axis, levels, judged)
+        for axis, levels in zip(axes, few, strict=True)
+    ]
     index, more_PK = _points(lies, rows)
     surface = lies.fit(more_PK)
     margin = math.log1p((known.study.confirm or Confirm()).margin)
@@ -97,10 +102,10 @@ def _map(lies: ScreenSurface, surface: Surface | None, margin: float) -> tuple[M
     )
 
 
-def _around(axis: Axis, own: Dispersion) -> _Row:
+def _around(axis: Axis, few: Sequence[Value], own: Dispersion) -> _Row:
     """Move one knob of the setting to use, and hold the others."""
     value = axis.knob.of(own)
-    levels = tuple(sorted({*_few(axis), value}, key=axis.knob.rank)) if value is not None else ()
+    levels = tuple(sorted({*few, value}, key=axis.knob.rank)) if value is not None else ()
     return _Row(axis, levels, tuple((_moved(own, axis, level),) for level in levels), "setting")
 
 
@@ -110,13 +115,13 @@ def _is_swept(known: Evidence, axis: Axis, on_grid: Collection[str]) -> bool:
     return axis.knob is LAMBDA or not on_grid or len(values - {None}) > 1
 
 
-def _averaged(known: Evidence, lies: ScreenSurface, axis: Axis, judged: Judged) -> _Row:
+def _averaged(known: Evidence, lies: ScreenSurface, axis: Axis, few: Sequence[Value], judged: Judged) -> _Row:
     """Average a knob's levels over the same settings of the other knobs; saturated ones say nothing of some knobs."""
     knob = axis.knob
     on_grid = [key for key in lies.keys if key in judged.on_grid]
     kept = [key for key in on_grid or lies.keys if not (knob.needs_gradient and key in judged.saturated)]
     bases = [one for key in kept if knob.of(one := known.cells[key].dispersion) is not None]
-    levels = tuple(value for value in _few(axis) if not on_grid or value in {knob.of(one) for one in bases})
+    levels = tuple(value for value in few if not on_grid or value in {knob.of(one) for one in bases})
     places: list[int] = np.unique(np.linspace(0, len(bases) - 1, MOST_BASES).astype(int)).tolist() if bases else []
     settings = {value: [_moved(bases[place], axis, value) for place in places] for value in levels}
     if knob is LAMBDA:
@@ -130,9 +135,12 @@ def _averaged(known: Evidence, lies: ScreenSurface, axis: Axis, judged: Judged) 
     return _Row(axis, ranked, sets, "lambda 0" if knob is LAMBDA else "lowest")
 
 
-def _few(axis: Axis) -> tuple[Value, ...]:
-    """A knob's levels; of a continuous one some, evenly and in round figures."""
-    if len(axis.levels) <= 2 * MOST_LEVELS:
+def _few(axis: Axis, scattered: bool) -> tuple[Value, ...]:
+    """A knob's levels; of a continuous one some, evenly and in round figures.
+
+    Where settings are `scattered`, every one of them has a value of its own, at which nothing else was measured.
+    """
+    if len(axis.levels) <= (MOST_LEVELS if scattered and axis.is_scale else 2 * MOST_LEVELS):
         return axis.levels
     if axis.is_scale:
         spaced = np.geomspace(axis.levels[0], axis.levels[-1], MOST_LEVELS)

@@ -50,6 +50,7 @@ def _panel(axes: Axes, cells: Sequence[CellResult], shades: Shades) -> None:
     known = [one for one in cells if one.key in shades.change]
     stopped = [one for one in cells if one.key not in shades.change]
     axes.set(xscale="log", yscale="log", xlabel="lambda", ylabel="tau")
+    axes.margins(0.14)  # what is written beside a point at the edge stays inside
     axes.scatter(*_places(stopped), s=14, marker="x", c="#9a9a9a", linewidths=0.8)
     near = [shades.near.get(one.key, 0.0) >= NEAR for one in known]
     axes.scatter(

@@ -141,3 +141,28 @@ def test_a_setting_beside_the_grid_sweeps_no_knob() -> None:
     guide = assemble_guide(_unsaturated(make_record(study, trials)))
     assert {row.knob for row in guide.heuristics.rows} == {"block", "lambda", "tau"}
     assert "0.5" in {one.level for one in _row(guide, "lambda").levels}
+
+
+def test_settings_that_form_no_grid_are_held_against_round_levels_between_them() -> None:
+    study = make_study(
+        space={
+            "block": [0, 2],
+            "lambda": {"low": 1e-3, "high": 1, "count": 5},
+            "tau": {"low": 0.1, "high": 2, "count": 5},
+        },
+        screen={"sampler": "tpe", "trials": 27},
+    )
+    lams, taus = (0.0017, 0.0046, 0.013, 0.037, 0.11, 0.29, 0.73, 0.97), (1.13, 0.31, 0.52, 1.87, 0.14, 0.77, 0.41, 1.4)
+    cells = [setting((2 * (i % 2),), lam, tau) for i, (lam, tau) in enumerate(zip(lams, taus, strict=True))]
+    trials = simulate(study, cells, lambda cell: 0.4 if cell.dispersion.lam > 0.2 else 0.0, noise=0.02)
+    guide = assemble_guide(_unsaturated(make_record(study, trials)))
+    assert guide.heuristics.reason == ""
+    assert len(guide.heuristics.cells) == 8
+    lam, tau = _row(guide, "lambda"), _row(guide, "tau")
+    # Not the eight values, each of one setting, but some between the lowest and the highest.
+    assert [one.level for one in lam.levels] == ["0", "0.0017", "0.006", "0.022", "0.077", "0.27", "0.97"]
+    assert len(tau.levels) == 6
+    reach = {one.level: one.reach for one in lam.levels}
+    assert {reach["0.006"], reach["0.022"]} <= {"safe", "open"}
+    assert reach["0.97"] == "costs"
+    assert [one.level for one in _row(guide, "block").levels] == ["0", "2"]
