@@ -5,12 +5,28 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
+from ray._private import utils
+
 from sweeper.errors import SetupError
 from sweeper.signals import OutsideImports, StoppedError
 
 
 class HaltedError(Exception):
     """The coordinator has halted the study; workers that train on would be turned away."""
+
+
+@contextlib.contextmanager
+def own_handlers() -> Iterator[None]:
+    """Keep our handler of SIGTERM while Ray starts, which takes seconds.
+
+    Ray 2.60 replaces it as it begins, by one that ends the process with exit code 15 and without a word.
+    """
+    theirs = utils.set_sigterm_handler
+    utils.set_sigterm_handler = lambda _: None
+    try:
+        yield
+    finally:
+        utils.set_sigterm_handler = theirs
 
 
 class Interrupts:
@@ -26,7 +42,7 @@ class Interrupts:
         self.lost = ""
 
     def install(self) -> None:
-        """Take the signals over. Ray's own handler of SIGTERM would end the process with the signal's number."""
+        """Take the signals over from `sweeper.signals.stoppable`, whose handler does not know of a halted study."""
         OutsideImports(self._ask).install()
 
     def check(self) -> None:

@@ -18,7 +18,7 @@ from ray.exceptions import RayError
 from ray.job_config import JobConfig
 
 from sweeper.errors import SetupError
-from sweeper.placement.interrupts import Interrupts
+from sweeper.placement.interrupts import Interrupts, own_handlers
 from sweeper.placement.ray_access import guest, private, unnamed, unreachable
 from sweeper.placement.ray_processes import RayProcesses
 from sweeper.study import Resources
@@ -51,7 +51,7 @@ def session(resources: Resources, address: str | None) -> Iterator[Interrupts]:
             if address is None:
                 vitals.start()
             try:
-                with unnamed():
+                with unnamed(), own_handlers():
                     ray.init(**options, job_config=_job())
                 interrupts.install()
                 with interrupts.unwrapped():

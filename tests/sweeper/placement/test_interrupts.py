@@ -3,12 +3,15 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+import ray
+from ray._private import utils
 
 from sweeper.errors import SetupError
-from sweeper.placement.interrupts import Interrupts
-from sweeper.signals import STOPPING
+from sweeper.placement.interrupts import Interrupts, own_handlers
+from sweeper.signals import STOPPING, StoppedError, stoppable
 
 
 @pytest.fixture
@@ -40,3 +43,27 @@ def test_what_c_code_wrapped_comes_out_as_what_was_asked_for(interrupts: Interru
 def test_a_system_error_that_nobody_asked_for_stays_what_it_is(interrupts: Interrupts) -> None:
     with pytest.raises(SystemError), interrupts.unwrapped():
         raise SystemError("of somebody else")
+
+
+def test_a_sigterm_while_ray_starts_stops_the_run_as_any_other() -> None:
+    """As `ray.init` begins it calls this, and it takes ten seconds from there to its end."""
+    with stoppable(), pytest.raises(StoppedError) as stopped, own_handlers():
+        utils.set_sigterm_handler(lambda number, _: pytest.fail(f"exit code {number}"))
+        os.kill(os.getpid(), signal.SIGTERM)
+    assert stopped.value.number == signal.SIGTERM
+
+
+def test_ray_can_take_sigterm_over_again_afterwards() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    with own_handlers():
+        pass
+    utils.set_sigterm_handler(signal.SIG_DFL)
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    signal.signal(signal.SIGTERM, before)
+
+
+def test_ray_takes_sigterm_over_by_the_function_that_is_held_back() -> None:
+    """Read in Ray's source, since a changed name would let the run end with exit code 15 again."""
+    source = Path(ray._private.worker.__file__).read_text(encoding="utf-8")
+    assert "ray._private.utils.set_sigterm_handler(sigterm_handler)" in source
+    assert "signal.signal(" not in source
