@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import signal
 from collections.abc import Iterator
+from typing import Any
 
-from ray._private import utils
+from ray._private import utils, worker
 
 from sweeper.errors import SetupError
 from sweeper.signals import OutsideImports, StoppedError
@@ -19,14 +21,24 @@ class HaltedError(Exception):
 def own_handlers() -> Iterator[None]:
     """Keep our handler of SIGTERM while Ray starts, which takes seconds.
 
-    Ray 2.60 replaces it as it begins, by one that ends the process with exit code 15 and without a word.
+    Ray 2.60 replaces it twice: as it begins, by one that ends the process with exit code 15 and without a word, and
+    below Python, as it connects, by one of C++ that prints a stack and ends the process by SIGABRT three seconds later.
     """
-    theirs = utils.set_sigterm_handler
-    utils.set_sigterm_handler = lambda _: None
+    take_over, connect = utils.set_sigterm_handler, worker.connect
+
+    def connect_undisturbed(*args: Any, **kwargs: Any) -> Any:
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+        try:
+            return connect(*args, **kwargs)
+        finally:
+            signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGTERM))
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+    utils.set_sigterm_handler, worker.connect = (lambda _: None), connect_undisturbed
     try:
         yield
     finally:
-        utils.set_sigterm_handler = theirs
+        utils.set_sigterm_handler, worker.connect = take_over, connect
 
 
 class Interrupts:

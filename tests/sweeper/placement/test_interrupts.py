@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 from collections.abc import Iterator
@@ -7,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import ray
-from ray._private import utils
+from ray._private import utils, worker
 
 from sweeper.errors import SetupError
 from sweeper.placement.interrupts import Interrupts, own_handlers
@@ -47,10 +48,32 @@ def test_a_system_error_that_nobody_asked_for_stays_what_it_is(interrupts: Inter
 
 def test_a_sigterm_while_ray_starts_stops_the_run_as_any_other() -> None:
     """As `ray.init` begins it calls this, and it takes ten seconds from there to its end."""
-    with stoppable(), pytest.raises(StoppedError) as stopped, own_handlers():
+    with stoppable(), own_handlers():
         utils.set_sigterm_handler(lambda number, _: pytest.fail(f"exit code {number}"))
-        os.kill(os.getpid(), signal.SIGTERM)
+        with pytest.raises(StoppedError) as stopped:
+            os.kill(os.getpid(), signal.SIGTERM)
     assert stopped.value.number == signal.SIGTERM
+
+
+def test_a_sigterm_while_ray_connects_waits_and_is_ours_though_its_c_code_took_the_signal(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    done = []
+
+    def connect() -> None:
+        ctypes.CDLL(None).signal(signal.SIGTERM, ctypes.c_void_p(signal.SIG_IGN))  # as C++ does, past Python
+        os.kill(os.getpid(), signal.SIGTERM)
+        done.append(True)
+
+    monkeypatch.setattr(worker, "connect", connect)
+    with stoppable():
+        with own_handlers(), pytest.raises(StoppedError):
+            worker.connect()
+        assert done
+        with pytest.raises(StoppedError):
+            os.kill(os.getpid(), signal.SIGTERM)
+    assert worker.connect is connect
+    assert signal.SIGTERM not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
 
 
 def test_ray_can_take_sigterm_over_again_afterwards() -> None:
