@@ -15,6 +15,7 @@ from statsmodels.regression.linear_model import OLS
 Vector = npt.NDArray[np.float64]
 Design = npt.NDArray[np.float64]
 MOST_COLUMNS = 400
+LEAST_LEFT = 5  # settings beyond the columns of a smooth surface
 
 
 class FTest(NamedTuple):
@@ -60,6 +61,17 @@ def interaction(
     if full.shape[1] > MOST_COLUMNS:
         return None
     return _compare(y_N, additive, full)
+
+
+def smooth_interaction(y_C: Vector, mains: Sequence[Design], row: Design, column: Design) -> FTest | None:
+    """Test whether the products of two knobs' columns add to curves in every knob, over settings that form no grid.
+
+    One figure a setting, on the same seeds; `mains` are the columns of all knobs, [C, K] each. What is held against the
+    products is all that the curves leave over, other bends of the surface included. None with too few settings.
+    """
+    reduced = _join(_ones(len(y_C)), *mains)
+    full = _join(reduced, (row[:, :, None] * column[:, None, :]).reshape(len(y_C), -1))
+    return None if len(y_C) < full.shape[1] + LEAST_LEFT else _compare(y_C, reduced, full)
 
 
 def effect(y_N: Vector, blocks: Sequence[Sequence[Hashable]], factor: Factor) -> FTest | None:

@@ -133,7 +133,7 @@ def _values(setting: Dispersion) -> dict[str, Hashable]:
 def observe(known: Evidence, wanted: Collection[str]) -> Observations:
     """Gather the trials of these settings, of those that ran to their end on every seed."""
     main = known.main
-    rows = [] if main is None else [key for key in main.keys if key in wanted and _is_whole(main, key)]
+    rows = [] if main is None else [key for key in main.keys if key in wanted and is_whole(main, key)]
     y, seeds, cells = [], [], []
     logs = main.logs() if main else np.empty((0, 0))
     for key in rows:
@@ -157,6 +157,6 @@ def acts(known: Evidence, key: str, knob: Knob) -> bool:
     return knob.of(known.cells[key].dispersion) is not None
 
 
-def _is_whole(main: StageTable, key: str) -> bool:
+def is_whole(main: StageTable, key: str) -> bool:
     """Whether a setting ran to its end on every seed: a stopped one has no score, and the rest of it are lucky."""
     return set(main.states(key)) == {"complete"} and not main.audited(key)

@@ -5,11 +5,11 @@ From the screen, so never a claim: that no interaction was seen does not mean th
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection
 from itertools import combinations
 
 from sweeper.guide.analysis.knob_effects import INTERACTING, MOST_LEVELS, REJECTED, acts, observe
+from sweeper.guide.analysis.scattered_pairs import dead, not_varied, pair_of, scattered_pairs
 from sweeper.guide.analysis.stage_table import Evidence
 from sweeper.guide.schema.statements import Interaction, KnobPair
 from sweeper.statistics.paired_tests import holm
@@ -17,9 +17,13 @@ from sweeper.study.knobs import KNOBS, Knob
 
 
 def knob_pairs(known: Evidence, on_grid: Collection[str], saturated: Collection[str]) -> tuple[KnobPair, ...]:
-    """Test all pairs of knobs that vary on the grid; what a pair lacks for a test is its reason."""
-    varied = [knob for knob in KNOBS if observe(known, _acting(known, on_grid, (knob,))).levels(knob.name) > 1]
-    tested = [_tested(known, on_grid, saturated, pair) for pair in combinations(varied, 2)]
+    """Test all pairs of knobs that vary on the grid, or in a search; what a pair lacks for a test is its reason."""
+    settings = on_grid or [key for key, cell in known.cells.items() if cell.role == "grid"]
+    varied = [knob for knob in KNOBS if observe(known, _acting(known, settings, (knob,))).levels(knob.name) > 1]
+    if on_grid:
+        tested = [_tested(known, on_grid, saturated, pair) for pair in combinations(varied, 2)]
+    else:
+        tested = scattered_pairs(known, settings, saturated, varied)
     adjusted = iter(holm([pair.p for pair in tested if pair.p is not None]))
     return tuple(pair if pair.p is None else _judged(pair, next(adjusted)) for pair in tested)
 
@@ -28,6 +32,8 @@ def in_family(tested: Interaction, pairs: Collection[KnobPair]) -> Interaction:
     """Judge block x tau as one of the family."""
     names = tuple(knob.name for knob in INTERACTING)
     own = next((pair for pair in pairs if pair.knobs == names and pair.p is not None), None)
+    if tested.p is None:
+        return tested
     return tested.model_copy(update={"adjusted": own.adjusted, "rejects": own.seen}) if own else tested
 
 
@@ -43,25 +49,14 @@ def _judged(pair: KnobPair, p: float) -> KnobPair:
 
 def _tested(known: Evidence, on_grid: Collection[str], saturated: Collection[str], pair: tuple[Knob, Knob]) -> KnobPair:
     names = (pair[0].name, pair[1].name)
-    dead = set(saturated) if any(knob.needs_gradient for knob in pair) else set()
-    seen = observe(known, _acting(known, on_grid, pair) - dead)
+    kept = _acting(known, on_grid, pair) - dead(saturated, pair)
+    seen = observe(known, kept)
     levels = [seen.levels(name) for name in names]
     if min(levels) < 2:
-        which = "unsaturated settings" if dead else "settings that have both"
-        return KnobPair(knobs=names, reason=f"the {which} do not vary both", settings=seen.settings)
+        return KnobPair(knobs=names, reason=not_varied(saturated, pair), settings=seen.settings)
     found = seen.crossed(*pair) if max(levels) <= MOST_LEVELS else None
-    if found is None:
-        return KnobPair(knobs=names, reason="too few settings and seeds to test it", settings=seen.settings)
-    return KnobPair(
-        knobs=names,
-        f=found.f,
-        df=found.df,
-        df_residual=found.df_residual,
-        p=found.p,
-        size=math.expm1(found.size),
-        settings=seen.settings,
-    )
+    return pair_of(names, found, seen.settings)
 
 
-def _acting(known: Evidence, on_grid: Collection[str], knobs: tuple[Knob, ...]) -> set[str]:
-    return {key for key in on_grid if all(acts(known, key, knob) for knob in knobs)}
+def _acting(known: Evidence, settings: Collection[str], knobs: tuple[Knob, ...]) -> set[str]:
+    return {key for key in settings if all(acts(known, key, knob) for knob in knobs)}

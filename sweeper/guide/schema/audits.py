@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from trainer.recipe import Frozen
 
+WORTH_SAYING = 2 / 3  # of the seeds that looks take: fewer judged once
+
 
 class Gate(Frozen):
     """Whether an audit passes; None where it could not be made, and `says` what was found or what is missing."""
@@ -106,6 +108,9 @@ class SeedAudit(Frozen):
     @property
     def needed_words(self) -> str:
         """How many fresh seeds the gain of `margin` takes."""
-        if self.needed is None and self.looks and self.needed_once is not None:
-            return f"{self.needed_once} fresh seeds, judged once; in looks arms that promise so little are given up"
+        once = self.needed_once if self.looks else None
+        if self.needed is None and once is not None:
+            return f"{once} fresh seeds, judged once; in looks arms that promise so little are given up"
+        if self.needed is not None and once is not None and once <= WORTH_SAYING * self.needed:
+            return f"{self.needed} fresh seeds, or {once} judged once"
         return f"{'more than 1,000' if self.needed is None else self.needed} fresh seeds"

@@ -81,7 +81,7 @@ def interaction_rules(found: Findings) -> Iterator[Rule]:
             grade="screening",
         )
     for pair in found.pairs:
-        if pair.seen and {*pair.knobs} != {BLOCK.name, TAU.name}:
+        if pair.seen and not (tested.rejects and {*pair.knobs} == {BLOCK.name, TAU.name}):
             one, other = map(in_words, pair.knobs)
             yield Rule(
                 rule=f"Choose {one} and {other} together: in the screen the effect of one depends on the other",

@@ -121,8 +121,8 @@ def set_table(guide: Guide) -> Table:
 
 
 def pair_table(guide: Guide) -> Table:
-    """Tabulate the tests of all pairs of knobs; none where block and tau are the only pair."""
-    if len(guide.pairs) < 2:
+    """Tabulate the tests of all pairs of knobs; none where block and tau are the only pair, which have a sentence."""
+    if not guide.pairs or (len(guide.pairs) == 1 and guide.interaction.p is not None):
         return table((), ())
     rows = [
         (

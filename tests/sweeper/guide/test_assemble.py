@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from scipy.stats import spearmanr, ttest_rel
 
 from sweeper.guide.assemble import assemble_guide
+from sweeper.guide.schema.audits import SeedAudit
 from sweeper.guide.schema.guide import Guide
 from sweeper.plan.cells import setting_cell
 from sweeper.records import Cell, Rung, StudyRecord, TrialRecord
@@ -329,3 +330,22 @@ def test_the_baselines_further_seeds_tell_of_its_bad_runs() -> None:
     assert [claim.standing for claim in hurting] == ["suggestive", "confirmed hurts"]
     said = next(item.value for item in many.protocol if item.name == "screen")
     assert said == "grid, seeds 0, 1, 2; lambda 0 also on 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13"
+
+
+def test_a_guide_says_where_looks_take_more_seeds_than_judging_once_or_show_nothing() -> None:
+    def audit(noise: float) -> SeedAudit:
+        study = make_study(confirm={"top": 3, "seeds": "auto", "limit": 12})
+        return assemble_guide(
+            make_record(study, simulate(study, grid_cells(study), lambda _: 0.0, noise=noise)), surface=False
+        ).seeds
+
+    quiet, noisy, loud = audit(0.02), audit(0.05), audit(0.09)
+    assert quiet.needed is not None
+    assert quiet.needed_words == f"{quiet.needed} fresh seeds"
+    assert noisy.needed is not None
+    assert noisy.needed_once is not None
+    assert noisy.needed_once <= noisy.needed * 2 / 3
+    assert noisy.needed_words == f"{noisy.needed} fresh seeds, or {noisy.needed_once} judged once"
+    assert loud.needed is None
+    assert "judged once; in looks arms that promise so little are given up" in loud.needed_words
+    assert loud.gate.passed is False

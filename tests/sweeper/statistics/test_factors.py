@@ -11,6 +11,7 @@ from statsmodels.stats.anova import anova_lm
 
 from sweeper.guide.analysis.knob_effects import REJECTED
 from sweeper.statistics.factors import Factor, effect, interaction, levels
+from sweeper.statistics.paired_tests import holm
 
 
 @pytest.fixture
@@ -106,3 +107,23 @@ def test_what_cannot_be_tested_gives_nothing() -> None:
     assert levels(y, [0, 0, 1, 1], [], Factor("tau", [1, 1, 1, 1]), 0.05) == ()
     assert levels(y, [0, 0, 0, 0], [], Factor("tau", [0, 1, 0, 1]), 0.05) == ()
     assert levels(y, [0, 0, 1, 1], [[0, 1, 0, 1]], Factor("tau", [0, 1, 0, 1]), 0.05) == ()
+
+
+def pairs_seen(studies: int, unequal: bool = False) -> float:
+    """The share of grids, 3 x 3 x 3 on three seeds without any effect, in which any of three pairs is seen."""
+    rng, hits = np.random.default_rng(0), 0
+    at = np.array(list(product(range(3), repeat=4)))  # three knobs, then the seed
+    knobs = [at[:, k].tolist() for k in range(3)]
+    for _ in range(studies):
+        sd_C = 2.0 ** rng.uniform(-1, 1, 27) if unequal else np.ones(27)
+        y = sd_C[at[:, :3] @ [9, 3, 1]] * rng.standard_normal(len(at)) + rng.standard_normal(3)[at[:, 3]]
+        found = [
+            interaction(y, at[:, 3].tolist(), knobs[page], Factor("row", knobs[row]), Factor("column", knobs[column]))
+            for page, row, column in ((2, 0, 1), (1, 0, 2), (0, 1, 2))
+        ]
+        hits += min(holm([one.p for one in found if one])) < REJECTED
+    return hits / studies
+
+
+def test_of_all_pairs_together_one_is_seen_by_chance_as_rarely_as_the_level_says() -> None:
+    assert pairs_seen(300) < REJECTED + 3 * (REJECTED * (1 - REJECTED) / 300) ** 0.5
