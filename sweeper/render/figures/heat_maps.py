@@ -50,21 +50,22 @@ def _maps(guide: Guide, pages: tuple[GridPage, ...]) -> Painted | None:
     return Painted(canvas, f"{metric} against lambda 0, by setting", map_note(guide, shades) + left_out)
 
 
-def _colours(shades: Shades) -> ListedColormap:
-    """Blue to red, with all that is noise in one grey."""
+def colours_of(shades: Shades) -> ListedColormap:
+    """Return a map's colours: blue to red, with all that is noise in one grey."""
     colours = colormaps["RdBu_r"](np.linspace(0, 1, SHADES))
     quiet = np.abs(np.linspace(-shades.end, shades.end, SHADES)) <= shades.noise
     colours[quiet] = to_rgba("#e4e4e4")
     return ListedColormap(colours)
 
 
-def _norm(shades: Shades) -> Normalize:
+def norm_of(shades: Shades) -> Normalize:
+    """Return where on those colours a log ratio lies."""
     return Normalize(-shades.end, shades.end)
 
 
 def _colour_bar(canvas: Figure, panels: list[Axes], shades: Shades, label: str) -> None:
     bar = canvas.colorbar(
-        ScalarMappable(_norm(shades), _colours(shades)), ax=panels, extend="both" if shades.is_cut else "neither"
+        ScalarMappable(norm_of(shades), colours_of(shades)), ax=panels, extend="both" if shades.is_cut else "neither"
     )
     ticks = _ticks_apart(shades.end)
     bar.set_label(label)
@@ -101,7 +102,7 @@ def _map(axes: Axes, page: GridPage, guide: Guide, shades: Shades) -> None:
     values = np.array([[shades.change.get(key or "", np.nan) for key in row] for row in page.keys])
     axes.set_facecolor("#f4f4f4")
     axes.patch.set(hatch="///", edgecolor="#9a9a9a")
-    axes.imshow(values, cmap=_colours(shades), norm=_norm(shades), aspect="auto")
+    axes.imshow(values, cmap=colours_of(shades), norm=norm_of(shades), aspect="auto")
     axes.set_title(page.title)
     _ticks(axes, page)
     if max(values.shape) > MOST_ANNOTATED:

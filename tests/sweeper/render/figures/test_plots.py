@@ -9,7 +9,7 @@ from PIL import Image
 
 from sweeper.guide.assemble import assemble_guide
 from sweeper.records import Cell, StudyRecord
-from sweeper.render.figures.heat_maps import overview
+from sweeper.render.figures.heat_maps import colours_of, norm_of, overview
 from sweeper.render.figures.map_cells import Shades, shades_of
 from sweeper.render.figures.plots import draw
 from tests.sweeper.guide.study_records import (
@@ -134,11 +134,11 @@ def test_the_map_is_grey_within_noise_and_blue_is_better_than_lambda_0() -> None
     cells = grid_cells(study)
     trials = simulate(study, cells, lambda cell: -0.4 if cell.dispersion.lam < 0.1 else 0.4, noise=0.02)
     shades = _shades_of(make_record(study, trials))
-    grey, blue, red = (shades.colours(shades.norm(value)) for value in (0.0, -0.3, 0.3))
+    grey, blue, red = (colours_of(shades)(norm_of(shades)(value)) for value in (0.0, -0.3, 0.3))
     assert grey[0] == grey[1] == grey[2]
     assert blue[2] > blue[0]
     assert red[0] > red[2]
-    assert shades.colours(shades.norm(0.8 * shades.noise)) == grey
+    assert colours_of(shades)(norm_of(shades)(0.8 * shades.noise)) == grey
 
 
 def test_the_map_explains_the_signs_it_has_and_no_others() -> None:
