@@ -103,7 +103,7 @@ def _summary(title: str, gist: str) -> list[Token]:
 
 
 def _set_cells(tokens: Sequence[Token]) -> None:
-    """Keep short cells on one line, and head columns and rows, so that a screen reader reads both with every figure."""
+    """Keep short cells on one line and long ones wide enough to read, and head columns and rows, so that a screen reader reads both with every figure."""
     for place, token in enumerate(tokens):
         if token.type not in ("th_open", "td_open"):
             continue
@@ -112,8 +112,8 @@ def _set_cells(tokens: Sequence[Token]) -> None:
         token.tag = closing.tag = "th" if heads and text else "td"
         if heads and text:
             token.attrSet("scope", "col" if token.type == "th_open" else "row")
-        if token.type == "td_open" and len(text) <= SHORT:
-            token.attrSet("class", "short")
+        if token.type == "td_open":
+            token.attrSet("class", "short" if len(text) <= SHORT else "long")
 
 
 def _frame_tables(tokens: list[Token]) -> None:

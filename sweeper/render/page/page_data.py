@@ -35,6 +35,7 @@ def page_data(guide: Guide, samples: CellSamples | None = None) -> PageData:
     shown = tuple(_cell(guide, known, one, at) for one, at in zip(cells, places, strict=True))
     return PageData(
         curve_metric=guide.words(guide.rung_objective),
+        seeds=_seeds(guide),
         axes=axes,
         baseline=_trace(known.traces.get(guide.main.baseline.key)) if guide.main.baseline else None,
         cells=shown,
@@ -96,7 +97,7 @@ def _facts(guide: Guide, known: _Known, one: CellResult) -> Iterator[tuple[str, 
         yield "Against lambda 0, by the surface [95 %]", change_words(found.mean, found.low, found.high)
         yield f"Probability of lying within {percent(guide.seeds.margin)} of the best", share(surface.near_best)
     if one.change:
-        yield "Against lambda 0, paired by screening seed [95 %]", f"{changed(one)}, n = {one.change.n}"
+        yield f"Against lambda 0, paired by {_seeds(guide)} seed [95 %]", f"{changed(one)}, n = {one.change.n}"
     if claim := known.claims.get(one.key):
         n = f", n = {claim.change.n}" if claim.change else ""
         yield "On fresh seeds", f"{claim.standing}: {claim.reason or claimed_change(claim)}{n}"
@@ -107,6 +108,10 @@ def _facts(guide: Guide, known: _Known, one: CellResult) -> Iterator[tuple[str, 
         yield from ((f"{name} / baseline's", figure(value)) for name, value in named if value is not None)
     if one.cell.mark:
         yield "Marked as", one.cell.mark
+
+
+def _seeds(guide: Guide) -> str:
+    return "fresh" if guide.main.stage == "confirm" else "screening"
 
 
 def _trace(found: Trace | None) -> PageTrace:

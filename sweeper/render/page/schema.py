@@ -59,9 +59,13 @@ class PageSamples(Frozen):
 
 
 class PageData(Frozen):
-    """All that the script draws; `first` is the key of the cell it begins with, `left_out` counts settings beyond."""
+    """All that the script draws: cells over the `seeds` of the main stage, 'screening' or 'fresh'.
+
+    `first` is the key of the cell it begins with, `left_out` counts settings beyond.
+    """
 
     curve_metric: str
+    seeds: str
     axes: tuple[Axis, ...]
     baseline: PageTrace | None
     cells: tuple[PageCell, ...]

@@ -8,6 +8,7 @@ import pytest
 from sweeper.guide.atlas.assemble import assemble_atlas
 from sweeper.guide.atlas.schema import Atlas, Unused
 from sweeper.render.atlas import atlas_schema, render_atlas, write_atlas
+from tests.places import ROOT
 from tests.sweeper.guide.atlas.many_studies import lambda_hurts, last_block_is_best, nothing, scopes
 
 
@@ -59,3 +60,10 @@ def test_a_page_that_somebody_changed_is_kept_under_another_name(found: Atlas, t
     (tmp_path / "atlas.md").write_text("my own words")
     write_atlas(found, tmp_path)
     assert (tmp_path / "atlas.edited.md").read_text() == "my own words"
+
+
+def test_the_shipped_page_is_that_of_the_shipped_atlas(tmp_path: Path) -> None:
+    shipped = ROOT / "reports/atlas"
+    write_atlas(Atlas.model_validate_json((shipped / "atlas.json").read_bytes()), tmp_path)
+    written = (tmp_path / "atlas.html").read_text(encoding="utf-8")
+    assert written == (shipped / "atlas.html").read_text(encoding="utf-8"), "sweeper atlas reports/*/record.json"

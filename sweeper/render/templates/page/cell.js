@@ -25,7 +25,7 @@ function cellPanel(page) {
     charts.replaceChildren(...cellCharts(page, cell));
     samples.replaceChildren(...sampleGrids(page.samples, cell));
     legend.hidden = !charts.childElementCount;
-    legend.textContent = `Dashed: lambda 0. Solid: ${cell.label}. Mean over screening seeds; the band goes from the lowest to the highest.`;
+    legend.textContent = `Dashed: lambda 0. Solid: ${cell.label}. Mean over ${page.seeds} seeds; the band goes from the lowest to the highest.`;
   });
   return panel;
 }

@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from sweeper.guide.assemble import assemble_guide
+from sweeper.guide.schema.guide import Guide
 from sweeper.render.guide_folder import write_guide
-from sweeper.render.page.guide_page import as_data
+from sweeper.render.page.guide_page import as_data, guide_page
+from tests.places import ROOT
 from tests.sweeper.guide.study_records import grid_png, make_record, make_study, setting, simulate, typical
 from tests.sweeper.render.test_html import Page
 
@@ -55,3 +57,11 @@ def test_what_the_page_shows_is_in_guide_json(tmp_path: Path) -> None:
     for cell in json.loads(data)["cells"]:
         assert cell["curve"] == [[at["step"], at["mean"], at["low"], at["high"]] for at in traces[cell["key"]]["curve"]]
     assert assemble_guide(typical()).traces
+
+
+def test_the_shipped_page_is_that_of_the_shipped_guide() -> None:
+    folder = ROOT / "reports/block_temp"
+    guide = Guide.model_validate_json((folder / "guide.json").read_bytes())
+    page = guide_page(guide, (folder / "guide.md").read_text(encoding="utf-8"), folder)
+    shipped = (folder / "guide.html").read_text(encoding="utf-8")
+    assert page == shipped, "run `sweeper report reports/block_temp/record.json`"

@@ -49,6 +49,16 @@ def test_a_settings_facts_are_the_guides(guide: Guide, data: PageData) -> None:
     assert "Steps at the floor of the loss" in facts
 
 
+def test_figures_of_fresh_seeds_alone_are_not_called_screening(data: PageData) -> None:
+    record = typical()
+    fresh = [one for one in record.trials if one.spec.stage == "confirm"]
+    alone = page_data(assemble_guide(make_record(record.study, fresh)))
+    names = {name for cell in alone.cells for name, _ in cell.facts}
+    assert (data.seeds, alone.seeds) == ("screening", "fresh")
+    assert "Against lambda 0, paired by fresh seed [95 %]" in names
+    assert not any("screening" in name for name in names)
+
+
 def test_axes_are_the_knobs_that_vary_and_what_they_led_to(guide: Guide, data: PageData) -> None:
     names = [axis.name for axis in data.axes]
     assert names[:3] == ["block", "lambda", "tau"]
