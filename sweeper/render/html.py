@@ -103,7 +103,10 @@ def _summary(title: str, gist: str) -> list[Token]:
 
 
 def _set_cells(tokens: Sequence[Token]) -> None:
-    """Keep short cells on one line and long ones wide enough to read, and head columns and rows, so that a screen reader reads both with every figure."""
+    """Keep short cells on one line and long ones wide enough to read, and head columns and rows.
+
+    A screen reader reads the heads of both with every figure.
+    """
     for place, token in enumerate(tokens):
         if token.type not in ("th_open", "td_open"):
             continue
