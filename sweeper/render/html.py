@@ -20,7 +20,7 @@ from sweeper.render.page.script import page_script, policy_hash
 
 # As `templates/guide.md.j2` begins a folded section.
 FOLD = re.compile(r"<details><summary><b>(?P<title>[^<]+)</b> · (?P<gist>[^<]+)</summary>")
-SHORT = 48  # characters of a cell that is not broken into lines
+SHORT, SHORT_HEAD = 24, 48  # characters of a cell that is not broken into lines, and of a row's first one
 
 
 class Heading(NamedTuple):
@@ -116,7 +116,7 @@ def _set_cells(tokens: Sequence[Token]) -> None:
         if heads and text:
             token.attrSet("scope", "col" if token.type == "th_open" else "row")
         if token.type == "td_open":
-            token.attrSet("class", "short" if len(text) <= SHORT else "long")
+            token.attrSet("class", "short" if len(text) <= (SHORT_HEAD if heads else SHORT) else "long")
 
 
 def _frame_tables(tokens: list[Token]) -> None:
