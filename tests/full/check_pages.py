@@ -124,7 +124,7 @@ def test_a_settings_samples_are_shown_beside_the_baselines(browser: Browser, pag
 
 def test_lists_and_strokes_keep_part_of_the_settings(browser: Browser, page_of: PageOf) -> None:
     page = opened(browser, page_of("block_temp")).page
-    region = page.get_by_role("region", name="All settings at once")
+    region = page.get_by_role("region", name="All settings at once", exact=True)
     every = region.locator(".setting").count()
     region.get_by_label("block").select_option(label="0")
     kept = region.locator(".setting:not(.out)").count()

@@ -21,11 +21,14 @@ function cellPanel(page) {
   listeners.push((key) => {
     const cell = byKey.get(key);
     picker.value = key;
-    facts.replaceChildren(...cell.facts.map(([name, value]) => make("div", {}, make("dt", {}, name), make("dd", {}, value))));
+    facts.replaceChildren(
+      ...cell.facts.map(([name, value]) => make("div", {}, make("dt", {}, name), make("dd", {}, value))),
+    );
     charts.replaceChildren(...cellCharts(page, cell));
     samples.replaceChildren(...sampleGrids(page.samples, cell));
     legend.hidden = !charts.childElementCount;
-    legend.textContent = `Dashed: lambda 0. Solid: ${cell.label}. Mean over ${page.seeds} seeds; the band goes from the lowest to the highest.`;
+    const band = `Mean over ${page.seeds} seeds; the band goes from the lowest to the highest.`;
+    legend.textContent = `Dashed: lambda 0. Solid: ${cell.label}. ${band}`;
   });
   return panel;
 }
@@ -34,13 +37,24 @@ function cellPanel(page) {
 function sampleGrids(samples, cell) {
   if (!samples?.grids[cell.key]) return [];
   const grid = (words, png) =>
-    make("figure", {}, make("img", { alt: `Samples: ${words}`, src: `data:image/png;base64,${png}` }), make("figcaption", {}, words));
-  return [grid(`lambda 0, seed ${samples.seed}`, samples.baseline), grid(`${cell.label}, same seed, noise and labels`, samples.grids[cell.key])];
+    make(
+      "figure",
+      {},
+      make("img", { alt: `Samples: ${words}`, src: `data:image/png;base64,${png}` }),
+      make("figcaption", {}, words),
+    );
+  return [
+    grid(`lambda 0, seed ${samples.seed}`, samples.baseline),
+    grid(`${cell.label}, same seed, noise and labels`, samples.grids[cell.key]),
+  ];
 }
 
 function cellCharts(page, cell) {
   const pair = (pick) =>
-    [[page.baseline, "lambda 0", "base"], [cell, cell.label, "cell"]].map(([one, label, tone]) => ({
+    [
+      [page.baseline, "lambda 0", "base"],
+      [cell, cell.label, "cell"],
+    ].map(([one, label, tone]) => ({
       label,
       tone,
       points: one ? pick(one) : [],

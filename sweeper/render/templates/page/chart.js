@@ -11,7 +11,8 @@ function linearTicks(low, high) {
   const step = [1, 2, 5, 10].map((factor) => factor * power).find((size) => size >= rough);
   const ticks = [];
   // The 0 that is added makes 0 of -0.
-  for (let place = Math.ceil(low / step - 1e-9); place * step <= high + 1e-9 * step; place += 1) ticks.push(place * step + 0);
+  for (let place = Math.ceil(low / step - 1e-9); place * step <= high + 1e-9 * step; place += 1)
+    ticks.push(place * step + 0);
   return ticks;
 }
 
@@ -47,10 +48,27 @@ function chart(title, xName, lines, whole) {
   const known = lines.filter((line) => line.points.length);
   const points = known.flatMap((line) => line.points);
   const heights = points.flatMap(([, ...ys]) => ys);
-  const x = scale(points.map((point) => point[0]), EDGE.left, WIDE - EDGE.right, false);
-  const y = scale(heights, HIGH - EDGE.bottom, EDGE.top, heights.every((value) => value > 0));
-  const words = known.map((line) => `${line.label}: ${line.points.map(([at, mean]) => `${written(mean)} at ${at}`).join(", ")}`);
-  const picture = draw("svg", { viewBox: `0 0 ${WIDE} ${HIGH}`, class: "chart", role: "img", "aria-label": `${title}. ${words.join("; ")}` });
+  const x = scale(
+    points.map((point) => point[0]),
+    EDGE.left,
+    WIDE - EDGE.right,
+    false,
+  );
+  const y = scale(
+    heights,
+    HIGH - EDGE.bottom,
+    EDGE.top,
+    heights.every((value) => value > 0),
+  );
+  const words = known.map(
+    (line) => `${line.label}: ${line.points.map(([at, mean]) => `${written(mean)} at ${at}`).join(", ")}`,
+  );
+  const picture = draw("svg", {
+    viewBox: `0 0 ${WIDE} ${HIGH}`,
+    class: "chart",
+    role: "img",
+    "aria-label": `${title}. ${words.join("; ")}`,
+  });
   picture.append(draw("text", { x: EDGE.left, y: 14, class: "title" }, title), ...xAxis(x, xName, whole), ...yAxis(y));
   for (const line of known) picture.append(...drawn(line, x, y));
   return picture;
@@ -59,9 +77,15 @@ function chart(title, xName, lines, whole) {
 function xAxis(x, name, whole) {
   const base = HIGH - EDGE.bottom;
   const ticks = whole ? x.ticks.filter(Number.isInteger) : x.ticks;
-  const marks = ticks.map((tick) => draw("text", { x: x.place(tick), y: base + 15, "text-anchor": "middle" }, written(tick)));
+  const marks = ticks.map((tick) =>
+    draw("text", { x: x.place(tick), y: base + 15, "text-anchor": "middle" }, written(tick)),
+  );
   const line = draw("line", { x1: EDGE.left, x2: WIDE - EDGE.right, y1: base, y2: base, class: "axis" });
-  return [line, ...marks, draw("text", { x: (EDGE.left + WIDE - EDGE.right) / 2, y: HIGH - 5, "text-anchor": "middle" }, name)];
+  return [
+    line,
+    ...marks,
+    draw("text", { x: (EDGE.left + WIDE - EDGE.right) / 2, y: HIGH - 5, "text-anchor": "middle" }, name),
+  ];
 }
 
 function yAxis(y) {
@@ -74,10 +98,14 @@ function yAxis(y) {
 function drawn(line, x, y) {
   const at = (place, value) => `${x.place(place).toFixed(1)},${y.place(value).toFixed(1)}`;
   const banded = line.points.every((point) => point.length === 4);
-  const edge = banded ? [...line.points.map(([s, , , high]) => at(s, high)), ...line.points.map(([s, , low]) => at(s, low)).reverse()] : [];
+  const edge = banded
+    ? [...line.points.map(([s, , , high]) => at(s, high)), ...line.points.map(([s, , low]) => at(s, low)).reverse()]
+    : [];
   return [
     draw("polygon", { points: edge.join(" "), class: `band ${line.tone}` }),
     draw("polyline", { points: line.points.map(([s, mean]) => at(s, mean)).join(" "), class: `line ${line.tone}` }),
-    ...line.points.map(([s, mean]) => draw("circle", { cx: x.place(s), cy: y.place(mean), r: 3, class: `dot ${line.tone}` })),
+    ...line.points.map(([s, mean]) =>
+      draw("circle", { cx: x.place(s), cy: y.place(mean), r: 3, class: `dot ${line.tone}` }),
+    ),
   ];
 }

@@ -3,7 +3,10 @@
 const note = make("div", { class: "note", role: "tooltip", id: "note", hidden: true });
 
 function showNote(place, cell) {
-  note.replaceChildren(make("b", {}, cell.label), ...cell.facts.slice(0, 5).map(([name, value]) => make("div", {}, `${name}: ${value}`)));
+  note.replaceChildren(
+    make("b", {}, cell.label),
+    ...cell.facts.slice(0, 5).map(([name, value]) => make("div", {}, `${name}: ${value}`)),
+  );
   note.hidden = false;
   const box = place.getBoundingClientRect();
   const left = Math.min(box.left, document.documentElement.clientWidth - note.offsetWidth - 8);
@@ -28,7 +31,11 @@ function mapOfButtons(page, maps) {
       choose(cell.key);
     };
     const on = { click, mouseenter: show, focus: show, mouseleave: hideNote, blur: hideNote };
-    const button = make("button", { type: "button", "aria-pressed": "false", "aria-describedby": "note", on }, ...place.childNodes);
+    const button = make(
+      "button",
+      { type: "button", "aria-pressed": "false", "aria-describedby": "note", on },
+      ...place.childNodes,
+    );
     place.replaceChildren(button);
     buttons.set(cell.key, button);
   }

@@ -11,17 +11,17 @@ function parallel(page, dim) {
   const axes = page.axes.map((axis, place) => placed(axis, place, cells));
   const wanted = axes.map(() => null);
   const count = make("output", { class: "count" });
-  const size = [STRIDE * (axes.length - 1) + 130, TALL];
-  const picture = draw("svg", { viewBox: `0 0 ${size.join(" ")}`, class: "parallel", style: `min-width:${size[0] * 0.8}px`, role: "group", "aria-label": "Parallel coordinates" });
+  const picture = emptyPicture(axes.length);
   const lines = new Map(cells.map((cell) => [cell.key, settingLine(cell, axes)]));
   const bands = axes.map((axis, place) => (axis.levels ? null : brush(axis, picture, (range) => want(place, range))));
   picture.append(...lines.values(), ...axes.flatMap(drawnAxis), ...bands.filter(Boolean));
   const lists = axes.map((axis, place) => (axis.levels ? levelList(axis, (level) => want(place, level)) : null));
-  const controls = make("p", {}, ...lists.filter(Boolean), make("button", { type: "button", on: { click: clear } }, "show all"), " ", count);
+  const all = make("button", { type: "button", on: { click: clear } }, "show all");
 
   function want(place, range) {
     wanted[place] = range;
-    const fits = (cell) => wanted.every((one, at) => !one || (cell.at[at] !== null && cell.at[at] >= one[0] && cell.at[at] <= one[1]));
+    const fits = (cell) =>
+      wanted.every((one, at) => !one || (cell.at[at] !== null && cell.at[at] >= one[0] && cell.at[at] <= one[1]));
     const keys = new Set(cells.filter(fits).map((cell) => cell.key));
     lines.forEach((line, key) => line.classList.toggle("out", !keys.has(key)));
     dim((key) => keys.has(key));
@@ -33,10 +33,30 @@ function parallel(page, dim) {
     axes.forEach((_, place) => want(place, null));
   }
   listeners.push((key) => lines.forEach((line, own) => line.classList.toggle("chosen", own === key)));
-  const more = page.left_out ? ` ${page.left_out} more are in guide.json.` : "";
-  const words = "A line is a setting; blue is better than lambda 0, red worse, grey within noise. Click a line for its curve; drag along a figure's axis to keep part of it.";
-  const frame = make("div", { class: "scroll", role: "region", tabindex: "0", "aria-label": "Parallel coordinates of all settings" }, picture);
-  return make("section", { class: "live panel", "aria-label": "All settings at once" }, make("h3", {}, "All settings at once"), controls, frame, make("p", { class: "caption" }, words + more));
+  return parallelPanel(make("p", {}, ...lists.filter(Boolean), all, " ", count), picture, page.left_out);
+}
+
+function emptyPicture(axes) {
+  const wide = STRIDE * (axes - 1) + 130;
+  const size = { viewBox: `0 0 ${wide} ${TALL}`, style: `min-width:${wide * 0.8}px` };
+  return draw("svg", { ...size, class: "parallel", role: "group", "aria-label": "Parallel coordinates" });
+}
+
+function parallelPanel(controls, picture, leftOut) {
+  const name = "All settings at once";
+  const words =
+    "A line is a setting; blue is better than lambda 0, red worse, grey within noise. Click a line for its curve; " +
+    "drag along a figure's axis to keep part of it.";
+  const more = leftOut ? ` ${leftOut} more are in guide.json.` : "";
+  const region = { class: "scroll", role: "region", tabindex: "0", "aria-label": `Parallel coordinates: ${name}` };
+  return make(
+    "section",
+    { class: "live panel", "aria-label": name },
+    make("h3", {}, name),
+    controls,
+    make("div", region, picture),
+    make("p", { class: "caption" }, words + more),
+  );
 }
 
 function placed(axis, place, cells) {
@@ -47,26 +67,43 @@ function placed(axis, place, cells) {
 }
 
 function settingLine(cell, axes) {
-  const points = axes.map((axis, place) => (cell.at[place] === null ? null : `${axis.x},${axis.place(cell.at[place]).toFixed(1)}`));
+  const points = axes.map((axis, place) =>
+    cell.at[place] === null ? null : `${axis.x},${axis.place(cell.at[place]).toFixed(1)}`,
+  );
   const path = points.filter(Boolean).join(" ");
-  const show = (event) => showNote({ getBoundingClientRect: () => new DOMRect(event.clientX, event.clientY, 8, 8) }, cell);
+  const show = (event) =>
+    showNote({ getBoundingClientRect: () => new DOMRect(event.clientX, event.clientY, 8, 8) }, cell);
   const on = { click: () => choose(cell.key), mouseenter: show, mouseleave: hideNote };
-  return draw("g", { class: `setting ${cell.tone}`, on }, draw("polyline", { points: path, class: "target" }), draw("polyline", { points: path, class: "seen" }));
+  return draw(
+    "g",
+    { class: `setting ${cell.tone}`, on },
+    draw("polyline", { points: path, class: "target" }),
+    draw("polyline", { points: path, class: "seen" }),
+  );
 }
 
 function drawnAxis(axis) {
-  const labels = axis.levels ? axis.levels.map((level, place) => [level, place]) : axis.ticks.map((tick) => [written(tick), tick]);
+  const labels = axis.levels
+    ? axis.levels.map((level, place) => [level, place])
+    : axis.ticks.map((tick) => [written(tick), tick]);
   const every = Math.ceil(labels.length / 12);
   return [
     draw("line", { x1: axis.x, x2: axis.x, y1: TOP, y2: LOW, class: "axis" }),
     draw("text", { x: axis.x, y: axis.row, "text-anchor": "middle", class: "title" }, axis.name),
-    ...labels.filter((_, place) => place % every === 0).map(([words, value]) => draw("text", { x: axis.x + 5, y: axis.place(value) + 4, class: "level" }, words)),
+    ...labels
+      .filter((_, place) => place % every === 0)
+      .map(([words, value]) => draw("text", { x: axis.x + 5, y: axis.place(value) + 4, class: "level" }, words)),
   ];
 }
 
 function levelList(axis, want) {
-  const list = make("select", { on: { change: () => want(list.value === "" ? null : [Number(list.value), Number(list.value)]) } });
-  list.append(make("option", { value: "" }, "any"), ...axis.levels.map((level, place) => make("option", { value: place }, level)));
+  const list = make("select", {
+    on: { change: () => want(list.value === "" ? null : [Number(list.value), Number(list.value)]) },
+  });
+  list.append(
+    make("option", { value: "" }, "any"),
+    ...axis.levels.map((level, place) => make("option", { value: place }, level)),
+  );
   return make("label", {}, `${axis.name} `, list, " ");
 }
 

@@ -20,7 +20,9 @@ if (source) {
     choose(page.first);
   }
   if (page.guidance) {
-    const table = [...document.querySelectorAll(".scroll")].find((frame) => frame.textContent.trim().startsWith("guidance scale"));
+    const table = [...document.querySelectorAll(".scroll")].find((frame) =>
+      frame.textContent.trim().startsWith("guidance scale"),
+    );
     table?.before(guidanceSlider(page.guidance));
   }
 }

@@ -30,7 +30,11 @@ function makeSortable(table) {
   const heads = [...table.tHead.rows[0].cells];
   heads.forEach((head, column) => {
     if (!head.textContent.trim()) return;
-    const button = make("button", { type: "button", class: "sort", on: { click: () => sort(column) } }, ...head.childNodes);
+    const button = make(
+      "button",
+      { type: "button", class: "sort", on: { click: () => sort(column) } },
+      ...head.childNodes,
+    );
     head.replaceChildren(button);
   });
   // A first click sorts rising, a second falling, a third gives the rows back in the order of the guide.

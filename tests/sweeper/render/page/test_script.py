@@ -38,6 +38,7 @@ def test_every_file_of_the_script_is_in_it_and_has_a_size_that_is_read() -> None
         text = (FOLDER / f"{name}.js").read_text(encoding="utf-8")
         assert text in page_script()
         assert len(text.splitlines()) <= 150
+        assert max(map(len, text.splitlines())) <= 120
         assert text.startswith("// ")
     assert len(page_script().encode()) < 32_000, "an own script is worth it as long as it is small"
 
