@@ -318,18 +318,18 @@ def with_further_baseline(further: int) -> Guide:
 
 
 def test_the_baselines_further_seeds_tell_of_its_bad_runs() -> None:
-    few, many = with_further_baseline(0), with_further_baseline(11)
+    few, many = with_further_baseline(0), with_further_baseline(22)
     assert many.main.seeds == few.main.seeds == (0, 1, 2)
     assert many.main.baseline is not None
-    assert many.main.baseline.n == 14
+    assert many.main.baseline.n == 25
     # Changes stay those on shared seeds, and the baseline's figure beside them is of these.
     assert [one.change for one in many.main.cells] == [one.change for one in few.main.cells]
     assert {one.against.n for one in many.main.cells if one.against} == {3}
-    # 14 runs in the screen and 5 fresh ones are the 19 from which on harm need not exceed what bad runs hide.
+    # 3 shared runs, half of 22 and 5 fresh ones are the 19 from which on harm need not exceed what bad runs hide.
     hurting = [next(claim for claim in guide.claims if claim.direction == "higher") for guide in (few, many)]
     assert [claim.standing for claim in hurting] == ["suggestive", "confirmed hurts"]
     said = next(item.value for item in many.protocol if item.name == "screen")
-    assert said == "grid, seeds 0, 1, 2; lambda 0 also on 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13"
+    assert said == f"grid, seeds 0, 1, 2; lambda 0 also on {', '.join(map(str, range(3, 25)))}"
 
 
 def test_a_guide_says_where_looks_take_more_seeds_than_judging_once_or_show_nothing() -> None:
