@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import betaincinv
 
-from sweeper.statistics.effects import Matrix
+from sweeper.statistics.effects import Mask, Matrix
 from sweeper.statistics.noise import pairing
 from sweeper.statistics.noise_laws import NORMAL, NoiseLaw
 from trainer.recipe import Better
@@ -24,6 +24,10 @@ CAUTION = 0.4
 MOST_SKEWNESS = 4.0
 # A run is bad this many standard deviations away from its setting's others; fewer of them than this share are chance.
 FAR, BAD_SHARE, FEWEST_BAD = 6.0, 0.05, 2
+# What a run of the baseline on a seed of its own counts for. Where 15 % of its runs end badly, and 14 are beside three
+# shared ones, 1.0 to 2.6 % of 500 studies claim harm that is none (`python -m tests.simulation.looks --further 14`);
+# 29 % on three fresh seeds if all such runs count, 5 % if they count whole unless one ended badly.
+UNSHARED = 0.5
 # The median over normal triples of the distance between the two closest is .36 sd. A bad run leaves a cell the distance
 # of two, a wider one: at 15 % of bad runs this constant gives the sd, and without any four fifths of it.
 CLOSEST_OF_THREE = 0.4465
@@ -44,7 +48,8 @@ class BadRuns(NamedTuple):
 class Prior(NamedTuple):
     """The pooled standard deviation of paired differences, its df, and what endangers a t-test.
 
-    `skewness` is that which the settings' own noise gives to the differences.
+    `baseline_runs` are those that say that the baseline has no bad runs. `skewness` is that which the settings' own
+    noise gives to the differences.
     """
 
     sd: float
@@ -72,9 +77,8 @@ def prior_of_screen(y_CS: Matrix, baseline_S: Matrix, least_noise: float = 0.0) 
     freedom = np.maximum((np.isfinite(y_CS) & np.isfinite(baseline_S)).sum(axis=1) - 1, 0).sum()
     if pooled is None or pooled.difference_sd <= 0 or freedom < FEWEST_DF:
         return None
-    # The baseline may have seeds of its own, which tell of its bad runs and of nothing else.
-    prior = Prior(pooled.difference_sd, int(freedom), int(np.isfinite(baseline_S).sum()))
     known_S = np.isfinite(baseline_S) & np.isfinite(y_CS).any(axis=0)
+    prior = Prior(pooled.difference_sd, int(freedom), _good_runs(baseline_S, known_S, pooled.difference_sd))
     whole_CS = y_CS[:, known_S][np.isfinite(y_CS[:, known_S]).all(axis=1)]
     if len(whole_CS) < 2 or known_S.sum() < 3:
         return prior
@@ -84,6 +88,21 @@ def prior_of_screen(y_CS: Matrix, baseline_S: Matrix, least_noise: float = 0.0) 
         skewness=_third_cumulant(own_CS) / max(prior.sd, least_noise) ** 3,
         bad=_bad_runs(own_CS, whole_CS - baseline_S[known_S], least_noise),
     )
+
+
+def _good_runs(baseline_S: Matrix, shared_S: Mask, difference_sd: float) -> int:
+    """Count the runs that say that the baseline has no bad ones: none where one of them ended badly.
+
+    A bad run on a seed that it does not share shows here and in no test, so that such a run counts for less.
+    """
+    runs_S = baseline_S[np.isfinite(baseline_S)]
+    away_S = runs_S - np.median(runs_S)
+    # Half of a normal's runs lie within .6745 sd of the median.
+    typical = max(float(np.median(np.abs(away_S))) / 0.6745, difference_sd / np.sqrt(2))
+    if away_S.max() > FAR * typical:
+        return 0
+    shared = int(shared_S.sum())
+    return shared + int(UNSHARED * (len(runs_S) - shared))
 
 
 def _third_cumulant(own_CS: Matrix) -> float:

@@ -16,7 +16,8 @@ from sweeper.study.space_size import extras_outside_grid, grid_count
 if TYPE_CHECKING:
     from sweeper.study.study import Study
 
-# From 19 runs of lambda 0 on, harm no longer has to exceed what its bad runs may hide: see `sweeper.statistics.looks`.
+# Of 40 settings. More say little of lambda 0's level, and where harm is held against what bad runs may hide, a run on a
+# seed of its own counts half (`sweeper.statistics.screen_noise`).
 MOST = 19
 SEEDS_END = 2**31
 

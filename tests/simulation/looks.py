@@ -38,14 +38,19 @@ class Study(NamedTuple):
     effect_K: Array
 
 
-def study(scenario: Scenario, number: int) -> Study:
-    """Draw a study; where one setting is better, the screen found it: what is asked is whether it is confirmed."""
+def study(scenario: Scenario, number: int, further: int = 0) -> Study:
+    """Draw a study; where one setting is better, the screen found it: what is asked is whether it is confirmed.
+
+    Lambda 0 has so many `further` seeds of its own in the screen.
+    """
     rng = np.random.default_rng([zlib.crc32(repr(scenario).encode()), number])
     truth = world(scenario, rng)
     screen_CS, fresh_CS = (
-        truth.effect_C[:, None] + noise(scenario.noise, truth.sd_C, seeds, rng) for seeds in (SCREEN_SEEDS, 20)
+        truth.effect_C[:, None] + noise(scenario.noise, truth.sd_C, seeds, rng)
+        for seeds in (SCREEN_SEEDS + further, 20)
     )
-    mean_C = screen_CS.mean(axis=1)
+    mean_C = screen_CS[:, :SCREEN_SEEDS].mean(axis=1)
+    screen_CS[1:, SCREEN_SEEDS:] = np.nan
     order = np.argsort(np.where(truth.effect_C < 0, -np.inf, mean_C)[1 : SETTINGS + 1]) + 1
     best = order[:TOP]
     directions: list[Better] = ["lower" if mean_C[c] < mean_C[0] else "higher" for c in best]
@@ -60,11 +65,11 @@ def before(drawn: Study, seeds: int) -> list[bool]:
     return [p <= OBJECTIVE_ALPHA for p in holm(raw)]
 
 
-def figures(scenario: Scenario, studies: int) -> Counter[str]:
+def figures(scenario: Scenario, studies: int, further: int = 0) -> Counter[str]:
     """Count false claims and true ones, and add up trials of finalists and baseline."""
     total: Counter[str] = Counter()
     for number in range(studies):
-        drawn = study(scenario, number)
+        drawn = study(scenario, number, further)
         prior = prior_of_screen(drawn.screen_CS, drawn.baseline_S)
         for name, looks in JUDGED.items():
             found = endings(drawn.difference_KS[:, : looks[-1]], drawn.directions, looks, OBJECTIVE_ALPHA, prior)
@@ -83,12 +88,12 @@ def _count(total: Counter[str], name: str, drawn: Study, confirmed: Sequence[boo
     total[f"found {name}"] += any(said and side == "lower" and effect < 0 for said, side, effect in arms)
 
 
-def rows(kind: str, scenarios: Sequence[Scenario], studies: int) -> Iterator[str]:
+def rows(kind: str, scenarios: Sequence[Scenario], studies: int, further: int) -> Iterator[str]:
     """Yield a markdown table of what was counted in percent: as it is and, where judged once, before."""
     yield f"| world | {' | '.join(f'{name}: {kind} %' for name in JUDGED)} | trials, looks to 12, to 20 |"
     yield "|---" * (len(JUDGED) + 2) + "|"
     for scenario in scenarios:
-        found = figures(scenario, studies)
+        found = figures(scenario, studies, further)
         cells = [_cell(found, kind, name, studies) for name in JUDGED]
         trials = ", ".join(f"{found[f'trials looks to {most}'] / studies:.0f}" for most in (12, 20))
         yield f"| {scenario.surface}, {scenario.noise} | {' | '.join(cells)} | {trials} |"
@@ -104,13 +109,16 @@ def main() -> None:
     """Print both tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--studies", type=int, default=1000)
-    studies = parser.parse_args().studies
+    parser.add_argument("--further", type=int, default=0, help="seeds of the screen that lambda 0 alone has")
+    parser.add_argument("--only", default="", help="kinds of noise whose name holds this")
+    given = parser.parse_args()
     simulate.begin()
     null = [Scenario("null", kind, 20) for kind in (*NOISES[:-1], *UNEVEN)]
     gains = [Scenario(surface, "normal", 20) for surface in POWER]
     gains += [Scenario(surface, kind, 20) for surface in POWER[1:3] for kind in ("unequal", "skewed", "grows")]
     for kind, scenarios in (("false", null), ("found", gains)):
-        for line in rows(kind, scenarios, studies):
+        wanted = [at for at in scenarios if given.only in at.noise]
+        for line in rows(kind, wanted, given.studies, given.further):
             print(line, flush=True)
         print()
 

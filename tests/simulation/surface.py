@@ -9,7 +9,7 @@ taus, log FID a parabola in log lambda and log tau whose best lambda falls with 
 below to 3 sd above the baseline; `smooth-block` has noise that cells of one block and seed share (correlation .6);
 `smooth-random` draws 40 settings at random,
 `smooth-few` has 8 lambdas alone. After half of the budget a setting stops that is behind the second best by
-more than three standard errors on the seeds' mean; its end is not measured.
+more than three standard errors on the seeds' mean; its end is not measured. `further`: lambda 0 has further seeds.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from sweeper.statistics.moments import moments
 from sweeper.statistics.response_surface import Costs, Knobs, Screen, Surface, costs, fit_surface
 from tests.places import ROOT
 from tests.simulation import worlds
@@ -38,9 +39,11 @@ from tests.simulation.worlds import SD, Array, Scenario
 
 MARGIN = float(np.log1p(0.05))
 SAFE = 0.9
+FURTHER = 14  # seeds of lambda 0: with the three shared ones the square root of 30 settings times theirs
 WORLDS = (
     *("null normal", "additive normal", "interaction normal", "all-worse normal"),
     *("one-better-3 normal", "interaction unequal", "additive baseline-2sd", "interaction t3"),
+    *("additive normal further", "additive baseline-2sd further"),
     *("smooth-few normal", "smooth normal", "smooth-block normal", "smooth-random normal"),
 )
 
@@ -61,14 +64,24 @@ class Study(NamedTuple):
 
 def draw(name: str, rng: np.random.Generator) -> Study:
     """Draw a study of a world."""
-    surface, noise = name.split()
+    surface, noise, *more = name.split()
     if surface.startswith("smooth"):
         return _smooth(surface, rng)
     scenario = Scenario(surface, noise, 5)  # type: ignore[arg-type]
     truth = worlds.world(scenario, rng)
-    stage = worlds.stage(scenario, truth, worlds.SCREEN_SEEDS, rng)
-    ends = (np.linspace(0, 1, worlds.BLOCKS), np.linspace(0, 1, worlds.TAUS))
-    return _raced(stage.half_CS[:-1], stage.end_CS[:-1], truth.effect_C[1:-1], np.array(list(product(*ends))), ())
+    shared = worlds.SCREEN_SEEDS
+    stage = worlds.stage(scenario, truth, shared + (FURTHER if more else 0), rng)
+    place_CK = np.array(list(product(np.linspace(0, 1, worlds.BLOCKS), np.linspace(0, 1, worlds.TAUS))))
+    half_CS, end_CS = (values[:-1, :shared] for values in (stage.half_CS, stage.end_CS))
+    raced = _raced(half_CS, end_CS, truth.effect_C[1:-1], place_CK, ())
+    return raced._replace(screen=_with_further(raced.screen, stage.end_CS[0, shared:]))
+
+
+def _with_further(screen: Screen, further_S: Array) -> Screen:
+    """Add what the baseline was on seeds of its own."""
+    nothing_CS = np.full((len(screen.y_CS), len(further_S)), np.nan)
+    early_CS = None if screen.early_CS is None else np.hstack([screen.early_CS, nothing_CS])
+    return Screen(np.hstack([screen.y_CS, nothing_CS]), np.concatenate([screen.baseline_S, further_S]), early_CS)
 
 
 def _smooth(surface: str, rng: np.random.Generator) -> Study:
@@ -141,7 +154,7 @@ def _bands(found: Counter[str], study: Study, surface: Surface, without: Surface
 
 def _chosen(found: Counter[str], study: Study, surface: Surface) -> None:
     effect_C, best = study.effect_C, int(study.effect_C.argmin())
-    by_mean = np.argsort(np.where(study.stopped, np.inf, np.nan_to_num(study.screen.y_CS.mean(axis=1), nan=np.inf)))
+    by_mean = np.argsort(np.nan_to_num(moments(study.screen.y_CS).mean, nan=np.inf))
     by_surface = np.argsort(surface.mean)
     found["regret_mean"] += float(effect_C[by_mean[0]] - effect_C[best]) / SD
     found["regret_surface"] += float(effect_C[by_surface[0]] - effect_C[best]) / SD

@@ -230,6 +230,12 @@ def test_the_confirm_stage_alone_errs_less_under_skew_than_before_and_finds_more
     assert gain["found looks to 20"] >= 57
 
 
+def test_further_runs_of_a_baseline_that_sometimes_ends_badly_make_no_harm_of_it():
+    found = looks.figures(Scenario("null", "bad-baseline", 20), 100, further=14)
+    assert found["false before 3"] >= 10
+    assert max(found[f"false {name}"] for name in looks.JUDGED) <= 8
+
+
 def test_a_study_depends_on_its_scenario_its_number_and_the_seed_alone():
     scenario = Scenario("half-null", "normal", 3)
     whole = simulate.simulate(scenario, range(6), 0)

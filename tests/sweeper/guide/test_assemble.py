@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from scipy.stats import spearmanr, ttest_rel
 
 from sweeper.guide.assemble import assemble_guide
-from sweeper.guide.schema.audits import SeedAudit
 from sweeper.guide.schema.guide import Guide
 from sweeper.plan.cells import setting_cell
 from sweeper.records import Cell, Rung, StudyRecord, TrialRecord
@@ -301,51 +300,3 @@ def test_a_guide_names_what_failed_and_why():
     text = assemble_guide(make_record(make_study(), [*rows[:-1], lost])).model_dump_json()
     assert f"{lost.spec.cell.label}, seed 2: RuntimeError: out of luck" in text
     assert "out of luck" not in assemble_guide(one_cell()).model_dump_json()
-
-
-def with_further_baseline(further: int) -> Guide:
-    """A screen of three seeds, lambda 0 on further ones; a harmful and a harmless setting on five fresh seeds."""
-    study = make_study(screen={"baseline_seeds": 3 + further} if further else {})
-    cells = [setting((block,), 0.01, tau) for block in (0, 1, 2) for tau in (0.25, 0.5)]
-
-    def truth(cell: Cell) -> float:
-        return 0.08 if cell == cells[0] else 0.0
-
-    rows = simulate(study, cells, truth, noise=0.05, shared=0.02)
-    rows += simulate(study, (), truth, seeds=range(3, 3 + further), noise=0.05, shared=0.02, random=2)
-    fresh = simulate(study, cells[:2], truth, "confirm", range(100, 105), 0.05, random=1)
-    return assemble_guide(make_record(study, [*rows, *fresh]))
-
-
-def test_the_baselines_further_seeds_tell_of_its_bad_runs() -> None:
-    few, many = with_further_baseline(0), with_further_baseline(11)
-    assert many.main.seeds == few.main.seeds == (0, 1, 2)
-    assert many.main.baseline is not None
-    assert many.main.baseline.n == 14
-    # Changes stay those on shared seeds, and the baseline's figure beside them is of these.
-    assert [one.change for one in many.main.cells] == [one.change for one in few.main.cells]
-    assert {one.against.n for one in many.main.cells if one.against} == {3}
-    # 14 runs in the screen and 5 fresh ones are the 19 from which on harm need not exceed what bad runs hide.
-    hurting = [next(claim for claim in guide.claims if claim.direction == "higher") for guide in (few, many)]
-    assert [claim.standing for claim in hurting] == ["suggestive", "confirmed hurts"]
-    said = next(item.value for item in many.protocol if item.name == "screen")
-    assert said == "grid, seeds 0, 1, 2; lambda 0 also on 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13"
-
-
-def test_a_guide_says_where_looks_take_more_seeds_than_judging_once_or_show_nothing() -> None:
-    def audit(noise: float) -> SeedAudit:
-        study = make_study(confirm={"top": 3, "seeds": "auto", "limit": 12})
-        return assemble_guide(
-            make_record(study, simulate(study, grid_cells(study), lambda _: 0.0, noise=noise)), surface=False
-        ).seeds
-
-    quiet, noisy, loud = audit(0.02), audit(0.05), audit(0.09)
-    assert quiet.needed is not None
-    assert quiet.needed_words == f"{quiet.needed} fresh seeds"
-    assert noisy.needed is not None
-    assert noisy.needed_once is not None
-    assert noisy.needed_once <= noisy.needed * 2 / 3
-    assert noisy.needed_words == f"{noisy.needed} fresh seeds, or {noisy.needed_once} judged once"
-    assert loud.needed is None
-    assert "judged once; in looks arms that promise so little are given up" in loud.needed_words
-    assert loud.gate.passed is False

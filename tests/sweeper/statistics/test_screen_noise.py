@@ -73,3 +73,24 @@ def test_a_law_has_mean_0_variance_1_and_its_tail_upwards(law):
     noise = law.draw((400_000,), np.random.default_rng(0))
     assert (noise.mean(), noise.var()) == (pytest.approx(0, abs=0.01), pytest.approx(1, abs=0.02))
     assert (noise**3).mean() == pytest.approx({NORMAL: 0.0, NoiseLaw(2.0): 2.0}.get(law, 1.8), abs=0.1)
+
+
+def with_further(further_S: list[float]) -> Prior:
+    rng = np.random.default_rng(0)
+    y_CS = np.full((30, 3 + len(further_S)), np.nan)
+    y_CS[:, :3] = rng.normal(0, 0.1, (30, 3))
+    prior = prior_of_screen(y_CS, np.concatenate([rng.normal(0, 0.1, 3), further_S]))
+    assert prior is not None
+    return prior
+
+
+def test_the_baselines_runs_on_seeds_of_its_own_count_half_and_change_nothing_else():
+    good = np.random.default_rng(1).normal(0, 0.1, 14).tolist()
+    assert with_further(good) == with_further([])._replace(baseline_runs=10)
+
+
+def test_where_a_run_of_the_baseline_ended_badly_none_says_that_it_has_no_bad_runs():
+    good = np.random.default_rng(1).normal(0, 0.1, 13).tolist()
+    assert with_further([*good, 1.0]).baseline_runs == 0
+    # A run far below the others is luck that harm need not be held against.
+    assert with_further([*good, -1.0]).baseline_runs == 10

@@ -28,7 +28,7 @@ def test_auto_is_the_square_root_of_the_number_of_settings_times_their_seeds(blo
     assert further_seeds(study(blocks=blocks)) == tuple(range(3, count))
 
 
-def test_auto_takes_no_more_than_tell_of_the_baselines_bad_runs() -> None:
+def test_auto_takes_no_more_than_say_something() -> None:
     assert 3 + len(further_seeds(study(seeds=6, blocks=4))) == 3 + MOST - 6
     # Nor fewer than the settings have.
     assert further_seeds(study(seeds=25)) == ()
