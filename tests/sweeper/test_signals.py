@@ -119,3 +119,22 @@ def test_the_program_ends_with_the_exit_code_of_its_command():
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
         assert (done.returncode, "Traceback" in done.stderr) == (code, False)
         assert done.stdout or done.stderr
+
+
+STRUCK = """
+import os, signal, sys, time
+from sweeper.cli import app, program
+def strike(): os.kill(os.getpid(), {number}); time.sleep(20)
+if {early}: app.check_own_code = strike
+app.app.command("strike")(strike)
+sys.argv = ["sweeper", "strike"]
+program()
+"""
+
+
+@pytest.mark.parametrize("early", [True, False])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_command_is_stopped_with_the_code_of_its_signal_and_a_line(number, early):
+    code = STRUCK.format(number=int(number), early=early)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (128 + number, "", "interrupted\n")
