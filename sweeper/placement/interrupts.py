@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import signal
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
-from ray._private import utils, worker
+import ray
+from ray._private import state, utils, worker
 
 from sweeper.errors import SetupError
 from sweeper.signals import OutsideImports, StoppedError
@@ -31,14 +32,41 @@ def own_handlers() -> Iterator[None]:
         try:
             return connect(*args, **kwargs)
         finally:
-            signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGTERM))
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+            _take_back(before)
 
     utils.set_sigterm_handler, worker.connect = (lambda _: None), connect_undisturbed
     try:
         yield
     finally:
         utils.set_sigterm_handler, worker.connect = take_over, connect
+
+
+def shut_down() -> None:
+    """Shut Ray down, and keep our handler of SIGTERM.
+
+    Ray 2.60's C++ leaves the signal to its default action as its driver ends: the process would end without a word
+    while its guide is written. The first thing that Ray does after that is to disconnect its global state.
+    """
+    known: Any = state.state
+    disconnect = known.disconnect
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+
+    def disconnect_undisturbed() -> None:
+        _take_back(before)
+        disconnect()
+
+    known.disconnect = disconnect_undisturbed
+    try:
+        ray.shutdown()
+    finally:
+        known.disconnect = disconnect
+        _take_back(before)
+
+
+def _take_back(blocked: Collection[int]) -> None:
+    """Install our handler of SIGTERM below Python once more, and block the signals again that were blocked before."""
+    signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGTERM))
+    signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
 
 
 class Interrupts:

@@ -18,7 +18,7 @@ from ray.exceptions import RayError
 from ray.job_config import JobConfig
 
 from sweeper.errors import SetupError
-from sweeper.placement.interrupts import Interrupts, own_handlers
+from sweeper.placement.interrupts import Interrupts, own_handlers, shut_down
 from sweeper.placement.ray_access import guest, private, unnamed, unreachable
 from sweeper.placement.ray_processes import RayProcesses
 from sweeper.study import Resources
@@ -65,7 +65,7 @@ def session(resources: Resources, address: str | None) -> Iterator[Interrupts]:
                 raise unreachable(address, error) from error
             finally:
                 vitals.stop()
-                ray.shutdown()
+                shut_down()
                 vitals.clear()
 
 

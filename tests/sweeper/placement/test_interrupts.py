@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 import ray
-from ray._private import utils, worker
+from ray._private import state, utils, worker
 
 from sweeper.errors import SetupError
-from sweeper.placement.interrupts import Interrupts, own_handlers
+from sweeper.placement.interrupts import Interrupts, own_handlers, shut_down
 from sweeper.signals import STOPPING, StoppedError, stoppable
 
 
@@ -73,6 +73,28 @@ def test_a_sigterm_while_ray_connects_waits_and_is_ours_though_its_c_code_took_t
         with pytest.raises(StoppedError):
             os.kill(os.getpid(), signal.SIGTERM)
     assert worker.connect is connect
+    assert signal.SIGTERM not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
+
+
+def test_a_sigterm_while_ray_shuts_down_and_after_is_ours_though_its_c_code_gave_the_signal_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen = []
+
+    def shutdown() -> None:
+        ctypes.CDLL(None).signal(signal.SIGTERM, ctypes.c_void_p(signal.SIG_IGN))
+        os.kill(os.getpid(), signal.SIGTERM)
+        seen.append("given up")
+        state.state.disconnect()
+        seen.append("processes ended")
+
+    monkeypatch.setattr(ray, "shutdown", shutdown)
+    with stoppable():
+        with pytest.raises(StoppedError):
+            shut_down()
+        assert seen == ["given up"]
+        with pytest.raises(StoppedError):
+            os.kill(os.getpid(), signal.SIGTERM)
     assert signal.SIGTERM not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
 
 
