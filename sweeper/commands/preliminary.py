@@ -42,8 +42,7 @@ class PreliminaryGuide:
             self._written, self._writer = self._written or not self._writer.exitcode, None
         if not self._writer and self._is_due(progress):
             self._last = time.monotonic()
-            self._writer = _SPAWN.Process(target=_write, args=(*self._given, os.getpid()), daemon=True)
-            self._writer.start()
+            self._writer = self._started()
         if not self._written:
             return progress
         return progress.model_copy(update={"messages": (*progress.messages, f"preliminary guide: {self._guide}")})
@@ -53,6 +52,16 @@ class PreliminaryGuide:
         if self._writer and self._writer.is_alive():
             self._writer.terminate()
             self._writer.join(STOP_TIMEOUT_S)
+
+    def _started(self) -> SpawnProcess:
+        writer = _SPAWN.Process(target=_write, args=(*self._given, os.getpid()), daemon=True)
+        # Ctrl-C reaches every process of a terminal. This one is ended by the driver: a blocked signal is inherited.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            writer.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        return writer
 
     def _is_due(self, progress: Progress) -> bool:
         if time.monotonic() - self._last < EVERY_S:
@@ -80,7 +89,6 @@ def _write(study_name: str, workspace: Workspace, reports: Path, driver: int) ->
     """Write the guide of what is recorded so far, quietly and behind the study's own work."""
     from sweeper.commands.report import write
 
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches us too: the driver ends this process
     os.nice(NICE)
     quiet = os.open(os.devnull, os.O_WRONLY)
     for stream in (1, 2):

@@ -8,6 +8,8 @@ import numpy as np
 
 from sweeper.coordinator.confirm_looks import objectives
 from sweeper.coordinator.finalists import Finalists
+from sweeper.guide.analysis.screen_surface import early_rung, is_sound
+from sweeper.guide.analysis.worth_confirming import worth_confirming
 from sweeper.plan.cells import BASELINE, cells
 from sweeper.records import Cell, TrialSpec
 from sweeper.search import Search
@@ -15,6 +17,7 @@ from sweeper.statistics.effects import Matrix
 from sweeper.statistics.looks import direction_of, prior_of_screen
 from sweeper.statistics.moments import moments
 from sweeper.statistics.resolution import least_noise
+from sweeper.statistics.response_surface import Screen
 from sweeper.study import Study, further_seeds
 
 
@@ -42,35 +45,27 @@ def _best(
     """Return the settings worth confirming, as a guide of the same screen names them.
 
     `log_CS` are their log objectives on these seeds, the baseline's first.
-
-    The surface is fitted once a study, so its libraries, some 100 MB, are imported only then.
     """
-    from sweeper.guide.analysis.screen_surface import early_rung, is_sound
-    from sweeper.guide.analysis.worth_confirming import worth_confirming
-    from sweeper.statistics.response_surface import Screen
-
-    states = screened.states()
-    keys_CS = [[TrialSpec(stage="screen", cell=cell, seed=seed).key for seed in seeds] for cell in settings]
-    states_C = [[states[key] for key in row if key in states] for row in keys_CS]
+    states, known = screened.states(), screened.rungs()
+    states_C = [[state for key in _keys(cell, seeds) if (state := states.get(key))] for cell in settings]
     sound = [place for place, found in enumerate(states_C) if is_sound(found)]
+    placed = [settings[place] for place in sound]
+    steps = sorted({step for values in known.values() for step in values})[:-1]
+    rungs = {
+        step: objectives({key: values.get(step) for key, values in known.items()}, "screen", placed, seeds)
+        for step in steps
+    }
     was_stopped = np.array(["pruned" in states_C[place] for place in sound], dtype=bool)
-    early_CS = early_rung(_rungs(screened, [keys_CS[place] for place in sound]), was_stopped)
     eligible = {cell.key: cell for cell in screened.eligible()}
     logs = {cell.key: row[np.isfinite(row)].tolist() for cell, row in zip(settings, log_CS[1:], strict=True)}
     chosen = worth_confirming(
         {key: logs[key] for key in eligible},
-        {settings[place].key: settings[place].dispersion for place in sound},
-        Screen(log_CS[1:][sound], log_CS[0], early_CS),
+        {cell.key: cell.dispersion for cell in placed},
+        Screen(log_CS[1:][sound], log_CS[0], early_rung(rungs, was_stopped)),
         top,
     )
     return tuple(eligible[key] for key in chosen)
 
 
-def _rungs(screened: Search, keys_CS: Sequence[Sequence[str]]) -> dict[int, Matrix]:
-    """Return the objectives of these trials at every rung but the last, [C, S], NaN where there is none."""
-    known = screened.rungs()
-    steps = sorted({step for values in known.values() for step in values})[:-1]
-    return {
-        step: np.array([[known.get(key, {}).get(step) for key in row] for row in keys_CS], dtype=np.float64)
-        for step in steps
-    }
+def _keys(cell: Cell, seeds: Sequence[int]) -> list[str]:
+    return [TrialSpec(stage="screen", cell=cell, seed=seed).key for seed in seeds]

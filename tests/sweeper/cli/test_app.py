@@ -22,21 +22,8 @@ from tests.places import ROOT
 STUDY = ROOT / "studies" / "smoke.yaml"
 GOLDEN = ROOT / "tests" / "golden" / "help.txt"
 COMMANDS = (
-    "init",
-    "check",
-    "plan",
-    "run",
-    "retry",
-    "status",
-    "report",
-    "compare",
-    "atlas",
-    "export",
-    "sample",
-    "measure",
-    "encode",
-    "ui",
-    "schema",
+    *("init", "check", "plan", "run", "retry", "status", "report", "compare"),
+    *("atlas", "export", "sample", "measure", "encode", "ui", "schema"),
 )
 
 

@@ -122,5 +122,4 @@ def test_a_writer_whose_driver_is_gone_writes_nothing(monkeypatch, tmp_path):
     monkeypatch.setattr("sweeper.commands.report.write", lambda *_: pytest.fail("written"))
     for name in ("nice", "dup2"):
         monkeypatch.setattr(preliminary.os, name, lambda *_: None)
-    monkeypatch.setattr(preliminary.signal, "signal", lambda *_: None)
     preliminary._write("one", Workspace(tmp_path), tmp_path, os.getpid())

@@ -292,11 +292,3 @@ def test_a_guide_without_its_surface_claims_and_recommends_the_same() -> None:
     assert not quick.heuristics.rows
     for part in ("claims", "side_claims", "recommendation", "stages", "knobs", "seeds"):
         assert getattr(whole, part) == getattr(quick, part)
-
-
-def test_a_guide_names_what_failed_and_why():
-    rows = [trial(cell, seed, fid) for cell, fids in FIDS.items() for seed, fid in enumerate(fids)]
-    lost = rows[-1].model_copy(update={"state": "failed", "rungs": (), "note": "RuntimeError: out of luck"})
-    text = assemble_guide(make_record(make_study(), [*rows[:-1], lost])).model_dump_json()
-    assert f"{lost.spec.cell.label}, seed 2: RuntimeError: out of luck" in text
-    assert "out of luck" not in assemble_guide(one_cell()).model_dump_json()

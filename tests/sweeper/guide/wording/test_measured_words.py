@@ -192,3 +192,12 @@ def test_the_protocol_explains_the_forms_of_the_loss_that_occur_and_no_others() 
 def test_knobs_that_do_nothing_at_the_floor_are_named_beside_block_and_tau() -> None:
     assert on_unsaturated(["block", "lambda", "tau"]) == "block and tau"
     assert on_unsaturated(["negatives", "lambda_end", "local_batch"]) == "block, tau, local batch and negatives"
+
+
+def test_a_guide_names_what_failed_and_why() -> None:
+    lost = {("screen", A.key, 2)}
+    record = make_record(
+        make_study(), changed(both_stages({}), lost, state="failed", rungs=(), note="RuntimeError: out of luck")
+    )
+    assert f"{A.label}, seed 2: RuntimeError: out of luck" in assemble_guide(record).model_dump_json()
+    assert "out of luck" not in assemble_guide(make_record(make_study(), both_stages({}))).model_dump_json()
