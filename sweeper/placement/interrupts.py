@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import signal
-from collections.abc import Collection, Iterator
-from typing import Any
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
 
 import ray
-from ray._private import state, utils, worker
+from ray._private import utils, worker
 
 from sweeper.errors import SetupError
 from sweeper.signals import OutsideImports, StoppedError
+
+T = TypeVar("T")
+
+ACTED = signal.SIGURG  # says that `undisturbed` is done; its default action is none
 
 
 class HaltedError(Exception):
@@ -28,11 +35,7 @@ def own_handlers() -> Iterator[None]:
     take_over, connect = utils.set_sigterm_handler, worker.connect
 
     def connect_undisturbed(*args: Any, **kwargs: Any) -> Any:
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
-        try:
-            return connect(*args, **kwargs)
-        finally:
-            _take_back(before)
+        return undisturbed(functools.partial(connect, *args, **kwargs))
 
     utils.set_sigterm_handler, worker.connect = (lambda _: None), connect_undisturbed
     try:
@@ -45,28 +48,42 @@ def shut_down() -> None:
     """Shut Ray down, and keep our handler of SIGTERM.
 
     Ray 2.60's C++ leaves the signal to its default action as its driver ends: the process would end without a word
-    while its guide is written. The first thing that Ray does after that is to disconnect its global state.
+    while its guide is written.
     """
-    known: Any = state.state
-    disconnect = known.disconnect
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    undisturbed(ray.shutdown)
 
-    def disconnect_undisturbed() -> None:
-        _take_back(before)
-        disconnect()
 
-    known.disconnect = disconnect_undisturbed
+def undisturbed(act: Callable[[], T]) -> T:
+    """Return `act()`, which may replace SIGTERM's handler below Python; one that comes meanwhile is ours, afterwards.
+
+    To block the signal here would not do: the kernel gives it to any other thread of the process that does not block
+    it, such as OpenBLAS's and gRPC's. So another thread acts, while the main thread waits for the signal: a signal sent
+    to a process goes to its main thread first, and what a thread waits for never reaches a handler (signal(7) and
+    sigwaitinfo(2), and `complete_signal` in Linux's kernel/signal.c). What is left are the microseconds before the wait
+    begins and after it ends.
+    """
+    main = threading.main_thread().ident
+    assert main == threading.get_ident(), "signals are the main thread's"
+
+    def acting() -> T:
+        try:
+            return act()
+        finally:
+            signal.pthread_kill(main, ACTED)
+
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, ACTED})
+    came = False
     try:
-        ray.shutdown()
+        with ThreadPoolExecutor(1, "undisturbed") as threads:
+            acted = threads.submit(acting)
+            while signal.sigwait({signal.SIGTERM, ACTED}) != ACTED:
+                came = True
+        return acted.result()
     finally:
-        known.disconnect = disconnect
-        _take_back(before)
-
-
-def _take_back(blocked: Collection[int]) -> None:
-    """Install our handler of SIGTERM below Python once more, and block the signals again that were blocked before."""
-    signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGTERM))
-    signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+        signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGTERM))  # installs Python's once more, below it
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+        if came:
+            signal.raise_signal(signal.SIGTERM)
 
 
 class Interrupts:

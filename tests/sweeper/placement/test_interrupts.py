@@ -1,17 +1,20 @@
 from __future__ import annotations
 
 import ctypes
+import functools
 import os
 import signal
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import ray
-from ray._private import state, utils, worker
+from ray._private import utils, worker
 
 from sweeper.errors import SetupError
-from sweeper.placement.interrupts import Interrupts, own_handlers, shut_down
+from sweeper.placement.interrupts import Interrupts, own_handlers, shut_down, undisturbed
 from sweeper.signals import STOPPING, StoppedError, stoppable
 
 
@@ -55,47 +58,83 @@ def test_a_sigterm_while_ray_starts_stops_the_run_as_any_other() -> None:
     assert stopped.value.number == signal.SIGTERM
 
 
+@pytest.fixture
+def another_thread() -> Iterator[None]:
+    """A thread that does not block SIGTERM, as OpenBLAS's and gRPC's: the kernel may give it the signal."""
+    end = threading.Event()
+    thread = threading.Thread(target=end.wait)
+    thread.start()
+    yield
+    end.set()
+    thread.join()
+
+
+def taking_sigterm_over(done: list[str]) -> None:
+    """Do as Ray's C++ does, past Python, and have the signal come in the midst of it."""
+    ctypes.CDLL(None).signal(signal.SIGTERM, ctypes.c_void_p(signal.SIG_IGN))
+    terminated_in_the_midst()
+    done.append("acted")
+
+
+def terminated_in_the_midst() -> None:
+    time.sleep(0.1)
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(0.1)
+
+
+@pytest.mark.usefixtures("another_thread")
 def test_a_sigterm_while_ray_connects_waits_and_is_ours_though_its_c_code_took_the_signal(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    done = []
-
-    def connect() -> None:
-        ctypes.CDLL(None).signal(signal.SIGTERM, ctypes.c_void_p(signal.SIG_IGN))  # as C++ does, past Python
-        os.kill(os.getpid(), signal.SIGTERM)
-        done.append(True)
-
+    done: list[str] = []
+    connect = functools.partial(taking_sigterm_over, done)
     monkeypatch.setattr(worker, "connect", connect)
     with stoppable():
         with own_handlers(), pytest.raises(StoppedError):
             worker.connect()
-        assert done
+        assert done == ["acted"]
         with pytest.raises(StoppedError):
             os.kill(os.getpid(), signal.SIGTERM)
     assert worker.connect is connect
     assert signal.SIGTERM not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
 
 
+@pytest.mark.usefixtures("another_thread")
 def test_a_sigterm_while_ray_shuts_down_and_after_is_ours_though_its_c_code_gave_the_signal_up(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    seen = []
-
-    def shutdown() -> None:
-        ctypes.CDLL(None).signal(signal.SIGTERM, ctypes.c_void_p(signal.SIG_IGN))
-        os.kill(os.getpid(), signal.SIGTERM)
-        seen.append("given up")
-        state.state.disconnect()
-        seen.append("processes ended")
-
-    monkeypatch.setattr(ray, "shutdown", shutdown)
+    done: list[str] = []
+    monkeypatch.setattr(ray, "shutdown", functools.partial(taking_sigterm_over, done))
     with stoppable():
         with pytest.raises(StoppedError):
             shut_down()
-        assert seen == ["given up"]
+        assert done == ["acted"]
         with pytest.raises(StoppedError):
             os.kill(os.getpid(), signal.SIGTERM)
     assert signal.SIGTERM not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
+
+
+def test_what_runs_undisturbed_returns_its_value_and_raises_its_error() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    assert undisturbed(lambda: threading.current_thread() is threading.main_thread()) is False
+    with pytest.raises(OSError, match="no route"):
+        undisturbed(functools.partial(refuse, "no route"))
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def refuse(message: str) -> None:
+    raise OSError(message)
+
+
+@pytest.mark.usefixtures("another_thread")
+def test_a_sigterm_outweighs_the_error_of_what_ran_undisturbed() -> None:
+    def act() -> None:
+        terminated_in_the_midst()
+        refuse("no route")
+
+    with stoppable(), pytest.raises(StoppedError) as stopped:
+        undisturbed(act)
+    assert isinstance(stopped.value.__context__, OSError)
 
 
 def test_ray_can_take_sigterm_over_again_afterwards() -> None:
