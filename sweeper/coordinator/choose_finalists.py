@@ -19,6 +19,7 @@ from sweeper.statistics.moments import moments
 from sweeper.statistics.resolution import least_noise
 from sweeper.statistics.response_surface import Screen
 from sweeper.study import Study, further_seeds
+from trainer.recipe import Better
 
 
 def choose_finalists(study: Study, screened: Search, seeds: tuple[int, ...]) -> Finalists:
@@ -30,13 +31,21 @@ def choose_finalists(study: Study, screened: Search, seeds: tuple[int, ...]) -> 
     value_CS = objectives(screened.outcomes(), "screen", [BASELINE, *settings], ran)
     log_CS = np.log(np.where(value_CS > 0, value_CS, np.nan))
     best = _best(screened, settings, ran, log_CS, confirm.top if confirm else 0)
-    marked = [cell for cell in cells(study) if cell.mark]
-    mean_C = moments(log_CS[1:] - log_CS[0]).mean
-    seen = {cell.key: mean for cell, mean in zip(settings, mean_C, strict=True) if np.isfinite(mean)}
-    directions = {cell.key: direction_of(seen[cell.key]) for cell in (*best, *marked) if cell.key in seen}
+    arms = [*best, *(cell for cell in cells(study) if cell.mark or cell.role == "control")]
+    directions = _directions(objectives(screened.outcomes(), "screen", [BASELINE, *arms], ran), arms)
     least = least_noise(study.minimised.name(), np.array(list(screened.outcomes().values()), dtype=np.float64))
     prior = prior_of_screen(log_CS[1:], log_CS[0], least)
     return Finalists(cells=best, seeds=seeds, looks=looks, directions=directions, prior=prior, least_noise=least)
+
+
+def _directions(value_CS: Matrix, arms: Sequence[Cell]) -> dict[str, Better]:
+    """Return the side on which the screen saw each arm; the better one where it saw none. Lambda 0 is the first row."""
+    log_CS = np.log(np.where(value_CS > 0, value_CS, np.nan))
+    mean_C = moments(log_CS[1:] - log_CS[0]).mean
+    return {
+        cell.key: direction_of(mean) if np.isfinite(mean) else "lower"
+        for cell, mean in zip(arms, mean_C.tolist(), strict=True)
+    }
 
 
 def _best(

@@ -11,8 +11,8 @@ from sweeper.plan.cells import BASELINE
 from sweeper.plan.trials import confirm_trials
 from sweeper.records import Cell, Stage, TrialSpec
 from sweeper.statistics.effects import Matrix
-from sweeper.statistics.levels import OBJECTIVE_ALPHA
-from sweeper.statistics.looks import endings, log_ratios
+from sweeper.statistics.look_families import Arms, equivalence_of, still_open
+from sweeper.statistics.looks import Judging
 from sweeper.study import Study
 
 Outcomes = Mapping[str, float | None]
@@ -28,18 +28,22 @@ class ConfirmLooks:
         self._study, self._chosen = study, chosen
         first = confirm_trials(study, chosen.cells, chosen.seeds[:1])
         self._settings = [trial.cell for trial in first if trial.cell.role == "grid"]
+        self._controls = [trial.cell for trial in first if trial.cell.role == "control"]
+        arms, confirm = len(self._settings) + len(self._controls), study.confirm
+        within = equivalence_of(confirm.margin, arms) if confirm and confirm.equivalence else None
+        self._judging = Judging(chosen.schedule, chosen.prior, chosen.least_noise, within)
 
     def due(self, outcomes: Outcomes) -> tuple[TrialSpec, ...]:
         """Return every trial of the looks reached so far, in the order they run.
 
-        `outcomes` are the objectives of the trials that have ended, by key; None where one has none. The baseline and
-        the control arms go on as long as any setting does, for they are what it is compared with.
+        `outcomes` are the objectives of the trials that have ended, by key; None where one has none. The baseline goes
+        on as long as any arm does.
         """
         chosen, wanted, begun = self._chosen, list[TrialSpec](), 0
-        open_ = {cell.key for cell in self._settings}
+        open_ = {cell.key for cell in (*self._settings, *self._controls)}
         for look in chosen.schedule:
             block = confirm_trials(self._study, chosen.cells, chosen.seeds[begun:look])
-            wanted += [trial for trial in block if trial.cell.role != "grid" or trial.cell.key in open_]
+            wanted += [trial for trial in block if trial.cell.key == BASELINE.key or trial.cell.key in open_]
             if any(trial.key not in outcomes for trial in wanted):
                 break
             begun, open_ = look, self._open_after(look, outcomes)
@@ -48,18 +52,25 @@ class ConfirmLooks:
         return tuple(wanted)
 
     def _open_after(self, look: int, outcomes: Outcomes) -> set[str]:
-        """Return the keys of the settings that go on after so many seeds."""
-        chosen, settings = self._chosen, self._settings
-        value_CS = objectives(outcomes, "confirm", [BASELINE, *settings], chosen.seeds[:look])
-        # All of these trials have ended: one without a figure diverged or failed.
-        own_KS, baseline_KS = value_CS[1:], np.broadcast_to(value_CS[0], value_CS[1:].shape)
-        difference_KS = log_ratios(own_KS, baseline_KS, np.isnan(own_KS))
-        directions = [chosen.directions.get(cell.key, "lower") for cell in settings]
-        marked = [cell.mark is not None for cell in settings]
-        found = endings(
-            difference_KS, directions, chosen.schedule, OBJECTIVE_ALPHA, chosen.prior, marked, chosen.least_noise
+        """Return the keys of the arms that go on after so many seeds."""
+        settings, controls, known = self._settings, self._controls, self._chosen.directions
+        value_CS = objectives(outcomes, "confirm", [BASELINE, *settings, *controls], self._chosen.seeds[:look])
+        split = 1 + len(settings)
+        found = still_open(
+            value_CS[0],
+            Arms(
+                value_CS[1:split],
+                [known.get(cell.key, "lower") for cell in settings],
+                marked=[cell.mark is not None for cell in settings],
+            ),
+            Arms(
+                value_CS[split:],
+                [known[cell.key] for cell in controls if cell.key in known],
+                rivals=[cell.dispersion.lam == 0 and cell.key in known for cell in controls],
+            ),
+            self._judging,
         )
-        return {cell.key for cell, ending in zip(settings, found, strict=True) if ending.state == "open"}
+        return {settings[k].key for k in found.settings} | {controls[m].key for m in found.controls}
 
 
 def objectives(outcomes: Outcomes, stage: Stage, cells: Sequence[Cell], seeds: Sequence[int]) -> Matrix:

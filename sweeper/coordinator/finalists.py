@@ -30,7 +30,8 @@ class Finalists(Frozen):
     """The candidates of a finished screen, the fresh seeds they run on at most, and how they are judged on them.
 
     `looks` say after how many seeds; once, after all of them, where none are given, as before there were looks.
-    `directions` are those in which settings are tested, by their key: the side on which the screen saw them.
+    `directions` are those in which arms are tested, by their key: the side on which the screen saw them. Versions that
+    wrote none for control arms had these end with the settings.
     `least_noise` is what differences have at least where the objective comes in steps.
     """
 

@@ -18,7 +18,7 @@ from sweeper.render.tables.guide_tables import outcome_directions
 from sweeper.render.tables.heuristic_table import table_notes
 from sweeper.render.tables.sections import guide_tables, is_grid
 from sweeper.render.tables.table import fenced
-from sweeper.statistics.levels import OBJECTIVE_ALPHA, SIDE_ALPHA
+from sweeper.statistics.levels import CONTROL_ALPHA, OBJECTIVE_ALPHA, SIDE_ALPHA
 from sweeper.text import numbers
 
 
@@ -38,6 +38,7 @@ def render_markdown(guide: Guide, plots: Mapping[str, Plot]) -> str:
     tables = {name: one.table for name, one in guide_tables(guide).items()}
     text = environment.get_template("guide.md.j2").render(
         guide=guide,
+        control_alpha=CONTROL_ALPHA,
         side_alpha=SIDE_ALPHA,
         objective_alpha=OBJECTIVE_ALPHA,
         plots=plots,

@@ -20,7 +20,10 @@ from sweeper.statistics.paired_tests import Interval, holm
 from sweeper.statistics.screen_noise import Prior, prior_of_screen
 from trainer.recipe import Better
 
-__all__ = ["Ending", "PairedInLooks", "Prior", "direction_of", "endings", "log_ratios", "prior_of_screen"]
+__all__ = [
+    "Ending", "Equivalence", "Judging", "PairedInLooks", "Prior", "direction_of", "endings", "log_ratios",
+    "prior_of_screen",
+]  # fmt: skip
 
 # A prior of two degrees of freedom lifts power at few seeds; more is not safe where noise differs between settings.
 PRIOR_DF = 2
@@ -41,6 +44,25 @@ class Ending(NamedTuple):
     state: Literal["open", "confirmed", "futile"]
     look: int  # seeds it had when it ended, or has so far
     p: float  # adjusted, of its tested direction
+
+
+class Equivalence(NamedTuple):
+    """What counts as no difference: a change within +- `margin` (log), shown at the level `alpha`."""
+
+    margin: float
+    alpha: float
+
+
+class Judging(NamedTuple):
+    """How a family of arms is judged: after how many seeds, and under which noise, as `PairedInLooks` takes both.
+
+    With `equivalence` an arm that can hardly be confirmed any more goes on while it may be shown to change nothing.
+    """
+
+    looks: tuple[int, ...]
+    prior: Prior | None = None
+    least_noise: float = 0.0
+    equivalence: Equivalence | None = None
 
 
 class PairedInLooks:
@@ -108,12 +130,24 @@ class PairedInLooks:
         """Return the p-value of two one-sided tests (TOST) that the difference lies within +- `margin`."""
         return max(self.p_value("lower", margin), self.p_value("higher", -margin))
 
+    def may_be_equivalent(self, within: Equivalence) -> bool:
+        """Whether the difference is not shown to lie within the margin yet, and may be by the looks to come."""
+        if self.equivalence(within.margin) <= within.alpha:
+            return False
+        now, last = self._at[-1], self._looks[-1]
+        df = last - 1 + (PRIOR_DF if self._prior else 0)
+        reach = float(stdtrit(df, 1 - within.alpha)) * now.sd / math.sqrt(last)
+        return abs(self.mean) - REACH * now.sd * self._to_come() + reach < within.margin and reach < within.margin
+
     def is_futile(self, direction: Better, needed: float = WORTHWHILE) -> bool:
         """Whether the looks to come can hardly show a change of `needed` standard deviations in this direction."""
         now = self._at[-1]
         gain = -self.mean if direction == "lower" else self.mean
-        to_come = math.sqrt(max(1 / self._seeds - 1 / self._looks[-1], 0.0))
-        return gain + REACH * now.sd * to_come < needed * now.sd
+        return gain + REACH * now.sd * self._to_come() <= needed * now.sd
+
+    def _to_come(self) -> float:
+        # The standard error of how far the mean moves by the last look, in standard deviations of a difference.
+        return math.sqrt(max(1 / self._seeds - 1 / self._looks[-1], 0.0))
 
     def _p_value(self, direction: Better, against: Sequence[float]) -> float:
         if self._exact:
@@ -172,16 +206,14 @@ def log_ratios(own: Matrix, other: Matrix, failed: npt.NDArray[np.bool_]) -> Mat
 def endings(
     difference_KS: Matrix,
     directions: Sequence[Better],
-    looks: Sequence[int],
+    judging: Judging,
     alpha: float,
-    prior: Prior | None = None,
-    marked: Sequence[bool] | None = None,
-    least_noise: float = 0.0,
+    marked: Sequence[bool] = (),
 ) -> list[Ending]:
     """Replay the looks that a family of arms had and return how each arm stands; `alpha` holds for the family (Holm).
 
     Lower is better. Harm ends as futile when it can hardly be as large as early looks confirm; that of `marked` arms,
-    which a reader asks about, is followed to the last look. `least_noise` is as `PairedInLooks` takes it.
+    which a reader asks about, is followed to the last look.
 
     `difference_KS` is log objective minus the baseline's, [K, S]: NaN where not run (or not yet); inf where the arm
     diverged or failed: it cannot be confirmed and is futile at that look; -inf where only the baseline did: that seed
@@ -189,17 +221,14 @@ def endings(
     family with its p-value.
     """
     found = [Ending("open", 0, 1.0) for _ in difference_KS]
-    for look in looks:
+    for look in judging.looks:
         open_K = [k for k, ending in enumerate(found) if ending.state == "open"]
         if not open_K or np.isnan(difference_KS[open_K, :look]).any() or look > difference_KS.shape[1]:
             break
         for k in open_K:
             needed = HIDDEN if directions[k] == "higher" and not (marked and marked[k]) else WORTHWHILE
-            found[k] = _after(difference_KS[k, :look], directions[k], looks, prior, needed, least_noise)
-        raw = [
-            _p_value(difference_KS[k, : one.look], directions[k], looks, prior, least_noise)
-            for k, one in enumerate(found)
-        ]
+            found[k] = _after(difference_KS[k, :look], directions[k], judging, needed)
+        raw = [_p_value(difference_KS[k, : one.look], directions[k], judging) for k, one in enumerate(found)]
         found = [
             Ending("confirmed" if p <= alpha else one.state, one.look, p)
             for one, p in zip(found, holm(raw), strict=True)
@@ -207,27 +236,17 @@ def endings(
     return found
 
 
-def _after(
-    difference_S: Matrix,
-    direction: Better,
-    looks: Sequence[int],
-    prior: Prior | None,
-    needed: float,
-    least_noise: float,
-) -> Ending:
+def _after(difference_S: Matrix, direction: Better, judging: Judging, needed: float) -> Ending:
     look = len(difference_S)
-    ends = (
-        look >= looks[-1]
-        or (difference_S == np.inf).any()
-        or np.isfinite(difference_S).sum() < 2
-        or PairedInLooks(difference_S, looks, prior, least_noise).is_futile(direction, needed)
-    )
+    ends = look >= judging.looks[-1] or (difference_S == np.inf).any() or np.isfinite(difference_S).sum() < 2
+    if not ends:
+        tested = PairedInLooks(difference_S, judging.looks, judging.prior, judging.least_noise)
+        within = judging.equivalence
+        ends = tested.is_futile(direction, needed) and not (within and tested.may_be_equivalent(within))
     return Ending("futile" if ends else "open", look, 1.0)
 
 
-def _p_value(
-    difference_S: Matrix, direction: Better, looks: Sequence[int], prior: Prior | None, least_noise: float
-) -> float:
+def _p_value(difference_S: Matrix, direction: Better, judging: Judging) -> float:
     if (difference_S == np.inf).any() or np.isfinite(difference_S).sum() < FEWEST_SEEDS:
         return 1.0
-    return PairedInLooks(difference_S, looks, prior, least_noise).p_of_claim(direction)
+    return PairedInLooks(difference_S, judging.looks, judging.prior, judging.least_noise).p_of_claim(direction)

@@ -59,6 +59,11 @@ STUDY: tuple[Acts[Study], ...] = (
         lambda study: study.screen.audit_fraction == 0 or _may_stop(study),  # 0 says what is so
         "must stand beside a pruner that stops something: it is a share of what that would stop",
     ),
+    Acts(
+        "confirm.equivalence",
+        lambda study: study.confirm is not None and study.confirm.seeds == "auto",
+        "must stand beside 'seeds: auto': it decides who takes further seeds",
+    ),
     *(Acts(f"space.{knob.field}", _of_space(knob), _needs_variant(knob)) for knob in _SOME_VARIANTS),
 )
 FORM: tuple[Acts[Form], ...] = tuple(Acts(knob.field, _of_form(knob), _needs_variant(knob)) for knob in _SOME_VARIANTS)

@@ -120,6 +120,9 @@ class Confirm(Frozen):
         (3, 5, 8, 12, 20), description="after how many fresh seeds finalists are judged, for seeds: auto"
     )
     limit: int = Field(12, ge=3, le=MAX_SEEDS, description="most seeds that auto takes")
+    equivalence: bool = Field(
+        False, description="auto goes on with arms that seem to change nothing until that is shown within the margin"
+    )
 
     @model_validator(mode="after")
     def _seeds_differ_and_looks_rise(self) -> Self:

@@ -161,6 +161,15 @@ BESIDE = (
     ),
     _least("power at a gain of 3 sd, 5 fresh seeds, every noise", 0.8, "power", "studies", _gain(3), "studies"),
     _least(
+        "power for a control that gains 3 sd, 5 fresh seeds or looks", 0.8, "control found", "studies",
+        lambda at: at.surface == "control-3", "studies",
+    ),
+    _least(
+        "power for a setting that gains 3 sd to be better than a control, 5 fresh seeds or more", 0.8, "better found",
+        "studies", lambda at: at.surface == "one-better-3" and at.noise in ("normal", "normal-0") and at.seeds >= 5,
+        "studies",
+    ),
+    _least(
         "coverage of the settings' intervals, together", 0.93, "settings tables covered", "settings tables", _is_seen,
         "settings tables",
     ),

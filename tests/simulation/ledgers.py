@@ -16,8 +16,8 @@ from sweeper.records import Stage as StageName
 from sweeper.search.pruning import Pruning
 from sweeper.search.ranking import eligible, is_audited
 from sweeper.search.store import Entry
-from sweeper.statistics.levels import OBJECTIVE_ALPHA
-from sweeper.statistics.looks import endings, prior_of_screen
+from sweeper.statistics.look_families import Arms, Open, still_open
+from sweeper.statistics.looks import Judging, prior_of_screen
 from sweeper.statistics.moments import moments
 from sweeper.study import Study, fresh_seeds
 from tests.simulation.worlds import BLOCKS, LOOKED, OUTCOMES, SCREEN_SEEDS, Array, Scenario, Stage, World, stage
@@ -98,16 +98,22 @@ def _looks(plan: Design, screened: Sequence[TrialRecord], chosen: Sequence[int],
     measured = {trial.spec.key: trial.rungs[-1].metrics["fid_10k"] for trial in screened if trial.state == "complete"}
     log_CS = np.log([[measured.get(spec.key, np.nan) for spec in specs] for specs in plan.screen])
     mean_C = moments(log_CS - log_CS[0]).mean
-    directions: list[Better] = ["higher" if mean_C[c] >= 0 else "lower" for c in chosen]
-    difference_KS = fresh.end_CS[chosen] - fresh.end_CS[0]
-    difference_KS = np.where(fresh.diverged_CS[0], -np.inf, difference_KS)
-    difference_KS = np.where(fresh.diverged_CS[chosen], np.inf, difference_KS)
+    control = len(plan.cells) - 1
+    value_CS = np.where(fresh.diverged_CS, np.nan, np.exp(fresh.end_CS))
     assert plan.study.confirm is not None
-    looks, prior = plan.study.confirm.schedule, prior_of_screen(log_CS[1:-1], log_CS[0])
-    found = endings(difference_KS, directions, looks, OBJECTIVE_ALPHA, prior)
-    took = {c: ending.look for c, ending in zip(chosen, found, strict=True)}
-    last = max(took.values(), default=0)
-    return {0: last, len(plan.cells) - 1: last, **took}
+    judging = Judging(plan.study.confirm.schedule, prior_of_screen(log_CS[1:-1], log_CS[0]))
+    took, open_ = {}, Open(frozenset(range(len(chosen))), frozenset({0}))
+    for look in judging.looks:
+        going = [chosen[k] for k in open_.settings] + [control] * bool(open_.controls)
+        took.update(dict.fromkeys([0, *going] if going else [], look))
+        settings = Arms(value_CS[chosen, :look], _directions(mean_C[chosen]))
+        controls = Arms(value_CS[[control], :look], _directions(mean_C[[control]]), rivals=[True])
+        open_ = still_open(value_CS[0, :look], settings, controls, judging)
+    return took
+
+
+def _directions(mean_C: Array) -> list[Better]:
+    return ["higher" if mean >= 0 else "lower" for mean in mean_C]
 
 
 @functools.cache

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from sweeper.statistics.levels import OBJECTIVE_ALPHA
-from sweeper.statistics.looks import endings, prior_of_screen
+from sweeper.statistics.looks import Judging, endings, prior_of_screen
 from sweeper.statistics.paired_tests import Paired, holm
 from tests.simulation import simulate
 from tests.simulation.worlds import NOISES, POWER, SCREEN_SEEDS, SETTINGS, UNEVEN, Array, Scenario, noise, world
@@ -72,7 +72,8 @@ def figures(scenario: Scenario, studies: int, further: int = 0) -> Counter[str]:
         drawn = study(scenario, number, further)
         prior = prior_of_screen(drawn.screen_CS, drawn.baseline_S)
         for name, looks in JUDGED.items():
-            found = endings(drawn.difference_KS[:, : looks[-1]], drawn.directions, looks, OBJECTIVE_ALPHA, prior)
+            judging = Judging(looks, prior)
+            found = endings(drawn.difference_KS[:, : looks[-1]], drawn.directions, judging, OBJECTIVE_ALPHA)
             _count(total, name, drawn, [one.state == "confirmed" for one in found])
             total[f"trials {name}"] += sum(one.look for one in found) + max(one.look for one in found)
             if len(looks) == 1:

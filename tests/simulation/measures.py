@@ -45,6 +45,7 @@ def measure(scenario: Scenario, side: Side) -> Figures:
         covered = sum(_knob_covered(truth, knob.name, knob.levels) for knob in knobs)
         found.update({"knobs": len(knobs), "knobs covered": covered})
     found.update(_gains(truth, plan, guide.claims))
+    found.update(_control_found(scenario, truth, plan, guide))
     if guide.confirm:
         arms = [one for one in (guide.confirm.baseline, *guide.confirm.cells) if one]
         found["fresh trials"] = sum(sum(one.states.values()) for one in arms)
@@ -116,6 +117,17 @@ def _claims(truth: World, plan: Design, guide: Guide) -> Figures:
             "false better than control": int(any(_false_rank(truth, plan, guide))),
         }
     )
+
+
+def _control_found(scenario: Scenario, truth: World, plan: Design, guide: Guide) -> Figures:
+    """Say whether a control that helps is confirmed to, and the one setting that gains 3 sd to be better than it."""
+    found, key = Figures(), plan.keys[-1]
+    if truth.effect_C[-1] < 0:
+        helps = [one.standing == "confirmed helps" for one in guide.side_claims if one.key == key]
+        found["control found"] = int(any(helps))
+    if scenario.surface == "one-better-3":
+        found["better found"] = int(any(one.better for one in guide.controls))
+    return found
 
 
 def _false_rank(truth: World, plan: Design, guide: Guide) -> Iterator[bool]:

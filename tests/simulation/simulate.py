@@ -50,6 +50,7 @@ def scenarios() -> list[Scenario]:
     looked += [Scenario("null", noise, 20) for noise in NOISES if noise not in ("normal", "unequal")]
     looked += [Scenario(*at) for at in product(("null", *POWER), ("normal",), LOOKED)]
     looked += [Scenario(surface, "normal", 8) for surface in POWER]
+    looked += [Scenario(*at) for at in product(("control-3",), ("normal", "unequal"), (5, 12))]
     uneven = [Scenario(*at) for at in product(("null", "one-better-3"), UNEVEN, (*FRESH, 20))]
     return list(dict.fromkeys([*main, *power, Scenario("scale-stable", "normal", 5), *looked, *uneven]))
 

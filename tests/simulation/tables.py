@@ -13,8 +13,8 @@ from tests.simulation.worlds import Scenario
 COLUMNS = (
     *("surface", "noise", "seeds", "false confirmed %", "in the objective %", "coverage %", "of a table %"),
     *("of a guide %", "bias sd", "of confirmed gains sd", "best inside %", "set size", "unique %", "wrong unique %"),
-    *("regret sd", "power %", "fresh trials", "transfer %", "false helps %", "false equivalence %", "interaction %"),
-    *("screen coverage %", "verdicts"),
+    *("regret sd", "power %", "control %", "better than it %", "fresh trials", "transfer %", "false helps %"),
+    *("false equivalence %", "interaction %", "screen coverage %", "verdicts"),
 )
 
 
@@ -36,7 +36,9 @@ def page(tallies: Tallies, pruning: Sequence[PruningRow], provenance: Iterable[t
         "## Every scenario",
         "Coverage is that of intervals one by one, of all arms in the objective together, and of all metrics together, "
         "which nobody promises. Bias is that of all fresh-seed changes that a guide prints; of those that are called "
-        "confirmed, the mean is too good wherever power is low, since a lucky one is confirmed more easily.",
+        "confirmed, the mean is too good wherever power is low, since a lucky one is confirmed more easily. Of "
+        "controls: how often one that helps is confirmed to, and a setting that gains 3 sd to be better than one that "
+        "does nothing.",
         scenario_table(tallies),
     ]
     if pruning:
@@ -125,6 +127,8 @@ def _figures(figures: Figures) -> list[str]:
         _percent(figures, "wrong unique", "studies"),
         _mean(figures, "regret", "recommendations", ".2f"),
         _percent(figures, "power", "studies") if "power" in figures else "",
+        _percent(figures, "control found", "studies") if "control found" in figures else "",
+        _percent(figures, "better found", "studies") if "better found" in figures else "",
         _mean(figures, "fresh trials", "studies", ".1f"),
         _percent(figures, "transfer", "pairs"),
         _percent(figures, "false helps", "studies"),

@@ -40,10 +40,11 @@ Surfaces, in units of SD, drawn anew for every study:
     scale-dependent  all settings of one block gain 3, the others 0; on another scale there is no effect
     scale-stable     the same on both scales
     one-better-g     one setting gains g, the others 0
+    control-3        no setting has an effect
 
 Other outcomes have noise of the same kind, independent, sd OUTCOMES; in units of it val_loss is |effect| / 2 worse in
 all surfaces that have an effect everywhere (LOADED), recall is effect / 2 lower in all-worse; else nothing changes. The
-control arm gains 1.5 in additive and all-better, else 0.
+control arm gains 1.5 in additive and all-better, 3 in control-3, else 0.
 """
 
 from __future__ import annotations
@@ -58,6 +59,7 @@ Mask = npt.NDArray[np.bool_]
 Surface = Literal[
     "null", "half-null", "additive", "interaction", "all-better", "all-worse", "scale-dependent",
     "scale-stable", "one-better-1", "one-better-1.5", "one-better-2", "one-better-3",
+    "control-3",
 ]  # fmt: skip
 Symmetric = Literal["normal", "normal-0", "unequal", "baseline-2sd", "t3", "diverging"]
 Uneven = Literal["skewed", "grows", "bad-runs", "bad-baseline"]
@@ -80,6 +82,7 @@ BAD_SHARE, BAD_SIZE, GROWS = 0.15, float(np.log(2.7)) / SD, 0.7
 # Other outcomes: a typical value, and the noise of its logarithm.
 OUTCOMES = {"val_loss": (0.21, 0.02), "recall_10k": (0.6, 0.05), "nearest_train_ratio": (1.02, 0.03)}
 HIGHER_IS_BETTER = ("recall_10k", "nearest_train_ratio")
+CONTROL_GAINS: dict[Surface, float] = {"additive": -1.5, "all-better": -1.5, "control-3": -3.0}
 LOADED = ("additive", "interaction", "all-better", "all-worse")
 
 
@@ -128,7 +131,7 @@ def world(scenario: Scenario, rng: np.random.Generator, other_scale: bool = Fals
     effect_C = np.zeros(SETTINGS + 2)
     if not (other_scale and scenario.surface == "scale-dependent"):
         effect_C[1:-1] = _surface(scenario.surface, rng)
-    effect_C[-1] = -1.5 if scenario.surface in ("additive", "all-better") else 0.0
+    effect_C[-1] = CONTROL_GAINS.get(scenario.surface, 0.0)
     side_MC = np.zeros((len(OUTCOMES), SETTINGS + 2))
     if scenario.surface in LOADED:
         side_MC[0] = np.abs(effect_C) / 2
@@ -160,7 +163,7 @@ def _surface(surface: Surface, rng: np.random.Generator) -> Array:
     if surface.startswith("scale-"):
         # The same block on both scales: the middle one, or a pair would need a common draw.
         effect[BLOCKS // 2] = -3
-    elif surface != "null":
+    elif surface.startswith("one-better-"):
         effect.flat[rng.integers(SETTINGS)] = -float(surface.removeprefix("one-better-"))
     return effect.ravel()
 

@@ -50,10 +50,10 @@ def idle_fields(root: Root, table: Sequence[Acts[Root]]) -> Iterator[Idle]:
     """
     for row in table:
         *parents, name = row.field.split(".")
-        part: BaseModel = root
+        part: BaseModel | None = root
         for parent in parents:
             part = getattr(part, parent)
-        field = type(part).model_fields.get(name)
+        field = type(part).model_fields.get(name) if part else None  # a study may have no confirm stage
         if field is None or row.acts(root):
             continue
         usual = row.usual(root) if row.usual else field.get_default()

@@ -6,7 +6,6 @@ screen took no part in these seeds, so it may choose what is tested, in which di
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
@@ -18,7 +17,8 @@ from sweeper.guide.analysis.fresh_looks import fresh_differences, looks_of, pair
 from sweeper.guide.analysis.stage_table import BASELINE, Evidence, Matrix, StageTable
 from sweeper.guide.schema.statements import Claim, Standing
 from sweeper.records import FINAL_STATES
-from sweeper.statistics.levels import EQUIVALENCE_ALPHA, INTERVAL_ALPHA, OBJECTIVE_ALPHA, SIDE_ALPHA
+from sweeper.statistics.levels import CONTROL_ALPHA, INTERVAL_ALPHA, OBJECTIVE_ALPHA, SIDE_ALPHA, SIDE_EQUIVALENCE_ALPHA
+from sweeper.statistics.look_families import equivalence_of
 from sweeper.statistics.looks import FEWEST_SEEDS, Ending, PairedInLooks, direction_of
 from sweeper.statistics.paired_tests import holm
 from sweeper.study import Confirm
@@ -58,22 +58,32 @@ def claims(known: Evidence, seeds: int | None) -> Claims:
     if fresh is None or not is_finished(known, fresh, seeds) or BASELINE not in fresh.row:
         return Claims()
     confirm = known.study.confirm or Confirm()
-    margin = math.log1p(confirm.margin)
     settings = [key for key in fresh.keys if known.cells[key].role == "grid"]
     controls = [key for key in fresh.keys if known.cells[key].role == "control"]
     ended = _endings(known, fresh, settings)
     if any(ending.state == "open" for ending in ended.values()):
         return Claims()
     objective = [_test(known, fresh, key, known.objective, "lower", ended[key].look) for key in settings]
-    beside = [_test(known, fresh, key, known.objective, "lower") for key in controls]
-    for metric, better in side_metrics(fresh):
-        beside += [_test(known, fresh, key, metric, better, ended[key].look) for key in settings]
-    equivalence = EQUIVALENCE_ALPHA / max(1, len(objective) + len(beside))
+    arms = [_test(known, fresh, key, known.objective, "lower") for key in controls]
+    beside = [
+        _test(known, fresh, key, metric, better, ended[key].look)
+        for metric, better in side_metrics(fresh)
+        for key in settings
+    ]
+    equivalence = equivalence_of(confirm.margin, len(objective) + len(arms))
+    side_equivalence = SIDE_EQUIVALENCE_ALPHA / max(1, len(beside))
     # The arms of one metric share a table, and their intervals hold together there.
-    together = Counter(test.metric for test in (*objective, *beside))
+    together = Counter(test.metric for test in (*objective, *arms, *beside))
+
+    def judged(
+        tests: Sequence[_Test], adjusted: Sequence[float], alpha: float, equivalent: float = equivalence.alpha
+    ) -> tuple[Claim, ...]:
+        return _judge(tests, adjusted, alpha, equivalence.margin, together, equivalent)
+
     return Claims(
-        _judge(objective, [ended[key].p for key in settings], OBJECTIVE_ALPHA, margin, together, equivalence),
-        _judge(beside, holm([test.p for test in beside]), SIDE_ALPHA, margin, together, equivalence),
+        judged(objective, [ended[key].p for key in settings], OBJECTIVE_ALPHA),
+        judged(arms, holm([test.p for test in arms]), CONTROL_ALPHA)
+        + judged(beside, holm([test.p for test in beside]), SIDE_ALPHA, side_equivalence),
         finished=True,
     )
 
@@ -140,7 +150,7 @@ def _differences(table: StageTable, key: str, metric: str) -> Matrix:
 
 
 def _judge(
-    tests: list[_Test],
+    tests: Sequence[_Test],
     adjusted: Sequence[float],
     alpha: float,
     margin: float,

@@ -9,7 +9,8 @@ import numpy as np
 from sweeper.guide.analysis.stage_table import BASELINE, Evidence, Matrix, StageTable
 from sweeper.records import FINAL_STATES
 from sweeper.statistics.levels import OBJECTIVE_ALPHA
-from sweeper.statistics.looks import Ending, PairedInLooks, Prior, endings, log_ratios, prior_of_screen
+from sweeper.statistics.look_families import equivalence_of
+from sweeper.statistics.looks import Ending, Judging, PairedInLooks, Prior, endings, log_ratios, prior_of_screen
 from trainer.recipe import Better
 
 
@@ -44,9 +45,14 @@ def settings_endings(
         return {}
     difference_KS = np.stack([fresh_differences(known, fresh, key, known.objective) for key in settings])
     marked = [bool(known.cells[key].mark) for key in settings]
-    prior = screen_prior(known, known.objective)
-    least = least_noise(known, known.objective)
-    found = endings(difference_KS, directions, looks_of(known, fresh), OBJECTIVE_ALPHA, prior, marked, least)
+    confirm = known.study.confirm
+    judging = Judging(
+        looks_of(known, fresh),
+        screen_prior(known, known.objective),
+        least_noise(known, known.objective),
+        equivalence_of(confirm.margin, len(fresh.keys) - 1) if confirm and confirm.equivalence else None,
+    )
+    found = endings(difference_KS, directions, judging, OBJECTIVE_ALPHA, marked)
     return dict(zip(settings, found, strict=True))
 
 

@@ -14,7 +14,7 @@ from sweeper.guide.analysis.fresh_looks import fresh_differences, paired
 from sweeper.guide.analysis.stage_table import Evidence
 from sweeper.guide.schema.statements import Claim, ControlComparison
 from sweeper.records import Cell
-from sweeper.statistics.levels import CONTROL_ALPHA, INTERVAL_ALPHA
+from sweeper.statistics.levels import AGAINST_ALPHA, INTERVAL_ALPHA
 from sweeper.statistics.looks import PairedInLooks
 from sweeper.statistics.paired_tests import holm
 
@@ -40,7 +40,7 @@ def against_controls(known: Evidence, made: Claims) -> tuple[ControlComparison, 
             setting=setting.label,
             control=control.label,
             change=change_of(tested.n, tested.mean, *tested.interval(INTERVAL_ALPHA / len(found))),
-            better=p <= CONTROL_ALPHA,
+            better=p <= AGAINST_ALPHA,
             control_standing=control.standing,
             times=_times(control, setting),
         )

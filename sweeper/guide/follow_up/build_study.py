@@ -69,7 +69,10 @@ def study_of(record: StudyRecord, question: str, settings: Sequence[Labelled], s
     tree: Tree = before.model_dump(by_alias=True)
     if space is None:
         space, cells = _smallest_space(settings, before.recipe.model.taps)
-        screen = {"rungs": before.screen.rungs, "pruner": "none"}
+        further = (
+            "auto" if before.screen.baseline_seeds else None
+        )  # a number was meant for as many settings as there were
+        screen = {"rungs": before.screen.rungs, "pruner": "none", "baseline_seeds": further}
         confirm["top"] = min(len(settings), MOST_TOP)
     else:
         cells = [_cell(one, before.recipe.model.taps) for one in settings]
@@ -80,7 +83,7 @@ def study_of(record: StudyRecord, question: str, settings: Sequence[Labelled], s
         "space": space,
         "cells": cells,
         "screen": {**screen, "seeds": unused_seeds(record, screen_count)},
-        "confirm": {**confirm, "seeds": fresh},
+        "confirm": {**confirm, "seeds": fresh, "equivalence": False},  # which is of looks
     }
     return Study.model_validate(tree, context=KEPT)
 

@@ -12,9 +12,9 @@ from sweeper.guide.wording.cost_and_provenance import distinct
 from sweeper.guide.wording.loss_forms import forms
 from sweeper.plan.trials import rung_steps
 from sweeper.records import Facts
-from sweeper.statistics.levels import OBJECTIVE_ALPHA, SET_ALPHA, SIDE_ALPHA, UNIQUE_ALPHA
+from sweeper.statistics.levels import CONTROL_ALPHA, OBJECTIVE_ALPHA, SET_ALPHA, SIDE_ALPHA, UNIQUE_ALPHA
 from sweeper.statistics.looks import ENOUGH_RUNS, HIDDEN
-from sweeper.study import Screen, Study, further_seeds
+from sweeper.study import Confirm, Screen, Study, further_seeds
 from sweeper.study.objective import Objective
 from sweeper.study.pruner_facts import PRUNERS
 from sweeper.text.numbers import counted, metric_name, percent
@@ -149,8 +149,8 @@ def protocol_items(
         Item(
             name="tests",
             value=f"one-sided paired t on log {metric}, in the direction the screen saw, Holm; {_noise(seeds)}"
-            f"false claims at most {percent(OBJECTIVE_ALPHA)} over settings, {percent(SIDE_ALPHA)} over other outcomes "
-            "and controls",
+            f"false claims at most {percent(OBJECTIVE_ALPHA)} over settings, {percent(CONTROL_ALPHA)} over controls, "
+            f"{percent(SIDE_ALPHA)} over other outcomes",
         ),
         Item(
             name="recommended set",
@@ -247,6 +247,10 @@ def _noise(audit: SeedAudit) -> str:
     return f"{what}{noise}; {harm}; "
 
 
+def _followed(confirm: Confirm) -> str:
+    return ", unless it may still be shown to change nothing within the margin" if confirm.equivalence else ""
+
+
 def _confirm(study: Study, audit: SeedAudit) -> str:
     confirm = study.confirm
     if confirm is None:
@@ -257,7 +261,7 @@ def _confirm(study: Study, audit: SeedAudit) -> str:
     if audit.looks:
         return (
             f"{what}; judged after {', '.join(map(str, audit.looks))} fresh seeds: whoever is confirmed, or can hardly "
-            "be any more, takes no further ones; fixed before they ran"
+            f"be any more, takes no further ones{_followed(confirm)}; fixed before they ran"
         )
     if confirm.seeds == "auto":
         return f"{what}; {audit.planned} fresh seeds, chosen before they ran"

@@ -34,7 +34,7 @@ def looking(**changes: object) -> Study:
 
 def chosen(of: Study) -> Finalists:
     settings = tuple(cell for cell in cells(of) if cell.role == "grid")
-    directions = {cell.key: "lower" for cell in settings}
+    directions = {cell.key: "lower" for cell in cells(of)}
     return Finalists.model_validate(
         {"cells": settings, "seeds": SEEDS[:8], "looks": [3, 5, 8], "directions": directions}
     )
@@ -52,9 +52,11 @@ def _fid(cell: Cell, place: int) -> float:
     return 10.0 * math.exp(wobble(place) - gain)
 
 
-def replayed(of: Study, fid: Callable[[Cell, int], float | None]) -> tuple[dict[str, int], Outcomes]:
+def replayed(
+    of: Study, fid: Callable[[Cell, int], float | None], begun_with: Callable[[Study], Finalists] = chosen
+) -> tuple[dict[str, int], Outcomes]:
     """Run every trial that is due until none is; return how many seeds each arm had."""
-    looks, outcomes = ConfirmLooks(of, chosen(of)), dict[str, float | None]()
+    looks, outcomes = ConfirmLooks(of, begun_with(of)), dict[str, float | None]()
     while todo := [trial for trial in looks.due(outcomes) if trial.key not in outcomes]:
         for trial in reversed(todo):
             outcomes[trial.key] = fid(trial.cell, trial.seed)
@@ -74,6 +76,51 @@ def test_a_clear_gain_ends_at_the_first_look_and_an_open_arm_takes_the_baseline_
 def test_what_surely_hurts_though_the_screen_saw_a_gain_ends_everything_early() -> None:
     had, _ = replayed(looking(), lambda cell, seed: 10.0 + 5.0 * (cell.role == "grid") + wobble(seed))
     assert set(had.values()) == {3}
+
+
+def modest(place: int) -> float:
+    """A gain that three seeds cannot show at .3 %, and five can."""
+    return 0.1 + 0.02 * (-1) ** place
+
+
+def test_a_control_whose_gain_is_not_shown_yet_goes_on_beside_the_baseline_when_every_setting_has_ended() -> None:
+    def fid(cell: Cell, seed: int) -> float:
+        place = SEEDS.index(seed)
+        if cell.role == "grid":
+            return 15.0 + wobble(seed)
+        return 10.0 * math.exp(wobble(place) - modest(place) * (cell.role == "control"))
+
+    had, _ = replayed(looking(), fid)
+    assert had == {
+        "baseline": 5, "block 0, lambda 0.1, tau 0.5": 3, "block 1, lambda 0.1, tau 0.5": 3, "decay": 5,
+    }  # fmt: skip
+
+
+def test_a_study_whose_confirm_stage_began_before_controls_had_looks_ends_with_its_settings() -> None:
+    def fid(cell: Cell, seed: int) -> float:
+        return 15.0 + wobble(seed) if cell.role == "grid" else 10.0 - 0.5 * (cell.role == "control") + wobble(seed)
+
+    def before(of: Study) -> Finalists:
+        grid = {cell.key for cell in cells(of) if cell.role == "grid"}
+        given = chosen(of)
+        kept = {key: side for key, side in given.directions.items() if key in grid}
+        return given.model_copy(update={"directions": kept})
+
+    had, _ = replayed(looking(), fid, before)
+    assert set(had.values()) == {3}
+
+
+def test_a_setting_that_helps_goes_on_beside_a_control_that_may_do_as_well() -> None:
+    def fid(cell: Cell, seed: int) -> float:
+        place = SEEDS.index(seed)
+        if cell.role == "control":
+            return 5.0 * math.exp(wobble(place) + modest(place))
+        return _fid(cell, place) if not cell.label.startswith("block 1") else 15.0 + wobble(seed)
+
+    had, _ = replayed(looking(), fid)
+    assert had == {
+        "baseline": 5, "block 0, lambda 0.1, tau 0.5": 5, "block 1, lambda 0.1, tau 0.5": 3, "decay": 5,
+    }  # fmt: skip
 
 
 def test_a_setting_that_diverges_on_a_fresh_seed_takes_no_more_of_them() -> None:

@@ -7,7 +7,7 @@ import pytest
 from scipy.special import stdtr
 
 from sweeper.statistics.look_levels import look_levels
-from sweeper.statistics.looks import Ending, PairedInLooks, Prior, endings, log_ratios
+from sweeper.statistics.looks import Ending, Equivalence, Judging, PairedInLooks, Prior, endings, log_ratios
 from sweeper.statistics.noise_laws import NoiseLaw
 from sweeper.statistics.paired_tests import Paired
 
@@ -55,7 +55,7 @@ def test_an_arm_ends_at_the_look_that_confirms_it_or_finds_it_futile():
     noise = np.random.default_rng(3).normal(0, 0.01, (3, 20))
     difference_KS = noise + np.array([[-0.3], [0.05], [-0.006]])
     difference_KS[0, 5:] = difference_KS[1, 3:] = difference_KS[2, 8:] = np.nan
-    found = endings(difference_KS, ["lower"] * 3, LOOKS, 0.035)
+    found = endings(difference_KS, ["lower"] * 3, Judging(LOOKS), 0.035)
     assert [(one.state, one.look) for one in found[:2]] == [("confirmed", 5), ("futile", 3)]
     assert found[2].state == "open"
     assert found[0].p <= 0.035 < found[1].p
@@ -65,13 +65,13 @@ def test_a_look_is_judged_only_when_every_open_arm_has_it():
     difference_KS = np.full((2, 20), np.nan)
     difference_KS[0, :5] = [-0.1, -0.12, -0.09, -0.11, -0.1]
     difference_KS[1, :2] = -0.1
-    assert endings(difference_KS, ["lower"] * 2, LOOKS, 0.035) == [Ending("open", 0, 1.0)] * 2
+    assert endings(difference_KS, ["lower"] * 2, Judging(LOOKS), 0.035) == [Ending("open", 0, 1.0)] * 2
 
 
 def test_an_arm_with_a_seed_that_diverged_is_never_confirmed():
     difference_KS = np.full((1, 20), -0.5) + np.random.default_rng(0).normal(0, 0.01, (1, 20))
     difference_KS[0, 1] = np.inf
-    assert endings(difference_KS, ["lower"], LOOKS, 0.035) == [Ending("futile", 3, 1.0)]
+    assert endings(difference_KS, ["lower"], Judging(LOOKS), 0.035) == [Ending("futile", 3, 1.0)]
 
 
 @pytest.mark.parametrize(("law", "worse"), [(NoiseLaw(2.0), 3.0), (NoiseLaw(0.0, 0.15, 12.0), 10.0)])
@@ -111,12 +111,24 @@ def test_harm_is_not_claimed_within_what_unseen_bad_runs_of_the_baseline_can_hid
 
 def test_small_harm_takes_no_seeds_unless_a_reader_asks_about_the_setting():
     difference_KS = np.random.default_rng(0).normal(0.03, 0.05, (1, 20))
-    assert endings(difference_KS, ["higher"], LOOKS, 0.035)[0].look <= 5
-    assert endings(difference_KS, ["higher"], LOOKS, 0.035, marked=[True])[0].look > 5
+    assert endings(difference_KS, ["higher"], Judging(LOOKS), 0.035)[0].look <= 5
+    assert endings(difference_KS, ["higher"], Judging(LOOKS), 0.035, marked=[True])[0].look > 5
+
+
+def test_an_arm_that_changes_nothing_goes_on_until_that_is_shown_where_it_can_be():
+    within, rng = Equivalence(0.05, 0.0015), np.random.default_rng(4)
+    quiet, noisy = rng.normal(0.005, 0.03, (1, 20)), rng.normal(0.005, 0.2, (1, 20))
+    assert endings(quiet, ["lower"], Judging(LOOKS), 0.035)[0].look == 3
+    followed = endings(quiet, ["lower"], Judging(LOOKS, equivalence=within), 0.035)[0]
+    assert 3 < followed.look < 20
+    assert PairedInLooks(quiet[0, : followed.look], LOOKS).equivalence(within.margin) <= within.alpha
+    assert followed.state == "futile"
+    gave_up = endings(noisy, ["lower"], Judging(LOOKS), 0.035)[0].look
+    assert endings(noisy, ["lower"], Judging(LOOKS, equivalence=within), 0.035)[0].look == gave_up
 
 
 def test_two_seeds_confirm_nothing():
-    assert endings(np.array([[-0.5, -0.5001]]), ["lower"], (2,), 0.035) == [Ending("futile", 2, 1.0)]
+    assert endings(np.array([[-0.5, -0.5001]]), ["lower"], Judging((2,)), 0.035) == [Ending("futile", 2, 1.0)]
 
 
 def test_a_figure_of_0_or_less_cannot_be_compared_and_a_seed_that_only_the_other_arm_lost_is_left_out():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sweeper.statistics.looks import PairedInLooks, endings
+from sweeper.statistics.looks import Judging, PairedInLooks, endings
 from sweeper.statistics.paired_tests import Paired
 from sweeper.statistics.resolution import least_noise, step_of
 
@@ -49,5 +49,5 @@ def test_ties_of_five_seeds_are_no_evidence() -> None:
 
 def test_an_arm_is_not_confirmed_where_its_seeds_agree_by_chance() -> None:
     one_step = np.full((1, 3), -0.01)
-    assert endings(one_step, ["lower"], (3,), 0.035)[0].state == "confirmed"
-    assert endings(one_step, ["lower"], (3,), 0.035, least_noise=0.01)[0].state == "futile"
+    assert endings(one_step, ["lower"], Judging((3,)), 0.035)[0].state == "confirmed"
+    assert endings(one_step, ["lower"], Judging((3,), least_noise=0.01), 0.035)[0].state == "futile"

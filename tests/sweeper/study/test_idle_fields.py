@@ -39,6 +39,7 @@ CASES: Mapping[str, tuple[str, str, str, str]] = {
     "recipe.eval.full_samples": ("recipe:\n  eval: {full_samples: 20000}\n", "7:24", "confirm: {}\n", ""),
     "screen.pruner": ("screen: {pruner: median, rungs: [1]}\n", "6:18", "rungs: [0.5, 1]", "rungs: [1]"),
     "screen.audit_fraction": ("screen: {pruner: none, audit_fraction: 0.5}\n", "6:40", "pruner: race", "pruner: none"),
+    "confirm.equivalence": ("confirm: {seeds: 5, equivalence: true}\n", "6:34", "seeds: auto", "seeds: 5"),
     "space.tau": (f"{COVARIANCE}  tau: [0.5]\n", "7:8", "variant: [covariance, l2]", "variant: [covariance]"),
     "space.distance": (f"{COSINE}  distance: [sum]\n", "7:13", "variant: [cosine, hinge]", "variant: [cosine]"),
     "space.negatives": (f"{COVARIANCE}  negatives: [64]\n", "7:14", "variant: [l2]", "variant: [covariance]"),

@@ -137,6 +137,16 @@ def test_trials_and_seconds_follow_the_plan_and_what_a_trial_took(tmp_path):
     assert found.seconds == pytest.approx(expected * 900.0 / len(case.record.trials))
 
 
+def test_further_seeds_of_lambda_0_are_asked_for_again_and_what_belongs_to_looks_is_not(tmp_path):
+    before = study_with(
+        screen={"seeds": 3, "baseline_seeds": "auto"}, confirm={"seeds": "auto", "equivalence": True, "limit": 5}
+    )
+    _, study = Case(before).claims((OPEN, "suggestive")).written(tmp_path)
+    assert study.screen.baseline_seeds == "auto"
+    assert study.confirm is not None
+    assert not study.confirm.equivalence
+
+
 def test_a_stopped_trial_counts_as_far_as_it_came():
     case = Case(study_with()).claims((OPEN, "suggestive"))
     whole = case.next()
