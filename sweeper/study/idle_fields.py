@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, assert_never
 
 from sweeper.study.knobs import KNOBS, TAU_UNITS, Knob
 from sweeper.study.misfit import Loc, Misfit
-from sweeper.study.pruner_facts import PRUNERS
+from sweeper.study.pruners import PRUNERS
 from trainer.recipe import VARIANTS
 from trainer.recipe.idle_fields import Acts, idle_fields
 

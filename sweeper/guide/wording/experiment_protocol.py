@@ -16,7 +16,7 @@ from sweeper.statistics.levels import OBJECTIVE_ALPHA, SET_ALPHA, SIDE_ALPHA, UN
 from sweeper.statistics.looks import ENOUGH_RUNS, HIDDEN
 from sweeper.study import Screen, Study, further_seeds
 from sweeper.study.objective import Objective
-from sweeper.study.pruner_facts import PRUNERS
+from sweeper.study.pruners import PRUNERS
 from sweeper.text.numbers import counted, metric_name, percent
 from trainer.recipe import (
     METRICS,
