@@ -1,4 +1,4 @@
-"""The mistakes a user can make, each with the exit code and the remedy it is answered with."""
+"""The errors that the command line reports, each class with its exit code, each error with a remedy."""
 
 from __future__ import annotations
 

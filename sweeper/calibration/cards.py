@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import NamedTuple, assert_never
 
 from sweeper.errors import StudyError
+from trainer.recipe.training import Precision
 
 # Of a card's published peak, what training and sampling are taken to reach. Assumed: 35 % is what transformers of this
 # size reach in bf16 elsewhere; a product in fp32 is slow enough for what surrounds it to count for less.
-UTILISATION = {"bf16": 0.35, "fp32": 0.6}
+UTILISATION: Mapping[Precision, float] = {"bf16": 0.35, "fp32": 0.6}
 
 
 class Card(NamedTuple):
@@ -25,9 +26,19 @@ class Card(NamedTuple):
     fp32: float
     source: str
 
-    def rate(self, precision: str) -> float:
+    def peak(self, precision: Precision) -> float:
+        """Return the operations a second that its maker publishes for a precision."""
+        match precision:
+            case "bf16":
+                return self.bf16
+            case "fp32":
+                return self.fp32
+            case _:
+                assert_never(precision)
+
+    def rate(self, precision: Precision) -> float:
         """Return the operations a second it is taken to reach in a precision."""
-        return UTILISATION[precision] * (self.bf16 if precision == "bf16" else self.fp32)
+        return UTILISATION[precision] * self.peak(precision)
 
 
 CARDS: Mapping[str, Card] = {

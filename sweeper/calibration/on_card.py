@@ -24,10 +24,11 @@ from trainer.backbones.sit import SiT
 from trainer.data.dataset import load
 from trainer.recipe import DataRecipe, Dispersion, Recipe, SiTRecipe
 from trainer.recipe.data import ARRAY_FILES
+from trainer.recipe.training import Precision
 from trainer.training.flops import dispersive_flops, probe_flops, sample_flops, second_view_flops, step_flops
 from trainer.training.lane_memory import bank_bytes, lane_memory, parameter_count
 
-SAMPLED_IN = "fp32"  # whatever a lane trains in
+SAMPLED_IN: Precision = "fp32"  # whatever a lane trains in
 CONTEXT = 1e9  # bytes of a process's CUDA context and libraries
 
 

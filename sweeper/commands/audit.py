@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, assert_never
 
 from sweeper.guide.assemble import assemble_guide
 from sweeper.guide.schema.audits import HealthAudit, ProxyAudit, PruningAudit, SeedAudit
@@ -42,12 +42,18 @@ def audit(name: AuditName, study_name: str, workspace: Workspace) -> Audited:
 
 
 def _tables(name: AuditName, guide: Guide) -> tuple[Table, ...]:
-    if name == "proxy":
-        agree = (("over trials", ranking(guide.proxy.trials)), ("over arms", ranking(guide.proxy.arms)))
-        return (table(("Spearman's rho [95 %]", ""), agree if guide.proxy.full else ()), proxy_table(guide))
-    if name == "pruning":
-        return (_pruning(guide), pruning_table(guide))
-    return (_seeds(guide),) if name == "seeds" else (health_table(guide),)
+    match name:
+        case "proxy":
+            agree = (("over trials", ranking(guide.proxy.trials)), ("over arms", ranking(guide.proxy.arms)))
+            return (table(("Spearman's rho [95 %]", ""), agree if guide.proxy.full else ()), proxy_table(guide))
+        case "pruning":
+            return (_pruning(guide), pruning_table(guide))
+        case "seeds":
+            return (_seeds(guide),)
+        case "health":
+            return (health_table(guide),)
+        case _:
+            assert_never(name)
 
 
 def _pruning(guide: Guide) -> Table:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, Literal, TextIO, assert_never
 
 import pandas as pd
 
@@ -14,22 +14,27 @@ from sweeper.study.knobs import KNOBS, Taps, Word
 from sweeper.text.untrusted import visible
 from sweeper.workspace import Workspace
 
+TableFormat = Literal["csv", "parquet"]
 
-def export(workspace: Workspace, study_name: str, format_: str, output: Path | None, stdout: TextIO) -> None:
+
+def export(workspace: Workspace, study_name: str, format_: TableFormat, output: Path | None, stdout: TextIO) -> None:
     """Write the table to `output`, or as CSV to `stdout`. Parquet needs a file."""
     if format_ == "parquet" and output is None:
         raise StudyError("parquet is no text", "give a file with --output")
     write_table(read_study(workspace.tracking_uri, study_name, workspace.outbox(study_name)), format_, output, stdout)
 
 
-def write_table(record: StudyRecord, format_: str, output: Path | None, stdout: TextIO) -> None:
+def write_table(record: StudyRecord, format_: TableFormat, output: Path | None, stdout: TextIO) -> None:
     """Write a record as a table; in CSV, which spreadsheets open, its words are text alone, in parquet as they are."""
     table = to_table(record)
     try:
-        if format_ == "parquet":
-            table.to_parquet(output, index=False)
-        else:
-            table.apply(_column).to_csv(output or stdout, index=False)
+        match format_:
+            case "parquet":
+                table.to_parquet(output, index=False)
+            case "csv":
+                table.apply(_column).to_csv(output or stdout, index=False)
+            case _:
+                assert_never(format_)
     except BrokenPipeError:
         raise
     except OSError as error:

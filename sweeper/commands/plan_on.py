@@ -6,6 +6,7 @@ from sweeper.calibration.cards import UTILISATION, Card, Machine, machine
 from sweeper.calibration.on_card import SAMPLED_IN, CardCost, StageCost, cost_on
 from sweeper.study import Study
 from sweeper.text.numbers import duration, figure, share
+from trainer.recipe.training import Precision
 
 HOUR = 3600.0
 LAUNCHES_S = 5e-3  # of a captured step of twelve blocks, about
@@ -64,9 +65,8 @@ def _work(flops: float, seconds: float) -> str:
     return f"{figure(flops / 1e12)} TFLOP, {figure(1000 * seconds)} ms"
 
 
-def _assumed(cards: Machine, precision: str) -> str:
-    peak = cards.card.bf16 if precision == "bf16" else cards.card.fp32
-    return f"{share(UTILISATION[precision])} of its published {peak / 1e12:.4g} TFLOP/s"
+def _assumed(cards: Machine, precision: Precision) -> str:
+    return f"{share(UTILISATION[precision])} of its published {cards.card.peak(precision) / 1e12:.4g} TFLOP/s"
 
 
 def _stage_line(name: str, stage: StageCost, total: float) -> str:

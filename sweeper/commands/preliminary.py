@@ -1,4 +1,4 @@
-"""A guide while its study runs: written by a process beside it, again whenever enough trials have ended."""
+"""Preliminary guides: a process beside a running study writes one again whenever enough trials have ended."""
 
 from __future__ import annotations
 

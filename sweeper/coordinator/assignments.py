@@ -1,4 +1,4 @@
-"""What a worker is given to train."""
+"""Assignments: what the coordinator sends a worker to train."""
 
 from __future__ import annotations
 

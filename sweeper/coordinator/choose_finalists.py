@@ -1,4 +1,4 @@
-"""What a finished screen sends to fresh seeds, and the side on which each setting is tested there."""
+"""Choose the finalists: which settings of a finished screen are confirmed, and in which direction each is tested."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The cohorts of a stage that are not finished: left by a crash, in work, or parted into parked lanes."""
+"""The unfinished cohorts of a stage: in work, left behind by a crash, or parted into lanes that are parked on disk."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the confirm stage was begun with, in the search store: chosen once, wherever the study is continued."""
+"""The finalists as the search store keeps them: chosen once, so a continued study confirms the same settings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which lanes train together next: cohorts part at a rung where the pruner emptied them, and join others there."""
+"""Refilling cohorts: where the pruner emptied one, its lanes are parked at the rung and join parked lanes of others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A durable log of lines waiting to be delivered: appended before anyone tries, forgotten by nobody.
+"""The outbox: a durable, append-only log of events, each written to disk before anyone tries to deliver it.
 
 Three files lie side by side: `<path>` holds every line ever appended, `<path>.mark` the byte up to which they were
 delivered, `<path>.rejected` the lines that were refused, with the reason. Whoever holds the lock on `<path>` owns them.

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
-from sweeper.guide.compare.schema import Arm, Comparison, HeadToHead, Match, Pair
+from sweeper.guide.compare.schema import Arm, Comparison, HeadToHead, Match, Pair, Winner
 from sweeper.guide.schema.results import Outcome
 from sweeper.render.tables.table import Table, to_markdown
 from sweeper.text import numbers
 from sweeper.text.untrusted import prose
 
 MOST_ROWS = 40
-WINNERS = {"a": "A", "b": "B", "equivalent": "equivalent", "open": "cannot be distinguished"}
+WINNERS: Mapping[Winner, str] = {"a": "A", "b": "B", "equivalent": "equivalent", "open": "cannot be distinguished"}
 
 
 def comparison_markdown(found: Comparison) -> str:

@@ -35,7 +35,8 @@ def render_markdown(guide: Guide, plots: Mapping[str, Plot]) -> str:
         share=numbers.share,
         duration=numbers.duration,
     )
-    tables = {name: one.table for name, one in guide_tables(guide).items()}
+    sections = guide_tables(guide)
+    tables = {name: one.table for name, one in sections.items()}
     text = environment.get_template("guide.md.j2").render(
         guide=guide,
         control_alpha=CONTROL_ALPHA,
@@ -46,6 +47,7 @@ def render_markdown(guide: Guide, plots: Mapping[str, Plot]) -> str:
         readings=READINGS,
         metric=guide.words(guide.objective),
         tables=tables,
+        folded=[one for one in sections.values() if one.fold and one.table],
         directions=outcome_directions(guide),
         grids=[found for name, found in tables.items() if is_grid(name)],
         legend=legend(guide),

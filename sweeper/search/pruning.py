@@ -1,16 +1,19 @@
-"""Who stops at a rung: whole configurations under race and wilcoxon, single trials under Optuna's other pruners."""
+"""Build a study's pruner and apply it at a rung: some stop whole settings, Optuna's others single trials."""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol, assert_never
 
 from optuna.pruners import BasePruner, HyperbandPruner, MedianPruner, SuccessiveHalvingPruner
 
+from sweeper.records import Cell
 from sweeper.search.optuna_pruners import FACTOR, StockPruner, Wilcoxon
 from sweeper.search.race import Point, Race
 from sweeper.search.store import AUDITED, DROPPED, Entry
-from sweeper.study.pruner_facts import Pruner
+from sweeper.study import Study
+from sweeper.study.pruners import Pruner
 
 
 class ConfigurationJudge(Protocol):
@@ -57,6 +60,12 @@ def judges_of(pruner: Pruner, rungs: Sequence[float], study_name: str) -> Judges
         case _:
             assert_never(pruner)
     return Judges(stock=StockPruner(optunas, len(rungs), study_name))
+
+
+def is_audited(study: Study, cell: Cell) -> bool:
+    """Whether a configuration runs on when the pruner would stop it: a random share, the same at every start."""
+    digest = hashlib.sha256(f"{study.name}.audit.{cell.key}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") < study.screen.audit_fraction * 2**64
 
 
 class Pruning:

@@ -1,4 +1,4 @@
-"""The race: stops configurations, never single trials, that are clearly behind on the seeds they share."""
+"""The race, our early stopping: it stops whole configurations that are clearly behind on the seeds they share."""
 
 from __future__ import annotations
 

@@ -9,14 +9,14 @@ from itertools import islice
 from sweeper.errors import ConflictError
 from sweeper.plan.trials import rung_steps
 from sweeper.records import Cell, Stage, TrialSpec, TrialState
-from sweeper.search import ranking
 from sweeper.search.driver_lease import Lease
+from sweeper.search.eligibility import eligible
 from sweeper.search.parameters import Parameters
 from sweeper.search.proposals import proposer_of
-from sweeper.search.pruning import Pruning
+from sweeper.search.pruning import Pruning, is_audited
 from sweeper.search.store import AUDITED, DROPPED, Entry, NewTrial, Store
 from sweeper.search.study_notes import Notes
-from sweeper.search.trial_index import TrialIndex
+from sweeper.search.trial_index import Best, TrialIndex
 from sweeper.stores.retry import Patience
 from sweeper.study import Study
 from trainer.recipe import Recipe
@@ -157,13 +157,13 @@ class Search:
         """Whether nothing waits, runs or is left to propose."""
         return not self.counts().keys() & {"waiting", "running"} and not self._affords_more()
 
-    def best(self) -> ranking.Best | None:
+    def best(self) -> Best | None:
         """Return the complete trial with the lowest objective, if any is complete."""
         return self._entries.best()
 
     def eligible(self) -> tuple[Cell, ...]:
         """Return the settings that a confirm stage may take over, in order of creation."""
-        return ranking.eligible(self._entries, self._pruning.eliminated)
+        return eligible(self._entries, self._pruning.eliminated)
 
     def cells(self) -> tuple[Cell, ...]:
         """Return the cells of all trials, in order of creation."""
@@ -282,7 +282,7 @@ class Search:
 
     def _audits(self, entry: Entry) -> bool:
         """Mark a trial that would be stopped, if its configuration is one of those that run on for the audit."""
-        if entry.outcome != AUDITED and ranking.is_audited(self._study, entry.spec.cell):
+        if entry.outcome != AUDITED and is_audited(self._study, entry.spec.cell):
             self._store.mark(entry, AUDITED)
         return entry.outcome == AUDITED
 

@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import NamedTuple
 
-from sweeper.records import TrialState
-from sweeper.search.ranking import Best
+from sweeper.records import TrialSpec, TrialState
 from sweeper.search.store import Entry
+
+
+class Best(NamedTuple):
+    """The complete trial with the lowest objective."""
+
+    trial: TrialSpec
+    value: float
 
 
 class TrialIndex:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, assert_never
 
 from sweeper.study.knobs import KNOBS, TAU_UNITS, Knob
 from sweeper.study.misfit import Loc, Misfit
-from sweeper.study.pruner_facts import PRUNERS
+from sweeper.study.pruners import PRUNERS
 from trainer.recipe import VARIANTS
 from trainer.recipe.idle_fields import Acts, idle_fields
 
@@ -19,7 +19,15 @@ if TYPE_CHECKING:
 def _may_stop(study: Study) -> bool:
     """Whether the pruner can stop anything: one that judges trials needs a rung before their end."""
     stops = PRUNERS[study.screen.pruner].stops
-    return stops == "cells" or (stops == "trials" and len(study.screen.rungs) > 1)
+    match stops:
+        case "cells":
+            return True
+        case "trials":
+            return len(study.screen.rungs) > 1
+        case "nothing":
+            return False
+        case _:
+            assert_never(stops)
 
 
 def _needs_variant(knob: Knob) -> str:

@@ -1,4 +1,4 @@
-"""A study as its author writes it: recipe, space, stages and resources. Frozen, and the only source of defaults."""
+"""The schema of a study file: recipe, space, stages and resources. Frozen, and the only source of defaults."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from sweeper.study.control_arms import Control, Name
 from sweeper.study.idle_fields import idle_in_study
 from sweeper.study.misfit import Misfit
 from sweeper.study.objective import USUAL, Objective, refusal
-from sweeper.study.pruner_facts import Pruner
+from sweeper.study.pruners import Pruner
 from sweeper.study.space import ExtraCell, Space
 from trainer.recipe import METRICS, Frozen, MetricName, Recipe, Seed
 from trainer.recipe.identity import Later

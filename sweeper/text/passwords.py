@@ -1,4 +1,4 @@
-"""Passwords in text, hidden before anybody sees them: in URLs, in arguments and in variables of the environment."""
+"""Mask secrets before anybody sees them: passwords in URLs, in arguments and in environment variables."""
 
 from __future__ import annotations
 

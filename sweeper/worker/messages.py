@@ -1,4 +1,4 @@
-"""What a worker is given, what it sends, and whom it sends that to. Plain values that travel between processes."""
+"""The messages between coordinator and workers: plain values that travel between processes."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ from sweeper.search.pruning import judges_of
 from sweeper.search.race import Point
 from sweeper.search.store import Store
 from sweeper.study import Study
-from sweeper.study.pruner_facts import Pruner
+from sweeper.study.pruners import Pruner
 from tests.integration.damage import damage
 
 

@@ -13,8 +13,8 @@ from sweeper.guide.analysis.worth_confirming import ranked
 from sweeper.plan.cells import cells
 from sweeper.records import Cell, Rung, StudyRecord, TrialRecord, TrialSpec, TrialState
 from sweeper.records import Stage as StageName
-from sweeper.search.pruning import Pruning
-from sweeper.search.ranking import eligible, is_audited
+from sweeper.search.eligibility import eligible
+from sweeper.search.pruning import Pruning, is_audited
 from sweeper.search.store import Entry
 from sweeper.statistics.look_families import Arms, Open, still_open
 from sweeper.statistics.looks import Judging, prior_of_screen

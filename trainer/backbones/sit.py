@@ -19,9 +19,10 @@ from trainer.backbones.flat_parameters import flatten
 from trainer.backbones.layers import embed, embedding, frequencies, initial, linear, modulate, normalise, product
 from trainer.backbones.protocol import NOBODY, Conditioning, Layout, Output, Slot, TapShape
 from trainer.recipe import SiTRecipe
+from trainer.recipe.backbone import Gelu
 from trainer.recipe.objective import Demands
 
-GELU = {"exact": "none", "tanh": "tanh"}  # torch's words
+GELU: Mapping[Gelu, str] = {"exact": "none", "tanh": "tanh"}  # torch's words
 
 
 class SiT:

@@ -18,7 +18,7 @@ from trainer.evaluation.autoencoder import AT_ONCE, load_autoencoder
 from trainer.evaluation.domain_extractor import DIM, domain_extractor
 from trainer.evaluation.torch_fidelity import Inception, pretrained
 from trainer.recipe import EvalRecipe
-from trainer.recipe.metrics import SPATIAL_CHANNELS
+from trainer.recipe.metrics import SPATIAL_CHANNELS, PretrainedName
 from trainer.runtime.paths import located
 from trainer.runtime.weight_files import read_weights
 
@@ -114,7 +114,9 @@ def places_in_order(places_NCHW: Tensor) -> Tensor:
     return places_NCHW[:, :SPATIAL_CHANNELS].permute(0, 2, 3, 1).flatten(1)
 
 
-def _pretrained(name: str, weights: Path, data: Dataset, device: torch.device, is_decoded: bool) -> Extractor:
+def _pretrained(
+    name: PretrainedName, weights: Path, data: Dataset, device: torch.device, is_decoded: bool
+) -> Extractor:
     if not data.pixels and not is_decoded:
         raise DataError(
             f"extractor {name!r} looks at pixels and {data.name!r} holds latents; use extractor 'domain', or give "

@@ -46,8 +46,7 @@ class LinearProbe:
         'linear_probe_t<level>.block_<i>', 'knn_t<level>.block_<i>' and 'cka_t<level>.block_<i>', the mean CKA of a tap
         and each of the others; the level in per cent. Nothing of data of one class.
         """
-        wanted = self._recipe.linear_probe
-        if wanted == "none" or (wanted == "last rung" and not last) or self._data.classes < 2:
+        if not self._recipe.probes(last) or self._data.classes < 2:
             return {}
         found: dict[str, Tensor] = {}
         for level in self._recipe.probe_levels:

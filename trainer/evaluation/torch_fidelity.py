@@ -6,14 +6,14 @@ import importlib
 import io
 import sys
 from collections.abc import Callable, Collection
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, assert_never
 
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset as TorchDataset
 
 from trainer.data.images import Images
-from trainer.recipe.metrics import KID_SUBSET, KID_SUBSETS, NEIGHBOURS
+from trainer.recipe.metrics import KID_SUBSET, KID_SUBSETS, NEIGHBOURS, PretrainedName
 
 # Operators that torchvision 0.28 decorates while it is imported. Its PyPI build is linked against CUDA's torch, so
 # beside a CPU-only torch its compiled half does not load and these are missing. Nothing here ever calls them.
@@ -195,17 +195,21 @@ def _register(name: str, extract: Callable[[Tensor], Tensor]) -> None:
     registry.register_feature_extractor(name, Registered)
 
 
-def pretrained(kind: str, state: dict[str, Tensor]) -> Callable[[Tensor], Tensor]:
+def pretrained(kind: PretrainedName, state: dict[str, Tensor]) -> Callable[[Tensor], Tensor]:
     """Return torch-fidelity's inception, clip or dinov2 with these weights: uint8 RGB [B, 3, H, W] -> [B, D].
 
     inception takes torch-fidelity's converted TensorFlow weights, clip OpenAI's, dinov2 Meta's. Raises whatever
     torch raises for weights that do not fit.
     """
-    if kind == "dinov2":
-        return _first(_dinov2(state))
-    if kind == "clip":
-        return _first(_clip(state))
-    return Inception(state)
+    match kind:
+        case "dinov2":
+            return _first(_dinov2(state))
+        case "clip":
+            return _first(_clip(state))
+        case "inception":
+            return Inception(state)
+        case _:
+            assert_never(kind)
 
 
 class Inception:

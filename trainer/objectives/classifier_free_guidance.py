@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, assert_never
 
 import torch
 from torch import Tensor
@@ -57,4 +57,10 @@ def guided(network: Network, labels: Tensor, evaluation: EvalRecipe) -> Predict:
 
 
 def _guided_channels(evaluation: EvalRecipe, channels: int) -> int:
-    return channels if evaluation.cfg_channels == "all" else min(GUIDED_BY_PUBLIC_CODE, channels)
+    match evaluation.cfg_channels:
+        case "all":
+            return channels
+        case "public":
+            return min(GUIDED_BY_PUBLIC_CODE, channels)
+        case _:
+            assert_never(evaluation.cfg_channels)

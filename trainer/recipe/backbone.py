@@ -13,7 +13,8 @@ from trainer.recipe.kinds import one_of, tag_of
 
 # SiT sizes: Ma et al. 2024, arXiv:2401.08740, table 1 (as DiT's); M is MeanFlow's (Geng et al. 2025,
 # arXiv:2505.13447); the compact ones are tuned here.
-PRESETS: dict[str, dict[str, int]] = {
+Preset = Literal["compact", "mnist-compact", "S", "B", "M", "L", "XL"]
+PRESETS: Mapping[Preset, Mapping[str, int]] = {
     "compact": {"width": 48, "depth": 4, "heads": 4, "patch": 2},
     "mnist-compact": {"width": 192, "depth": 12, "heads": 3, "patch": 4},
     "S": {"width": 384, "depth": 12, "heads": 6, "patch": 2},
@@ -23,7 +24,8 @@ PRESETS: dict[str, dict[str, int]] = {
     "XL": {"width": 1152, "depth": 28, "heads": 16, "patch": 2},
 }
 
-
+Gelu = Literal["exact", "tanh"]
+GELU_WORDS: Mapping[Gelu, str] = {"exact": "", "tanh": ", GELU by tanh"}  # the exact one goes without saying
 Tap = Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*$")]
 
 
@@ -36,13 +38,13 @@ class SiTRecipe(Frozen):
     """The transformer's size; a preset fills what is not given."""
 
     kind: Annotated[Literal["sit"], Later()] = "sit"
-    preset: Literal["compact", "mnist-compact", "S", "B", "M", "L", "XL"] = "compact"
+    preset: Preset = "compact"
     width: int = Field(48, ge=8, le=8192)
     depth: int = Field(4, ge=1, le=256, description="number of blocks")
     heads: int = Field(4, ge=1, le=128)
     patch: int = Field(2, ge=1, le=64, description="side of a patch in pixels")
     mlp_ratio: float = Field(4.0, gt=0, le=16)
-    gelu: Annotated[Literal["exact", "tanh"], Later()] = Field(
+    gelu: Annotated[Gelu, Later()] = Field(
         "exact", description="tanh: the approximation that the public DiT and SiT use, at most 5e-4 away"
     )
     stream_scale: Annotated[float, Later()] = Field(
@@ -58,7 +60,8 @@ class SiTRecipe(Frozen):
         if not isinstance(given, Mapping):
             return given
         preset = given.get("preset", "compact")
-        return {**PRESETS.get(preset, {}), **given} if isinstance(preset, str) else given
+        sizes = next((sizes for name, sizes in PRESETS.items() if name == preset), {})
+        return {**sizes, **given}
 
     @model_validator(mode="after")
     def _sizes_fit(self) -> Self:
@@ -81,8 +84,8 @@ class SiTRecipe(Frozen):
     @property
     def words(self) -> str:
         """The network in a line."""
-        gelu = "" if self.gelu == "exact" else ", GELU by tanh"
         stream = "" if self.stream_scale == 1 else f", residual stream times {self.stream_scale:g}"
+        gelu = GELU_WORDS[self.gelu]
         return f"SiT, width {self.width}, depth {self.depth}, {self.heads} heads, patch {self.patch}{gelu}{stream}"
 
     @property

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, assert_never
 
 from pydantic import Field, field_validator, model_validator
 
@@ -153,6 +153,18 @@ class EvalRecipe(Frozen):
         metric = METRICS[name]
         return self.extractor in (metric.through or (self.extractor,)) and (not metric.optional or name in self.metrics)
 
+    def probes(self, last: bool) -> bool:
+        """Return whether representations are probed at the last rung, or at one before it."""
+        match self.linear_probe:
+            case "none":
+                return False
+            case "last rung":
+                return last
+            case "every rung":
+                return True
+            case _:
+                assert_never(self.linear_probe)
+
     @property
     def distance(self) -> str:
         """What readers know the FID as, without its sample count: 'FID', or 'FD-DINOv2'."""
@@ -193,9 +205,15 @@ class EvalRecipe(Frozen):
 
         'auto' is none on a CPU, where it would cost more than the training, and where the proxy is no smaller.
         """
-        if self.full_samples == "auto":
-            return FULL_SAMPLES if device_type == "cuda" and self.samples < FULL_SAMPLES else None
-        return None if self.full_samples == "none" else self.full_samples
+        match self.full_samples:
+            case "auto":
+                return FULL_SAMPLES if device_type == "cuda" and self.samples < FULL_SAMPLES else None
+            case "none":
+                return None
+            case int() as count:
+                return count
+            case _:
+                assert_never(self.full_samples)
 
     def full_fid(self, device_type: str) -> str | None:
         """Return the full metric's name on a kind of device, e.g. 'fid_50k', or None where there is none."""

@@ -25,6 +25,7 @@ MetricName = Literal[
 ]
 # Those that a recipe has to ask for.
 OptionalMetric = Literal["spatial_fid", "classifier_score"]
+PretrainedName = Literal["inception", "clip", "dinov2"]
 ExtractorName = Literal["domain", "inception", "clip", "dinov2"]
 # What the Frechet distance of an extractor's features is called where that is not FID; records call all of them fid.
 DISTANCES: Mapping[ExtractorName, str] = {"clip": "FD-CLIP", "dinov2": "FD-DINOv2"}

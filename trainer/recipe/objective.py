@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, ClassVar, Literal, NamedTuple, Self, get_args
+from typing import Annotated, ClassVar, Literal, NamedTuple, Self, assert_never, get_args
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
@@ -17,6 +17,7 @@ Predicts = Literal["velocity", "noise", "score"]
 Times = Literal["uniform", "logit_normal"]
 NoiseSchedule = Literal["linear", "cosine"]
 ObjectiveKind = Literal["interpolant", "diffusion", "mean_flow"]
+PATH_WORDS: Mapping[Path, str] = {"linear": "", "gvp": "GVP path"}  # the linear one goes without saying
 LEAST_LINEAR_STEPS = 21  # of fewer the last would take all that is left of the data, or more: 20 / steps
 
 
@@ -47,7 +48,7 @@ class InterpolantRecipe(Frozen):
         """The objective in a line; empty for the linear path's velocity at uniform times, which goes without saying."""
         parts = [
             "" if self.predicts == "velocity" else f"{self.predicts} prediction",
-            "" if self.path == "linear" else "GVP path",
+            PATH_WORDS[self.path],
             time_words(self),
         ]
         return ", ".join(filter(None, parts))
@@ -122,13 +123,17 @@ class MeanFlowRecipe(Frozen):
 
 def time_words(recipe: InterpolantRecipe | MeanFlowRecipe) -> str:
     """Describe the training times; uniform ones go without saying."""
-    if recipe.times == "uniform":
-        return ""
-    return f"logit-normal times of mean {recipe.time_mean:g} and deviation {recipe.time_std:g}"
+    match recipe.times:
+        case "uniform":
+            return ""
+        case "logit_normal":
+            return f"logit-normal times of mean {recipe.time_mean:g} and deviation {recipe.time_std:g}"
+        case _:
+            assert_never(recipe.times)
 
 
 # What each objective can be sampled with; where a recipe names none, it is the first.
-SOLVERS: Mapping[str, tuple[Solver, ...]] = {
+SOLVERS: Mapping[ObjectiveKind, tuple[Solver, ...]] = {
     "interpolant": ("euler", "heun", "euler_maruyama"),
     "diffusion": ("ddim", "ancestral"),
     "mean_flow": ("euler",),
@@ -136,7 +141,7 @@ SOLVERS: Mapping[str, tuple[Solver, ...]] = {
 
 # The scale of times that suits each, where a recipe names none. MeanFlow is differentiated with respect to time: at
 # 1000 that slope is all its loss is made of, and it does not learn.
-TIME_SCALES: Mapping[str, float] = {"interpolant": 1000.0, "diffusion": 1000.0, "mean_flow": 1.0}
+TIME_SCALES: Mapping[ObjectiveKind, float] = {"interpolant": 1000.0, "diffusion": 1000.0, "mean_flow": 1.0}
 
 ObjectiveRecipe = Annotated[
     Annotated[InterpolantRecipe, Tag("<interpolant>")]

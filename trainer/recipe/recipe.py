@@ -60,8 +60,9 @@ class Recipe(Frozen):
         if not isinstance(given, Mapping):
             return given
         objective = given.get("objective")
-        kind = objective.get("kind") if isinstance(objective, Mapping) else getattr(objective, "kind", None)
-        if not isinstance(kind, str) or kind not in SOLVERS:
+        named = objective.get("kind") if isinstance(objective, Mapping) else getattr(objective, "kind", None)
+        kind = next((known for known in SOLVERS if known == named), None)
+        if kind is None:
             return given
         filled = dict(given)
         for part, suits in (("eval", {"solver": SOLVERS[kind][0]}), ("train", {"time_scale": TIME_SCALES[kind]})):

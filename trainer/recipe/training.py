@@ -12,6 +12,7 @@ from trainer.recipe.frozen import Frozen
 from trainer.recipe.identity import Later
 
 Schedule = Literal["cosine", "constant"]
+Precision = Literal["fp32", "bf16"]
 
 
 class LaterBlocks(Frozen):
@@ -53,7 +54,7 @@ class TrainRecipe(Frozen):
     later_blocks: Annotated[LaterBlocks | None, Later()] = Field(
         None, description="another learning rate for a model's later blocks"
     )
-    precision: Literal["fp32", "bf16"] = Field("fp32", description="matmul precision; master weights stay fp32")
+    precision: Precision = Field("fp32", description="matmul precision; master weights stay fp32")
     repa: Annotated[Repa | None, Later()] = Field(None, description="REPA, in every trial of this recipe")
     contrastive: Annotated[Contrastive | None, Later()] = Field(
         None, description="a contrastive loss, in every trial of this recipe"

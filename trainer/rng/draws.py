@@ -1,4 +1,4 @@
-"""The random numbers of a batch, said once and drawn in two ways: by torch's generators, or by counters.
+"""The random numbers of a batch, declared once and drawn in two ways: by torch's generators, or by counters.
 
 An objective says what is random in a batch, in order. On a CPU each (seed, step) has a generator of its own; on a GPU
 counters draw the same kinds of numbers for many steps and seeds at a time, though not the same numbers.

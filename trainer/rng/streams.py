@@ -1,4 +1,4 @@
-"""Randomness as a pure function of (seed, stream, index): nothing to save, nothing to restore, nothing shared.
+"""Random numbers as a pure function of (seed, stream, index): nothing to save, nothing to restore, nothing shared.
 
 On a GPU `trainer.rng.counters` draws the streams BATCH and SAMPLE from the same keys, so that every card has the same;
 it draws SAMPLE_STEPS everywhere. torch's generators draw all else. So a GPU trains on other noise than a CPU, in the

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import prod
 from typing import NamedTuple
 
 from trainer.backbones.protocol import TapShape
 from trainer.backbones.sit import SiT
 from trainer.recipe import Dispersion, Recipe
+from trainer.recipe.training import Precision
 
 # Weights, AdamW's two moments, average and gradient in fp32, and the gradient as autograd returns it, before it is
 # gathered; in bf16 the shadow of the weights and the gradient's copy beside it.
-STATE = {"fp32": 24, "bf16": 26}
+STATE: Mapping[Precision, int] = {"fp32": 24, "bf16": 26}
 
 
 class _Kept(NamedTuple):

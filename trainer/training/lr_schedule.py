@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import assert_never
 
 from trainer.recipe import TrainRecipe
 
@@ -15,7 +16,11 @@ def learning_rate(train: TrainRecipe, step: int) -> float:
     warmup = min(train.warmup, train.steps // 2)
     if step < warmup:
         return train.lr * (step + 1) / warmup
-    if train.schedule == "constant":
-        return train.lr
-    progress = (step - warmup) / (train.steps - warmup)
-    return train.lr * 0.5 * (1 + math.cos(math.pi * min(progress, 1.0)))
+    match train.schedule:
+        case "constant":
+            return train.lr
+        case "cosine":
+            progress = (step - warmup) / (train.steps - warmup)
+            return train.lr * 0.5 * (1 + math.cos(math.pi * min(progress, 1.0)))
+        case _:
+            assert_never(train.schedule)

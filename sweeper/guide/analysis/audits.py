@@ -19,7 +19,7 @@ from sweeper.statistics.look_power import Plan, detectable_gain, needed_for, nee
 from sweeper.statistics.noise import hopeful_pairing
 from sweeper.statistics.rank_agreement import Agreement, rank_agreement, share_interval
 from sweeper.study import Confirm, Study
-from sweeper.study.pruner_facts import PRUNERS
+from sweeper.study.pruners import PRUNERS
 from sweeper.text.numbers import counted, percent
 
 AGREES = 0.8  # Spearman's rho over finalists' trials

@@ -1,4 +1,4 @@
-"""What the fresh seeds confirm: every arm against the baseline, in the objective and beside it, with Holm's correction.
+"""The confirm stage's test: every arm against the baseline on fresh seeds, in all claimed metrics, Holm-corrected.
 
 A claim needs the whole confirm stage: every look that its schedule, fixed before the first fresh seed, calls for. The
 screen took no part in these seeds, so it may choose what is tested, in which direction, and how noise is modelled.

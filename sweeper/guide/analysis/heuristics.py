@@ -1,4 +1,4 @@
-"""One row a knob: which value to use, which others are as good, and what a step away costs.
+"""The heuristics table, a row a knob: the value to use, the safe range around it, and what a step away costs.
 
 Where a setting is confirmed to help, its knobs move one at a time, the others held. Where none is, lambda 0 is to be
 used: lambda's levels are held against it, on average over the other knobs, and the other knobs' levels against the

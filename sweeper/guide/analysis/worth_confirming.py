@@ -13,7 +13,7 @@ from sweeper.guide.analysis.screen_surface import lay_out, screen_of
 from sweeper.guide.analysis.stage_table import Evidence
 from sweeper.guide.schema.results import CellResult
 from sweeper.statistics.response_surface import Screen
-from sweeper.study.pruner_facts import PRUNERS
+from sweeper.study.pruners import PRUNERS
 from trainer.recipe import Dispersion
 
 

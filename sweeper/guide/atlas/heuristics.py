@@ -8,7 +8,7 @@ Shapes: S scopes, L levels of a knob; NaN where a scope does not have a level.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, assert_never
 
 import numpy as np
 import numpy.typing as npt
@@ -189,10 +189,15 @@ def _cost(rule: _Rule, scope: int) -> tuple[float, float]:
     against, among = rule.evidence.against, rule.evidence.among
     effect_L, variance_L = against.effect_SL[scope], against.variance_SL[scope]
     own, error = float(effect_L[rule.place]), float(np.sqrt(variance_L[rule.place]))
-    if rule.kind == "avoid":
-        return max(0.0, -own), error
     best = int(np.nanargmin(effect_L))
-    if rule.kind == "use" and effect_L[best] >= 0:
-        return own, error
+    match rule.kind:
+        case "avoid":
+            return max(0.0, -own), error
+        case "use" if effect_L[best] >= 0:
+            return own, error
+        case "use" | "prefer":
+            pass
+        case _:
+            assert_never(rule.kind)
     between = among.variance_SL[scope]
     return own - float(effect_L[best]), float(np.sqrt(between[rule.place] + between[best]))

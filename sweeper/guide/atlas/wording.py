@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from typing import assert_never
 
 from sweeper.guide.atlas.heuristics import LEAST_SCOPES, Judged
 from sweeper.guide.atlas.schema import Expectation, Heuristic, InScope, KnobTable, ScopeRow
@@ -18,11 +19,19 @@ SURELY = 2.0  # standard errors
 def rule_words(judged: Judged) -> str:
     """Write a rule as advice."""
     level = judged.level
-    if judged.kind == "avoid":
-        return f"Avoid lambda where its weight is {level}: it does harm."
-    if judged.kind == "use":
-        return f"Use lambda with a weight of {level}: it helps."
-    match judged.knob:
+    match judged.kind:
+        case "avoid":
+            return f"Avoid lambda where its weight is {level}: it does harm."
+        case "use":
+            return f"Use lambda with a weight of {level}: it helps."
+        case "prefer":
+            return _preferred(judged.knob, level)
+        case _:
+            assert_never(judged.kind)
+
+
+def _preferred(knob: str, level: str) -> str:
+    match knob:
         case BLOCK.name:
             return f"Of blocks, choose {level if level.endswith('blocks') else f'one in the {level}'} of the network."
         case TAU.name:

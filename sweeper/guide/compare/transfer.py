@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, assert_never
 
 from sweeper.guide.compare.schema import Arm, BlockMatch, Comparison, Difference, Match, Relation, TauMatch, Verdict
 from sweeper.guide.schema.guide import Guide
@@ -204,10 +204,20 @@ def _verdict(a: Arm, b: Arm) -> Verdict:
 
 
 def _headline(relation: Relation, matches: tuple[Match, ...]) -> str:
-    if relation == "same recipe":
-        return "One recipe: nothing to transfer; only the fresh seeds that both have can tell which study found more."
-    if relation == "same training":
-        return "No transfer claim: both studies train the same, and only the measuring differs."
+    match relation:
+        case "same recipe":
+            return (
+                "One recipe: nothing to transfer; only the fresh seeds that both have can tell which study found more."
+            )
+        case "same training":
+            return "No transfer claim: both studies train the same, and only the measuring differs."
+        case "different recipes":
+            return _transferred(matches)
+        case _:
+            assert_never(relation)
+
+
+def _transferred(matches: tuple[Match, ...]) -> str:
     if not matches:
         return (
             "No transfer claim: no setting is in both studies (the same variant and lambda; tau, and block, by itself "

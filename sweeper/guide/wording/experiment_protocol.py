@@ -16,7 +16,7 @@ from sweeper.statistics.levels import CONTROL_ALPHA, OBJECTIVE_ALPHA, SET_ALPHA,
 from sweeper.statistics.looks import ENOUGH_RUNS, HIDDEN
 from sweeper.study import Confirm, Screen, Study, further_seeds
 from sweeper.study.objective import Objective
-from sweeper.study.pruner_facts import PRUNERS
+from sweeper.study.pruners import PRUNERS
 from sweeper.text.numbers import counted, metric_name, percent
 from trainer.recipe import (
     METRICS,
@@ -30,12 +30,14 @@ from trainer.recipe import (
 from trainer.recipe.auxiliary_losses import Encoder
 from trainer.recipe.evaluation import GUIDED_BY_PUBLIC_CODE
 from trainer.recipe.metrics import PROBE_IMAGES, PROBE_NEIGHBOURS, PROBE_PENALTY, VALIDATION_IMAGES
+from trainer.recipe.training import Schedule
 
 ENCODERS: Mapping[Encoder, str] = {
     # Both learn the classes of one data set, so that what is aligned with one may look better through the other.
     "local": "a convnet built as the domain extractor is, trained apart on the images that are trained on",
     "dinov2": "DINOv2's patch tokens",
 }
+DECAY: Mapping[Schedule, str] = {"cosine": "cosine decay", "constant": "then constant"}
 
 
 def recipe_items(study: Study, facts: Iterable[Facts]) -> tuple[Item, ...]:
@@ -67,7 +69,7 @@ def _as_trained_on(data: DataRecipe) -> str:
 
 
 def _schedule(train: TrainRecipe) -> str:
-    decay = {"cosine": "cosine decay", "constant": "then constant"}[train.schedule]
+    decay = DECAY[train.schedule]
     later = train.later_blocks
     slower = "" if later is None else f", from block {later.block} on {later.rate:g} times the rate"
     return decay + slower + ("" if train.clip is None else f", gradient norm at most {train.clip:g}")

@@ -1,4 +1,4 @@
-"""What a guide says first while its study is not done."""
+"""The sentence that opens a preliminary guide: how far its study is."""
 
 from __future__ import annotations
 

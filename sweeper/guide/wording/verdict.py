@@ -1,4 +1,4 @@
-"""The guide in ten seconds: what is confirmed, what to use, and for what it holds. Words follow evidence."""
+"""The verdict that opens a guide: what is confirmed, what to use, and for what it holds. Words follow evidence."""
 
 from __future__ import annotations
 

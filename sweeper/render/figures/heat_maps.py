@@ -1,4 +1,4 @@
-"""The study at a glance: maps of a grid, or points where the knobs are continuous."""
+"""Heat maps of a study's grid; points instead of cells where the knobs are continuous."""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from sweeper.guide.schema.guide import Guide
-from sweeper.guide.schema.results import CellResult, Highlight
+from sweeper.guide.schema.results import CellResult, Highlight, Means
 from sweeper.render.figures.heat_maps import overview
 from sweeper.render.figures.sample_grids import SAME, TITLE, samples
 from sweeper.render.figures.style import INKS, Painted, legend_label, log_norm, plain_log, shortened
@@ -23,6 +23,7 @@ from sweeper.render.guide_files import VECTORS, OwnFiles
 
 LARGEST_FILE = 95_000  # bytes
 MOST_INTERVALS = 40
+MEANS: Mapping[Means, str] = {"arithmetic": "mean", "geometric": "geometric mean"}
 
 
 class Plot(NamedTuple):
@@ -155,7 +156,7 @@ def _curves(guide: Guide) -> Painted | None:
     axes.set_xticks(sorted({point.step for one in drawn for point in one.curve})[:12])
     plain_log(axes.yaxis)
     axes.legend(frameon=False, fontsize=8)
-    mean = "geometric mean" if guide.means == "geometric" else "mean"
+    mean = MEANS[guide.means]
     note = f"line: {mean}; band: lowest to highest seed; picked by its mean on these very seeds, so not evidence"
     return Painted(canvas, f"{metric} by step", note)
 

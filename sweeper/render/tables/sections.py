@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from sweeper.guide.schema.guide import Guide
 from sweeper.guide.wording.prior_art import READINGS, SOURCE
@@ -46,11 +46,20 @@ TOGETHER = "paired t on the log scale, tested in the direction the screen saw; t
 PAIRED = "paired by seed: geometric mean of the ratio and 95 % t-interval, each for one comparison"
 
 
+# The folded parts of a guide, each a file of sweeper/render/templates/guide/.
+Fold = Literal["rules", "how_sure", "why", "outcomes", "settings", "prior_art", "next", "protocol"]
+
+
 class Section(NamedTuple):
-    """A table and, for formats that show it away from the text, its caption in plain words."""
+    """A table and its caption in plain words, for formats that show it away from the text.
+
+    With a `fold` markdown shows it at the end of that part under its caption; without, a template says where it stands
+    and what is written around it.
+    """
 
     caption: str
     table: Table
+    fold: Fold | None = None
 
 
 def guide_tables(guide: Guide) -> dict[str, Section]:
@@ -107,7 +116,9 @@ def guide_tables(guide: Guide) -> dict[str, Section]:
             "the same scale and step; the same trials on the way to their end; no claim.",
             length_table(guide),
         ),
-        "variety": Section("Precision / recall over guidance.", variety_table(guide)),
+        "variety": Section(
+            "Guidance trades variety (recall) for fidelity (precision).", variety_table(guide), fold="outcomes"
+        ),
         "prior": Section(
             f"Prior art. {SOURCE}. {READINGS}. Only directions can be compared with this study.", prior_table(guide)
         ),

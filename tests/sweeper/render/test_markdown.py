@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
@@ -12,7 +13,10 @@ from sweeper.records import StudyRecord
 from sweeper.render.guide_folder import write_guide
 from sweeper.render.markdown import render_markdown
 from sweeper.render.tables.guide_tables import MOST_ROWS, table
+from sweeper.render.tables.sections import Fold
 from sweeper.render.tables.table import prose, to_markdown
+from tests.places import ROOT
+from tests.sweeper.guide.analysis.test_guidance_curves import guide_of
 from tests.sweeper.guide.study_records import (
     BASELINE,
     FACTS,
@@ -225,3 +229,16 @@ def test_writing_twice_gives_the_same_bytes_and_leaves_no_stale_picture(tmp_path
     assert {one.name: one.read_bytes() for one in tmp_path.iterdir()} == first
     write_guide(make_record(make_study(), []), tmp_path, lambda _: None)
     assert not list(tmp_path.glob("*.png"))
+
+
+def test_a_section_with_a_fold_stands_at_its_end_under_its_caption() -> None:
+    text = render_markdown(guide_of({"cfg_curve": [1, 1.5, 2], "cfg_samples": 2500}), {})
+    part = next(fold for fold in text.split("<details>") if "Other outcomes and guidance" in fold)
+    under = part[part.index("Guidance trades variety (recall) for fidelity (precision):") :]
+    assert under.splitlines()[2].startswith("| precision / recall")
+    assert under.count("\n#") == 0
+
+
+def test_every_fold_a_section_may_name_is_in_the_template() -> None:
+    template = (ROOT / "sweeper/render/templates/guide.md.j2").read_text(encoding="utf-8")
+    assert re.findall(r'^\{\{ fold\(.*"(\w+)"\) \}\}$', template, re.MULTILINE) == [*get_args(Fold)]

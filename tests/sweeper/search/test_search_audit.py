@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sweeper.search import Search
-from sweeper.search.ranking import is_audited
+from sweeper.search.pruning import is_audited
 from tests.sweeper.search.search_specs import BASELINE, CONTROL, GRID, cell, study, trials
 from tests.sweeper.search.test_search import STEPS, measure, run_seed
 

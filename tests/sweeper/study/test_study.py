@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from sweeper.study import Range, Study, block_indices, fresh_seeds
-from sweeper.study.pruner_facts import PRUNERS, Pruner
+from sweeper.study.pruners import PRUNERS, Pruner
 from trainer.recipe import numbered
 
 
