@@ -1,7 +1,7 @@
 """Is it harmless? How often settings are shown to be equivalent to lambda 0, and how often wrongly, and for what.
 
-`python -m tests.simulation.equivalence --studies 1000` draws differences of three settings to lambda 0 on fresh seeds and
-judges them as a guide does: after a number of seeds, in looks, and in looks that go on for equivalence
+`python -m tests.simulation.equivalence --studies 1000` draws differences of three settings to lambda 0 on fresh seeds
+and judges them as a guide does: after a number of seeds, in looks, and in looks that go on for equivalence
 (`confirm.equivalence`). A minute on one core; the markdown goes to standard output.
 """
 
