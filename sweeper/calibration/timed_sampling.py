@@ -7,7 +7,6 @@ import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from types import MappingProxyType
 from typing import NamedTuple
 
 import torch
@@ -39,7 +38,7 @@ class Attempt(NamedTuple):
     A way that was not worth an attempt has no gain.
     """
 
-    gains: Mapping[Sampling, float] = MappingProxyType({})
+    gains: Mapping[Sampling, float]
     trouble: str = ""
 
 
@@ -55,7 +54,7 @@ def try_sampling(study: Study, base: Path, cache: Path, ways: Sequence[Sampling]
     try:
         found = [_gains(recipe, ways) for recipe in recipes(study)]
     except CompilerError as error:
-        return Attempt(trouble=str(error))
+        return Attempt({}, str(error))
     return Attempt({way: min(each[way] for each in found) for way in ways if all(way in each for each in found)})
 
 

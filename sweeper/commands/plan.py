@@ -108,7 +108,7 @@ def _kept(study: Study, made: Forecast) -> str:
 def _sampling(made: Forecast) -> str:
     if len(made.sampling) == 1:
         return made.sampling[0]
-    return f"{' or '.join(made.sampling)}, whichever is found fastest before the first trial"
+    return f"{', '.join(made.sampling[:-1])} or {made.sampling[-1]}, whichever is found fastest before the first trial"
 
 
 def _volume(count: int) -> str:

@@ -31,5 +31,5 @@ def _tried(study: Study, paths: Paths, ways: Sequence[Sampling]) -> Attempt:
     try:
         attempt: Attempt = call(task.remote(study, paths.base, paths.cache, ways))
     except (RayTaskError, OSError) as error:
-        return Attempt(trouble=last_line(error))
+        return Attempt({}, last_line(error))
     return attempt

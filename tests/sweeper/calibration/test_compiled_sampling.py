@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
 
 from sweeper.calibration import timed_sampling
-from sweeper.calibration.compiled_sampling import choose, may_pay
+from sweeper.calibration.compiled_sampling import candidates, choose, may_pay
 from sweeper.calibration.timed_sampling import Attempt, try_sampling
+from sweeper.commands.plan import Forecast, describe
 from sweeper.errors import SetupError
 from sweeper.study import Study
 from sweeper.study.sampling import SETS, Sampling
+from trainer.errors import CompilerError
 from trainer.runtime.compiler import has_compiler
 
-NONE = Attempt(trouble="there is no compiler")
+NONE = Attempt({}, "there is no compiler")
 BOTH: tuple[Sampling, ...] = ("compiled fp32", "compiled bf16")
 SMALL = {"model": {"width": 16, "depth": 1, "heads": 2}, "eval": {"batch": 20}}
 compiler = pytest.mark.skipif(not has_compiler(), reason="no C++ compiler")
@@ -88,6 +91,15 @@ def test_bfloat16_is_not_tried_of_what_is_no_transformer():
     assert choose(unet, None, 2, lambda ways: Attempt(dict.fromkeys(ways, 2.0))) == "compiled fp32"
 
 
+@compiler
+def test_a_plan_names_the_ways_that_will_be_tried():
+    made = Forecast("s", 2, 100, 200, 0, 1, 200, 2, 0.01, 8.0, 600.0, 0, 0, False, sampling=candidates(study(), 2))
+    several = "draws samples in eager fp32, compiled fp32 or compiled bf16, whichever is found fastest"
+    assert several in describe(study(), made)
+    assert describe(study(4), made._replace(sampling=candidates(study(4), 2))).endswith("draws samples in eager fp32")
+    assert "draws samples" not in describe(study(resources={"gpus": 1}), made)
+
+
 def test_a_study_too_small_for_it_compiles_nothing_to_find_out():
     assert choose(study(4), None, 2, never) == "eager fp32"
     assert choose(study(compile="off"), None, 2, never) == "eager fp32"
@@ -119,6 +131,16 @@ def test_a_study_of_compiled_code_stops_with_one_line_where_it_cannot_be_had(ask
 def test_a_study_of_compiled_code_does_not_go_on_on_a_gpu():
     with pytest.raises(SetupError, match="for CPUs alone"):
         choose(study(resources={"gpus": 1}), "compiled fp32", 1, never)
+
+
+def test_an_attempt_that_failed_passes_between_processes(tmp_path, monkeypatch):
+    def fails(*_: object) -> None:
+        raise CompilerError("torch cannot compile the network: no g++")
+
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", "")
+    monkeypatch.setattr(timed_sampling, "_gains", fails)
+    attempt = try_sampling(study(), tmp_path, tmp_path, BOTH)
+    assert pickle.loads(pickle.dumps(attempt)) == attempt == Attempt({}, "torch cannot compile the network: no g++")
 
 
 @compiler
