@@ -64,7 +64,8 @@ class Facts(Frozen):
     training split; `init_sha256` is of the weights that training started from, empty where it started anew;
     `source_sha256` of the user's code that the model is made of, empty where it is one of ours; `encoder_sha256` of the
     frozen encoder that a block was aligned with, empty without REPA.
-    `compiled`: samples were drawn by compiled code, whose figures differ from eager code's in their last digits.
+    `compiled`: samples were drawn by compiled code, whose figures differ from eager code's in their last digits;
+    `sampled_in`: what the network's blocks computed in meanwhile.
     `images` were read in all, held-out ones among them; 0 in records made before they were counted. Plain values: an
     export has a column for each.
     """
@@ -78,6 +79,7 @@ class Facts(Frozen):
     source_sha256: str = ""
     encoder_sha256: str = ""
     compiled: bool = False
+    sampled_in: Literal["fp32", "bf16"] = "fp32"
     images: int = 0
     image_kind: Literal["images", "latents"] = "images"
     image_channels: int = 0

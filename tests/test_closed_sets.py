@@ -73,6 +73,7 @@ SETS: dict[str, set[str]] = {
     "sweeper/records.py: Stage": {"confirm", "screen"},
     "sweeper/records.py: TrialState": {"complete", "diverged", "failed", "pruned", "running", "waiting"},
     "sweeper/records.py: image_kind": {"images", "latents"},
+    "sweeper/records.py: sampled_in": {"bf16", "fp32"},
     "sweeper/render/figures/map_cells.py: Tone": {"better", "noise", "unknown", "worse"},
     "sweeper/render/guide_files.py: Format": {"html", "latex", "markdown"},
     "sweeper/render/tables/sections.py: Fold": {
@@ -83,6 +84,7 @@ SETS: dict[str, set[str]] = {
     "sweeper/study/pruners.py: Pruner": {"halving", "hyperband", "median", "none", "race", "wilcoxon"},
     "sweeper/study/pruners.py: stops": {"cells", "nothing", "trials"},
     "sweeper/study/space.py: scale": {"linear", "log"},
+    "sweeper/study/sampling.py: Sampling": {"compiled bf16", "compiled fp32", "eager bf16", "eager fp32"},
     "sweeper/study/study.py: keep": {"all", "finalists", "none"},
     "sweeper/study/study.py: sampler": {"grid", "random", "tpe"},
     "sweeper/worker/lane_seconds.py: kind": {"eval_s", "train_s"},
@@ -108,6 +110,7 @@ SETS: dict[str, set[str]] = {
     "trainer/recipe/evaluation.py: Solver": {"ancestral", "ddim", "euler", "euler_maruyama", "heun"},
     "trainer/recipe/evaluation.py: cfg_channels": {"all", "public"},
     "trainer/recipe/evaluation.py: compile": {"auto", "off", "on"},
+    "trainer/recipe/evaluation.py: precision": {"auto", "bf16", "fp32"},
     "trainer/recipe/evaluation.py: linear_probe": {"every rung", "last rung", "none"},
     "trainer/recipe/evaluation.py: full_samples": {"auto", "none"},
     "trainer/recipe/metrics.py: Better": {"higher", "lower"},

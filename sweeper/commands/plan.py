@@ -8,11 +8,13 @@ from typing import NamedTuple
 import torch
 
 from sweeper.calibration.calibrate import calibrate, slower_arms
+from sweeper.calibration.compiled_sampling import candidates
 from sweeper.calibration.preflight import check_fit
 from sweeper.plan.size import estimate, size
 from sweeper.plan.trials import keeps_weights, rung_steps
 from sweeper.provenance import usable_cores
 from sweeper.study import Study
+from sweeper.study.sampling import Sampling
 from sweeper.text.numbers import duration
 from trainer.sampling.kept_model import kept_size
 
@@ -24,7 +26,8 @@ START_UP_S, EXTRACTOR_S, BETWEEN_S, BESIDE = 40.0, 60.0, 1.0, 1.4
 class Forecast(NamedTuple):
     """Counts of the plan, what a trial costs on this machine, and the longest a study takes.
 
-    `kept` trials at most leave their weights behind, `kept_bytes` together.
+    `kept` trials at most leave their weights behind, `kept_bytes` together. Of several ways of `sampling` the run takes
+    the fastest; what an evaluation takes is of eager code.
     """
 
     study: str
@@ -42,6 +45,7 @@ class Forecast(NamedTuple):
     kept_bytes: int
     extrapolated: bool
     seconds_per_probe: float = 0.0
+    sampling: tuple[Sampling, ...] = ("eager fp32",)
 
 
 def forecast(study: Study) -> Forecast:
@@ -72,6 +76,7 @@ def forecast(study: Study) -> Forecast:
         seconds_per_probe=round(cost.per_probe, 2),
         kept=kept,
         kept_bytes=kept * kept_size(model),
+        sampling=candidates(study, slots),
     )
 
 
@@ -100,6 +105,12 @@ def _kept(study: Study, made: Forecast) -> str:
     return f"keeps no weights (keep: {study.keep}{why})"
 
 
+def _sampling(made: Forecast) -> str:
+    if len(made.sampling) == 1:
+        return made.sampling[0]
+    return f"{', '.join(made.sampling[:-1])} or {made.sampling[-1]}, whichever is found fastest before the first trial"
+
+
 def _volume(count: int) -> str:
     return f"{count / 1e6:.3g} MB" if count < 1e9 else f"{count / 1e9:.3g} GB"
 
@@ -118,5 +129,6 @@ def describe(study: Study, made: Forecast) -> str:
             f" in {made.cohorts} cohorts of {lanes},"
             f" {made.slots} at once",
             _kept(study, made),
+            *([] if study.resources.gpus else [f"draws samples in {_sampling(made)}"]),
         ]
     )

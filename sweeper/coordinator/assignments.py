@@ -6,8 +6,8 @@ from sweeper.coordinator.cohort_queue import CohortQueue, Running
 from sweeper.coordinator.paths import Paths
 from sweeper.plan.trials import keeps_weights, rung_steps
 from sweeper.study import Study
+from sweeper.study.sampling import drawn_by
 from sweeper.worker.messages import Assignment
-from trainer.recipe import Recipe
 
 
 def assignment(study: Study, running: Running, queue: CohortQueue, paths: Paths, check_fid: bool) -> Assignment:
@@ -16,7 +16,7 @@ def assignment(study: Study, running: Running, queue: CohortQueue, paths: Paths,
     return Assignment(
         cohort=running.name,
         attempt=running.attempt,
-        recipe=_chosen(running.recipe, paths.registration.compiled),
+        recipe=drawn_by(running.recipe, paths.registration.sampling or "eager fp32"),
         trials=running.cohort.trials,
         living=frozenset(running.living),
         rungs=tuple(step for step in steps if step > running.cohort.step),
@@ -33,8 +33,3 @@ def assignment(study: Study, running: Running, queue: CohortQueue, paths: Paths,
         objective=study.objective,
         weights=str(queue.weights_at(running)) if keeps_weights(study, running.stage) else None,
     )
-
-
-def _chosen(recipe: Recipe, compiled: bool | None) -> Recipe:
-    """Return a recipe with the study's choice of how samples are drawn, which `auto` leaves to it."""
-    return recipe.override({"eval.compile": "on"}) if compiled else recipe

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import platform
 import uuid
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from sweeper.errors import ConflictError
 from sweeper.study.fingerprint import added, changed_fields, fingerprint
+from sweeper.study.sampling import Sampling
 from sweeper.study.study import Study
 from trainer.recipe import VARIANTS, Frozen, Variant
 from trainer.recipe.idle_fields import KEPT
@@ -24,8 +26,8 @@ class Registration(Frozen):
     """A study's id, made once; the study as it was last run; and who began it where.
 
     `id` is empty for a study begun before ids were kept. `added` says what was added after it had begun. `formulas` are
-    those that variants of the loss were computed by when it began; one that is missing was by its first. `compiled`
-    says whether its samples are drawn by compiled code; not chosen yet, or before there was a choice, it is None.
+    those that variants of the loss were computed by when it began; one that is missing was by its first. `sampling`
+    is how its samples are drawn; not chosen yet, or before there was a choice, it is None.
     """
 
     id: str
@@ -35,7 +37,17 @@ class Registration(Frozen):
     begun: str
     added: tuple[str, ...] = ()
     formulas: dict[Variant, int] = Field(default_factory=dict)
-    compiled: bool | None = None
+    sampling: Sampling | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _compiled_has_moved(cls, given: object) -> object:
+        """Read `compiled`, as it was kept while samples were in float32 alone."""
+        if not isinstance(given, Mapping) or "compiled" not in given:
+            return given
+        rest = {name: value for name, value in given.items() if name != "compiled"}
+        meant: dict[object, Sampling] = {True: "compiled fp32", False: "eager fp32"}
+        return {**rest, "sampling": meant.get(given["compiled"])}
 
     @classmethod
     def of(cls, study: Study, folder: Path) -> Self:
@@ -75,7 +87,7 @@ class Registration(Frozen):
             )
         self._refuse_other_formulas(study)
         more = (*self.added, *added(before, study))
-        return self.model_copy(update={"study": study, "added": more, "compiled": bool(self.compiled)})
+        return self.model_copy(update={"study": study, "added": more, "sampling": self.sampling or "eager fp32"})
 
     def _refuse_other_formulas(self, study: Study) -> None:
         cells = (*study.cells, *(arm.setting for arm in study.controls if arm.setting))

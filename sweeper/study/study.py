@@ -231,6 +231,9 @@ class Study(Frozen):
         if self.resources.gpus and self.recipe.eval.compile == "on":
             says = "must be 'auto' or 'off' where resources.gpus is above 0: compiled samples are for CPUs"
             yield Misfit(("recipe", "eval", "compile"), says, "on")
+        if self.resources.gpus and self.recipe.eval.precision == "bf16":
+            says = "must be 'auto' or 'fp32' where resources.gpus is above 0: samples in bf16 are for CPUs"
+            yield Misfit(("recipe", "eval", "precision"), says, "bf16")
         written = self.confirm.seeds if self.confirm and isinstance(self.confirm.seeds, tuple) else ()
         for place, seed in enumerate(written):
             if seed in self.screen.seeds:

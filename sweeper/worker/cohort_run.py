@@ -95,6 +95,7 @@ class CohortRun:
             source_sha256=self._cohort.source_sha256,
             encoder_sha256=self._cohort.encoder_sha256,
             compiled=self._assignment.recipe.eval.compile == "on",
+            sampled_in="bf16" if self._assignment.recipe.eval.precision == "bf16" else "fp32",
             images=len(self._data.reference_labels) + len(self._data.held_labels),
             image_kind="images" if self._data.pixels else "latents",
             image_channels=channels,

@@ -85,7 +85,8 @@ def _dual(x: Tensor) -> tuple[Tensor, Tensor | None]:
 
 
 def _affine(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    flat = torch.baddbmm(bias.unsqueeze(1), x.flatten(1, -2), weight)
+    # A weight's precision is its product's.
+    flat = torch.baddbmm(bias.unsqueeze(1), x.flatten(1, -2).to(weight.dtype), weight)
     return flat.view(*x.shape[:-1], weight.shape[-1])
 
 

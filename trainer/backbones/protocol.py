@@ -28,6 +28,11 @@ class Slot(NamedTuple):
     is_factor: bool = True
     owners: tuple[int, ...] = (NOBODY,)
 
+    @property
+    def is_factor_of_blocks(self) -> bool:
+        """Whether products of blocks alone use it."""
+        return self.is_factor and NOBODY not in self.owners
+
 
 Layout = Mapping[str, Slot]
 

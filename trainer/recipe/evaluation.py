@@ -92,6 +92,11 @@ class EvalRecipe(Frozen):
         description="draw samples by compiled code, which takes a C++ compiler; auto: where a study saves more time "
         "than that takes, chosen before its first trial and then held",
     )
+    precision: Annotated[Literal["auto", "fp32", "bf16"], Later()] = Field(
+        "auto",
+        description="what a SiT's blocks compute in while samples are drawn on a CPU; auto: bf16 where samples are by "
+        "compiled code and that is faster so, chosen before the first trial and then held",
+    )
 
     @field_validator("probe_levels")
     @classmethod

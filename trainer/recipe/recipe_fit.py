@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from pydantic_core import InitErrorDetails
 
 from trainer.recipe.auxiliary_fit import batch_misfits, block_misfits, encoder_misfits
+from trainer.recipe.backbone import SiTRecipe
 from trainer.recipe.idle_fields import RECIPE, idle_fields
 from trainer.recipe.misfit import misfit
 from trainer.recipe.objective import SOLVERS, DiffusionRecipe, MeanFlowRecipe
@@ -20,6 +21,7 @@ def recipe_misfits(recipe: Recipe, kept: bool = False) -> Iterator[InitErrorDeta
     """Yield, as pydantic collects it, what in a recipe does not fit the rest of it; of a `kept` one nothing idle."""
     yield from _solver_misfits(recipe)
     yield from _label_misfits(recipe)
+    yield from _precision_misfits(recipe)
     yield from block_misfits(recipe.train, recipe.model.taps)
     yield from batch_misfits(recipe.train)
     yield from encoder_misfits(recipe.train, recipe.eval)
@@ -38,6 +40,12 @@ def _solver_misfits(recipe: Recipe) -> Iterator[InitErrorDetails]:
         else:
             says = f"must be at least eval.nfe, {evaluation.nfe}: a sampler takes so many of them"
             yield misfit(("objective", "steps"), says, objective.steps)
+
+
+def _precision_misfits(recipe: Recipe) -> Iterator[InitErrorDetails]:
+    if recipe.eval.precision == "bf16" and not isinstance(recipe.model, SiTRecipe):
+        says = f"must be 'auto' or 'fp32' beside model.kind {recipe.model.kind!r}: samples in bf16 are of a SiT"
+        yield misfit(("eval", "precision"), says, "bf16")
 
 
 def _label_misfits(recipe: Recipe) -> Iterator[InitErrorDetails]:

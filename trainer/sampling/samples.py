@@ -15,7 +15,7 @@ from trainer.rng import counters
 from trainer.rng.step_noise import StepNoise, step_keys
 from trainer.rng.streams import Stream, generator, key
 from trainer.runtime.cuda_graph import CapturedCall
-from trainer.sampling.compiled_lanes import CompiledLanes
+from trainer.sampling.lane_by_lane import LaneByLane
 
 GRID_IMAGES = 40  # samples kept for a picture
 
@@ -34,10 +34,12 @@ def samples(
 
     Labels run 0, 1, .., classes - 1, 0, ..; those given take turns likewise. The noise of a sample is a function of
     (seed, recipe.batch, its number) alone, so lanes of one seed, and every trial on that seed, are drawn from the same
-    noise however many they draw. Raises CompilerError where recipe.compile is 'on' and cannot be; 'auto' is 'off' here.
+    noise however many they draw. Raises CompilerError where recipe.compile is 'on' and cannot be; 'auto' is 'off' here,
+    and of recipe.precision 'fp32'.
     """
-    in_compiled = recipe.compile == "on"
-    network = CompiledLanes(network) if in_compiled else network
+    compiled, low = recipe.compile == "on", recipe.precision == "bf16"
+    by_lane = compiled or low
+    network = LaneByLane(network, compiled, low) if by_lane else network
     device, backbone = network.device, network.backbone
     until = recipe.samples if until is None else until
     turns = torch.tensor(range(backbone.classes) if labels is None else labels, device=device)
@@ -48,8 +50,8 @@ def samples(
     # All evaluations of a whole batch are one graph on a GPU, made anew here, for it is of these weights.
     solve_batch = CapturedCall(solve, device, warm_ups=1)
     # Then a part of a batch is taken from a whole one; a CPU, or a single call, solves the part alone. Compiled code
-    # for the part would take longer to make than to run.
-    in_wholes = in_compiled or (not solve_batch.plain and until - first > recipe.batch)
+    # for the part would take longer to make than to run, and bfloat16 may round otherwise at another size.
+    in_wholes = by_lane or (not solve_batch.plain and until - first > recipe.batch)
     while first < until:
         chunk, skipped = divmod(first, recipe.batch)
         count = min(recipe.batch - skipped, until - first)

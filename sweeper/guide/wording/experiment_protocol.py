@@ -131,7 +131,7 @@ def protocol_items(
         Item(name="features", value=_extractor(study, known)),
         Item(name="reference", value=_reference(study, known)),
         Item(name="solver", value=f"{evaluation.solver}, {evaluation.nfe} NFE"),
-        *_compiled(known),
+        *_sampling(known),
         Item(name="guidance (CFG)", value=_guidance(evaluation)),
         Item(name="fine print", value=_fine_print(study)),
         Item(
@@ -202,9 +202,17 @@ def _reference(study: Study, facts: list[Facts]) -> str:
     return f"the statistics in {recipe.eval.reference}, SHA-256 {known}"
 
 
-def _compiled(facts: list[Facts]) -> list[Item]:
-    said = "drawn by compiled code (torch.compile), in all trials; eager code's figures differ in their last digits"
-    return [Item(name="sampling", value=said)] if any(one.compiled for one in facts) else []
+def _sampling(facts: list[Facts]) -> list[Item]:
+    said = []
+    if any(one.compiled for one in facts):
+        said = [
+            "drawn by compiled code (torch.compile), in all trials; eager code's figures differ in their last digits"
+        ]
+    if any(one.sampled_in == "bf16" for one in facts):
+        said.append(
+            "the network's blocks computed in bfloat16 meanwhile, in all trials; float32 moves FID by less than 1 %"
+        )
+    return [Item(name="sampling", value="; ".join(said))] if said else []
 
 
 def _probe(evaluation: EvalRecipe) -> str:

@@ -138,6 +138,15 @@ def test_compiled_samples_that_are_asked_for_need_a_compiler_and_a_cpu(monkeypat
         make_study(**asked, resources={"gpus": 1})
 
 
+def test_samples_in_bfloat16_that_are_asked_for_are_a_transformers_on_a_cpu() -> None:
+    low = {"eval": {"precision": "bf16"}}
+    assert make_study(recipe=low).recipe.eval.precision == "bf16"
+    with pytest.raises(ValueError, match="samples in bf16 are for CPUs"):
+        make_study(recipe=low, resources={"gpus": 1})
+    with pytest.raises(ValueError, match=r"must be 'auto' or 'fp32' beside model.kind 'unet'"):
+        make_study(recipe={**low, "model": {"kind": "unet"}}, space={"block": ["mid"], "lambda": [0.1]})
+
+
 def test_what_changes_nothing_of_the_data_at_hand_is_refused_before_anything_runs(tmp_path: Path) -> None:
     with pytest.raises(StudyError, match=r"eval\.cfg_channels 'public' guides .* 3 channels, and the data have 1"):
         check_fit(make_study(recipe={"eval": {"cfg": 2.0, "cfg_channels": "public"}}))

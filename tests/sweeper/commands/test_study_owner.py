@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from sweeper.provenance import gather
 from sweeper.search import Search
 from sweeper.study import Study
 from sweeper.study.registration import NOTE, Registration
+from sweeper.study.sampling import SETS
 from sweeper.workspace import Workspace
 from tests.conftest import copy_database
 
@@ -59,12 +61,21 @@ def test_a_study_keeps_its_id_with_other_words_and_resources(tmp_path, tracking,
     assert again.study.question == "Really?"
 
 
-@pytest.mark.parametrize(("began", "goes_on"), [(True, True), (False, False), (None, False)])
-def test_a_study_keeps_its_choice_of_compiled_samples_and_without_one_was_eager(began, goes_on, tmp_path):
-    first = Registration.of(study(), tmp_path).model_copy(update={"compiled": began})
-    assert Registration.of(study(), tmp_path).compiled is None
+@pytest.mark.parametrize("began", [*SETS, None])
+def test_a_study_keeps_its_choice_of_how_samples_are_drawn_and_without_one_was_eager(began, tmp_path):
+    first = Registration.of(study(), tmp_path).model_copy(update={"sampling": began})
+    assert Registration.of(study(), tmp_path).sampling is None
     kept = Registration.parse(first.model_dump_json(by_alias=True), tmp_path)
-    assert kept.continued(study(), confirming=False).compiled is goes_on
+    assert kept.continued(study(), confirming=False).sampling == (began or "eager fp32")
+
+
+@pytest.mark.parametrize(("began", "goes_on"), [(True, "compiled fp32"), (False, "eager fp32"), (None, "eager fp32")])
+def test_a_study_begun_before_bfloat16_keeps_its_choice_of_compiled_samples(began, goes_on, tmp_path):
+    tree = json.loads(Registration.of(study(), tmp_path).model_dump_json(by_alias=True))
+    del tree["sampling"], tree["study"]["recipe"]["eval"]["precision"]
+    kept = Registration.parse(json.dumps({**tree, "compiled": began}), tmp_path)
+    assert kept.id == tree["id"]
+    assert kept.continued(study(), confirming=False).sampling == goes_on
 
 
 def test_changed_settings_are_a_conflict_that_names_who_began_it(tmp_path, tracking, store):

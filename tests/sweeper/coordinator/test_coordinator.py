@@ -256,15 +256,24 @@ def test_wall_time_and_the_fid_check_add_up_over_runs(tmp_path):
     assert second.started == first.started
 
 
-@pytest.mark.parametrize("compiled", [True, False, None])
-def test_all_of_a_studys_workers_draw_samples_as_it_was_chosen_when_it_began(compiled, tmp_path):
+@pytest.mark.parametrize(
+    ("sampling", "compile", "precision"),
+    [
+        (None, "auto", "auto"),
+        ("eager fp32", "auto", "auto"),
+        ("compiled fp32", "on", "auto"),
+        ("eager bf16", "auto", "bf16"),
+        ("compiled bf16", "on", "bf16"),
+    ],
+)
+def test_all_of_a_studys_workers_draw_samples_as_it_was_chosen_when_it_began(sampling, compile, precision, tmp_path):
     of = paths(tmp_path, study())
-    registration = of.registration.model_copy(update={"compiled": compiled})
+    registration = of.registration.model_copy(update={"sampling": sampling})
     coordinator = Coordinator(
         study(), ("screen",), replace(of, registration=registration), gather("sweeper run x.yaml")
     )
     coordinator.open()
     recipe = claimed(coordinator).recipe
-    assert recipe.eval.compile == ("on" if compiled else "auto")
-    assert recipe.eval.model_copy(update={"compile": "auto"}) == study().recipe.eval
+    assert (recipe.eval.compile, recipe.eval.precision) == (compile, precision)
+    assert recipe.eval.model_copy(update={"compile": "auto", "precision": "auto"}) == study().recipe.eval
     coordinator.close(interrupted=True, timeout=10)

@@ -51,7 +51,7 @@ ALWAYS = {
     *(f"train.contrastive.{name}" for name in ("block", "lam", "tau", "distance", "times")),
     *(f"eval.{name}" for name in ("samples", "rung_samples", "full_samples", "batch", "solver", "nfe", "cfg")),
     *(f"eval.{name}" for name in ("cfg_curve", "extractor", "weights", "decoder", "probe", "metrics", "reference")),
-    *("eval.linear_probe", "eval.compile"),
+    *("eval.linear_probe", "eval.compile", "eval.precision"),
 }
 
 

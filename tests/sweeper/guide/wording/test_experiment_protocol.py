@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from sweeper.guide.wording.experiment_protocol import _compiled, _extractor, recipe_items
+from sweeper.guide.wording.experiment_protocol import _extractor, _sampling, recipe_items
 from sweeper.records import Facts
 from sweeper.study import Study
 from trainer.recipe import DataRecipe, EvalRecipe, Recipe
@@ -37,6 +37,16 @@ def test_it_says_what_decoded_latents_before_they_were_looked_at() -> None:
 
 def test_it_says_that_samples_were_drawn_by_compiled_code_where_they_were() -> None:
     facts = Facts(data_hash="d", extractor="domain", extractor_sha256="e", device="cpu")
-    assert _compiled([facts]) == []
-    (item,) = _compiled([facts.model_copy(update={"compiled": True})])
+    assert _sampling([facts]) == []
+    (item,) = _sampling([facts.model_copy(update={"compiled": True})])
     assert item.value.startswith("drawn by compiled code (torch.compile), in all trials")
+    assert "bfloat16" not in item.value
+
+
+def test_it_says_that_samples_were_drawn_in_bfloat16_where_they_were() -> None:
+    facts = Facts(data_hash="d", extractor="domain", extractor_sha256="e", device="cpu", sampled_in="bf16")
+    (item,) = _sampling([facts])
+    assert item.value.startswith("the network's blocks computed in bfloat16")
+    (item,) = _sampling([facts.model_copy(update={"compiled": True})])
+    assert "torch.compile" in item.value
+    assert "bfloat16" in item.value

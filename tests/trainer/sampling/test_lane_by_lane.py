@@ -1,12 +1,14 @@
-"""Samples by compiled code. A tiny network compiles in seconds; without a C++ compiler these are skipped."""
+"""Samples by compiled code and in bfloat16. A tiny network compiles in seconds, where there is a compiler."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 import pytest
 import torch
 
 from trainer.backbones.flat_parameters import views
-from trainer.backbones.protocol import Network
+from trainer.backbones.protocol import Conditioning, Network
 from trainer.backbones.sit import SiT
 from trainer.errors import CompilerError
 from trainer.objectives.mean_flow import MeanFlow
@@ -15,13 +17,28 @@ from trainer.recipe import EvalRecipe, MeanFlowRecipe, SiTRecipe
 from trainer.recipe.objective import Demands
 from trainer.rng.streams import Stream, generator
 from trainer.runtime.compiler import has_compiler, use_cache
+from trainer.sampling.lane_by_lane import LaneByLane
 from trainer.sampling.samples import samples
 
 CPU = torch.device("cpu")
 MODEL = SiT(SiTRecipe(width=16, depth=1, heads=2), (1, 4, 4), 3, 1000.0, CPU)
 EAGER = EvalRecipe(samples=20, batch=8, nfe=2)
 COMPILED = EAGER.model_copy(update={"compile": "on"})
+LOW = EAGER.model_copy(update={"precision": "bf16"})
+COMPILED_LOW = COMPILED.model_copy(update={"precision": "bf16"})
 with_compiler = pytest.mark.skipif(not has_compiler(), reason="no C++ compiler")
+ONE_BY_ONE = [pytest.param(COMPILED, marks=with_compiler), LOW, pytest.param(COMPILED_LOW, marks=with_compiler)]
+
+
+class Noting:
+    """A backbone that notes the weights it is called with."""
+
+    def __init__(self, model: SiT, seen: list[Mapping[str, torch.Tensor]]) -> None:
+        self._model, self._seen, self.layout = model, seen, model.layout
+
+    def __call__(self, weights, x, given, taps=()):
+        self._seen.append(weights)
+        return self._model(weights, x, given, taps)
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -53,26 +70,55 @@ def test_compiled_samples_are_the_eager_ones_to_rounding():
     torch.testing.assert_close(drawn(COMPILED, lanes), expected, rtol=1e-5, atol=1e-5)
 
 
-@with_compiler
-def test_a_lanes_compiled_samples_are_those_it_has_alone_bit_for_bit():
-    lanes = network(2)
-    alone = Network(MODEL, {name: weight[:1] for name, weight in lanes.weights.items()})
-    assert torch.equal(drawn(COMPILED, lanes)[:1], drawn(COMPILED, alone))
+@pytest.mark.parametrize("recipe", ONE_BY_ONE)
+def test_a_lanes_samples_are_those_it_has_alone_bit_for_bit(recipe):
+    lanes = network(3)
+    together = drawn(recipe, lanes)
+    for lane in range(lanes.lanes):
+        alone = Network(MODEL, {name: weight[lane : lane + 1].clone() for name, weight in lanes.weights.items()})
+        parts = samples(alone, Interpolant(), recipe, [lane])
+        assert torch.equal(torch.cat([images for _, images in parts], dim=1), together[lane : lane + 1])
 
 
-@with_compiler
+@pytest.mark.parametrize("recipe", ONE_BY_ONE)
 @pytest.mark.parametrize(("first", "until"), [(0, 3), (5, 13), (16, 20)])
-def test_compiled_samples_do_not_depend_on_how_many_are_drawn(first, until):
+def test_samples_do_not_depend_on_how_many_are_drawn(recipe, first, until):
     lanes = network(1)
-    assert torch.equal(drawn(COMPILED, lanes, until, first), drawn(COMPILED, lanes)[:, first:until])
+    assert torch.equal(drawn(recipe, lanes, until, first), drawn(recipe, lanes)[:, first:until])
 
 
 @with_compiler
-def test_a_process_that_takes_the_code_from_disk_draws_the_same_bit_for_bit():
+@pytest.mark.parametrize("recipe", [COMPILED, COMPILED_LOW])
+def test_a_process_that_takes_the_code_from_disk_draws_the_same_bit_for_bit(recipe):
     lanes = network(1)
-    first = drawn(COMPILED, lanes)
+    first = drawn(recipe, lanes)
     torch._dynamo.reset()
-    assert torch.equal(drawn(COMPILED, lanes), first)
+    assert torch.equal(drawn(recipe, lanes), first)
+
+
+@pytest.mark.parametrize("recipe", [LOW, pytest.param(COMPILED_LOW, marks=with_compiler)])
+def test_samples_in_bfloat16_are_others_by_its_rounding_and_their_sum_over_steps_is_float32(recipe):
+    lanes = network(2)
+    with torch.no_grad():
+        expected = drawn(EAGER, lanes)
+    low = drawn(recipe, lanes)
+    assert low.dtype == torch.float32
+    assert not torch.equal(low, low.bfloat16().float())
+    assert 1e-5 < float((low - expected).abs().max()) < 0.05
+
+
+def test_only_what_blocks_multiply_is_rounded_and_the_weights_that_are_kept_are_not():
+    seen, lanes = [], network(2)
+    before = {name: weight.clone() for name, weight in lanes.weights.items()}
+    wrapped = Network(Noting(MODEL, seen), lanes.weights)
+    LaneByLane(wrapped, compile=False, low=True)(
+        torch.zeros(2, 5, 1, 4, 4), Conditioning(torch.zeros(2, 5), torch.zeros(2, 5, dtype=torch.long))
+    )
+    assert len(seen) == lanes.lanes
+    for weights in seen:
+        low = {name for name, weight in weights.items() if weight.dtype == torch.bfloat16}
+        assert low == {name for name in MODEL.layout if name.startswith("0.")}
+    assert all(torch.equal(before[name], weight) for name, weight in lanes.weights.items())
 
 
 @with_compiler
