@@ -1,6 +1,6 @@
 """The log objective over the knobs of a study: every setting's change against lambda 0, with its uncertainty.
 
-Fitted to a screen, so it chooses and describes, and supports no claim. Shapes: C settings, S seeds, P points, K knobs, N
+Fitted to a screen, so it chooses and describes, and claims nothing. Shapes: C settings, S seeds, P points, K knobs, N
 posterior samples.
 """
 

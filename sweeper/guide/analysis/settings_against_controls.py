@@ -68,7 +68,7 @@ def _paired(known: Evidence, setting: str, control: str) -> PairedInLooks | None
 
 
 def rival(setting: Claim, comparisons: Sequence[ControlComparison]) -> ControlComparison | None:
-    """Return the comparison with the strongest rival: a control with half the setting's mean gain or more, not beaten."""
+    """Return the comparison with the strongest rival: a control with at least half the setting's gain, not beaten."""
     own = [one for one in comparisons if one.setting == setting.label and not one.better]
     rivals = [one for one in own if one.times is not None and one.times >= HALF]
     return max(rivals, key=lambda one: one.times or 0.0, default=None)

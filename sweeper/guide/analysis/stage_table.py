@@ -53,7 +53,7 @@ class StageTable:
 
     @cached_property
     def shared_seeds(self) -> tuple[int, ...]:
-        """The seeds of settings and controls, without the baseline's further ones; the baseline's where it ran alone."""
+        """The seeds of settings and controls, not the baseline's further ones; the baseline's where it ran alone."""
         rows = [row for key, row in zip(self.keys, self.trials, strict=True) if key != BASELINE]
         found = tuple(seed for at, seed in enumerate(self.seeds) if any(row[at] for row in rows))
         return found or self.seeds
