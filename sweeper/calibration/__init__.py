@@ -1,1 +1,1 @@
-"""What a trial costs on this machine, and whether a study can be trained on it, before it runs."""
+"""Before a study runs: what a trial costs on this machine, and whether the study can be trained on it."""

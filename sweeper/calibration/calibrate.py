@@ -36,7 +36,7 @@ VERSION = 1
 class Cost(NamedTuple):
     """Seconds of one trial on one slot, which it shares with so many others less one; of one linear probe, if any.
 
-    `extrapolated`: from models of one and two blocks, since the study's own is too large to be tried.
+    `extrapolated`: from models of one and two blocks, since the study's own is too large to be timed.
     """
 
     per_step: float
@@ -74,17 +74,17 @@ def _probe(recipe: Recipe, data: Dataset, device: torch.device, sample_s: float,
 
 
 def _costliest(study: Study) -> Dispersion:
-    """Return the setting of the space whose step takes longest: of most blocks and the most to compare with."""
+    """Return the setting of the space with the slowest step: the most blocks, and the most samples to compare with."""
     first = {knob.name: knob.points(study)[0] for knob in KNOBS}
     most = {BLOCK.name: max(BLOCK.points(study), key=len), NEGATIVES.name: NEGATIVES.points(study)[-1]}
     return setting_of(first | most)
 
 
 def slower_arms(study: Study, found: Cost) -> dict[str, float]:
-    """Return how many times the study's own step a step of each control arm takes that adds a loss, by its name.
+    """Return, by name, each control arm that adds a loss with its step time as a multiple of the study's own.
 
-    A memory bank that the space does not have counts as one. Each is timed with its own setting of the Dispersive Loss,
-    on a CPU that can time the study itself; elsewhere TWICE is taken, which is more than either loss costs.
+    A memory bank that the space lacks counts as such a loss. Each arm is timed with its own setting of the Dispersive
+    Loss on a CPU that can time the study itself; elsewhere we assume TWICE, more than either loss costs.
     """
     own, times = _added(study.recipe, Dispersion()), dict[tuple[object, ...], float]()
     banks = {NEGATIVES.usual, *study.space.negatives}
@@ -106,7 +106,7 @@ def slower_arms(study: Study, found: Cost) -> dict[str, float]:
 
 
 def _added(recipe: Recipe, setting: Dispersion) -> tuple[object, ...]:
-    """Name what a trial adds to the loss, beside REPA and a contrastive loss the form of a setting that has a cost."""
+    """Name a trial's additions to the loss: REPA, a contrastive loss, and any form of the setting that costs time."""
     form = (len(setting.blocks), setting.variant, setting.local_batch, setting.negatives) if setting.lam else None
     return recipe.train.repa, recipe.train.contrastive, form
 

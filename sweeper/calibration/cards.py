@@ -1,4 +1,4 @@
-"""Cards that a study can be estimated on, by what their maker publishes of them."""
+"""The cards that a study can be estimated on, with their published specifications."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import NamedTuple, assert_never
 from sweeper.errors import StudyError
 from trainer.recipe.training import Precision
 
-# Of a card's published peak, what training and sampling are taken to reach. Assumed: 35 % is what transformers of this
-# size reach in bf16 elsewhere; a product in fp32 is slow enough for what surrounds it to count for less.
+# The assumed share of a card's published peak in training and in sampling: 35 % is what transformers of this size
+# reach in bf16 elsewhere; products in fp32 are so slow that the operations around them matter less.
 UTILISATION: Mapping[Precision, float] = {"bf16": 0.35, "fp32": 0.6}
 
 
@@ -37,7 +37,7 @@ class Card(NamedTuple):
                 assert_never(precision)
 
     def rate(self, precision: Precision) -> float:
-        """Return the operations a second it is taken to reach in a precision."""
+        """Return the operations a second that we assume it reaches in a precision."""
         return UTILISATION[precision] * self.peak(precision)
 
 
@@ -54,14 +54,14 @@ CARDS: Mapping[str, Card] = {
 
 
 class Machine(NamedTuple):
-    """So many cards of a kind."""
+    """A number of cards of one kind."""
 
     cards: int
     card: Card
 
 
 def machine(written: str) -> Machine:
-    """Read a machine such as '8xH100'; raise StudyError for what is none, or a card that is not known."""
+    """Parse a machine such as '8xH100'; raise StudyError for anything else, or for an unknown card."""
     found = re.fullmatch(r"([1-9]\d{0,5})x([\w-]+)", written, re.IGNORECASE)
     card = CARDS.get(found[2].lower()) if found else None
     if found is None or card is None:

@@ -1,7 +1,7 @@
 """How a study draws its samples, by compiled code or eager, in float32 or bfloat16: chosen before its first trial.
 
-Figures differ between these ways: in their last digits by compiled code, by less than .1 % in bfloat16. So a study
-never has two of them.
+Figures differ between these ways: in their last digits with compiled code, by less than .1 % in bfloat16. So a study
+never mixes them.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ from trainer.training.flops import sample_flops
 # a second of eager sampling, the share of its time that compiled code saves, seconds of compiling one block. With
 # bfloat16 twice as much is compiled, and more than twice as much saved.
 RATE, SAVED, BLOCK_S = 35e9, 0.19, 6.0
-# What is saved is an upper limit, for a race stops trials early; so it has to be more than it costs by so much.
+# The estimated saving is an upper limit, since the race stops trials early; so it must exceed the cost by this factor.
 MARGIN = 1.5
 SLOWEST_CALL_S = 5.0  # of the network: in models that take longer nearly all time is products, compiled or not
-# Times as fast it has to be: what compiling takes is spent then, but every worker takes seconds to load the code.
+# The speed-up required: by then compilation is paid for, but every worker takes seconds to load the code.
 PAYS = 1.05
-# Times as fast as compiled fp32 that compiled bf16 has to be: far from both what processors with bfloat16 gain and
-# what others lose, so that a study that is begun anew chooses as it did.
+# The speed-up required of compiled bf16 over compiled fp32: far from both the gain of processors with bfloat16 and the
+# loss of others, so that a study that starts over makes the same choice.
 LOW_PAYS = 1.1
 REMEDY = "install g++, or name a C++ compiler in CXX, and run again; or continue on a machine that has one"
 

@@ -1,6 +1,6 @@
-"""What a study costs on cards that are not here, by arithmetic: operations over a share of the cards' published peak.
+"""Estimate a study's cost on cards that are not here: operations divided by a share of the cards' published peak.
 
-Nothing is measured, and no data are needed where the study says what they are.
+Nothing is measured, and no data are needed where the study describes them.
 """
 
 from __future__ import annotations
@@ -188,7 +188,7 @@ def _stage(study: Study, stage: Stage, own: _Trial, arms: Sequence[_Trial], card
     settings = trials - seeds * len(arms)
     training = settings * own.training + seeds * sum(arm.training for arm in arms)
     sampling = settings * own.sampling + seeds * sum(arm.sampling for arm in arms)
-    # In rounds of as many trials as there are cards: the last one may leave some idle.
+    # Trials run in rounds, one per card; in the last round some cards may be idle.
     idle = math.ceil(trials / cards) * cards / trials if trials else 1.0
     return StageCost(trials, training, sampling, idle * (training + sampling) / cards)
 

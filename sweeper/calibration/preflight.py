@@ -1,4 +1,4 @@
-"""Whether a study's recipes and its data go together, found out before anything is started."""
+"""Check that a study's recipes fit its data, before anything is started."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def fitting_backbone(recipe: Recipe, shape: tuple[int, int, int], classes: int) 
 
 
 def _check_idle(evaluation: EvalRecipe, data: Dataset) -> None:
-    """Refuse what would change nothing of these data, as a study is refused what changes nothing of any."""
+    """Refuse fields that have no effect on these data, as idle fields are refused in any study."""
     if evaluation.cfg_channels == "public" and data.shape[0] <= GUIDED_BY_PUBLIC_CODE:
         raise StudyError(
             f"eval.cfg_channels 'public' guides the first {GUIDED_BY_PUBLIC_CODE} channels, and the data have "

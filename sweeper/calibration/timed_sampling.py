@@ -1,4 +1,4 @@
-"""How many times as fast a study's samples are drawn by compiled code, and in bfloat16: tried and timed."""
+"""Time how much faster compiled code, and bfloat16, draw a study's samples."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from trainer.sampling.samples import samples
 
 TURNS = 5
 # Times as long as fp32 that eager bf16 may take for it to be worth compiling. With avx512_bf16 it takes .7 to .9, by
-# AVX2 alone 16: what else a processor does meanwhile does not change the answer.
+# AVX2 alone 16 times as long: other load on the processor does not change the answer.
 HOPELESS = 1.5
 
 

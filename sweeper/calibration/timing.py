@@ -1,4 +1,4 @@
-"""How long a step and a sample take on this CPU: timed, or extrapolated from models and batches that are small."""
+"""How long a step and a sample take on this CPU: timed, or extrapolated from small models and batches."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def timed(
 ) -> Timed:
     """Train one trial of a setting for a few steps, draw a few samples, and time both."""
     device = torch.device("cpu")
-    # Compiled code takes longer to make than all this; without it the figure is an upper limit.
+    # Compiling would take longer than all this; eager code gives an upper limit.
     recipe = recipe.override({"eval.compile": "off"})
     # Extractor and encoder are made when they are first needed, and neither is here.
     evaluator, encoder = Evaluator(recipe.eval, data, Path(), device), untrained_encoder(recipe, data, device)
@@ -76,10 +76,10 @@ def probe_seconds(recipe: Recipe, data: Dataset, sample_s: float) -> float:
 
 
 def extrapolated(recipe: Recipe) -> Timed:
-    """Time the recipe at batch 2 and 4, a SiT with one and two blocks, and go on along the lines through these figures.
+    """Time the recipe at batch 2 and 4, a SiT with one and two blocks, and extrapolate linearly.
 
-    A step costs so much, and more for every block (its optimiser) and for every sample that passes it. A model of
-    28 blocks of width 1152 takes two seconds so, and two minutes by itself.
+    A step has a fixed cost, a cost for every block (its optimiser) and one for every sample that passes a block.
+    Timing a model of 28 blocks of width 1152 takes two seconds this way, and two minutes directly.
     """
     data = load(recipe.data)
     if not isinstance(recipe.model, SiTRecipe):
@@ -88,7 +88,7 @@ def extrapolated(recipe: Recipe) -> Timed:
         _along_batch(recipe, [_piece(recipe, data, {"model.depth": blocks}, size) for size in BATCHES])
         for blocks in DEPTHS
     )
-    # What noise makes fall stands still.
+    # A slope that noise makes negative counts as 0.
     deeper = recipe.model.depth - 1
     return Timed(*(low + max(0.0, high - low) * deeper for low, high in zip(few, more, strict=True)))
 
@@ -101,7 +101,7 @@ def _along_batch(recipe: Recipe, sizes: Sequence[Timed]) -> Timed:
 
 
 def _piece(recipe: Recipe, data: Dataset, changes: Mapping[str, Scalar], batch: int) -> Timed:
-    # Weights to start from are of the whole model, and cost nothing.
+    # Initial weights would have to be of the whole model, and do not affect the time.
     anew = recipe.model_copy(update={"model": recipe.model.model_copy(update={"init": None})})
     small = {**changes, "train.batch": batch, "eval.nfe": NFE, "eval.batch": batch}
     return timed(anew.override(small), data, warm_up=1, steps=3, samples=batch)

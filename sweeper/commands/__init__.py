@@ -1,1 +1,1 @@
-"""What each command does, a file a command; no typer in here."""
+"""The implementation of each command, one file per command, without typer."""

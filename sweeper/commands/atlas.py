@@ -1,4 +1,4 @@
-"""`sweeper atlas`: the records of many studies, read and made into one page of what travels between them."""
+"""`sweeper atlas`: read the records of many studies, and write one page of the rules that hold across them."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def read_atlas(paths: Iterable[Path]) -> Atlas:
         try:
             record = read_record(file)
         except DataError as error:
-            # Where it lies on this machine is nobody's business on a page that is shared.
+            # A shared page should not reveal paths of this machine.
             unread.append(Unused(study=_called(path), reason=str(error).removeprefix(f"{file} ")))
             continue
         name = record.study.name

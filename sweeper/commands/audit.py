@@ -1,4 +1,4 @@
-"""`sweeper audit`: one of a guide's audits by itself, as a table and a gate that a script can ask."""
+"""`sweeper audit`: one of a guide's audits by itself, as a table and as an exit code for scripts."""
 
 from __future__ import annotations
 

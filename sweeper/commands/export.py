@@ -1,4 +1,4 @@
-"""`sweeper export`: a study's record as a table, one row a trial and rung."""
+"""`sweeper export`: a study's record as a table, one row per trial and rung."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def export(workspace: Workspace, study_name: str, format_: TableFormat, output: 
 
 
 def write_table(record: StudyRecord, format_: TableFormat, output: Path | None, stdout: TextIO) -> None:
-    """Write a record as a table; in CSV, which spreadsheets open, its words are text alone, in parquet as they are."""
+    """Write a record as a table; texts are escaped in CSV, which spreadsheets open, and unchanged in parquet."""
     table = to_table(record)
     try:
         match format_:
@@ -54,7 +54,7 @@ def _column(column: pd.Series[Any]) -> pd.Series[Any]:
 
 
 def _cell(value: object) -> object:
-    """Words as a spreadsheet shows them: it runs a cell that begins like a formula (OWASP, CSV injection)."""
+    """Escape a text for spreadsheets, which execute cells that begin like a formula (OWASP, CSV injection)."""
     if not isinstance(value, str):
         return value
     formula = value.startswith(("\t", "\r")) or value.lstrip().startswith(("=", "+", "-", "@"))
@@ -62,7 +62,7 @@ def _cell(value: object) -> object:
 
 
 def _one_kind(shown: Word | None) -> Word | None:
-    # A column of parquet holds one kind of values, and a knob's may be 16 or 'all'.
+    # A parquet column holds values of one type, and a knob's may be 16 or 'all'.
     return shown if shown is None or isinstance(shown, float) else str(shown)
 
 
@@ -80,7 +80,7 @@ def _rows(trial: TrialRecord, taps: Taps) -> list[dict[str, object]]:
         "overrides": ", ".join(f"{name}={value}" for name, value in cell.overrides) or None,
         "note": trial.note or None,
     }
-    # Yes and no as 1 and 0: beside trials without facts a column of them would hold two kinds of values.
+    # Booleans as 1 and 0: with trials that lack facts, the column would otherwise hold two types.
     known = trial.facts.model_dump() if trial.facts else {}
     facts = {name: int(value) if isinstance(value, bool) else value for name, value in known.items()}
     return [about | facts | {"step": rung.step, **rung.metrics} for rung in trial.rungs] or [about | facts]

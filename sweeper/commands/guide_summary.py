@@ -13,7 +13,7 @@ from sweeper.guide.schema.statements import Claim
 from sweeper.ledger.tags import LENGTH, described
 from sweeper.text.numbers import INVERTED
 
-MOST_ARMS = 8  # of five figures each: what a person still reads in a run's list of metrics
+MOST_ARMS = 8  # of five figures each: as many as a person will read in a run's list of metrics
 LONGEST_ARM = 100  # characters of an arm's name; MLflow 3.17 allows 250 of a metric's
 
 
@@ -64,7 +64,7 @@ def _change(arm: str, claim: Claim) -> Iterator[tuple[str, float]]:
 
 
 def _names(claims: list[Claim]) -> dict[str, str]:
-    """Name each arm by its label, as far as MLflow takes it, and by its key too where two would be alike."""
+    """Name each arm by its label, shortened to MLflow's limit, and add its key where two names would be equal."""
     plain = {claim.key: _plain(claim.label) for claim in claims}
     alike = ["baseline", *plain.values()]
     return {key: name if name and alike.count(name) == 1 else f"{name} {key}".strip() for key, name in plain.items()}

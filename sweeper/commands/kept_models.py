@@ -1,4 +1,4 @@
-"""Models that outlived their study: found by file or by trial, drawn from, and measured again."""
+"""Kept models: find them by file or by trial, draw samples from them, and measure them again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a study will run and how long that takes here, before it is run."""
+"""`sweeper plan`: what a study will run, and how long that takes on this machine."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def forecast(study: Study) -> Forecast:
 
 
 def at_most(study: Study, trained: float, slots: int) -> float:
-    """Add to the seconds of steps and samples what a run takes beside them, generously: it is an upper limit."""
+    """Add a run's overheads to the seconds of steps and samples, generously, for an upper limit."""
     planned = size(study)
     between = math.ceil((planned.trials + planned.confirm_trials) / slots) * BETWEEN_S
     extractor = EXTRACTOR_S if study.recipe.eval.extractor == "domain" else 0.0

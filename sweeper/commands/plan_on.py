@@ -1,4 +1,4 @@
-"""What a study would cost on cards that are not here: an estimate by arithmetic, marked as one."""
+"""`sweeper plan --on`: a study's estimated cost on cards that are not here."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Preliminary guides: a process beside a running study writes one again whenever enough trials have ended."""
+"""Preliminary guides: a process beside a running study rewrites the guide whenever enough trials have ended."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ EVERY_S = 60.0  # a study shorter than this is done before anybody reads
 NICE = 10
 STOP_TIMEOUT_S = 5.0
 
-# Spawned, not forked: the driver has threads; and what is given to a spawned process is in no list of processes, as its
-# arguments would be with the password of a store.
+# Spawned, not forked, since the driver has threads; and arguments of a spawned process, which may hold a store's
+# password, appear in no process list.
 _SPAWN = multiprocessing.get_context("spawn")
 
 
@@ -32,7 +32,7 @@ class PreliminaryGuide:
         self._given = (study_name, workspace, reports)
         self._guide = reports / study_name / "guide.md"
         self._last = time.monotonic()
-        self._trials, self._share = 0, 0.0  # known, and ended of them, when a guide was due last
+        self._trials, self._share = 0, 0.0  # trials known, and the share that had ended, when a guide was last due
         self._writer: SpawnProcess | None = None
         self._written = False
 
@@ -48,7 +48,7 @@ class PreliminaryGuide:
         return progress.model_copy(update={"messages": (*progress.messages, f"preliminary guide: {self._guide}")})
 
     def stop(self) -> None:
-        """End the writer, if one is at work: the guide of the ended study takes its place."""
+        """End the writer, if one is running: the final guide replaces its work."""
         if self._writer and self._writer.is_alive():
             self._writer.terminate()
             self._writer.join(STOP_TIMEOUT_S)
@@ -68,7 +68,7 @@ class PreliminaryGuide:
             return False
         trials = sum(progress.counts.values())
         share = sum(progress.counts.get(state, 0) for state in FINAL_STATES) / max(1, trials)
-        # A new stage or look brings trials: what was known before it is worth a guide at once.
+        # A new stage or look has added trials: write a guide of the previous ones at once.
         if share < SHARE or (trials == self._trials and share - self._share < SHARE):
             return False
         self._trials, self._share = trials, share
@@ -86,7 +86,7 @@ def preliminary_guide(study_name: str, workspace: Workspace, reports: Path) -> I
 
 
 def _write(study_name: str, workspace: Workspace, reports: Path, driver: int) -> None:
-    """Write the guide of what is recorded so far, quietly and behind the study's own work."""
+    """Write the guide of the record so far, quietly and at low priority."""
     from sweeper.commands.report import write
 
     os.nice(NICE)

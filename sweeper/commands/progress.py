@@ -1,4 +1,4 @@
-"""Telling people how a study goes: a live line on a terminal, plain lines elsewhere. Always on stderr."""
+"""The progress display: a live line on a terminal, plain lines elsewhere, always on stderr."""
 
 from __future__ import annotations
 

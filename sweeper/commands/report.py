@@ -1,4 +1,4 @@
-"""From the record to the guide: written from all that is known, in the store or not, then delivered with the rest."""
+"""Write a study's guide from its record, undelivered events included, and attach the guide to the record."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def publish(
         ledger.guide_written(*summary(folder))
         delivered = ledger.flush(DELIVERY_S)
         if not delivered:
-            ledger.close(timeout=0)  # it was waited for: leaving would wait for it once more
+            ledger.close(timeout=0)  # we have waited already: leaving the context would wait again
     _remember(workspace, _markdown(study_name, reports), written.study)
     return written._replace(delivered=delivered)
 
@@ -124,7 +124,7 @@ def write(study_name: str, workspace: Workspace, reports: Path, form: Format) ->
         try:
             return read_file(uri, study_name, key, GRID, outbox)
         except (SetupError, StudyError):
-            return None  # the store does not answer, which `read_study` has said
+            return None  # the store does not answer, which `read_study` has reported
 
     return _guide(record, reports, form, grid)
 

@@ -1,4 +1,4 @@
-"""`sweeper run`: from a study to its guide, or on from where it was stopped."""
+"""`sweeper run`: run a study and write its guide, or continue a study that was stopped."""
 
 from __future__ import annotations
 

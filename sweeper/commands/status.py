@@ -1,4 +1,4 @@
-"""How many trials a study has in which state: as planned, as Optuna has them, as MLflow has them."""
+"""`sweeper status`: a study's trials by state, as planned, in Optuna and in MLflow."""
 
 from __future__ import annotations
 

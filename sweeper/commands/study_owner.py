@@ -1,4 +1,4 @@
-"""Whose records a study's are: found by its id in the workspace and in both stores, and never a stranger's."""
+"""Find a study's registration by id, in the workspace and in both stores, and refuse another study's records."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def registered(study: Study, workspace: Workspace) -> Registration:
     """
     trials = state_counts(workspace.store_url, study.name)
     begun = bool(trials) or workspace.has_events(study.name)
-    before = workspace.registration(study.name) if begun else None  # what measured nothing may change as it likes
+    before = workspace.registration(study.name) if begun else None  # a study without measurements may change freely
     stored = _stored(study.name, workspace)
     if before and before.id and stored:
         before.refuse(stored)
@@ -49,7 +49,7 @@ def _stored(study_name: str, workspace: Workspace) -> Registration | None:
 
 
 def _refuse_strangers(study: Study, workspace: Workspace, before: Registration | None, begun: bool) -> None:
-    """Look at a tracking store that others use too; the workspace's own is looked at when the ledger opens it."""
+    """Check a tracking store that others use too; the ledger checks the workspace's own when it opens it."""
     try:
         owner = owner_of(workspace.tracking_uri, study.name)
     except StudyError:

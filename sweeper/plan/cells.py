@@ -1,4 +1,4 @@
-"""The cells of a study: what it compares, each in its one form and with its label."""
+"""The cells that a study compares, each in canonical form and with its label."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def merged_blocks(study: Study) -> tuple[str, ...]:
 def cells(study: Study) -> tuple[Cell, ...]:
     """Return every cell known beforehand: baseline, grid, extra cells that the grid lacks, controls.
 
-    A grid that would train the same thing twice has it once. Under sampler random or tpe there is no grid: the
+    Duplicate settings of a grid appear once. Under sampler random or tpe there is no grid: the
     search adds its configurations, and all extra cells are here.
     """
     taps = study.recipe.model.taps

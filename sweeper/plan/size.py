@@ -1,4 +1,4 @@
-"""How much a study asks for, by arithmetic: trials, cohorts and seconds, without building any of them."""
+"""The size of a study, by arithmetic: trials, cohorts and seconds, without building any of them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from trainer.recipe import Recipe
 
 
 class PlanSize(NamedTuple):
-    """How much a study asks for: `trials` and `cohorts` are the screen's; `confirm_trials` come after it.
+    """The size of a study: `trials` and `cohorts` are the screen's; `confirm_trials` come after it.
 
     `baseline_seeds` are those of lambda 0 in the screen; beyond the settings' `seeds` it trains by itself.
 
@@ -52,7 +52,7 @@ def searched_count(study: Study) -> int:
 
 
 def size(study: Study, lanes: int | None = None) -> PlanSize:
-    """Return how much a study asks for, by arithmetic on its axes: a million cells take no longer than ten.
+    """Return a study's size, by arithmetic on its axes: a million cells take no longer than ten.
 
     `lanes` are the trials of a cohort, where they were measured; else those of a CPU.
     """
@@ -77,10 +77,10 @@ def size(study: Study, lanes: int | None = None) -> PlanSize:
 
 
 def _shared_cohorts(study: Study, settings: int, lanes: int) -> int:
-    """Return how many cohorts the baseline and all settings of the study's own recipe come to on one seed.
+    """Return how many cohorts the baseline and all settings of the study's own recipe form on one seed.
 
-    Lanes whose memory banks differ in size do not train together. What a search will draw is not known: at most every
-    size that it may draw leaves a cohort that is not full.
+    Lanes whose memory banks differ in size do not train together. A search's draws are not known beforehand: at worst
+    every bank size that it may draw leaves one cohort that is not full.
     """
     with_bank = _settings_by_bank(study)
     if lanes == 1 or study.screen.sampler != "grid":

@@ -26,7 +26,7 @@ def screen_trials(study: Study) -> tuple[TrialSpec, ...]:
 def confirm_trials(study: Study, candidates: Iterable[Cell], seeds: Sequence[int]) -> tuple[TrialSpec, ...]:
     """Return the baseline, control arms, `candidates` and marked cells on fresh `seeds`, seed block by seed block.
 
-    Controls are there to tell whether a plain change does what dispersion does, on the same seeds.
+    Controls show, on the same seeds, whether a plain change does as well as dispersion.
     """
     given = cells(study)
     always = [cell for cell in given if cell.role == "control" or cell.mark]
@@ -56,13 +56,13 @@ def rung_steps(study: Study, recipe: Recipe, stage: Stage = "screen") -> tuple[i
 
 
 def evaluations(study: Study, recipe: Recipe, stage: Stage = "screen") -> float:
-    """Return how many evaluations of eval.samples a trial's rungs come to: those before the last may draw fewer."""
+    """Return a trial's rungs in units of one evaluation of eval.samples: rungs before the last may draw fewer."""
     earlier = len(rung_steps(study, recipe, stage)) - 1
     return 1 + earlier * study.minimised.early_share
 
 
 def curve_evaluations(recipe: Recipe) -> float:
-    """Return how many evaluations of eval.samples the guidance curve of a finalist comes to.
+    """Return a finalist's guidance curve in units of one evaluation of eval.samples.
 
     A scale other than 1 evaluates the network twice on the part of the way where it guides.
     """
@@ -72,7 +72,7 @@ def curve_evaluations(recipe: Recipe) -> float:
 
 
 def probe_count(study: Study, recipe: Recipe, stage: Stage = "screen") -> int:
-    """Return at how many of a trial's rungs the linear probe looks."""
+    """Return at how many of a trial's rungs the linear probe runs."""
     match recipe.eval.linear_probe:
         case "none":
             return 0

@@ -1,4 +1,4 @@
-"""A guide as something people read: markdown, HTML, LaTeX, JSON and pictures."""
+"""Rendering a guide as markdown, HTML, LaTeX, JSON and pictures."""
 
 from sweeper.render.guide_files import Format, OwnFiles, guide_files
 from sweeper.render.guide_folder import write_guide

@@ -1,4 +1,4 @@
-"""A guide's own files: replaced as long as nobody changed them; one that somebody changed is set aside, never lost."""
+"""Writing a guide's files: a file that nobody changed is replaced, one that somebody changed is set aside, not lost."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Databases that records lie in: files that are whole or not there, and patience with one that is away."""
+"""Databases of records: creating SQLite files atomically, and retrying while a store does not answer."""

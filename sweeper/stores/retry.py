@@ -1,4 +1,4 @@
-"""Waiting for a store that does not answer: the same write again, with growing pauses."""
+"""Waiting for a store that does not answer: repeat the same write, with growing pauses."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 15.0
 
 
 class Patience:
-    """Asks again for `seconds` at least; another thread can see what is waited for, and end the waiting."""
+    """Retries for at least `seconds`; another thread can see what it waits for, and end the waiting."""
 
     def __init__(
         self,
@@ -24,16 +24,16 @@ class Patience:
         clock: Callable[[], float] = time.monotonic,
         pause: Callable[[float], object] | None = None,
     ) -> None:
-        """`clock` and `pause` are time's own unless a test gives others."""
+        """`clock` and `pause` are those of `time` unless a test passes others."""
         self._seconds, self._clock = seconds, clock
         self._given_up = threading.Event()
         self._pause = pause or self._given_up.wait
         self._waiting: tuple[str, float] | None = None
 
     def through(self, action: Callable[[], T]) -> T:
-        """Do `action`, again as long as it raises UnavailableError; raise that when time is up.
+        """Call `action`, and repeat it while it raises UnavailableError; raise that when time is up.
 
-        An attempt that failed may have had its effect, if only the answer was lost: `action` must allow for that.
+        A failed attempt may have had its effect, if only the answer was lost; so `action` must be idempotent.
         """
         begun, pause = self._clock(), FIRST_PAUSE_S
         try:
@@ -56,5 +56,5 @@ class Patience:
         return f"waiting for {self._clock() - waiting[1]:.0f} s: {waiting[0]}" if waiting else ""
 
     def give_up(self) -> None:
-        """Wait no more, now and from now on."""
+        """Stop waiting, now and from now on."""
         self._given_up.set()

@@ -1,4 +1,4 @@
-"""SQLite databases that are whole or not there: tables are made in a file beside, which is then moved into place."""
+"""Create SQLite databases atomically: tables are made in a temporary file, which is then moved into place."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ SIDE_FILES = ("-wal", "-shm", "-journal")
 
 
 class Schema(NamedTuple):
-    """What a database of some library looks like.
+    """How to recognise the database of a library.
 
-    `tables` are the names it may ever have; `is_whole` says whether its tables are all made, `is_used` whether
-    anything of anybody lies in them. Both may raise sqlite3.OperationalError where a table is missing: that is a no.
+    `tables` are the names it may ever have; `is_whole` says whether all its tables are there, `is_used` whether they
+    hold any data. Both may raise sqlite3.OperationalError where a table is missing, which counts as no.
     """
 
     owner: str
@@ -32,7 +32,7 @@ class Schema(NamedTuple):
 
 
 class UnsafeConnection(sqlite3.Connection):
-    """A connection for a database nobody will miss if the machine stops now (MLflow's tables: .6 s instead of 6)."""
+    """A connection for a temporary database that need not survive a crash (MLflow's tables: .6 s instead of 6)."""
 
     def __init__(self, *args: object, **kwargs: object) -> None:
         super().__init__(*args, **kwargs)  # type: ignore[arg-type]
@@ -41,7 +41,7 @@ class UnsafeConnection(sqlite3.Connection):
 
 
 def ready(database: Path, schema: Schema) -> bool:
-    """Whether a database can be used as it is; False if it has to be made: it is not there, or was half made.
+    """Whether a database can be used as it is; False if it is missing or incomplete, and so has to be made.
 
     A process killed while it makes tables leaves a database that its library can neither use nor complete. Raises
     SetupError for a file that holds something else, UnavailableError for one that is locked.
@@ -59,7 +59,7 @@ def ready(database: Path, schema: Schema) -> bool:
 
 
 def make_ready(database: Path, schema: Schema, make: Callable[[Path], None]) -> None:
-    """See to it that a database can be used, if need be by `make` in a file beside it, moved into place whole.
+    """Make sure that a database can be used; if need be `make` builds it in a file beside it, then moved into place.
 
     Raises SetupError as `ready` does, and for whatever `make` raises; the file is then as it was.
     """
@@ -87,7 +87,7 @@ def _make(database: Path, make: Callable[[Path], None]) -> None:
             connection.execute("PRAGMA journal_mode=DELETE")  # all of it in the one file that is moved
         with beside.open("rb") as file:
             os.fsync(file.fileno())
-        # What a half-made one left in its log would be taken for the new one's.
+        # SQLite would apply the log of a half-made database to the new one.
         for suffix in SIDE_FILES:
             database.with_name(database.name + suffix).unlink(missing_ok=True)
         beside.replace(database)
@@ -102,7 +102,7 @@ def _remove(database: Path) -> None:
 
 @contextmanager
 def _inspected(database: Path) -> Iterator[sqlite3.Connection]:
-    # To be written, for what a killed process left in a journal is rolled back by whoever opens it next.
+    # Writable, since opening it has to roll back the journal of a killed process.
     try:
         with closing(sqlite3.connect(f"file:{quote(str(database))}?mode=rw", uri=True, timeout=BUSY_S)) as connection:
             yield connection

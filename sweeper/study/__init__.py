@@ -1,4 +1,4 @@
-"""A study: what its author may write, read from YAML with every mistake reported at its place."""
+"""The study file: its schema, read from YAML with every mistake reported at its line and column."""
 
 from sweeper.study.baseline_seeds import further_seeds
 from sweeper.study.blocks import Block, as_written, block_indices, block_name

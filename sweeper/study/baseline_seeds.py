@@ -1,7 +1,7 @@
 """The seeds that lambda 0 has in a screen beyond those of the settings.
 
-Every comparison of a screen shares lambda 0's luck, so one more run of it serves all of them. With as many runs as the
-square root of their number, each of k settings is compared best for its cost (Dunnett 1955).
+Every comparison of a screen shares lambda 0's noise, so one more run of lambda 0 improves all of them. With k settings,
+sqrt(k) times as many runs of lambda 0 as of a setting are optimal for the cost (Dunnett 1955).
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from sweeper.study.space_size import extras_outside_grid, grid_count
 if TYPE_CHECKING:
     from sweeper.study.study import Study
 
-# Of 40 settings. More say little of lambda 0's level, and where harm is held against what bad runs may hide, a run on a
-# seed of its own counts half (`sweeper.statistics.screen_noise`).
+# With 40 settings. More runs add little about lambda 0's level, and against unseen bad runs a run on a seed of its own
+# counts half (`sweeper.statistics.screen_noise`).
 MOST = 19
 SEEDS_END = 2**31
 
@@ -28,7 +28,7 @@ def further_seeds(study: Study) -> tuple[int, ...]:
 
 
 def reserved_seeds(study: Study) -> tuple[int, ...]:
-    """Return all seeds that may become such, whatever is added to the study: no fresh seed is one of them."""
+    """Return all seeds that may become further seeds, whatever is added to the study; fresh seeds avoid them."""
     wished = study.screen.baseline_seeds
     if wished is None:
         return ()
@@ -53,7 +53,7 @@ def _wanted(study: Study) -> int:
 
 
 def _settings(study: Study) -> int:
-    """Return how many settings share the baseline; of a search at most, since its budget pays for lambda 0 as well."""
+    """Return how many settings share the baseline; in a search an upper limit, since its budget includes lambda 0."""
     if study.screen.trials is None:
         return grid_count(study) + extras_outside_grid(study)
     return max(1, study.screen.trials // len(study.screen.seeds) - 1 - len(study.controls))

@@ -1,4 +1,4 @@
-"""Blocks of a study's model: as an author writes them, as indices of its taps, and as readers say them."""
+"""Blocks of a study's model: converting between study files, indices of taps, and labels for readers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ AsWritten = int | float | str | tuple[int | float | str, ...]
 
 
 def _one_block(given: object) -> object:
-    """Refuse in one sentence what pydantic would refuse once for every member of the union."""
+    """Refuse a bad block with one sentence, where pydantic would give one for every member of the union."""
     if not is_block(given):
         raise ValueError(AS_NUMBER)
     return given
@@ -55,7 +55,7 @@ def block_indices(block: AsWritten, taps: Sequence[str]) -> tuple[int, ...]:
 
 
 def block_name(blocks: Sequence[int], taps: Sequence[str]) -> str:
-    """Write blocks as a reader says them: '2', '0+3', 'mid', 'all'."""
+    """Write blocks for a reader: '2', '0+3', 'mid', 'all'."""
     return "all" if len(blocks) == len(taps) > 1 else "+".join(taps[block] for block in blocks)
 
 

@@ -1,4 +1,4 @@
-"""Control arms: what dispersion is held against, such as weight decay, early stopping or REPA, with or without it."""
+"""Control arms, with which dispersion is compared: weight decay, early stopping or REPA, with or without it."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def control_fields() -> tuple[str, ...]:
 
 
 def misfits(controls: Sequence[Control], recipe: Recipe, kept: bool = False) -> Iterator[InitErrorDetails]:
-    """Yield what is wrong with the control arms of a study that trains `recipe`; of a `kept` one nothing idle."""
+    """Yield the mistakes in the control arms of a study that trains `recipe`; in a `kept` study ignore idle fields."""
     names = {"baseline"}
     arms: dict[tuple[str, Dispersion], str] = {(recipe.hash, Dispersion()): "the baseline"}
     for place, control in enumerate(controls):

@@ -1,4 +1,4 @@
-"""What must stay the same between the runs of one study, what may be added, and how to say what did not."""
+"""Which fields must stay the same between runs of a study, which may be extended, and how to report a change."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from trainer.recipe.identity import identity
 
 
 def fingerprint(study: Study) -> str:
-    """Return sixteen hex digits of what no run of a study may change; what may be added to it stays out.
+    """Return sixteen hex digits of the fields that no run of a study may change, without those that may be extended.
 
     A field added to the product later counts only where it leaves its default.
     """
@@ -28,7 +28,7 @@ def fingerprint(study: Study) -> str:
 
 
 def fields(study: Study, confirming: bool = False) -> dict[str, str]:
-    """Return every field that decides a figure, by dotted name, as JSON text.
+    """Return every field that affects a figure, by dotted name, as JSON text.
 
     The question, the tuning note, the resources and what is kept may change at any time, `confirm` until that stage
     has begun (`confirming`). Seeds may not: they decide which trials there are.
@@ -38,7 +38,7 @@ def fields(study: Study, confirming: bool = False) -> dict[str, str]:
 
 
 def changed_fields(old: Study, new: Study, confirming: bool = False) -> list[str]:
-    """Return what differs and may not, e.g. ['recipe.train.lr: 0.008 -> 0.004']; empty if nothing.
+    """Return forbidden changes, e.g. ['recipe.train.lr: 0.008 -> 0.004']; empty if there are none.
 
     Until the confirm stage has begun, `new` may have more seeds, cells and controls than `old`: see `added`.
     """
@@ -52,7 +52,7 @@ def changed_fields(old: Study, new: Study, confirming: bool = False) -> list[str
 
 
 def added(old: Study, new: Study) -> list[str]:
-    """Return what a study that goes on has more than before, e.g. ['screen.seeds: 3 more']; empty if nothing."""
+    """Return what a continued study has added, e.g. ['screen.seeds: 3 more']; empty if nothing."""
     before, after = _extensible(old), _extensible(new)
     more = [(name, len(after[name] - before[name])) for name in _extended(old, new)]
     return [f"{name}: {count} more" for name, count in more if count]
@@ -65,7 +65,7 @@ def _extended(old: Study, new: Study) -> Iterator[str]:
 
 
 def _extensible(study: Study) -> dict[str, frozenset[Hashable]]:
-    """What may be added to, as sets. Where a search draws from the space, only its budget may grow."""
+    """The fields that may be extended, as sets. Where a search draws from the space, only its budget may grow."""
     parts: dict[str, frozenset[Hashable]] = {
         "screen.seeds": frozenset(study.screen.seeds),
         "screen.baseline_seeds": frozenset(further_seeds(study)),

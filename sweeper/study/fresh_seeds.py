@@ -1,4 +1,4 @@
-"""Which seeds are fresh: those written in a study, or a sequence of its own that no other study shares."""
+"""A study's fresh seeds: those its file lists, or a sequence derived from the study."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sweeper.study.baseline_seeds import reserved_seeds
 from sweeper.study.fingerprint import fingerprint
 from sweeper.study.study import Study
 
-FIRST, END = 1_000, 1_000_000  # of derived seeds: far from those that people write, short enough to be read
+FIRST, END = 1_000, 1_000_000  # of derived seeds: far from those that people choose, and still short
 
 
 def fresh_seeds(study: Study, seen: Collection[int] = ()) -> tuple[int, ...]:

@@ -1,4 +1,4 @@
-"""What a study sweeps: one descriptor a knob, from which plan, search, record, maps, tables and next study derive.
+"""The knobs a study sweeps: one descriptor per knob, which plan, search, record, maps, tables and next study use.
 
 A knob is a field of `trainer.recipe.Dispersion` that `Space` and `ExtraCell` have under the knob's name. Code that is
 about one knob in particular (saturation is about tau, a weaker loss about lambda) names it; everything else iterates
@@ -17,7 +17,7 @@ from trainer.recipe import VARIANTS, Dispersion, Distance, Features, TauUnits, V
 if TYPE_CHECKING:
     from sweeper.study.study import Study
 
-# A Dispersion's fields are of many types, and each knob knows its own: blocks, a number, a variant.
+# A Dispersion's fields have many types (blocks, a number, a variant), and each knob knows its own.
 Value = Any
 Word = float | str  # as people and Optuna have a value
 Taps = Sequence[str]
@@ -70,7 +70,7 @@ class Knob(NamedTuple):
 
     @property
     def words(self) -> str:
-        """The knob as readers know it."""
+        """The knob's name for readers."""
         return in_words(self.name)
 
     def axis(self, study: Study) -> KnobAxis:
@@ -96,7 +96,7 @@ class Knob(NamedTuple):
         return self.off if setting.lam == 0 else None if value is None else word(value, taps)
 
     def said(self, setting: Dispersion, taps: Taps) -> str:
-        """Return what a label says of this knob; empty where it goes without saying."""
+        """Return this knob's part of a label; empty for the usual value."""
         value = self.of(setting)
         if value is None or value == self.usual:
             return ""
@@ -104,7 +104,7 @@ class Knob(NamedTuple):
 
 
 def in_words(name: str) -> str:
-    """Return a knob's name as readers know it: 'local batch'."""
+    """Return a knob's name for readers: 'local batch'."""
     return name.replace("_", " ")
 
 
@@ -264,7 +264,7 @@ def parameter_knobs(study: Study, settings: Iterable[Dispersion] = ()) -> tuple[
 
 
 def setting_of(given: Mapping[str, Value]) -> Dispersion:
-    """Return the setting with these values by knob name, in its one form: knobs that do nothing are idle.
+    """Return the setting with these values by knob name, in canonical form: knobs without effect are idle.
 
     A knob that is not given has its usual value.
     """

@@ -1,4 +1,4 @@
-"""What is wrong with a study, in sentences: each at its place, with what was given and what is allowed."""
+"""Error messages about a study: each mistake at its place, with the given value and what is allowed."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Mistake(NamedTuple):
 
 
 def study_error(error: ValidationError, source: Source) -> StudyError:
-    """Return one StudyError that tells every mistake pydantic found, in the order of the file."""
+    """Return one StudyError that lists every mistake pydantic found, in the order of the file."""
     mistakes = sorted(_mistakes(error, source))
     texts = [mistake.text for mistake in mistakes[:MOST]]
     if len(mistakes) > MOST:
@@ -148,7 +148,7 @@ def _models(annotation: Any) -> Iterator[type[BaseModel]]:
 
 
 def _closest(word: str, known: Sequence[str]) -> str | None:
-    """Return the known word nearest to `word`, also where only the last part of a dotted name was given."""
+    """Return the known word nearest to `word`; `word` may be just the last part of a dotted name."""
     ends = {name.rpartition(".")[2]: name for name in reversed(known)}
     near = difflib.get_close_matches(word, [*known, *ends], n=1)
     return ends.get(near[0], near[0]) if near else None

@@ -1,4 +1,4 @@
-"""What a study minimises, and which metrics it can be."""
+"""The objective that a study minimises, and which metrics can be one."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from trainer.recipe import METRICS, EvalRecipe, Metric, MetricName, Recorded
 from trainer.recipe.metrics import Place
 
 USUAL: MetricName = "fid"
-# A recall of 0 has no reciprocal: this one is beyond any that samples can have, and finite for the search store.
+# A recall of 0 has no reciprocal: this value exceeds any possible one, and is finite for the search store.
 LEAST = 1e-6
 
 
 class Objective(NamedTuple):
     """A metric as what a study minimises: a metric that is better higher by its reciprocal, the others as they are.
 
-    So search, race and guide know one direction, and logarithms change their sign alone: 1/recall 10 % lower is recall
+    So search, race and guide know only one direction, and logarithms only change sign: 1/recall 10 % lower is recall
     11 % higher. Records keep the metric itself.
     """
 
@@ -44,7 +44,7 @@ class Objective(NamedTuple):
         return self.metric.better == "higher"
 
     def inverted(self, metrics: Mapping[str, float]) -> dict[str, float]:
-        """Return by name what is minimised of a rung's metrics and is none of them."""
+        """Return the minimised reciprocal by name, which a rung's metrics do not contain; empty if none is inverted."""
         rungs = [last for last in (False, True) if self.is_inverted and self.recorded(last) in metrics]
         return {self.name(last): self.of(metrics, last) for last in rungs}
 

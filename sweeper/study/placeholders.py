@@ -1,4 +1,4 @@
-"""What a template leaves to be filled in: text in <angle brackets>, which never reaches a study."""
+"""Placeholders of a template: text in <angle brackets>, which a study file must have replaced."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the records of one study are held under: in its workspace, in the search store and in MLflow alike."""
+"""A study's registration, which its records carry in the workspace, in the search store and in MLflow."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Registration(Frozen):
     @model_validator(mode="before")
     @classmethod
     def _compiled_has_moved(cls, given: object) -> object:
-        """Read `compiled`, as it was kept while samples were in float32 alone."""
+        """Read the older field `compiled`, from when samples were always in float32."""
         if not isinstance(given, Mapping) or "compiled" not in given:
             return given
         rest = {name: value for name, value in given.items() if name != "compiled"}

@@ -1,4 +1,4 @@
-"""How all samples of a study are drawn: chosen once, before its first trial, and held."""
+"""How all samples of a study are drawn: chosen once, before its first trial, and then fixed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A study as it was written: a file, and the options that override parts of it."""
+"""The source of a study: a file, and the options that override parts of it."""
 
 from __future__ import annotations
 

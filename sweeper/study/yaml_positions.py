@@ -1,4 +1,4 @@
-"""YAML 1.2 as plain values, and where each of them is written."""
+"""Parse YAML 1.2 into plain values, with the position of each."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ruamel.yaml.reader import ReaderError
 
 from sweeper.study.misfit import Loc
 
-MAX_VALUES = 50_000  # far beyond any study; aliases that multiply one another pass it at once
+MAX_VALUES = 50_000  # far beyond any study; nested aliases, which multiply, exceed it at once
 TAG = "tag:yaml.org,2002:"
 KNOWN = {TAG + name for name in ("map", "seq", "str", "int", "float", "bool", "null", "timestamp")}
 

@@ -1,1 +1,1 @@
-"""Words and numbers as people read them: untrusted text made harmless, durations, figures."""
+"""Formatting text for readers: untrusted text escaped, durations, figures."""

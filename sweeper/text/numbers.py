@@ -1,4 +1,4 @@
-"""How a guide writes its numbers: three digits, the same everywhere, '-' for what is not known."""
+"""How a guide writes its numbers: three digits, the same everywhere, '-' for unknown values."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def spread(mean: float | None, sd: float | None) -> str:
         return text if sd is None else f"{text} ± {figure(sd)}"
     decimals = len(text.partition(".")[2])
     rounded = f"{sd:,.{decimals}f}"
-    # A small spread is written out rather than rounded to none.
+    # A small spread is written out rather than rounded to 0.
     return f"{text} ± {rounded if sd == 0 or float(rounded.replace(',', '')) > 0 else f'{sd:.1g}'}"
 
 

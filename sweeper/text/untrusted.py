@@ -1,4 +1,4 @@
-"""Words that were not written here, made harmless before anybody sees them: as text of a terminal and of markdown."""
+"""Escape text from outside, such as a study's words, before it is shown in a terminal or in markdown."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import unicodedata
 
 from sweeper.text.passwords import masked
 
-# They would show a line in another order than it has.
+# Characters that make a line appear in another order.
 _REORDERING = frozenset("\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
-# What of a study's words a code host would act on: our own sentences have `code` and *emphasis* alone.
+# Markup in a study's words that a code host would render: our own sentences use only `code` and *emphasis*.
 _ACTIVE = (
     (re.compile(r"\\(?=[!-/:-@\[-`{-~]|$)"), r"\\\\"),  # first, for those below add backslashes of their own
     (re.compile(r"&(?=#?\w+;)"), "&amp;"),

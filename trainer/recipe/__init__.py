@@ -1,4 +1,4 @@
-"""What is trained, on what, how, and how it is measured: frozen configuration, without torch."""
+"""The recipe of a trial (model, data, objective, training, evaluation) as frozen configuration, without torch."""
 
 from trainer.recipe.auxiliary_losses import Contrastive, Repa
 from trainer.recipe.backbone import PRESETS, BackboneRecipe, ModuleRecipe, SiTRecipe, UNetRecipe, numbered

@@ -22,13 +22,13 @@ def block_misfits(train: TrainRecipe, taps: Sequence[str]) -> Iterator[InitError
 
 
 def batch_misfits(train: TrainRecipe) -> Iterator[InitErrorDetails]:
-    """Yield a contrastive loss of batches of one image, which is 0: partners have nothing to be told apart from."""
+    """Yield a contrastive loss with batches of one image, which is 0, since there are no negatives."""
     if train.contrastive and train.batch == 1:
         yield misfit(("train", "contrastive"), "must not stand beside train.batch 1: there it is 0", 1)
 
 
 def encoder_misfits(train: TrainRecipe, evaluation: EvalRecipe) -> Iterator[InitErrorDetails]:
-    """Yield the encoder of REPA where FID looks through its like: it would score what it taught."""
+    """Yield the encoder of REPA where FID uses the same kind: it would score what it taught."""
     if train.repa and train.repa.encoder == evaluation.extractor:
         says = f"must not be eval.extractor as well, {evaluation.extractor!r}: it would score what it taught"
         yield misfit(("train", "repa", "encoder"), says, train.repa.encoder)

@@ -1,4 +1,4 @@
-"""What a recipe adds to the loss of all its lanes beside the Dispersive Loss: REPA, and a contrastive loss."""
+"""Losses that a recipe adds in all its lanes, beside the Dispersive Loss: REPA, and a contrastive loss."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which network, and of which size."""
+"""The network and its size."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Tap = Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*$")]
 
 
 def numbered(depth: int) -> tuple[str, ...]:
-    """Return the names of taps that have none but their number."""
+    """Return the names of taps that are only numbered."""
     return tuple(str(block) for block in range(depth))
 
 

@@ -1,4 +1,4 @@
-"""What every configuration is: immutable, closed, of plain values."""
+"""The base of every configuration: immutable, closed, of plain values."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What names a configuration: its fields, but for those that were added since and are not used."""
+"""The identity of a configuration: its fields, except those added later that hold their default."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Later:
 
 
 def identity(given: object) -> Any:
-    """Return what names a configuration, as plain values: every field but those added later that hold their default.
+    """Return a configuration's identity as plain values: every field except those added later that hold their default.
 
     So a study that was recorded before a field existed keeps its hashes and keys.
     """

@@ -1,7 +1,7 @@
-"""Fields that would change nothing beside the others of their configuration, each refused where it is written.
+"""Fields that have no effect given the others of their configuration, each refused where it is written.
 
-Whoever gives such a field believes that it acts. One table a root says beside what each acts: `RECIPE` here, those of a
-study in `sweeper.study.idle_fields`. A field in no table always acts, and a test holds the tables against the models.
+A user who sets such a field believes that it acts. A table per root lists the condition under which each field acts:
+`RECIPE` here, a study's in `sweeper.study.idle_fields`. A field in no table always acts; a test checks the tables.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from trainer.recipe.objective import TIME_SCALES, DiffusionRecipe
 if TYPE_CHECKING:
     from trainer.recipe.recipe import Recipe
 
-# With it as pydantic's context a configuration is read that was accepted before, perhaps before a row was written.
+# The pydantic context for reading a configuration that was accepted before, perhaps before a row was added here.
 KEPT: Mapping[str, bool] = {"kept": True}
 Root = TypeVar("Root", bound=BaseModel)
 
@@ -46,7 +46,7 @@ class Idle(NamedTuple):
 def idle_fields(root: Root, table: Sequence[Acts[Root]]) -> Iterator[Idle]:
     """Yield each field of the table that leaves its default and changes nothing.
 
-    Not each that was written: a configuration that was kept has every field.
+    It compares with defaults, since a recorded configuration has every field written out.
     """
     for row in table:
         *parents, name = row.field.split(".")

@@ -27,7 +27,7 @@ MetricName = Literal[
 OptionalMetric = Literal["spatial_fid", "classifier_score"]
 PretrainedName = Literal["inception", "clip", "dinov2"]
 ExtractorName = Literal["domain", "inception", "clip", "dinov2"]
-# What the Frechet distance of an extractor's features is called where that is not FID; records call all of them fid.
+# Names of the Frechet distance with extractors where it is not FID; records call all of them fid.
 DISTANCES: Mapping[ExtractorName, str] = {"clip": "FD-CLIP", "dinov2": "FD-DINOv2"}
 Better = Literal["lower", "higher"]
 Place = Literal["objective", "claimed", "shown", "left out"]
@@ -43,7 +43,7 @@ VALIDATION_DRAWS = 4  # of time and noise for each image
 PROBE_IMAGES = 2000  # a linear probe is fitted on, at most
 PROBE_NEIGHBOURS = 10
 PROBE_PENALTY = 0.01  # of ridge regression, a training image
-SCORE_SPLITS = 10  # stretches of samples whose Inception scores are averaged
+SCORE_SPLITS = 10  # parts of the samples whose Inception scores are averaged
 SPATIAL_CHANNELS = 7  # of the feature map that sFID looks at
 
 

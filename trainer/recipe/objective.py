@@ -1,4 +1,4 @@
-"""What a network learns to predict, and of which times: SiT's interpolants, DiT's diffusion, MeanFlow."""
+"""The training objective, with its distribution of times: SiT's interpolants, DiT's diffusion, MeanFlow."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ Times = Literal["uniform", "logit_normal"]
 NoiseSchedule = Literal["linear", "cosine"]
 ObjectiveKind = Literal["interpolant", "diffusion", "mean_flow"]
 PATH_WORDS: Mapping[Path, str] = {"linear": "", "gvp": "GVP path"}  # the linear one goes without saying
-LEAST_LINEAR_STEPS = 21  # of fewer the last would take all that is left of the data, or more: 20 / steps
+LEAST_LINEAR_STEPS = 21  # with fewer, the last step's variance, 20 / steps, would be 1 or more
 
 
 class Demands(NamedTuple):
-    """What an objective asks of a network.
+    """What an objective requires of a network.
 
     It predicts `outputs` times the channels of an image: twice for a variance beside the noise. With `has_interval` it
     takes the end of an interval beside the time, and is differentiated forward.
@@ -77,7 +77,7 @@ class DiffusionRecipe(Frozen):
 
     @property
     def demands(self) -> Demands:
-        """What it asks of a network."""
+        """What it requires of a network."""
         return Demands(outputs=2 if self.learned_variance else 1)
 
     @property
@@ -139,8 +139,8 @@ SOLVERS: Mapping[ObjectiveKind, tuple[Solver, ...]] = {
     "mean_flow": ("euler",),
 }
 
-# The scale of times that suits each, where a recipe names none. MeanFlow is differentiated with respect to time: at
-# 1000 that slope is all its loss is made of, and it does not learn.
+# The default scale of times for each. MeanFlow is differentiated with respect to time: at 1000 that derivative
+# dominates its loss, and it does not learn.
 TIME_SCALES: Mapping[ObjectiveKind, float] = {"interpolant": 1000.0, "diffusion": 1000.0, "mean_flow": 1.0}
 
 ObjectiveRecipe = Annotated[

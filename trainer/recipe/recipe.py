@@ -1,4 +1,4 @@
-"""What one trial is made of: the recipe all trials of a study share, and the setting each one changes."""
+"""The parts of a trial: the recipe that all trials of a study share, and the lane, its own setting and seed."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Recipe(Frozen):
     @model_validator(mode="before")
     @classmethod
     def _predicts_has_moved(cls, given: object) -> object:
-        """Read `train.predicts`, as recipes had it for a short time, where it now is: `objective.predicts`."""
+        """Move `train.predicts`, where recipes had it for a short time, to its place now: `objective.predicts`."""
         train = given.get("train") if isinstance(given, Mapping) else None
         if not isinstance(given, Mapping) or not isinstance(train, Mapping) or "predicts" not in train:
             return given

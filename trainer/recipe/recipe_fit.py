@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def recipe_misfits(recipe: Recipe, kept: bool = False) -> Iterator[InitErrorDetails]:
-    """Yield, as pydantic collects it, what in a recipe does not fit the rest of it; of a `kept` one nothing idle."""
+    """Yield, as pydantic collects them, the contradictions in a recipe; in a `kept` one ignore idle fields."""
     yield from _solver_misfits(recipe)
     yield from _label_misfits(recipe)
     yield from _precision_misfits(recipe)

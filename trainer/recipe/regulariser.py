@@ -1,4 +1,4 @@
-"""A setting of the Dispersive Loss, and what its variants have and lack."""
+"""A setting of the Dispersive Loss, and the facts about its variants."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ Bank = tuple[int, int]  # the entries of a memory bank, and of how many blocks
 class VariantFacts(NamedTuple):
     """What a variant of the Dispersive Loss has and lacks; its formula and bounds are in `trainer.regularisers`.
 
-    `formula` is counted up when that changes: figures of two formulas cannot be compared. `tau` says what its tau is,
-    None where it has none: then no pairs of samples are compared either. `units` are those in which tau may be given.
+    `formula` is incremented when the formula changes: figures of two formulas cannot be compared. `tau` is the unit of
+    tau, None without a tau, in which case no pairs of samples are compared either. `units` are the possible tau_units.
     """
 
     formula: int

@@ -62,6 +62,6 @@ class TrainRecipe(Frozen):
 
     @property
     def with_a_block(self) -> dict[str, Repa | Contrastive | LaterBlocks]:
-        """The parts that are about one block of the model, by their fields' names."""
+        """The parts that refer to one block of the model, by their fields' names."""
         parts = {"repa": self.repa, "contrastive": self.contrastive, "later_blocks": self.later_blocks}
         return {name: part for name, part in parts.items() if part is not None}

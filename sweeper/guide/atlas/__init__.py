@@ -1,1 +1,1 @@
-"""Many studies to one page: which rules hold in scopes they were not made from, and what to expect in a new one."""
+"""One page from many studies: which rules hold in scopes they were not derived from, and what a new one may expect."""

@@ -1,4 +1,4 @@
-"""From the records of many studies to an atlas: pure statistics, as a guide is made from one."""
+"""Compute an atlas from the records of many studies, as a guide is computed from one."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def assemble_atlas(records: Sequence[StudyRecord], unread: Iterable[Unused] = ()
 
 
 def _partly(used: Sequence[Member], observed: Sequence[Mapping[str, Seen]]) -> Iterator[Unused]:
-    """Name the studies that are in use and say nothing of block and tau."""
+    """Name the studies that are used but have no evidence on block and tau."""
     for member, seen in zip(used, observed, strict=True):
         settings = [one for one in member.guide.main.cells if one.n]
         if settings and all(one.saturated for one in settings):
@@ -93,7 +93,7 @@ def _scope_row(used: Sequence[Member], best: Sequence[Found | None], scope: int)
 
 
 def _of_scope(used: Sequence[Member], best: Sequence[Found | None], scope: int) -> Found | None:
-    """Return the sweep that says most about a scope: of most fresh seeds, then of most settings."""
+    """Return the most informative sweep of a scope: the most fresh seeds, then the most settings."""
     known = [
         (found.is_fresh, len(found.difference_J), len(member.guide.main.cells), found)
         for member, found in zip(used, best, strict=True)

@@ -1,4 +1,4 @@
-"""What came of each study's sweep: the setting its screen ranked first, on fresh seeds where there are any."""
+"""The outcome of each study's sweep: the setting its screen ranked first, on fresh seeds where there are any."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Found(NamedTuple):
 
 
 def best_setting(member: Member) -> Found | None:
-    """Return what came of a study's sweep; None where no setting ran to its end."""
+    """Return the outcome of a study's sweep; None where no setting ran to its end."""
     screen, fresh = member.known.stages.get("screen"), member.known.stages.get("confirm")
     if screen is None:
         return None

@@ -1,4 +1,4 @@
-"""What an atlas says to a first study in a new scope: values for the knobs that it has a heuristic for."""
+"""An atlas's advice for a first study in a new scope: values for the knobs that it has a heuristic for."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ class Advice(NamedTuple):
 
 
 def advice(atlas: Atlas) -> dict[str, Advice]:
-    """Return values by knob; of a knob without a heuristic, or whose rule names no value, there are none.
+    """Return values by knob, except knobs without a heuristic or whose rule names no value.
 
-    Lambda is written as studies wrote it: its weight in a new scope is not known before that is trained.
+    Lambda is given as studies wrote it: its weight in a new scope is unknown before training there.
     """
     found = {}
     for one in atlas.heuristics:
@@ -56,7 +56,7 @@ def _values(one: Heuristic, atlas: Atlas) -> str | None:
 
 
 def _below(atlas: Atlas, avoided: set[str]) -> str | None:
-    """Return lambdas of the levels below all that are to be avoided."""
+    """Return lambdas of the levels below all those to be avoided."""
     names = [level for knob in atlas.knobs if knob.knob == LAMBDA.name for level in knob.levels]
     first = next(place for place, level in enumerate(names) if level.level in avoided)
     return _ends(tuple(value for level in names[:first] for value in level.lambdas))

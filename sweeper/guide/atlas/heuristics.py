@@ -1,4 +1,4 @@
-"""Which rules travel: tested over scopes, expected in one not yet seen, and checked in each that was left out.
+"""Which rules hold across scopes: tested over scopes, predicted for an unseen one, checked by leaving scopes out.
 
 Works on arrays alone, so that its error rates can be simulated (`tests/simulation/atlas.py`).
 
@@ -19,9 +19,9 @@ from sweeper.statistics.random_effects import Pooled, pool
 
 Matrix = npt.NDArray[np.float64]
 
-LEAST_SCOPES = 5  # below, a rule made without one of them rests on three
-FAMILY_ALPHA = 0.05  # the chance of a false rule in an atlas in which nothing does anything
-FOLD_ALPHA = 0.05  # of a rule made anew without one scope, which is then checked there
+LEAST_SCOPES = 5  # with fewer, a rule made without one of them rests on three
+FAMILY_ALPHA = 0.05  # the chance of a false rule in an atlas without any effect
+FOLD_ALPHA = 0.05  # of a rule derived without one scope, which is then checked there
 ONE_SIDED_95 = 1.645
 MOST_OPEN = 0.25  # share of the scopes left out in which noise may hide whether a rule holds
 
@@ -34,9 +34,9 @@ class Estimates(NamedTuple):
 
 
 class KnobEvidence(NamedTuple):
-    """What every level of a knob did in every scope: `against` lambda 0, and `among` the mean of the other levels.
+    """The effect of every level of a knob in every scope: `against` lambda 0, and `among` the mean of the other levels.
 
-    `is_weight`: lambda itself, whose levels are held against lambda 0; of another knob only the choice matters.
+    `is_weight`: lambda itself, whose levels are compared with lambda 0; for other knobs only the choice matters.
     `diverged` are levels with a setting that diverged anywhere: no rule tells anyone to use them.
     """
 
@@ -86,7 +86,7 @@ class _Rule(NamedTuple):
 
 
 def judge(knobs: Sequence[KnobEvidence], data_S: Sequence[int], margin: float) -> tuple[Judged, ...]:
-    """Judge every rule that enough scopes can speak about; `data_S` numbers their data sets, `margin` is a log ratio.
+    """Judge every rule with evidence from enough scopes; `data_S` numbers their data sets, `margin` is a log ratio.
 
     A rule passes if its direction is shown over scopes (Holm over all rules, 5 % together), if the prediction interval
     holds no effect of the other sign, and if the rule is made again, and holds, wherever a scope, or all scopes of a
@@ -112,7 +112,7 @@ def speaks_of_new_data(data_S: Sequence[int]) -> bool:
 
 
 def pooled_over(effect_S: Matrix, variance_S: Matrix, data_S: Sequence[int]) -> Pooled | None:
-    """Combine what is known of scopes; of data sets where there are enough of them, each the mean of its scopes."""
+    """Pool over scopes, or over data sets where there are enough of them, each the mean of its scopes."""
     known = [scope for scope in range(len(effect_S)) if np.isfinite(effect_S[scope]) and variance_S[scope] > 0]
     if not speaks_of_new_data(data_S):
         return pool(effect_S[known], variance_S[known])
@@ -174,7 +174,7 @@ def _outcome(cost: float, error: float, margin: float) -> CheckOutcome:
 
 
 def _is_made(rule: _Rule, left_out: tuple[int, ...], data_S: Sequence[int]) -> bool:
-    """Whether the other scopes make the same rule: shown there, and of what they would choose among, the best."""
+    """Whether the other scopes give the same rule: shown there, and the best of the rules they would choose among."""
     seen = _pooled(rule, data_S, left_out)
     if seen is None or _p(rule.kind, seen) > FOLD_ALPHA:
         return False

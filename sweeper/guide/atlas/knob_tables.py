@@ -1,4 +1,4 @@
-"""A knob over all scopes: one study a scope speaks for it, as arrays to judge and as rows to read."""
+"""A knob over all scopes, each represented by one study: as arrays for the tests and as rows for readers."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from sweeper.guide.atlas.units import LAMBDA_UNITS, UNITS
 from sweeper.statistics.random_effects import Pooled
 from sweeper.study.knobs import LAMBDA
 
-PRIOR_SEEDS = 2.0  # degrees of freedom that the other scopes' noise counts for beside a scope's own
+PRIOR_SEEDS = 2.0  # the weight of the other scopes' noise beside a scope's own, in degrees of freedom
 
 
 class Speaker(NamedTuple):
-    """The study that speaks for a scope about a knob; `row` is the scope's, from 0."""
+    """The study that represents a scope for a knob; `row` is the scope's, from 0."""
 
     row: int
     seen: Seen
@@ -66,10 +66,10 @@ def _estimates(spoken: Sequence[Speaker], levels: tuple[str, ...], scopes: int, 
 
 
 def moderated(variance_SL: Matrix, seeds_S: npt.NDArray[np.int_]) -> Matrix:
-    """Draw squared errors towards the median scope's, which counts for `PRIOR_SEEDS` degrees of freedom.
+    """Shrink squared errors towards the median scope's, which has `PRIOR_SEEDS` degrees of freedom.
 
-    A variance of two or three seeds may by luck be next to nothing, and its scope would then speak for all. A scope of
-    one seed has no error of its own and stays NaN.
+    A variance of two or three seeds may by chance be almost 0, and its scope would then dominate. A scope of one seed
+    has no error of its own and stays NaN.
     """
     known = variance_SL[np.isfinite(variance_SL)]
     if not known.size:

@@ -1,6 +1,6 @@
-"""What every level of a knob does in one study: an additive fit on each seed by itself, then a mean over seeds.
+"""The effect of every level of a knob in one study: an additive fit on each seed by itself, then a mean over seeds.
 
-Cells of a seed share initial weights, data order and baseline, so that noise is counted in seeds and not in cells.
+Cells of a seed share initial weights, data order and baseline, so the unit of replication is the seed, not the cell.
 Shapes: C settings, J seeds, L levels.
 """
 
@@ -68,8 +68,8 @@ def _dummies(levels_C: Sequence[Hashable]) -> Matrix:
 def over_seeds(effects_LJ: Matrix) -> tuple[Matrix, Matrix]:
     """Return every level's mean over seeds and its squared standard error, [L].
 
-    The variance is one for all levels of the knob: on two or three seeds a level's own is hardly known, and the
-    weights that a meta-analysis gives to scopes would be luck.
+    All levels of the knob share one variance: two or three seeds hardly determine a level's own, and a meta-analysis
+    would then weight scopes by chance.
     """
     seeds = effects_LJ.shape[1]
     mean_L = effects_LJ.mean(axis=1)

@@ -17,9 +17,9 @@ from sweeper.records import FINAL_STATES, StudyRecord
 from trainer.recipe import METRICS
 from trainer.recipe.identity import identity
 
-# What may differ between two studies of one scope: how images were measured, not what was trained.
+# Fields that may differ between two studies of one scope: those of evaluation, not of training.
 MEASURING = {"eval"}
-# Of data, what takes a part of the same images.
+# Fields of the data that select a part of the same images.
 PART = {"limit", "flip", "holdout"}
 
 
@@ -47,7 +47,7 @@ class Members(NamedTuple):
 
 
 def members(records: Sequence[StudyRecord]) -> Members:
-    """Sort out which studies an atlas can use; it is of the metric that most of them are judged by."""
+    """Choose the studies that an atlas can use, all judged by the metric that most studies use."""
     finished, unused = [], []
     for record in records:
         if reason := _unfinished(record):
@@ -79,7 +79,7 @@ def _numbered(known: dict[str, int], name: str) -> int:
 
 
 def _unfinished(record: StudyRecord) -> str:
-    """Return why a study says nothing yet; empty where its screen is finished."""
+    """Return why a study cannot be used yet; empty where its screen is finished."""
     screen = [trial for trial in record.trials if trial.spec.stage == "screen"]
     if not screen:
         return "it has no screen"
@@ -102,7 +102,7 @@ def _scope(record: StudyRecord) -> str:
 
 
 def data_name(record: StudyRecord) -> str:
-    """Name the data set that a study's images are of; a part of it has the same name."""
+    """Name the data set of a study's images; a part of it has the same name."""
     data = {name: value for name, value in identity(record.study.recipe.data).items() if name not in PART}
     return " ".join(str(value) for value in (data["name"], data.get("path")) if value)
 

@@ -1,4 +1,4 @@
-"""What one study saw of each knob, in units that may travel: its settings' changes, level by level and seed by seed."""
+"""One study's evidence on each knob, in units comparable across scopes: changes by level and seed."""
 
 from __future__ import annotations
 
@@ -69,10 +69,10 @@ class _Study(NamedTuple):
 
 
 def observe(member: Member, unit: LambdaUnit) -> dict[str, Seen]:
-    """Return what a study saw of every knob, by the knob's name; nothing of a knob that no setting speaks about.
+    """Return a study's evidence on every knob, by the knob's name, except knobs that no setting informs.
 
-    Settings at the loss's floor say nothing of block and tau. A stopped setting stands with its last rung, against the
-    baseline at that step: to leave it out would flatter its level.
+    Settings at the loss's floor say nothing about block and tau. A stopped setting enters with its last rung, compared
+    with the baseline at that step: leaving it out would flatter its level.
     """
     table = member.known.main
     assert table is not None  # a member has a screen
@@ -92,8 +92,8 @@ def can_use_gradients(member: Member) -> bool:
 def _gradient_rates(member: Member) -> dict[tuple[int, ...], float]:
     """Return the gradients' ratio by blocks, over lambda, where lambda is smallest; nothing where it is at the floor.
 
-    A ratio at the end of training is an outcome as well: at the floor the loss has no gradient, however large lambda
-    is. Where lambda is smallest the network is next to the baseline's, and the ratio is proportional to lambda.
+    A ratio at the end of training is also an outcome: at the floor the loss has no gradient, however large lambda
+    is. Where lambda is smallest the network is close to the baseline's, and the ratio is proportional to lambda.
     """
     table = member.known.main
     assert table is not None  # a member has a screen
@@ -117,7 +117,7 @@ def _is_usual(cell: Cell) -> bool:
 
 
 def _changes(table: StageTable) -> tuple[Matrix, set[str]]:
-    """Return log changes to the baseline, [C, S], those of stopped trials at their last rung, and who was stopped."""
+    """Return log changes to the baseline, [C, S], with stopped trials at their last rung, and the stopped cells."""
     y_CS = log_differences(table).copy()
     early, stopped = table.minimised.name(last=False), set()
     for key, row in table.row.items():
@@ -181,18 +181,18 @@ def _level(study: _Study, knob: str, key: str) -> str | None:
 
 
 def _weight(study: _Study, key: str) -> float | None:
-    """Return a setting's lambda in units that may travel; None where that was not recorded."""
+    """Return a setting's lambda in units comparable across scopes; None where that was not recorded."""
     row, table = study.table.row[key], study.table
     if study.unit == "gradient ratio":
         rates, setting = _gradient_rates(study.member), study.cell(key).dispersion
-        # Blocks that are at the floor at every lambda stand with what the others have.
+        # Blocks that are at the floor at every lambda take the others' value.
         usual = math.exp(_mean([math.log(rate) for rate in rates.values()]))
         return setting.lam * rates.get(setting.blocks, usual)
     loss, distance = (table.furthest(name)[row] for name in ("dispersive_loss", "floor_distance"))
     base = table.furthest("train_loss")[table.row[BASELINE]]
     if loss is None or distance is None or not base:
         return None
-    # The loss of a batch in one point is 0, so its floor is its span.
+    # A batch collapsed to one point has loss 0, so the span is as large as the floor.
     return study.cell(key).dispersion.lam * (distance - loss) / base
 
 
@@ -203,7 +203,7 @@ def _others(study: _Study, knob: str, keys: list[str]) -> dict[str, list[Hashabl
         LAMBDA_KNOB.name: lambda key: study.cell(key).dispersion.lam,
         TAU_KNOB.name: lambda key: (study.cell(key).dispersion.tau_units, study.cell(key).dispersion.tau),
     }
-    # Variants lack a tau or have it in other units: what stands for it would pass for the variant's effect.
+    # Variants may lack a tau or have it in other units: the placeholder would be confounded with the variant.
     hidden = {knob, *((TAU_KNOB.name,) if knob == VARIANT.name else ())}
     found = {name: [of(key) for key in keys] for name, of in fields.items() if name not in hidden}
     return {name: values for name, values in found.items() if len(set(values)) > 1}

@@ -1,4 +1,4 @@
-"""What an atlas knows: frozen, plain, and written beside it as atlas.json. Every number a reader sees is in here."""
+"""The contents of an atlas: frozen, plain, and written beside it as atlas.json. Every number a reader sees is here."""
 
 from __future__ import annotations
 

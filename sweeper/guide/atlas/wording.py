@@ -1,4 +1,4 @@
-"""What an atlas says in sentences: its headline, its rules, and how alike scopes are."""
+"""The sentences of an atlas: its headline, its rules, and how similar scopes are."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def expected_words(expected: Expectation) -> str:
 
 
 def headline(heuristics: Sequence[Heuristic], scopes: int, data: int) -> str:
-    """Say in a sentence what travels."""
+    """Say in a sentence which rules hold across scopes."""
     seen = f"{counted(scopes, 'scope')} on {counted(data, 'data set')}"
     if not scopes:
         return "No heuristic: none of these studies can be used."
@@ -95,7 +95,7 @@ def points(
 
 
 def _seen_everywhere(knobs: Sequence[KnobTable]) -> Iterator[str]:
-    """Name the ranges of lambda that did the same in every scope so far: no rule, but what a reader will ask for."""
+    """Name the ranges of lambda with the same effect in every scope so far: not a rule, but readers will ask."""
     levels = [level for knob in knobs if knob.knob == LAMBDA.name for level in knob.levels if len(level.scopes) > 1]
     for sign, word in ((1, "worse"), (-1, "better")):
         found = [level for level in levels if all(_is_beyond(one, sign) for one in level.scopes)]

@@ -1,8 +1,8 @@
-"""Two studies of one recipe, head to head on the fresh seeds both have: is what A found better than what B found?
+"""Two studies of one recipe on the fresh seeds both have: are A's settings better than B's?
 
-Every setting of A's confirm stage meets every one of B's, each relative to its own baseline on the same seed, so a
-machine that shifts all figures alike cancels. The screens chose these settings on other seeds and all intervals hold
-together, so whichever pair a reader picks, e.g. both first choices, its interval holds.
+We compare every setting of A's confirm stage with every one of B's, each relative to its own baseline on the same seed,
+so a shift of all figures by the machine cancels. The screens chose these settings on other seeds and all intervals hold
+together, so the interval of any pair that a reader picks, e.g. both first choices, is valid.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Rival(NamedTuple):
 
 
 def paired(a: Rival, b: Rival) -> HeadToHead:
-    """Compare all that both confirm stages measured, on their shared fresh seeds; the objective, on the log scale."""
+    """Compare the settings of both confirm stages on their shared fresh seeds, by the objective on the log scale."""
     reason = _obstacle(a, b)
     if reason:
         return HeadToHead(headline=f"No claim which study found the better setting: {reason}.", reason=reason)
@@ -68,7 +68,7 @@ def _obstacle(a: Rival, b: Rival) -> str:
 
 
 def _differing_inputs(a: StudyRecord, b: StudyRecord) -> str:
-    """Return which input of the two recipes, or of an arm that both studies have, is not the same one in both."""
+    """Return which input of the two recipes, or of an arm that both studies have, differs."""
     known, labels = (_inputs(a), _inputs(b)), {one.spec.cell.key: one.spec.cell.label for one in a.trials}
     for arm in [BASELINE, *sorted((known[0].keys() & known[1].keys()) - {BASELINE})]:
         for field, words in INPUTS.items():
@@ -79,7 +79,7 @@ def _differing_inputs(a: StudyRecord, b: StudyRecord) -> str:
 
 
 def _inputs(record: StudyRecord) -> dict[str, list[Facts]]:
-    """Return what trials of the study's own recipe read, as the baseline's, and by its key what each control's did."""
+    """Return the facts of trials by key: the study's own recipe under the baseline's, each control under its own."""
     found: dict[str, list[Facts]] = {}
     for trial in record.trials:
         if trial.facts:

@@ -1,4 +1,4 @@
-"""What can be said of two studies side by side: which settings they share, what transfers, who wins on shared seeds."""
+"""The comparison of two studies: which settings they share, which transfer, and which win on shared seeds."""
 
 from __future__ import annotations
 

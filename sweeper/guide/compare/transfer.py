@@ -1,7 +1,7 @@
-"""Whether what one study confirmed holds in another: settings are matched, and each study judges by itself.
+"""Whether a confirmed effect of one study holds in another: settings are matched, and each study judges by itself.
 
-A setting transfers only if the fresh seeds of each study confirm it alone. Where it truly does nothing in one of the
-two, that study confirms it with its own, small chance, so the chance of a false transfer is no larger. Nothing is
+A setting transfers only if each study's fresh seeds confirm it by themselves. If it truly has no effect in one of the
+two, that study confirms it only with its own small chance, so the chance of a false transfer is no larger. Nothing is
 pooled, and a missing confirmation is no evidence of a difference.
 """
 
@@ -26,7 +26,7 @@ from trainer.recipe import VARIANTS, Dispersion, numbered, recorded_metric
 MEASURED_BY = ("samples", "features", "reference", "solver", "guidance (CFG)")
 # Two taus are alike in units of the median distance within a tenth: that distance is itself an estimate.
 ALIKE = 0.1
-# Where these are as usual, tau is a distance as a guide has them: mean, of raw features.
+# With the usual values of these, tau is in the units of a guide's distances: mean squared, of raw features.
 AS_RECORDED = (TAU_UNITS, DISTANCE, FEATURES)
 VERDICTS: tuple[Verdict | None, ...] = (
     "transfers",
@@ -45,7 +45,7 @@ class _Known(NamedTuple):
 
 
 def transfer(a: Guide, b: Guide) -> Comparison:
-    """Compare two studies by the settings they share, without a look at single trials."""
+    """Compare two studies by the settings they share, without using single trials."""
     relation = _relation(a, b)
     matches = tuple(_matches(a, b, relation))
     return Comparison(
@@ -136,7 +136,7 @@ def _keys(guide: Guide) -> set[str]:
 
 
 def _bucket(setting: Dispersion) -> tuple[str, ...]:
-    """Return what has to be equal in two studies: all but block and tau, which may match in proportion."""
+    """Return the fields that must be equal in two studies: all but block and tau, which may match in proportion."""
     values = (knob.of(setting) for knob in KNOBS if knob not in (BLOCK, TAU))
     return tuple(f"{value:.6g}" if isinstance(value, float) else str(value) for value in values)
 
@@ -153,7 +153,7 @@ def _taus_match(a: Arm, b: Arm, relation: Relation) -> TauMatch | None:
 
 
 def _settings(guide: Guide) -> list[_Known]:
-    """Every setting of a study once; fresh seeds speak before the screen, and a claim before both."""
+    """Every setting of a study once: with its claim, else its fresh seeds, else its screen."""
     results = {one.key: one for stage in guide.stages for one in stage.cells}
     seen = {one.key: (stage.stage, one.change) for stage in guide.stages for one in stage.cells if one.change}
     claims = {one.key: one for one in guide.claims if one.metric == guide.objective}
@@ -247,7 +247,7 @@ def _named(matches: list[Match]) -> str:
 
 def _differences(a: Iterable[Item], b: Iterable[Item]) -> list[Difference]:
     own, other = ({one.name: one.value for one in items} for items in (a, b))
-    # The search of a study differs as its author likes; what was trained and how it was measured is shown.
+    # How a study searches does not matter here; differences in training and measurement are shown.
     names = [name for name in dict.fromkeys([*own, *other]) if own.get(name) != other.get(name)]
     hidden = {"screen", "rungs", "pruner", "confirm"}
     return [

@@ -1,4 +1,4 @@
-"""A study that follows another one: its name, screening seeds of its own, and a space that holds chosen settings."""
+"""Build a follow-up study: its name, screening seeds of its own, and a space that holds the chosen settings."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def named_next(name: str) -> str:
 
 
 def unused_seeds(record: StudyRecord, count: int) -> tuple[int, ...]:
-    """Return screening seeds that this study neither used nor plans; above its own, so those before it did not either.
+    """Return screening seeds that this study neither used nor plans; above its own, so its predecessors did not either.
 
     Fresh seeds need none of this: every study derives its own.
     """
@@ -83,7 +83,7 @@ def study_of(record: StudyRecord, question: str, settings: Sequence[Labelled], s
         "space": space,
         "cells": cells,
         "screen": {**screen, "seeds": unused_seeds(record, screen_count)},
-        "confirm": {**confirm, "seeds": fresh, "equivalence": False},  # which is of looks
+        "confirm": {**confirm, "seeds": fresh, "equivalence": False},  # which needs looks
     }
     return Study.model_validate(tree, context=KEPT)
 
@@ -97,7 +97,7 @@ def _search(before: Study, cells: int) -> Tree:
 
 
 def _smallest_space(settings: Sequence[Labelled], taps: Sequence[str]) -> tuple[Tree, list[Tree]]:
-    """Write settings as a space without any other ones, and those it cannot hold as cells beside it."""
+    """Write settings as a space that holds no others, and the settings that do not fit as cells beside it."""
     every = [one.setting for one in settings]
     inside = every if _is_product(every) else every[:1]
     written = [written_values(one, taps) for one in inside]

@@ -1,4 +1,4 @@
-"""What to run next: a study file that would settle what is open, or none. Its seeds are fresh, its claims its own."""
+"""The next study: a file that would settle an open question, or none. Its seeds are fresh, its claims its own."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ NUMBERS = {1: "lowest setting", 2: "lowest two settings", 3: "lowest three setti
 
 
 class Findings(NamedTuple):
-    """What is known of a study whose measuring has ended."""
+    """The results of a study that has ended."""
 
     record: StudyRecord
     stages: tuple[StageResult, ...]
@@ -69,7 +69,7 @@ def next_study(
     seeds: SeedAudit,
     spent: Cost,
 ) -> NextStudy | None:
-    """Write the study that would settle what this one left open; None where it is not finished, or nothing is open."""
+    """Write the study that would settle this one's open questions; None if it is unfinished or none is open."""
     found = Findings(record, stages, claims, recommendation, seeds)
     base, going = found.main.baseline, {"waiting", "running"}
     if base is None or base.mean is None or any(trial.state in going for trial in record.trials):
@@ -122,7 +122,7 @@ def _usual_seeds(found: Findings) -> int:
 
 
 def _undecided(found: Findings) -> Part | None:
-    """Open what the fresh seeds left undecided in the recommended set, where a reasonable number more can settle it."""
+    """Retest what the fresh seeds left undecided in the recommended set, if a reasonable number of them can settle it."""
     members = found.recommendation.members if found.recommendation else ()
     cells = found.cells
     open_ = [claim for claim in found.claims if claim.standing in UNDECIDED and claim.key in members]
@@ -175,7 +175,7 @@ def _edge(found: Findings) -> Part | None:
         return None
     here, study = first.cell.dispersion, found.record.study
     like = [one.cell.dispersion for one in found.main.cells]
-    # Of another formula or other units tau is another quantity.
+    # With another formula or other units tau is another quantity.
     measure = (VARIANT, TAU_UNITS, DISTANCE, FEATURES)
     like = [one for one in like if all(knob.of(one) == knob.of(here) for knob in measure)]
     # Old and new value by knob.
@@ -206,7 +206,7 @@ def _beyond(axis: KnobAxis, tried: set[float], value: float) -> float | None:
     points = sorted(set(values(axis)) if isinstance(axis, Range) else tried)
     if len(points) < 2:
         return None
-    # A search has no points; within half a step of an end it is at the edge, and a step is no hair's breadth.
+    # A search has no grid points: a value within half a step of an end is at the edge, and a step has a least size.
     least = 1.5 if isinstance(axis, Range) else 1.0
     if value <= math.sqrt(points[0] * points[1]):
         new = min(value, points[0]) / min(max(points[1] / points[0], least), STEEPEST)
@@ -244,7 +244,7 @@ def _relative(found: Findings) -> Part | None:
     if space.tau_units != TAU_UNITS.usual or {*space.variant} != {"l2"} or 2 * flagged <= len(cells):
         return None
     if 2 in space.local_batch:
-        return None  # of two samples there is one distance, which is 1 in its own units
+        return None  # two samples have one distance, which is 1 in its own units
     return Part(
         aim="Measure tau in units of the mean distance, which growing features cannot satisfy: "
         f"{flagged:,} of {counted(len(cells), 'setting')} saturated, where block and tau mean nothing.",
@@ -268,7 +268,7 @@ def _written(
 
 
 def _seconds_each(record: StudyRecord, spent: Cost) -> float | None:
-    """Wall time of a whole trial, with all that ran beside it; stopped ones count as far as they came."""
+    """Wall time per whole trial, overheads included; a stopped trial counts in proportion to its steps."""
     done = sum(
         max(rung.step for rung in trial.rungs) / trial.spec.cell.recipe(record.study.recipe).train.steps
         for trial in record.trials

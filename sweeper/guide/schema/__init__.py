@@ -1,1 +1,1 @@
-"""What a guide holds, as guide.json: frozen and plain."""
+"""The schema of guide.json: frozen models of plain values."""

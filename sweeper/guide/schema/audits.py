@@ -1,4 +1,4 @@
-"""What a guide's own means are worth: the proxy metric, the pruner, the seeds, the health of what it recommends."""
+"""The audits of a guide's own methods: proxy metric, pruner, number of seeds, health of the recommended settings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a guide knows: frozen, plain, and written beside it as guide.json. Every number a reader sees is in here."""
+"""The contents of a guide: frozen, plain, and written beside it as guide.json. Every number a reader sees is here."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ class Guide(Frozen):
     cost: Cost
     protocol: tuple[Item, ...]
     provenance: tuple[Item, ...]
-    # What a guide.json of an earlier version does not say.
+    # Fields that a guide.json of an earlier version lacks.
     models: tuple[KeptModel, ...] = ()
     guidance: tuple[GuidanceCurve, ...] = ()
     distance: str = "FID"  # what the objective is called, FID being Inception's; the domain extractor's is one as well
@@ -93,7 +93,7 @@ class Guide(Frozen):
     pairs: tuple[KnobPair, ...] = ()
 
     def words(self, metric: str) -> str:
-        """Write a recorded metric as readers know it, e.g. 'FID-10K'."""
+        """Write a recorded metric's name for readers, e.g. 'FID-10K'."""
         return metric_name(metric, self.distance)
 
     @property
@@ -104,7 +104,7 @@ class Guide(Frozen):
 
     @property
     def main(self) -> StageResult:
-        """The stage the tables are about: the screen, or what there is."""
+        """The stage the tables describe: the screen, or else the one there is."""
         return self.stages[0]
 
     @property

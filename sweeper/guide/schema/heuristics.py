@@ -1,4 +1,4 @@
-"""The heuristics table: what to use of every knob, how far it can move and what a step costs; and the map under it."""
+"""The heuristics table: each knob's value to use, safe range and cost of a step; and the map below it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from trainer.recipe import Frozen
 
 # A level of a knob: the value to use; safe to take instead; open, which is neither; or dearer than the margin.
 Reach = Literal["use", "safe", "open", "costs"]
-# What the costs of a row are set against: the setting to use, lambda 0, or the knob's own lowest level.
+# The reference of a row's costs: the setting to use, lambda 0, or the knob's own lowest level.
 Against = Literal["setting", "lambda 0", "lowest"]
 
 
@@ -47,7 +47,7 @@ class Heuristic(Frozen):
 
     @property
     def words(self) -> str:
-        """The knob as readers know it."""
+        """The knob's name for readers."""
         return in_words(self.knob)
 
     def having(self, *reaches: Reach) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""What a linear probe found in frozen tokens, as a guide shows it. Frozen and plain."""
+"""The linear probe's results on frozen tokens, as a guide shows them. Frozen and plain."""
 
 from __future__ import annotations
 

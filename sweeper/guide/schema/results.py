@@ -1,4 +1,4 @@
-"""What a study measured, as a guide shows it: cells, stages, curves, health and other outcomes. Frozen and plain."""
+"""A study's measurements, as a guide shows them: cells, stages, curves, health and other outcomes. Frozen, plain."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _NAMES = "as recorded, <n> being the number of samples: " + ", ".join(
     for metric in METRICS.values()
     if metric.guide in ("claimed", "shown")
 )
-# How the objective is averaged over seeds; guides written before changes and means belonged together are arithmetic.
+# How the objective is averaged over seeds: older guides used arithmetic means, which do not match their changes.
 Means = Literal["arithmetic", "geometric"]
 Ink = Literal["baseline", "lowest", "highest", "marked"]
 

@@ -1,1 +1,1 @@
-"""From figures and claims to sentences."""
+"""Turns figures and claims into sentences."""

@@ -1,4 +1,4 @@
-"""What a guide says of one setting, in the words that verdict and rules share, so that they cannot part."""
+"""A guide's advice on one setting, in words that verdict and rules share, so that they cannot contradict each other."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from sweeper.text.numbers import percent
 
 
 def use(found: Findings, claim: Claim) -> str:
-    """Advise a setting that helps; beside a control that rivals it, both."""
+    """Recommend a setting that helps, together with a control that rivals it, if there is one."""
     rival = found.rival(claim)
     if rival is None:
         return f"Use {found.label(claim.key)}"
@@ -49,7 +49,7 @@ def _helps(found: Findings, claim: Claim) -> str:
     if found.standing("confirmed helps")[0].key != claim.key:
         return f"{found.label(claim.key)} helps as well"
     rival = found.rival(claim)
-    # What is confirmed of the setting must not read as if it were confirmed of the control.
+    # A confirmed effect of the setting must not read as a confirmed effect of the control.
     return f"If it has to be dispersion, use {found.label(claim.key)}" if rival and rival.outdone else use(found, claim)
 
 

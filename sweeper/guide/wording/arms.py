@@ -1,4 +1,4 @@
-"""How readers know the arms beside a study's settings: plain controls, and those that train on a further loss."""
+"""Names for the arms beside a study's settings: plain controls, and those that train on a further loss."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a verdict says beside the settings: the metric they are judged by, control arms and other outcomes."""
+"""The verdict's sentences on the judging metric, control arms and other outcomes."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ def tested(found: Findings) -> list[Claim]:
 
 
 def capital(text: str | None) -> str:
-    """Begin a sentence with these words."""
+    """Capitalise the first letter of a sentence."""
     return text[:1].upper() + text[1:] if text else ""
 
 
 def controls(found: Findings) -> tuple[str, ...]:
-    """Set the best setting that helps beside every control arm, or say what became of the arms themselves."""
+    """Compare the best setting that helps with every control arm, or report the arms' own results."""
     helping = {claim.label for claim in found.standing("confirmed helps")[:1]}
     lines = [
         f"{capital(found.arm(one.control))}: {_itself(found, one)}; against it {one.setting} stands at "
@@ -47,7 +47,7 @@ def _against(one: ControlComparison) -> str:
 
 
 def judgement(found: Findings) -> tuple[str, ...]:
-    """Say of a study that judges by another metric than FID what that means, and what became of FID."""
+    """For a study that judges by a metric other than FID, explain that metric and report FID."""
     minimised = found.record.study.minimised
     if minimised.is_fid:
         return ()

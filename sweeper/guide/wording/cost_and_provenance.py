@@ -1,4 +1,4 @@
-"""Where a study's figures come from and what they took, as named facts."""
+"""A study's provenance and cost, as named facts."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ORDER: tuple[TrialState, ...] = ("complete", "pruned", "diverged", "failed", "ru
 
 
 def cost(record: StudyRecord, evidence: Evidence) -> Cost:
-    """Add up what the study took; the remainder is known only when the number of slots is."""
+    """Add up the study's cost; the remainder is known only if the number of slots is."""
     counts = Counter(trial.state for trial in {trial.spec.key: trial for trial in record.trials}.values())
     states = {state: counts[state] for state in ORDER}
     train_s, eval_s = (_total(evidence, metric) for metric in ("train_s", "eval_s"))

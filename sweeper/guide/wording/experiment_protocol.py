@@ -1,4 +1,4 @@
-"""What it takes to compare or repeat a study: its recipe and how it was measured, as named facts."""
+"""Everything needed to compare or repeat a study: its recipe and how it was measured, as named facts."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from trainer.recipe.metrics import PROBE_IMAGES, PROBE_NEIGHBOURS, PROBE_PENALTY
 from trainer.recipe.training import Schedule
 
 ENCODERS: Mapping[Encoder, str] = {
-    # Both learn the classes of one data set, so that what is aligned with one may look better through the other.
+    # Both learn the classes of one data set, so a model aligned with one may score better with the other.
     "local": "a convnet built as the domain extractor is, trained apart on the images that are trained on",
     "dinov2": "DINOv2's patch tokens",
 }
@@ -104,7 +104,7 @@ def _encoder(study: Study, facts: Iterable[Facts]) -> list[Item]:
 
 
 def _fine_print(study: Study) -> str:
-    """State what replications differ in without saying so."""
+    """State details in which replications often differ silently."""
     train, model = study.recipe.train, study.recipe.model
     parts = [f"t times {train.time_scale:g} before its embedding", "EMA decay at most (1 + step) / (10 + step)"]
     if isinstance(model, SiTRecipe):

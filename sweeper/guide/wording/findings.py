@@ -1,4 +1,4 @@
-"""All that verdict, rules and next steps are made from, and how they write a cell's figures."""
+"""The results that verdict, rules and next steps use, and how they write a cell's figures."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ SAID: dict[Standing, str] = {
 
 
 class Findings(NamedTuple):
-    """What advice is given from; `lowest` is the setting with the lowest mean seen, among those not stopped."""
+    """The results behind the advice; `lowest` is the setting with the lowest mean, among those not stopped."""
 
     record: StudyRecord
     known: Evidence
@@ -59,11 +59,11 @@ class Findings(NamedTuple):
 
     @property
     def metric(self) -> str:
-        """The objective as readers know it."""
+        """The objective's name for readers."""
         return self.named(self.known.objective)
 
     def named(self, recorded: str) -> str:
-        """Write a recorded metric as readers know it."""
+        """Write a recorded metric's name for readers."""
         return metric_name(recorded, self.record.study.recipe.eval.distance)
 
     @property
@@ -72,7 +72,7 @@ class Findings(NamedTuple):
         return self.fresh or (self.main if self.main.stage == "confirm" else None)
 
     def rival(self, setting: Claim) -> ControlComparison | None:
-        """A control without dispersion that does about as well as a setting that helps."""
+        """The control without dispersion that does about as well as a setting that helps, if there is one."""
         return rival(setting, self.controls)
 
     def arm(self, label: str) -> str:
@@ -125,7 +125,7 @@ def _is_worse(change: Change, margin: float) -> bool:
 
 
 def held_open(found: Findings) -> set[str]:
-    """The settings that a guide holds open, with which no rule about a knob may break, by fresh seeds or for them."""
+    """The settings that are still open, by fresh seeds or before them; no rule about a knob may contradict them."""
     open_claims = found.standing("confirmed helps", "equivalent", "suggestive")
     worth = () if found.confirming else candidates(found)
     return {*(claim.key for claim in open_claims), *(one.key for one in worth)}
@@ -166,7 +166,7 @@ def figures_against(result: CellResult, baseline: CellResult) -> tuple[str, str]
 
 
 def listed(labels: Iterable[str], most: int = 4) -> str:
-    """Write several names as a reader says them: 'a, b and 3 more'."""
+    """Write several names in a list: 'a, b and 3 more'."""
     known = list(labels)
     shown = known if len(known) <= most else known[: most - 1]
     rest = len(known) - len(shown)

@@ -53,7 +53,7 @@ def _safe(row: Heuristic) -> str:
         return row.idle
     still_open = row.having("open")
     if all(one.within is None for one in row.levels if one.reach != "use"):
-        # Without a surface fresh seeds may have ruled some out, and nothing is known to be safe.
+        # Without a surface no level is known to be safe, though fresh seeds may have ruled some out.
         dear = [one for one in row.having("costs") if one != OFF]
         known = f"; {', '.join(dear)} cost more" if dear else ""
         return f"not known{known}"
@@ -64,7 +64,7 @@ def _safe(row: Heuristic) -> str:
 
 
 def span(row: Heuristic) -> str:
-    """Write the levels that are as good: '0.5 to 2', 'l2, cosine', '0 alone'."""
+    """Write the levels that are equally good: '0.5 to 2', 'l2, cosine', '0 alone'."""
     runs: list[list[str]] = []
     before = False
     for one in row.levels:

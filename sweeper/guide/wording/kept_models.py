@@ -1,4 +1,4 @@
-"""Which models outlived the study, and how images are drawn from them."""
+"""Which models the study kept, and the commands that draw images from them."""
 
 from __future__ import annotations
 

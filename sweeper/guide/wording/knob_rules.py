@@ -1,4 +1,4 @@
-"""Rules about knobs, as far as no setting that a guide holds open breaks them."""
+"""Rules about knobs that contradict no setting that is still open."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from sweeper.text.numbers import counted, percent
 
 
 def lambda_rules(found: Findings) -> Iterator[Rule]:
-    """Generalise what hurts to larger lambda, where neither fresh seeds nor the screen say anything else.
+    """Extend confirmed harm to larger lambda, where neither fresh seeds nor the screen contradict that.
 
-    What cannot be distinguished from the best is not advised against.
+    No rule advises against a setting that cannot be distinguished from the best.
     """
     lams = {claim.key: found.known.cells[claim.key].dispersion.lam for claim in found.claims}
     hurts = found.standing("confirmed hurts")
@@ -72,7 +72,7 @@ def _level_in(found: Findings, row: Heuristic, key: str) -> str:
 
 
 def interaction_rules(found: Findings) -> Iterator[Rule]:
-    """Say of every pair of knobs that the screen shows to interact that they are chosen together."""
+    """Say that pairs of knobs that interact in the screen must be chosen together."""
     tested = found.interaction
     if tested.rejects:
         yield Rule(
@@ -97,12 +97,12 @@ def _family(found: Findings) -> int:
 
 def knob_rules(found: Findings) -> Iterator[Rule]:
     """Advise against levels that cost too much, or say that a knob hardly matters."""
-    # A screen that sees no difference gives way to fresh seeds that do.
+    # Fresh seeds that show a difference overrule a screen that shows none.
     disputed = bool(
         found.standing("confirmed hurts") and (found.standing("confirmed helps") or any(lambda_rules(found)))
     )
     if not found.heuristics.reason:
-        # One source: what the table says of a knob.
+        # The heuristics table is the only source.
         yield from _by_table(found, disputed)
         return
     for knob in found.knobs:

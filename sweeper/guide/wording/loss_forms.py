@@ -1,4 +1,4 @@
-"""How a study's settings differ from the Dispersive Loss as it usually is: what a reader needs to compute them."""
+"""How a study's settings differ from the usual form of the Dispersive Loss, so that a reader can compute them."""
 
 from __future__ import annotations
 

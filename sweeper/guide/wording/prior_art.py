@@ -1,4 +1,4 @@
-"""What others published about Dispersive Loss, beside what this study saw at the same setting."""
+"""Published results on Dispersive Loss, beside this study's results at the same settings."""
 
 from __future__ import annotations
 

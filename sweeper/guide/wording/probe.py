@@ -1,4 +1,4 @@
-"""What a probe of frozen tokens found, in sentences."""
+"""The probe's results, in sentences."""
 
 from __future__ import annotations
 

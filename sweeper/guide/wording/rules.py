@@ -1,4 +1,4 @@
-"""What to do, as rules: each with its evidence and a grade, strongest first. All hold within the study's scope only."""
+"""Rules of what to do, each with its evidence and grade, strongest first; all hold only within the study's scope."""
 
 from __future__ import annotations
 
@@ -140,7 +140,7 @@ def _controls(found: Findings) -> Iterator[Rule]:
             name = f"the {found.arm(claim.label)}"
             rule = f"Do not use {name}"
             if claim.standing == "confirmed helps":
-                # Beside a setting that helps it is no second order: nobody measured both at once.
+                # Not as a second recommendation beside a setting that helps: nobody measured both together.
                 rule = f"T{name[1:]} helps as well" if found.standing("confirmed helps") else f"Use {name}"
             yield Rule(rule=rule, evidence=_evidence(found, claim), grade="confirmed")
     measured = [one for one in found.main.controls if one.change]

@@ -1,4 +1,4 @@
-"""What a study's results hold for: its data, as read, its model and its training."""
+"""The scope of a study's results: its data, its model and its training."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from trainer.recipe import DataRecipe
 
 
 def scope(record: StudyRecord) -> str:
-    """Describe what a study's results hold for."""
+    """Describe the scope of a study's results."""
     recipe = record.study.recipe
     return (
         f"{data(recipe.data, (trial.facts for trial in record.trials))}, {recipe.model.title}, "

@@ -1,4 +1,4 @@
-"""The verdict that opens a guide: what is confirmed, what to use, and for what it holds. Words follow evidence."""
+"""The verdict that opens a guide: what is confirmed, what to use, and in which scope. Words follow evidence."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ FEWEST_SEEDS = 3
 
 
 def verdict(found: Findings) -> Verdict:
-    """Return what is known: claims from fresh seeds alone, and where there are none, that there are none."""
+    """Return the verdict: claims rest on fresh seeds alone, and where there are none it says so."""
     main, baseline = found.main, found.main.baseline
     measured = [one for one in main.rows if one.mean is not None]
     if baseline is None or baseline.mean is None:
@@ -106,7 +106,7 @@ def _table(found: Findings) -> tuple[str, ...]:
 
 
 def _controls_together(found: Findings) -> tuple[str, ...]:
-    """Sum up the control arms: who helps, else how many do not."""
+    """Sum up the control arms: which help, or else how many do not."""
     arms = [claim for claim in found.side_claims if found.known.cells[claim.key].role == "control"]
     helps = [claim for claim in arms if claim.standing == "confirmed helps"]
     if helps:
@@ -121,7 +121,7 @@ def _controls_together(found: Findings) -> tuple[str, ...]:
 
 
 def _best(found: Findings) -> tuple[str, str]:
-    """Return the finalist with the lowest fresh mean, beside the baseline, and what could have been seen."""
+    """Describe the finalist with the lowest fresh mean beside the baseline, and which gain was detectable."""
     finalists, stage = tested(found), found.confirming
     if not finalists or stage is None or stage.baseline is None:
         return f"On fresh seeds: {listed(f'{claim.label}: {claim.reason}' for claim in found.claims)}.", ""
@@ -137,7 +137,7 @@ def _best(found: Findings) -> tuple[str, str]:
 
 
 def _seeable(found: Findings, best: Claim) -> str:
-    """What could have been seen, where nothing was."""
+    """The gain that could have been detected, where none was."""
     if best.confirmed or best.standing == "equivalent":
         return ""
     if best.direction == "higher":
@@ -156,7 +156,7 @@ def _detectable(found: Findings, best: Claim) -> float | None:
     if pool is None:
         return None
     plan = Plan.under(screen_prior(found.known, found.known.objective), found.known.looks, OBJECTIVE_ALPHA / len(rows))
-    # In looks a gain may show at any of them, and whoever was given up had its chance.
+    # A gain may show at any look, and an arm that ended as futile had its chance.
     return detectable_gain(
         found.known.looks[-1] if found.known.looks else measured, pool.difference_sd, plan, found.seeds.power
     )
@@ -232,7 +232,7 @@ def _set(found: Findings) -> tuple[str, ...]:
 
 
 def _use(found: Findings) -> str:
-    """Say what to use, and for what that holds."""
+    """Say what to use, and in which scope."""
     chosen, helps = found.recommendation, found.standing("confirmed helps")
     if helps:
         advice = use(found, helps[0])

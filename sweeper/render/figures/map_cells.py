@@ -1,4 +1,4 @@
-"""What a map shows of a setting, as a picture or as a table of a page: its shade, and its words."""
+"""A setting's shade and text on a map, whether the map is a picture or a table of the page."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sweeper.guide.schema.results import CellResult
 from sweeper.text.numbers import figure, percent, share, signed
 
 TWO_SIDED = 1.96
-WIDEST = math.log(1.5)  # colours end here, unless noise is larger: beyond, worse is only worse
+WIDEST = math.log(1.5)  # colours saturate here, unless noise is larger
 Tone = Literal["better", "worse", "noise", "unknown"]
 
 
@@ -28,7 +28,7 @@ class Shades(NamedTuple):
     is_cut: bool
 
     def tone(self, key: str) -> Tone:
-        """Return which side of lambda 0 a setting lies on, as far as that is no noise."""
+        """Return which side of lambda 0 a setting lies on, or that the difference is within noise."""
         change = self.change.get(key)
         if change is None:
             return "unknown"

@@ -1,4 +1,4 @@
-"""A guide's pictures, drawn from it and saved small: they are committed with it."""
+"""A guide's pictures, drawn from the guide and kept small, since they are committed with it."""
 
 from __future__ import annotations
 

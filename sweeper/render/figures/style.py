@@ -1,4 +1,4 @@
-"""What all pictures share: colours that everybody can tell apart, and how axes and curves are labelled."""
+"""Style shared by all pictures: colours safe for colour-blind readers, labels of axes and curves."""
 
 from __future__ import annotations
 

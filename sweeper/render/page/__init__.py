@@ -1,1 +1,1 @@
-"""What a guide's HTML page has beyond the markdown: maps as tables, and data and script that make it answer."""
+"""The parts of a guide's HTML page beyond the markdown: maps as tables, and data and script for interaction."""

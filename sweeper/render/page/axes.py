@@ -1,4 +1,4 @@
-"""The axes of the parallel coordinates: the knobs that vary, and what they led to."""
+"""The axes of the parallel coordinates: the knobs that vary, and the outcomes."""
 
 from __future__ import annotations
 

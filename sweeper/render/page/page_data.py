@@ -1,4 +1,4 @@
-"""From a guide to the data of its page: every number and word is in guide.json, and is only laid out here."""
+"""The data of a guide's page: this only arranges numbers and words that guide.json holds."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from sweeper.text.numbers import change as change_words
 from sweeper.text.numbers import figure, percent, share
 from sweeper.text.untrusted import visible
 
-MOST_CELLS = 1000  # lines that a browser draws and a person still sees
+MOST_CELLS = 1000  # lines that a browser can draw and a person can distinguish
 
 
 def page_data(guide: Guide, samples: CellSamples | None = None) -> PageData:

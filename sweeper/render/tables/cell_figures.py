@@ -1,4 +1,4 @@
-"""How a cell's figures stand in a table: mean ± spread (seeds), what became of its trials, its change and marks."""
+"""How a table writes a cell's figures: mean ± spread (seeds), its trials' states, its change and marks."""
 
 from __future__ import annotations
 

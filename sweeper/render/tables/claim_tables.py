@@ -1,4 +1,4 @@
-"""Tables of what a guide says: claims, the recommended set, knobs, controls and audits."""
+"""A guide's tables of claims, the recommended set, knobs, controls and audits."""
 
 from __future__ import annotations
 

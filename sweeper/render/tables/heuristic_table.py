@@ -11,7 +11,7 @@ from sweeper.text.numbers import MISSING, percent
 
 
 def heuristic_table(guide: Guide) -> Table:
-    """Tabulate what to use of every knob that was swept; lambda first, for the others hang on it."""
+    """Tabulate the value to use for every swept knob; lambda first, since the others depend on it."""
     rows = sorted(guide.heuristics.rows, key=lambda row: row.knob != "lambda")
     seen = any(row.fresh not in ("", MISSING) for row in rows)
     head = ("knob", "use", f"safe range (within {percent(guide.seeds.margin)})", "one step away costs [95 %]")

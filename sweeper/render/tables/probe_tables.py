@@ -1,4 +1,4 @@
-"""What frozen tokens know, as tables."""
+"""Tables of the linear probe's results."""
 
 from __future__ import annotations
 
