@@ -1,7 +1,7 @@
 """Values of knobs in units that are comparable across scopes, and the ranges in which an atlas compares them.
 
-A block is a share of the depth, tau a multiple of the median pairwise distance, lambda the largest share of the training
-loss that the weighted loss could remove, or the ratio of the two losses' gradients where a study recorded it.
+A block is a share of the depth, tau a multiple of the median pairwise distance, lambda the largest share of the
+training loss that the weighted loss could remove, or the ratio of the two losses' gradients where a study recorded it.
 """
 
 from __future__ import annotations

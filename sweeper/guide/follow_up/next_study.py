@@ -122,7 +122,7 @@ def _usual_seeds(found: Findings) -> int:
 
 
 def _undecided(found: Findings) -> Part | None:
-    """Retest what the fresh seeds left undecided in the recommended set, if a reasonable number of them can settle it."""
+    """Retest what the fresh seeds left undecided in the recommended set, if a reasonable number more can settle it."""
     members = found.recommendation.members if found.recommendation else ()
     cells = found.cells
     open_ = [claim for claim in found.claims if claim.standing in UNDECIDED and claim.key in members]
