@@ -14,7 +14,7 @@ class SweeperError(Exception):
     exit_code = 1
 
     def __init__(self, message: str, remedy: str = "") -> None:
-        # What a library says of a server that it cannot reach quotes its URL, with the password.
+        # A library's message about an unreachable server quotes its URL, password included.
         self.message, self.remedy = masked(message), masked(remedy)
         super().__init__(self.message)
 
@@ -36,7 +36,7 @@ class SetupError(SweeperError):
 
 
 class UnavailableError(SetupError):
-    """A store or server does not answer at the moment; a caller that can wait asks again."""
+    """A store or server does not answer at the moment; a caller that can wait may retry."""
 
 
 class DataError(SweeperError):
@@ -52,7 +52,7 @@ class ConflictError(SweeperError):
 
 
 class StaleAttemptError(Exception):
-    """A worker speaks for an attempt that was replaced, or for a study that was halted; it stops without a word.
+    """A worker reports for an attempt that was replaced, or for a halted study; the worker stops silently.
 
     Never a user's mistake.
     """

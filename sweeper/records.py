@@ -1,4 +1,4 @@
-"""Plain records of a study: what the coordinator writes, the ledger keeps and the guide reads. No library objects."""
+"""Plain records of a study: the coordinator writes them, the ledger keeps them, the guide reads them."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Cell(Frozen):
 
     @cached_property
     def key(self) -> str:
-        """A stable name: 'baseline', or ten hex digits of what the cell does (never of how it is called)."""
+        """A stable name: 'baseline', or ten hex digits of what the cell does (never of its label)."""
         if self.role == "baseline":
             return "baseline"
         does = json.dumps([identity(self.dispersion), sorted(self.overrides)], sort_keys=True)
@@ -58,7 +58,7 @@ class TrialSpec(Frozen):
 
 
 class Facts(Frozen):
-    """What a worker read and where it ran; goes into every trial's record.
+    """A worker's inputs and machine; part of every trial's record.
 
     `reference_sha256` is of the file of reference statistics that samples were compared with, empty where that is the
     training split; `init_sha256` is of the weights that training started from, empty where it started anew;
@@ -87,7 +87,7 @@ class Facts(Frozen):
     image_width: int = 0
 
 
-# Hashes among a trial's facts of whatever its figures are of, and how readers know it.
+# The fields of Facts that hash what a trial's figures depend on, and the name a reader knows each by.
 INPUTS: Mapping[str, str] = {
     "data_hash": "data",
     "extractor_sha256": "feature extractors",
@@ -136,7 +136,7 @@ class TrialRecord(Frozen):
 
 
 class Provenance(Frozen):
-    """Where a study's figures come from: `commit` is sweeper's own, `project_commit` that of the folder it was run in.
+    """Where a study's figures come from: `commit` is sweeper's own, `project_commit` that of the current folder.
 
     Both are empty or 'unknown' outside a checkout; `dirty`, or a '+' behind the other, says that files differed.
     """
@@ -174,7 +174,7 @@ class StudyRecord(Frozen):
 
 
 class Progress(Frozen):
-    """How far a study is, for people who wait for it; `lowest` is the complete trial with the lowest objective."""
+    """How far a study is, for the progress display; `lowest` is the complete trial with the lowest objective."""
 
     stage: Stage
     counts: dict[TrialState, int]

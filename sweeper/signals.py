@@ -1,4 +1,4 @@
-"""How a command is asked to stop, from its first line to its last."""
+"""Signals that stop a command, handled from its first line to its last."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ class StoppedError(KeyboardInterrupt):
 
 
 class OutsideImports:
-    """A handler of signals that acts once no import is running, and looks again every so often until then.
+    """A signal handler that waits while an import is running, checking by alarm until none is.
 
-    What is raised inside an import may come out in the C++ of a package that imports others, as torch does: that ends
-    the process by SIGABRT or SIGSEGV.
+    An exception raised inside an import may surface in the C++ of a package that imports others, as torch does, which
+    ends the process with SIGABRT or SIGSEGV.
     """
 
     waiting: ClassVar[int] = 0  # a process has one such signal, whichever handler is installed by the time it acts
@@ -45,7 +45,7 @@ class OutsideImports:
         signal.signal(signal.SIGALRM, self)
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
-        """Act on a signal, or on the first that came while something was imported."""
+        """Act on a signal, or remember the first that arrives during an import."""
         if number != signal.SIGALRM:
             OutsideImports.waiting = OutsideImports.waiting or number
         if is_importing(frame):
@@ -54,7 +54,7 @@ class OutsideImports:
             self.act()
 
     def act(self) -> None:
-        """Act on a signal that waits, if there is one."""
+        """Act on the remembered signal, if there is one."""
         number, OutsideImports.waiting = OutsideImports.waiting, 0
         if number:
             self._act(number)
@@ -86,7 +86,7 @@ def is_importing(frame: FrameType | None) -> bool:
 
 @contextmanager
 def stoppable() -> Iterator[None]:
-    """Raise StoppedError for a signal that asks this process to stop, so that what is open is closed."""
+    """Raise StoppedError for a signal that asks this process to stop, so that open resources are closed."""
     before = {number: signal.getsignal(number) for number in (*STOPPING, signal.SIGALRM)}
     handler, hook = OutsideImports(_stop), sys.unraisablehook
     handler.install()
@@ -107,7 +107,7 @@ def _look_again() -> None:
 
 
 def _not_swallowed(hook: Unraisable) -> Unraisable:
-    """Return a hook that raises once more what Python drops in a finaliser or a callback of C code, as of a fork."""
+    """Return a hook that raises again what Python drops in a finaliser or a C callback, such as after a fork."""
 
     def raised_again(unraisable: sys.UnraisableHookArgs) -> None:
         if isinstance(unraisable.exc_value, StoppedError):

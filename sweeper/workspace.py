@@ -1,4 +1,4 @@
-"""The folder a user's studies live in: where each thing lies, and who may write."""
+"""The folder that holds a user's studies: paths, store addresses, and the lock of each study."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Workspace:
             raise SetupError(f"a workspace cannot have ? or # in its path: {self.root}", "choose another --workspace")
         self.tracking_uri = tracking or f"sqlite:///{self.root / 'mlflow.db'}"
         self.store_url = store or f"sqlite:///{self.root / 'optuna.db'}"
-        # A server has a place for them; a database, whoever else uses it, has none.
+        # A server stores artifacts itself; a database, shared or not, cannot.
         self.artifacts = None if self.tracking_uri.startswith("http") else self.root / "artifacts"
         self.cache = self.root / "cache"
         self.seeds = self.root / "seeds.jsonl"
@@ -48,11 +48,11 @@ class Workspace:
 
     @contextmanager
     def lock(self, study: str) -> Iterator[None]:
-        """Hold the study for this process, in a folder made where it is missing; raise ConflictError if another has it.
+        """Lock the study for this process, making its folder if missing; raise ConflictError if another holds the lock.
 
-        It waits a moment for the lock, for whoever asks for the `runner` has a share of it meanwhile. The operating
-        system releases the lock when the process ends, however it ends. A folder of a study that was not registered
-        meanwhile is removed again.
+        It waits a moment for the lock, since a process that asks for the `runner` shares it briefly. The operating
+        system releases the lock when the process ends, however it ends. If the study is still unregistered at the
+        end, its folder is removed again.
         """
         lock = self._acquired(study)
         try:
@@ -85,7 +85,7 @@ class Workspace:
     def runner(self, study: str) -> str:
         """Return the process that holds the study in this workspace; '' where none does.
 
-        Several may ask at once: they share the lock, which a runner has alone.
+        Several processes may ask at once: they share the lock, which a runner holds exclusively.
         """
         try:
             with self._lock(study).open("rb") as file:
@@ -123,7 +123,7 @@ class Workspace:
                     empty.rmdir()
 
     def registration(self, study: str) -> Registration | None:
-        """Return what a study was registered as here; None where it was not.
+        """Return a study's registration in this workspace; None if it has none.
 
         Raises ConflictError where that cannot be read.
         """
@@ -139,7 +139,7 @@ class Workspace:
             ) from error
 
     def register(self, registration: Registration) -> None:
-        """Keep what a study is registered as."""
+        """Write a study's registration."""
         write_whole(self._registered(registration.study.name), registration.model_dump_json(by_alias=True))
 
     def has_events(self, study: str) -> bool:
@@ -148,7 +148,7 @@ class Workspace:
         return outbox.is_file() and outbox.stat().st_size > 0
 
     def outbox(self, study: str) -> Path:
-        """Where everything that happens in a study is written down first."""
+        """Where every event of a study is written first."""
         return self.folder(study) / "outbox.jsonl"
 
     def _registered(self, study: str) -> Path:

@@ -1,1 +1,1 @@
-"""Compact diffusion transformers with Dispersive Loss, in pure torch. Knows nothing of sweeper."""
+"""Compact diffusion transformers with Dispersive Loss, in pure torch. It never imports sweeper."""

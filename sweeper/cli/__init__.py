@@ -2,16 +2,16 @@
 
 
 def program() -> None:
-    """Run the command line as a process of its own, and end it: by 128 and its number where a signal stopped it."""
+    """Run the command line, then exit this process: with 128 plus the signal's number where a signal stopped it."""
     from sweeper.signals import StoppedError, end_process, stoppable
 
     try:
-        with stoppable():  # from the first line on; a run that has begun says more than this
+        with stoppable():  # from the first line on; a run prints a longer message of its own
             main()
     except StoppedError as stop:
         end_process(_interrupted(stop.number))
     except SystemExit as ended:
-        # Typer ends by 130 whichever signal it was. A command that caught it has said so, and chose its code itself.
+        # Typer exits with 130 whatever the signal. A command that caught the signal has reported it and set its code.
         cause = getattr(ended.__context__, "__cause__", None)
         if isinstance(cause, StoppedError):
             end_process(_interrupted(cause.number))

@@ -1,4 +1,4 @@
-"""Arguments and options that several commands have, and the words an option may be."""
+"""Arguments and options that several commands share, and the words an option accepts."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def at_home(ctx: typer.Context, param: typer.CallbackParam, path: Path | None) -
     """Expand ~ in a path, as a shell does unless it is quoted; raise StudyError for the home of nobody."""
     if path is None or ctx.resilient_parsing:
         return path
-    from trainer.runtime.paths import expanded  # not before it is known that this `trainer` is ours
+    from trainer.runtime.paths import expanded  # only once we know that this `trainer` is ours
 
     try:
         return expanded(path)

@@ -1,4 +1,4 @@
-"""Our own code before a user's: the folder a command is run in may hold a trainer.py, a ray.py or an mlflow/."""
+"""Keep a user's files from shadowing our imports: the current folder may hold a trainer.py, a ray.py or an mlflow/."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ OURS = ("sweeper", "trainer")
 
 
 def keep_folder_out() -> None:
-    """Take the current folder off the path of this process and of those it starts; must run before our imports.
+    """Remove the current folder from sys.path, here and in processes started from here; run it before our imports.
 
-    It is there with `python -c`, `python -m`, and wherever PYTHONPATH begins or ends with a colon.
+    Python puts it there with `python -c`, `python -m`, and wherever PYTHONPATH begins or ends with a colon.
     """
     try:
         here = Path.cwd()
@@ -30,7 +30,7 @@ def keep_folder_out() -> None:
 
 
 def check_own_code() -> None:
-    """Raise SetupError, naming the file, if another package would be imported in the place of one of ours."""
+    """Raise SetupError, naming the file, if another package shadows one of ours."""
     for name in OURS:
         specs = (finder.find_spec(name, None) for finder in sys.meta_path)
         spec = next((spec for spec in specs if spec), None)

@@ -1,4 +1,4 @@
-"""`sample` and `measure`: what is done with models that a study kept."""
+"""The commands `sample` and `measure`, for models that a study kept."""
 
 from __future__ import annotations
 

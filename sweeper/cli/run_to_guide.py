@@ -25,7 +25,7 @@ def run_to_guide(
     only: Stage | None = None,
     retry: bool = False,
 ) -> None:
-    """Run a study, print the path of its guide and exit with its code; `yes`: without asking."""
+    """Run a study, print the path of its guide and exit with its code; `yes` skips the confirmation."""
     from rich.console import Console
 
     from sweeper.commands.run import run

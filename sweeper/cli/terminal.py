@@ -1,4 +1,4 @@
-"""Where the program meets a terminal: all that is printed is made inert, and errors end in one message."""
+"""Output to the terminal: control characters are escaped, and an error is printed as one message."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ def clean_errors() -> Iterator[None]:
     except OSError as error:
         say(f"error: {error.filename or 'input or output'}: {error.strerror or error}")
         sys.exit(SetupError.exit_code)
-    except Exception:  # a fault of ours; what Python itself would print of it could hold a password
+    except Exception:  # a bug of ours; Python's own traceback could contain a password
         say(traceback.format_exc().rstrip())
         sys.exit(1)
 
 
 @contextmanager
 def stoppable(command: str) -> Iterator[None]:
-    """Exit with a signal's own code, and say what continues, whenever it comes."""
+    """Exit with the code of whatever signal arrives, and print the command that continues the run."""
     try:
         with signals.stoppable():
             yield
@@ -46,7 +46,7 @@ def stoppable(command: str) -> Iterator[None]:
 
 
 def log_inertly() -> None:
-    """Print what is logged, ours and libraries', as everything is printed."""
+    """Print log messages, ours and libraries', through the same escaping as all other output."""
 
     class Inert(logging.Formatter):
         def format(self, record: logging.LogRecord) -> str:
@@ -62,5 +62,5 @@ def say(text: str) -> None:
 
 
 def tell(text: str, nl: bool = True) -> None:
-    """Print what was asked for, to stdout."""
+    """Print a command's result to stdout."""
     typer.echo(inert(text), nl=nl)

@@ -1,1 +1,1 @@
-"""Who decides: one process owns search and record, hands out cohorts and judges them."""
+"""The coordinator: one process that owns search and record, hands out cohorts and judges them."""

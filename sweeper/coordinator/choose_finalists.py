@@ -23,7 +23,7 @@ from trainer.recipe import Better
 
 
 def choose_finalists(study: Study, screened: Search, seeds: tuple[int, ...]) -> Finalists:
-    """Choose what the confirm stage is begun with, once the screen is finished, on these fresh `seeds` at most."""
+    """Choose the confirm stage's arms once the screen is finished; they run on at most these fresh `seeds`."""
     confirm = study.confirm
     looks = confirm.schedule if confirm and confirm.seeds == "auto" else ()
     settings = [cell for cell in screened.cells() if cell.role == "grid"]
@@ -39,7 +39,7 @@ def choose_finalists(study: Study, screened: Search, seeds: tuple[int, ...]) -> 
 
 
 def _directions(value_CS: Matrix, arms: Sequence[Cell]) -> dict[str, Better]:
-    """Return the side on which the screen saw each arm; the better one where it saw none. Lambda 0 is the first row."""
+    """Return whether each arm was better or worse in the screen; better if it was not screened. Lambda 0 is row 0."""
     log_CS = np.log(np.where(value_CS > 0, value_CS, np.nan))
     mean_C = moments(log_CS[1:] - log_CS[0]).mean
     return {

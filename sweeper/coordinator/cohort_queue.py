@@ -1,4 +1,4 @@
-"""The unfinished cohorts of a stage: in work, left behind by a crash, or parted into lanes that are parked on disk."""
+"""The unfinished cohorts of a stage: in training, left behind by a crash, or split into lanes parked on disk."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from trainer.recipe.regulariser import Bank
 
 @dataclass
 class Running:
-    """A cohort in work: as it was handed out, its recipe, the keys still wanted, the attempt that may report."""
+    """A cohort in training: as handed out, with its recipe, the keys still living, and the attempt that may report."""
 
     cohort: StoredCohort
     recipe: Recipe
@@ -38,27 +38,27 @@ class Running:
 
     @property
     def stage(self) -> Stage:
-        """The stage its trials are of."""
+        """The stage its trials belong to."""
         return self.cohort.trials[0].stage
 
 
 class CohortQueue:
-    """Decides what the next cohort is made of; every decision is on disk before anyone acts on it.
+    """Decides which lanes form the next cohort; every decision is on disk before anyone acts on it.
 
-    At any instant a trial that runs is in one place: the stored cohort that begins furthest has it, for lanes only
-    ever leave a cohort at a later step than it began. All else can be read from that after a crash. Where the disk
-    fails (OSError) what is on it stays whole, but this object is of no more use.
+    A running trial always belongs to exactly one cohort: of the stored cohorts that name it, the one that begins
+    latest, for lanes leave a cohort only at a later step than it began. After a crash all else follows from
+    this. After a disk error (OSError) the files on disk are still consistent, but this object must not be used again.
     """
 
     def __init__(self, folder: CohortFolder, recipe: Recipe, capacity: int) -> None:
-        """`recipe` is the one trials share; `capacity` is how many lanes a full cohort has."""
+        """`recipe` is the study's, shared by its trials; `capacity` is how many lanes a full cohort has."""
         self._folder, self._recipe, self._capacity = folder, recipe, capacity
         self._parking, self._needed = Refill(capacity), Needed()
         self._left: deque[tuple[StoredCohort, Collection[str]]] = deque()
         self._running: dict[str, Running] = {}
 
     def open(self, trials: Sequence[TrialSpec], stage: Stage) -> None:
-        """Take up what is on disk of a stage whose `trials` are running; the folders nobody needs are removed."""
+        """Load a stage's cohorts from disk, given its running `trials`; remove folders that no trial needs."""
         running = {trial.key: trial for trial in trials}
         stored = self._folder.unfinished(running.keys(), stage)
         has = {key: one for one in sorted(stored, key=lambda one: one.step) for key in one.keys if key in running}
@@ -68,20 +68,20 @@ class CohortQueue:
         for cohort in stored:
             if cohort.name not in kept and not self._needed.any_of(cohort.name):
                 self._folder.remove(cohort.name)
-        # Claimed, but the crash came before the cohort was stored. They will find company at their first rung.
+        # Claimed, but the crash came before the cohort was stored. They join other lanes at their first rung.
         lost = [trial for key, trial in running.items() if key not in has]
         self._left.extend((self._folder.store(StoredCohort.of([trial])), [trial.key]) for trial in lost)
 
     @property
     def in_work(self) -> bool:
-        """Whether any cohort is in work, or was and will be again."""
+        """Whether any cohort is in training, or is to be resumed."""
         return bool(self._left or self._running)
 
     def claim(self, search: Search) -> Running | None:
         """Return the next cohort, None if there is nothing to train now.
 
-        What a crash left comes first; then parked lanes that fill a cohort; then fresh trials; and where none wait,
-        parked lanes as they are, so that nobody idles while lanes are parked.
+        Cohorts left by a crash come first, then parked lanes that fill a cohort, then fresh trials. Where there are
+        no fresh trials, too few parked lanes go out as a smaller cohort, so that no worker idles.
         """
         if self._left:
             return self._begin(*self._left.popleft())
@@ -94,11 +94,11 @@ class CohortQueue:
         return None
 
     def find(self, cohort: str) -> Running | None:
-        """Return a cohort in work."""
+        """Return a cohort in training."""
         return self._running.get(cohort)
 
     def current(self, cohort: str, attempt: int) -> Running:
-        """Return a cohort in work; raise StaleAttemptError if another attempt at it has begun, or it is in no work."""
+        """Return a cohort in training; raise StaleAttemptError if it is not, or if a newer attempt has begun."""
         running = self._running.get(cohort)
         if running is None or running.attempt != attempt:
             raise StaleAttemptError(f"attempt {attempt} at cohort {cohort} was replaced")
@@ -117,24 +117,24 @@ class CohortQueue:
         return self._folder.weights(running.name)
 
     def sources(self, running: Running) -> tuple[Source, ...]:
-        """Return where the state of a cohort's lanes lies until it has a checkpoint of its own, in their order."""
+        """Return, lane by lane, where a cohort's state is loaded from until it has a checkpoint of its own."""
         origins = running.cohort.origins
         return tuple(self._source(name, tuple(taken)) for name, taken in groupby(origins, lambda key: origins[key]))
 
     def saved(self, running: Running) -> None:
-        """Note that a cohort has a checkpoint of its own, so that its sources are needed no more."""
+        """Note that a cohort has a checkpoint of its own and no longer needs its sources."""
         for key, source in running.cohort.origins.items():
             self._let_go(source, key)
 
     def is_to_part(self, running: Running, step: int, search: Search) -> bool:
-        """Whether a cohort that goes on from a rung should be parked: it has room, and others could fill it."""
+        """Whether to park a cohort at a rung: it has free lanes, and other trials could fill them."""
         if not self._parking.has_room(len(running.living)):
             return False
         stop = Stop(running.recipe.hash, step, _bank(running.cohort))
         return self._parking.has_company(stop) or search.waits_for(running.cohort.trials[0].cell)
 
     def park(self, running: Running, step: int) -> None:
-        """Part a cohort at a rung: its living lanes, which its worker has saved at `parked_at`, wait for others."""
+        """Split a cohort at a rung: its living lanes, saved by its worker at `parked_at`, wait to join others."""
         parted = self._folder.store(running.cohort.model_copy(update={"parked": step}))
         self._take_up(parted, [trial for trial in parted.trials if trial.key in running.living])
         del self._running[running.name]
@@ -144,18 +144,18 @@ class CohortQueue:
         return self._parking.waiting()
 
     def drop(self, lane: Parked) -> None:
-        """Let a parked lane go."""
+        """Forget a parked lane."""
         self._parking.leave(lane)
         self._let_go(lane.cohort, lane.trial.key)
 
     def close(self, running: Running) -> None:
-        """Forget a cohort of which no lane goes on."""
+        """Forget a cohort with no living lane."""
         self.saved(running)
         self._folder.remove(running.name)
         del self._running[running.name]
 
     def stop(self) -> None:
-        """Let no attempt report any more."""
+        """Reject reports of every attempt from now on."""
         self._running.clear()
 
     def _take_up(self, cohort: StoredCohort, trials: Sequence[TrialSpec]) -> None:
@@ -181,7 +181,7 @@ class CohortQueue:
         return running
 
     def _source(self, name: str, taken: tuple[str, ...]) -> Source:
-        # One whose lanes cannot be read has no lanes, which the worker finds to be damaged.
+        # An unreadable file of lanes is passed on as no lanes, and the worker reports it as damaged.
         cohort = self._folder.read(name)
         return Source(checkpoint=str(self._folder.parked(name)), keys=cohort.keys if cohort else (), taken=taken)
 

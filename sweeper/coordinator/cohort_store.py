@@ -1,4 +1,4 @@
-"""Which trials train together, on disk: a cohort is named, so that what it saved outlives every process."""
+"""Which trials train together, on disk: a cohort has a name, under which its files outlive every process."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class StoredCohort(Frozen):
 
     @classmethod
     def of(cls, trials: Sequence[TrialSpec], step: int = 0, sources: Sequence[str] = ()) -> Self:
-        """Name a cohort by its trials and its step: parked again further on, the same trials are another cohort."""
+        """Name a cohort by its trials and step: the same trials, parked again at a later step, are another cohort."""
         does = "\n".join([*(trial.key for trial in trials), *([str(step)] if step else [])])
         name = hashlib.sha256(does.encode()).hexdigest()[:16]
         return cls(name=name, trials=tuple(trials), step=step, sources=tuple(sources))
@@ -55,17 +55,17 @@ class StoredCohort(Frozen):
 
 
 class CohortFolder:
-    """The cohorts of one study that are not finished, each a folder with its lanes and what it saved of them."""
+    """The unfinished cohorts of one study, each a folder with its list of lanes and their saved state."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
 
     def checkpoint(self, name: str) -> Path:
-        """Where a cohort's checkpoint lies, from which its next attempt goes on."""
+        """Where a cohort's checkpoint lies, from which its next attempt resumes."""
         return self._root / name / "checkpoint.safetensors"
 
     def parked(self, name: str) -> Path:
-        """Where the lanes that a cohort parked lie; a worker of it that was replaced writes its checkpoint at most."""
+        """Where a cohort's parked lanes lie; apart from the checkpoint, which a replaced worker may still write."""
         return self._root / name / "parked.safetensors"
 
     def weights(self, name: str) -> Path:
@@ -73,7 +73,7 @@ class CohortFolder:
         return self._root / name / "weights"
 
     def store(self, cohort: StoredCohort) -> StoredCohort:
-        """Remember which trials train together, or what became of them; the file is the old or the new one, whole."""
+        """Write which trials train together, or that they were parked; a crash leaves the old file or the new one."""
         folder = self._root / cohort.name
         folder.mkdir(parents=True, exist_ok=True)
         write_whole(folder / LANES, cohort.model_dump_json())
@@ -83,7 +83,7 @@ class CohortFolder:
         """Return a stored cohort; None if its lanes cannot be read."""
         try:
             content = read_json(self._root / name / LANES)
-            if isinstance(content, list):  # of trials, as it was until cohorts could part
+            if isinstance(content, list):  # of trials, the format before cohorts could be split
                 content = {"name": name, "trials": content}
             return StoredCohort.model_validate(content)
         except (OSError, ValueError):
@@ -104,7 +104,7 @@ class CohortFolder:
         return found
 
     def remove(self, name: str) -> None:
-        """Forget a finished cohort and what it saved."""
+        """Delete a finished cohort's folder."""
         shutil.rmtree(self._root / name, ignore_errors=True)
 
 

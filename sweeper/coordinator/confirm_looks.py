@@ -1,4 +1,4 @@
-"""The confirm stage in looks: which trials its results so far call for."""
+"""The confirm stage in looks: which trials to run next, given the results so far."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Outcomes = Mapping[str, float | None]
 
 
 class ConfirmLooks:
-    """Judges finalists after 3, 5, 8, ... fresh seeds; whoever is confirmed or futile takes no further ones.
+    """Judges finalists after 3, 5, 8, ... fresh seeds; an arm that is confirmed or futile takes no further ones.
 
     Everything follows from the results: a study that is continued after a crash replays its looks.
     """

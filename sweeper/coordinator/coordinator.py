@@ -42,9 +42,9 @@ class Coordinator:
         patience_s: float = PATIENCE_S,
         retry: bool = False,
     ) -> None:
-        """`lanes` are the trials of a cohort; those the study's resources stand for if not given.
+        """`lanes` is how many trials a cohort has; by default what the study's resources give.
 
-        `patience_s` is how long a store that does not answer is waited for. With `retry`, trials that failed run again.
+        `patience_s` is how long to wait for a store that does not answer. With `retry`, failed trials run again.
         """
         self.halting, self._patience = Halt(paths.folder / "failures.log"), Patience(patience_s)
         self._study, self._paths = study, paths
@@ -56,7 +56,7 @@ class Coordinator:
         self._lost: dict[str, str] = {}
 
     def open(self) -> None:
-        """Open or continue the study; trials that were running when it was last left are handed out first.
+        """Open or continue the study; trials that were running when it last stopped are handed out first.
 
         Raises StudyError, SetupError or ConflictError as the search and the ledger do.
         """
@@ -77,14 +77,14 @@ class Coordinator:
         self._record_opening()
 
     def enter(self, slot: int) -> int:
-        """Begin a worker's life in a slot and return its number there; the worker before it gets nothing any more."""
+        """Register a new worker in a slot and return its number there; the worker before it gets no more cohorts."""
         return self._leases.enter(slot)
 
     def next(self, slot: int, life: int) -> Assignment | None:
         """Return what a slot trains next, None if there is nothing now (see `done`).
 
-        What a dead worker left comes first, as often as the study retries; then it is recorded as failed. Raises
-        StaleAttemptError for a worker that was replaced.
+        A dead worker's cohort comes first, up to the study's number of retries, after which it is recorded as failed.
+        Raises StaleAttemptError for a worker that was replaced.
         """
         self._leases.request(slot, life)
         cohort = self.claim()
@@ -125,7 +125,7 @@ class Coordinator:
         return not self._queue.in_work and self._search.done() and self._stages.is_over
 
     def begin(self, cohort: str) -> Assignment | None:
-        """Start an attempt at a cohort, after which earlier ones may no longer report; None if it is in no work."""
+        """Start an attempt at a cohort, which invalidates earlier ones; None if the cohort is not in training."""
         running = self._queue.find(cohort)
         if running is None:
             return None
@@ -136,7 +136,7 @@ class Coordinator:
 
     @or_halt
     def started(self, cohort: str, attempt: int, facts: Facts) -> None:
-        """Record that an attempt's training begins; the study halts where its worker read other data than the first."""
+        """Record that an attempt's training begins; halt the study if its worker read other data than the first one."""
         running = self._queue.current(cohort, attempt)
         self._stages.hold(running.recipe, facts)
         self._totals.training_began()
@@ -173,12 +173,12 @@ class Coordinator:
 
     @or_halt
     def parts(self, cohort: str, attempt: int, step: int) -> bool:
-        """Whether a cohort that goes on from a rung is to be parked, to train further in the company of others."""
+        """Whether a cohort that goes on from a rung is to be parked, so that its lanes can join others."""
         return self._queue.is_to_part(self._queue.current(cohort, attempt), step, self._search)
 
     @or_halt
     def park(self, cohort: str, attempt: int, step: int) -> None:
-        """Take back a cohort's living lanes, which its worker has saved, and hand them out again with others."""
+        """Take back a cohort's living lanes, saved by its worker, to hand them out again in another cohort."""
         self._queue.park(self._queue.current(cohort, attempt), step)
         self._totals.fid_not_checked(cohort)
 
@@ -197,7 +197,7 @@ class Coordinator:
         self._close(running)
 
     def halt(self, cohort: str, reason: SweeperError, attempt: int) -> None:
-        """Hand out nothing more, since this machine cannot go on; the trials stay undecided and can be continued."""
+        """Stop handing out cohorts, since this machine cannot go on; trials stay undecided and can be continued."""
         running = self._queue.find(cohort)
         if running is not None and attempt == running.attempt:
             self.halting.call_for(reason)
@@ -207,15 +207,15 @@ class Coordinator:
         return self.halting.error
 
     def waits_for(self) -> str:
-        """Describe which store a call is waiting for, and since when; empty if none is. Safe from any thread."""
+        """Describe which store a call waits for, and since when; empty if none does. Safe from any thread."""
         return self._patience.waits_for()
 
     def give_up(self) -> None:
-        """Wait for no store any more: the run is about to end. Any thread may say so."""
+        """Stop waiting for stores: the run is about to end. Safe from any thread."""
         self._patience.give_up()
 
     def progress(self) -> Progress:
-        """Return how far the study is, and keep the right to run it."""
+        """Return how far the study is, and renew the lease to run it."""
         with contextlib.suppress(StaleAttemptError), self.halting.guarding():
             self._stages.renew()
         best = self._search.best()
@@ -225,7 +225,7 @@ class Coordinator:
         return Progress(stage=stage, counts=counts, lowest=lowest, messages=(*self._ledger.messages(), *lost))
 
     def close(self, interrupted: bool, timeout: float) -> bool:
-        """Write the study's end and deliver what is undelivered; return whether everything arrived.
+        """Record the study's end and deliver what the outbox still holds; return whether everything arrived.
 
         Workers that still run are turned away from now on.
         """

@@ -27,12 +27,12 @@ class Notes(Protocol):
 
 
 class Finalists(Frozen):
-    """The candidates of a finished screen, the fresh seeds they run on at most, and how they are judged on them.
+    """The candidates of a finished screen, the most fresh seeds they run on, and how they are judged.
 
-    `looks` say after how many seeds; once, after all of them, where none are given, as before there were looks.
-    `directions` are those in which arms are tested, by their key: the side on which the screen saw them. Versions that
-    wrote none for control arms had these end with the settings.
-    `least_noise` is what differences have at least where the objective comes in steps.
+    `looks` are the numbers of seeds after which arms are judged; if empty, they are judged once, after all seeds.
+    `directions` maps an arm's key to the direction in which it is tested, as the screen saw it. Versions that wrote
+    none for control arms ended these with the settings.
+    `least_noise` is a lower bound on the noise of differences, for an objective with discrete values.
     """
 
     cells: tuple[Cell, ...]
@@ -49,10 +49,10 @@ class Finalists(Frozen):
 
     @classmethod
     def keep(cls, notes: Notes, before: Path, choose: Callable[[], Self]) -> Self:
-        """Return what is noted, or choose and note it.
+        """Return the finalists noted in the store, or choose them and note them there.
 
-        Who is out of the race depends on the order in which trials ended, so a second look might choose otherwise.
-        `before` is the file that older versions kept their choice in.
+        What the race stops depends on the order in which trials ended, so choosing again might differ.
+        `before` is the file in which older versions kept their choice.
         """
         noted = notes.read(NOTE)
         if noted is not None:
@@ -70,7 +70,7 @@ class Finalists(Frozen):
 
 
 def chosen_before(url: str, study_name: str) -> Finalists | None:
-    """Return what a study's confirm stage was begun with, as the search store at `url` has it; None where it was not.
+    """Return a study's finalists from the search store at `url`; None if its confirm stage has not begun.
 
     Raises SetupError where the store cannot be read.
     """

@@ -1,4 +1,4 @@
-"""A study that cannot go on through no fault of its trials: halted, with nothing judged and nobody blamed."""
+"""Halting a study that cannot go on through no fault of its trials: no trial is judged or marked as failed."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ T = TypeVar("T")
 
 
 class Halt:
-    """Whether a study is halted, and by what: its first trouble."""
+    """Whether a study is halted, and why: the first error that halted it."""
 
     def __init__(self, log: Path) -> None:
-        """Errors that were not foreseen go to `log` with their trace."""
+        """Unexpected errors go to `log` with their traceback."""
         self._log = log
         self.error: SweeperError | None = None
 
@@ -33,11 +33,11 @@ class Halt:
         return self.error.message if self.error else ""
 
     def call(self, reason: str) -> None:
-        """Halt the study, unless it is."""
+        """Halt the study, unless it is halted already."""
         self.call_for(SetupError(reason, "repair that"))
 
     def call_for(self, error: Exception) -> None:
-        """Halt the study, unless it is, for an error of whoever keeps its records or trains its trials."""
+        """Halt the study for an error in recording or training, unless it is halted already."""
         if isinstance(error, SweeperError):
             self.error = self.error or type(error)(masked(error.message), error.remedy)
             return
@@ -53,10 +53,10 @@ class Halt:
 
     @contextlib.contextmanager
     def guarding(self) -> Iterator[None]:
-        """Halt the study where the block fails, and turn away whoever runs it then and later (StaleAttemptError).
+        """Halt the study if the block fails, and raise StaleAttemptError for this caller and every later one.
 
-        An error in there says that a store is full or gone, or that we are wrong; never that a trial is at fault.
-        What is on disk is whole, and another run begins with that.
+        An error in the block means that a store is full or gone, or a bug of ours; never that a trial is at fault.
+        The files on disk are consistent, and the next run starts from them.
         """
         if self:
             raise StaleAttemptError(f"the study was halted: {self.reason}")
@@ -70,18 +70,18 @@ class Halt:
 
 
 class Halting(Protocol):
-    """What has a study to halt."""
+    """An object whose methods can halt a study."""
 
     @property
     def halting(self) -> Halt:
-        """Whether it is halted."""
+        """Its halt."""
 
 
 H = TypeVar("H", bound=Halting)
 
 
 def or_halt(method: Callable[Concatenate[H, P], T]) -> Callable[Concatenate[H, P], T]:
-    """Guard a whole method."""
+    """Wrap a method in `Halt.guarding`."""
 
     @functools.wraps(method)
     def guarded(halts: H, /, *args: P.args, **kwargs: P.kwargs) -> T:

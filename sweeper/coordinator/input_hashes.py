@@ -1,4 +1,4 @@
-"""What a study trains on and is scored by, held from its first trial on: figures of other data cannot be compared."""
+"""Hashes of a study's data and extractor, fixed by its first trial: figures of other data cannot be compared."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ class InputHashes(Frozen):
 
 
 class InputHashesByRecipe(Frozen):
-    """The materials of every kind of recipe a study trains, by the data and the extractor it names."""
+    """The input hashes of every kind of recipe a study trains, by the data and the extractor it names."""
 
     by_recipe: dict[str, InputHashes]
 
 
 class Input(NamedTuple):
-    """One input: the field of its hash, what it is not any more, what it was to the study, and what to do."""
+    """One input: the field of its hash, and the parts of the error message for a hash that changed."""
 
     field: str
     what: str
@@ -46,7 +46,7 @@ class Input(NamedTuple):
 
 
 def hold(notes: Notes, recipe: Recipe, facts: Facts) -> None:
-    """Compare what a worker read with what the study began with, or note it for a recipe that is the first to name it.
+    """Compare the hashes of a worker's inputs with those the study began with; note them if there are none yet.
 
     Raises DataError where they differ.
     """

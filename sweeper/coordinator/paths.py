@@ -1,4 +1,4 @@
-"""Where a study's records lie and what they are held under, for the process that owns them."""
+"""Paths and store addresses of a study's records, for the coordinator."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sweeper.study.registration import Registration
 
 @dataclass(frozen=True)
 class Paths:
-    """Where a coordinator keeps what it owns, and the folder relative paths start from; plain values that can travel.
+    """Where a coordinator keeps what it owns, and the folder relative paths start from; plain values, to be pickled.
 
     `seeds` is the registry that the workspace's studies share.
     """

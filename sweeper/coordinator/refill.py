@@ -1,4 +1,4 @@
-"""Refilling cohorts: where the pruner emptied one, its lanes are parked at the rung and join parked lanes of others."""
+"""Refilling cohorts: the lanes that pruning left in one are parked at the rung and join parked lanes of others."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import NamedTuple
 from sweeper.records import TrialSpec
 from trainer.recipe.regulariser import Bank
 
-WORTH = 1 / 8  # of a cohort's lanes: fewer free ones do not pay for writing and reading the others' state
+WORTH = 1 / 8  # of a cohort's lanes: with fewer free, reading and writing state costs more than it saves
 
 
 class Stop(NamedTuple):
@@ -20,7 +20,7 @@ class Stop(NamedTuple):
 
 
 class Parked(NamedTuple):
-    """A lane that waits at a stop for company; `cohort` parked it."""
+    """A lane that waits at a stop for others to train with; `cohort` parked it."""
 
     trial: TrialSpec
     cohort: str
@@ -53,7 +53,7 @@ class Refill:
         return [lane for lanes in self._stops.values() for lane in lanes.values()]
 
     def leave(self, lane: Parked) -> None:
-        """Let a lane wait no more."""
+        """Remove a waiting lane."""
         lanes = self._stops[lane.stop]
         del lanes[lane.trial.key]
         if not lanes:

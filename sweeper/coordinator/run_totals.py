@@ -1,4 +1,4 @@
-"""What a study has cost and shown over all its runs, kept in its folder so that a resumed run adds to it."""
+"""A study's totals over all its runs, kept in its folder so that a resumed run adds to them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class RunTotals:
     """A study's wall time over all runs, its first start, and the difference to torch-fidelity once it is known."""
 
     def __init__(self, folder: Path, provenance: Provenance) -> None:
-        """Take up what earlier runs left; a file that cannot be read counts as none."""
+        """Load the totals of earlier runs; an unreadable file counts as none."""
         self._path = folder / "spent.json"
         self._provenance = provenance
         self._begun = time.time()
@@ -34,13 +34,13 @@ class RunTotals:
         self._started, self._first_step_at = kept.started, kept.first_step_at
 
     def asks_for_fid(self, cohort: str) -> bool:
-        """Whether a cohort with a baseline is to measure that difference: once a study, by the first."""
+        """Whether a cohort with a baseline is to measure that difference: the first one does, once per study."""
         if self.fid_difference is None:
             self._fid_asked_of = self._fid_asked_of or cohort
         return self._fid_asked_of == cohort
 
     def fid_not_checked(self, cohort: str) -> None:
-        """Note that a cohort ended or parted; had it to measure and did not, the next one is asked."""
+        """Note that a cohort ended or was split; if it was to measure and did not, the next one measures."""
         if self._fid_asked_of == cohort and self.fid_difference is None:
             self._fid_asked_of = None
 
@@ -61,7 +61,7 @@ class RunTotals:
         return self._provenance.model_copy(update=found)
 
     def keep(self) -> None:
-        """Write it down; a crash loses what came after the last call."""
+        """Write the totals; a crash loses what came after the last call."""
         now = self.provenance()
         kept = _Kept(
             wall_s=now.wall_s,

@@ -1,4 +1,4 @@
-"""Which seeds the studies of a workspace have looked at: studies of one recipe share a seed's figures bit for bit."""
+"""Which seeds each study of a workspace has used: on one seed, studies of one recipe give the same figures exactly."""
 
 from __future__ import annotations
 
@@ -62,5 +62,5 @@ class SeedRegistry:
             try:
                 looks.append(Look.model_validate_json(line))
             except ValueError:
-                continue  # torn by a crash: what it noted is lost, and with it a warning, no figure
+                continue  # cut short by a crash: this costs a warning at worst, never a figure
         return looks

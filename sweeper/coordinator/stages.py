@@ -1,4 +1,4 @@
-"""A study's stages, one after the other, each a search over its trials; what a study keeps in its store beside them."""
+"""A study's stages in order, each a search over its trials; also the notes kept in the search store."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from trainer.recipe import Recipe
 class Stages:
     """The searches of the stages opened so far, and those to come; the screen is always open: its store has the notes.
 
-    `stage` is the one at work, `search` its search, `chosen` what the confirm stage was begun with, once it is open.
+    `stage` is the current one, `search` its search, `chosen` the finalists once the confirm stage is open.
     """
 
     def __init__(self, paths: Paths, stages: Sequence[Stage], patience: Patience, retry: bool) -> None:
@@ -39,16 +39,16 @@ class Stages:
 
     @property
     def search(self) -> Search:
-        """The search of the stage at work."""
+        """The search of the current stage."""
         return self._searches[self.stage]
 
     @property
     def is_over(self) -> bool:
-        """Whether nothing comes after the trials that the search at work has: no stage, and no look."""
+        """Whether the current search's trials are the last: no further stage, and no further look."""
         return len(self._left) == 1 and not self._looks_call_for_more()
 
     def open(self) -> None:
-        """Take the study over for this driver alone, and open its first stage.
+        """Take the study's lease for this driver, and open its first stage.
 
         Raises StudyError, SetupError or ConflictError as a search does, ConflictError where another driver runs it.
         """
@@ -64,7 +64,7 @@ class Stages:
         self._open(self._left[0])
 
     def advance(self) -> None:
-        """Go on to the next look, or stage; may be called again if the store did not answer."""
+        """Go on to the next look or stage; safe to call again if the store did not answer."""
         if self._looks_call_for_more():
             self._take_next_look()
         else:
@@ -83,11 +83,11 @@ class Stages:
         return counts
 
     def renew(self) -> None:
-        """Keep the right to run the study; raise ConflictError where another driver has it now."""
+        """Renew the lease on the study; raise ConflictError if another driver holds it now."""
         self._lease.renew()
 
     def close(self) -> None:
-        """Let the next driver begin, and let go of the store."""
+        """Release the lease, and close the store."""
         self._lease.release()
         for search in self._searches.values():
             search.close()
@@ -97,7 +97,7 @@ class Stages:
             self.chosen = chosen = self._choose()
             self._looks = ConfirmLooks(self._study, chosen)
             self._search(stage, self._looks.due({}), self._retry)
-            self._take_next_look()  # which a run before this one may have taken, in part
+            self._take_next_look()  # an earlier run may have taken part of it
         self.stage = stage
 
     def _due(self) -> tuple[TrialSpec, ...]:

@@ -1,4 +1,4 @@
-"""Who trains in which slot: one worker at a time, and which cohorts were left behind by workers that died."""
+"""Which worker holds which slot, one at a time, and which cohorts dead workers left behind."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ class _Slot:
 
 
 class WorkerLeases:
-    """The slots of a run, by number; a worker that was replaced in its slot is turned away.
+    """The slots of a run, by number; a worker that was replaced in its slot is rejected.
 
-    What a slot was given is `left` once its worker died, was replaced or asks for something else, and any slot may
-    take it up: the machine of a dead worker may never come back.
+    A slot's cohort moves to `left` once its worker died, was replaced or requests another, and any slot may
+    resume it: the machine of a dead worker may never come back.
     """
 
     def __init__(self) -> None:
@@ -29,7 +29,7 @@ class WorkerLeases:
         self._closed = False
 
     def enter(self, slot: int) -> int:
-        """Begin a worker's life in a slot and return its number there; raise StaleAttemptError once closed."""
+        """Register a new worker in a slot and return its number there; raise StaleAttemptError once closed."""
         if self._closed:
             raise StaleAttemptError("the study is closed")
         found = self._slots.setdefault(slot, _Slot())
@@ -38,7 +38,7 @@ class WorkerLeases:
         return found.life
 
     def request(self, slot: int, life: int) -> None:
-        """Note that a worker asks for a cohort; raise StaleAttemptError for one that was replaced."""
+        """Note that a worker requests a cohort; raise StaleAttemptError for one that was replaced."""
         found = self._slots.get(slot)
         if self._closed or found is None or found.life != life:
             raise StaleAttemptError(f"worker {life} in slot {slot} was replaced")
@@ -50,14 +50,14 @@ class WorkerLeases:
         self._slots[slot].cohort = cohort
 
     def died(self, slot: int) -> int:
-        """Note a worker's death; return how many died here since one asked for a cohort."""
+        """Note a worker's death; return how many died in this slot since one last requested a cohort."""
         found = self._slots.setdefault(slot, _Slot())
         self._leave(found)
         found.deaths += 1
         return found.deaths
 
     def close(self) -> None:
-        """Turn every worker away from now on."""
+        """Reject every worker from now on."""
         self._closed = True
 
     def _leave(self, slot: _Slot) -> None:

@@ -1,4 +1,4 @@
-"""From a study's record to its guide: pure statistics, from the ledger alone, on any machine."""
+"""Compute a guide from a study's record alone, on any machine."""
 
 from __future__ import annotations
 
@@ -47,9 +47,9 @@ from sweeper.records import StudyRecord
 def assemble_guide(record: StudyRecord, *, surface: bool = True) -> Guide:
     """Work out everything a guide says about a study, finished or not.
 
-    Without `surface` there is no heuristics table, no map and no traces; claims and the recommended set do not need
-    them, and a simulation of thousands of studies takes half the time. Raises DataError for a record whose trials
-    cannot be compared.
+    Without `surface` there is no heuristics table, no map and no traces: claims and the recommended set do not need
+    them, and simulating thousands of studies takes half the time. Raises DataError for a record whose trials cannot be
+    compared.
 
         >>> from pathlib import Path
         >>> record = StudyRecord.model_validate_json(Path("reports/null/record.json").read_bytes())
@@ -132,7 +132,7 @@ def _findings(
     made: Claims,
     surface: bool,
 ) -> Findings:
-    """Judge everything that verdict, rules and next steps speak about."""
+    """Compute the findings that the verdict, the rules and the next steps use."""
     main = stages[0]
     saturated = {one.key for one in main.cells if one.saturated}
     pairs = knob_pairs(known, on_grid, saturated)
@@ -170,7 +170,7 @@ def _stages(known: Evidence, made: Claims) -> tuple[StageResult, ...]:
 
 
 def _stage(known: Evidence, table: StageTable, made: Claims) -> StageResult:
-    # Fresh intervals are read together; a screen's are many, and each stands for itself.
+    # Intervals on fresh seeds hold together; a screen's are many, and each holds by itself.
     arms = sum(key != BASELINE for key in table.keys)
     change = changes(table, together=arms if table.stage == "confirm" else 1)
     if table.stage == "confirm":
@@ -211,12 +211,12 @@ def _cell_result(known: Evidence, table: StageTable, key: str, change: Change | 
 
 
 def _fastest(seconds: Matrix) -> float | None:
-    # A mean would hold what else the machine did, and what a process does once.
+    # A mean would include the machine's other load and one-off costs of a process.
     known = seconds[np.isfinite(seconds)]
     return float(known.min()) if known.size else None
 
 
 def _lowest(main: StageResult) -> CellResult | None:
-    """The setting with the lowest mean seen, among those not stopped if there are any."""
+    """The setting with the lowest mean, among those not stopped if there are any."""
     whole = [one for one in main.cells if one.mean is not None]
     return next(iter(unstopped(main.cells) or sorted(whole, key=lambda one: (one.mean or 0.0, one.key))), None)

@@ -1,6 +1,7 @@
-"""The ledger: a study's memory in MLflow, written through an outbox and read back as plain records.
+"""The ledger: a study's record in MLflow, written through an outbox and read back as plain records.
 
-`tracking`, `reader` and `mlflow_tables` alone import mlflow; nothing here imports them before they are needed.
+The modules `mlflow_writer`, `mlflow_experiment`, `mlflow_runs` and `mlflow_tables` alone import mlflow; nothing here
+imports them before they are needed.
 """
 
 from sweeper.ledger.events import GRID, WEIGHTS

@@ -1,4 +1,4 @@
-"""What the coordinator records, as it lies in the outbox: each event is complete in itself and carries its time."""
+"""The events that the coordinator writes to the outbox; each is self-contained and carries its time."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class StudyOpened(Event):
 
 
 class StudyTold(Event):
-    """What a study says of itself has changed since it was opened: its question, how the baseline was tuned."""
+    """A study's description changed after it was opened: its question, or how the baseline was tuned."""
 
     kind: Literal["study_told"] = "study_told"
     study: Study
@@ -63,9 +63,9 @@ class RungReached(Event):
 
 
 class FileMade(Event):
-    """A file of a trial, its sample grid or its weights, is `file`, from the outbox's folder, until it is delivered."""
+    """A trial's sample grid or weights were written to `file`, relative to the outbox's folder, until delivered."""
 
-    # 'grid_drawn' is what older outboxes have: grids were all there was.
+    # Older outboxes have 'grid_drawn': grids were then the only files.
     kind: Literal["file_made", "grid_drawn"] = "file_made"
     spec: TrialSpec
     step: int
@@ -73,7 +73,7 @@ class FileMade(Event):
 
 
 class TrialFinished(Event):
-    """A trial's fate is decided; it need not have started."""
+    """A trial's final state is decided; it need not have started."""
 
     kind: Literal["trial_finished"] = "trial_finished"
     spec: TrialSpec

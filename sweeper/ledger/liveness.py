@@ -1,4 +1,4 @@
-"""Whether a tracking server answers, found out in seconds: MLflow's own calls wait a quarter of a minute each."""
+"""Test within seconds whether a tracking server answers: MLflow's own calls wait a quarter of a minute each."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ ANSWER_S = 8.0
 
 
 def ensure_answers(uri: str, wait_s: float = ANSWER_S) -> None:
-    """Raise UnavailableError where a server says nothing within `wait_s` seconds; whatever it says will do.
+    """Raise UnavailableError unless a server answers within `wait_s` seconds, with whatever response.
 
-    Databases are left to those who open them.
+    Databases are not tested here: opening one shows whether it answers.
     """
     if not uri.startswith(("http://", "https://")):
         return
     try:
-        # Nothing is sent to it and nothing believed, so its certificate is for MLflow to check.
+        # Nothing is sent or trusted here, so checking the certificate is left to MLflow.
         with urlopen(f"{uri.rstrip('/')}/health", timeout=wait_s, context=ssl._create_unverified_context()):
             return
     except HTTPError:

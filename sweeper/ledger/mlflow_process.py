@@ -1,4 +1,4 @@
-"""How MLflow is run: the environment of a process that imports it, and the server behind `sweeper ui`."""
+"""How we run MLflow: the environment of a process that imports it, and the server behind `sweeper ui`."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ ENVIRONMENT = {
 
 
 def prepare_mlflow() -> None:
-    """Import MLflow, quiet and quick to give up as far as the user's own environment does not say otherwise.
+    """Import MLflow with few log messages and short timeouts, unless the user's environment sets them otherwise.
 
-    Whoever needs MLflow calls this first. The ledger's thread and a reader may do so at once: where one of them
-    imports the package and the other begins with one of its modules, Python 3.11 hands out that module half made.
+    Call this before any use of MLflow. The ledger's thread and a reader may do so at once: if one imports the package
+    while the other imports one of its modules, Python 3.11 hands out that module half initialised.
     """
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)

@@ -10,6 +10,6 @@ PATIENCE_S = 20.0  # while another process writes
 
 
 def use_write_ahead_log(database: Path) -> None:
-    """Let readers and the writer of a SQLite database not wait for one another; the setting stays in the file."""
+    """Switch a SQLite database to WAL, so that readers and the writer do not block one another; the file keeps it."""
     with closing(sqlite3.connect(database, timeout=PATIENCE_S)) as connection:
         connection.execute("PRAGMA journal_mode=WAL")

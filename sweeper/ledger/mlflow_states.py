@@ -1,4 +1,4 @@
-"""The states of trials and studies as MLflow has them: fewer than ours, so our own word lies in a tag beside."""
+"""The states of trials and studies in MLflow. It has fewer than we do, so a tag holds ours."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""MLflow's tables in a SQLite file: whether they are there, whole, and how they are made."""
+"""MLflow's tables in a SQLite file: checking that they are complete, and creating them."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ SQLITE = "sqlite:///"
 
 
 def has_tables(uri: str) -> bool:
-    """Whether MLflow finds its tables at a database's URL, or has to look for itself; raises as `databases.ready`."""
+    """Whether MLflow finds its tables at a database's URL, or must look for itself; raises as `sqlite_files.ready`."""
     return not uri.startswith(SQLITE) or ready(Path(uri.removeprefix(SQLITE)), _schema())
 
 
 def make_tables(database: Path) -> None:
-    """See to it that a file has MLflow's tables, whole; raises as `databases.make_ready`."""
+    """Make sure that a file has all of MLflow's tables; raises as `sqlite_files.make_ready`."""
     make_ready(database, _schema(), _make)
 
 
@@ -40,7 +40,7 @@ def _schema() -> Schema:
 
 
 def _make(database: Path) -> None:
-    # MLflow 3.17 makes them wherever it meets an empty database, one transaction a migration.
+    # MLflow 3.17 creates them in any empty database it opens, one transaction per migration.
     engine = create_engine(f"sqlite:///{database}", connect_args={"factory": UnsafeConnection})
     try:
         db._initialize_tables(engine)  # type: ignore[no-untyped-call]

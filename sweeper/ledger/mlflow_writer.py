@@ -1,4 +1,4 @@
-"""Events into MLflow's runs.
+"""Writing events to MLflow's runs.
 
 An experiment is a study; its run with key 'study' is the parent of one run a trial. Runs are found by their key, so
 delivering an event twice has one effect (MLflow itself drops a metric equal in name, step, time and value).
@@ -56,7 +56,7 @@ class Tracker:
         return self._find(tags.STUDY_KEY) is not None
 
     def forget(self) -> None:
-        """Look every run up again: after a failure it is unknown what the store did."""
+        """Forget cached runs and look each up again: after a failure we do not know what the store did."""
         self._parent, self._knows_all = None, False
         self._trials.clear()
 
@@ -69,7 +69,7 @@ class Tracker:
         return True
 
     def deliver(self, event: events.AnyEvent) -> None:
-        """Bring an event into MLflow; raises whatever the store raises."""
+        """Write an event to MLflow; raises whatever the store raises."""
         match event:
             case events.StudyOpened():
                 self._open_study(event)

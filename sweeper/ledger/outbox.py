@@ -1,7 +1,7 @@
 """The outbox: a durable, append-only log of events, each written to disk before anyone tries to deliver it.
 
 Three files lie side by side: `<path>` holds every line ever appended, `<path>.mark` the byte up to which they were
-delivered, `<path>.rejected` the lines that were refused, with the reason. Whoever holds the lock on `<path>` owns them.
+delivered, `<path>.rejected` the lines that were refused, with the reason. The holder of the lock on `<path>` owns them.
 """
 
 from __future__ import annotations
@@ -76,10 +76,10 @@ class Outbox:
         self._impatient = False
 
     def append(self, line: str, durable: bool = False) -> None:
-        """Hand a line, which may not contain a newline, to the operating system.
+        """Write a line, which may not contain a newline, to the operating system.
 
-        When the call returns the line survives a crash of this process, and where it is `durable` of the machine
-        (others: as soon as the kernel has written them back). Raises OSError when the disk is full; the log is then
+        When the call returns the line survives a crash of this process and, if `durable`, of the machine (other lines
+        survive that once the kernel has written them back). Raises OSError when the disk is full; the log is then
         as it was before.
         """
         data = line.encode() + b"\n"
@@ -115,7 +115,7 @@ class Outbox:
         self._move_mark(0)
 
     def stop_waiting(self) -> None:
-        """Let `first` return at once from now on, also where it waits already."""
+        """Make `first` return at once from now on, including a call that is waiting."""
         with self._changed:
             self._impatient = True
             self._changed.notify_all()

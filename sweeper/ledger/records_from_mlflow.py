@@ -1,4 +1,4 @@
-"""The study's memory, read: records for guides and exports, rebuilt from MLflow alone."""
+"""Reading the ledger: records for guides and exports, rebuilt from MLflow and the undelivered events."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def read_study(uri: str, study_name: str, outbox: Path | None = None) -> StudyRe
     where the store does not answer, or has nothing, they alone are the record. Raises StudyError where nothing is
     recorded, SetupError where the store does not answer, DataError where someone else changed what was recorded.
     """
-    pending = _events(outbox, undelivered=True)  # before the store is read, so that nothing is in neither
+    pending = _events(outbox, undelivered=True)  # before the store is read, so that no event is missed by both
     try:
         known = _recorded(uri, study_name)
     except (SetupError, StudyError) as error:

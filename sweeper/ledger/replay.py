@@ -1,4 +1,4 @@
-"""A study's record from its events: from all of them, or from those that are missing in what a store has."""
+"""Rebuild a study's record from all of its events, or complete a store's record from the undelivered ones."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Replay:
     """A record that events are added to, each any number of times with one effect, as in the store itself."""
 
     def __init__(self, known: StudyRecord | None = None) -> None:
-        """`known` is what a store has; nothing, if not given."""
+        """`known` is the store's record, if there is one."""
         self._study: Study | None = known.study if known else None
         self._provenance: Provenance | None = known.provenance if known else None
         self._added = known.added if known else ()

@@ -1,7 +1,7 @@
-"""How records lie in MLflow's tags and parameters, and how they are read from there.
+"""Encoding records as MLflow's tags and parameters, and decoding them.
 
-What is read back lies in tags, because MLflow's `search_runs` returns the tags of thousands of runs at once, where
-metric histories cost a call each.
+Whatever we read back is stored in tags, because MLflow's `search_runs` returns the tags of thousands of runs at once,
+while each metric history costs a call.
 """
 
 from __future__ import annotations
@@ -45,7 +45,8 @@ def record_tags(name: str, record: Frozen) -> dict[str, str]:
 def record_from(tags: Mapping[str, str], name: str, kind: type[Record]) -> Record | None:
     """Read what `record_tags` wrote, or None where there is nothing.
 
-    JSON ends where it ends, so tags left over from a longer record do no harm. Raises ValueError for anything else.
+    Text after the end of the JSON is ignored, so tags left over from a longer record do no harm. Raises ValueError for
+    anything else.
     """
     if name not in tags:
         return None
@@ -86,7 +87,7 @@ def trial_tags(spec: TrialSpec, parent: str) -> dict[str, str]:
 
 
 def rung_tags(rung: Rung, facts: Facts) -> dict[str, str]:
-    """A rung, and what the worker read and where it ran."""
+    """A rung, and the worker's facts."""
     people = {name: str(value)[:LENGTH] for name, value in facts.model_dump().items() if value != ""}
     return {**record_tags(FACTS, facts), **people, **record_tags(f"{RUNG}{rung.step}", rung)}
 
@@ -97,7 +98,7 @@ def rung_steps(tags: Mapping[str, str]) -> list[int]:
 
 
 def trial_params(spec: TrialSpec) -> dict[str, str]:
-    """What a user filters and plots trials by, under the names of the YAML file.
+    """The parameters by which a user filters and plots trials, named as in the YAML file.
 
     A knob that does nothing has no value: at lambda 0 there is no block, and a variant may have no tau.
     """

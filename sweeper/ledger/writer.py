@@ -1,4 +1,4 @@
-"""The study's memory, written: every event goes to the outbox at once and to MLflow when MLflow is ready for it."""
+"""Writing the ledger: every event goes to the outbox at once, and to MLflow as soon as MLflow accepts it."""
 
 from __future__ import annotations
 
@@ -57,9 +57,9 @@ class Ledger:
         """Own the outbox and start delivering what an earlier process left in it, unless that is left to `deliver`.
 
         `uri` is a database URL (sqlite:///...) or a tracking server's (http://...); `artifacts` is the folder of
-        images and guides, None where the server chooses. `hopeless` is called, by the delivering thread, once that
-        knows that the store can never be written as it is: no silent server, but a file that holds something else,
-        MLflow that cannot be imported, or the records of another study than `registration`'s. Raises ConflictError when
+        images and guides, None where the server chooses. The delivering thread calls `hopeless` once it knows that the
+        store can never be written as it is: not for a silent server, but for a file that holds something else, an
+        MLflow that cannot be imported, or records of another study than `registration`'s. Raises ConflictError when
         another ledger still holds the outbox after `wait_s` seconds, OSError where it cannot be written.
         """
         self._place = (uri, artifacts, study_name, registration)
@@ -76,7 +76,7 @@ class Ledger:
     def deliver(self) -> None:
         """Start delivering, if that was not done yet.
 
-        MLflow's import and its tables take six seconds of a core, which a study that is starting has better uses for.
+        MLflow's import and its tables take six seconds of a core, which a starting study needs for other things.
         """
         if not self._delivers:
             self._delivers = True
@@ -90,7 +90,7 @@ class Ledger:
         self._tell(events.StudyOpened(at_ms=self._now(), study=study, provenance=provenance, added=added))
 
     def study_told(self, study: Study) -> None:
-        """Record a study as it is written now, without opening it; what decides a figure must be as it was."""
+        """Record a study as its file has it now, without opening it; fields that affect figures must be unchanged."""
         self._tell(events.StudyTold(at_ms=self._now(), study=study))
 
     def seeds_chosen(self, seeds: tuple[int, ...], looks: tuple[int, ...] = ()) -> None:
@@ -154,7 +154,7 @@ class Ledger:
         return self._outbox.rejected
 
     def messages(self) -> tuple[str, ...]:
-        """Describe, for users who wait, what keeps events from being delivered."""
+        """Describe, for users, what keeps events from being delivered."""
         delayed = (f"recording is delayed: {self._trouble}",) if self._trouble else ()
         aside = (f"{self.rejected} events could not be recorded and lie in {self._outbox.path}.rejected",)
         return delayed + (aside if self.rejected else ())
@@ -162,7 +162,7 @@ class Ledger:
     def flush(self, timeout: float) -> bool:
         """Wait up to `timeout` seconds for everything to be delivered; return whether it is.
 
-        Less long where delivery stands still: what will be delivered later is not waited for.
+        Returns sooner where delivery stands still: the next ledger delivers the rest.
         """
         self.deliver()
         begun = time.monotonic()

@@ -1,4 +1,4 @@
-"""Ray places cohorts on cores and GPUs and starts them again when a worker dies; it decides and remembers nothing.
+"""Ray places cohorts on cores and GPUs and restarts workers that die; it decides and records nothing.
 
 The one package that imports ray. Its own experiment state is never read back: every run builds a fresh Tuner from
 what the coordinator knows.

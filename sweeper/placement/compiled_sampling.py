@@ -1,4 +1,4 @@
-"""A study's choice of how its samples are drawn, tried out where its trials will run."""
+"""Choose how a study draws its samples (compiled, bfloat16), by a trial on the machine where its trials will run."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from sweeper.study.sampling import Sampling
 def with_choice(study: Study, paths: Paths, slots: int) -> Paths:
     """Return the paths with a registration that says how samples are drawn.
 
-    Raises SetupError where that has to be and cannot.
+    Raises SetupError where the study requires compiled code that cannot be had.
     """
     sampling = choose(study, paths.registration.sampling, slots, lambda ways: _tried(study, paths, ways))
     return dataclasses.replace(paths, registration=paths.registration.model_copy(update={"sampling": sampling}))

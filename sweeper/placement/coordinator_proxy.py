@@ -1,4 +1,4 @@
-"""The line to the coordinator's process: calls come back as values, and our own errors as they were raised."""
+"""A proxy for the coordinator's process: calls return plain values and raise our own errors unwrapped."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class CoordinatorProxy:
         self._coordinator = coordinator
 
     def enter(self, slot: int) -> int:
-        """Begin this worker's life in a slot and return its number there."""
+        """Register this worker in a slot and return its number there."""
         life: int = call(self._coordinator.enter.remote(slot))
         return life
 
@@ -64,7 +64,7 @@ class CoordinatorProxy:
         return assignment
 
     def done(self) -> bool:
-        """Whether there will be nothing any more."""
+        """Whether there will be nothing more to train."""
         done: bool = call(self._coordinator.done.remote())
         return done
 
@@ -85,7 +85,7 @@ class CoordinatorProxy:
         return parts
 
     def park(self, cohort: str, attempt: int, step: int) -> None:
-        """Give the survivors of a rung back, saved."""
+        """Give the saved survivors of a rung back to the coordinator."""
         call(self._coordinator.park.remote(cohort, attempt, step))
 
     def failed(self, cohort: str, reason: str, attempt: int, trace: str) -> None:

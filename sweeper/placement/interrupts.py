@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and SIGHUP that cannot get lost while a study runs."""
+"""Make sure that Ctrl-C, SIGTERM and SIGHUP are never lost while a study runs."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ class HaltedError(Exception):
 def own_handlers() -> Iterator[None]:
     """Keep our handler of SIGTERM while Ray starts, which takes seconds.
 
-    Ray 2.60 replaces it twice: as it begins, by one that ends the process with exit code 15 and without a word, and
-    below Python, as it connects, by one of C++ that prints a stack and ends the process by SIGABRT three seconds later.
+    Ray 2.60 replaces it twice: at its start with one that silently ends the process with exit code 15 and, when it
+    connects, with a C++ handler below Python that prints a stack and ends the process by SIGABRT three seconds later.
     """
     take_over, connect = utils.set_sigterm_handler, worker.connect
 
@@ -47,20 +47,20 @@ def own_handlers() -> Iterator[None]:
 def shut_down() -> None:
     """Shut Ray down, and keep our handler of SIGTERM.
 
-    Ray 2.60's C++ leaves the signal to its default action as its driver ends: the process would end without a word
-    while its guide is written.
+    Ray 2.60's C++ resets the signal to its default action when its driver ends: SIGTERM would then kill the process
+    silently while its guide is written.
     """
     undisturbed(ray.shutdown)
 
 
 def undisturbed(act: Callable[[], T]) -> T:
-    """Return `act()`, which may replace SIGTERM's handler below Python; one that comes meanwhile is ours, afterwards.
+    """Return `act()`, which may replace SIGTERM's handler below Python; a SIGTERM that comes meanwhile acts after it.
 
-    To block the signal here would not do: the kernel gives it to any other thread of the process that does not block
+    Blocking the signal here would not do: the kernel gives it to any other thread of the process that does not block
     it, such as OpenBLAS's and gRPC's. So another thread acts, while the main thread waits for the signal: a signal sent
     to a process goes to its main thread first, and what a thread waits for never reaches a handler (signal(7) and
-    sigwaitinfo(2), and `complete_signal` in Linux's kernel/signal.c). What is left are the microseconds before the wait
-    begins and after it ends.
+    sigwaitinfo(2), and `complete_signal` in Linux's kernel/signal.c). The microseconds before the wait begins
+    and after it ends remain unprotected.
     """
     main = threading.main_thread().ident
     assert main == threading.get_ident(), "signals are the main thread's"
@@ -90,7 +90,7 @@ class Interrupts:
     """Remembers why the run is to stop: a signal (its `number`), a study that was `halted`, or a Ray that was `lost`.
 
     Python drops a KeyboardInterrupt that happens to be raised inside a finaliser or a callback of C code, of which Ray
-    has many; whoever calls `check` now and then raises it again.
+    has many; so call `check` regularly, which raises it again.
     """
 
     def __init__(self) -> None:
@@ -113,7 +113,7 @@ class Interrupts:
 
     @contextlib.contextmanager
     def unwrapped(self) -> Iterator[None]:
-        """Raise what a signal asked for as itself: Ray 2.60's `wait` lets it out as the cause of a SystemError."""
+        """Raise a signal's exception unwrapped: Ray 2.60's `wait` raises it as the cause of a SystemError."""
         try:
             yield
         except SystemError:

@@ -26,7 +26,7 @@ def lanes_for(study: Study, paths: Paths) -> int:
 def measured(study: Study, paths: Paths) -> int:
     """Measure in a process with a cohort's own cores and GPU: neither the driver nor the coordinator need have one.
 
-    Where that fails the study goes on with a guess; what is wrong will be said by the first cohort that meets it.
+    Where that fails the study goes on with a guess; the first cohort to meet the problem will report it.
     """
     resources = study.resources
     # One call a process: what stays idle keeps its share of the card.

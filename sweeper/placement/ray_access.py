@@ -1,6 +1,6 @@
-"""Who may use a Ray: our own listens on loopback and answers to a token; of a cluster we say whether it asks for one.
+"""Access to Ray: our own listens on loopback and requires a token; for a cluster we report whether it requires one.
 
-Whoever reaches a Ray that asks for none runs code as its user.
+Anyone who can reach a Ray without a token can run code as its user.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ REMEDY = "see `ray status`, or run without --address"
 
 @contextlib.contextmanager
 def private(folder: Path) -> Iterator[None]:
-    """Let a Ray that is started within listen on loopback alone, and answer to a token that lies in `folder` alone."""
+    """Make a Ray started within this context listen on loopback alone, and require a token kept in `folder`."""
     token = folder / "token"
     with os.fdopen(os.open(token, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
         file.write(secrets.token_hex(32))
@@ -51,7 +51,7 @@ def private(folder: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def guest(address: str) -> Iterator[None]:
-    """Speak to a cluster as it asks: with the user's own token (Ray's variables or file), or without, and loudly so.
+    """Connect to a cluster with the user's token (Ray's variables or file), or without one, which prints a warning.
 
     Raises SetupError where no Ray answers at `address`, or the user's token is not its own.
     """
@@ -114,7 +114,7 @@ def _knock(address: str) -> str:
 
 
 def _refusal(found: str, mode: str) -> str:
-    """Why a cluster does not answer us; asked in a process of its own, as Ray 2.60 aborts over a token that is none."""
+    """Why a cluster refuses us; asked in a process of its own, as Ray 2.60 aborts on an invalid token."""
     code = "import sys; from ray._raylet import GcsClient; GcsClient(address=sys.argv[1]).check_alive([], timeout=10)"
     command, environment = [sys.executable, "-P", "-c", code, found], {**os.environ, "RAY_AUTH_MODE": mode}
     try:
@@ -141,6 +141,6 @@ def _set(values: dict[str, Any]) -> None:
             os.environ.pop(name, None)
         else:
             os.environ[name] = value
-    # Ray 2.60 keeps what it has read of them.
+    # Ray 2.60 caches their values.
     Config.initialize("")
     AuthenticationTokenLoader.instance().reset_cache()

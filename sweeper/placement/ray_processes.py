@@ -1,6 +1,6 @@
-"""Ray's own processes on this machine, watched.
+"""Watching Ray's own processes on this machine.
 
-Ray 2.60 takes a minute to see that its gcs_server died, and then ends the driver with exit code 1 and a line of its
+Ray 2.60 takes a minute to notice that its gcs_server died, and then ends the driver with exit code 1 and a line of its
 own; a raylet that dies while Ray starts is a traceback after 30 s.
 """
 
@@ -25,7 +25,7 @@ GRACE_S = 5.0  # for the driver to leave by itself
 
 
 class RayProcesses:
-    """Ends the run in seconds once one of Ray's processes has died, and leaves nothing of Ray behind then."""
+    """Ends the run within seconds once one of Ray's processes has died, and then removes the rest of Ray."""
 
     def __init__(self, interrupts: Interrupts, scratch: str) -> None:
         """`scratch` is Ray's folder."""
@@ -39,7 +39,7 @@ class RayProcesses:
         threading.Thread(target=self._watch, name="vitals", daemon=True).start()
 
     def stop(self) -> None:
-        """Let Ray's processes end from now on."""
+        """Stop watching, since Ray's processes may end from now on."""
         self._stopped.set()
 
     def clear(self) -> None:
@@ -61,7 +61,7 @@ class RayProcesses:
     def _lose(self, name: str) -> None:
         self._interrupts.lost = f"Ray's {name} ended"
         signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
-        if not self._cleared.wait(GRACE_S):  # Ray waits in C++ for what will not come
+        if not self._cleared.wait(GRACE_S):  # Ray waits in C++ for a reply that will never come
             self._kill()
             shutil.rmtree(self._scratch, ignore_errors=True)
             sys.stderr.write(f"error: {self._interrupts.lost}\n  {CONTINUES}\n")
@@ -83,7 +83,7 @@ def _descendants(pid: int) -> Iterator[tuple[int, str, bool]]:
 
 
 def _children(pid: int) -> Iterator[tuple[int, str, bool]]:
-    """Yield id, name and whether it lives of a process's children; nothing where there is no /proc.
+    """Yield the id and name of a process's children, and whether each is alive; nothing where there is no /proc.
 
     A zombie is a child that does not live.
     """

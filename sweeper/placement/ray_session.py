@@ -1,4 +1,4 @@
-"""A Ray to work on: this machine's own for the length of a run, or a cluster that is there already."""
+"""A Ray session: started on this machine for the length of a run, or a connection to an existing cluster."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ PREFIX, LOCK = "sweeper-", "lock"  # of that folder, and of the file in it that 
 def session(resources: Resources, address: str | None) -> Iterator[Interrupts]:
     """Start Ray on this machine, or connect to the cluster at `address`; leave nothing of it behind.
 
-    Gives what remembers Ctrl-C and SIGTERM.
+    Yields the object that remembers Ctrl-C and SIGTERM.
 
     Raises SetupError if that is not possible.
     """
@@ -98,7 +98,7 @@ def _scratch() -> Iterator[str]:
 
 
 def _clear_dead(parent: Path) -> None:
-    """Remove what killed drivers of this user left: whoever lives holds the lock in its folder."""
+    """Remove the folders of this user's killed drivers: a living driver holds the lock in its folder."""
     for folder in parent.glob(f"{PREFIX}*"):
         with contextlib.suppress(OSError, Timeout):
             if folder.stat().st_uid == os.getuid() and (folder / LOCK).is_file():

@@ -1,4 +1,4 @@
-"""One run of a study on Ray: coordinator and Tuner, progress meanwhile, a clean end however it ends."""
+"""One run of a study on Ray: start coordinator and Tuner, show progress, and clean up however the run ends."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from sweeper.placement.tuner import fit
 from sweeper.records import Progress, Provenance, Stage
 from sweeper.study import Study
 
-CLOSE_TIMEOUT_S = 60.0  # of a study that is done; whoever interrupts one waits less
+CLOSE_TIMEOUT_S = 60.0  # of a finished study; after an interrupt we wait less
 STOP_TIMEOUT_S = 5.0
 POLL_S = 1.0
 

@@ -40,7 +40,7 @@ def fit(resources: Resources, slots: int, coordinator: CoordinatorActor, folder:
             name="study",
             storage_path=str(folder),
             verbose=0,
-            failure_config=tune.FailureConfig(max_failures=-1),  # how often is the coordinator's to say
+            failure_config=tune.FailureConfig(max_failures=-1),  # the coordinator counts retries
             callbacks=[Watch(coordinator, interrupts)],
         ),
     )
@@ -84,11 +84,11 @@ class Watch(tune.Callback):
         self._coordinator, self._interrupts = coordinator, interrupts
 
     def on_step_begin(self, iteration: int, trials: list[Any], **info: Any) -> None:  # noqa: ARG002
-        """Look for Ctrl-C and trouble; Tune's loop comes by ten times a second."""
+        """Check for Ctrl-C and errors; Tune's loop calls this ten times a second."""
         self._interrupts.check()
 
     def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:  # noqa: ARG002
-        """Report a worker that Tune replaces; the run ends if it is the coordinator that died."""
+        """Report a worker that Tune replaces; end the run if the coordinator died."""
         try:
             call(self._coordinator.died.remote(trial.config["slot"]))
         except SetupError as error:  # raised from here, Tune 2.60 would wrap it into pages of its own
@@ -113,7 +113,7 @@ def train_in_slot(config: dict[str, int], coordinator: CoordinatorActor) -> None
 
 
 def _train(line: CoordinatorProxy, assignment: Assignment) -> None:
-    """Train one cohort; an error of its own is an outcome, a sick machine stops the study.
+    """Train one cohort; an error in training is an outcome, a fault of the machine halts the study.
 
     A card that failed is raised: Tune gives the slot another process, as often as the coordinator hands the cohort out.
     """

@@ -1,8 +1,8 @@
-"""Waiting trials into an Optuna store, many in one transaction.
+"""Insert waiting trials into an Optuna store, many in one transaction.
 
-Optuna 5.0 creates one trial a transaction, looks at every attribute before it writes it and counts the trials before
-it: 6 ms each, and more the more there are. Its own tables are written here instead; an integration test compares the
-trials with those that Optuna creates. An Optuna with other tables creates them in its own way.
+Optuna 5.0 creates one trial per transaction, reads every attribute before it writes it and counts the trials before
+it: 6 ms each, growing with their number. Here we write Optuna's tables directly; an integration test compares the
+trials with those that Optuna creates. If an Optuna version has other tables, we create trials through its own API.
 """
 
 from __future__ import annotations

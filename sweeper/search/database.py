@@ -1,4 +1,4 @@
-"""The database that an Optuna store lies in: how it is opened, and which of its troubles pass."""
+"""The database of an Optuna store: opening it, and telling transient errors from permanent ones."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from sqlalchemy.engine import make_url
 from sweeper.errors import SetupError, UnavailableError
 from sweeper.stores.sqlite_files import Schema, UnsafeConnection, make_ready, ready
 
-# While another process writes. Short, since nobody can be informed meanwhile; the coordinator has patience of its own.
+# While another process writes. Short, since no progress is shown meanwhile; the coordinator retries anyway.
 BUSY_S = 5
-# A server that vanished without a word is found out in seconds (libpq's own names; milliseconds the last one).
+# Detect within seconds a server that vanished silently (libpq's own names; the last one is in milliseconds).
 LIBPQ = {
     "connect_timeout": 5,
     "keepalives_idle": 10,
@@ -33,7 +33,7 @@ PASSING = (sql.OperationalError, sql.InterfaceError, sql.InternalError, sql.Time
 
 
 class _WalConnection(sqlite3.Connection):
-    """A SQLite connection that a reader never blocks and a commit never waits on the disk for (12 ms against 118)."""
+    """A SQLite connection that readers never block and whose commits do not wait for the disk (12 ms against 118)."""
 
     def __init__(self, *args: object, **kwargs: object) -> None:
         super().__init__(*args, **kwargs)  # type: ignore[arg-type]
@@ -86,7 +86,7 @@ def close(storage: RDBStorage) -> None:
 
 @contextlib.contextmanager
 def readable(url: str) -> Iterator[None]:
-    """Turn what reading may raise into SetupError, an UnavailableError where the trouble may pass."""
+    """Turn errors of reading into SetupError, or UnavailableError where they may be transient."""
     # ValueError and LookupError: rows that are no trials of ours or of this Optuna.
     try:
         yield
@@ -101,7 +101,7 @@ def readable(url: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def writable(url: str) -> Iterator[None]:
-    """Turn what a database raises while it is written into SetupError, an UnavailableError where that may pass."""
+    """Turn errors of writing into SetupError, or UnavailableError where they may be transient."""
     try:
         yield
     except (sql.SQLAlchemyError, StorageInternalError, sqlite3.Error) as error:
@@ -180,7 +180,7 @@ def _make_tables(database: Path) -> None:
 
 
 def _engine(url: str, connection: type[sqlite3.Connection]) -> dict[str, Any]:
-    """Return how an engine is made; what the URL itself says goes before.
+    """Return the options of an engine; those in the URL take precedence.
 
     `pool_pre_ping`: a server that was restarted must not fail the next call.
     """

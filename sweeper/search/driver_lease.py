@@ -1,4 +1,4 @@
-"""Who may run a study: one driver at a time, whatever workspace and machine it runs in."""
+"""A study's lease: only one driver runs it at a time, in whatever workspace and on whatever machine."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Holder(Frozen):
 
 
 def parse_holder(note: str | None) -> Holder | None:
-    """Read a lease's note; None where nobody holds it, or a version does that writes it otherwise."""
+    """Parse a lease's note; None where there is no holder, or another version wrote it in another format."""
     try:
         return Holder.model_validate_json(note) if note else None
     except ValueError:
@@ -36,8 +36,8 @@ def parse_holder(note: str | None) -> Holder | None:
 class Lease:
     """A driver's right to a study's search store, kept there and renewed while it runs.
 
-    A workspace's lock keeps its own drivers apart, so one found here that ran in the same workspace is dead. Of
-    another one that died, the lease runs out.
+    A workspace's lock keeps its own drivers apart, so a holder from the same workspace must be dead. The lease of a
+    dead driver elsewhere expires.
     """
 
     def __init__(self, notes: Notes, host: str, folder: str, clock: Callable[[], float] = time.time) -> None:

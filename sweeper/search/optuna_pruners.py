@@ -24,10 +24,10 @@ LEAST_SEEDS = 3
 class StockPruner:
     """One of Optuna's pruners of single trials, on an in-memory copy of the study that spares reading the store.
 
-    Halving writes down who reached a rung while it judges, so the verdict depended on who was judged first. Here
-    a trial is judged as it was before its rung was written down, and every trial of the rung is written down when
-    it reports: whoever is judged meets all the others. Nothing but the reports decides, so a copy made anew from the
-    store decides alike.
+    Halving records which trials reached a rung while it judges, so the verdict depended on the order of judging. Here
+    we snapshot each trial before recording its rung, record every trial of the rung when it reports, and judge the
+    snapshot: each trial is compared with all the others. Reports alone decide, so a copy rebuilt from the store
+    decides alike.
     """
 
     def __init__(self, pruner: BasePruner, rungs: int, study_name: str) -> None:
@@ -108,7 +108,7 @@ def _log_values(values: Mapping[Point, float], rung: int) -> dict[str, dict[int,
 
 
 def _given_up(seen: Mapping[str, Mapping[int, float]], seeds: Sequence[int]) -> set[str]:
-    """Compare the cells measured on exactly these seeds with the best of all that have them."""
+    """Compare the cells measured on exactly these seeds with the best of all cells that have these seeds."""
     on_seeds = {cell: tuple(mine[seed] for seed in seeds) for cell, mine in seen.items() if mine.keys() >= set(seeds)}
     best = min(on_seeds, key=lambda cell: (sum(on_seeds[cell]), cell))
     judged = [cell for cell in on_seeds if cell != best and len(seen[cell]) == len(seeds)]
@@ -117,7 +117,7 @@ def _given_up(seen: Mapping[str, Mapping[int, float]], seeds: Sequence[int]) -> 
 
 @functools.lru_cache(maxsize=4096)
 def _prunes(mine: tuple[float, ...], best: tuple[float, ...]) -> bool:
-    """Ask Optuna about log FID on the same seeds; remembered, since few configurations change between two calls."""
+    """Ask Optuna about log FID on the same seeds; cached, since few configurations change between two calls."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
         pruner = WilcoxonPruner(p_threshold=0.13)

@@ -1,4 +1,4 @@
-"""How trials look in Optuna: parameters people can read, with distributions that only ever grow within a study."""
+"""Trials' parameters in Optuna: readable values, with distributions that only ever grow within a study."""
 
 from __future__ import annotations
 
@@ -24,11 +24,10 @@ Distributions = dict[str, BaseDistribution]
 class Parameters:
     """The parameters of one Optuna study: the knobs, seed and, on control arms, control.
 
-    Optuna refuses choices that change, so all are fixed beforehand, from the study as far as it tells; what a study
-    that is extended adds to them is appended. A list is
-    a categorical axis; a range that random or tpe draws from is continuous. A knob that does nothing (of the
-    baseline, of a control, tau of 'covariance') is None where categorical, and absent where continuous; lambda 0
-    is shown except on a log axis, which has no place for it.
+    Optuna refuses choices that change, so all are fixed beforehand, as far as the study determines them; extending a
+    study appends to them. A list is a categorical axis; a range that random or tpe draws from is continuous. A knob
+    that does nothing (of the baseline, of a control, tau of 'covariance') is None where categorical, and absent where
+    continuous; lambda 0 is shown except on a log axis, which has no place for it.
     """
 
     def __init__(self, study: Study, trials: Sequence[TrialSpec], stored: Mapping[str, BaseDistribution]) -> None:

@@ -1,4 +1,4 @@
-"""New configurations under sampler random or tpe, drawn by Optuna from what is known of those before."""
+"""New configurations under sampler random or tpe, drawn by Optuna given the results of earlier ones."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Proposer:
     Every draw starts a fresh sampler whose seed follows from the study and from how many configurations were drawn
     before, so that a study continued in another process draws as it would have. The sampler sees an in-memory
     study with one observation a configuration, in log FID averaged over its seeds: later seeds of a configuration
-    are not news about the space, and baseline, controls and cells outside the space are not part of it.
+    tell the sampler nothing new about the space, and baseline, controls and cells outside the space are not part of it.
     """
 
     def __init__(self, study: Study, expected: int) -> None:
@@ -120,7 +120,7 @@ class _News(NamedTuple):
 
 
 def _news(seeds: Sequence[Entry]) -> _News:
-    """Return what a sampler learns from a configuration's seeds: a value, that it was stopped, or that it runs.
+    """Return a configuration's observation for the sampler: a value, or that it was stopped or still runs.
 
     Optuna gets a configuration that diverged as stopped without a value, which tpe ranks last.
     """

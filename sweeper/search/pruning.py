@@ -27,7 +27,7 @@ class ConfigurationJudge(Protocol):
 
 
 class Judges(NamedTuple):
-    """Who judges whole configurations, and who single trials; None where nobody does."""
+    """The judge of whole configurations and the one of single trials; None where there is none."""
 
     cells: ConfigurationJudge | None = None
     stock: StockPruner | None = None
@@ -69,7 +69,7 @@ def is_audited(study: Study, cell: Cell) -> bool:
 
 
 class Pruning:
-    """Hears every report and end of a trial, in any order, and says who must stop.
+    """Takes every report and end of a trial, in any order, and decides which trials must stop.
 
     `eliminated` are the configurations that are out; once out they stay out, whatever later seeds show.
     """

@@ -22,10 +22,10 @@ HALF = 0.5
 PRIOR_SD = 0.2
 # How far learning curves cross, place at an earlier rung against place at the end, before complete trials show it.
 PRIOR_CROSSING = 0.3
-# What the priors are worth, and what a shared seed can tell of a pair's noise, which may be twice that of the others.
+# The priors' degrees of freedom, and those a shared seed adds about a pair's noise, which may be twice the others'.
 PRIOR_DF = 4
 SEED_DF = 4
-# A few residuals can be small by luck; no compact training repeats to better than this.
+# A few residuals can be small by luck; repeated compact trainings never agree better than this.
 FLOOR_SD = 0.06
 
 # Shapes: R rungs from half of the budget on, C configurations, S seeds; "..." are studies judged side by side.
@@ -50,7 +50,7 @@ class Spread(NamedTuple):
 
     @property
     def reach(self) -> Array:
-        """How far chance goes: sd times Student's t at Z's tail, which is slow and so asked for distinct df alone."""
+        """The limit of chance: sd times Student's t at Z's tail, which is slow and so computed once per distinct df."""
         df, where = np.unique(self.df, return_inverse=True)
         return np.asarray(stdtrit(df, ndtr(Z))[where].reshape(self.df.shape) * self.sd)
 
@@ -139,7 +139,7 @@ def _gaps(y_CS: Array, crossing: Array) -> tuple[Array, Array]:
 
 
 def _crossing(move_CS: Array) -> Spread:
-    """Return how far places move until the end, given each trial's move, which is taken relative to its seed's mean.
+    """Return how far configurations move until the end, given each trial's move relative to its seed's mean.
 
     A configuration is one observation however many seeds it has: its curve crosses the others on all seeds alike.
     """

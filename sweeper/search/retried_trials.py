@@ -1,7 +1,7 @@
-"""A second chance for trials that failed.
+"""Retrying failed trials.
 
-Optuna reopens no trial that has ended, so a new one takes its place, and says whose: both are written at once, and
-whoever reads the store leaves the old one out.
+Optuna cannot reopen a trial that has ended, so a new trial takes its place and names it in an attribute. Both are
+written in one transaction, and every reader of the store leaves the old one out.
 """
 
 from __future__ import annotations

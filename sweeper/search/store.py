@@ -159,7 +159,7 @@ class Store:
         entry.state, entry.outcome, entry.value = state, outcome or entry.outcome, value
 
     def close(self) -> None:
-        """Let go of every connection."""
+        """Close every connection."""
         close(self._storage)
 
     def _insert(self, trials: Sequence[FrozenTrial], again: bool) -> list[int]:

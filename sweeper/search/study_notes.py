@@ -1,4 +1,4 @@
-"""What a study keeps in its search store beside its trials, for every machine that continues it: named texts."""
+"""Notes of a study: named texts kept in its search store, for every machine that continues it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ PREFIX = "sweeper."
 
 
 class Ask(Protocol):
-    """How a database is asked: once, or with patience."""
+    """A way to call a database: once, or with retries."""
 
     def __call__(self, action: Callable[[], Any], /) -> Any:
         """Do `action` and return what it returns."""

@@ -1,4 +1,4 @@
-"""The trials of a stage, kept in order and by state, so that no question takes longer the more of them there are."""
+"""The trials of a stage, indexed by order and state, so that no query slows down as their number grows."""
 
 from __future__ import annotations
 

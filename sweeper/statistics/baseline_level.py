@@ -1,7 +1,7 @@
-"""Where the baseline of a screen lies among its settings, which all share its luck, if it has seeds of its own.
+"""The level of a screen's baseline, where it has seeds beside those shared with the settings.
 
-On the seeds that it shares with the settings, what a seed does to all of them cancels. Its further runs bring that
-back, once averaged over many seeds; each of the two estimates counts as much as it is sure.
+All comparisons share the baseline's noise. On seeds shared with the settings, seed effects cancel. In its further
+runs they do not, but average out over many seeds. The two estimates are weighted by their precision.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Level(NamedTuple):
 
 
 def baseline_level(effects: Effects, further_S: Matrix) -> Level:
-    """Estimate the level of the first of these cells; `further_S` is what it was on seeds of its own."""
+    """Estimate the level of the first of these cells; `further_S` is its log objective on seeds of its own."""
     mean, runs = float(effects.effect_C[0]), int(effects.n_C[0])
     variance, df = float(level_variances(effects, BASELINE_DF)[0]), float(BASELINE_DF + runs - 1)
     if not len(further_S):
@@ -42,21 +42,21 @@ def baseline_level(effects: Effects, further_S: Matrix) -> Level:
 
 
 def _alone(further_S: Matrix, whole: float, df: int, seeds: float, shared: int) -> Level:
-    """Estimate it by further seeds alone, whose mean differs by what seeds do, on these and on the shared ones."""
+    """Estimate it from further seeds alone: the error includes seed effects, of these seeds and of the shared ones."""
     parts = np.array([whole / len(further_S), seeds / shared])
     joint = parts.sum() ** 2 / (parts**2 / [df, max(shared - 1, 1)]).sum()
     return Level(float(further_S.mean()), float(np.sqrt(parts.sum())), float(joint))
 
 
 def _seed_variance(effects: Effects) -> float:
-    """Return the variance of what a seed does to all cells, less what noise gives their means."""
+    """Return the variance of the seed effects, less what noise adds to their estimates."""
     seed_S = moments((effects.y_CS - effects.effect_C[:, None]).T)
     noise = effects.sd**2 / float(np.mean(seed_S.n))
     return max(float(np.var(seed_S.mean, ddof=1)) - noise, 0.0) if len(seed_S.mean) > 1 else 0.0
 
 
 def _joined(one: Level, other: Level) -> Level:
-    """Weight two independent estimates by their certainty, which is estimated too: so the fewer degrees of freedom."""
+    """Weight two independent estimates by precision, which is estimated too; hence the lesser degrees of freedom."""
     variance = np.array([one.error, other.error]) ** 2
     weight = variance[::-1] / variance.sum()
     error = float(np.sqrt((weight**2 * variance).sum()))

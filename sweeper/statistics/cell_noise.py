@@ -1,4 +1,4 @@
-"""How noisy the levels of a screen's settings are: each by its own seeds, and together where they share a knob's level.
+"""The noise of a screen's settings: each one's variance, and the covariance of those that share a knob's level.
 
 Shapes: C cells, S seeds.
 """
@@ -11,12 +11,12 @@ import numpy.typing as npt
 from sweeper.statistics.effects import Effects, Matrix
 from sweeper.statistics.moments import moments
 
-# What the pooled noise counts for beside a cell's own, in degrees of freedom.
+# The weight of the pooled noise beside a cell's own, in degrees of freedom.
 PRIOR_DF = 4
 
 
 def residuals(effects: Effects) -> Matrix:
-    """Return what neither cell nor seed explains, [C, S]."""
+    """Return the residuals after cell and seed effects, [C, S]."""
     own_CS = effects.y_CS - effects.effect_C[:, None]
     return np.asarray(own_CS - moments(own_CS.T).mean)  # a seed's effect is what all cells share
 
@@ -28,7 +28,7 @@ def level_variances(effects: Effects, prior_df: float = PRIOR_DF) -> Matrix:
 
 
 def joint_noise(variance_C: Matrix, residual_CS: Matrix, place_CK: Matrix) -> Matrix:
-    """Return the noise of the cells' levels, [C, C]: cells of one seed that share a knob's level may err together.
+    """Return the covariance of the cells' levels, [C, C]: cells on one seed that share a knob's level may correlate.
 
     `place_CK` is where a cell lies on every knob; a cell without residuals has noise of its own alone.
     """
@@ -53,7 +53,7 @@ def _products(residual_CS: Matrix) -> Matrix:
 
 
 def _covariance(pairs_CC: Matrix, same_CC: npt.NDArray[np.bool_]) -> float:
-    """Return by how much settings of one level err together, beyond those of different levels; never below 0."""
+    """Return the covariance of settings that share a level, less that of settings that do not; never below 0."""
     alike, apart = pairs_CC[same_CC], pairs_CC[~same_CC]
     alike, apart = alike[np.isfinite(alike)], apart[np.isfinite(apart)]
     return max(0.0, float(alike.mean() - apart.mean())) if len(alike) and len(apart) else 0.0

@@ -1,4 +1,4 @@
-"""Where settings that were stopped would have ended: from an early rung, by those that were measured at both.
+"""Predict where stopped settings would have ended, from an early rung, by the settings measured at both.
 
 Shapes: C cells, S seeds.
 """
@@ -16,7 +16,7 @@ from sweeper.statistics.effects import Effects, Matrix, fit_effects
 from sweeper.statistics.moments import mean_of_known
 
 FEWEST_PAIRS = 5  # settings with both rungs
-# The least share of the early levels' spread that is no noise, and the relative doubt about the line's slope; both
+# The least share of the early levels' spread that is signal, and the relative uncertainty of the line's slope; both
 # chosen so that bands hold in `tests/simulation/surface.py`.
 LEAST_RELIABLE, SLOPE_DOUBT = 0.5, 0.2
 
@@ -63,9 +63,9 @@ def _extrapolated(
 ) -> Foreseen:
     """Predict from a line through levels at the early rung and at the end.
 
-    Within what finished, noise of the early rung flattens the line; what stopped lies beyond, where the slope without
-    noise holds. Doubt about it grows with the distance, and with how far the cell's own seeds are apart: noise stops
-    settings too.
+    Among finished cells, noise of the early rung flattens the line (regression dilution); stopped cells lie beyond
+    them, where the slope without noise holds. Uncertainty grows with the distance, and with the spread of the cell's
+    own seeds: noise stops settings too.
     """
     end_C, pairs = ends.effect_C[has_both], int(has_both.sum())
     known_C, new_C = early.effect_C[:pairs], early.effect_C[pairs:]

@@ -14,7 +14,7 @@ from sweeper.statistics.moments import moments
 Matrix = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 
-# Against how many of the lowest cells every other one is held: the best of many is among them.
+# How many of the lowest cells each cell is compared with: the best of many is among them.
 FRONT = 32
 
 
@@ -59,7 +59,7 @@ def fit_effects(y_CS: Matrix) -> Effects | None:
     weight_CS = seen_CS / n_C[:, None]
     mean_C = np.nansum(y_CS, axis=1) / n_C
     cells, seeds = np.nonzero(seen_CS)
-    # The first seed is the reference; a seed nobody shares with others has no effect to be found.
+    # The first seed is the reference; the effect of a seed that only one cell has cannot be estimated.
     design = (np.eye(y_CS.shape[1])[seeds] - weight_CS[cells])[:, 1:]
     rank = int(np.linalg.matrix_rank(design)) if design.size else 0
     df = len(cells) - len(n_C) - rank

@@ -52,8 +52,8 @@ def interaction(
 ) -> FTest | None:
     """Test whether row x column adds to row + column, within every page. None where it cannot, as on one seed.
 
-    Rows and columns may move from seed to seed as they please (cells of a seed share weights, data and noise), so what
-    a crossing is held against is how far that crossing differs between seeds.
+    Row and column effects may differ from seed to seed (cells of a seed share weights, data and noise), so each
+    interaction contrast is tested against its own variation between seeds.
     """
     moving = [_dummies(list(zip(seeds_N, pages_N, factor.levels, strict=True))) for factor in (row, column)]
     additive = _join(*moving)
@@ -66,8 +66,8 @@ def interaction(
 def smooth_interaction(y_C: Vector, mains: Sequence[Design], row: Design, column: Design) -> FTest | None:
     """Test whether the products of two knobs' columns add to curves in every knob, over settings that form no grid.
 
-    One figure a setting, on the same seeds; `mains` are the columns of all knobs, [C, K] each. What is held against the
-    products is all that the curves leave over, other bends of the surface included. None with too few settings.
+    One figure per setting, on the same seeds; `mains` are the columns of all knobs, [C, K] each. The error term is all
+    that the curves do not explain, other curvature of the surface included. None with too few settings.
     """
     reduced = _join(_ones(len(y_C)), *mains)
     full = _join(reduced, (row[:, :, None] * column[:, None, :]).reshape(len(y_C), -1))
@@ -86,9 +86,9 @@ def levels(
 ) -> tuple[Level, ...]:
     """Compare every level with the one that has the lowest mean, beside additive `blocks` (other factors).
 
-    Each seed gives one figure a level, and levels are compared over seeds: cells of a seed share weights, data and
-    noise, and a level's cells more of it. Every seed has the same cells; on one there is nothing to compare over.
-    Intervals hold together over all pairs of levels (Bonferroni), since the lowest was picked by looking.
+    Each seed gives one figure per level, and levels are compared over seeds: cells of a seed share weights, data and
+    noise, and a level's cells share more. Every seed has the same cells; one seed alone does not suffice.
+    Intervals hold together over all pairs of levels (Bonferroni), since the lowest was chosen from the data.
     """
     known, seeds = sorted(set(factor.levels), key=list(factor.levels).index), list(dict.fromkeys(seeds_N))
     means_SL = _level_means(y_N, [seeds.index(seed) for seed in seeds_N], blocks, factor, known)
@@ -114,7 +114,7 @@ def _level_means(
     factor: Factor,
     known: Sequence[Hashable],
 ) -> Design | None:
-    """Return every seed's figure of every level beside `blocks`, [S, L]; None where they cannot be told apart."""
+    """Return every seed's figure for every level, beside `blocks`, [S, L]; None where levels are confounded."""
     place_N, design = np.array(seed_N), _dummies(factor.levels, known)
     design = _join(design, *(_dummies(block)[:, 1:] for block in blocks))
     if len(known) < 2 or len(set(seed_N)) < 2 or design.shape[1] > MOST_COLUMNS:

@@ -1,4 +1,4 @@
-"""Gaussian processes over the knobs of a study, averaged over kernels by how well each explains what was measured.
+"""Gaussian processes over the knobs of a study, averaged over kernels by their marginal likelihood.
 
 Shapes: P points, the first C of which were measured; K knobs; T terms of a kernel; L length scales; H kernels; N
 posterior samples.
@@ -16,12 +16,12 @@ Array = npt.NDArray[np.float64]
 Whole = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 
-# In units of the range that the study covers: from "every level for itself" to "all but a straight line".
+# In units of the range that the study covers: from independent levels to nearly a straight line.
 LENGTHS = (0.08, 0.25, 0.6, 1.5)
-FLAT = 100.0  # the prior variance of the mean level, in units of what was seen: any level is as likely as another
-LEAST_NOISE = 1e-6  # of what was seen, so that matrices can be inverted
+FLAT = 100.0  # the prior variance of the mean level, in units of the data's variance: any level is as likely as another
+LEAST_NOISE = 1e-6  # of the data's variance, so that matrices can be inverted
 OFF = 0.35  # the prior chance that a term does nothing
-# Standard deviations from which on a cell is a case of its own: effects have heavier tails than a normal's.
+# Standard deviations beyond which a cell is an outlier: effects have heavier tails than a normal's.
 OUTLYING = 2.5
 DRAWN, CHAINS, MOVES, EACH = 192, 48, 10, 40  # kernels from the prior, kernels kept, moves, samples a kernel
 MOVED = 0.25  # the share of a kernel's parts that one move draws anew
@@ -57,7 +57,7 @@ class _Terms(NamedTuple):
         return len(self.products) + 1
 
     def with_outliers(self, size_C: Array) -> _Terms:
-        """Let some cells' own terms be larger than the others' by so much (their standard deviation)."""
+        """Scale up some cells' own terms, `size_C` being the factors of their standard deviations."""
         size_P = np.ones(len(self.same_PP))
         for cell in np.flatnonzero(size_C > 1):
             size_P[self.same_PP[cell] > 0] = size_C[cell]
@@ -77,7 +77,7 @@ class _Terms(NamedTuple):
 
 
 def posterior(z_C: Array, noise_CC: Array, knobs: Knobs, rng: np.random.Generator) -> Array:
-    """Draw the level of every point from what was measured at the first C of them, [N, P].
+    """Draw the level of every point from the posterior, given measurements at the first C of them, [N, P].
 
     `z_C` has the noise `noise_CC`. A kernel is a sum of one term a knob, one a crossed pair, one of all knobs at once
     and one a cell; the prior of each term's size is log-uniform beside a chance that it is not there. Kernels are drawn
@@ -107,14 +107,14 @@ def _terms(knobs: Knobs, flat: float) -> _Terms:
 def _correlations(place_P1: Array, ordered: bool) -> Array:
     if not ordered:
         return np.repeat((place_P1 == place_P1.T).astype(float)[None], len(LENGTHS), axis=0)
-    # Once differentiable: a knob's effect is rarely smoother.
+    # A kernel whose functions are once differentiable: a knob's effect is rarely smoother.
     return np.stack([Matern(length, nu=1.5)(place_P1) for length in LENGTHS])
 
 
 def _prior(count: int, terms: _Terms, scale: tuple[float, float], rng: np.random.Generator) -> _Kernels:
     low, high = np.log(scale[0]), np.log(scale[1])
     sd_HT = np.exp(rng.uniform(low, high, (count, terms.size)))
-    # Never without a cell's own term: one good cell among its like must not drown.
+    # A cell's own term is always there, so that one good cell among similar ones is not smoothed away.
     sd_HT[:, :-1][rng.random((count, terms.size - 1)) < OFF] = 0.0
     return _Kernels(sd_HT**2, rng.integers(len(LENGTHS), size=(count, len(terms.single_KLPP))))
 
@@ -128,7 +128,7 @@ def _weighted_kernels(z_C: Array, noise_CC: Array, terms: _Terms, rng: np.random
     chosen = rng.choice(DRAWN, CHAINS, p=weight_H / weight_H.sum())
     now, likelihood_H = _Kernels(drawn.variance_HT[chosen], drawn.length_HK[chosen]), likelihood_H[chosen]
     for _ in range(MOVES):
-        # Parts drawn anew from the prior: what decides is the likelihood alone.
+        # The proposal redraws parts from the prior, so the likelihood ratio alone decides.
         fresh = _prior(CHAINS, terms, scale, rng)
         moved = _mixed(now, fresh, *(rng.random(part.shape) < MOVED for part in now))
         likely_H = _log_likelihood(z_C, noise_CC, terms, moved)

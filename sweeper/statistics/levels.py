@@ -1,4 +1,4 @@
-"""How the chance of a false statement, at most 5 % for a whole guide, is spent; `make simulate` measures what comes."""
+"""How a guide's error budget, a false statement in at most 5 %, is split; `make simulate` measures the outcome."""
 
 from __future__ import annotations
 
@@ -20,5 +20,5 @@ BET_ALPHA = 0.10
 SET_ALPHA = 0.0075
 UNIQUE_ALPHA = 0.0025
 
-# What printed intervals miss with, all of a table together.
+# The chance that any printed interval of a table misses.
 INTERVAL_ALPHA = 0.05

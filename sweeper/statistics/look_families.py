@@ -1,4 +1,4 @@
-"""Who takes the next fresh seeds: three families that are judged in looks, each at a level of its own.
+"""Which arms take the next fresh seeds: three families that are judged in looks, each at its own level.
 
 Settings against lambda 0, control arms against lambda 0, and every setting that is confirmed to help against every
 control arm at lambda 0, which asks whether weight decay, say, would have done as well. K settings, M controls, S seeds.
@@ -20,15 +20,15 @@ from trainer.recipe import Better
 
 
 def equivalence_of(margin: float, arms: int) -> Equivalence:
-    """Return what is called equivalent in the objective: a change within a relative margin, of one of so many arms."""
+    """Return the equivalence test in the objective: a change within a relative margin, for one of so many arms."""
     return Equivalence(math.log1p(margin), EQUIVALENCE_ALPHA / max(1, arms))
 
 
 class Arms(NamedTuple):
     """Arms of one kind: their objectives, [arms, S], and for each the direction in which it is tested.
 
-    NaN is a trial that ended without a figure, or one that an arm which had ended before did not run. What follows
-    holds for each arm: `marked` ones are followed through harm, `rivals` are what helping settings are held against.
+    NaN is a trial that ended without a figure, or that an arm did not run because it had ended. Arms that are `marked`
+    go on despite harm; settings that help are compared with `rivals`.
     """
 
     value_AS: Matrix
@@ -38,17 +38,17 @@ class Arms(NamedTuple):
 
 
 class Open(NamedTuple):
-    """Which arms take the seeds of the next look, by their places; lambda 0 does as long as any does."""
+    """The indices of the arms that take the next look's seeds; lambda 0 does as long as any arm does."""
 
     settings: frozenset[int]
     controls: frozenset[int]
 
 
 def still_open(baseline_S: Matrix, settings: Arms, controls: Arms, judging: Judging) -> Open:
-    """Return who goes on after a look that every arm which was open has had.
+    """Return which arms go on after a look that every open arm has finished.
 
-    A control goes on while any setting is open, for it is what a setting that helps will be held against, and as long
-    as its own answer is. `controls.directions` are empty where controls only go along.
+    A control goes on while any setting is open, since settings that help will be compared with it, and while its own
+    test is open. `controls.directions` are empty where controls have no looks of their own.
     """
     setting_K = _against_baseline(baseline_S, settings, judging, OBJECTIVE_ALPHA)
     control_M = _against_baseline(baseline_S, controls, judging, CONTROL_ALPHA) if controls.directions else []

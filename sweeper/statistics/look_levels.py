@@ -1,4 +1,4 @@
-"""How the level of a test that is repeated at planned looks is spent, and what its smallest p-value is worth.
+"""How a test that is repeated at planned looks spends its level, and a valid p-value from its smallest one.
 
 A paired t-test after each of L looks has p-values p_1, ..., p_L. With weights w_l, let m = min p_l / w_l over the looks
 so far. `LookLevels.chance(m)` is the chance that the minimum over *all* looks of the schedule falls to m without an
@@ -25,7 +25,7 @@ from sweeper.statistics.noise_laws import NORMAL, NoiseLaw
 
 Vector = npt.NDArray[np.float64]
 
-PATHS = 4_000  # an anchor look: G is accurate to .3 % at any level
+PATHS = 4_000  # per anchor look: G is accurate to .3 % at any level
 SAFE = 1.005
 MINIMA = np.geomspace(1e-10, 1.0, 61)
 COUNTED = 200_000  # paths of other noise; a count of k is taken as k + 2 sqrt(k) + 1
@@ -46,7 +46,7 @@ class LookLevels:
         """Return how likely the minimum over all looks is as small as this without an effect."""
         if self.log_chance is None:
             return min(minimum, 1.0)
-        # Below the table's first entry nothing is gained.
+        # Below the table's first entry the answer no longer matters.
         at = np.log(min(max(minimum, MINIMA[0]), 1.0))
         return float(np.exp(np.interp(at, np.log(MINIMA), self.log_chance)))
 
@@ -63,7 +63,7 @@ class LookLevels:
 
 
 def weights_of(looks: Sequence[int]) -> tuple[float, ...]:
-    """Return how much of the level each look of a schedule may take, against its last one."""
+    """Return each look's share of the level, relative to the last look's."""
     return tuple((n / looks[-1]) ** RISE for n in looks)
 
 

@@ -1,7 +1,7 @@
-"""How many seeds it takes to see a gain in planned looks, and which gain so many can see.
+"""How many seeds it takes to detect a gain in planned looks, and which gain a number of seeds can detect.
 
-A study in looks tests after some of its seeds at a level below that of one test, and gives up arms that look futile, so
-its power is not that of a t-test after its last seed. It is counted in paths of normal noise, the same at every call.
+A study in looks tests after some of its seeds at a level below that of one test, and ends arms that look futile, so
+its power is not that of a t-test after its last seed. We simulate it on paths of normal noise, the same at every call.
 Effects are in standard deviations of paired differences.
 """
 
@@ -24,11 +24,11 @@ from sweeper.statistics.screen_noise import Prior
 
 Array = npt.NDArray[np.float64]
 
-# Paths up to 40 seeds: a power of 80 % is known within .6 points, a level of 1 % within a tenth of it. Of longer ones
-# there are fewer, so that no schedule takes more time.
+# Paths up to 40 seeds: a power of 80 % is known within .6 points, a level of 1 % within a tenth of it. Longer
+# schedules get fewer paths, so that none takes more time.
 PATHS, NULL_PATHS, SHORT = 20_000, 40_000, 40
-LARGEST = 50.0  # sd: whoever needs more never sees it
-MOST_GAIN = 0.01  # of the objective is left: a larger gain is none that anybody sees
+LARGEST = 50.0  # sd: a larger effect counts as never detected
+MOST_GAIN = 0.01  # the share of the objective that is left: nobody sees a larger gain
 # Numbers of seeds at which schedules are counted; what lies between is interpolated, what is beyond goes by the square
 # where arms are judged once.
 COUNTED = (3, 4, 5, 6, 8, 10, 12, 16, 20, 28, 40, 60, 90, 140, 200)
@@ -88,9 +88,9 @@ def _critical(schedule: tuple[int, ...], plan: Plan) -> Array:
 
 @functools.lru_cache(maxsize=1024)
 def _level(schedule: tuple[int, ...], alpha: float, prior_df: int, law: NoiseLaw) -> float:
-    """Return below which the smallest weighted p-value of all looks lies with the chance `alpha`, without an effect.
+    """Return the `alpha` quantile, without an effect, of the smallest weighted p-value over all looks.
 
-    What `look_levels` tabulates for claims, to the accuracy that planning needs, and fifty times as fast.
+    `look_levels` tabulates the same for claims; this is accurate enough for planning and fifty times as fast.
     """
     if law == NORMAL and len(schedule) == 1:
         return alpha
@@ -182,7 +182,7 @@ def _between(few: int, many: int, effect: float, plan: Plan, wished: float) -> i
 
 def _beyond(effect: float, plan: Plan, wished: float) -> int | None:
     shown = detectable_effect(COUNTED[-1], plan, wished)
-    # In looks there may be no such number: an arm that promises little is given up at one of the first.
+    # With looks there may be no such number: an arm that promises little ends at one of the first.
     if shown is None or plan.looks:
         return None
     count = math.ceil(COUNTED[-1] * (shown / effect) ** 2)

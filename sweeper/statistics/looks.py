@@ -1,7 +1,7 @@
 """Paired tests in planned looks: one arm against the baseline while fresh seeds arrive, and when an arm ends.
 
-The schedule is fixed before the first fresh seed. After each look every open arm is tested; who is confirmed, or can
-hardly gain half a standard deviation, takes no further seeds. K arms, S fresh seeds in order.
+The schedule is fixed before the first fresh seed. After each look every open arm is tested; an arm that is confirmed,
+or can hardly gain half a standard deviation, takes no further seeds. K arms, S fresh seeds in order.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Ending(NamedTuple):
 
 
 class Equivalence(NamedTuple):
-    """What counts as no difference: a change within +- `margin` (log), shown at the level `alpha`."""
+    """What counts as equivalent: a change within +- `margin` (log), shown at the level `alpha`."""
 
     margin: float
     alpha: float
@@ -56,7 +56,7 @@ class Equivalence(NamedTuple):
 class Judging(NamedTuple):
     """How a family of arms is judged: after how many seeds, and under which noise, as `PairedInLooks` takes both.
 
-    With `equivalence` an arm that can hardly be confirmed any more goes on while it may be shown to change nothing.
+    With `equivalence` an arm that can hardly be confirmed any more goes on while it may still prove equivalent.
     """
 
     looks: tuple[int, ...]
@@ -79,7 +79,7 @@ class PairedInLooks:
         prior: Prior | None = None,
         least_noise: float = 0.0,
     ) -> None:
-        """`least_noise` is a standard deviation that differences have at least: of a metric that comes in steps."""
+        """`least_noise` is a lower bound on the standard deviation of differences, for a discrete metric."""
         known = differences[np.isfinite(differences)]
         assert len(known) > 1
         self.n, self.mean = len(known), float(known.mean())
@@ -95,7 +95,7 @@ class PairedInLooks:
         return self._p_value(direction, [against] * len(self._at))
 
     def p_of_claim(self, direction: Better, better: Better = "lower") -> float:
-        """Return the p-value of a change in this direction; harm has to exceed what unseen bad runs can hide."""
+        """Return the p-value of a change in this direction; harm has to exceed what unseen bad runs could explain."""
         seen = self._prior.baseline_runs if self._prior else 0
         sign = 1 if direction == "higher" else -1
         hidden = [
@@ -131,7 +131,7 @@ class PairedInLooks:
         return max(self.p_value("lower", margin), self.p_value("higher", -margin))
 
     def may_be_equivalent(self, within: Equivalence) -> bool:
-        """Whether the difference is not shown to lie within the margin yet, and may be by the looks to come."""
+        """Whether equivalence within the margin is not shown yet, but may be by later looks."""
         if self.equivalence(within.margin) <= within.alpha:
             return False
         now, last = self._at[-1], self._looks[-1]
@@ -140,7 +140,7 @@ class PairedInLooks:
         return abs(self.mean) - REACH * now.sd * self._to_come() + reach < within.margin and reach < within.margin
 
     def is_futile(self, direction: Better, needed: float = WORTHWHILE) -> bool:
-        """Whether the looks to come can hardly show a change of `needed` standard deviations in this direction."""
+        """Whether later looks can hardly show a change of `needed` standard deviations in this direction."""
         now = self._at[-1]
         gain = -self.mean if direction == "lower" else self.mean
         return gain + REACH * now.sd * self._to_come() <= needed * now.sd
@@ -180,7 +180,7 @@ class _Look:
 
     def p_value(self, direction: Better, against: float) -> float:
         gap = self.mean - against if direction == "lower" else against - self.mean
-        # Seeds that agree bit for bit, while later ones do not, say nothing yet about the noise.
+        # First seeds that agree bit for bit say nothing yet about the noise: later ones may not agree.
         return float(stdtr(self.df, gap / self.error)) if self.error > 0 else 1.0
 
     def reach(self, level: float) -> float:

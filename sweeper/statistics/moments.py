@@ -1,4 +1,4 @@
-"""Count, mean and variance of what was measured: not a number stands for what was not."""
+"""Count, mean and variance of measured values; NaN stands for a missing one."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Moments(NamedTuple):
 
 
 def mean_of_known(values: Floats, axis: int = -1) -> tuple[Floats, npt.NDArray[np.int_]]:
-    """Return the mean of what is finite along an axis, 0 without any, and of how many."""
+    """Return the mean of the finite values along an axis, 0 without any, and their number."""
     known = np.isfinite(values)
     n = known.sum(axis=axis)
     with np.errstate(over="ignore"):
@@ -32,7 +32,7 @@ def mean_of_known(values: Floats, axis: int = -1) -> tuple[Floats, npt.NDArray[n
 
 
 def moments(values: Floats) -> Moments:
-    """Return the moments of what is finite along the last axis.
+    """Return the moments of the finite values along the last axis.
 
     >>> moments(np.array([[1.0, 3.0, np.nan], [2.0, np.nan, np.nan]]))
     Moments(n=array([2, 1]), mean=array([2., 2.]), variance=array([ 2., nan]))

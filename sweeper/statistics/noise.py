@@ -27,7 +27,7 @@ class Pairing(NamedTuple):
 def hopeful_pairing(y_CS: Matrix, baseline_S: Matrix) -> Pairing | None:
     """Pool over the cells whose 95 % interval does not lie wholly above the baseline, or over all if none is left.
 
-    What is hopelessly worse is often noisier too, and nobody will confirm it.
+    A cell that is clearly worse is often noisier too, and never reaches the confirm stage.
     """
     seen = moments(y_CS - baseline_S)
     # NaN, and so not above, where fewer than two seeds are shared.

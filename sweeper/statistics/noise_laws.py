@@ -1,4 +1,4 @@
-"""What the noise of paired differences may be like where it is not normal: skewed, or with runs that end badly."""
+"""Non-normal noise of paired differences: skewed, or with a share of runs that end badly."""
 
 from __future__ import annotations
 

@@ -22,12 +22,12 @@ class Interval(NamedTuple):
 class Paired:
     """Differences of a log objective to the baseline's, one a shared seed; at least two.
 
-    The paired t-test on Student's distribution of scipy; statsmodels' own objects are a hundred times slower, which a
-    simulation of thousands of studies feels, and the tests hold the two together.
+    The paired t-test from scipy's Student distribution. statsmodels' objects are a hundred times slower, which matters
+    when simulating thousands of studies; tests check that the two agree.
     """
 
     def __init__(self, differences: npt.NDArray[np.float64], least_noise: float = 0.0) -> None:
-        """`least_noise` is a standard deviation that differences have at least: of a metric that comes in steps."""
+        """`least_noise` is a lower bound on the standard deviation of differences, for a discrete metric."""
         assert len(differences) > 1
         self.n, self.mean = len(differences), float(differences.mean())
         self._error = max(float(differences.std(ddof=1)), least_noise) / self.n**0.5
@@ -56,8 +56,8 @@ class Paired:
 def holm(p_values: Sequence[float]) -> list[float]:
     """Return p-values adjusted for their number (Holm 1979).
 
-    As `multipletests` of statsmodels does to the last bit, which collects garbage at every call (0.15): .1 s over all
-    that a guide has imported, dozens of times a guide.
+    Equal to statsmodels' `multipletests` to the last bit. That one (0.15) runs the garbage collector at every call:
+    .1 s with all that a guide imports, dozens of times a guide.
     """
     p_K = np.array(p_values, dtype=np.float64)
     order = np.argsort(p_K, kind="stable")

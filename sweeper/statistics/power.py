@@ -1,4 +1,4 @@
-"""How many seeds it takes to see a gain, and which gain so many seeds can see."""
+"""How many seeds it takes to detect a gain with one test, and which gain a number of seeds can detect."""
 
 from __future__ import annotations
 

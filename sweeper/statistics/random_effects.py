@@ -15,10 +15,10 @@ LEAST_FOR_PREDICTION = 3
 
 
 class Pooled(NamedTuple):
-    """K effects as one: their `mean`, its standard error, and the standard deviation `spread` between scopes.
+    """K pooled effects: `mean`, its standard error, and the standard deviation `spread` between scopes.
 
     `low` and `high` are the confidence interval of the mean, `expect_low` and `expect_high` the prediction interval of
-    the true effect in a scope not yet seen, None below three scopes. `unlike` is I^2, the share of what is seen between
+    the true effect in a scope not yet seen, None below three scopes. `unlike` is I^2, the share of variation between
     scopes that is not noise. `p_lower` and `p_higher` are one-sided.
     """
 

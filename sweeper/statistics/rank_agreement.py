@@ -1,4 +1,4 @@
-"""Whether two rankings agree, and how often something happened, each with its interval."""
+"""Rank correlation of two rankings, and a share out of a total, each with its interval."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def rank_agreement(x: Sequence[float], y: Sequence[float]) -> Agreement | None:
 
 
 def chance_of_agreement(x: Sequence[float], y: Sequence[float]) -> float:
-    """Return how often a rank correlation is as far from 0 as this one where pairs are put together at random.
+    """Return the permutation p-value of a rank correlation: how often random pairs correlate at least as strongly.
 
     Two-sided, over all orders where there are few, else over 9,999 random ones, which are the same at every call.
     """

@@ -1,4 +1,4 @@
-"""Metrics that come in steps: shares of samples or images, whose differences cannot be smaller than one of them.
+"""Discrete metrics: shares of samples or images, whose smallest possible difference is one sample or image.
 
 Seeds that agree by chance, all in the same step, look like seeds without noise. Ties are treated as what they are:
 known to within a step.
@@ -18,9 +18,9 @@ SAME = 0.5  # of the smallest step there can be: values closer than that differ 
 
 
 def step_of(shares: Array, most: int) -> float:
-    """Return the step that shares of one number of things come in: the smallest difference seen.
+    """Return the step of a discrete metric, given its shares: the smallest difference seen.
 
-    They are of `most` things at most, so it is no smaller than 1 / most; it is that where all shares are the same.
+    The shares are of at most `most` things, so the step is at least 1 / most, and exactly that where all are equal.
     """
     gaps = np.diff(np.unique(shares[np.isfinite(shares)]))
     gaps = gaps[gaps > SAME / most]

@@ -1,6 +1,6 @@
-"""The log objective over the knobs of a study: what every setting changes against lambda 0, and how sure that is.
+"""The log objective over the knobs of a study: every setting's change against lambda 0, with its uncertainty.
 
-From a screen, so it chooses and describes; what it shows is no claim. Shapes: C settings, S seeds, P points, K knobs, N
+Fitted to a screen, so it chooses and describes, and claims nothing. Shapes: C settings, S seeds, P points, K knobs, N
 posterior samples.
 """
 
@@ -136,7 +136,7 @@ def fit_surface(screen: Screen, knobs: Knobs, seed: int = 0) -> Surface | None:
     drawn_NP = posterior(found.level_C, noise_CC, placed, rng)
     level_NP = np.empty_like(drawn_NP)
     level_NP[:, order] = drawn_NP
-    # How large the noise is was estimated too.
+    # The noise variance is itself an estimate.
     scale_N = np.sqrt(found.df / rng.chisquare(found.df, len(level_NP)))
     mean_P = level_NP.mean(axis=0)
     level_NP = mean_P + (level_NP - mean_P) * scale_N[:, None]

@@ -1,8 +1,8 @@
-"""What a screen says about the noise of paired differences: its size, its skewness, and runs that end badly.
+"""The noise of paired differences, estimated from a screen: its size, its skewness, and runs that end badly.
 
 The estimand of every claim is the mean of the log ratio to the baseline (a geometric mean over seeds), bad runs
 included. A few fresh seeds cannot show that noise is skewed or that one run in seven ends badly; a screen of C settings
-on S seeds can, since all of them share the law. Its figures only ever make a test stricter, save for the variance.
+on S seeds can, since all of them share the law. Apart from the variance, these estimates only make a test stricter.
 """
 
 from __future__ import annotations
@@ -48,8 +48,8 @@ class BadRuns(NamedTuple):
 class Prior(NamedTuple):
     """The pooled standard deviation of paired differences, its df, and what endangers a t-test.
 
-    `baseline_runs` are those that say that the baseline has no bad runs. `skewness` is that which the settings' own
-    noise gives to the differences.
+    `baseline_runs` counts the runs that suggest that the baseline has no bad ones. `skewness` is that of the
+    differences, due to the settings' own noise.
     """
 
     sd: float
@@ -71,7 +71,7 @@ class Prior(NamedTuple):
 def prior_of_screen(y_CS: Matrix, baseline_S: Matrix, least_noise: float = 0.0) -> Prior | None:
     """Measure the noise of settings [C, S] beside the baseline [S]; None where a screen is too small to tell.
 
-    `least_noise` is a standard deviation that differences have at least: of a metric that comes in steps.
+    `least_noise` is a lower bound on the standard deviation of differences, for a discrete metric.
     """
     pooled = pairing(y_CS, baseline_S)
     freedom = np.maximum((np.isfinite(y_CS) & np.isfinite(baseline_S)).sum(axis=1) - 1, 0).sum()
@@ -91,7 +91,7 @@ def prior_of_screen(y_CS: Matrix, baseline_S: Matrix, least_noise: float = 0.0) 
 
 
 def _good_runs(baseline_S: Matrix, shared_S: Mask, difference_sd: float) -> int:
-    """Count the runs that say that the baseline has no bad ones: none where one of them ended badly.
+    """Count the runs that suggest that the baseline has no bad ones: none where one of them ended badly.
 
     A bad run on a seed that it does not share shows here and in no test, so that such a run counts for less.
     """

@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 
 CHUNK = 25  # optimiser steps between looks at the clock
 FID_CHECK_SAMPLES = 2000
-# Of reading a checkpoint that is damaged, missing, or was written by another version.
+# Errors of reading a checkpoint that is damaged, missing, or of another version.
 UNUSABLE = (ValueError, KeyError, RuntimeError)
 
 
@@ -184,7 +184,7 @@ class CohortRun:
         return f"{self._assignment.recipe.hash}:{self._data.hash}:{','.join(keys)}"
 
     def _restore(self) -> None:
-        # Whatever cannot be read, only time is lost: the run is a pure function of its seed.
+        # An unreadable checkpoint costs only time: the run is a pure function of its seed.
         trouble = []
         for read in self._saved():
             try:

@@ -1,4 +1,4 @@
-"""Whose fault an error is: a trial's, which then has failed, or the machine's, which stops the study."""
+"""Classify errors: a trial's own, which fails the trial, or the machine's, which halts the study."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from sweeper.errors import SweeperError
 from trainer.errors import CompilerError, DataError
 from trainer.runtime import process
 
-# What says nothing about a trial, as exhausted memory does: full disks, missing files.
+# Errors that, like exhausted memory, say nothing about a trial: full disks, missing files.
 MACHINE_ERRORS = (OSError, DataError, CompilerError, SweeperError)
 
 
@@ -17,7 +17,7 @@ def blames_machine(error: BaseException) -> bool:
 
 
 def halting_error(error: BaseException) -> SweeperError:
-    """Return what a study is halted with for an error of its machine: data that cannot be read has its own kind."""
+    """Return the error that halts a study for a fault of its machine; unreadable data has its own class."""
     if isinstance(error, SweeperError):
         return error
     if isinstance(error, DataError):

@@ -16,7 +16,7 @@ from trainer.sampling.kept_model import Origin
 
 
 def keep(path: Path, origin: Origin, state: Mapping[str, Tensor], spare: int) -> str:
-    """Write a trial's weights; return why they are lost instead where the disk is full, for the trial goes before.
+    """Write a trial's weights; on a full disk return why they are lost, since the trial matters more than its weights.
 
     Room is left for their copy in MLflow and for `spare` bytes, which training will write. Raises OSError for any
     other trouble.

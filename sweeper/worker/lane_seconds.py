@@ -1,4 +1,4 @@
-"""What each lane of a cohort has cost: seconds that lanes take together are shared equally by those living then."""
+"""The seconds each lane of a cohort has cost: time that lanes take together is divided equally among living lanes."""
 
 from __future__ import annotations
 

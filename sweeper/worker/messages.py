@@ -1,4 +1,4 @@
-"""The messages between coordinator and workers: plain values that travel between processes."""
+"""The messages between coordinator and workers: plain values that can be pickled."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from trainer.recipe import Frozen, MetricName, Recipe
 
 
 class Source(Frozen):
-    """What a cohort that parted has saved: `keys` are its lanes as built, `taken` those another goes on with."""
+    """The saved state of a cohort that was split: `keys` are its lanes as built, `taken` those another continues."""
 
     checkpoint: str
     keys: tuple[str, ...]
@@ -63,7 +63,7 @@ class LaneReport(Frozen):
 
 
 class CoordinatorClient(Protocol):
-    """What a worker knows of the coordinator. Every call raises StaleAttemptError once a newer attempt has begun."""
+    """The coordinator's interface to a worker. Every call raises StaleAttemptError once a newer attempt has begun."""
 
     def started(self, cohort: str, attempt: int, facts: Facts) -> None:
         """Report that training begins, and on what."""
@@ -77,4 +77,4 @@ class CoordinatorClient(Protocol):
         """Whether the survivors of a rung are to be parked instead of trained on here."""
 
     def park(self, cohort: str, attempt: int, step: int) -> None:
-        """Give the survivors of a rung back, saved."""
+        """Give the saved survivors of a rung back to the coordinator."""

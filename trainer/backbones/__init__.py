@@ -1,1 +1,1 @@
-"""Networks as pure functions of a flat buffer of weights; they know no objective."""
+"""Networks as pure functions of a flat buffer of weights, independent of the objective."""

@@ -30,14 +30,14 @@ def attention(qkv_KBNE: Tensor, heads: int, forward_mode: bool = False) -> Tenso
 
 
 def _plain(qkv_3SHND: Tensor) -> Tensor:
-    # Made contiguous once, for every product would copy its factors otherwise; the scale comes with a product.
+    # Made contiguous once, since otherwise every product would copy its factors; a product applies the scale.
     q, k, v = qkv_3SHND.flatten(1, 2).unbind(0)
     scores = torch.baddbmm(q.new_zeros(1, 1, 1), q, k.mT, beta=0, alpha=q.shape[-1] ** -0.5)
     return torch.bmm(scores.softmax(-1), v).view(qkv_3SHND.shape[1:])
 
 
 def fused(q_SHND: Tensor, k_SHND: Tensor, v_SHND: Tensor, largest: int = LARGEST_BATCH) -> Tensor:
-    """Return what PyTorch's fused kernel does, a part of the sequences at a time where they are over `largest`."""
+    """Call PyTorch's fused kernel, in parts where there are more sequences than `largest`."""
     if len(q_SHND) <= largest:
         return F.scaled_dot_product_attention(q_SHND, k_SHND, v_SHND)
     parts = zip(*(torch.split(each, largest) for each in (q_SHND, k_SHND, v_SHND)), strict=True)

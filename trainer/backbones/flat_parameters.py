@@ -29,7 +29,7 @@ def views(flat_KP: Tensor, layout: Layout) -> dict[str, Tensor]:
 
 
 def leaves(flat_KP: Tensor, layout: Layout) -> dict[str, Tensor]:
-    """Return views that autograd treats as leaves: what changes the buffer changes them."""
+    """Return views that autograd treats as leaves; they share the buffer's memory."""
     return {name: view.requires_grad_(True) for name, view in views(flat_KP.detach(), layout).items()}
 
 
@@ -50,7 +50,7 @@ class Shadow:
         self.leaves = {name: low[name] if slot.is_factor else whole[name] for name, slot in layout.items()}
 
     def refresh(self) -> None:
-        """Copy what the buffer holds now."""
+        """Copy the buffer's current contents."""
         self._low.copy_(self._flat)
 
 
@@ -69,7 +69,7 @@ def named_weights(state: Mapping[str, Tensor], layout: Layout, place: str) -> di
 
 
 def refuse_names(given: Shapes, expected: Shapes, place: str, says: str) -> None:
-    """Raise DataError, which names `place`, where tensors are missing or too many; `says` is what that means."""
+    """Raise DataError, which names `place`, where tensors are missing or too many; `says` is the explanation."""
     if odd := sorted(given.keys() ^ expected.keys()):
         whose = "there and not expected" if odd[0] in given else "missing"
         raise DataError(f"{place}: {says}: {odd[0]} is {whose}")

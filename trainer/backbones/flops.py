@@ -1,6 +1,6 @@
 """How many floating-point operations a pass through a network takes, from its layout: products alone.
 
-A multiply-add counts as two. Norms, activations and whatever else passes each number once are left out.
+A multiply-add counts as two. Norms, activations and other elementwise operations are left out.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 from trainer.backbones.sit import SiT
 
-ONCE_AN_IMAGE = ("time", "interval", "modulation")  # products of what an image is conditioned on, not of its tokens
-OF_INPUTS = ("patch.weight", "time1.weight", "interval1.weight")  # nothing that is learnt lies before these
+ONCE_AN_IMAGE = ("time", "interval", "modulation")  # products of an image's conditioning, not of its tokens
+OF_INPUTS = ("patch.weight", "time1.weight", "interval1.weight")  # no trained weights come before these
 
 
 class PassFlops(NamedTuple):
@@ -28,9 +28,9 @@ class PassFlops(NamedTuple):
 
     @property
     def backward(self) -> int:
-        """The operations of its gradients: a product's two factors, of inputs' products the weight alone.
+        """The operations of its gradients: for both factors of a product, for the weight alone in products of inputs.
 
-        What fused attention computes anew is not counted, as in model FLOPs elsewhere.
+        Recomputation in fused attention is not counted, as usual for model FLOPs.
         """
         return self.first + 2 * (self.products + self.attention)
 

@@ -1,4 +1,4 @@
-"""What backbones of K lanes are made of: products, normalisation, modulation, and the embedding of time and label."""
+"""Layers for backbones of K lanes: linear layers, normalisation, modulation, and the embedding of time and label."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def frequencies(device: torch.device) -> Tensor:
 
 
 def embed(weights: Mapping[str, Tensor], given: Conditioning, time_scale: float, frequencies: Tensor) -> Tensor:
-    """Return the sum of the embeddings, [K, B, D]: of time and label and, where it ends somewhere, the interval."""
+    """Return the sum of the embeddings, [K, B, D]: of time and label and, where there is one, the interval."""
     embedded = _embed_time(weights, "time", given.time * time_scale, frequencies)
     if given.until is not None:
         embedded = embedded + _embed_time(weights, "interval", (given.time - given.until) * time_scale, frequencies)
@@ -73,7 +73,7 @@ def product(weights: Mapping[str, Tensor], name: str, x: Tensor) -> Tensor:
     if not torch.compiler.is_compiling():  # compiled code, which only draws samples, has no derivatives
         value, slope = _dual(x)
         if slope is not None and _dual(weight)[1] is None and _dual(bias)[1] is None:
-            # Left to itself baddbmm (torch 2.13) multiplies by a weight's derivative of zeros as well.
+            # By itself baddbmm (torch 2.13) would also multiply by the weight's tangent, which is all zeros.
             ahead: Tensor = make_dual(_affine(value, weight, bias), _multiplied(slope, weight))  # type: ignore[no-untyped-call]
             return ahead
     return _affine(x, weight, bias)
@@ -85,7 +85,7 @@ def _dual(x: Tensor) -> tuple[Tensor, Tensor | None]:
 
 
 def _affine(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    # A weight's precision is its product's.
+    # A product is computed in the precision of its weight.
     flat = torch.baddbmm(bias.unsqueeze(1), x.flatten(1, -2).to(weight.dtype), weight)
     return flat.view(*x.shape[:-1], weight.shape[-1])
 

@@ -79,7 +79,7 @@ class WrappedModule:
 
         named = {name: weights[name] for name in self.layout}
         conditions = [part for part in (given.time, given.label, given.until) if part is not None]
-        if len(x_KBCHW) == 1:  # vmap has its price
+        if len(x_KBCHW) == 1:  # vmap has overhead
             first = {name: weight[0] for name, weight in named.items()}
             prediction, found = one_lane(first, x_KBCHW[0], *(part[0] for part in conditions))
             prediction, found = prediction[None], [part[None] for part in found]
@@ -88,7 +88,7 @@ class WrappedModule:
         return Output(prediction, dict(zip(wanted, found, strict=True)))
 
     def walk(self, weights: Mapping[str, Tensor], x_KBCHW: Tensor, given: Conditioning) -> Iterator[Tensor]:
-        """Give the taps' outputs in turn; all of them are held meanwhile."""
+        """Yield the taps' outputs in turn; all of them are in memory meanwhile."""
         found = self(weights, x_KBCHW, given, range(len(self.taps))).taps
         return (found[tap] for tap in range(len(self.taps)))
 

@@ -1,7 +1,7 @@
-"""What a backbone is: a network as a pure function of a flat buffer of weights, for K lanes at once.
+"""The contract of a backbone: a network as a pure function of a flat buffer of weights, for K lanes at once.
 
-It predicts something an image from a noised image, a time and a label; what that is, and what the time means, only an
-objective knows. Its taps are the places whose representations can be regularised and looked at.
+From a noised image, a time and a label it predicts something shaped like an image; only the objective knows what that
+is, and what the time means. Its taps are the places whose representations can be regularised and measured.
 
 Shapes: K lanes, B batch, N tokens (or pixels of a feature map), D width, P weights of a lane
 """
@@ -18,7 +18,7 @@ NOBODY = -1
 
 
 class Slot(NamedTuple):
-    """One tensor among a lane's weights; `is_factor` says that products use it, which bf16 training casts it for.
+    """One tensor among a lane's weights; `is_factor`: products use it, so bf16 training casts it.
 
     `owners` are the taps whose blocks it belongs to, one for each of so many equal parts of its last dimension;
     embeddings and what follows the last block are NOBODY's.
@@ -66,7 +66,7 @@ class TapShape(NamedTuple):
 
     @property
     def elements(self) -> int:
-        """How many numbers that are."""
+        """How many numbers a representation has."""
         return self.tokens * self.width
 
 
@@ -91,7 +91,7 @@ class Backbone(Protocol):
 
     @property
     def tap_shapes(self) -> tuple[TapShape, ...]:
-        """How a sample's representation is shaped at each tap."""
+        """The shape of a sample's representation at each tap."""
 
     @property
     def source_sha256(self) -> str:
@@ -103,13 +103,13 @@ class Backbone(Protocol):
     def __call__(
         self, weights: Mapping[str, Tensor], x_KBCHW: Tensor, given: Conditioning, taps: Collection[int] = ()
     ) -> Output:
-        """Return the prediction; `taps` are those that are kept: without gradients all others are freed on the way."""
+        """Return the prediction and the outputs of `taps`; without gradients all other activations are freed."""
 
     def walk(self, weights: Mapping[str, Tensor], x_KBCHW: Tensor, given: Conditioning) -> Iterator[Tensor]:
-        """Give the representations [K, B, N, D] at every tap in turn, so that one at a time need be held."""
+        """Yield the representations [K, B, N, D] at every tap in turn, so that only one needs to be in memory."""
 
     def state_dict(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Return one lane's weights, shaped as in the layout, as a file of them has them."""
+        """Return one lane's weights, shaped as in the layout, under the names and shapes of a file."""
 
     def from_state_dict(self, state: Mapping[str, Tensor], place: str) -> Tensor:
         """Return one lane's weights [P] from such a file's; raise DataError, which names `place`, for another's."""

@@ -21,7 +21,7 @@ from trainer.errors import DataError
 if TYPE_CHECKING:
     from trainer.backbones.sit import SiT
 
-# What a state dict cannot carry, said in every file that is kept.
+# Facts that a state dict cannot carry, stated in the metadata of every kept file.
 DIFFERENCES = (
     "load into SiT or DiT with learn_sigma as objective.learned_variance (False without it) and class_dropout_prob "
     "above 0, which take square images; call it with t times train.time_scale; we take the exact GELU, unless "
@@ -35,7 +35,7 @@ def to_public(model: SiT, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return one lane's weights, each shaped as in the model's layout, as the public SiT's state dict."""
     side, scale, (channels, _, _) = model.recipe.patch, model.recipe.stream_scale, model.shape
     state = {
-        # The public code has no scale of the residual stream: what begins it is that much larger.
+        # The public code cannot scale the residual stream, so the weights that produce its input are scaled instead.
         POSITIONS: scale * model.positions_ND[None],
         "x_embedder.proj.weight": scale * weights["patch.weight"].T.reshape(-1, channels, side, side),
         "x_embedder.proj.bias": scale * weights["patch.bias"],
@@ -88,7 +88,7 @@ def _products(model: SiT) -> Iterator[tuple[str, str]]:
 
 
 def _modulated(model: SiT) -> dict[str, int]:
-    # What our one product for all modulations is in parts, with their outputs.
+    # The parts of our one product for all modulations, with their outputs.
     width, depth = model.recipe.width, model.recipe.depth
     blocks = {f"blocks.{block}.adaLN_modulation.1": 6 * width for block in range(depth)}
     return blocks | {"final_layer.adaLN_modulation.1": 2 * width}

@@ -99,7 +99,7 @@ class SiT:
         return Output(self._unpatchify(out), tokens)
 
     def walk(self, weights: Mapping[str, Tensor], x_KBCHW: Tensor, given: Conditioning) -> Iterator[Tensor]:
-        """Give the tokens [K, B, N, D] after each block in turn, so that one block's need be held at a time."""
+        """Yield the tokens [K, B, N, D] after each block in turn, so that only one block's need to be in memory."""
         return self._trunk(weights, x_KBCHW, self._modulations(weights, given))
 
     def state_dict(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -132,7 +132,7 @@ class SiT:
         mixed = attention(qkv, self.recipe.heads, self.demands.has_interval)
         attended = product(weights, f"{block}.out", mixed)
         x_KBND = torch.addcmul(x_KBND, gate1, attended)
-        # Exact unless asked otherwise: the approximation by tanh is at most 5e-4 away, and a tenth of a step on a CPU.
+        # Exact by default: the tanh approximation is at most 5e-4 off, and takes a tenth of a step on a CPU.
         above = product(weights, f"{block}.up", modulate(normalise(x_KBND), shift2, scale2))
         hidden = F.gelu(above, approximate=GELU[self.recipe.gelu])
         return torch.addcmul(x_KBND, gate2, product(weights, f"{block}.down", hidden))

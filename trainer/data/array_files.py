@@ -18,12 +18,12 @@ from trainer.errors import DataError
 
 Array = npt.NDArray[np.generic]
 
-# Bytes from which an array is mapped. A smaller one is read: a file that is overwritten in place while it is mapped
-# ends the process that looks at it (SIGBUS).
+# Bytes from which an array is mapped. A smaller one is read, since overwriting a mapped file in place kills the
+# processes that access it (SIGBUS).
 MAPPED_FROM = 2**26
 READ_AT_ONCE = 2**24
 
-# What torch can look at where it lies; anything else is read and converted.
+# Types that torch can use in place; anything else is read and converted.
 HELD_AS_IT_IS = frozenset(np.dtype(name) for name in ("uint8", "float16", "float32", "float64"))
 # safetensors' names; numpy has no bfloat16.
 SAFETENSORS = {"U8": "u1", "F16": "<f2", "F32": "<f4", "F64": "<f8"}

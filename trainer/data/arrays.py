@@ -1,4 +1,4 @@
-"""Images and latents with labels, out of arrays: what is accepted, and where their channels are."""
+"""Validate arrays as images or latents with labels, and find their channel axis."""
 
 from __future__ import annotations
 
@@ -75,5 +75,5 @@ def _image_channels_first(path: Path, x: Array, layout: Layout) -> Array:
 
 def _moved_first(x: Array) -> Array:
     moved = x.transpose(0, 3, 1, 2)
-    # A mapped array is only looked at differently: moved it would have to be held.
+    # For a mapped array this is only a view: moving its axes in memory would load it whole.
     return moved if isinstance(x, np.memmap) else np.ascontiguousarray(moved)

@@ -1,4 +1,4 @@
-"""Data sets as tensors: what is trained on, what is held out, what FID compares with, and the hash of what was read."""
+"""Data sets as tensors: the training split, held-out images, FID's reference, and the hash of the files."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Dataset:
 
 
 def load(recipe: DataRecipe) -> Dataset:
-    """Read a data set, split it, and hash what was read; the same files give the same tensors everywhere.
+    """Read a data set, split it, and hash its contents; the same files give the same tensors everywhere.
 
     Raises DataError for data that is missing, unreadable, of the wrong shape, or too little.
     """
@@ -118,7 +118,7 @@ def _read(recipe: DataRecipe) -> Raw:
 
 
 def _check_promised(recipe: DataRecipe, raw: Raw, place: str) -> None:
-    """Refuse data that are not what the recipe says they are: a plan may have been made of that alone."""
+    """Refuse data that contradict the recipe's description: a plan may have been made from that alone."""
     if recipe.shape is not None and recipe.shape != raw.images.shape:
         raise DataError(f"{place}: x is {list(raw.images.shape)} and data.shape says {list(recipe.shape)}")
     classes = int(raw.labels.max(initial=-1)) + 1
@@ -157,7 +157,7 @@ def _limit(labels: Indices, reference: Indices, limit: int | None, place: str) -
 
 
 def _standardisation(raw: Raw, reference: Indices, recipe: DataRecipe, place: str) -> Standardisation | None:
-    """Return what makes latents the numbers that are trained on; pixels have none."""
+    """Return the standardisation of latents; pixels have none."""
     is_given = recipe.scale is not None or recipe.shift is not None
     if raw.white is not None:
         if is_given:
@@ -171,7 +171,7 @@ def _standardisation(raw: Raw, reference: Indices, recipe: DataRecipe, place: st
 
 
 def _holder(raw: Raw, standardisation: Standardisation | None) -> Callable[[Indices], Images]:
-    """Return what gives the images of some rows: copied, or where they lie in a mapped file."""
+    """Return the images of some rows: copied, or as views of a mapped file."""
     if isinstance(raw.images, np.memmap):
         mapped = _tensor(raw.images)
         return lambda rows: Images(mapped, raw.white, standardisation, torch.from_numpy(rows))

@@ -1,4 +1,4 @@
-"""Reads images and labels of a Hugging Face data set from the folder that `save_to_disk` wrote."""
+"""Read images and labels of a Hugging Face data set from the folder that `save_to_disk` wrote."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def read_huggingface(path: Path, size: int, channels: int) -> Raw:
     if isinstance(found, datasets.DatasetDict):
         raise DataError(f"{path}: has splits {sorted(found)}; give data.path the folder of one, such as {path}/train")
     image, label = _image_column(path, found, datasets), _label_column(path, found, datasets)
-    # As bytes, for datasets would open them in whatever format they are, PostScript among them.
+    # As bytes, since datasets itself would open images of any format, PostScript included.
     rows = found.with_format(None).cast_column(image, datasets.Image(decode=False))
     labels = np.unique(_labels(path, label, rows[label][:]), return_inverse=True)[1]
     held = [_pixels(row[image], size, channels, f"{path}: image {place}") for place, row in enumerate(rows)]

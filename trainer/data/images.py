@@ -1,4 +1,4 @@
-"""Images as they are held: pixels in one byte each, turned into numbers where they are used."""
+"""Images in memory: one byte per pixel, converted to floats where they are used."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from trainer.data.standardisation import Standardisation
 class Images:
     """N images; an index or a slice gives those float32 [..., C, H, W], pixels in [-1, 1].
 
-    A byte a pixel is held instead of four, in every process of a study. Of images that lie in a mapped file nothing is
-    held but which rows they are.
+    This takes one byte per pixel instead of four, in every process of a study. For images in a mapped file only the
+    row indices are in memory.
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class Images:
         return self._numbers(self._held[rows if self._rows is None else self._rows[rows]])
 
     def take(self, rows_B: Tensor) -> Tensor:
-        """Return the images of these rows, without the host's waiting for the device."""
+        """Return the images of these rows; the host does not wait for the device."""
         return self._numbers(self._held.index_select(0, rows_B if self._rows is None else self._rows[rows_B]))
 
     def split(self, size: int) -> list[Self]:
@@ -49,13 +49,13 @@ class Images:
         return [self._with(self._held, rows) for rows in torch.split(self._rows, size)]
 
     def to(self, device: torch.device | str) -> Self:
-        """Hold them there; those of a mapped file stay in it on a CPU."""
+        """Move the images to a device; on a CPU, images of a mapped file stay in it."""
         if self._rows is None:
             return self._with(self._held.to(device))
         return self if torch.device(device).type == "cpu" else self.copied_to(device)
 
     def copied_to(self, device: torch.device | str) -> Self:
-        """Hold a copy there, of latents the standardised numbers; it is made a part at a time."""
+        """Copy the images to a device, latents standardised, a part at a time."""
         dtype = torch.float32 if self._white is None else self._held.dtype
         whole = torch.empty(self.shape, dtype=dtype, device=device)
         rows = torch.arange(len(self)) if self._rows is None else self._rows
@@ -71,7 +71,7 @@ class Images:
 
     @property
     def device(self) -> torch.device:
-        """Where they are held."""
+        """The device that holds them."""
         return self._held.device
 
     def _with(self, held: Tensor, rows: Tensor | None = None) -> Self:

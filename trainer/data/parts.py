@@ -1,4 +1,4 @@
-"""A large array a part at a time."""
+"""Processing a large array in parts."""
 
 from __future__ import annotations
 

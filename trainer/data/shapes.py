@@ -1,7 +1,7 @@
-"""A made data set of known factors: shapes of a class, a place and a size, drawn from a seed.
+"""A synthetic data set of known factors: shapes of a class, a place and a size, drawn from a seed.
 
-What its images can be is known exactly, so that a probe's accuracy, a model's coverage and what it copied can be told
-from luck.
+The set of possible images is known exactly, so that a probe's accuracy, a model's coverage and copying can be
+distinguished from chance.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Shapes(NamedTuple):
 
 
 def draw_shapes() -> Shapes:
-    """Draw the data set; it is the same everywhere, for it is of sums, products and comparisons alone."""
+    """Draw the data set; it is the same on every machine, since it takes only sums, products and comparisons."""
     # RandomState rather than default_rng: numpy promises that its stream never changes.
     random = np.random.RandomState(SEED)
     shape_N = np.arange(IMAGES, dtype=np.int64) % len(SHAPES)

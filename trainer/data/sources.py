@@ -1,4 +1,4 @@
-"""Reads the images and labels of a data set as they lie on disk or in a package: one function a source."""
+"""Read the images and labels of a data set from disk or a package: one function per source."""
 
 from __future__ import annotations
 
@@ -116,14 +116,14 @@ def read_image(file: Path | IO[bytes], size: int, channels: int, place: str = ""
         raise DataError(f"{place}: cannot be read as an image ({reason}); replace or remove it") from error
     side = min(upright.size)
     left, top = (upright.width - side) // 2, (upright.height - side) // 2
-    # Cropped before, for a resize limited to a box still lets the filter look over its edge.
+    # Cropped first, since the filter of a resize limited to a box still reads pixels beyond its edge.
     square = upright.crop((left, top, left + side, top + side)).resize((size, size), Image.Resampling.LANCZOS)
     return np.asarray(square, dtype=np.uint8).reshape(size, size, channels).transpose(2, 0, 1)
 
 
 @contextlib.contextmanager
 def _strict() -> Iterator[None]:
-    """Refuse images of more pixels than Pillow holds for honest (89 million), and let it say nothing of the others."""
+    """Refuse images with more pixels than Pillow's warning limit (89 million), and silence its other warnings."""
     from PIL import Image
 
     with warnings.catch_warnings():

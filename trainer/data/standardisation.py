@@ -1,4 +1,4 @@
-"""How latents become the numbers a network sees: scaled as the study says, or to deviation 1 by channel."""
+"""Standardisation of latents for training: scaled as the study says, or to deviation 1 by channel."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Standardisation(NamedTuple):
 
     @classmethod
     def by_channel(cls, latents_NCHW: Tensor) -> Self:
-        """Return what gives every channel mean 0 and deviation 1."""
+        """Return the standardisation to mean 0 and deviation 1 in every channel."""
         std, mean = torch.std_mean(latents_NCHW.float().double(), dim=(0, 2, 3))
         return cls._of(mean, std)
 
@@ -57,5 +57,5 @@ class Standardisation(NamedTuple):
         )  # in place: the float64 difference is the largest
 
     def undone(self, images: Tensor) -> Tensor:
-        """Return the latents that these were, in float32."""
+        """Return the latents before standardisation, in float32."""
         return (images * self.spread.to(images.device) + self.shift.to(images.device)).float()

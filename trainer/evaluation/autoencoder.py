@@ -1,4 +1,4 @@
-"""A diffusers AutoencoderKL from a local folder: pixels of latents before FID, and latents of images for training."""
+"""A diffusers AutoencoderKL from a local folder: decodes latents for FID, and encodes images for training."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def load_autoencoder(folder: Path, device: torch.device, key: str = "eval.decode
     for file in files:
         if not file.is_file():
             raise DataError(f"{file}: no such file; give {key} the folder of a diffusers AutoencoderKL")
-    torch_fidelity()  # lends torchvision, which diffusers imports, what it lacks beside a CPU build of torch
+    torch_fidelity()  # defines operators that torchvision, which diffusers imports, lacks beside a CPU build of torch
     try:
         from diffusers import AutoencoderKL
     except ImportError as error:

@@ -1,4 +1,4 @@
-"""The Inception score (Salimans et al. 2016, arXiv:1606.03498) from sums over a classifier's outputs as they stream by.
+"""The Inception score (Salimans et al. 2016, arXiv:1606.03498), from running sums of a classifier's outputs.
 
 Shapes: K lanes, B batch, C classes, S splits
 """
@@ -10,14 +10,14 @@ from torch import Tensor
 
 
 class ClassTotals:
-    """Sums of K lanes' class probabilities over stretches of their samples; memory does not grow with their number.
+    """Sums of K lanes' class probabilities over splits of their samples; memory does not grow with their number.
 
-    torch-fidelity's formula and splits, without its shuffle: our samples' labels take turns, so that every stretch
-    holds all classes alike, and ADM's evaluator does not shuffle either.
+    torch-fidelity's formula and splits, without its shuffle: our samples' labels take turns, so every split has all
+    classes equally often, and ADM's evaluator does not shuffle either.
     """
 
     def __init__(self, count: int, splits: int) -> None:
-        """Take the number of samples that will come."""
+        """`count` is how many samples each lane will have."""
         splits = min(splits, count)
         self._ends = torch.tensor([(split + 1) * count // splits for split in range(splits)])
         self._probabilities: Tensor | None = None

@@ -14,7 +14,7 @@ _ROWS = 1000  # of a kernel matrix that are held at a time: 80 MB of them beside
 def mean_kernel(x_ND: Tensor, y_MD: Tensor) -> float:
     """Return the mean of exp(-|x - y|^2 / (2 sigma^2)) over all pairs, of features of length 1.
 
-    In float64: all kernels lie within 2 % of 1, and CMMD is what their means differ by. The authors compute in float32.
+    In float64: all kernels lie within 2 % of 1, and CMMD is a difference of their means. The authors use float32.
     """
     x, y = normalize(x_ND.double(), dim=1), normalize(y_MD.double(), dim=1)
     total = 0.0

@@ -1,4 +1,4 @@
-"""DINOv2's vision transformer (Oquab et al. 2023), sized by its weights: torch-fidelity gets it from the net only."""
+"""DINOv2's vision transformer (Oquab et al. 2023), sized by its weights; torch-fidelity can only download it."""
 
 from __future__ import annotations
 

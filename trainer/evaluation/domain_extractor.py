@@ -36,7 +36,7 @@ class DomainExtractor(NamedTuple):
 
 
 class DomainNet(nn.Module):
-    """Three convolutions to 64 features; the last one spans what is left of the image, so position counts."""
+    """Three convolutions to 64 features; the last one spans the whole remaining map, so position matters."""
 
     def __init__(self, shape: tuple[int, int, int], classes: int) -> None:
         super().__init__()
@@ -54,18 +54,18 @@ class DomainNet(nn.Module):
         return self.pooled(self.spatial(x))
 
     def spatial(self, x: Tensor) -> Tensor:
-        """Return the features [B, 64, h, w] of places, before the last convolution, which leaves none."""
+        """Return the spatial features [B, 64, h, w], before the last convolution."""
         return functional.gelu(self.second(functional.gelu(self.first(x))))
 
     def pooled(self, spatial: Tensor) -> Tensor:
-        """Return the features [B, 64] of images from those of their places."""
+        """Return the features [B, 64] of images from their spatial features."""
         return functional.gelu(self.third(spatial)).flatten(1)
 
 
 def domain_extractor(data: Dataset, cache: Path) -> DomainExtractor:
     """Return the extractor of a data set, trained on its whole training split on first use.
 
-    With a single class there is nothing to learn from and the features are those of random weights.
+    With a single class there is nothing to learn, so the weights stay random.
     """
     owner = f"domain extractor {VERSION} of {data.reference_hash}"
     path = cache / f"domain-v{VERSION}-{data.reference_hash[:16]}.safetensors"
@@ -105,8 +105,8 @@ def train_net(data: Dataset, images: Images, labels: Tensor, seed: int) -> dict[
 
 
 def fresh_net(data: Dataset, seed: int) -> DomainNet:
-    """Return a network for a data set's images that has learnt nothing; torch's global generator stays as it is."""
-    with torch.random.fork_rng(devices=[]):  # layers draw their first weights from torch's global generator
+    """Return an untrained network for a data set's images, without touching torch's global generator."""
+    with torch.random.fork_rng(devices=[]):  # layers draw their initial weights from torch's global generator
         torch.manual_seed(seed)
         return DomainNet(data.shape, data.classes)
 
@@ -119,7 +119,7 @@ def _accuracy(net: DomainNet, images: Images, labels: Tensor) -> float:
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    # The sums of a gradient depend on how many threads share them, and the weights' hash with them.
+    # A gradient's rounding depends on the number of threads, and so would the weights' hash.
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

@@ -1,4 +1,4 @@
-"""Scores samples as they stream by: FID, and what FID cannot see at the rungs where it is wanted."""
+"""Scores samples batch by batch: FID and, at the rungs that need them, the other metrics."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ logger = logging.getLogger(__name__)
 
 
 class Part(NamedTuple):
-    """The moments of a stretch of lanes' samples, and how many are wanted."""
+    """The moments of a range of lanes' samples, and how many samples it should have."""
 
     moments: Moments
     wanted: int
 
 
 class Evaluator:
-    """Everything samples are compared with, made at first use and kept: extractor, reference, training images.
+    """Extractor, reference and training images, with which samples are compared; made at first use and kept.
 
     `cache` is a folder for the domain extractor and the reference's moments, in files named by their hashes.
     """
@@ -56,7 +56,7 @@ class Evaluator:
 
     @property
     def cache(self) -> Path:
-        """The folder of what is made once."""
+        """The folder of cached files."""
         return self._cache
 
     @property
@@ -103,7 +103,7 @@ class Evaluator:
         return tuple(make(self) for make in SAMPLE_METRICS)
 
     def sample_metrics(self, last: bool, objective: MetricName = "fid") -> list[SampleMetric]:
-        """Return what is measured of samples beside FID at the last rung, or at one before it."""
+        """Return the metrics of samples beside FID at the last rung, or at one before it."""
         wanted = [metric for metric in self._sample_metrics if self.recipe.measures(metric.names[0])]
         here = [m for m in wanted if any(METRICS[name].is_measured(last, objective) for name in m.names)]
         return [metric for metric in here if self._has_reference_for(metric)]
@@ -124,7 +124,7 @@ class Evaluator:
         return seen.features, finite_K
 
     def look(self, images_KBCHW: Tensor, whole: bool) -> tuple[Seen, Tensor]:
-        """Return features likewise, and if `whole` all that the extractor sees beside them, each [K, B, ...]."""
+        """Return features likewise and, if `whole`, the extractor's other outputs, each [K, B, ...]."""
         flat, lanes = images_KBCHW.flatten(0, 1), images_KBCHW.shape[:2]
         found = self.extractor.look(flat) if whole else Seen(self.extractor(flat))
         seen = [None if part is None else part.view(*lanes, part.shape[1]) for part in found]
@@ -136,7 +136,7 @@ class Evaluator:
     def fids(self, parts: Mapping[str, Part], finite_K: Tensor) -> list[dict[str, float]]:
         """Return each lane's FIDs by name, NaN for a lane that is not finite.
 
-        Raises ValueError for another number of samples than was wanted, for names carry it.
+        Raises ValueError for any other number of samples than the part's, since names carry it.
         """
         finite = finite_K.tolist()
         rows = [row for row, good in enumerate(finite) if good]
@@ -150,13 +150,13 @@ class Evaluator:
         return found
 
     def tally(self, lanes: int, final: bool, objective: MetricName = "fid") -> Tally:
-        """Start scoring the samples of some lanes; `final` adds what is measured at the last rung alone."""
+        """Start scoring the samples of some lanes; `final` adds the metrics of the last rung."""
         return Tally(self, lanes, final, objective)
 
     def check_against_torch_fidelity(self, images_NCHW: Tensor) -> float:
         """Return the relative difference between our FID of images and torch-fidelity's, from images on.
 
-        Of a file of reference statistics torch-fidelity has no images to start from, but its formula.
+        With a file of reference statistics, which has no images, only torch-fidelity's formula is compared.
         """
         features = self.extractor(images_NCHW)
         gaussian = self.references.gaussian
@@ -172,7 +172,7 @@ class Evaluator:
 
 
 class Scored(NamedTuple):
-    """What is measured, beside FID, of the first `wanted` samples of some lanes."""
+    """The metrics, beside FID, of the first `wanted` samples of some lanes."""
 
     wanted: int
     metrics: Sequence[SampleMetric]
@@ -193,10 +193,10 @@ def _first(seen: Seen, count: int) -> Seen:
 
 
 class Tally:
-    """The scores of K lanes' samples so far; before the last rung nothing is waited for until they are asked for.
+    """The scores of K lanes' samples so far; before the last rung the host does not wait until it reads them.
 
-    `count` samples of each are wanted. At the last rung earlier rungs' FID and objective are taken of the first of them
-    as well, so that they can be compared over the steps, and with those of all.
+    Each lane has `count` samples. The last rung also computes the earlier rungs' FID and objective, on the first of
+    them, so that these can be compared over the steps, and with those of all samples.
     """
 
     def __init__(self, evaluator: Evaluator, lanes: int, final: bool, objective: MetricName) -> None:
@@ -230,9 +230,9 @@ class Tally:
             moments.add(seen.features[:, : max(0, wanted - first)])
 
     def metrics(self) -> list[dict[str, float]]:
-        """Return each lane's FID and what else is measured at this rung; NaN for a lane that is not finite.
+        """Return each lane's FID and other metrics at this rung; NaN for a lane that is not finite.
 
-        Raises ValueError unless exactly `count` samples were added, for names carry the number.
+        Raises ValueError unless exactly `count` samples were added, since the names carry that number.
         """
         if self._added != self.count:
             raise ValueError(f"{fid_name(self.count)} is of {self.count} samples, not {self._added}")

@@ -1,4 +1,4 @@
-"""Feature extractors: what FID looks through. The data set's own (domain), or torch-fidelity's with given weights."""
+"""Feature extractors for FID: the data set's own (domain), or torch-fidelity's with given weights."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Extractor:
     """A frozen map from images [N, C, H, W] to features [N, `dim`], float32 on `device`, `at_once` images at a time.
 
     `sha256` is that of its weights: figures of two hashes cannot be compared. `accuracy` is the domain
-    extractor's on held-out images. `whole` gives all there is to see in one pass, `net` the features alone.
+    extractor's on held-out images. `whole` gives all outputs in one pass, `net` the features alone.
     """
 
     name: str
@@ -59,7 +59,7 @@ class Extractor:
         return torch.cat(self._each(images_NCHW, self.net)).float()
 
     def look(self, images_NCHW: Tensor) -> Seen:
-        """Return all there is to see in images, treated likewise."""
+        """Return all outputs for images, rounded likewise."""
         if self.whole is None:
             return Seen(self(images_NCHW))
         seen = self._each(images_NCHW, self.whole)
@@ -104,13 +104,13 @@ def load_extractor(recipe: EvalRecipe, data: Dataset, cache: Path, device: torch
         features = net.pooled(places)
         return Seen(features, places_in_order(places), net.head(features))
 
-    # A CPU wants what its caches hold; a GPU as much as fills it, for many lanes are scored together.
+    # A CPU's batch should fit its caches; a GPU's should fill it, since many lanes are scored together.
     at_once = BATCH if device.type == "cpu" else max(BATCH, NUMBERS // math.prod(data.shape))
     return Extractor("domain", made.sha256, DIM, data.pixels, device, extract, made.accuracy, at_once, whole)
 
 
 def places_in_order(places_NCHW: Tensor) -> Tensor:
-    """Return what sFID looks at of a feature map, in ADM's order: its first channels, place by place."""
+    """Return the part of a feature map that sFID uses, in ADM's order: its first channels, place by place."""
     return places_NCHW[:, :SPATIAL_CHANNELS].permute(0, 2, 3, 1).flatten(1)
 
 

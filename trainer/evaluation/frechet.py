@@ -1,4 +1,4 @@
-"""FID: the Frechet distance between Gaussians fitted to features, from moments summed as features stream by.
+"""FID: the Frechet distance between Gaussians fitted to features, from moments summed batch by batch.
 
 Agrees with torch-fidelity's to 1e-6 relative. With N <= D samples the covariance is singular: the distance is
 still a number, but a poor estimate; take N well above D, and never compare across N (Chong & Forsyth 2020).

@@ -13,9 +13,9 @@ from trainer.recipe import fid_name
 
 
 class FullTally:
-    """The scores of K lanes' samples as they go on past the proxy's; memory does not grow with their number.
+    """The scores of K lanes' samples beyond the proxy's; memory does not grow with their number.
 
-    `proxy` are the moments of the samples so far, which are left as they are; `count` is the full metric's.
+    `proxy` are the moments of the samples so far, which stay unchanged; `count` is the full metric's sample count.
     """
 
     def __init__(self, evaluator: Evaluator, proxy: Moments, count: int) -> None:

@@ -1,4 +1,4 @@
-"""What is measured on held-out images without sampling: validation loss, and the health of the representation."""
+"""Metrics of held-out images, without sampling: validation loss, and the health of the representation."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from trainer.rng.draws import Draw, from_generator
 from trainer.rng.streams import Stream, generator
 
 CHUNK = 256
-OTHER_NOISE = 2_000_000  # index of its stream, where no chunk is
+OTHER_NOISE = 2_000_000  # index of its stream, beyond all chunks'
 CPU = torch.device("cpu")
 
 
@@ -34,7 +34,7 @@ class HeldOut:
         chosen = torch.randperm(len(data.held_images), generator=random)[:VALIDATION_IMAGES]
         self.images, self.labels = data.held_images[chosen].to(device), data.held_labels[chosen].to(device)
         self._count = len(chosen) * VALIDATION_DRAWS
-        # Stratified: every part of [0, 1] is met equally often, which lowers the loss's variance.
+        # Stratified: times cover [0, 1] evenly, which lowers the loss's variance.
         self._stratified = {
             name: ((torch.randperm(self._count, generator=random) + 0.5) / self._count).to(device)
             for name, draw in objective.draws.items()
@@ -94,7 +94,7 @@ class HeldOut:
         return total / self._count
 
     def _chunks(self, count: int) -> Iterator[tuple[Tensor, Tensor, dict[str, Tensor]]]:
-        """Give images, labels and draws of the first `count`, a chunk at a time; they go round the images."""
+        """Yield images, labels and draws of the first `count`, a chunk at a time, cycling through the images."""
         device, image = self.images.device, tuple(self.images.shape[1:])
         others = {name: draw for name, draw in self._objective.draws.items() if name not in self._stratified}
         for chunk, start in enumerate(range(0, count, CHUNK)):
@@ -117,6 +117,6 @@ def _is_stratified(draw: Draw) -> bool:
 def _by_lanes(
     lanes: int, images: Tensor, labels: Tensor, draws: Mapping[str, Tensor]
 ) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
-    """Return what every lane sees."""
+    """Expand images, labels and draws over lanes."""
     seen = {name: part.expand(lanes, *part.shape) for name, part in draws.items()}
     return images.expand(lanes, *images.shape), labels.expand(lanes, *labels.shape), seen

@@ -1,7 +1,7 @@
 """How well frozen tokens tell the classes apart, by tap and noise level: a linear probe and k nearest neighbours.
 
-The network sees noised images without their label, or it would only have to repeat it. A level is a share of training's
-times: at .75 three quarters of them are noisier. For the linear path at uniform times that is the time t itself.
+The network sees noised images without their label, which it could otherwise just repeat. A level is a quantile of the
+training times: at .75 three quarters of them are noisier. For the linear path at uniform times that is the time t.
 
 Shapes: K lanes, M training images, N held-out images, D width, C classes
 """
@@ -127,8 +127,8 @@ class LinearProbe:
 def linear_accuracy(fit_KMD: Tensor, labels_M: Tensor, test_KND: Tensor, held_N: Tensor) -> Tensor:
     """Return the accuracy of a linear classifier on the held-out images, [K]; NaN where tokens are not finite.
 
-    Ridge regression on the classes' indicators, in closed form: features of mean 0 and deviation 1, a penalty of .01 a
-    training image.
+    Ridge regression on the classes' indicators, in closed form: features of mean 0 and deviation 1, a penalty of .01
+    per training image.
     """
     x, y = _standardised(fit_KMD, test_KND)
     targets = one_hot(labels_M, int(max(labels_M.max(), held_N.max())) + 1).to(x)
@@ -141,7 +141,7 @@ def linear_accuracy(fit_KMD: Tensor, labels_M: Tensor, test_KND: Tensor, held_N:
 def neighbour_accuracy(fit_KMD: Tensor, labels_M: Tensor, test_KND: Tensor, held_N: Tensor) -> Tensor:
     """Return the accuracy of a vote of the 10 nearest training images on standardised features, [K].
 
-    Of classes with as many votes the first wins. NaN where tokens are not finite.
+    Ties go to the first class. NaN where tokens are not finite.
     """
     x, y = _standardised(fit_KMD, test_KND)
     votes = []
@@ -152,7 +152,7 @@ def neighbour_accuracy(fit_KMD: Tensor, labels_M: Tensor, test_KND: Tensor, held
 
 
 def _at(draw: Draw, share: float, drawn: Tensor) -> Tensor:
-    """Return numbers as drawn where each pixel has one, and a quantile of theirs where each sample has."""
+    """Return the numbers as drawn for a draw per pixel, and their distribution's quantile for a draw per sample."""
     if draw.each == "pixel":
         return drawn
     quantile = torch.full_like(drawn, share)

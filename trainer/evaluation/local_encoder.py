@@ -1,7 +1,7 @@
-"""What a block is aligned with where no pretrained encoder is at hand: a small convnet of the training images' own.
+"""REPA's encoder where no pretrained one is available: a small convnet trained on the training images themselves.
 
-It is made as the domain extractor is, apart from it: on a seed of its own, and on the images that are trained on alone
-(data.limit and all), so that it brings in nothing that a trial does not see. FID never looks through it.
+It is built as the domain extractor is, but on its own seed and only on the images that trials train on (data.limit
+included), so that it brings in no information that a trial does not have. FID never uses it.
 """
 
 from __future__ import annotations

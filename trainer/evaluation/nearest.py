@@ -1,4 +1,4 @@
-"""How near samples lie to training images: FID rewards copying, this shows it."""
+"""The distance of samples to the nearest training images: FID rewards copying, this reveals it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def nearest_distances(queries_NCHW: Tensor, images_MCHW: Images) -> Tensor:
         distances, rows = torch.cdist(queries, images_MCHW[start : start + step].flatten(1).to(queries)).min(1)
         index = torch.where(distances < best, rows + start, index)
         best = torch.minimum(best, distances)
-    # cdist squares and subtracts, which leaves copies at 1e-3 instead of 0; only the winner is measured again.
+    # cdist squares and subtracts, which leaves copies at 1e-3 instead of 0; so the nearest one is measured again.
     winners = images_MCHW[index.to(images_MCHW.device)].flatten(1).to(queries)
     distances_N: Tensor = torch.linalg.vector_norm(queries - winners, dim=1)
     return distances_N

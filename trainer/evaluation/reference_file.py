@@ -32,8 +32,8 @@ class Gaussian(NamedTuple):
 class ReferenceFile:
     """An npz of `mu`, `sigma`, `mu_s`, `sigma_s`, and uint8 images `arr_0` [N, H, W, 3], each pair or image optional.
 
-    Opened once and kept open: what is hashed is what is read, whatever the path leads to later. Raises DataError, which
-    names the file, for one that is missing, unreadable, or neither has moments nor images.
+    Opened once and kept open, so that hash and contents are of the same file even if the path changes. Raises
+    DataError, which names the file, for one that is missing, unreadable, or has neither moments nor images.
     """
 
     def __init__(self, path: Path) -> None:
@@ -51,12 +51,12 @@ class ReferenceFile:
 
     @cached_property
     def sha256(self) -> str:
-        """The hash of the whole file, which takes seconds of gigabytes; an archive's members seek for themselves."""
+        """The hash of the whole file, which takes seconds for gigabytes; an archive's members seek for themselves."""
         self._file.seek(0)
         return hashlib.file_digest(self._file, "sha256").hexdigest()
 
     def check(self, dim: int) -> None:
-        """Read all but the images' pixels; raise DataError for what would be refused once samples are scored."""
+        """Read all but the images' pixels; raise DataError now for anything that scoring would refuse later."""
         self.gaussian(POOLED, dim)
         if self.has_images:
             next(self.images(at_once=1))
@@ -66,7 +66,7 @@ class ReferenceFile:
 
     @property
     def has_images(self) -> bool:
-        """Whether there are images, whose features tell more than moments do."""
+        """Whether there are images, whose features some metrics need."""
         return IMAGES in self._members
 
     @property
@@ -87,7 +87,7 @@ class ReferenceFile:
         return Gaussian(mean, covariance)
 
     def images(self, at_once: int) -> Iterator[Tensor]:
-        """Give the images, uint8 [n, 3, H, W], so many at a time: thousands at 256 x 256 take gigabytes."""
+        """Yield the images, uint8 [n, 3, H, W], `at_once` at a time: thousands at 256 x 256 take gigabytes."""
         with self._read(IMAGES) as file:
             shape, dtype = self._header(file)
             if len(shape) != 4 or shape[3] != 3 or dtype != np.uint8:

@@ -1,4 +1,4 @@
-"""What samples are compared with, made once for a data set (or a file of statistics) and an extractor, and cached."""
+"""The reference that samples are compared with, made once for a data set (or statistics file) and an extractor."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ AT_ONCE = 250
 class References(NamedTuple):
     """The reference's Gaussian, and the features [M, D] of at most 10,000 of its images, evenly spaced.
 
-    A file may have no images, and so no features, but the Gaussian of spatial ones too.
+    A file may lack images, and so features, but have the Gaussian of spatial features.
     """
 
     gaussian: Reference
@@ -34,7 +34,7 @@ class References(NamedTuple):
 
 
 def moments_of(features_ND: Tensor) -> Moments:
-    """Return the moments of features, as one lane's."""
+    """Return the moments of features, as those of one lane."""
     moments = Moments(1, features_ND.shape[1], features_ND.device)
     moments.add(features_ND[None])
     return moments
@@ -73,7 +73,7 @@ def _spatial(extractor: Extractor, data: Dataset) -> dict[str, Tensor]:
 
 
 def from_file(file: ReferenceFile, extractor: Extractor, cache: Path) -> References:
-    """Return a file's statistics as they are, and what only its images can tell; raise DataError for another's."""
+    """Return a file's statistics and, if it has images, their features; raise DataError for another extractor's."""
     names = file.sha256, extractor.sha256
     path = cache / f"reference-file-v{VERSION}-{names[0][:16]}-{names[1][:16]}.safetensors"
     owner = f"reference file {VERSION} of {names[0]} through {names[1]}"
@@ -94,7 +94,7 @@ def _of_file(file: ReferenceFile, extractor: Extractor) -> dict[str, Tensor]:
 
 
 def _of_file_images(file: ReferenceFile, extractor: Extractor) -> dict[str, Tensor]:
-    """See the images once; their moments stand in where the file has none, as in ADM's evaluator."""
+    """Extract features of the images; use their moments where the file has none, as in ADM's evaluator."""
     pooled, spatial, features = None, None, []
     for images in file.images(AT_ONCE):
         seen = extractor.look(dequantise(images))

@@ -1,4 +1,4 @@
-"""What FID cannot see in samples: fidelity, variety, and how near they lie to training images."""
+"""Metrics of samples beside FID: fidelity, variety, and distance to training images."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _ROWS = 800  # neighbourhoods whose distances to all samples are held at a time:
 
 
 class LaneSamples(NamedTuple):
-    """What is kept of one lane's samples: features [N, D] of the first 10,000, and at most 1,000 images [n, C, H, W].
+    """The data kept of one lane's samples: features [N, D] of the first 10,000, and at most 1,000 images [n, C, H, W].
 
     Features are on the CPU, images on the evaluator's device and a fixed random choice. Of all samples, where a metric
     needs them: the moments of their spatial features, and their class score.
@@ -39,7 +39,7 @@ class LaneSamples(NamedTuple):
     class_score: float = math.nan
 
 
-# What a metric needs beside samples' features and images; not every extractor or reference has it.
+# The data a metric needs beside samples' features and images; not every extractor or reference has it.
 Need = Literal["reference features", "spatial features", "classes"]
 
 
@@ -54,13 +54,13 @@ class SampleMetric(Protocol):
     needs: ClassVar[frozenset[Need]]
 
     def scores(self, samples: LaneSamples) -> tuple[float, ...]:
-        """Return a figure a name, NaN where there is none; all samples and features are finite."""
+        """Return one figure per name, NaN where there is none; all samples and features are finite."""
 
 
 class SpatialFrechet:
     """The Frechet distance of spatial features: Inception's, which makes it sFID (Nash et al. 2021, arXiv:2103.03841).
 
-    Where things are counts in it, as in FID it does not.
+    It depends on where things are in an image, which FID ignores.
     """
 
     names: ClassVar[tuple[MetricName, ...]] = ("sfid",)
@@ -76,7 +76,7 @@ class SpatialFrechet:
 
 
 class DomainSpatialFrechet(SpatialFrechet):
-    """The same through the domain extractor, by a name of its own."""
+    """The same with the domain extractor, under a name of its own."""
 
     names: ClassVar[tuple[MetricName, ...]] = ("spatial_fid",)
 
@@ -155,13 +155,13 @@ class DensityCoverage:
         # Distances come from a Gram matrix, which loses the digits of a large mean.
         mean = reference.mean(0)
         centres, k = reference - mean, min(COVERAGE_NEIGHBOURS, len(reference) - 1)
-        # The nearest of all is the image itself.
+        # The nearest one is the image itself.
         parts = torch.split(centres, _ROWS)
         radii = [torch.cdist(part, centres).topk(k + 1, largest=False).values[:, -1:] for part in parts]
         return Neighbourhoods(mean, torch.cat(radii), k)
 
     def scores(self, samples: LaneSamples) -> tuple[float, ...]:
-        """Return how often samples lie in a neighbourhood, over k, and the share of these that hold a sample."""
+        """Return density (neighbourhoods per sample, over k) and coverage (the share of them that hold a sample)."""
         mean, radii, k = self._neighbourhoods
         features, reference = samples.features.to(mean) - mean, self._evaluator.reference_features
         inside, covered = 0, 0
@@ -193,7 +193,7 @@ class InceptionScore:
     needs: ClassVar[frozenset[Need]] = frozenset({"classes"})
 
     def __init__(self, evaluator: Evaluator) -> None:
-        """Take no notice of the evaluator: the score streams by."""
+        """Ignore the evaluator: the score needs only the running sums."""
 
     def scores(self, samples: LaneSamples) -> tuple[float, ...]:
         """Return the score."""
@@ -201,7 +201,7 @@ class InceptionScore:
 
 
 class ClassifierScore(InceptionScore):
-    """The same through the domain extractor, whose classes are the data set's: by a name that nobody mistakes."""
+    """The same with the domain extractor, whose classes are the data set's; a name of its own avoids confusion."""
 
     names: ClassVar[tuple[MetricName, ...]] = ("classifier_score",)
 
@@ -248,10 +248,10 @@ SAMPLE_METRICS: tuple[Callable[[Evaluator], SampleMetric], ...] = (
 
 
 class KeptSamples:
-    """What is kept of K lanes' samples while they stream by, once for all metrics: memory does not grow past it."""
+    """The data kept of K lanes' samples, once for all metrics; memory is bounded however many samples come."""
 
     def __init__(self, count: int) -> None:
-        """Take the number of samples that will come."""
+        """`count` is how many samples each lane will have."""
         # Any 1,000 of them, by number, and the same for every trial.
         self._chosen = torch.randperm(count, generator=torch.Generator().manual_seed(0))[:COMPARED].sort().values
         self._features: list[Tensor] = []
@@ -261,7 +261,7 @@ class KeptSamples:
         self._has_classes = False
 
     def observe(self, first: int, images_KBCHW: Tensor, seen: Seen) -> None:
-        """Add the samples from number `first` on, and what the extractor sees in them, each [K, B, ...]."""
+        """Add the samples from number `first` on, and the extractor's outputs for them, each [K, B, ...]."""
         chosen = self._chosen - first
         chosen = chosen[(chosen >= 0) & (chosen < images_KBCHW.shape[1])]
         self._images.append(images_KBCHW[:, chosen.to(images_KBCHW.device)])

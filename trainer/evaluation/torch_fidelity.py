@@ -1,4 +1,4 @@
-"""The one door to torch-fidelity, the reference for every metric here; imported when first used, never before."""
+"""The only module that imports torch-fidelity, our reference implementation of metrics; imported on first use."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _DISTANCES = 16_000_000  # distances of a batch of precision and recall: 64 MB
 
 
 def torch_fidelity() -> Any:
-    """Import torch-fidelity, first lending torchvision the operator schemas it lacks if the plain import fails."""
+    """Import torch-fidelity; if that fails, define the operator schemas that torchvision lacks and import it again."""
     try:
         return importlib.import_module("torch_fidelity")
     # AttributeError is what a second import of torchvision meets after an earlier one failed half-way.
@@ -43,7 +43,7 @@ def torch_fidelity() -> Any:
 
 
 def _forget(package: str) -> None:
-    """Drop what a failed import left behind; otherwise the next one builds on half-made modules."""
+    """Remove the modules of a failed import, which the next one would otherwise find half initialised."""
     for name in [name for name in sys.modules if name == package or name.startswith(f"{package}.")]:
         del sys.modules[name]
 
@@ -92,8 +92,8 @@ class PrecisionRecall(NamedTuple):
 def precision_recall(features_ND: Tensor, reference_MD: Tensor) -> PrecisionRecall:
     """Precision and recall with 3 nearest neighbours (Kynkaanniemi et al. 2019); time grows as (N + M)^2.
 
-    torch-fidelity's figures bit for bit, from its distances. It looks for the neighbours with `kthvalue`, which takes
-    three times as long as the distances; `topk` finds the same numbers in a quarter of their time.
+    torch-fidelity's figures bit for bit, from its distances. It finds the neighbours with `kthvalue`, which takes
+    three times as long as the distances; `topk` finds the same numbers in a quarter of the distances' time.
     """
     neighbours = min(NEIGHBOURS, len(features_ND) - 1, len(reference_MD) - 1)
     rows = max(1, _DISTANCES // max(len(features_ND), len(reference_MD)))
@@ -216,7 +216,7 @@ class Inception:
     """torch-fidelity's Inception, which is TensorFlow's of 2015: features, a map of them, logits of 1,008 classes."""
 
     def __init__(self, state: dict[str, Tensor]) -> None:
-        # torch-fidelity 0.4.0 takes a file alone, and unpickles it unguarded: it gets one that we wrote.
+        # torch-fidelity 0.4.0 accepts only a file, and unpickles it without checks: we give it one that we wrote.
         written = io.BytesIO()
         torch.save(state, written)
         written.seek(0)
@@ -250,7 +250,7 @@ def _first(module: Any) -> Callable[[Tensor], Tensor]:
 
 
 def _dinov2(state: dict[str, Tensor]) -> Any:
-    """torch-fidelity's extractor around our network: its own comes from torch.hub, and it refuses a weight file."""
+    """torch-fidelity's extractor around our network: its own downloads from torch.hub and takes no weight file."""
     from trainer.evaluation.dinov2 import DinoV2
 
     module = _part("feature_extractor_dinov2")
@@ -267,7 +267,7 @@ def _dinov2(state: dict[str, Tensor]) -> Any:
 
 
 def _clip(state: dict[str, Tensor]) -> Any:
-    """torch-fidelity's extractor around its own network: left to itself it runs a TorchScript archive."""
+    """torch-fidelity's extractor around its own network: by default it would run a TorchScript archive."""
     module = _part("feature_extractor_clip")
 
     class Offline(module.FeatureExtractorCLIP):  # type: ignore[misc, name-defined]

@@ -12,7 +12,7 @@ from trainer.recipe import DiffusionRecipe, InterpolantRecipe, MeanFlowRecipe, R
 
 
 def objective_of(recipe: Recipe) -> Objective:
-    """Return what a recipe's networks learn to predict."""
+    """Return the objective of a recipe."""
     match recipe.objective:
         case InterpolantRecipe():
             return Interpolant(recipe.objective)

@@ -31,8 +31,8 @@ def guide(conditional: Tensor, unconditional: Tensor, scale: float) -> Tensor:
 def guided(network: Network, labels: Tensor, evaluation: EvalRecipe) -> Predict:
     """Return a network's prediction with guidance towards labels [K, B].
 
-    Scale 1 is none; any other evaluates the network without labels as well, where on the way guidance acts. What a
-    network predicts beside an image's channels (a variance) is never guided.
+    Scale 1 is none; any other scale also evaluates the network without labels, on the part of the way where guidance
+    acts. A variance that a network predicts beside an image's channels is never guided.
     """
     nothing = torch.full_like(labels, network.backbone.classes)
     scale, (first, last) = evaluation.cfg, evaluation.cfg_interval

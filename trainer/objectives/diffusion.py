@@ -38,7 +38,7 @@ class _Table(NamedTuple):
 
 
 class Diffusion:
-    """Predicts the noise at a random step and, behind it, where the variance lies between its bounds."""
+    """Predicts the noise at a random step and, in further channels, where the variance lies between its bounds."""
 
     draws = MappingProxyType({"noise": Draw("normal", "pixel"), "time": Draw("uniform", "sample")})
 
@@ -52,7 +52,7 @@ class Diffusion:
     ) -> Learning:
         """Return the mean squared error of the noise and, for a learned variance, the variational bound in bits.
 
-        The bound teaches the variance alone, and counts as it is ('train_loss' is without it). Where the recipe has a
+        The bound trains the variance alone and has weight 1 ('train_loss' is without it). Where the recipe has a
         gamma the error has the weight min(SNR, gamma) / SNR, as min-SNR has for predicted noise (Hang et al. 2023,
         arXiv:2303.09556, section 3.4), and so has 'train_loss'.
         """
@@ -84,7 +84,7 @@ class Diffusion:
     def sample(
         self, network: Network, noise: Tensor, labels: Tensor, evaluation: EvalRecipe, more: StepNoise
     ) -> Tensor:
-        """Go back from noise in `nfe` steps: by the learned (or greatest) variance, or without any (DDIM)."""
+        """Run the reverse process in `nfe` steps: with the learned (or greatest) variance, or without any (DDIM)."""
         predict, solver = guided(network, labels, evaluation), evaluation.solver
         taken = schedule(self._recipe.steps, evaluation.nfe, self._recipe.schedule)
         x = noise
@@ -139,7 +139,7 @@ class Diffusion:
     def _at(self, step: Tensor, dtype: torch.dtype) -> _Table:
         """Return the schedule's numbers at each image's step, [K, B, 1, 1, 1]."""
         device = step.device
-        if device not in self._tables:  # held there, for a graph may not ask the host for them
+        if device not in self._tables:  # kept on the device, since a graph cannot copy them from the host
             whole = schedule(self._recipe.steps, self._recipe.steps, self._recipe.schedule)
             signal, noise = np.sqrt(whole.alpha_bar), np.sqrt(1 - whole.alpha_bar)
             snr = whole.alpha_bar / (1 - whole.alpha_bar)

@@ -1,4 +1,4 @@
-"""MeanFlow (Geng et al. 2025, arXiv:2505.13447): the average velocity over an interval, which one step samples with.
+"""MeanFlow (Geng et al. 2025, arXiv:2505.13447): the average velocity over an interval, for sampling in one step.
 
 Time as in the paper: noise is at t = 1, data at t = 0, z_t = (1 - t) data + t noise, and the velocity is noise - data.
 """
@@ -102,7 +102,7 @@ class MeanFlow:
 
     @torch.no_grad()
     def _guided(self, network: Network, z: Tensor, velocity: Tensor, t: Tensor, labels: Tensor) -> Tensor:
-        """Return the velocity, guided as equation 20 has it where that is wished for and the label is not dropped."""
+        """Return the velocity, guided by equation 20 if the recipe asks for it and the label is not dropped."""
         omega, kappa, classes = self._recipe.omega, self._recipe.kappa, network.backbone.classes
         if not self._recipe.is_guided:
             return velocity

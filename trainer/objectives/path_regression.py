@@ -27,8 +27,8 @@ from trainer.recipe import EvalRecipe, InterpolantRecipe
 from trainer.rng.draws import Draw
 from trainer.rng.step_noise import StepNoise
 
-# The public SiT (transport.py) keeps so far from both ends where it does not predict the velocity: at t = 0 that which
-# follows from the noise is 0 / 0, and at t = 1 there is no noise to predict.
+# The public SiT (transport.py) keeps this margin from both ends where it does not predict the velocity: at t = 0 the
+# velocity derived from the noise is 0 / 0, and at t = 1 there is no noise to predict.
 MARGIN = 1e-3
 
 
@@ -119,8 +119,8 @@ class Interpolant:
     def _grid(self, steps: int) -> list[float] | None:
         """Return an ODE's times: equal steps for a velocity, else even steps of log alpha / sigma between the margins.
 
-        An error of the noise is 1 / t times as large in the velocity. In such steps, which DPM-Solver takes too (Lu et
-        al. 2022, arXiv:2206.00927), it counts alike wherever it is made; Euler is then DDIM (Song et al. 2021).
+        An error of the noise is 1 / t times as large in the velocity. In such steps, as in DPM-Solver (Lu et al. 2022,
+        arXiv:2206.00927), an error weighs the same wherever it occurs; Euler is then DDIM (Song et al. 2021).
         """
         return times(steps, self._recipe) if self._margin else None
 

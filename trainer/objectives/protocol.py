@@ -1,4 +1,4 @@
-"""What an objective is: what a network learns to predict, and how samples are drawn with it.
+"""The contract of an objective: the quantity a network learns to predict, and how samples are drawn with it.
 
 Shapes: K lanes, B batch
 """
@@ -17,7 +17,7 @@ from trainer.rng.step_noise import StepNoise
 
 
 class Learning(NamedTuple):
-    """What a step minimises, `loss` [K], with gradient; what is recorded of it by name; the taps asked for on the way.
+    """The `loss` [K] that a step minimises, with gradient; recorded values by name; the requested taps' outputs.
 
     A recorded value is [K] and has no gradient; the first is called 'train_loss'.
     """
@@ -32,7 +32,7 @@ class Objective(Protocol):
 
     @property
     def draws(self) -> Wanted:
-        """What is random in a batch, in the order it is drawn."""
+        """The random numbers of a batch, in the order they are drawn."""
 
     @property
     def recorded(self) -> tuple[str, ...]:
@@ -44,7 +44,7 @@ class Objective(Protocol):
         """Return a batch's loss; images are [K, B, C, H, W], labels [K, B], draws as `draws` says, [K, ...]."""
 
     def seen(self, images: Tensor, labels: Tensor, draws: Mapping[str, Tensor]) -> tuple[Tensor, Conditioning]:
-        """Return what the network is called with in training."""
+        """Return the network's inputs in training."""
 
     def held_out(self, network: Network, images: Tensor, labels: Tensor, draws: Mapping[str, Tensor]) -> Tensor:
         """Return the error of every held-out image, [K, B]."""

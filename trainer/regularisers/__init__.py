@@ -1,1 +1,1 @@
-"""What is added to the loss, its bounds, and the health of the representation it acts on."""
+"""Terms added to the objective's loss, their bounds, and the health of the representations they act on."""

@@ -1,4 +1,4 @@
-"""REPA (Yu et al. 2025, arXiv:2410.06940): tokens of one block, projected, point where a frozen encoder's features do.
+"""REPA (Yu et al. 2025, arXiv:2410.06940): align one block's projected tokens with a frozen encoder's features.
 
 The loss is the mean over images and tokens of minus the cosine between the two; the projector is three linear layers
 with SiLU between; both as in the public code. The encoder sees the clean image, the network a noised one. Where their
@@ -49,7 +49,7 @@ def alignment_loss(projected_KBNF: Tensor, features_KBNF: Tensor) -> Tensor:
 
 
 class AlignmentTerm:
-    """Lambda times the alignment of the recipe's block, by a projector that each lane has of its own."""
+    """Lambda times the alignment loss at the recipe's block; each lane has its own projector."""
 
     recorded = ("alignment_loss",)
     counted = ()
@@ -58,7 +58,7 @@ class AlignmentTerm:
     def __init__(
         self, repa: Repa, backbone: Backbone, targets: Targets, seeds_K: Sequence[int], device: torch.device
     ) -> None:
-        """Raise ValueError where the model lacks the block, or its tokens are no grid shaped as the image."""
+        """Raise ValueError where the model lacks the block, or its tokens form no grid with the image's proportions."""
         self._targets, self._tap = targets, block_index(repa.block, backbone.taps)
         shape = backbone.tap_shapes[self._tap]
         self.layout: Layout = MappingProxyType(_projector(shape.width, repa.hidden, targets.width))

@@ -1,11 +1,11 @@
-"""The least a Dispersive Loss can be, and its span above that: at the floor there is no gradient left.
+"""The floor of a Dispersive Loss and its span above that; at the floor the gradient vanishes.
 
 Each floor is attained by some batch, or approached: by a regular simplex that is large, lies on a sphere or is measured
-in its own distances; with tau in median distances by groups that leave each other; for features by a tight frame.
+in its own distances; with tau in median distances by groups that move apart; for features by a tight frame.
 
-With a memory bank the least is over all that a bank may hold. Where layer normalisation or a cosine keeps both on a
-sphere, that is a bank at one pole and a batch about the other, spread as far as pays (`_against_a_pole`); a steady
-network, whose bank looks like its batch, stays above it.
+With a memory bank the floor is the minimum over all contents of the bank. Where layer normalisation or a cosine keeps
+both on a sphere, the bank is then at one pole and the batch spread about the other (`_against_a_pole`). A network that
+changes slowly, whose bank resembles its batch, stays above this floor.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from torch import Tensor
 
 from trainer.recipe import Distance, Features, TauUnits, Variant
 
-LEAST_SPAN = 1e-3  # where a floor is all there is: a hundredth of it is above what rounding does
+LEAST_SPAN = 1e-3  # where the span would be 0: a hundredth of this exceeds rounding errors
 FLOOR_SHARE = 0.01  # of the span: closer than this to the floor counts as being at it
 NARROWINGS = 90  # of an interval to two thirds: to the last digit of float64
 
 
 class Bounds(NamedTuple):
-    """The least a loss can be, and how far above that it is when all representations are equal; each [K].
+    """The floor of a loss, and how far above it the loss is when all representations are equal; each [K].
 
     Of 'covariance' the span is that of features which are all perfectly correlated.
     """
@@ -79,9 +79,9 @@ def bounds(tau_K: Tensor, variant: Variant, tau_units: TauUnits, compared: Compa
             floor = _hinge_floor(tau_K, compared)
             return Bounds(floor, tau_K.square() - floor)
         case "covariance":
-            # A correlation matrix of rank B - 1 or less has trace E, so by Cauchy and Schwarz squares of E^2 / (B - 1)
-            # or more, E of them on its diagonal: of B = 2 all are 1, and of B much smaller than E there is little to
-            # gain. The elements of a layer-normalised token add up to 0, so that its rank is D - 1 at most.
+            # A correlation matrix of rank B - 1 or less has trace E, so by Cauchy and Schwarz its squares sum to
+            # E^2 / (B - 1) or more, E of it on the diagonal: with B = 2 all are 1, and with B much smaller than E there
+            # is little to gain. The elements of a layer-normalised token add up to 0, so its rank is D - 1 at most.
             rank = min(batch - 1, compared.tokens * (width - 1)) if normalised else batch - 1
             floor = torch.full_like(tau_K, max(0.0, (compared.elements / rank - 1) / (compared.elements - 1)))
             return Bounds(floor, (1 - floor).clamp_min(LEAST_SPAN))
@@ -114,7 +114,7 @@ def _l2_floor(tau_K: Tensor, units: TauUnits, compared: Compared) -> Tensor:
 
 def _median_floor(tau_K: Tensor, compared: Compared) -> Tensor:
     # Half of the pairs are no farther apart than the median, 1 in its units, and the others may be far apart: groups
-    # that leave each other do that. Equal distances are not the least, as they are beside the mean.
+    # that move apart do that. Equal distances are not the minimum here, as they are with the mean.
     batch, everyone = compared.batch, compared.batch + torch.as_tensor(compared.bank).to(tau_K)
     pairs_K = batch * (everyone - 1)
     near_K = torch.floor((pairs_K - 1) / 2) + 1

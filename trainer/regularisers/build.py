@@ -34,12 +34,12 @@ def regulariser_of(
         terms["repa"] = AlignmentTerm(train.repa, backbone, targets(), [lane.seed for lane in lanes], device)
     if train.contrastive:
         terms["contrastive"] = ContrastiveTerm(train.contrastive, backbone, len(lanes), device)
-    # The Dispersive Loss last, so that the others begin as they do without it.
+    # The Dispersive Loss last, so that the others' initial weights are the same as without it.
     return Sum({**terms, DISPERSIVE: dispersive}) if terms else dispersive
 
 
 def dispersive_names(regulariser: Regulariser) -> frozenset[str]:
-    """Return the names of what the Dispersive Loss alone records and counts: of a lane without it there is nothing."""
+    """Return the names of values that only the Dispersive Loss records and counts; a lane without it has none."""
     term = regulariser.terms[DISPERSIVE] if isinstance(regulariser, Sum) else regulariser
     return frozenset({*term.recorded, *term.counted})
 

@@ -1,6 +1,6 @@
 """A contrastive loss between two noised views of an image, with the other images of the batch as negatives.
 
-Wang & He 2025, arXiv:2506.09027, hold the Dispersive Loss, which has no positive pairs, against one that has them. The
+Wang & He 2025, arXiv:2506.09027, compare the Dispersive Loss, which has no positive pairs, with a loss that has. Its
 form is SimCLR's (Chen et al. 2020, arXiv:2002.05709, eq. 1): of 2B representations each is to find its partner among
 the 2B - 1 others. As with the Dispersive Loss the representation is that of the block itself, without a projector, and
 D_ij = |z_i - z_j|^2 / d; the regression loss is of the first view alone.
@@ -71,7 +71,7 @@ class ContrastiveTerm:
         self.taps = frozenset({self._tap})
 
     def initial_state(self, generator: torch.Generator) -> State:  # noqa: ARG002 - there is none
-        """Return nothing."""
+        """Return no weights and no buffers."""
         return STATELESS
 
     def __call__(

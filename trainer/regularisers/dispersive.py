@@ -2,8 +2,8 @@
 
 L2 InfoNCE: log mean_ij exp(-D_ij / tau) over the full B x B matrix, diagonal included, with
 D_ij = |z_i - z_j|^2 / d. The public code divides by d, the number of elements of z_i; the printed algorithm does not
-(distance 'sum'), and without it the loss is at its floor, -log B, from the start. At the floor there is no gradient
-left: block and tau mean nothing there, so the distance to the floor is recorded with every loss.
+(distance 'sum'), and without it the loss is at its floor, -log B, from the start. At the floor the gradient vanishes,
+so block and tau have no effect; hence the distance to the floor is recorded with every loss.
 
 'covariance' is the mean square of the off-diagonal entries of the features' correlation matrix over the batch (Barlow
 Twins without positives; of raw features it would contract the batch). The paper prints a sum: as D_ij is divided by d,
@@ -27,8 +27,8 @@ from trainer.regularisers.representation import squared_distances
 from trainer.regularisers.tau_units import in_units
 
 CONSTANT = 1e-6  # of the mean variance: a feature that varies less does not vary
-ROUNDING = 1e-10  # of the mean square: what float32 makes of a feature that does not vary at all
-LEAST_VARIANCE = 1e-12  # of float32, whose powers a gradient takes
+ROUNDING = 1e-10  # of the mean square: the variance that float32 computes for a constant feature
+LEAST_VARIANCE = 1e-12  # in float32, since the gradient takes powers of it
 
 
 def dispersive_loss(
@@ -80,7 +80,7 @@ def dispersive_loss(
 
 
 def widened(z: Tensor) -> Tensor:
-    """Return features in the precision the loss is computed in: float32, or float64 where they are."""
+    """Return features in the precision of the loss: float32, or float64 if they are in float64."""
     return z if z.dtype == torch.float64 else z.float()
 
 
@@ -130,5 +130,5 @@ def _covariance(z_KBE: Tensor) -> Tensor:
     varies_KE = variance_KE / (variance_KE + least_K[:, None])  # R's diagonal: 1, and 0 of what does not vary
     diagonal_K = varies_KE.square().sum(1)
     pairs_K = varies_KE.sum(1).square() - diagonal_K
-    # Of fewer than one pair that varies, what is left is rounding.
+    # With fewer than one pair of varying features, only rounding is left.
     return (gram_KBB.square().sum((1, 2)) - diagonal_K) / pairs_K.clamp_min(1)

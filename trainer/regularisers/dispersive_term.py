@@ -34,7 +34,7 @@ class _Group(NamedTuple):
     tau: Tensor
 
     def gather(self, taps: Mapping[int, Tensor]) -> Tensor:
-        """Return the pairs' representations, [pairs, B, N * D]: one selection a tap, none of all lanes."""
+        """Return the pairs' representations, [pairs, B, N * D]: one selection per tap, none where it has all lanes."""
         parts = [self.formula.features_of(rows_of(taps[tap], lanes)) for (tap, _), lanes in self.lanes_of.items()]
         return torch.cat(parts) if len(parts) > 1 else parts[0]
 
@@ -49,7 +49,7 @@ class _Group(NamedTuple):
         return Bank(torch.cat(parts) if len(parts) > 1 else parts[0], bank.filled.index_select(0, self.lanes))
 
     def write(self, z_KBE: Tensor, batch_KBS: Tensor) -> None:
-        """Put the pairs' representations where their lanes' banks have them."""
+        """Write the pairs' representations to their columns of the banks' new entries."""
         size, begun = self.formula.shape.elements, 0
         for (_, first), lanes in self.lanes_of.items():
             part = z_KBE[begun : begun + len(lanes)].to(batch_KBS.dtype)
@@ -60,7 +60,7 @@ class _Group(NamedTuple):
 class DispersiveTerm:
     """Lambda times the Dispersive Loss of each lane's taps. Lanes with lambda 0 cost nothing; the others' are gathered.
 
-    Several taps of a lane count by their mean, so lambda keeps its meaning. Memory banks of all lanes have one size.
+    A lane's loss is the mean over its taps, so lambda keeps its meaning. Memory banks of all lanes have one size.
     """
 
     recorded = ("dispersive_loss", "floor_distance")
@@ -89,7 +89,7 @@ class DispersiveTerm:
         self._floor, self._span = self._bounds()
 
     def initial_state(self, generator: torch.Generator) -> State:  # noqa: ARG002 - an empty bank, or nothing
-        """Return a memory bank that nothing is in yet, where lanes have one."""
+        """Return an empty memory bank, where lanes have one."""
         if self._bank is None:
             return STATELESS
         return State({}, {ENTRIES: torch.zeros(self._bank), FILLED: torch.tensor(0)})
@@ -137,7 +137,7 @@ class DispersiveTerm:
         return Added(lam, term, recorded, counted, buffers)
 
     def _bounds(self) -> tuple[Tensor, Tensor]:
-        # Of a lane's mean over taps: the mean of their bounds. With a bank those of each level it may be filled to.
+        # The bounds of a mean over taps: the mean of their bounds. With a bank, one for each level it may be filled to.
         lam, levels = self._schedule.peak, None
         shape = lam.shape
         if self._bank is not None:
@@ -167,9 +167,9 @@ def _named(bank: Bank) -> dict[str, Tensor]:
 
 
 def _bank_size(settings: Sequence[Dispersion], shapes: Sequence[TapShape]) -> tuple[int, int] | None:
-    """Return the entries of a lane's bank and the numbers of one: of as many taps as a lane has, each the largest.
+    """Return how many entries a lane's bank has, and how many numbers an entry: one representation per tap.
 
-    The model's largest tap, so that whether lanes can train together follows from their settings alone.
+    Each is counted as the model's largest tap, so that settings alone decide which lanes can train together.
     """
     for lane, each in enumerate(settings):
         if each.bank != settings[0].bank:
@@ -188,7 +188,7 @@ def _said(bank: tuple[int, int] | None) -> str:
 
 
 def _group(formula: Formula, members: list[_Pair], device: torch.device) -> _Group:
-    # Sorting keeps a lane's taps in rising order, so that their sum is the same whoever else is in the cohort.
+    # Sorting keeps a lane's taps in rising order, so that their sum does not depend on the cohort's other lanes.
     members = sorted(members, key=lambda member: (member.tap, member.first))
     lanes_of: dict[tuple[int, int], list[int]] = defaultdict(list)
     for lane, tap, first, _ in members:

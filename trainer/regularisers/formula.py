@@ -1,4 +1,4 @@
-"""One formula of the Dispersive Loss: what can be computed as one batch, over lanes and taps.
+"""One formula of the Dispersive Loss: the lanes and taps that share it can be computed as one batch.
 
 Shapes: K pairs of a lane and a tap, B batch, N tokens, D width, E = N D
 """
@@ -29,17 +29,17 @@ class Formula(NamedTuple):
 
     @classmethod
     def of(cls, setting: Dispersion, shape: TapShape, batch: int) -> Formula:
-        """Return that of a setting; raises ValueError for a local batch that does not divide the batch."""
+        """Return the formula of a setting; raise ValueError for a local batch that does not divide the batch."""
         samples = batch if setting.local_batch == "all" else setting.local_batch
         if batch % samples:
             raise ValueError(f"local_batch {samples} does not divide a batch of {batch}")
         bank = 0 if setting.negatives == "batch" else setting.negatives
-        if setting.features == "raw":  # then tokens are nothing to the loss, and shapes of one size are one batch
+        if setting.features == "raw":  # then the loss ignores tokens, and shapes of equal size can share a batch
             shape = TapShape(1, shape.elements)
         return cls(setting.variant, setting.tau_units, setting.distance, setting.features, shape, samples, bank)
 
     def features_of(self, tokens_KBND: Tensor) -> Tensor:
-        """Return what the loss is of, [K, B, E]."""
+        """Return the features that the loss compares, [K, B, E]."""
         return (layer_normalised(tokens_KBND) if self.features == "layer_norm" else tokens_KBND).flatten(2)
 
     def loss(self, z_KBE: Tensor, tau_K: Tensor, bank: Bank | None) -> Tensor:

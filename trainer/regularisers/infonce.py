@@ -1,7 +1,7 @@
 """The l2 InfoNCE loss with its gradient written out.
 
-Left to autograd the loss is some seventy small operations, of about 430 that a step of a compact model has. On a GPU
-each is a kernel, and their number is what they cost. Written out they are half as many.
+With autograd the loss takes some seventy small operations, of about 430 in a step of a compact model. On a GPU each is
+a kernel, whose launch dominates its cost. Written out there are half as many.
 
 Shapes: K lanes, B batch, E elements of one representation (tokens x width).
 """
@@ -18,12 +18,12 @@ class L2InfoNce(torch.autograd.Function):
     """log mean_ij exp(-|z_i - z_j|^2 / (E tau)) of each lane, [K], from z [K, B, E] and tau [K].
 
     With W the softmax of the exponents, over all i and j, the gradient is 4 / (E tau) (W - diag(W 1)) z: the weights'
-    Laplacian, which does not see the mean, so that the centred z will do.
+    Laplacian, which is invariant to the mean, so that the centred z suffices.
     """
 
     @staticmethod
     def forward(ctx: Any, z_KBE: Tensor, tau_K: Tensor) -> Tensor:
-        """Return the loss and keep what the gradient is made of."""
+        """Return the loss and save the tensors that the gradient needs."""
         batch, elements = z_KBE.shape[1:]
         centred = z_KBE - z_KBE.mean(1, keepdim=True)
         gram = torch.baddbmm(z_KBE.new_empty(1, 1, 1), centred, centred.mT, beta=0, alpha=1 / elements)

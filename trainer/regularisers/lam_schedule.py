@@ -17,7 +17,7 @@ class LamSchedule:
         """A lane whose lambda does not change costs nothing; where no lane's does, neither does the cohort."""
         self.peak = torch.tensor([each.lam for each in settings], device=device)
         self._changes = any(each.lam > 0 and (each.lam_warmup or each.lam_end < 1) for each in settings)
-        # At the first step of all the share is 0, and so is what a lane without warm-up would be divided by.
+        # At the very first step the share is 0, and a lane without warm-up would divide by 0 too.
         self._steady = torch.tensor([not each.lam_warmup for each in settings], device=device)
         self._warmup = torch.tensor([each.lam_warmup or 1.0 for each in settings], device=device)
         self._end = torch.tensor([each.lam_end if each.lam_end < 1 else 2.0 for each in settings], device=device)
@@ -33,15 +33,15 @@ class LamSchedule:
         return self.peak * risen * (progress < self._end)
 
     def acts(self, lam_K: Tensor, condition_K: Tensor) -> Tensor:
-        """Return the condition where lambda is above 0: what else would a lane be at the floor of."""
+        """Return the condition where lambda is above 0, false elsewhere: without a loss no lane is at its floor."""
         return condition_K & (lam_K > 0) if self._changes else condition_K
 
 
 def over_active_steps(metrics: Mapping[str, float], setting: Dispersion, step: int, steps: int) -> dict[str, float]:
     """Return a lane's metrics after `step` of `steps` steps with 'floor_share' as that of steps with lambda above 0.
 
-    Counted is the share of all steps; a lane that is always at the floor while it has a weight would be spared by the
-    steps in which it has none. Without any such step yet there is no share.
+    The recorded share is of all steps, so steps with lambda 0 would hide a lane that is at the floor whenever lambda
+    acts. Without any step with lambda above 0 there is no share.
     """
     found = dict(metrics)
     if "floor_share" in found and (setting.lam_warmup or setting.lam_end < 1):

@@ -1,7 +1,7 @@
-"""What a regulariser is: a term that is added to an objective's loss, from representations at taps of the backbone.
+"""The contract of a regulariser: a term added to the objective's loss, from representations at taps of the backbone.
 
-It may have weights of its own, which are trained with the backbone's, and buffers, which it renews at every step. Both
-are a lane's: they are in its checkpoint, and move and go with it. Averages, kept files and samples are without them.
+It may have weights of its own, trained with the backbone's, and buffers, which it updates at every step. Both belong
+to a lane: they are in its checkpoint, and move and are dropped with it. Averages, kept files and samples ignore them.
 
 Shapes: K lanes, B batch, N tokens, D width
 """
@@ -19,9 +19,9 @@ from trainer.backbones.protocol import Layout
 
 
 class State(NamedTuple):
-    """What a regulariser has of its own, by name: `weights` are trained, `buffers` are not.
+    """A regulariser's own tensors, by name: `weights` are trained, `buffers` are not.
 
-    Of one lane as it begins, or of K lanes, [K, ...].
+    One lane's initial ones, or those of K lanes, [K, ...].
     """
 
     weights: Mapping[str, Tensor]
@@ -36,8 +36,8 @@ class Added(NamedTuple):
     """`weight` times `term`, both [K], is added to the loss, or nothing where there is no term.
 
     `recorded` are values by name whose running means are kept, `counted` are conditions whose share of all steps is;
-    each [K] and without gradient, NaN (false) for a lane that the regulariser leaves alone. `buffers` are what the
-    regulariser's hold from the next step on: all of them, as new tensors and not as views of the old ones.
+    each [K] and without gradient, NaN (false) for a lane that the regulariser does not act on. `buffers` are all of the
+    regulariser's buffers for the next step, as new tensors and not as views of the old ones.
     """
 
     weight: Tensor
@@ -68,10 +68,10 @@ class Regulariser(Protocol):
 
     @property
     def views(self) -> int:
-        """How many noised views of a batch it looks at: 1, or 2, which cost a second forward pass."""
+        """How many noised views of a batch it needs: 1, or 2, which cost a second forward pass."""
 
     def initial_state(self, generator: torch.Generator) -> State:
-        """Return what one lane begins with, on the CPU: weights as in the layout, and its buffers."""
+        """Return one lane's initial state, on the CPU: weights as in the layout, and its buffers."""
 
     def __call__(
         self,
@@ -86,5 +86,5 @@ class Regulariser(Protocol):
         `second` are the representations of the same images in another view, where `views` asks for one. `progress`, of
         no dimension, is the share of all optimiser steps that were taken before: from 0, below 1; without it a weight
         that changes over time is at its peak.
-        A function of what it is given, and of it alone; a GPU replays it, so it asks the device for nothing.
+        A pure function of its arguments; a GPU replays it as a graph, so it must not wait for the device.
         """

@@ -15,7 +15,7 @@ def squared_distances(z_KBE: Tensor) -> Tensor:
     """
     gram_KBB = _centred_gram(z_KBE)
     squares_KB = gram_KBB.diagonal(dim1=1, dim2=2)
-    # In this order the diagonal is s - 2 s + s, exactly 0 in any precision.
+    # Added in this order, the diagonal is s - 2 s + s, exactly 0 in any precision.
     return (squares_KB[:, :, None].sub(gram_KBB, alpha=2) + squares_KB[:, None, :]).clamp_min(0)
 
 

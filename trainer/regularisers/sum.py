@@ -21,8 +21,8 @@ T = TypeVar("T")
 class Sum:
     """The sum of `terms`, whose names stand before those of their weights and buffers: 'repa.first.weight'.
 
-    Names of what terms record must differ. In the order of the terms they draw what they begin with: a term that is
-    added behind the others leaves theirs as it is.
+    The names that terms record must differ. Terms draw their initial states in order, so a term added at the end does
+    not change the others'.
     """
 
     def __init__(self, terms: Mapping[str, Regulariser]) -> None:
@@ -35,7 +35,7 @@ class Sum:
         self.layout: Layout = MappingProxyType(_prefixed({name: term.layout for name, term in terms.items()}))
 
     def initial_state(self, generator: torch.Generator) -> State:
-        """Return what each term begins with."""
+        """Return each term's initial state."""
         begun = {name: term.initial_state(generator) for name, term in self.terms.items()}
         weights = _prefixed({name: state.weights for name, state in begun.items()})
         return State(weights, _prefixed({name: state.buffers for name, state in begun.items()}))

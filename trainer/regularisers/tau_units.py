@@ -1,8 +1,8 @@
-"""What tau is counted in: distances as they are, or in units of those of the batch itself.
+"""The units of tau: absolute distances, or the batch's own mean or median distance.
 
 The gradient passes through the unit. Kernel methods that set a bandwidth to the median distance stop it there
-(as public code of Stein's method does), since it is a mere constant to them. Here the loss would then be lowered by
-growing the norm without end: with the mean detached it grew to 1e6. With the gradient the loss of a scaled batch is the
+(as public code of Stein's method does), since to them it is a mere constant. Here a growing norm would then lower the
+loss without end: with the mean detached it grew to 1e6. With the gradient the loss of a scaled batch is the
 same, and the gradient is orthogonal to the batch, so that no small step along it changes the norm.
 
 Shapes: K lanes, B batch, J samples that each is compared with, the batch itself first
@@ -45,7 +45,7 @@ def _median(distances_KBJ: Tensor, empty_KJ: Tensor | None) -> Tensor:
     lanes, batch, samples = distances_KBJ.shape
     left_out = torch.eye(batch, samples, dtype=torch.bool, device=distances_KBJ.device)
     left_out = left_out if empty_KJ is None else left_out | empty_KJ[:, None]
-    # Sorted with the others at the end, since how many there are is known on the device alone.
+    # Absent ones are sorted to the end, since only the device knows how many there are.
     rising = distances_KBJ.masked_fill(left_out, torch.inf).flatten(1).sort(1).values
     middle = (_pairs(distances_KBJ, empty_KJ) - 1) // 2
     if isinstance(middle, int):

@@ -1,1 +1,1 @@
-"""What is random, as a pure function of (seed, stream, index)."""
+"""Random numbers as a pure function of (seed, stream, index)."""

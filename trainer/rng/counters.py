@@ -1,8 +1,8 @@
 """Random numbers by counting: number i of a stream is a hash of (key, i), so many streams are drawn at once.
 
-torch's generators need a call a stream, and on a GPU a call is what costs. These are a few elementwise operations for
-all streams together, without a word from the host, and the same on every kind of device but for the last digit of
-the normal numbers. The hash is SplitMix64 (Steele, Lea & Flood 2014, fig. 16).
+torch's generators need one call per stream, and on a GPU calls dominate the cost. Counters take a few elementwise
+operations for all streams together, without the host, and give the same numbers on every kind of device but for the
+last digit of the normal ones. The hash is SplitMix64 (Steele, Lea & Flood 2014, fig. 16).
 
 Shapes: R streams.
 """

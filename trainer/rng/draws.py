@@ -1,6 +1,6 @@
 """The random numbers of a batch, declared once and drawn in two ways: by torch's generators, or by counters.
 
-An objective says what is random in a batch, in order. On a CPU each (seed, step) has a generator of its own; on a GPU
+An objective declares its random numbers in order. On a CPU each (seed, step) has a generator of its own; on a GPU
 counters draw the same kinds of numbers for many steps and seeds at a time, though not the same numbers.
 
 Shapes: R streams of counters, B batch
@@ -46,7 +46,7 @@ def from_generator(
 
 
 def from_counters(wanted: Wanted, keys_R: Tensor, batch: int, image: tuple[int, ...]) -> dict[str, Tensor]:
-    """Draw one batch of every stream, each [R, B, ...]: what is wanted later lies further on in the stream."""
+    """Draw one batch of every stream, each [R, B, ...]; later draws come further on in the stream."""
     found, first = {}, 0
     for name, draw in wanted.items():
         shape = draw.shape(batch, image)

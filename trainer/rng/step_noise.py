@@ -1,4 +1,4 @@
-"""The noise that a stochastic sampler adds step by step, as a function of (seed, chunk, step) and of nothing else.
+"""The noise that a stochastic sampler adds step by step, as a function of (seed, chunk, step) alone.
 
 Drawn by counters on every kind of device: a sampler of many steps holds one step's at a time, and a GPU can replay it.
 

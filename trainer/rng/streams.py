@@ -15,7 +15,7 @@ import torch
 
 
 class Stream(IntEnum):
-    """What random numbers are for. Values are part of every result: never renumber."""
+    """The purposes of random numbers. Every result depends on these values: never renumber."""
 
     INIT = 0
     ORDER = 1
@@ -32,6 +32,6 @@ def generator(seed: int, stream: Stream, index: int = 0, device: torch.device | 
 
 
 def key(seed: int, stream: Stream, index: int = 0) -> int:
-    """Return 63 bits that name a stream of random numbers: what its generator is seeded with."""
+    """Return the 63-bit seed of a stream's generator."""
     digest = hashlib.blake2b(struct.pack("<qqq", seed, int(stream), index), digest_size=8).digest()
     return int.from_bytes(digest, "little") >> 1

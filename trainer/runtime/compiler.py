@@ -1,7 +1,7 @@
-"""Functions as compiled code: torch's compiler, with what it has made kept on disk.
+"""Compiling functions with torch's compiler, with a cache on disk.
 
-Its code adds in another order than eager code does, so figures differ in their last digits: whoever compares figures
-chooses one of the two for all of them.
+Compiled code adds in another order than eager code, so figures differ in their last digits: use one of the two for
+all figures that are to be compared.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ import torch
 from trainer.errors import CompilerError
 
 # Programs of one function in a process: a recipe has two, with guidance and without. Torch's own limit of 8 is for
-# functions that are compiled anew by mistake; above it a function is not run here, where torch would run it eagerly.
+# functions recompiled by mistake; beyond the limit we raise an error, where torch would fall back to eager code.
 PROGRAMS = 64
 
 Result = TypeVar("Result")
 
 
 def use_cache(folder: Path) -> None:
-    """Keep what is compiled in a folder, from where other processes on the same kind of processor take it."""
-    # Torch's own key does not hold the processor's vectors, and code for another width of them would be wrong.
+    """Cache compiled code in a folder, which other processes on the same kind of processor share."""
+    # Torch's own cache key leaves out the processor's vector width, and code for another width would be wrong.
     kind = f"{platform.machine()}-{torch.backends.cpu.get_cpu_capability()}-{torch.__version__}".lower()
     os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(folder / "compiled" / kind)
 

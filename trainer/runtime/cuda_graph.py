@@ -1,7 +1,7 @@
 """A function of no arguments as one CUDA graph: hundreds of small kernels for the cost of one launch.
 
-What the function reads and writes must lie in buffers that stay where they are, and it must not ask the device for
-anything. On other devices it is called as it is.
+The function must read and write buffers at fixed addresses, and must never wait for the device. On other devices it
+is called directly.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-WARM_UPS = 3  # calls before the capture: libraries set themselves up, autograd makes its buffers
+WARM_UPS = 3  # calls before the capture: libraries initialise, autograd allocates its buffers
 
 
 class Recorder(Protocol):
-    """What can record a function and play it again: a CUDA graph, or a test's stand-in."""
+    """Records a function and replays it: a CUDA graph, or a test's stand-in."""
 
     def aside(self, function: Callable[[], T]) -> T:
-        """Call the function where a later recording does not see it."""
+        """Call the function in a way that does not affect a later recording."""
 
     def record(self, function: Callable[[], T]) -> T:
         """Record what the function does, without doing it; return its result, which every replay fills."""
@@ -35,7 +35,7 @@ class Recorder(Protocol):
 
 
 class Captured(Generic[T]):
-    """Calls a function: the first few times as it is, then as a graph. Every call does the function's work once.
+    """Calls a function: directly the first few times, then as a graph. Every call does the function's work once.
 
     So warming up costs no work that has to be undone. A replay's result lies in the same tensors every time. Where
     the capture fails the function is called as it is from then on, with one warning.
@@ -73,7 +73,7 @@ class Captured(Generic[T]):
         return self._result
 
     def _record(self, recorder: Recorder) -> None:
-        # Whoever calls the function after a failure does so when the error is gone: it holds what the capture made.
+        # After a failure our caller calls the function, once the error is released: it holds the capture's tensors.
         try:
             self._result = recorder.record(self._function)
             self._recorded = True
@@ -97,12 +97,12 @@ class CapturedCall:
         warm_ups: int = WARM_UPS,
     ) -> None:
         self._function, self.plain = function, device.type != "cuda" and recorder is None
-        # Not through self: in a cycle the graph's memory would wait for the garbage collector.
+        # Not through self: a reference cycle would keep the graph's memory until garbage collection.
         self._buffers = buffers = list[Tensor]()
         self._captured = Captured(lambda: function(*buffers), device, recorder, warm_ups)
 
     def __call__(self, *given: Tensor) -> Tensor:
-        """Return what the function does, in a tensor of the caller's own."""
+        """Return the function's result, in a tensor that the caller owns."""
         if self.plain:
             return self._function(*given)
         if not self._buffers:
@@ -115,7 +115,7 @@ class CapturedCall:
 
 
 class CudaGraph:
-    """A graph with a memory pool of its own, which goes when it goes."""
+    """A graph with a memory pool of its own, freed with the graph."""
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
@@ -123,7 +123,7 @@ class CudaGraph:
         self._stream = _side_stream(device)
 
     def aside(self, function: Callable[[], T]) -> T:
-        """Call the function on another stream, as torch's notes on CUDA graphs ask for warming up."""
+        """Call the function on another stream, which torch's notes on CUDA graphs require for warm-up."""
         here = torch.cuda.current_stream(self._device)
         self._stream.wait_stream(here)
         with torch.cuda.stream(self._stream):

@@ -1,4 +1,4 @@
-"""Files that are whole or not there, and reading a small one whatever became of it."""
+"""Atomic writing of files, and reading small JSON files."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-FULL = (errno.ENOSPC, errno.EDQUOT)  # of a disk, or of what a user may have of it
+FULL = (errno.ENOSPC, errno.EDQUOT)  # a full disk, or a user's quota
 
 
 def write_whole(path: Path, content: str | bytes, durable: bool = True) -> None:
@@ -18,7 +18,7 @@ def write_whole(path: Path, content: str | bytes, durable: bool = True) -> None:
     file. A folder in the place of the file is moved aside. Raises OSError.
     """
     data = content.encode() if isinstance(content, str) else content
-    # The process id keeps a process that outlived its successor's start from writing into its file.
+    # With the process id in its name: a predecessor that is still alive cannot write into our file.
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
         with part.open("wb") as file:
@@ -41,7 +41,7 @@ def read_json(path: Path) -> Any:
 
 
 def _make_way(path: Path) -> None:
-    """Move a folder at `path` aside, under the first name that is free; nobody knows what is in it."""
+    """Move a folder at `path` aside, to the first free name; its contents are unknown, so it is kept."""
     if not path.is_dir() or path.is_symlink():
         return
     number = 1

@@ -1,4 +1,4 @@
-"""How a process that trains uses its machine: set once, before the first tensor, and nowhere else."""
+"""Settings of a training process (threads, memory, GPU share): made once, before the first tensor, only here."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import ctypes
 
 import torch
 
-# Options of glibc's mallopt. Blocks up to 32 MiB are not mapped one by one, and up to 256 MiB of what is freed stay
-# with the process.
+# Options of glibc's mallopt. Blocks up to 32 MiB are not mapped one by one, and the process keeps up to 256 MiB of
+# freed memory.
 _KEEP = {-3: 32 << 20, -1: 256 << 20}
 _OUT_OF_MEMORY = ("CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED", "CUDNN_STATUS_ALLOC_FAILED")
 _DEVICE_ERRORS = ("CUDA error", "CUDA driver error", "cuDNN error", "CUBLAS_STATUS")
@@ -35,10 +35,10 @@ def has_lost_device(error: BaseException) -> bool:
 
 
 def keep_memory() -> bool:
-    """Make the allocator keep what is freed; return whether it does (glibc's does, others are left alone).
+    """Make the allocator keep freed memory; return whether it does (glibc's does, others are left unchanged).
 
-    A step frees and takes the same megabytes again. Handed back to the system in between, they come with a page
-    fault every 4 KiB.
+    A step frees and allocates the same megabytes again. If they go back to the system in between, every 4 KiB costs a
+    page fault.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt

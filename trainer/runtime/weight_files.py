@@ -1,4 +1,4 @@
-"""Weight files made elsewhere, of extractors and models: read once, hashed and loaded from those bytes, nothing run."""
+"""Weight files from elsewhere, of extractors and models: read once, hashed and loaded from those bytes, safely."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ class Weights(NamedTuple):
 def read_weights(path: Path) -> Weights:
     """Read a state dict that torch.save or safetensors wrote; raise DataError for anything else.
 
-    The file is opened once: hashed and then opened again by name it could be another.
+    The file is opened only once: between hashing it and opening it again by name it could change.
     """
     content = path.read_bytes()
     return Weights(parse_weights(content, str(path)), hashlib.sha256(content).hexdigest())
 
 
 def check_weights(path: Path) -> None:
-    """Raise DataError, which names the file, unless it holds a state dict; whose it is, is not looked at."""
+    """Raise DataError, which names the file, unless it holds a state dict, of whatever model."""
     try:
         read_weights(path)
     except DataError:
@@ -58,7 +58,7 @@ def parse_weights(content: bytes, place: str, within: Sequence[str] = ()) -> dic
             "once with torch.save(torch.jit.load(file).state_dict(), other) and give that file"
         )
     else:
-        # Training scripts save their arguments as well: plain data, which runs nothing.
+        # Training scripts save their arguments too, as plain data; loading them runs no code.
         with torch.serialization.safe_globals([argparse.Namespace]):
             state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     if isinstance(state, dict) and (held := [name for name in within if isinstance(state.get(name), dict)]):

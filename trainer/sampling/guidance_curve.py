@@ -22,7 +22,7 @@ def guidance_curve(
 ) -> list[dict[str, float]]:
     """Return each lane's metrics at every scale of the evaluator's `cfg_curve`, NaN for a lane that is not finite.
 
-    All scales, and all lanes of a seed, are drawn from the same noise, so their differences are the scales' own.
+    All scales, and all lanes of a seed, are drawn from the same noise, so only the scale differs.
     """
     found: list[dict[str, float]] = [{} for _ in seeds]
     for scale in evaluator.recipe.cfg_curve:

@@ -1,4 +1,4 @@
-"""A trial's weights as a file that outlives its study: the public SiT's tensors, and in words what they are."""
+"""A trial's weights as a file that outlives its study: the public SiT's tensors, with metadata that describes them."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ FORMAT = "sweeper-sit-1"
 
 
 class Origin(Frozen):
-    """Where weights come from: what was trained how far on what, under which trial's name.
+    """Where weights come from: recipe, step, data and trial.
 
-    `device` is the kind it was trained on, which draws noise of its own; `shape` is (C, H, W) of an image; without
+    `device` is the kind it was trained on, which determines the noise; `shape` is (C, H, W) of an image; without
     `pixels` it is of latents, as data.scale and data.shift make them or else standardised by channel.
     """
 
@@ -111,7 +111,7 @@ def kept_size(backbone: Backbone) -> int:
 
 
 def is_kept(content: bytes) -> bool:
-    """Whether a file's content is one of ours, whatever its state."""
+    """Whether a file is a kept model of ours, even if damaged."""
     return _metadata(content).get("format", "").startswith("sweeper-")
 
 
@@ -134,7 +134,7 @@ def read(content: bytes, place: str) -> Kept:
 
 
 def _metadata(content: bytes) -> dict[str, str]:
-    # The library reads it from a path alone, and a path may lead to another file meanwhile.
+    # The library reads metadata only from a path, and the file at that path may have changed meanwhile.
     try:
         size = int.from_bytes(content[:8], "little")
         metadata = json.loads(content[8 : 8 + size]).get("__metadata__", {})

@@ -15,9 +15,9 @@ from trainer.runtime.compiler import compiled
 
 
 class LaneByLane(Network):
-    """Calls the lanes of a network one after the other, all by one program for a single lane.
+    """Calls the lanes of a network one after the other, all with one program for a single lane.
 
-    So lanes need no compiling when their number changes, and a lane's samples are those it would have alone. At the
+    So a new number of lanes needs no recompilation, and a lane's samples are those it would have alone. At the
     batches of sampling a call for all lanes is no faster on a CPU.
 
     With `low` a SiT's blocks multiply and attend in bfloat16. Their sum, the embeddings and modulations before them and
@@ -50,5 +50,5 @@ class LaneByLane(Network):
 
 
 def _alone(part: Tensor, lane: int) -> Tensor:
-    # Of the same strides whatever it is a part of: other strides would be another program.
+    # The same strides whichever tensor it is a part of: other strides would need another program.
     return part[lane].contiguous().unsqueeze(0)

@@ -1,4 +1,4 @@
-"""The metrics of a kept model, measured again: those it was recorded with, or others that came later."""
+"""Measure a kept model again: with the metrics it was recorded with, or with others added later."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from trainer.sampling.samples import samples
 
 @torch.no_grad()
 def rescored(kept: Kept, evaluator: Evaluator) -> dict[str, float]:
-    """Return what the last rung of the trial was given of its weights, in the evaluator's settings.
+    """Return the metrics that the trial's last rung measures of its weights, with the evaluator's settings.
 
     With those of the recipe the figures are the recorded ones; FID, KID and the like with another extractor, solver
     or number of samples are new ones, under their own names:

@@ -1,4 +1,4 @@
-"""How alike the representations of two kept models are, block by block: a setting's beside the baseline's."""
+"""The similarity of two kept models' representations, block by block, such as a setting's and the baseline's."""
 
 from __future__ import annotations
 

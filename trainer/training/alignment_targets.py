@@ -1,4 +1,4 @@
-"""What an aligned block is to predict: the features of a frozen encoder, a place each."""
+"""REPA's targets: the features of a frozen encoder, one vector per place of its grid."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def encoder_of(repa: Repa, data: Dataset, cache: Path, device: torch.device) -> 
 
 
 def untrained_encoder(recipe: Recipe, data: Dataset, device: torch.device) -> FrozenEncoder:
-    """Return an encoder that costs as much as the recipe's and has learnt nothing, for timing; writes no file."""
+    """Return an untrained encoder of the same cost as the recipe's, for timing; writes no file."""
     repa = recipe.train.repa
     if repa is not None and repa.encoder == "dinov2":
         return _dinov2(located(repa.weights or ""), data, device)

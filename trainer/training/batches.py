@@ -19,7 +19,7 @@ LABEL_DROP, FLIP = "label_drop", "flip"
 
 
 class TrainingSplit(NamedTuple):
-    """Images [N, C, H, W] and labels [N] where they are trained on, with the number of classes.
+    """The training images [N, C, H, W] and labels [N] on their device, with the number of classes.
 
     `flips` says that a random half of every batch's images is mirrored left to right.
     """
@@ -31,13 +31,13 @@ class TrainingSplit(NamedTuple):
 
     @classmethod
     def of(cls, data: Dataset, device: torch.device, flips: bool = False) -> Self:
-        """Return what a data set trains on, on `device`."""
+        """Return a data set's training split on `device`."""
         return cls(data.train_images.to(device), data.train_labels.to(device), data.classes, flips)
 
     def drawn_beside(self, wanted: Wanted) -> Wanted:
         """Return an objective's draws and, after them, those that decide which labels are dropped, images flipped.
 
-        A second view's come last, so that the first view, labels and flips are what they are without it.
+        A second view's come last, so that the first view, labels and flips do not depend on it.
         """
         beside = (LABEL_DROP, FLIP) if self.flips else (LABEL_DROP,)
         first = {name: one for name, one in wanted.items() if not is_of_second_view(name)}
@@ -82,7 +82,7 @@ def _draw_one(wanted: Wanted, split: TrainingSplit, seed: int, step: int, batch:
 
 
 def order(seed: int, start: int, count: int, size: int) -> Tensor:
-    """Return positions start .. start + count of the endless data order: one permutation of `size` an epoch."""
+    """Return positions start .. start + count of the endless data order: one permutation of `size` per epoch."""
     parts = []
     while count:
         epoch, offset = divmod(start, size)

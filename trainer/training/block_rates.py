@@ -11,8 +11,8 @@ from trainer.backbones.protocol import Layout
 def rate_factors(layout: Layout, first: int, rate: float) -> Tensor:
     """Return [P] factors of the learning rate: `rate` for what belongs to block `first` or a later one, 1 elsewhere.
 
-    What belongs to no block, such as embeddings and the final layer, keeps its rate. All are 1 where none of these
-    blocks has weights, as a user's taps may have none.
+    Weights outside blocks, such as embeddings and the final layer, keep their rate. All factors are 1 where none of
+    these blocks has weights, as with a user's taps.
     """
     parts = []
     for slot in layout.values():

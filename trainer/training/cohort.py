@@ -112,17 +112,17 @@ class Cohort:
             self.step += 1
 
     def wait(self) -> None:
-        """Wait until the device has done what it was asked for; `advance` may return before."""
+        """Wait until the device has finished its queued work; `advance` may return before."""
         if self._device.type == "cuda":
             torch.cuda.synchronize(self._device)
 
     def measure(self, full: bool = False, objective: MetricName = "fid") -> list[Measurement]:
         """Return every living lane's metrics at this step, from its averaged weights.
 
-        Changes nothing, so it can be called again. Before the recipe's last step it measures what the `objective`
-        needs, and draws samples for that alone; a lane without one has diverged. At the last step the slower metrics
-        are added. With `full` what finalists alone have is added too: the guidance curve and, at the last step, the
-        full metric where the recipe has one on this device. The others are the same bit for bit.
+        No side effects, so it can be called again. Before the recipe's last step it measures what the `objective`
+        needs, and draws samples only for that; a lane without an objective has diverged. The last step adds the slower
+        metrics. `full` adds the finalists' metrics: the guidance curve and, at the last step, the full metric where the
+        recipe has one on this device. The others are the same bit for bit.
         """
         if not self._living:
             return []
@@ -180,7 +180,7 @@ class Cohort:
         On the CPU it is the same run bit for bit; on CUDA some kernels add in no fixed order, resumed or not.
         """
         self.step = int(state["step"])
-        # Copied: training goes on in place, and the caller's tensors are the caller's.
+        # Copied: training works in place, and must not change the caller's tensors.
         learnt = LaneState.of(state).copied(self._device)
         means = {name.removeprefix("tally."): part for name, part in state.items() if name.startswith("tally.")}
         loaded = RunningMeans.load(*self._recorded(), means, self._device)
@@ -241,7 +241,7 @@ class Cohort:
         return scores, list(torch.cat(grids, 1)) if final else nothing
 
     def _with_full(self, scores: Sequence[dict[str, float]], proxy: Moments, final: bool) -> list[dict[str, float]]:
-        """Add what only finalists are measured by: guidance at several scales and, at the end, FID of more samples."""
+        """Add the metrics of finalists: guidance at several scales and, at the end, FID of more samples."""
         recipe = self.recipe.eval
         name = recipe.recorded("fid", final)
         rows = [row for row, score in enumerate(scores) if math.isfinite(score.get(name, math.nan))]

@@ -27,7 +27,8 @@ def gradient_ratio(
     """Return the norm of the weighted Dispersive Loss's gradient over that of the objective's loss, [K].
 
     Both are of all weights of the network and of one batch: images [K, B, C, H, W], labels [K, B] and draws. A weight
-    that changes over time is at its peak. NaN for lanes without dispersion, and with a memory bank, which is gone.
+    that changes over time is at its peak. NaN for lanes without dispersion, and with a memory bank, whose
+    entries are not available here.
     """
     images, labels, draws = batch
     unknown = torch.tensor([each.lam == 0 or each.bank is not None for each in settings], device=images.device)

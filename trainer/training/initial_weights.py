@@ -1,4 +1,4 @@
-"""Weights that training starts from, out of a file: one of ours, or a published SiT's checkpoint."""
+"""Initial weights from a file: a kept model of ours, or a published SiT's checkpoint."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Initial(NamedTuple):
 
 
 def read_initial(recipe: Recipe, model: Backbone) -> Initial | None:
-    """Read what a recipe starts from; None where it starts anew. Raises DataError where file and model do not fit."""
+    """Read a recipe's initial weights; None without a file. Raises DataError where file and model do not fit."""
     if recipe.model.init is None:
         return None
     path = located(recipe.model.init)
@@ -45,7 +45,7 @@ def read_initial(recipe: Recipe, model: Backbone) -> Initial | None:
 
 
 def _trained_for(recipe: Recipe) -> dict[str, str]:
-    """Return what weights depend on beside their shapes, in words by dotted names."""
+    """Return the fields that weights depend on beside their shapes, as text by dotted name."""
     objective = recipe.objective
     named = {"objective.kind": objective.kind, "train.time_scale": f"{recipe.train.time_scale:g}"}
     match objective:
@@ -60,7 +60,7 @@ def _trained_for(recipe: Recipe) -> dict[str, str]:
 
 
 def _published_recipe(recipe: Recipe) -> Recipe:
-    """Return how the public code trains what a study's objective is: SiT and MeanFlow embed t itself, DiT the step."""
+    """Return the recipe of the public code for a study's objective: SiT and MeanFlow embed t itself, DiT the step."""
     objective: ObjectiveRecipe
     match recipe.objective:
         case InterpolantRecipe():
@@ -76,7 +76,7 @@ def _published_recipe(recipe: Recipe) -> Recipe:
 
 
 def _published(content: bytes, place: str) -> Mapping[str, Tensor]:
-    """Return a published checkpoint's state dict: of its average, where it holds one beside the weights."""
+    """Return a published checkpoint's state dict, that of the EMA weights where it holds them."""
     try:
         return parse_weights(content, place, ("ema", "model"))
     except (DataError, MemoryError):

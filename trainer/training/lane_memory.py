@@ -1,4 +1,4 @@
-"""About how much memory a lane takes while it trains: what is learnt by its size, activations by measurement."""
+"""An estimate of a lane's training memory: weights and optimiser by their size, activations by measurement."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class _Kept(NamedTuple):
 
 
 # The peak of a process less its peak at batch 1, of one block and of four (torch 2.13, 2026-11-26); hidden units by the
-# tensors that autograd saves. MeanFlow keeps the tangents' graph, which nothing is asked of, until its loss is made.
+# tensors that autograd saves. MeanFlow keeps the tangents' graph, though unused, until its loss is computed.
 KEPT = {
     ("fp32", False): _Kept(48.6, 8.0, 0.0, 27.0),
     ("bf16", False): _Kept(32.5, 4.0, 0.0, 34.0),
@@ -36,7 +36,7 @@ KEPT = {
 
 
 class LaneMemory(NamedTuple):
-    """Bytes of what a lane learns, of its activations at the recipe's batch, and of both that each block adds."""
+    """Bytes of a lane's weights and optimiser, of its activations at the recipe's batch, and of both for each block."""
 
     state: float
     activations: float
@@ -48,17 +48,17 @@ class LaneMemory(NamedTuple):
         return self.state + self.activations
 
     def largest_depth(self, depth: int, free: float) -> int:
-        """Return how many blocks a lane may have, `depth` now, to fit into so many bytes; 0 where not one does."""
+        """Return how many blocks a lane may have, `depth` now, to fit into `free` bytes; 0 where none does."""
         return max(0, int((free - self.total + depth * self.a_block) // self.a_block))
 
 
 def parameter_count(backbone: SiT) -> int:
-    """Return how many numbers a lane learns."""
+    """Return how many parameters a lane trains."""
     return sum(prod(slot.shape) for slot in backbone.layout.values())
 
 
 def bank_bytes(setting: Dispersion, taps: Sequence[TapShape]) -> int:
-    """Return what a lane's memory bank takes, in float32: as it is, and as a step makes the next one."""
+    """Return the bytes of a lane's memory bank, in float32: the current one, and the next one that a step makes."""
     if setting.bank is None:
         return 0
     entries, blocks = setting.bank

@@ -1,4 +1,4 @@
-"""How many lanes a device trains fastest, found by measuring: more are better until kernels fill it, or memory ends."""
+"""Find the number of lanes that a device trains fastest, by timing: more help until kernels fill it or memory ends."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from trainer.training.train_step import TrainStep
 
 logger = logging.getLogger(__name__)
 
-GROWTH = 1.05  # of the trials an hour: less is not worth twice the memory
+GROWTH = 1.05  # in trials an hour: less is not worth twice the memory
 MOST = 256
 MEMORY = 0.9  # of what is free; the rest is for evaluation's extractor and for other cohorts' peaks
 WARM_UPS, STEPS = 6, 12
@@ -89,12 +89,12 @@ def best_lanes(
 ) -> LaneCost:
     """Return the cost of the number of lanes to use: 1, 2, 4, .. as long as it pays.
 
-    `measure` returns None where memory is out, which is not tried if it can be foreseen; `seconds` are a trial's.
+    `measure` returns None where memory runs out; it is not called where that is predictable. `seconds` are a trial's.
     """
     cost, before = measure(1), None
     assert cost is not None
     while cost.lanes < MOST:
-        # What as many lanes again take is foreseen from the last doubling.
+        # The memory of the next doubling is predicted from the last one.
         added = 2 * (cost.memory - before.memory) if before else 0
         if cost.memory + added > memory:
             break
@@ -124,7 +124,7 @@ def lane_cost(recipe: Recipe, data: Dataset, split: TrainingSplit, lanes: int, b
     step_s = (_now(device) - begun) / STEPS
     network = Network(model, views(learnt.ema, model.layout))
     with torch.no_grad():
-        # Called as it is, captured, replayed: only the last is what an evaluation is made of.
+        # First eager, then captured, then replayed: an evaluation consists of replays, so only the last counts.
         batches = samples(network, objective, recipe.eval, [0] * lanes, until=3 * recipe.eval.batch)
         next(batches), next(batches)
         begun = _now(device)
@@ -147,7 +147,7 @@ def _now(device: torch.device) -> float:
 
 
 def _give_back(device: torch.device) -> None:
-    # Graphs' memory pools go with the graphs, which lie in cycles.
+    # Graphs' memory pools are freed with the graphs, which are in reference cycles.
     gc.collect()
     if device.type == "cuda":
         torch.cuda.empty_cache()

@@ -1,4 +1,4 @@
-"""What lanes are between two steps, a row each: what is learnt, its average, and what their regulariser keeps."""
+"""The state of lanes between two steps, one row each: weights, optimiser, EMA, and the regulariser's buffers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ BUFFER = "buffer."  # before a buffer's name in a checkpoint
 class LaneState(NamedTuple):
     """Weights and AdamW's two moments, [K, P + R]: the backbone's P and, behind them, the regulariser's R.
 
-    `ema`, [K, P], is the average of the backbone's alone: it is what samples, kept files and figures are made of.
+    `ema`, [K, P], is the average of the backbone's weights alone; samples, kept files and figures come from it.
     `buffers` are the regulariser's, by name, [K, ...].
     """
 
@@ -39,7 +39,7 @@ class LaneState(NamedTuple):
 
     @classmethod
     def of(cls, named: Mapping[str, Tensor]) -> LaneState:
-        """Return what `named` gave, itself; other names are left aside."""
+        """Return the state whose `named` gave this; other names are ignored."""
         buffers = {name.removeprefix(BUFFER): part for name, part in named.items() if name.startswith(BUFFER)}
         return cls(named["weights"], named["ema"], named["exp_avg"], named["exp_avg_sq"], buffers)
 
@@ -55,7 +55,7 @@ def initial_lanes(
     device: torch.device,
     begun: Tensor | None = None,
 ) -> LaneState:
-    """Return lanes of these seeds that have learnt nothing yet; their backbones start from `begun` [P], if given."""
+    """Return untrained lanes of these seeds; their backbones start from `begun` [P], if given."""
     backbones, own = {}, {}
     for seed in set(seeds):
         backbones[seed] = backbone.initial_weights(generator(seed, Stream.INIT)) if begun is None else begun

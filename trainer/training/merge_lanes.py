@@ -1,4 +1,4 @@
-"""A cohort's state made of lanes of others: rows are copied bit for bit, nothing is computed."""
+"""Build a cohort's state from lanes of other cohorts: rows are copied bit for bit, nothing is computed."""
 
 from __future__ import annotations
 

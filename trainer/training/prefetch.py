@@ -1,4 +1,4 @@
-"""The inputs of the next steps, drawn together on the device, from where a step takes its own without the host.
+"""The inputs of the next steps, drawn together on the device; each step then takes its own without the host.
 
 Shapes: T steps held at a time, S seeds, K lanes, B batch.
 """
@@ -19,15 +19,15 @@ from trainer.training.ema import ema_decay
 from trainer.training.lr_schedule import learning_rate
 from trainer.training.train_step import Inputs
 
-STEPS = 32  # held at a time: more would only save launches that are few already
+STEPS = 32  # held at a time: the launches are few already, so more would save little
 NUMBERS = 2**22  # random ones held at a time, at most, so that it takes megabytes and not gigabytes
 
 
 class Prefetch:
     """Buffers that hold T steps' inputs at a time. `fill` is called by the host every T steps, `take` every step.
 
-    `take` is device work alone, on tensors that stay where they are, so it can be part of a CUDA graph: which step it
-    is at lies on the device as well. Lanes of one seed share draws, labels and order.
+    `take` is device work alone, on tensors at fixed addresses, so it can be part of a CUDA graph: the step counter
+    is on the device as well. Lanes of one seed share draws, labels and order.
     """
 
     def __init__(self, wanted: Wanted, split: TrainingSplit, train: TrainRecipe, seeds_K: Sequence[int]) -> None:

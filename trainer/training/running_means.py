@@ -1,4 +1,4 @@
-"""Running means of what a cohort's steps record, kept on the device so that training never waits for the host.
+"""Running means of the values that a cohort's steps record, kept on the device so that training never waits.
 
 Shapes: K lanes, T recorded values, C counted conditions
 """
@@ -13,7 +13,7 @@ from torch import Tensor
 
 MEMORY = 0.98  # decay of the running means: about the last 50 steps
 WEIGHT, STEPS = "weight", "steps"
-# What checkpoints written before 2026-11-26 call them, and what they are called now.
+# Names in checkpoints written before 2026-11-26, and their names now.
 RENAMED = {
     "velocity": "train_loss",
     "dispersive": "dispersive_loss",
@@ -23,7 +23,7 @@ RENAMED = {
 
 
 def current_name(saved: str) -> str:
-    """Return what is called today what was saved under this name, behind the prefix "tally." or none."""
+    """Return today's name of a value saved under this name, with the prefix "tally." or none."""
     prefix, point, name = saved.rpartition(".")
     return f"{prefix}{point}{RENAMED.get(name, name)}" if prefix in ("", "tally") else saved
 
@@ -31,7 +31,7 @@ def current_name(saved: str) -> str:
 class RunningMeans:
     """Per lane: running means of recorded values (and of 1, their weight), and shares of all steps by condition.
 
-    Means fade instead of being reset, so reading them changes nothing and a resumed run reads the same.
+    Means decay instead of being reset, so reading them has no side effect and a resumed run reads the same.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class RunningMeans:
 
     @classmethod
     def zeros(cls, recorded: Sequence[str], counted: Sequence[str], lanes: int, device: torch.device) -> Self:
-        """Return means of nothing."""
+        """Return means before the first step."""
         means, counts = (torch.zeros(len(names), lanes, device=device) for names in (recorded, counted))
         return cls(recorded, counted, means, counts, torch.zeros(2, lanes, device=device))
 
@@ -51,10 +51,10 @@ class RunningMeans:
     def load(
         cls, recorded: Sequence[str], counted: Sequence[str], state: Mapping[str, Tensor], device: torch.device
     ) -> Self:
-        """Return what `state` gave."""
+        """Return the means whose `state` gave this."""
         known = {current_name(name): part for name, part in state.items()}
         loaded = cls.zeros(recorded, counted, len(known[WEIGHT]), device)
-        # Copied: counting goes on in place, and the caller's tensors are the caller's.
+        # Copied: updates work in place, and must not change the caller's tensors.
         for name, part in loaded.state().items():
             part.copy_(known[name])
         return loaded

@@ -15,7 +15,7 @@ PREFIX = "view2."  # before the names of its draws
 def with_second_view(wanted: Wanted, contrastive: Contrastive | None) -> Wanted:
     """Return an objective's draws and, where a recipe is contrastive, those of a second view.
 
-    Whatever is drawn once a sample is a time: views that share their times differ in what is drawn once a pixel.
+    A draw per sample is a time: views that share their times differ only in the draws per pixel.
     """
     if contrastive is None:
         return wanted
@@ -29,6 +29,6 @@ def is_of_second_view(name: str) -> bool:
 
 
 def drawn_anew(draws: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return a batch's draws as an objective has them, a second view's in place of the first's."""
+    """Return a batch's draws under the objective's names, with the second view's in place of the first's."""
     first = {name: part for name, part in draws.items() if not is_of_second_view(name)}
     return first | {name.removeprefix(PREFIX): part for name, part in draws.items() if is_of_second_view(name)}

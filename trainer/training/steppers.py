@@ -1,4 +1,4 @@
-"""How a cohort gets from step to step: on a CPU one call after the other, on a GPU by replaying one graph."""
+"""How a cohort takes its steps: on a CPU one call after the other, on a GPU by replaying one graph."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Stepper(Protocol):
 def stepper(
     take_step: TrainStep, wanted: Wanted, split: TrainingSplit, train: TrainRecipe, seeds: Sequence[int]
 ) -> Stepper:
-    """Return what suits the split's device; `wanted` is what is random in a batch, `seeds` are the lanes'."""
+    """Return the stepper for the split's device; `wanted` declares a batch's random draws, `seeds` are the lanes'."""
     made = GraphStepper if split.images.device.type == "cuda" else EagerStepper
     return made(take_step, wanted, split, train, seeds)
 
@@ -55,14 +55,14 @@ class EagerStepper:
 class GraphStepper:
     """Takes each step's inputs from buffers on the device; the whole step is one graph where that is possible.
 
-    On a CPU, where no graph is made, it trains on what a GPU would train on.
+    On a CPU, where no graph is made, it trains on the same inputs as a GPU.
     """
 
     def __init__(
         self, take_step: TrainStep, wanted: Wanted, split: TrainingSplit, train: TrainRecipe, seeds: Sequence[int]
     ) -> None:
         prefetch = Prefetch(wanted, split, train, seeds)
-        # Not through self: in a cycle the graph's memory would wait for the garbage collector.
+        # Not through self: a reference cycle would keep the graph's memory until garbage collection.
         self._captured = Captured(lambda: take_step(prefetch.take()), split.images.device)
         self._prefetch = prefetch
         self._next, self._end = -1, -1

@@ -1,6 +1,6 @@
-"""One optimiser step of K lanes, with nothing in it that the host must decide: a GPU can replay it.
+"""One optimiser step of K lanes, in which the host decides nothing, so that a GPU can replay it.
 
-What changes from step to step arrives as `Inputs`; what is learnt lies in buffers that stay where they are.
+Values that change from step to step arrive as `Inputs`; weights are in buffers at fixed addresses.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from trainer.training.lane_state import LaneState
 from trainer.training.running_means import RunningMeans
 from trainer.training.second_view import drawn_anew
 
-OWN = "regulariser:"  # before the names of a regulariser's weights: no torch module has a parameter called so
+OWN = "regulariser:"  # before the names of a regulariser's weights: no torch parameter can have this name
 
 
 class Inputs(NamedTuple):
@@ -54,7 +54,7 @@ class TrainStep:
         step: int,
         compiled: bool = False,
     ) -> None:
-        """`step` optimiser steps were taken before.
+        """Continue after `step` optimiser steps.
 
         `compiled` fuses kernels with torch.compile, which takes a minute or so for every number of lanes.
         """
@@ -98,7 +98,7 @@ class TrainStep:
         second = self._second_view(inputs.batch) if self._views > 1 else NO_TAPS
         added = self._regulariser(learning.taps, images, self._state, second, inputs.progress)
         total = learning.loss if added.term is None else torch.addcmul(learning.loss, added.weight, added.term)
-        # A regulariser's weights are unused where no living lane has it; that a backbone's are would be a mistake.
+        # A regulariser's weights are unused where no living lane has it; an unused backbone weight would be a bug.
         zeros = bool(self._state.weights)
         self._collect(torch.autograd.grad(total.sum(), list(self._leaves.values()), materialize_grads=zeros))
         if self._clip is not None:
@@ -112,17 +112,17 @@ class TrainStep:
         self.means.add({**learning.recorded, **added.recorded}, added.counted)
 
     def _update(self) -> None:
-        """Let AdamW change the weights; where blocks have rates of their own, by so much of what it would."""
+        """Let AdamW update the weights; where blocks have their own rates, apply that fraction of the update."""
         if self._rates is None:
             self._optimiser.step()
             return
-        # Decay and step are both proportional to the rate: a share of the change is the step at a share of the rate.
+        # Decay and step are both proportional to the rate: a fraction of the update is the step at that rate.
         before = self._flat.clone()
         self._optimiser.step()
         torch.lerp(before, self._flat, self._rates, out=self._flat)
 
     def _second_view(self, batch: Batch) -> Mapping[int, Tensor]:
-        # The prediction is not used: autograd passes by what only it needs.
+        # The prediction is unused: autograd skips whatever only it needs.
         x, given = self._objective.seen(batch.images, batch.labels, drawn_anew(batch.draws))
         return self._network(x, given, self._taps).taps
 
@@ -139,7 +139,7 @@ class TrainStep:
 
 
 def _rates(backbone: Backbone, train: TrainRecipe, flat_KP: Tensor) -> Tensor | None:
-    """Return factors of the learning rate for every number of a lane, the regulariser's 1; None where all are 1."""
+    """Return a learning-rate factor for every weight of a lane, 1 for the regulariser's; None where all are 1."""
     if (later := train.later_blocks) is None:
         return None
     factors = rate_factors(backbone.layout, block_index(later.block, backbone.taps), later.rate)

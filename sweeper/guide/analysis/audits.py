@@ -1,4 +1,4 @@
-"""The audits: is the proxy the full metric's, was the pruner right, are there seeds enough, is the best one healthy?"""
+"""The audits: does the proxy rank as the full metric, was the pruner right, do seeds suffice, is the best healthy?"""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def _by_arm(log_CS: Matrix, both_CS: Mask, measured: Sequence[int]) -> list[floa
 
 
 def _full_metric(study: Study, fresh: StageTable) -> str | None:
-    # The recipe alone does not tell: `auto` depends on the device. Whatever was measured carries its name.
+    # The recipe does not decide this: `auto` depends on the device. So look for the metric's name in what was measured.
     head = "fid_"
     names = [name for name in fresh.metrics if name.startswith(head) and name.removeprefix(head)[:1].isdigit()]
     evaluation = study.recipe.eval
@@ -91,7 +91,7 @@ def _ranking(found: Agreement | None) -> Ranking | None:
 
 
 def pruning_audit(known: Evidence) -> PruningAudit:
-    """Ask of the settings that were spared from pruning at random: would the pruner have killed a best one?"""
+    """Check, on settings randomly spared from pruning, whether the pruner would have stopped one of the best."""
     screen = known.stages.get("screen")
     if screen is None:
         return PruningAudit(gate=Gate(says="there is no screen"))
@@ -140,7 +140,7 @@ def _stopped(known: Evidence, screen: StageTable) -> PruningAudit:
 
 
 def seed_audit(known: Evidence) -> SeedAudit:
-    """Measure the noise and what it takes to see through it; from the screen, which the confirm stage is planned by."""
+    """Measure the noise and how many seeds a gain needs; from the screen, from which the confirm stage is planned."""
     study, main = known.study, known.main
     confirm = study.confirm or Confirm()
     tested = _tested(known)
@@ -191,7 +191,7 @@ def seed_audit(known: Evidence) -> SeedAudit:
 
 
 def _tested(known: Evidence) -> int:
-    """How many settings the confirm stage tests: those it has, or those it would take over."""
+    """How many settings the confirm stage tests, or would test if it has not begun."""
     fresh = known.stages.get("confirm")
     if fresh is not None:
         return sum(known.cells[key].role == "grid" for key in fresh.keys)

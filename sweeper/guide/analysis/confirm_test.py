@@ -53,7 +53,7 @@ class _Test(NamedTuple):
 
 
 def claims(known: Evidence, seeds: int | None) -> Claims:
-    """Judge a finished confirm stage of `seeds` seeds; nothing is claimed before it is finished, or without one."""
+    """Judge a finished confirm stage of `seeds` seeds; without one, or before it is finished, claim nothing."""
     fresh = known.stages.get("confirm")
     if fresh is None or not is_finished(known, fresh, seeds) or BASELINE not in fresh.row:
         return Claims()
@@ -94,7 +94,7 @@ def _endings(known: Evidence, fresh: StageTable, settings: Sequence[str]) -> dic
 
 
 def is_finished(known: Evidence, fresh: StageTable, seeds: int | None) -> bool:
-    """Whether every trial of the confirm stage was decided; judged once, every arm must have run on every seed."""
+    """Whether every trial of the confirm stage is decided; without looks, every arm must have run on every seed."""
     trials = [trial for row in fresh.trials for trial in row]
     if not all(trial.state in FINAL_STATES for trial in trials if trial):
         return False
@@ -102,14 +102,14 @@ def is_finished(known: Evidence, fresh: StageTable, seeds: int | None) -> bool:
 
 
 def side_metrics(table: StageTable) -> list[tuple[str, Better]]:
-    """The metrics beside the objective that were measured and that claims are made about; which way each is better."""
+    """The measured metrics beside the objective that claims are made about, each with its better direction."""
     found = [known for known in recorded_metrics(table.metrics) if table.minimised.place(known) == "claimed"]
     return [(known.name, known.metric.better) for known in found if known.metric.better]
 
 
 def _test(known: Evidence, fresh: StageTable, key: str, metric: str, better: Better, look: int | None = None) -> _Test:
     difference_S = fresh_differences(known, fresh, key, metric)
-    # A control arm goes on while any setting does: it took whatever seeds it has.
+    # A control arm goes on while any setting does, so it is judged on all the seeds it has.
     difference_S = difference_S[: look or int((~np.isnan(difference_S)).sum())]
     bad, ran = sum(state in ("diverged", "failed") for state in fresh.states(key)), len(difference_S)
     without_ratio, shared = _without_ratio(fresh, key, metric), int(np.isfinite(difference_S).sum())
@@ -136,7 +136,7 @@ def _without_ratio(fresh: StageTable, key: str, metric: str) -> int:
 
 
 def _direction(known: Evidence, key: str, metric: str, better: Better) -> Better:
-    """Take the side on which the screen saw the arm; where it did not, the better one."""
+    """Return whether the arm was better or worse in the screen; better if it was not screened."""
     screen = known.stages.get("screen")
     seen = _differences(screen, key, metric) if screen and key in screen.row else np.array([])
     if not len(seen):

@@ -12,7 +12,7 @@ from sweeper.statistics.moments import moments
 
 
 def log_differences(table: StageTable, metric: str | None = None) -> Matrix:
-    """Log of a metric (or the objective) minus the baseline's on the same seed, [C, S]; NaN where either lacks."""
+    """Log of a metric (or the objective) minus the baseline's on the same seed, [C, S]; NaN where either is missing."""
     logs = table.logs(metric)
     if BASELINE not in table.row:
         return np.full_like(logs, np.nan)
@@ -22,7 +22,7 @@ def log_differences(table: StageTable, metric: str | None = None) -> Matrix:
 def changes(table: StageTable, together: int = 1) -> dict[str, Change]:
     """The paired change of every cell that shares a seed with the baseline, by key.
 
-    `together` intervals miss with a chance of 5 % altogether (Bonferroni).
+    Any of `together` intervals misses with a chance of 5 % at most (Bonferroni).
     """
     difference_CS = log_differences(table)
     seen = moments(difference_CS)
@@ -39,12 +39,12 @@ def changes(table: StageTable, together: int = 1) -> dict[str, Change]:
 
 
 def change_of(n: int, mean: float, low: float | None = None, high: float | None = None) -> Change:
-    """Write a difference of logarithms, with its interval, as a relative change."""
+    """Convert a difference of logarithms, with its interval, to a relative change."""
     ends = (None if end is None else fraction(end) for end in (low, high))
     return Change(n=n, mean=fraction(mean), **dict(zip(("low", "high"), ends, strict=True)))
 
 
 def fraction(log_ratio: float) -> float:
-    """Turn a difference of logarithms into a relative change."""
-    # Two wildly different seeds give an upper end no float can hold; a thousandfold is printed the same.
+    """Convert a difference of logarithms to a relative change."""
+    # Two wildly different seeds may overflow a float. The cap is not seen: above a thousandfold guides print no more.
     return float(np.expm1(min(log_ratio, 300.0)))

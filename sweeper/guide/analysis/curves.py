@@ -1,4 +1,4 @@
-"""Cells with their objective by step and their health by block: the few that pictures show, and those of the page."""
+"""Cells with their objective by step and health by block: a few for the figures, more for the HTML page."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def traces(known: Evidence, main: StageResult) -> tuple[Trace, ...]:
 
 def _curve(table: StageTable, key: str, metric: str) -> tuple[CurvePoint, ...]:
     row = table.row[key]
-    # Survivors alone: a mean that loses its worst seeds at a rung would fall there by itself.
+    # Survivors alone: a mean would fall at a rung simply because its worst seeds stop there.
     done = table.complete_cs[row]
     points = ((step, table.at(step, metric)[row]) for step in table.steps)
     kept = ((step, values[done] if done.any() else values) for step, values in points)

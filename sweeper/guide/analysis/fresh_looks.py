@@ -1,4 +1,4 @@
-"""The fresh seeds as they came: after how many each finalist was judged, and what the screen says about noise."""
+"""The fresh seeds in order: after how many each finalist was judged, and what the screen says about noise."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def _order(known: Evidence, fresh: StageTable) -> list[int]:
 def settings_endings(
     known: Evidence, fresh: StageTable, settings: Sequence[str], directions: Sequence[Better]
 ) -> dict[str, Ending]:
-    """Return how each setting stands after its looks in the objective: the family that the looks are about."""
+    """Return how each setting stands in the objective after its looks."""
     if not settings:
         return {}
     difference_KS = np.stack([fresh_differences(known, fresh, key, known.objective) for key in settings])
@@ -67,7 +67,7 @@ def screen_prior(known: Evidence, metric: str) -> Prior | None:
 
 
 def least_noise(known: Evidence, metric: str) -> float:
-    """Return the least noise of a metric's differences where it comes in steps: by the screen, or by what there is."""
+    """Return the least noise of differences in a discrete metric: by the screen, or else by the stage there is."""
     return known.main.least_noise(metric) if known.main else 0.0
 
 

@@ -1,4 +1,4 @@
-"""The figures that belong to a change: geometric means of the objective, since a change is a mean of log ratios.
+"""The means printed beside a change: geometric means of the objective, since a change is a mean of log ratios.
 
 Where an arm and lambda 0 ran on the same seeds, the ratio of their geometric means is the change itself.
 """
@@ -12,7 +12,7 @@ from sweeper.guide.schema.results import GeometricMean
 
 
 def geometric_mean(log_S: Matrix) -> GeometricMean | None:
-    """Average logarithms, one a seed and NaN where there is none; None where all are missing.
+    """Average logarithms, one per seed and NaN where there is none; None where all are missing.
 
     The spread is the standard deviation of the logarithm in units of the mean, so that 1.0 ± 0.1 spreads by 10 %.
     """

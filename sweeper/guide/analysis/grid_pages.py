@@ -1,4 +1,4 @@
-"""How cells are laid out for a reader: as pages of rows and columns where the study is a grid."""
+"""The layout of cells in a guide: pages of rows and columns, where the study is a grid."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sweeper.study import Range, Study
 from sweeper.study.knobs import BLOCK, KNOBS, LAMBDA, TAU, TAU_UNITS, VARIANT, Knob, Value, level
 from trainer.recipe import TauUnits, Variant
 
-WIDEST = 12  # columns a code host still shows without scrolling
+WIDEST = 12  # columns that a code host shows without scrolling
 # Behind a tau; where a space lists several units, a page has one and its title names it.
 _UNITS: dict[TauUnits, str] = {"absolute": "", "relative": " x mean distance", "median": " x median distance"}
 Point = tuple[Value, ...]  # a value of each knob, in their order; None where it does nothing
@@ -87,7 +87,7 @@ def _rows_and_columns(axes: Sequence[_Axis]) -> tuple[_Axis, _Axis]:
     first = [BLOCK, TAU, LAMBDA]
     ranked = sorted(axes, key=lambda axis: first.index(axis.knob) if axis.knob in first else len(first))
     varying = [axis for axis in ranked if len(axis.values) > 1]
-    # What does not vary is a row or a column only for want of a better one: block then says least.
+    # A knob that does not vary becomes an axis only if nothing else does; block is then the least informative.
     spare = sorted((axis for axis in axes if axis not in varying), key=lambda axis: axis.knob is BLOCK)
     chosen = (varying + spare)[:2]
     row, column = (axis for axis in axes if axis in chosen)

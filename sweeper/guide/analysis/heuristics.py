@@ -1,8 +1,8 @@
-"""The heuristics table, a row a knob: the value to use, the safe range around it, and what a step away costs.
+"""The heuristics table, one row per knob: the value to use, the safe range around it, and the cost of a step away.
 
 Where a setting is confirmed to help, its knobs move one at a time, the others held. Where none is, lambda 0 is to be
 used: lambda's levels are held against it, on average over the other knobs, and the other knobs' levels against the
-lowest one. All of it is from the screen; a fresh seed overrules what the screen shows of the level it was measured at.
+lowest one. All of it is from the screen; fresh seeds overrule the screen at the levels that they measured.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from sweeper.study import Confirm
 from sweeper.study.knobs import LAMBDA, Value, level
 from trainer.recipe import Dispersion
 
-SAFE, DEAR = 0.9, 0.05  # how sure a level is within the margin, or may be
+SAFE, DEAR = 0.9, 0.05  # the probability that a level is within the margin: at least .9 if safe, at most .05 if dear
 MOST_LEVELS, MOST_BASES = 6, 24
 Places = npt.NDArray[np.int64]
 OFF = "0"  # lambda's level without a loss
 
 
 class Judged(NamedTuple):
-    """What the rest of the guide holds: what saturates, what lies on the grid, claims, and settings held open."""
+    """Results of other parts of the guide: saturated settings, settings on the grid, claims, settings still open."""
 
     saturated: Collection[str]
     on_grid: Collection[str]
@@ -48,7 +48,7 @@ class _Row(NamedTuple):
 
 
 class _Study(NamedTuple):
-    # What every row needs: the evidence, the setting to use (None for lambda 0), the surface and where settings lie.
+    # What every row needs: the evidence, the setting to use (None for lambda 0), the surface and the settings' places.
     known: Evidence
     judged: Judged
     use: Dispersion | None
@@ -136,9 +136,9 @@ def _averaged(known: Evidence, lies: ScreenSurface, axis: Axis, few: Sequence[Va
 
 
 def _few(axis: Axis, scattered: bool) -> tuple[Value, ...]:
-    """A knob's levels; of a continuous one some, evenly and in round figures.
+    """A knob's levels; for a continuous knob a few round values, evenly spaced.
 
-    Where settings are `scattered`, every one of them has a value of its own, at which nothing else was measured.
+    Where settings are `scattered`, each has its own value of the knob, at which nothing else was measured.
     """
     if len(axis.levels) <= (MOST_LEVELS if scattered and axis.is_scale else 2 * MOST_LEVELS):
         return axis.levels
@@ -154,7 +154,7 @@ def _moved(setting: Dispersion, axis: Axis, value: Value) -> Dispersion:
 
 
 def _points(lies: ScreenSurface, rows: Iterable[_Row]) -> tuple[dict[Dispersion, int], Matrix]:
-    """Number all settings that rows stand on; those that were not measured are further points, [P, K]."""
+    """Number all settings that rows use; those that were not measured are further points, [P, K]."""
     known = {tuple(place): number for number, place in enumerate(lies.place_CK.tolist())}
     index: dict[Dispersion, int] = {}
     more: list[list[float]] = []
@@ -180,7 +180,7 @@ def _heuristic(study: _Study, row: _Row) -> Heuristic:
 
 
 def _idle(study: _Study, row: _Row) -> str:
-    """Say why a knob has nothing to set or to compare; empty where it has."""
+    """Say why a knob has no value to set or compare; empty where it has one."""
     if len(row.levels) > (row.against == "lowest"):
         return ""
     saturated = sum(key in study.judged.saturated for key in study.known.cells)
@@ -229,7 +229,7 @@ def _off(study: _Study, row: _Row, points: Sequence[Places]) -> tuple[LevelCost,
 
 
 def _at_lambda(study: _Study, row: _Row, value: Value, reach: Reach, tested: int, hurt: Sequence[Claim]) -> Reach:
-    """Judge a lambda at which settings were tested: that some hurt says nothing of those that were not tested."""
+    """Judge a lambda at which settings were tested: harm in some says nothing of those that were not tested."""
     hurting = {study.known.cells[claim.key].dispersion for claim in hurt}
     if {*row.settings[row.levels.index(value)]} <= hurting:
         return "costs"
@@ -239,7 +239,7 @@ def _at_lambda(study: _Study, row: _Row, value: Value, reach: Reach, tested: int
 
 
 def _with_fresh_seeds(study: _Study, row: _Row, value: Value, reach: Reach) -> Reach:
-    """Let fresh seeds overrule the screen: where a setting hurts is not safe, and what is held open does not cost."""
+    """Let fresh seeds overrule the screen: a level is not safe if its setting hurts, nor dear if that is still open."""
     knob, cells = row.axis.knob, study.known.cells
     here = [claim for claim in study.judged.claims if knob.of(cells[claim.key].dispersion) == value]
     if study.use is not None:
@@ -247,7 +247,7 @@ def _with_fresh_seeds(study: _Study, row: _Row, value: Value, reach: Reach) -> R
         here = [claim for claim in here if cells[claim.key].dispersion == moved]
     hurt = [claim for claim in here if claim.standing == "confirmed hurts" and not claim.within_margin]
     if study.use is not None:
-        # That a setting helps says nothing of what it costs against a better one.
+        # A setting that helps may still be worse than a better one.
         return ("open" if reach == "safe" else "costs") if hurt else reach
     if here and knob is LAMBDA:
         return _at_lambda(study, row, value, reach, len(here), hurt)

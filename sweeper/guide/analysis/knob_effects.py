@@ -1,7 +1,7 @@
-"""What block, lambda and tau do by themselves: interaction first, and only without it a knob at a time.
+"""Effects of block, lambda and tau: a test for interaction first, and only without one each knob by itself.
 
-From the screen, so never a claim. Saturated settings are left out where block and tau are concerned: at the floor
-the loss has no gradient, whatever they are.
+From the screen, so never a claim. Tests of block and tau leave out saturated settings: at the floor the loss has no
+gradient, whatever block and tau are.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from trainer.recipe import Dispersion
 # Where the noise of settings differs two- to five-fold, the F-test is wrong twice as often as its level says.
 REJECTED = 0.025
 MOST_LEVELS = 24
-INTERACTING = (BLOCK, TAU)  # where they interact, neither has an effect of its own to tell
+INTERACTING = (BLOCK, TAU)  # where they interact, neither has an effect of its own to report
 
 
 class Observations(NamedTuple):
-    """Complete trials of so many settings: log objective, seed and the knobs of each."""
+    """Complete trials of some settings: log objective, seed and knobs of each."""
 
     y: Vector
     seeds: list[Hashable]
@@ -89,7 +89,7 @@ def knobs(
 
 
 def _effect(known: Evidence, seen: Observations, knob: Knob) -> KnobEffect:
-    # A variant may lack a knob: beside variants, what stands for none would pass for an effect of the variant.
+    # A variant may lack a knob: the placeholder for "none" would then be confounded with the variant.
     variants: set[Any] = {*seen.knobs[VARIANT.name]}
     lacking = {one.name for one in KNOBS if not all(map(one.applies, variants))}
     hidden = {knob.name, *(lacking if knob is VARIANT else ())}
@@ -126,7 +126,7 @@ def _said(known: Evidence, value: Hashable) -> str:
 
 
 def _values(setting: Dispersion) -> dict[str, Hashable]:
-    """Return the value of every knob, what stands for none included: a level there has to be."""
+    """Return the value of every knob, with a placeholder for none, since each needs a level."""
     return {knob.name: getattr(setting, knob.field) for knob in KNOBS}
 
 
@@ -158,5 +158,5 @@ def acts(known: Evidence, key: str, knob: Knob) -> bool:
 
 
 def is_whole(main: StageTable, key: str) -> bool:
-    """Whether a setting ran to its end on every seed: a stopped one has no score, and the rest of it are lucky."""
+    """Whether a setting ran to its end on every seed: a stopped trial has no score, and its other seeds are lucky."""
     return set(main.states(key)) == {"complete"} and not main.audited(key)

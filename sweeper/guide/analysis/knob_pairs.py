@@ -17,7 +17,7 @@ from sweeper.study.knobs import KNOBS, Knob
 
 
 def knob_pairs(known: Evidence, on_grid: Collection[str], saturated: Collection[str]) -> tuple[KnobPair, ...]:
-    """Test all pairs of knobs that vary on the grid, or in a search; what a pair lacks for a test is its reason."""
+    """Test all pairs of knobs that vary on the grid, or in a search; an untested pair has the `reason`."""
     settings = on_grid or [key for key, cell in known.cells.items() if cell.role == "grid"]
     varied = [knob for knob in KNOBS if observe(known, _acting(known, settings, (knob,))).levels(knob.name) > 1]
     if on_grid:
@@ -38,7 +38,7 @@ def in_family(tested: Interaction, pairs: Collection[KnobPair]) -> Interaction:
 
 
 def partners(pairs: Collection[KnobPair], knob: str) -> tuple[str, ...]:
-    """Name the knobs that one was seen to interact with."""
+    """Name the knobs that this one was seen to interact with."""
     seen = (pair.knobs for pair in pairs if pair.seen and knob in pair.knobs)
     return tuple(other for both in seen for other in both if other != knob)
 

@@ -1,4 +1,4 @@
-"""The settings among which the best is: whatever neither stage shows to be worse than another."""
+"""The settings that may be the best: those that neither stage shows to be worse than another."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from sweeper.study.knobs import KNOBS
 def recommend(known: Evidence, claims: Sequence[Claim]) -> Recommendation | None:
     """Find the set and the one to take from it; None without a baseline and a setting to choose between.
 
-    The screen takes out what it shows to be worse than another cell, and then the fresh seeds do. What was stopped, was
-    only audited or diverged as often as not is out as well, unless the fresh seeds made it comparable. lambda 0 leaves
-    only where a setting is confirmed to help.
+    The screen removes cells that it shows to be worse than another, and then the fresh seeds do. Cells that were
+    stopped, only audited or diverged in half of their trials or more are out too, unless they ran on fresh seeds.
+    Lambda 0 is removed only where a setting is confirmed to help.
     """
     tables = list(known.stages.values())
     compared = [key for key in known.cells if known.cells[key].role != "control"]
@@ -35,7 +35,7 @@ def recommend(known: Evidence, claims: Sequence[Claim]) -> Recommendation | None
         members=tuple(sorted(members, key=lambda key: _simplicity(known, key))),
         first=first,
         why=why,
-        # A screen alone names no best, and neither does a set whose one member could not be compared.
+        # A screen alone names no single best; nor does a set whose only member could not be compared.
         unique=bool(claims)
         and (sole == BASELINE or _helps(of(claims, sole or "")))
         and len(_members(known, eligible, claims, UNIQUE_ALPHA, UNIQUE_ALPHA)) == 1,
@@ -44,17 +44,17 @@ def recommend(known: Evidence, claims: Sequence[Claim]) -> Recommendation | None
 
 
 def _is_eligible(tables: Sequence[StageTable], key: str, claim: Claim | None) -> bool:
-    """Whether a cell can be chosen: comparable on fresh seeds, or else sound in every stage it was in."""
+    """Whether a cell can be recommended: comparable on fresh seeds, or else sound in every stage it was in."""
     if claim is not None and claim.standing != "not comparable":
         return True
     return all(_is_sound(table, key) for table in tables if key in table.row)
 
 
 def _is_sound(table: StageTable, key: str) -> bool:
-    """Whether a cell was not stopped, and came through more often than it diverged: one bad seed is no verdict."""
+    """Whether a cell was not stopped, and finished more often than it diverged: one bad seed does not exclude it."""
     states = table.states(key)
     through = states.count("complete") > states.count("diverged") + states.count("failed")
-    # A stage under way takes nobody out before a trial has ended.
+    # A stage under way excludes no cell before a trial has ended.
     return (through or not {"complete", "diverged", "failed"} & set(states)) and not (
         "pruned" in states or table.audited(key)
     )
@@ -72,13 +72,13 @@ def _members(
     comparable = {BASELINE, *(claim.key for claim in claims if claim.standing != "not comparable")}
     left = set(eligible)
     if screen := known.stages.get("screen"):
-        # What the fresh seeds confirm to help, no screen takes out.
+        # The screen never removes a setting that the fresh seeds confirm.
         left -= _worse(screen, [key for key in eligible if key in screen.row], alpha) - helping
-    # A confirm stage that is not finished takes nobody out: its seeds were not all looked at.
+    # An unfinished confirm stage removes no cell: not all of its seeds are in.
     if claims and (fresh := known.stages.get("confirm")):
         left -= _worse(fresh, [key for key in eligible if key in fresh.row and key in comparable], alpha)
     left -= {key for key, claim in strong.items() if claim.standing == "confirmed hurts"}
-    # Whether lambda 0 is beaten is for the claims to say, and for nothing else.
+    # Only the claims decide whether lambda 0 is beaten.
     left |= {BASELINE}
     if helping:
         left -= {BASELINE}
@@ -98,8 +98,8 @@ def _worse(table: StageTable, keys: Collection[str], alpha: float) -> set[str]:
 def _first(known: Evidence, members: Sequence[str], claims: Sequence[Claim]) -> tuple[str, FirstChoice]:
     """Choose one: the lowest of the confirmed, else a bet on a gain of at least the margin, else lambda 0.
 
-    A bet rests on the tests of the claims, at a level of its own: where nothing has an effect, it is named at most so
-    often.
+    A bet uses the tests of the claims, at a level of its own, which bounds how often a guide names a bet where
+    nothing has an effect.
     """
     helping = [claim for claim in claims if _helps(claim)]
     if helping:
@@ -118,7 +118,7 @@ def _mean(claim: Claim) -> float:
 
 
 def _simplicity(known: Evidence, key: str) -> tuple[object, ...]:
-    """Order by what a setting costs and dares: lambda 0, fewer blocks, a smaller lambda, then what is usual."""
+    """Sort key, simplest first: lambda 0, fewer blocks, a smaller lambda, then the usual values."""
     here = known.cells[key].dispersion
     first = (here.lam > 0, len(here.blocks), here.lam, here.blocks, here.tau)
     others = [(knob, getattr(here, knob.field)) for knob in KNOBS if knob.usual is not None]

@@ -1,4 +1,4 @@
-"""What the loss did to each cell's representation, beside the baseline at the same block and step."""
+"""The health of each cell's representation, compared with the baseline's at the same block and step."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def _mean(values: Iterable[float | None]) -> float | None:
 
 
 def block_health(table: StageTable, key: str, depth: int) -> tuple[BlockHealth, ...]:
-    """Measure one cell's every block at its last step."""
+    """Return one cell's health, block by block, at its last step."""
     step = _furthest(table, key)
     found = (
         BlockHealth(
@@ -87,7 +87,7 @@ def distances(table: StageTable, depth: int) -> tuple[float | None, ...]:
 
 
 def rank_correlations(health: Iterable[CellHealth], means: Mapping[str, float]) -> tuple[RankCorrelation, ...]:
-    """Rank health against the mean objective over the finished settings; a description, never a test."""
+    """Correlate the ranks of health and mean objective over the finished settings; a description, never a test."""
     finished = [one for one in health if one.key in means]
     named = {
         "share of steps at the floor": [one.floor_share for one in finished],

@@ -1,4 +1,4 @@
-"""What frozen tokens know of the classes, by block and noise level, with dispersion and without."""
+"""How well classes can be read from frozen tokens, by block and noise level, with and without dispersion."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class _Place(NamedTuple):
 
 
 def representation_probe(known: Evidence) -> Probe | None:
-    """Gather what was probed: on fresh seeds where there are any, else on the screen's; None where nothing was."""
+    """Gather the probes: on fresh seeds where there are any, else on the screen's; None where there are none."""
     for stage in ("confirm", "screen"):
         table = known.stages.get(stage)
         places = _places(table) if table else []

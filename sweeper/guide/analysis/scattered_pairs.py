@@ -1,4 +1,4 @@
-"""Whether two knobs interact where settings form no grid: as a search leaves them, each with values of its own."""
+"""Whether two knobs interact where settings form no grid, as after a search, where each has its own values."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sweeper.study.knobs import LAMBDA, TAU, Knob
 
 
 def dead(saturated: Collection[str], pair: Sequence[Knob]) -> set[str]:
-    """Return the settings at which one of these knobs means nothing: at the floor of the loss."""
+    """Return the settings at which one of these knobs has no effect, since the loss is at its floor."""
     return set(saturated) if any(knob.needs_gradient for knob in pair) else set()
 
 
@@ -27,7 +27,7 @@ def not_varied(saturated: Collection[str], pair: Sequence[Knob]) -> str:
 
 
 def pair_of(names: tuple[str, str], found: FTest | None, settings: int) -> KnobPair:
-    """Write a test of two knobs, not yet corrected for the others of its family."""
+    """Return the result of a test of two knobs, not yet corrected for the rest of its family."""
     if found is None:
         return KnobPair(knobs=names, reason="too few settings and seeds to test it", settings=settings)
     return KnobPair(
@@ -64,7 +64,7 @@ def scattered_pairs(
 
 
 def _on_all_seeds(known: Evidence, settings: Sequence[str]) -> tuple[list[str], Vector]:
-    """Return the settings that ended on as many seeds as any, and their mean logarithms: what a seed does cancels."""
+    """Return the settings complete on the most seeds, and their mean logarithms, in which seed effects cancel."""
     table = known.main
     if table is None:
         return [], np.array([])

@@ -111,7 +111,7 @@ def lay_out(settings: Mapping[str, Dispersion], screen: Screen | None, always: s
 
 
 def is_sound(states: Sequence[TrialState]) -> bool:
-    """Whether a setting's trials did not diverge as often as not: its other seeds are the lucky ones."""
+    """Whether fewer than half of a setting's trials diverged: if more do, the other seeds are the lucky ones."""
     return states.count("complete") > states.count("diverged") + states.count("failed") or "pruned" in states
 
 
@@ -128,7 +128,7 @@ def _axis(knob: Knob, settings: Sequence[Dispersion]) -> Axis:
 
 
 def _number(knob: Knob, level: Value, place: int) -> float:
-    """Where a level lies on its knob's scale; levels that are no numbers lie at even steps."""
+    """Where a level lies on its knob's scale; levels that are not numbers are evenly spaced."""
     if knob in LOGARITHMIC:
         return math.log(level)
     return float(level[0]) if knob is BLOCK else float(place)

@@ -22,12 +22,12 @@ HALF = 0.5
 
 
 def against_controls(known: Evidence, made: Claims) -> tuple[ControlComparison, ...]:
-    """Set every setting that is confirmed to help against every control at lambda 0; Holm over all pairs.
+    """Compare every setting that is confirmed to help with every control at lambda 0; Holm over all pairs.
 
     The intervals hold together.
     """
     helping = [claim for claim in made.settings if claim.standing == "confirmed helps"]
-    # An arm that disperses as well is no alternative to dispersion.
+    # A control that uses the Dispersive Loss itself is no alternative to it.
     controls = [claim for claim in made.beside if _is_without_dispersion(known.cells[claim.key]) and claim.change]
     found = [
         (setting, control, tested)
@@ -68,7 +68,7 @@ def _paired(known: Evidence, setting: str, control: str) -> PairedInLooks | None
 
 
 def rival(setting: Claim, comparisons: Sequence[ControlComparison]) -> ControlComparison | None:
-    """Return the comparison with the control that rivals a setting most: half its mean gain or more, and not beaten."""
+    """Return the comparison with the strongest rival: a control with at least half the setting's gain, not beaten."""
     own = [one for one in comparisons if one.setting == setting.label and not one.better]
     rivals = [one for one in own if one.times is not None and one.times >= HALF]
     return max(rivals, key=lambda one: one.times or 0.0, default=None)

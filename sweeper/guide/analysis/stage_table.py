@@ -53,7 +53,7 @@ class StageTable:
 
     @cached_property
     def shared_seeds(self) -> tuple[int, ...]:
-        """The seeds that anything but the baseline ran on: it may have further ones; its own where it ran alone."""
+        """The seeds of settings and controls, not the baseline's further ones; the baseline's where it ran alone."""
         rows = [row for key, row in zip(self.keys, self.trials, strict=True) if key != BASELINE]
         found = tuple(seed for at, seed in enumerate(self.seeds) if any(row[at] for row in rows))
         return found or self.seeds
@@ -126,7 +126,7 @@ class StageTable:
         return self._logs[name]
 
     def least_noise(self, metric: str | None = None) -> float:
-        """The least standard deviation that differences of a metric's logarithm have; 0 for one without steps."""
+        """The least standard deviation of differences of a metric's logarithm; 0 for a continuous metric."""
         name = metric or self.objective
         return least_noise(name, self.scores(name))
 
@@ -174,14 +174,14 @@ class Evidence:
 
     @property
     def main(self) -> StageTable | None:
-        """The stage the tables are about: the screen, or what there is."""
+        """The stage the tables describe: the screen, or else the one there is."""
         return next((self.stages[stage] for stage in STAGES if stage in self.stages), None)
 
 
 def evidence(record: StudyRecord) -> Evidence:
     """Lay a record out as tables; a trial recorded twice counts once, as last recorded."""
     recorded = {trial.spec.key: trial for trial in record.trials}
-    # In one order whatever the record's: floating-point sums depend on it.
+    # In a fixed order, whatever the record's: floating-point sums depend on it.
     latest = [recorded[key] for key in sorted(recorded)]
     keyed = [(trial.spec.cell.key, trial) for trial in latest]
     cells = _cells(keyed)
@@ -226,22 +226,22 @@ def number(value: object) -> float | None:
 
 
 def means(values_CS: Matrix) -> list[float | None]:
-    """The mean of every row over what was measured, None where nothing was."""
+    """The mean of every row over its measured values; None where there are none."""
     return [number(mean) for mean in moments(values_CS).mean]
 
 
 def spreads(values_CS: Matrix) -> list[float | None]:
-    """The standard deviation of every row over what was measured; None below two values."""
+    """The standard deviation of every row over its measured values; None below two."""
     return [number(sd) for sd in moments(values_CS).sd]
 
 
 def average(values: Matrix) -> float | None:
-    """The mean of what was measured, or None where nothing was."""
+    """The mean of the measured values; None where there are none."""
     known = values[np.isfinite(values)]
     return number(known.mean()) if known.size else None
 
 
 def spread(values: Matrix) -> float | None:
-    """The standard deviation of what was measured; None below two values."""
+    """The standard deviation of the measured values; None below two."""
     known = values[np.isfinite(values)]
     return number(known.std(ddof=1)) if known.size > 1 else None

@@ -1,6 +1,6 @@
-"""Which settings of a screen are worth confirming: one order, for the search that confirms them and the guide.
+"""Which settings of a screen are worth confirming: one ranking, shared by the confirm stage and the guide.
 
-Any choice is fair, as claims come from seeds that took no part in it; a better one finds more.
+Any choice is valid, as claims come from seeds that took no part in it; a better choice finds more effects.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ def worth_confirming(
 
     `logs` are the log objectives of the candidates' complete seeds, as `ranked` takes them. `settings` are those that
     `screen` measured, in the order of its rows: one that was stopped informs the surface too. The surface finds the
-    best of a smooth grid more often than means do; an isolated good setting is found by its mean. By means alone where
-    there is no surface, as of too few settings.
+    best of a smooth grid more often than means do; an isolated good setting is found by its mean. Without a surface,
+    as with too few settings, means alone decide.
     """
     by_mean = ranked(logs)
     if len(by_mean) <= top or screen is None:
