@@ -12,8 +12,12 @@ from tests.places import STUDIES
 @pytest.mark.parametrize(
     ("name", "trials", "says"),
     [
-        ("smoke_dit", (5, 12), ("DDPM", "learned variance", "repa: train.repa.block 1")),
-        ("smoke_mean_flow", (10, 10 + 2 * 3), ("Guidance (CFG)", "Linear probe", "a bank of 64", "1/coverage")),
+        ("smoke_dit", (5, 12), ("noise prediction on a linear schedule", "variance learned", "Control arm repa")),
+        (
+            "smoke_mean_flow",
+            (10, 10 + 2 * 3),
+            ("Guidance (CFG)", "linear probe's accuracy", "memory bank 64", "1/coverage"),
+        ),
     ],
 )
 def test_a_shipped_study_runs_to_its_guide(tmp_path, name, trials, says):
