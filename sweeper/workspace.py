@@ -163,7 +163,7 @@ def _resolved(root: Path) -> Path:
 
 
 def _check_url(given: str, option: str, example: str) -> None:
-    """Raise StudyError for what is no URL with a scheme, and a port that is a number where it has one."""
+    """Raise StudyError unless this is a URL with a scheme and, if it has a port, a numeric one."""
     remedy = f"write it as {option} {example}"
     try:
         parts = urlsplit(given)

@@ -58,7 +58,7 @@ def write_proposed(folder: Path, name: str | None, text: str) -> None:
 
 
 def sealed(name: str, text: str) -> str:
-    """A file that knows its name and what was written in it."""
+    """Return the file's text with a seal: a hash of its name and contents."""
     return f"{SEAL}{_digest(name, text)}\n{text}"
 
 

@@ -37,7 +37,7 @@ def judges_of(pruner: Pruner, rungs: Sequence[float], study_name: str) -> Judges
     """Build a study's pruner.
 
     Optuna's judge single trials, so another seed of a stopped configuration still runs, and seeds are pooled, so a
-    hard seed counts against whoever runs it.
+    hard seed counts against the settings on it.
     """
     match pruner:
         case "none":

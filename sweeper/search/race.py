@@ -107,7 +107,8 @@ def behind(y_RCS: Array) -> Mask:
     """Return which of at least two configurations are clearly behind the second best, given log FID (..., R, C, S).
 
     NaN was not measured; the last rung is the end of training. Two rivals, so that one lucky trial, or a baseline
-    better than every cell, eliminates nobody. Whoever is no longer behind at a later rung is not out at an earlier one.
+    better than every cell, eliminates nobody. A configuration that has caught up at a later rung is not
+    eliminated by an earlier one.
     """
     last = y_RCS.shape[-3] - 1
     end_CS = y_RCS[..., last, :, :]

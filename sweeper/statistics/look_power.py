@@ -72,7 +72,7 @@ def power_in_looks(effect: float, schedule: tuple[int, ...], plan: Plan) -> floa
     confirmed_NL = mean_NL / (sd_NL / np.sqrt(looks)) >= _critical(schedule, plan)
     to_come_L = np.sqrt(1 / looks - 1 / looks[-1])
     futile_NL = mean_NL + REACH * sd_NL * to_come_L < WORTHWHILE * sd_NL
-    # At the look itself whoever is confirmed is not futile; later ones are not taken any more.
+    # An arm that is confirmed at a look is not futile there, and takes no later looks.
     gone_NL = np.logical_or.accumulate(futile_NL, axis=1)
     gone_NL = np.hstack([np.zeros((len(gone_NL), 1), dtype=bool), gone_NL[:, :-1]])
     return float((confirmed_NL & ~gone_NL).any(axis=1).mean())

@@ -28,8 +28,8 @@ __all__ = [
 # A prior of two degrees of freedom lifts power at few seeds; more is not safe where noise differs between settings.
 PRIOR_DF = 2
 FEWEST_SEEDS = 3
-# An arm is futile when a gain of this many standard deviations of the differences, about what the last look confirms,
-# is so many standard errors of the seeds to come away. Measured on looks at 3, 5, 8, 12, 20: 30 trials without an
+# An arm is futile when a gain of WORTHWHILE standard deviations of the differences, about what the last look confirms,
+# is REACH standard errors of the remaining seeds away. Measured on looks at 3, 5, 8, 12, 20: 30 trials without an
 # effect instead of 34 where an arm ends one standard error of all its seeds below half an sd, and the same power.
 WORTHWHILE, REACH = 0.7, 1.65
 # Harm is harm to a baseline whose bad runs may not have shown: if one run of lambda 0 in seven ends 12 sd higher, its

@@ -82,7 +82,7 @@ def prior_of_screen(y_CS: Matrix, baseline_S: Matrix, least_noise: float = 0.0) 
     whole_CS = y_CS[:, known_S][np.isfinite(y_CS[:, known_S]).all(axis=1)]
     if len(whole_CS) < 2 or known_S.sum() < 3:
         return prior
-    # Seeds are told from the settings' own noise by what most settings did on them, each about its own level.
+    # A seed's effect is separated from noise by the median over settings, each about its own level.
     own_CS = whole_CS - np.median(whole_CS - whole_CS.mean(axis=1, keepdims=True), axis=0)
     return prior._replace(
         skewness=_third_cumulant(own_CS) / max(prior.sd, least_noise) ** 3,

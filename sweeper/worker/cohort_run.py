@@ -144,7 +144,7 @@ class CohortRun:
         return LaneReport(key=key, diverged=one.diverged, rung=rung, grid_png=grid, weights=weights, lost=lost)
 
     def _keep_weights(self, lane: int) -> tuple[str | None, str]:
-        """Write what is kept of a lane at its end; return the file, or why it is lost."""
+        """Write a finished lane's weights; return the file, or why they are lost."""
         assigned, trial = self._assignment, self._assignment.trials[lane]
         if assigned.weights is None or self._cohort.step < assigned.rungs[-1]:
             return None, ""

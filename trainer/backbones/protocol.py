@@ -21,7 +21,7 @@ class Slot(NamedTuple):
     """One tensor among a lane's weights; `is_factor`: products use it, so bf16 training casts it.
 
     `owners` are the taps whose blocks it belongs to, one for each of so many equal parts of its last dimension;
-    embeddings and what follows the last block are NOBODY's.
+    embeddings and layers after the last block belong to NOBODY.
     """
 
     shape: tuple[int, ...]

@@ -1,4 +1,4 @@
-"""What is measured: one descriptor a metric, from which its name in a record and all that a guide says of it derive."""
+"""The metrics: one descriptor each, which determines its name in a record and everything a guide says about it."""
 
 from __future__ import annotations
 

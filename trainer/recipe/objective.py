@@ -45,7 +45,7 @@ class InterpolantRecipe(Frozen):
 
     @property
     def words(self) -> str:
-        """The objective in a line; empty for the linear path's velocity at uniform times, which goes without saying."""
+        """The objective in a line; empty for the default, the linear path's velocity at uniform times."""
         parts = [
             "" if self.predicts == "velocity" else f"{self.predicts} prediction",
             PATH_WORDS[self.path],

@@ -56,11 +56,11 @@ class Regulariser(Protocol):
 
     @property
     def recorded(self) -> tuple[str, ...]:
-        """The names of what is recorded."""
+        """The names of the recorded values."""
 
     @property
     def counted(self) -> tuple[str, ...]:
-        """The names of what is counted."""
+        """The names of the counted conditions."""
 
     @property
     def layout(self) -> Layout:

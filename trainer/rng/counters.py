@@ -1,4 +1,4 @@
-"""Random numbers by counting: number i of a stream is a hash of (key, i), so many streams are drawn at once.
+"""Counter-based random numbers: number i of a stream is a hash of (key, i), so many streams are drawn at once.
 
 torch's generators need one call per stream, and on a GPU calls dominate the cost. Counters take a few elementwise
 operations for all streams together, without the host, and give the same numbers on every kind of device but for the

@@ -1,7 +1,7 @@
 """The heuristics table, one row per knob: the value to use, the safe range around it, and the cost of a step away.
 
 Where a setting is confirmed to help, its knobs move one at a time, the others held. Where none is, lambda 0 is to be
-used: lambda's levels are held against it, on average over the other knobs, and the other knobs' levels against the
+used: lambda's levels are compared with it, on average over the other knobs, and the other knobs' levels with the
 lowest one. All of it is from the screen; fresh seeds overrule the screen at the levels that they measured.
 """
 
@@ -40,7 +40,7 @@ class Judged(NamedTuple):
 
 
 class _Row(NamedTuple):
-    # A knob's levels with the settings that stand for each, and what they are held against.
+    # A knob's levels with the settings that represent each, and their reference.
     axis: Axis
     levels: tuple[Value, ...]
     settings: tuple[tuple[Dispersion, ...], ...]
@@ -125,7 +125,7 @@ def _averaged(known: Evidence, lies: ScreenSurface, axis: Axis, few: Sequence[Va
     places: list[int] = np.unique(np.linspace(0, len(bases) - 1, MOST_BASES).astype(int)).tolist() if bases else []
     settings = {value: [_moved(bases[place], axis, value) for place in places] for value in levels}
     if knob is LAMBDA:
-        # Against lambda 0 a level needs no like: a setting beside the grid stands for its own lambda.
+        # Against lambda 0 levels need no common settings: a setting beside the grid represents its own lambda.
         beside = [known.cells[key].dispersion for key in lies.keys if on_grid and key not in on_grid]
         for one in beside:
             if one.lam not in levels:
@@ -191,7 +191,7 @@ def _idle(study: _Study, row: _Row) -> str:
 
 
 def _reference(study: _Study, row: _Row, points: Sequence[Places]) -> int | None:
-    """Which level the others are held against; None for lambda 0."""
+    """Which level the others are compared with; None for lambda 0."""
     if study.use is not None:
         return row.levels.index(row.axis.knob.of(study.use))
     if row.against == "lambda 0" or study.surface is None:

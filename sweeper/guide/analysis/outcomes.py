@@ -1,4 +1,4 @@
-"""What was measured beside the objective, cell by cell."""
+"""The metrics measured beside the objective, cell by cell."""
 
 from __future__ import annotations
 

@@ -26,8 +26,8 @@ class Unused(Frozen):
 class Best(Frozen):
     """What came of a study's sweep: the setting that its screen ranked first, `change` to lambda 0.
 
-    On fresh seeds there is no luck of the choice in it; on the screen's own (`stage` is 'screen') there is, and it is
-    left out of what is expected elsewhere. `standing` is the study's own claim about this setting.
+    Fresh seeds are free of selection bias; the screen's own (`stage` is 'screen') are not, and do not enter the
+    expectation for other scopes. `standing` is the study's own claim about this setting.
     """
 
     label: str
@@ -74,7 +74,7 @@ class Expectation(Frozen):
 class InScope(Frozen):
     """A level in one scope: its mean change to lambda 0, the standard error of the log ratio, seeds and settings.
 
-    `stopped` of the settings were ended early and stand with what they were at their last rung.
+    `stopped` of the settings ended early and count with their last rung's figures.
     """
 
     scope: int

@@ -83,7 +83,7 @@ class HeadToHead(Frozen):
 class Comparison(Frozen):
     """All that is said of studies A and B; `scopes` say for what each speaks.
 
-    `incomparable` are the reasons why figures of one may not be held against figures of the other; directions may.
+    `incomparable` are the reasons why figures of the two may not be compared; directions may.
     `unmatched` counts the settings that only one study has.
     """
 

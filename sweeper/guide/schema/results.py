@@ -123,7 +123,7 @@ class CellResult(Frozen):
 
 
 class StageResult(Frozen):
-    """All cells of a stage; `cells` are settings of the loss, `controls` arms that are held against them."""
+    """All cells of a stage; `cells` are settings of the loss, `controls` arms that are compared with them."""
 
     stage: Stage
     seeds: tuple[int, ...]

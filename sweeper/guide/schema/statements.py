@@ -1,4 +1,4 @@
-"""What a guide says on the strength of what was measured: claims, the recommended set, rules, the verdict."""
+"""A guide's statements: claims, the recommended set, rules, the verdict."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from sweeper.study import Study
 from sweeper.study.knobs import in_words
 from trainer.recipe import Better, Frozen
 
-# What is known of an arm after the confirm stage; words follow evidence.
+# An arm's standing after the confirm stage; words follow evidence.
 Standing = Literal[
     "confirmed helps", "confirmed hurts", "equivalent", "suggestive", "no evidence either way", "not comparable"
 ]

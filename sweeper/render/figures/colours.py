@@ -1,4 +1,4 @@
-"""The colours of a map: blue is better than lambda 0, red is worse, and what is within noise is one grey."""
+"""The colours of a map: blue is better than lambda 0, red is worse, grey is within noise."""
 
 from __future__ import annotations
 
