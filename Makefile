@@ -21,7 +21,7 @@ study: setup
 
 # In two processes: those that start Ray in one, the files of the others as they come.
 test: setup
-	$(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder --durations 20
+	$(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder --durations 20
 
 check: setup
 	$(BIN)/ruff check .

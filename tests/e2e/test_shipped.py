@@ -12,7 +12,7 @@ from tests.places import STUDIES
 @pytest.mark.parametrize(
     ("name", "trials", "says"),
     [
-        ("smoke_dit", (5, 12), ("noise prediction on a linear schedule", "variance learned", "Control arm repa")),
+        ("smoke_dit", (4, 13), ("noise prediction on a linear schedule", "variance learned", "Control arm repa")),
         (
             "smoke_mean_flow",
             (10, 10 + 2 * 3),

@@ -11,7 +11,17 @@ from urllib.request import urlopen
 import pytest
 
 from sweeper.study import fresh_seeds
-from tests.e2e.workplace import PATIENCE_S, SWEEPER, Workplace, children, shadowed, trial_figures, until, until_gone
+from tests.e2e.workplace import (
+    PATIENCE_S,
+    SWEEPER,
+    Workplace,
+    children,
+    scratch,
+    shadowed,
+    trial_figures,
+    until,
+    until_gone,
+)
 from tests.places import SMOKE
 
 STUDY = SMOKE
@@ -140,8 +150,11 @@ def test_killed_workers_an_interrupt_and_a_killed_driver_change_no_figure(undist
     assert workers
     os.kill(workers[0], signal.SIGKILL)
     until(lambda: place.finished() >= 2, run)
+    folders = scratch(run.pid)
+    assert folders
     run.send_signal(signal.SIGINT)
     assert run.wait(PATIENCE_S) == 130
+    assert [folder for folder in folders if folder.exists()] == []
     assert place.status()["done"] is False
 
     before = place.rungs()

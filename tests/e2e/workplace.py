@@ -1,6 +1,7 @@
 """Commands run as a user runs them, and what is done to their processes."""
 
 import json
+import re
 import sqlite3
 import subprocess
 import sys
@@ -102,6 +103,11 @@ def children(pid: int) -> Iterator[tuple[int, str]]:
             if parent == pid:
                 yield int(entry.name), title
                 yield from children(int(entry.name))
+
+
+def scratch(pid: int) -> set[Path]:
+    """Return the folders in which a run's Ray keeps sockets and logs, by the command lines of its processes."""
+    return {Path(found) for _, title in children(pid) for found in re.findall(r"=(/\S+/sweeper-[^/\s]+)/r/", title)}
 
 
 def until_gone(pid: int) -> None:

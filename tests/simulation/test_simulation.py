@@ -242,7 +242,7 @@ def test_a_study_depends_on_its_scenario_its_number_and_the_seed_alone():
     parts = [simulate.simulate(scenario, numbers, 0) for numbers in (range(3, 6), range(3))]
     assert sum(parts, Figures())["members"] == whole["members"]
     assert simulate.simulate(scenario, range(6), 1) != whole
-    assert len(set(simulate.scenarios())) == len(simulate.scenarios()) == 208
+    assert len(set(simulate.scenarios())) == len(simulate.scenarios()) == 212
     assert {at.surface for at in simulate.scenarios()} == set(SURFACES)
 
 

@@ -21,7 +21,7 @@ class Tally:
 
     `lost` and `changed` are trials that the record lacks, or has with other figures than an undisturbed study;
     `doubled` are trials that a store has twice, or that ended twice in different ways; `scratch` trials measured an
-    earlier rung again after a later one; `blamed` failed; `left` are processes and folders that outlived the study;
+    earlier rung again after a later one; `blamed` failed; `left` are processes that outlived the study;
     `unexpected` are exit codes that do not say what happened, and tracebacks. `by_ray` are runs that Ray itself ended,
     with a line of its own and exit code 1: it does where its raylet dies while the driver registers with it.
     """

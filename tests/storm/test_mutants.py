@@ -1,7 +1,8 @@
-"""A few of the storm's mutants in every run of the tests; `python -m tests.storm.mutants` tries thousands."""
+"""A few of the storm's mutants in every run of the tests; `python -m tests.storm.mutants` times thousands."""
 
 from __future__ import annotations
 
+import math
 import random
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from tests.storm.mutants import KINDS, mutated, studies
 
 @pytest.mark.parametrize(("kind", "count"), [("studies", 200), ("workspaces", 12)])
 def test_a_damaged_file_is_answered_in_words_and_leaves_nothing_behind(tmp_path: Path, kind: str, count: int) -> None:
-    assert list(KINDS[kind](count, tmp_path, 1)) == []
+    assert list(KINDS[kind](count, tmp_path, 1, math.inf)) == []
 
 
 def test_a_command_that_fails_on_a_mutant_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -20,7 +21,7 @@ def test_a_command_that_fails_on_a_mutant_is_noticed(tmp_path: Path, monkeypatch
         raise KeyError("ours")
 
     monkeypatch.setattr("sweeper.study.yaml_files.read_study", broken)
-    assert any("KeyError" in failure.says for failure in studies(1, tmp_path))
+    assert any("KeyError" in failure.says for failure in studies(1, tmp_path, over_s=math.inf))
 
 
 def test_mutants_differ_and_come_back_with_their_seed() -> None:

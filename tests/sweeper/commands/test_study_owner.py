@@ -9,7 +9,8 @@ import pytest
 
 from sweeper.commands.study_owner import registered
 from sweeper.errors import ConflictError
-from sweeper.ledger import Ledger, events
+from sweeper.guide.assemble import assemble_guide
+from sweeper.ledger import Ledger, events, read_study
 from sweeper.plan.trials import screen_trials
 from sweeper.provenance import gather
 from sweeper.search import Search
@@ -100,10 +101,21 @@ def test_another_machine_continues_a_study_on_shared_stores(tmp_path, tracking, 
     assert (found.id, found.folder, found.added) == (first.id, first.folder, ("screen.seeds: 1 more",))
 
 
-def test_another_study_of_the_name_on_a_shared_search_store_is_refused(tmp_path, tracking, store):
-    begun(Workspace(tmp_path / "a", tracking, store), study())
-    with pytest.raises(ConflictError, match="was started with other settings"):
+def test_another_study_of_the_name_on_a_shared_search_store_is_refused_and_its_owner_named(tmp_path, tracking, store):
+    here = Workspace(tmp_path / "a", tracking, store)
+    begun(here, study())
+    with pytest.raises(ConflictError, match="was started with other settings") as refused:
         registered(study(**OTHER), Workspace(tmp_path / "b", tracking, store))
+    assert str(here.root) in refused.value.message
+
+
+def test_what_was_added_after_a_study_had_begun_is_in_its_record_and_in_its_guide(tmp_path, tracking, store):
+    begun(Workspace(tmp_path / "a", tracking, store), study())
+    begun(Workspace(tmp_path / "b", tracking, store), study(screen={"seeds": 4}))
+    record = read_study(tracking, "one")
+    assert record.added == ("screen.seeds: 1 more",)
+    said = [item for item in assemble_guide(record).provenance if item.name == "added after it had begun"]
+    assert [item.value for item in said] == ["screen.seeds: 1 more"]
 
 
 @pytest.mark.parametrize("changes", [{}, OTHER])
@@ -119,8 +131,9 @@ def test_two_workspaces_that_began_apart_cannot_meet_in_one_search_store(tmp_pat
     begun(Workspace(tmp_path / "a", store=store), study())
     own = Workspace(tmp_path / "b")
     begun(own, study())
-    with pytest.raises(ConflictError, match="records of another study of this name"):
+    with pytest.raises(ConflictError, match="records of another study of this name") as refused:
         registered(study(), Workspace(tmp_path / "b", store=store))
+    assert str(tmp_path / "a") in refused.value.message
 
 
 def test_a_ledger_writes_nothing_into_another_studys_experiment(tmp_path, tracking):

@@ -46,7 +46,7 @@ def test_it_says_that_samples_were_drawn_by_compiled_code_where_they_were() -> N
 def test_it_says_that_samples_were_drawn_in_bfloat16_where_they_were() -> None:
     facts = Facts(data_hash="d", extractor="domain", extractor_sha256="e", device="cpu", sampled_in="bf16")
     (item,) = _sampling([facts])
-    assert item.value.startswith("the network's blocks computed in bfloat16")
+    assert item.value.startswith("the network's blocks in bfloat16")
     (item,) = _sampling([facts.model_copy(update={"compiled": True})])
     assert "torch.compile" in item.value
     assert "bfloat16" in item.value
