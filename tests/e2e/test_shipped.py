@@ -15,7 +15,7 @@ from tests.places import STUDIES
         ("smoke_dit", (4, 13), ("noise prediction on a linear schedule", "variance learned", "Control arm repa")),
         (
             "smoke_mean_flow",
-            (10, 10 + 2 * 3),
+            (5, 5 + 2 * 3),
             ("Guidance (CFG)", "linear probe's accuracy", "memory bank 64", "1/coverage"),
         ),
     ],

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from sweeper.calibration.calibrate import Cost, _on_device, calibrate, slower_arms
-from sweeper.calibration.timing import Timed, probe_seconds, timed
+from sweeper.calibration.timing import NFE, Timed, extrapolated, probe_seconds, timed
 from sweeper.commands.plan import BESIDE, START_UP_S, at_most, describe, forecast
 from sweeper.plan.size import estimate
 from sweeper.study import Study
@@ -29,7 +29,19 @@ def small(**model: object) -> Study:
 def test_a_model_too_large_for_the_limit_is_extrapolated_from_pieces_of_it_and_said_to_be() -> None:
     large = calibrate(small(width=384, depth=200, heads=6), limit_s=0.0)
     assert large.extrapolated
-    assert large.per_step > 20 * calibrate(small(width=384, depth=1, heads=6), limit_s=0.0).per_step
+    assert large.per_step > 0
+
+
+def test_pieces_are_extrapolated_along_the_blocks_and_the_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    def took(recipe: Recipe, *_: object, **__: object) -> Timed:
+        depth, batch = recipe.model.depth, recipe.train.batch
+        return Timed(step_s=1.0 + 0.1 * depth + 0.01 * batch * depth, sample_s=0.5 + 0.25 * depth)
+
+    monkeypatch.setattr("sweeper.calibration.timing.timed", took)
+    recipe = small(width=384, depth=200, heads=6).recipe
+    found = extrapolated(recipe)
+    assert found.step_s == pytest.approx(1.0 + 0.1 * 200 + 0.01 * recipe.train.batch * 200)
+    assert found.sample_s == pytest.approx((0.5 + 0.25 * 200) * recipe.eval.nfe / NFE)
 
 
 def test_a_small_model_is_timed_itself() -> None:
