@@ -109,7 +109,7 @@ def side_metrics(table: StageTable) -> list[tuple[str, Better]]:
 
 def _test(known: Evidence, fresh: StageTable, key: str, metric: str, better: Better, look: int | None = None) -> _Test:
     difference_S = fresh_differences(known, fresh, key, metric)
-    # A control arm goes on while any setting does, so it is judged on all the seeds it has.
+    # A control arm may go on for a setting's sake after its own answer, so it is judged on all the seeds it has.
     difference_S = difference_S[: look or int((~np.isnan(difference_S)).sum())]
     bad, ran = sum(state in ("diverged", "failed") for state in fresh.states(key)), len(difference_S)
     without_ratio, shared = _without_ratio(fresh, key, metric), int(np.isfinite(difference_S).sum())
