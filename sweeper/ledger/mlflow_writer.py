@@ -7,6 +7,7 @@ delivering an event twice has one effect (MLflow itself drops a metric equal in 
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from sweeper.ledger import events, tags
 from sweeper.ledger.mlflow_experiment import open_experiment
 from sweeper.ledger.mlflow_runs import find_run
 from sweeper.ledger.mlflow_states import STUDY_STATUS, TRIAL_STATUS
+from sweeper.provenance import gather
 from sweeper.records import TrialSpec
 from sweeper.study import Study
 from sweeper.study.registration import Registration
@@ -46,6 +48,7 @@ class Tracker:
         Raises ConflictError where the experiment of this name is another study's than `registration`'s.
         """
         self._client, self._experiment, created = open_experiment(uri, study_name, artifacts, registration)
+        self._registration = registration
         self._parent: str | None = None
         self._trials: dict[str, _Trial] = {}
         # As long as every run of the experiment was created here, one that is not known does not exist.
@@ -174,9 +177,12 @@ class Tracker:
         self._client.log_batch(run_id, metrics, logged, [RunTag(name, value) for name, value in tagged.items()])
 
     def _study(self) -> str:
-        """Return the parent's run id; raises LookupError while no study was opened."""
+        """Return the parent's run id; raises LookupError while no study was opened and none is registered."""
         if self._parent is None:
             run = self._find(tags.STUDY_KEY)
+            if run is None and self._registration is not None:  # its opening was lost with a damaged line
+                self._open_study(_reopened(self._registration))
+                run = self._find(tags.STUDY_KEY)
             if run is None:
                 raise LookupError("the study's own run does not exist")
             self._parent = str(run.info.run_id)
@@ -207,3 +213,11 @@ class Tracker:
 
     def _find(self, key: str) -> Run | None:
         return find_run(self._client, self._experiment, key)
+
+
+def _reopened(registration: Registration) -> events.StudyOpened:
+    """Describe, as well as it is known without its event, how a registered study was opened."""
+    known = gather("unknown: the event that opened the study was lost")
+    known = known.model_copy(update={"started": registration.begun})
+    now_ms = int(time.time() * 1000)
+    return events.StudyOpened(at_ms=now_ms, study=registration.study, provenance=known, added=registration.added)

@@ -16,8 +16,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from collections.abc import Callable, Iterator, Sequence, Set
 from pathlib import Path
 from typing import NamedTuple
 from unittest import mock
@@ -80,33 +79,36 @@ def mutated(given: bytes, rng: random.Random) -> bytes:
 def studies(count: int, folder: Path, seed: int = 0, over_s: float = OVER_S) -> Iterator[Failure]:
     """Yield the mutants of the shipped studies on which a command fails, or takes so much longer than on good input."""
     texts = [path.read_bytes() for path in sorted((ROOT / "studies").glob("*.yaml"))]
-    try_one = Trier(folder, {"mutant.yaml"}, over_s)
+    try_one = Trier(folder, over_s)
     for number in range(count):
         rng = random.Random(f"{seed} {number}")
-        file, content = folder / "mutant.yaml", mutated(rng.choice(texts), rng)
+        content = mutated(rng.choice(texts), rng)
         command = ("check", "status", "report", "export")[number % 4]
-        yield from try_one(number, [command, str(file)], partial(file.write_bytes, content))
+
+        def place(root: Path, content: bytes = content) -> None:
+            (root / "mutant.yaml").write_bytes(content)
+
+        yield from try_one(number, [command, "mutant.yaml"], place)
 
 
 def workspaces(count: int, folder: Path, seed: int = 0, over_s: float = OVER_S) -> Iterator[Failure]:
     """Yield the mutants of a workspace in use on which a command fails, or takes so much longer than on good input."""
-    whole, place = folder / "whole", folder / ".sweeper"
+    whole = folder / "whole"
     make_workspace(whole)
-    shutil.copy(STUDY, folder / "smoke.yaml")
     files = sorted(path.relative_to(whole) for path in whole.rglob("*") if path.is_file() and path.stat().st_size)
-    try_one = Trier(folder, {"whole", ".sweeper", "smoke.yaml", "reports"}, over_s)
-
-    def damage(file: Path, content: bytes) -> None:
-        shutil.rmtree(place, ignore_errors=True)
-        shutil.copytree(whole, place)
-        (place / file).write_bytes(content)
-
+    try_one = Trier(folder, over_s)
     for number in range(count):
         rng = random.Random(f"{seed} {number}")
         file = rng.choice(files)
         content = mutated((whole / file).read_bytes(), rng)
         command = ("status", "report", "export")[number % 3]
-        yield from try_one(number, [command, "smoke.yaml"], partial(damage, file, content))
+
+        def place(root: Path, file: Path = file, content: bytes = content) -> None:
+            shutil.copy(STUDY, root / "smoke.yaml")
+            shutil.copytree(whole, root / ".sweeper")
+            (root / ".sweeper" / file).write_bytes(content)
+
+        yield from try_one(number, [command, "smoke.yaml"], place, {"reports"})
 
 
 def make_workspace(root: Path) -> None:
@@ -128,39 +130,44 @@ def make_workspace(root: Path) -> None:
 
 
 class Trier:
-    """Tries commands in a folder, in which they leave nothing beside what is `allowed`."""
+    """Tries commands, each in a folder of its own: MLflow remembers a database by its path, whatever lies there now."""
 
-    def __init__(self, folder: Path, allowed: set[str], over_s: float) -> None:
-        self._folder, self._allowed, self._over_s = folder, allowed, over_s
+    def __init__(self, folder: Path, over_s: float) -> None:
+        self._folder, self._over_s = folder, over_s
         self._good_s = good_seconds() if math.isfinite(over_s) else Counter[str]()
 
-    def __call__(self, number: int, arguments: Sequence[str], damage: Callable[[], object]) -> Iterator[Failure]:
-        """Yield how a command fails on the input that `damage` puts in place."""
+    def __call__(
+        self, number: int, arguments: Sequence[str], place: Callable[[Path], object], allowed: Set[str] = frozenset()
+    ) -> Iterator[Failure]:
+        """Yield how a command fails on the input that `place` puts there, beside which it may leave what is allowed."""
         command, limit_s = " ".join(arguments), self._good_s[arguments[0]] + self._over_s
-        damage()
-        took, code, told = _timed(arguments, self._folder)
+        took, code, told, left = self._try(arguments, place)
         if took > limit_s:  # so might good input be, where other programs take the cores: once more
-            damage()
-            took = min(took, _timed(arguments, self._folder)[0])
-        left = {path.name for path in self._folder.iterdir()} - self._allowed
+            took = min(took, self._try(arguments, place)[0])
         if "Traceback" in told or code not in CODES:
             yield Failure(number, command, f"exit {code}: {told[-600:]}")
         if took > limit_s:
             yield Failure(number, command, f"took {took:.1f} s, good input {self._good_s[arguments[0]]:.1f} s")
-        if left:
-            yield Failure(number, command, f"left {sorted(left)}")
+        if left - allowed:
+            yield Failure(number, command, f"left {sorted(left - allowed)}")
+
+    def _try(self, arguments: Sequence[str], place: Callable[[Path], object]) -> tuple[float, int, str, set[str]]:
+        with tempfile.TemporaryDirectory(dir=self._folder) as own:
+            root = Path(own)
+            place(root)
+            placed = {path.name for path in root.iterdir()}
+            return *_timed(arguments, root), {path.name for path in root.iterdir()} - placed
 
 
 def good_seconds() -> dict[str, float]:
     """Return how long each command takes on a study in use, once what it needs is imported."""
-    with tempfile.TemporaryDirectory() as folder:
-        root, found = Path(folder), {}
-        make_workspace(root / ".sweeper")
-        shutil.copy(STUDY, root / "smoke.yaml")
-        for command in ("check", "status", "report", "export"):
-            for _ in range(2):
-                found[command], code, told = _timed([command, "smoke.yaml"], root)
-                assert code == 0, told
+    found = {}
+    for command in ("check", "status", "report", "export") * 2:
+        with tempfile.TemporaryDirectory() as folder:
+            make_workspace(Path(folder) / ".sweeper")
+            shutil.copy(STUDY, Path(folder) / "smoke.yaml")
+            found[command], code, told = _timed([command, "smoke.yaml"], Path(folder))
+            assert code == 0, told
     return found
 
 

@@ -10,6 +10,9 @@ import pytest
 from sweeper.ledger import events
 from sweeper.ledger import mlflow_writer as tracking
 from sweeper.ledger.records_from_mlflow import read_file, read_study
+from sweeper.ledger.replay import Replay
+from sweeper.ledger.writer import Ledger
+from sweeper.study.registration import Registration
 from tests.integration.ledger.ledger_life import BASELINE, GRID, LIFE, PNG, PROVENANCE, STUDY, Home, snapshot, trial
 
 
@@ -82,6 +85,22 @@ def test_a_ledger_that_died_at_any_event_leaves_the_rest_to_the_next(home: Home)
         assert room.rejected() == []
         expected = expected or snapshot(room)
         assert snapshot(room) == expected, f"died after event {delivered}"
+
+
+def test_trials_are_delivered_without_the_event_that_opened_their_study(home: Home) -> None:
+    registration = Registration.of(STUDY, home.outbox.parent)
+    lines = ["a damaged line", *map(events.to_line, LIFE[1:])]
+    home.outbox.parent.mkdir(exist_ok=True)
+    home.outbox.write_text("".join(line + "\n" for line in lines))
+    with Ledger(home.uri, home.artifacts, home.outbox, home.experiment, registration=registration) as ledger:
+        assert ledger.flush(30), ledger.trouble
+    assert [set_aside["reason"] for set_aside in home.rejected()] == ["it is no event of this version"]
+    record, whole = read_study(home.uri, STUDY.name), Replay()
+    whole.take(LIFE)
+    expected = whole.record()
+    assert expected
+    assert record.study == STUDY
+    assert sorted(record.trials, key=str) == sorted(expected.trials, key=str)
 
 
 def test_dying_between_a_grid_and_its_mark_loses_nothing(home: Home) -> None:
