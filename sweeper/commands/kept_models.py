@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from sweeper.errors import DataError, SetupError, StudyError
-from sweeper.ledger import WEIGHTS, read_file, read_study
+from sweeper.ledger import WEIGHTS, TrialFiles, read_study
 from sweeper.records import TrialRecord
 from sweeper.study.objective import Objective
 from trainer import errors as trainer_errors
@@ -57,11 +57,12 @@ def from_study(study_name: str, which: str, workspace: Workspace) -> Kept:
     """Read the weights of a trial, by its key, or of 'baseline' or 'finalist' on the first seed whose are kept.
 
     The finalist is the setting with the lowest mean on fresh seeds; on the screen's, where no others were run. Raises
-    StudyError where no weights are kept of it, and as `read_study` and `read_file` do.
+    StudyError where no weights are kept of it, and as `read_study` does.
     """
     uri, outbox = workspace.tracking_uri, workspace.outbox(study_name)
+    files = TrialFiles(uri, study_name, outbox)
     for key in _keys(read_study(uri, study_name, outbox), which):
-        if content := read_file(uri, study_name, key, WEIGHTS, outbox):
+        if content := files.read(key, WEIGHTS):
             with _reported("someone else changed it in MLflow"):
                 return kept.read(content, f"the weights of {key}")
     remedy = "'keep: finalists' keeps those of the confirm stage, 'keep: all' every complete trial's"

@@ -109,7 +109,7 @@ def prepare(study_name: str, reports: Path) -> None:
 
 def write(study_name: str, workspace: Workspace, reports: Path, form: Format) -> Published:
     """Write a study's guide from what is recorded so far; nothing is attached to its record."""
-    from sweeper.ledger import GRID, read_file, read_study
+    from sweeper.ledger import GRID, TrialFiles, read_study
 
     uri, outbox = workspace.tracking_uri, workspace.outbox(study_name)
     try:
@@ -120,9 +120,11 @@ def write(study_name: str, workspace: Workspace, reports: Path, form: Format) ->
             raise
         return publish_record(beside, reports, form)
 
+    files = TrialFiles(uri, study_name, outbox)
+
     def grid(key: str) -> bytes | None:
         try:
-            return read_file(uri, study_name, key, GRID, outbox)
+            return files.read(key, GRID)
         except (SetupError, StudyError):
             return None  # the store does not answer, which `read_study` has reported
 

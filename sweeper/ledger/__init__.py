@@ -6,7 +6,7 @@ imports them before they are needed.
 
 from sweeper.ledger.events import GRID, WEIGHTS
 from sweeper.ledger.outbox import has_undelivered
-from sweeper.ledger.records_from_mlflow import Owner, counts, owner_of, read_file, read_study
+from sweeper.ledger.records_from_mlflow import Owner, TrialFiles, counts, owner_of, read_study
 from sweeper.ledger.writer import Ledger
 
-__all__ = ["GRID", "WEIGHTS", "Ledger", "Owner", "counts", "has_undelivered", "owner_of", "read_file", "read_study"]
+__all__ = ["GRID", "WEIGHTS", "Ledger", "Owner", "TrialFiles", "counts", "has_undelivered", "owner_of", "read_study"]

@@ -75,16 +75,31 @@ def _events(outbox: Path | None, undelivered: bool) -> list[events.AnyEvent]:
     return found
 
 
-def read_file(uri: str, study_name: str, key: str, name: str, outbox: Path | None = None) -> bytes | None:
-    """Read a file of the trial with this key, its GRID (PNG) or its WEIGHTS (safetensors); None where it has none.
+class TrialFiles:
+    """The files of a study's trials: its GRID (PNG) and WEIGHTS (safetensors), beside the outbox or in the store."""
 
-    One that is not delivered yet lies beside the outbox.
-    """
-    if outbox and (file := outbox.parent / trial_file(key, name)).is_file():
-        return file.read_bytes()
-    reader = _reader(uri, study_name)
-    row = reader.find(key)
-    return reader.artifact(row.run_id, name) if row else None
+    def __init__(self, uri: str, study_name: str, outbox: Path | None = None) -> None:
+        """Connect when the first file is read that does not lie beside `outbox`."""
+        self._uri, self._study_name, self._outbox = uri, study_name, outbox
+        self._reader: Reader | None = None
+        self._failure: SetupError | StudyError | None = None
+
+    def read(self, key: str, name: str) -> bytes | None:
+        """Return a file of the trial with this key; None where it has none.
+
+        Raises as `read_study` does where the store is needed and does not answer: slowly once, then at once.
+        """
+        if self._outbox and (file := self._outbox.parent / trial_file(key, name)).is_file():
+            return file.read_bytes()
+        if self._failure:
+            raise self._failure
+        try:
+            self._reader = self._reader or _reader(self._uri, self._study_name)
+            row = self._reader.find(key)
+            return self._reader.artifact(row.run_id, name) if row else None
+        except (SetupError, StudyError) as error:
+            self._failure = error
+            raise
 
 
 class Owner(NamedTuple):

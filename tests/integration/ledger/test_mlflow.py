@@ -13,7 +13,7 @@ from sweeper.errors import StudyError
 from sweeper.ledger import events
 from sweeper.ledger import mlflow_runs as reader
 from sweeper.ledger import mlflow_writer as tracking
-from sweeper.ledger.records_from_mlflow import counts, read_file, read_study
+from sweeper.ledger.records_from_mlflow import TrialFiles, counts, read_study
 from sweeper.ledger.tags import trial_params
 from sweeper.ledger.writer import Ledger
 from sweeper.records import Cell, Rung, TrialState
@@ -57,12 +57,12 @@ def test_a_whole_study_reads_back_as_it_was_told(home: Home, tmp_path: Path) -> 
     assert [t.spec for t in record.trials] == [trial(BASELINE), trial(GRID), trial(CONTROL), trial(GRID, 1)]
     for told in record.trials[:3]:
         assert (told.state, told.rungs, told.facts) == ("complete", (rung(400), rung(800, 15.0)), FACTS)
-        assert read_file(home.uri, STUDY.name, told.spec.key, events.GRID) == PNG
+        assert TrialFiles(home.uri, STUDY.name).read(told.spec.key, events.GRID) == PNG
     dropped = record.trials[3]
     assert (dropped.state, dropped.rungs, dropped.facts) == ("pruned", (), None)
     assert dropped.note == "dropped: its seed 0 was clearly behind"
-    assert read_file(home.uri, STUDY.name, dropped.spec.key, events.GRID) is None
-    assert read_file(home.uri, STUDY.name, "screen.nothing.0", events.GRID) is None
+    assert TrialFiles(home.uri, STUDY.name).read(dropped.spec.key, events.GRID) is None
+    assert TrialFiles(home.uri, STUDY.name).read("screen.nothing.0", events.GRID) is None
     files = list(home.artifacts.rglob("guide/guide.md"))
     assert [file.read_text() for file in files] == ["# A guide"]
     assert not list(home.outbox.parent.glob("grids/*")), "grids are gone once they are delivered"

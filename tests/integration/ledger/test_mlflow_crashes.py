@@ -9,7 +9,7 @@ import pytest
 
 from sweeper.ledger import events
 from sweeper.ledger import mlflow_writer as tracking
-from sweeper.ledger.records_from_mlflow import read_file, read_study
+from sweeper.ledger.records_from_mlflow import TrialFiles, read_study
 from sweeper.ledger.replay import Replay
 from sweeper.ledger.writer import Ledger
 from sweeper.study.registration import Registration
@@ -113,7 +113,7 @@ def test_dying_between_a_grid_and_its_mark_loses_nothing(home: Home) -> None:
     with home.ledger() as ledger:
         assert ledger.flush(30), ledger.trouble
     assert home.rejected() == []
-    assert read_file(home.uri, STUDY.name, trial(GRID).key, events.GRID) == PNG
+    assert TrialFiles(home.uri, STUDY.name).read(trial(GRID).key, events.GRID) == PNG
 
 
 def test_a_file_whose_copy_finds_no_room_is_left_where_it_lies_and_holds_nothing_up(
@@ -132,7 +132,7 @@ def test_a_file_whose_copy_finds_no_room_is_left_where_it_lies_and_holds_nothing
         assert ledger.flush(30), ledger.trouble
     assert home.rejected() == []
     assert read_study(home.uri, STUDY.name).trials[0].state == "complete"
-    assert read_file(home.uri, STUDY.name, trial(BASELINE).key, events.WEIGHTS, home.outbox) == b"weights"
+    assert TrialFiles(home.uri, STUDY.name, home.outbox).read(trial(BASELINE).key, events.WEIGHTS) == b"weights"
 
 
 def test_an_older_outbox_delivers_the_grids_it_holds() -> None:

@@ -17,7 +17,7 @@ import pytest
 from sweeper.ledger import events
 from sweeper.ledger import mlflow_runs as reader
 from sweeper.ledger.mlflow_process import ENVIRONMENT, ui_command
-from sweeper.ledger.records_from_mlflow import counts, read_file, read_study
+from sweeper.ledger.records_from_mlflow import TrialFiles, counts, read_study
 from sweeper.ledger.writer import Ledger
 from sweeper.records import TrialRecord
 from tests.integration.ledger.ledger_life import (
@@ -144,5 +144,5 @@ def test_a_study_is_recorded_on_a_server_and_read_from_it(served: tuple[Home, in
     record = read_study(url, "by_url")
     told = TrialRecord(spec=trial(GRID), state="diverged", rungs=(rung(800),), facts=FACTS, note="loss 1e9 at step 900")
     assert (record.study, record.provenance, record.trials) == (STUDY, PROVENANCE, (told,))
-    assert read_file(url, "by_url", trial(GRID).key, events.GRID) == PNG
+    assert TrialFiles(url, "by_url").read(trial(GRID).key, events.GRID) == PNG
     assert counts(url, "by_url") == {"diverged": 1}

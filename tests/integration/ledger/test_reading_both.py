@@ -9,7 +9,7 @@ import pytest
 
 from sweeper.errors import SetupError, StudyError
 from sweeper.ledger import events, has_undelivered
-from sweeper.ledger.records_from_mlflow import read_file, read_study
+from sweeper.ledger.records_from_mlflow import TrialFiles, read_study
 from sweeper.ledger.replay import Replay
 from sweeper.records import StudyRecord
 from tests.integration.ledger.ledger_life import (
@@ -111,7 +111,22 @@ def test_a_sample_grid_is_shown_before_it_is_delivered(home: Home):
     file.parent.mkdir(parents=True)
     file.write_bytes(PNG)
     silent = f"http://127.0.0.1:{closed_port()}"
-    assert read_file(silent, STUDY.name, trial(GRID).key, events.GRID, outbox) == PNG
+    assert TrialFiles(silent, STUDY.name, outbox).read(trial(GRID).key, events.GRID) == PNG
+
+
+def test_a_store_that_did_not_answer_for_one_file_is_not_tried_for_the_next(monkeypatch: pytest.MonkeyPatch):
+    tried: list[str] = []
+
+    def silent(uri: str) -> None:
+        tried.append(uri)
+        raise SetupError("it does not answer", "start it")
+
+    monkeypatch.setattr("sweeper.ledger.records_from_mlflow.ensure_answers", silent)
+    files = TrialFiles("http://127.0.0.1:1", STUDY.name)
+    for spec in (trial(GRID), trial(BASELINE)):
+        with pytest.raises(SetupError, match="does not answer"):
+            files.read(spec.key, events.GRID)
+    assert tried == ["http://127.0.0.1:1"]
 
 
 def test_a_start_that_is_delivered_late_does_not_open_a_finished_trial_again(home: Home, whole: StudyRecord):

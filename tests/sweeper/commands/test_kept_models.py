@@ -12,7 +12,7 @@ import torch
 import yaml
 from PIL import Image
 
-from sweeper.ledger import GRID, WEIGHTS, read_file, read_study
+from sweeper.ledger import GRID, WEIGHTS, TrialFiles, read_study
 from sweeper.worker import cohort_run
 from sweeper.workspace import Workspace
 from tests.sweeper.cli.test_app import Run, run
@@ -59,7 +59,7 @@ def weights(place: Path, tmp_path: Path) -> Path:
 
 
 def stored(place: Path, key: str, name: str) -> bytes:
-    found = read_file(Workspace(place).tracking_uri, "tiny", key, name)
+    found = TrialFiles(Workspace(place).tracking_uri, "tiny").read(key, name)
     assert found is not None
     return found
 

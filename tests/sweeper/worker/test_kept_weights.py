@@ -13,7 +13,7 @@ from sweeper.coordinator.coordinator import Coordinator
 from sweeper.coordinator.input_hashes import hold
 from sweeper.errors import DataError
 from sweeper.guide.wording.cost_and_provenance import provenance_items
-from sweeper.ledger import GRID, WEIGHTS, read_file, read_study
+from sweeper.ledger import GRID, WEIGHTS, TrialFiles, read_study
 from sweeper.plan.trials import keeps_weights
 from sweeper.worker import cohort_run
 from sweeper.worker.kept_weights import keep
@@ -54,7 +54,7 @@ def test_every_confirmed_trial_leaves_weights_that_draw_and_score_as_it_did(tmp_
     uri, outbox = f"sqlite:///{tmp_path}/mlflow.db", tmp_path / "study" / "outbox.jsonl"
     assert not (tmp_path / "study" / "files").exists() or not any((tmp_path / "study" / "files").iterdir())
     files = {
-        trial.spec.key: (trial, read_file(uri, "tiny", trial.spec.key, WEIGHTS, outbox))
+        trial.spec.key: (trial, TrialFiles(uri, "tiny", outbox).read(trial.spec.key, WEIGHTS))
         for trial in read_study(uri, "tiny").trials
     }
     assert {key.partition(".")[0] for key, (_, file) in files.items() if file} == {"confirm"}
@@ -65,7 +65,7 @@ def test_every_confirmed_trial_leaves_weights_that_draw_and_score_as_it_did(tmp_
             continue
         found = kept.read(file, key)
         assert (found.origin.trial, found.origin.dispersion) == (key, trial.spec.cell.dispersion)
-        assert pixels(encode_png(found.draw(40, CPU), 10)) == pixels(read_file(uri, "tiny", key, GRID, outbox))
+        assert pixels(encode_png(found.draw(40, CPU), 10)) == pixels(TrialFiles(uri, "tiny", outbox).read(key, GRID))
     trial, file = files[f"confirm.{trial.spec.cell.key}.{trial.spec.seed}"]
     found = kept.read(file or b"", "")
     evaluator = Evaluator(found.origin.recipe.eval, load(DataRecipe()), tmp_path / "cache", CPU)
@@ -104,7 +104,7 @@ def test_weights_survive_a_crash_between_the_report_and_its_end(tmp_path):
     uri = f"sqlite:///{tmp_path}/mlflow.db"
     for trial in read_study(uri, "tiny").trials:
         assert (trial.state, trial.note) == ("complete", "")
-        assert kept.read(read_file(uri, "tiny", trial.spec.key, WEIGHTS) or b"", "").origin.step == 8
+        assert kept.read(TrialFiles(uri, "tiny").read(trial.spec.key, WEIGHTS) or b"", "").origin.step == 8
 
 
 def test_a_full_disk_loses_weights_and_no_trial_and_says_so(tmp_path, monkeypatch):
@@ -131,7 +131,7 @@ def test_weights_that_are_reported_twice_are_recorded_once(tmp_path):
             file.write_bytes(content)
         coordinator.report(assignment.cohort, 1, reported(assignment, 5.0, weights=str(file)), FACTS, last=False)
     coordinator.close(interrupted=True, timeout=60)
-    assert read_file(f"sqlite:///{tmp_path}/mlflow.db", "tiny", assignment.trials[0].key, WEIGHTS) == b"again"
+    assert TrialFiles(f"sqlite:///{tmp_path}/mlflow.db", "tiny").read(assignment.trials[0].key, WEIGHTS) == b"again"
 
 
 def test_the_guide_says_which_weights_are_lost_and_what_training_started_from():
