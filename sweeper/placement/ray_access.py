@@ -27,6 +27,8 @@ KNOCK_S = 10.0
 ANSWER_S = 30.0
 # How an HTTP/2 client begins, with an empty frame of settings; a gRPC server answers with its own at once.
 GREETING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
+# The header of each frame: a length of three bytes, a type, a flag, and a stream's number (RFC 9113, section 4.1).
+HEADER_BYTES, TYPE_AT, SETTINGS = 9, 3, 4
 REMEDY = "see `ray status`, or run without --address"
 
 
@@ -106,8 +108,12 @@ def _knock(address: str) -> str:
         host, _, port = found.rpartition(":")
         with socket.create_connection((host.strip("[]"), int(port)), timeout=KNOCK_S) as line:
             line.sendall(GREETING)
-            if not line.recv(1):
-                raise ConnectionError("it closed the connection")
+            with line.makefile("rb") as reply:
+                header = reply.read(HEADER_BYTES)
+        if not header:
+            raise ConnectionError("it closed the connection")
+        if len(header) < HEADER_BYTES or header[TYPE_AT] != SETTINGS:
+            raise ConnectionError("what listens there is no Ray")
     except (OSError, ValueError, OverflowError) as error:
         raise unreachable(address, error) from error
     return found

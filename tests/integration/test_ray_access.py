@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from http.client import HTTPConnection
 from ipaddress import IPv6Address, ip_address
@@ -104,6 +105,29 @@ def test_a_server_that_never_answers_is_told_within_seconds(monkeypatch):
             pytest.raises(SetupError, match=f"cannot reach Ray at {address}: timed out"),
             session(Resources(), address),
         ):
+            pass
+
+
+@pytest.mark.parametrize(
+    ("reply", "said"),
+    [
+        (b"", "it closed the connection"),
+        (b"x", "what listens there is no Ray"),
+        (b"HTTP/1.1 400 Bad Request\r\n\r\n", "what listens there is no Ray"),
+        (b"SSH-2.0-OpenSSH_9.2p1 Debian-2", "what listens there is no Ray"),
+    ],
+)
+def test_a_server_of_another_kind_is_told_at_once(reply: bytes, said: str):
+    with socket.create_server(("0.0.0.0", 0)) as other, ThreadPoolExecutor(1) as threads:
+
+        def answer() -> None:
+            with other.accept()[0] as line:
+                line.recv(1 << 10)
+                line.sendall(reply)
+
+        threads.submit(answer)
+        address = f"127.0.0.1:{other.getsockname()[1]}"
+        with pytest.raises(SetupError, match=f"cannot reach Ray at {address}: {said}"), session(Resources(), address):
             pass
 
 
