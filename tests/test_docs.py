@@ -183,6 +183,8 @@ def _names_of(node: ast.stmt) -> set[str]:
             return {leaf.id for target in targets for leaf in ast.walk(target) if isinstance(leaf, ast.Name)}
         case ast.ImportFrom(names=aliases) | ast.Import(names=aliases):
             return {alias.asname or alias.name for alias in aliases}
+        case ast.If(test=ast.Name(id="TYPE_CHECKING"), body=body):  # names that are imported when they are used
+            return set().union(*map(_names_of, body))
         case _:
             return set()
 

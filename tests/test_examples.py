@@ -1,4 +1,4 @@
-"""The examples in docstrings of the names that are used most."""
+"""The examples in docstrings of the names that are used most, and in pages."""
 
 import doctest
 import importlib
@@ -9,6 +9,9 @@ import pytest
 from tests.places import ROOT
 
 MODULES = (
+    "sweeper",
+    "sweeper.api.functions",
+    "sweeper.api.results",
     "sweeper.guide.assemble",
     "sweeper.guide.wording.directions",
     "sweeper.guide.analysis.worth_confirming",
@@ -23,6 +26,7 @@ MODULES = (
     "trainer.regularisers.alignment",
     "trainer.regularisers.contrastive",
     "trainer.regularisers.dispersive",
+    "trainer.regularisers.dispersive_module",
     "trainer.training.cohort",
 )
 
@@ -31,5 +35,16 @@ MODULES = (
 def test_examples_give_what_they_say(name, monkeypatch):
     monkeypatch.chdir(ROOT)
     found = doctest.testmod(importlib.import_module(name), extraglobs={"Path": Path})
+    assert found.attempted > 0
+    assert found.failed == 0
+
+
+PAGES = ("docs/python.md",)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_examples_of_a_page_give_what_they_say(page, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    found = doctest.testfile(str(ROOT / page), module_relative=False)
     assert found.attempted > 0
     assert found.failed == 0

@@ -30,11 +30,9 @@ from sweeper.cli.arguments import (
     Yes,
     at_home,
 )
-from sweeper.cli.import_path import check_own_code
 from sweeper.cli.run_to_guide import run_to_guide
 from sweeper.cli.terminal import clean_errors, log_inertly, say, tell
-from sweeper.errors import StudyError
-from sweeper.text.passwords import has_password
+from sweeper.import_path import check_own_code
 
 if TYPE_CHECKING:
     from sweeper.study import Study
@@ -71,8 +69,8 @@ def check(file: File, set_: Set = None) -> None:
     """Read a study and its data, and say what is wrong."""
     study = _study(file, set_)
     from sweeper.calibration.preflight import check_fit
-    from sweeper.plan.cells import merged_blocks
-    from sweeper.plan.size import size
+    from sweeper.planning.cells import merged_blocks
+    from sweeper.planning.size import size
     from sweeper.text.numbers import counted
 
     planned = size(study)
@@ -86,7 +84,7 @@ def check(file: File, set_: Set = None) -> None:
 def plan(file: File, set_: Set = None, on: On = None, as_json: AsJson = False) -> None:
     """Show what a study will run, and how long that takes on this machine, from a short calibration."""
     study = _study(file, set_)
-    from sweeper.plan.size import announce
+    from sweeper.planning.size import announce
 
     if not as_json:
         tell(announce(study))  # before torch is imported, which takes longer than all of this
@@ -278,10 +276,7 @@ def main() -> None:
 def _study(file: Path, changes: list[str] | None) -> Study:
     from sweeper.study.yaml_files import read_study
 
-    study = read_study(file, changes or ())
-    if has_password(study.model_dump_json(by_alias=True)):
-        raise StudyError(f"{file} holds a password in a URL, and a study is published", "take it out")
-    return study
+    return read_study(file, changes or ())
 
 
 def _workspace(root: Path, tracking: str | None, store: str | None) -> Workspace:

@@ -25,4 +25,4 @@ def atlas(
     """Write one page of many studies: what travels between them, and what to expect in a new one."""
     from sweeper.commands.atlas import make_atlas
 
-    tell(str(make_atlas(guides, out)))
+    tell(str(make_atlas(guides, out)[1]))

@@ -28,14 +28,15 @@ def run_to_guide(
     """Run a study, print the path of its guide and exit with its code; `yes` skips the confirmation."""
     from rich.console import Console
 
+    from sweeper.commands.progress import display
     from sweeper.commands.run import run
     from sweeper.provenance import command_line
 
     if not yes and sys.stdin.isatty() and sys.stderr.isatty():
         _ask(study)
     command = command_line(sys.argv[1:])
-    with stoppable(command):
-        result = run(study, place, reports, Console(stderr=True), command, only, address, retry)
+    with stoppable(command), display(Console(stderr=True)) as show:
+        result = run(study, place, reports, show, command, only, address, retry)
     say(result.summary(command))
     if result.guide:
         tell(str(result.guide))
@@ -43,7 +44,7 @@ def run_to_guide(
 
 
 def _ask(study: Study) -> None:
-    from sweeper.plan.size import announce
+    from sweeper.planning.size import announce
 
     say(announce(study))
     if not typer.confirm("Start?", default=True, err=True):

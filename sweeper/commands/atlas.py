@@ -15,15 +15,16 @@ from sweeper.render.atlas import write_atlas
 GUIDE = "guide.json"
 
 
-def make_atlas(paths: Iterable[Path], out: Path) -> Path:
-    """Write an atlas of studies, each given by its record.json or the folder of its guide; return its markdown.
+def make_atlas(paths: Iterable[Path], out: Path) -> tuple[Atlas, Path]:
+    """Write an atlas of studies, each given by its record.json or the folder of its guide; return it and its markdown.
 
     A guide.json stands for the record beside it, for it holds no single trials. Where there is none, and where a record
     is of another version, the study is listed as left out. Raises StudyError for a path that is not there, or where a
     study is given twice, SetupError where `out` cannot be written.
     """
     try:
-        return write_atlas(read_atlas(paths), out)
+        atlas = read_atlas(paths)
+        return atlas, write_atlas(atlas, out)
     except OSError as error:
         raise SetupError(f"{out} cannot be written: {error.strerror}", "give --out a folder you may write") from error
 

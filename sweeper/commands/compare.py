@@ -46,7 +46,7 @@ def _contestant(path: Path, workspace: Workspace) -> Contestant:
     file = next((path / name for name in (RECORD, GUIDE) if (path / name).is_file()), path / GUIDE)
     file = file if path.is_dir() else path
     if file.suffix == ".json" and file.name != RECORD:
-        return Contestant(_guide(file), None)
+        return Contestant(read_guide(file), None)
     if file.name == RECORD:
         record = read_record(file)
     else:
@@ -55,7 +55,8 @@ def _contestant(path: Path, workspace: Workspace) -> Contestant:
     return Contestant(assemble_guide(record), record)
 
 
-def _guide(path: Path) -> Guide:
+def read_guide(path: Path) -> Guide:
+    """Read a guide.json; raise StudyError where it is not there, DataError where this version cannot read it."""
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
+from types import ModuleType
 
 from sweeper.errors import SweeperError
 from sweeper.records import FINAL_STATES, Progress
@@ -58,7 +60,8 @@ class PreliminaryGuide:
         # Ctrl-C reaches every process of a terminal. This one is ended by the driver: a blocked signal is inherited.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
-            writer.start()
+            with _program_hidden():
+                writer.start()
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
         return writer
@@ -83,6 +86,17 @@ def preliminary_guide(study_name: str, workspace: Workspace, reports: Path) -> I
         yield guide
     finally:
         guide.stop()
+
+
+@contextmanager
+def _program_hidden() -> Iterator[None]:
+    """Keep a spawned process from running the program's own file again: a user's script would start its study again."""
+    program = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = program
 
 
 def _write(study_name: str, workspace: Workspace, reports: Path, driver: int) -> None:

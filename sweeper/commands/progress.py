@@ -22,7 +22,7 @@ TOLD: tuple[TrialState, ...] = ("pruned", "diverged", "failed", "running")
 class Show(Protocol):
     """Where progress is shown."""
 
-    def __call__(self, progress: Progress) -> None:
+    def __call__(self, progress: Progress, /) -> object:
         """Show it."""
 
 

@@ -7,10 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from rich.console import Console
-
 from sweeper.commands.preliminary import preliminary_guide
-from sweeper.commands.progress import display
+from sweeper.commands.progress import Show
 from sweeper.commands.report import forget, prepare, publish, published
 from sweeper.commands.status import Counts, count
 from sweeper.commands.study_owner import registered
@@ -66,7 +64,7 @@ def run(
     study: Study,
     workspace: Workspace,
     reports: Path,
-    console: Console,
+    show: Show,
     command: str,
     only: Stage | None = None,
     address: str | None = None,
@@ -74,8 +72,8 @@ def run(
 ) -> Result:
     """Run what is not decided yet and write the guide; the same call again continues a study that was stopped.
 
-    `command` is what the record says to repeat it with. With `retry`, trials that failed run again. Raises the
-    SweeperError of whatever stands in the way.
+    `show` is called about once a second; `command` is what the record says to repeat it with. With `retry`, trials that
+    failed run again. Raises the SweeperError of whatever stands in the way.
     """
     stages = stages_of(study, only)
     with workspace.lock(study.name):
@@ -86,7 +84,7 @@ def run(
         if counts.done and guide and not again:
             return Result(counts, guide, failures=_failures(study, workspace))
         if not counts.done or again:
-            interrupted = _train(registration, workspace, reports, stages, console, gather(command), address, again)
+            interrupted = _train(registration, workspace, reports, stages, show, gather(command), address, again)
             counts = count(study, workspace, stages)
             if interrupted and not counts.done:
                 return Result(counts, interrupted=interrupted)
@@ -112,7 +110,7 @@ def _train(
     workspace: Workspace,
     reports: Path,
     stages: Sequence[Stage],
-    console: Console,
+    show: Show,
     provenance: Provenance,
     address: str | None,
     retry: bool,
@@ -138,7 +136,7 @@ def _train(
         seeds=workspace.seeds,
         base=Path.cwd(),
     )
-    with display(console) as show, preliminary_guide(study.name, workspace, reports) as guide:
+    with preliminary_guide(study.name, workspace, reports) as guide:
         outcome = run_study(
             study, stages, paths, provenance, address, lambda progress: show(guide.seen(progress)), retry
         )

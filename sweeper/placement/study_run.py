@@ -44,7 +44,7 @@ def run_study(
     paths: Paths,
     provenance: Provenance,
     address: str | None,
-    show: Callable[[Progress], None],
+    show: Callable[[Progress], object],
     retry: bool = False,
 ) -> Outcome:
     """Run every trial that is not decided yet; Ctrl-C, SIGTERM and SIGHUP stop cleanly with an interrupted outcome.
@@ -105,7 +105,7 @@ def _close(coordinator: CoordinatorActor, interrupted: int) -> Outcome:
 
 @contextlib.contextmanager
 def _watching(
-    coordinator: CoordinatorActor, show: Callable[[Progress], None], interrupts: Interrupts
+    coordinator: CoordinatorActor, show: Callable[[Progress], object], interrupts: Interrupts
 ) -> Iterator[None]:
     """Show progress once a second, and say when the coordinator halts."""
     stop = threading.Event()

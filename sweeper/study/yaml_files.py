@@ -12,10 +12,12 @@ from pydantic import ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
+from sweeper.errors import StudyError
 from sweeper.study.mistakes import study_error
 from sweeper.study.placeholders import refuse_placeholders
 from sweeper.study.source import Source
 from sweeper.study.study import Study
+from sweeper.text.passwords import has_password
 from trainer.recipe import BackboneRecipe, SiTRecipe
 
 
@@ -34,9 +36,12 @@ def read_study(path: Path, overrides: Sequence[str] = ()) -> Study:
     refuse_placeholders(source)
     try:
         # Strict: a study says what it means, so true is not 1 and '5' is not 5.
-        return Study.model_validate(source.document.value, strict=True)
+        study = Study.model_validate(source.document.value, strict=True)
     except ValidationError as error:
         raise study_error(error, source) from None
+    if has_password(study.model_dump_json(by_alias=True)):
+        raise StudyError(f"{path} holds a password in a URL, and a study is published", "take it out")
+    return study
 
 
 def templates() -> dict[str, str]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import time
 
 import pytest
@@ -116,6 +118,23 @@ def test_a_process_writes_the_guide_and_prints_nothing(monkeypatch, tmp_path, ca
         time.sleep(0.1)
     assert (folder / "guide.md").exists()
     assert capfd.readouterr() == ("", "")
+
+
+def test_a_writer_does_not_run_the_lines_of_the_program_that_started_it(tmp_path):
+    # A user's script without `if __name__ == "__main__"` would start its study again.
+    script = tmp_path / "script.py"
+    script.write_text(
+        "from pathlib import Path\n"
+        "from sweeper.commands.preliminary import PreliminaryGuide\n"
+        "from sweeper.workspace import Workspace\n"
+        "open('ran', 'a').write('once ')\n"
+        "writer = PreliminaryGuide('one', Workspace(Path('none')), Path('reports'))._started()\n"
+        "writer.join()\n"
+        "print(writer.exitcode)\n"
+    )
+    done = subprocess.run([sys.executable, script], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("1\n", "")  # there is no record
+    assert (tmp_path / "ran").read_text() == "once "
 
 
 def test_a_writer_whose_driver_is_gone_writes_nothing(monkeypatch, tmp_path):

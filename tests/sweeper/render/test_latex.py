@@ -103,7 +103,7 @@ def test_every_sign_that_our_own_words_hold_is_in_the_table_of_escapes() -> None
         "sweeper/render",
         "sweeper/statistics",
         "sweeper/study",
-        "sweeper/plan",
+        "sweeper/planning",
         "trainer/recipe",
     )
     files = [file for folder in folders for file in (ROOT / folder).rglob("*.py")]

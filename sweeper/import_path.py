@@ -8,7 +8,7 @@ from pathlib import Path
 
 from sweeper.errors import SetupError
 
-HOME = Path(__file__).resolve().parents[2]
+HOME = Path(__file__).resolve().parents[1]
 OURS = ("sweeper", "trainer")
 
 

@@ -11,7 +11,7 @@ from tests.e2e.workplace import SWEEPER, shadowed
 from tests.places import SMOKE
 
 STUDY = str(SMOKE)
-ALL = f"import sweeper.cli.import_path as own; own.keep_folder_out(); import ray, mlflow, optuna; {SWEEPER[-1]}"
+ALL = f"import sweeper.import_path as own; own.keep_folder_out(); import ray, mlflow, optuna; {SWEEPER[-1]}"
 
 
 def check(here: Path, path: str, *command: str) -> subprocess.CompletedProcess[str]:

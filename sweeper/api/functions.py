@@ -1,0 +1,203 @@
+"""The commands as functions. What each needs is imported when it is called."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sweeper.errors import SetupError
+from sweeper.import_path import check_own_code
+from sweeper.signals import StoppedError, stoppable
+
+if TYPE_CHECKING:
+    from sweeper.api.results import Answer, StudyGuide, StudyRun
+    from sweeper.commands.audit import Audited, AuditName
+    from sweeper.commands.plan import Forecast
+    from sweeper.commands.progress import Show
+    from sweeper.commands.status import Status
+    from sweeper.guide.atlas.schema import Atlas
+    from sweeper.guide.compare.schema import Comparison
+    from sweeper.records import Progress, Stage
+    from sweeper.render import Format
+    from sweeper.study import Study
+    from sweeper.workspace import Workspace
+
+log = logging.getLogger(__name__)
+
+Changes = Mapping[str, object] | Sequence[str]
+File = str | Path
+WORKSPACE, REPORTS = ".sweeper", "reports"
+
+
+def load(file: File, changes: Changes = ()) -> Study:
+    """Read a study file, with some of its fields changed, as `--set` does; raise StudyError for any mistake in it.
+
+    >>> import sweeper
+    >>> study = sweeper.load("studies/smoke.yaml", {"recipe.train.steps": 40, "space.tau": [0.2, 0.5]})
+    >>> study.recipe.train.steps, study.space.tau
+    (40, (0.2, 0.5))
+    """
+    from sweeper.study.yaml_files import read_study
+
+    if isinstance(changes, Mapping):
+        changes = [f"{name}={json.dumps(value)}" for name, value in changes.items()]
+    return read_study(Path(file).expanduser(), changes)
+
+
+def plan(study: Study) -> Answer[Forecast]:
+    """Say what a study will run, and how long that takes on this machine, from a short calibration."""
+    from sweeper.api.results import Answer
+    from sweeper.commands.plan import describe, forecast
+    from sweeper.planning.size import announce
+
+    made = forecast(study)
+    return Answer(made, f"{announce(study)}\n{describe(study, made)}")
+
+
+def run(
+    study: Study,
+    workspace: File = WORKSPACE,
+    reports: File = REPORTS,
+    *,
+    stage: Stage | None = None,
+    retry: bool = False,
+    address: str | None = None,
+    tracking: str | None = None,
+    store: str | None = None,
+    progress: Callable[[Progress], object] | None = None,
+) -> StudyRun:
+    """Run a study to its guide, as `sweeper run` does; the same call continues one that was stopped.
+
+    `progress` is called about once a second, in another thread; without it, lines are printed to stderr. With `retry`,
+    trials that failed run again. Must be called in the main thread, which catches the signals. Ctrl-C, or a
+    notebook's stop button, ends the run cleanly and then raises KeyboardInterrupt. Raises the SweeperError of whatever
+    stands in the way.
+    """
+    from sweeper.api.results import StudyRun
+    from sweeper.commands.run import run as run_command
+
+    if threading.current_thread() is not threading.main_thread():
+        raise SetupError("a study runs in the main thread alone, which catches the signals", "call sweeper.run there")
+    check_own_code()
+    call = f"sweeper.run(...)  # study {study.name!r}, from Python"
+    with stoppable(), _showing(progress) as show:
+        place = _workspace(workspace, tracking, store)
+        result = run_command(study, place, Path(reports).expanduser(), show, call, stage, address, retry)
+    if result.interrupted:
+        raise StoppedError(result.interrupted)
+    return StudyRun(study, result, call)
+
+
+def status(
+    study: Study, workspace: File = WORKSPACE, *, tracking: str | None = None, store: str | None = None
+) -> Answer[Status]:
+    """Count a study's trials by state, as planned, as Optuna has them and as MLflow has them."""
+    from sweeper.api.results import Answer
+    from sweeper.commands.status import status_of
+
+    found = status_of(study, _workspace(workspace, tracking, store))
+    return Answer(found, found.describe())
+
+
+def report(
+    study: Study | File,
+    workspace: File = WORKSPACE,
+    reports: File = REPORTS,
+    *,
+    format: Format = "markdown",
+    tracking: str | None = None,
+) -> StudyGuide:
+    """Write a study's guide again from its record, or from the record.json that lies beside another guide."""
+    from sweeper.api.results import StudyGuide
+    from sweeper.commands.report import publish, publish_record
+
+    folder = Path(reports).expanduser()
+    if isinstance(study, (str, Path)):
+        return StudyGuide(publish_record(Path(study).expanduser(), folder, format).guide.parent)
+    return StudyGuide(publish(study.name, _workspace(workspace, tracking, None), folder, format).guide.parent)
+
+
+def open_guide(folder: File) -> StudyGuide:
+    """Open a guide that was written before, by its folder; raise StudyError where none lies there.
+
+    >>> import sweeper
+    >>> guide = sweeper.open_guide("reports/null")
+    >>> guide.trials().groupby("role")["fid_10k"].median().round(1).index.tolist()
+    ['baseline', 'grid']
+    """
+    from sweeper.api.results import StudyGuide
+
+    return StudyGuide(Path(folder).expanduser())
+
+
+def compare(a: File, b: File, workspace: File = WORKSPACE, *, tracking: str | None = None) -> Answer[Comparison]:
+    """Set two studies side by side, each given by its YAML file, its guide's folder, or a record.json."""
+    from sweeper.api.results import Answer
+    from sweeper.commands.compare import compare as compare_command
+    from sweeper.render.comparison import comparison_markdown
+
+    found = compare_command(Path(a).expanduser(), Path(b).expanduser(), _workspace(workspace, tracking, None))
+    return Answer(found, comparison_markdown(found), is_markdown=True)
+
+
+def audit(
+    name: AuditName, study: Study, workspace: File = WORKSPACE, *, tracking: str | None = None
+) -> Answer[Audited]:
+    """Ask what a study's own means are worth: 'proxy', 'pruning', 'seeds' or 'health'; `data.passed` is the gate's."""
+    from sweeper.api.results import Answer
+    from sweeper.commands.audit import audit as audit_command
+
+    found = audit_command(name, study.name, _workspace(workspace, tracking, None))
+    return Answer(found, found.text, is_markdown=True)
+
+
+def atlas(guides: Iterable[File], out: File = f"{REPORTS}/atlas") -> Answer[Atlas]:
+    """Read the records of many studies, and write one page of the rules that hold across them."""
+    from sweeper.api.results import Answer
+    from sweeper.commands.atlas import make_atlas
+
+    paths = [Path(guide).expanduser() for guide in guides]
+    found, page = make_atlas(paths, Path(out).expanduser())
+    return Answer(found, page.read_text(encoding="utf-8"), is_markdown=True)
+
+
+def _workspace(root: File, tracking: str | None, store: str | None) -> Workspace:
+    from sweeper.workspace import Workspace
+
+    return Workspace(Path(root).expanduser(), tracking, store)
+
+
+@contextmanager
+def _showing(progress: Callable[[Progress], object] | None) -> Iterator[Show]:
+    """Give what shows progress."""
+    if progress:
+        yield _heard(progress)
+        return
+    from rich.console import Console
+
+    from sweeper.commands.progress import display
+
+    with display(Console(file=sys.stderr)) as show:
+        yield show
+
+
+def _heard(progress: Callable[[Progress], object]) -> Show:
+    """Log what a caller's function raises, once: a run goes on without its display."""
+    failed = False
+
+    def show(seen: Progress, /) -> None:
+        nonlocal failed
+        try:
+            progress(seen)
+        except Exception as error:
+            if not failed:
+                log.warning("the progress function failed, the run goes on: %s: %s", type(error).__name__, error)
+            failed = True
+
+    return show
