@@ -27,11 +27,16 @@ def gather(command: str) -> Provenance:
         commit=commit.removesuffix(CHANGED) or "unknown",
         dirty=commit.endswith(CHANGED),
         project_commit=_commit(Path.cwd()),
-        versions={"python": platform.python_version()} | {name: _version(name) for name in PACKAGES},
+        versions=versions(),
         cores=usable_cores(),
         started=datetime.now(UTC).isoformat(timespec="seconds"),
         wall_s=0.0,
     )
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of Python, of this package, and of the packages that figures depend on."""
+    return {"python": platform.python_version()} | {name: _version(name) for name in PACKAGES}
 
 
 def usable_cores() -> int:

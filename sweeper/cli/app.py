@@ -40,12 +40,30 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     name="sweeper",
-    help="Which Dispersive-Loss settings help your diffusion transformer on your data, and how sure can you be?",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+def _say_version(wanted: bool) -> None:
+    if wanted:
+        from sweeper.provenance import versions
+
+        found = versions()
+        ours = found.pop("sweeper")
+        tell(f"sweeper {ours} ({', '.join(f'{name} {version}' for name, version in found.items())})")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[  # noqa: ARG001 - its callback acts
+        bool, typer.Option("--version", callback=_say_version, is_eager=True, help="Print versions and exit.")
+    ] = False,
+) -> None:
+    """Which Dispersive-Loss settings help your diffusion transformer on your data, and how sure can you be?"""
 
 
 @app.command()
