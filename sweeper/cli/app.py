@@ -59,7 +59,7 @@ def _say_version(wanted: bool) -> None:
 
 @app.callback()
 def options(
-    version: Annotated[  # noqa: ARG001 - its callback acts
+    version: Annotated[
         bool, typer.Option("--version", callback=_say_version, is_eager=True, help="Print versions and exit.")
     ] = False,
 ) -> None:
