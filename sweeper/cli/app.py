@@ -248,11 +248,12 @@ app.command()(encode.encode)
 def ui(
     port: Annotated[int, typer.Option("--port", min=1, max=65535)] = 5000,
     workspace: Root = Path(".sweeper"),
+    tracking: Tracking = None,
 ) -> None:
-    """Open MLflow over the workspace on 127.0.0.1; Ctrl-C ends it."""
+    """Open MLflow over the workspace on 127.0.0.1, and print where each study is shown; Ctrl-C ends it."""
     from sweeper.commands.ui import serve
 
-    raise typer.Exit(serve(_workspace(workspace, None, None), port, say))
+    raise typer.Exit(serve(_workspace(workspace, tracking, None), port, say))
 
 
 @app.command()

@@ -1,4 +1,4 @@
-"""`sweeper ui`: MLflow's own interface over a workspace."""
+"""`sweeper ui`: MLflow's own interface over a workspace, or where it already runs."""
 
 from __future__ import annotations
 
@@ -6,19 +6,32 @@ import signal
 import socket
 import subprocess
 import tempfile
+import time
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 
-from sweeper.errors import SetupError
-from sweeper.ledger.mlflow_process import ui_command
+from sweeper.errors import SetupError, UnavailableError
+from sweeper.ledger.liveness import ensure_answers
+from sweeper.ledger.mlflow_process import prepare_mlflow, ui_command
 from sweeper.workspace import Workspace
 
-STOP_TIMEOUT_S = 10
+START_TIMEOUT_S, POLL_S, STOP_TIMEOUT_S = 120.0, 0.5, 10
+MOST = 10  # studies whose pages are printed
+SQLITE = "sqlite:///"
 
 
 def serve(workspace: Workspace, port: int, say: Callable[[str], None]) -> int:
-    """Serve on 127.0.0.1 until interrupted; raise SetupError without a record to show or with the port taken."""
-    if not (workspace.root / "mlflow.db").exists():
+    """Print where each study is shown; unless a server runs already, be one on 127.0.0.1 until interrupted.
+
+    Raises SetupError without a record to show, with the port taken, or where a tracking server does not answer.
+    """
+    uri = workspace.tracking_uri
+    if uri.startswith("http"):
+        ensure_answers(uri)
+        _say_pages(uri, uri, say)
+        return 0
+    if uri.startswith(SQLITE) and not Path(uri.removeprefix(SQLITE)).exists():
         raise SetupError(f"{workspace.root} holds no records yet", "run a study first, or give its --workspace")
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -26,23 +39,50 @@ def serve(workspace: Workspace, port: int, say: Callable[[str], None]) -> int:
             probe.bind(("127.0.0.1", port))
         except OSError as error:
             raise SetupError(f"port {port} is not free: {error.strerror}", "give another with --port") from error
-    # In an empty folder: Python and uvicorn would import a user's mlflow/ from the current one.
-    arguments, environment = ui_command(workspace.tracking_uri, workspace.root / "artifacts", port)
-    say(f"MLflow on http://127.0.0.1:{port} (takes some seconds to start; Ctrl-C ends it)")
+    arguments, environment = ui_command(uri, workspace.root / "artifacts", port)
+    server = f"http://127.0.0.1:{port}"
+    say(f"MLflow starts on {server} (Ctrl-C ends it)")
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a stopped `sweeper ui` takes its server with it
+    # In an empty folder: Python and uvicorn would import a user's mlflow/ from the current one.
     with tempfile.TemporaryDirectory(prefix="sweeper-") as empty:
-        return _wait(subprocess.Popen(arguments, env=environment, cwd=empty))
+        return _wait(subprocess.Popen(arguments, env=environment, cwd=empty), uri, server, say)
 
 
-def _wait(server: subprocess.Popen[bytes]) -> int:
+def _wait(process: subprocess.Popen[bytes], uri: str, server: str, say: Callable[[str], None]) -> int:
     try:
-        code = server.wait()
+        if _starts(process, server):
+            _say_pages(uri, server, say)
+        code = process.wait()
         raise SetupError(f"MLflow's server ended with code {code}", "see its message above")
     except KeyboardInterrupt:
-        server.send_signal(signal.SIGINT)
+        process.send_signal(signal.SIGINT)
         with suppress(subprocess.TimeoutExpired):
-            server.wait(STOP_TIMEOUT_S)
+            process.wait(STOP_TIMEOUT_S)
         return 0
     finally:
-        if server.poll() is None:
-            server.terminate()
+        if process.poll() is None:
+            process.terminate()
+
+
+def _starts(process: subprocess.Popen[bytes], server: str) -> bool:
+    """Wait until a server answers; return whether it does."""
+    end = time.monotonic() + START_TIMEOUT_S
+    while process.poll() is None and time.monotonic() < end:
+        with suppress(UnavailableError):
+            ensure_answers(server)
+            return True
+        time.sleep(POLL_S)
+    return False
+
+
+def _say_pages(uri: str, server: str, say: Callable[[str], None]) -> None:
+    prepare_mlflow()
+    from sweeper.ledger.mlflow_pages import study_pages
+
+    pages = study_pages(uri)
+    for page in pages[:MOST]:
+        say(f"{page.study}: {page.at(server)}")
+    if len(pages) > MOST:
+        say(f"and {len(pages) - MOST} more studies: {server}")
+    if not pages:
+        say(f"no study is recorded there yet: {server}")

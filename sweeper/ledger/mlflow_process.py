@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+import threading
 from pathlib import Path
 
 # Read by MLflow 3.17 when it is imported (telemetry, logging) or at every call (HTTP). Retrying is the ledger's
@@ -22,15 +23,20 @@ ENVIRONMENT = {
 }
 
 
+_IMPORTING = threading.Lock()
+
+
 def prepare_mlflow() -> None:
     """Import MLflow with few log messages and short timeouts, unless the user's environment sets them otherwise.
 
-    Call this before any use of MLflow. The ledger's thread and a reader may do so at once: if one imports the package
-    while the other imports one of its modules, Python 3.11 hands out that module half initialised.
+    Call this before any use of MLflow. The ledger's thread and a reader may do so at once: where each waits for what
+    the other imports, Python 3.11 hands a module out half initialised. So one of them imports all that both need.
     """
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
-    importlib.import_module("mlflow")
+    with _IMPORTING:
+        for module in ("mlflow", "sweeper.ledger.mlflow_writer"):  # which imports those that read as well
+            importlib.import_module(module)
 
 
 def ui_command(uri: str, artifacts: Path, port: int) -> tuple[list[str], dict[str, str]]:
@@ -41,5 +47,7 @@ def ui_command(uri: str, artifacts: Path, port: int) -> tuple[list[str], dict[st
     """
     argv = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
     argv += ["--backend-store-uri", uri, "--default-artifact-root", artifacts.absolute().as_uri()]
+    argv += ["--uvicorn-opts", "--log-level warning"]  # else every request is a line
     server = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_LOGGING_LEVEL": "WARNING"}
+    server["PYTHONWARNINGS"] = "ignore"  # what its libraries deprecate is no news for its users
     return argv, {**ENVIRONMENT, **os.environ, **server}

@@ -14,12 +14,16 @@ from pathlib import Path
 
 import pytest
 
+from sweeper.commands.ui import serve
 from sweeper.ledger import events
 from sweeper.ledger import mlflow_runs as reader
-from sweeper.ledger.mlflow_process import ENVIRONMENT, ui_command
+from sweeper.ledger.mlflow_process import ENVIRONMENT
 from sweeper.ledger.records_from_mlflow import TrialFiles, counts, read_study
 from sweeper.ledger.writer import Ledger
 from sweeper.records import TrialRecord
+from sweeper.study.registration import Registration
+from sweeper.workspace import Workspace
+from tests.e2e.workplace import SWEEPER
 from tests.integration.ledger.ledger_life import (
     FACTS,
     GRID,
@@ -94,27 +98,29 @@ def served(tables: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[t
     """A workspace behind `sweeper ui`, and the port it is served on."""
     home = Home.over(tables, tmp_path_factory.mktemp("served"))
     port = closed_port()
-    argv, env = ui_command(home.uri, home.artifacts, port)
-    silence = subprocess.DEVNULL
-    server = subprocess.Popen(argv, env=env, start_new_session=True, stdout=silence, stderr=silence)
+    command = [*SWEEPER, "ui", "--workspace", str(home.outbox.parent), "--port", str(port)]
+    said = home.outbox.parent / "said"
+    with said.open("wb") as file:
+        server = subprocess.Popen(command, start_new_session=True, stdout=file, stderr=file)
     try:
-        assert get(port, "/health", patience_s=120) == b"OK"
+        none = f"no study is recorded there yet: http://127.0.0.1:{port}\n"
+        deadline = time.monotonic() + 120
+        while none not in said.read_text():
+            assert server.poll() is None, said.read_text()
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
         yield home, port
     finally:
-        os.killpg(server.pid, signal.SIGTERM)
-        server.wait(timeout=30)
+        server.send_signal(signal.SIGTERM)
+        assert server.wait(timeout=30) == 0
+    lines = said.read_text().splitlines()
+    assert lines[0] == f"MLflow starts on http://127.0.0.1:{port} (Ctrl-C ends it)"
+    assert [line for line in lines if "GET /" in line or "Warning" in line] == []
 
 
-def get(port: int, path: str, patience_s: float = 0) -> bytes:
-    deadline = time.monotonic() + patience_s
-    while True:
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=30) as answer:
-                return bytes(answer.read())
-        except OSError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.2)
+def get(port: int, path: str) -> bytes:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=30) as answer:
+        return bytes(answer.read())
 
 
 def test_the_ui_serves_the_workspace_on_this_machine(served: tuple[Home, int]) -> None:
@@ -131,10 +137,11 @@ def test_the_ui_serves_the_workspace_on_this_machine(served: tuple[Home, int]) -
     assert get(port, f"/get-artifact?path=samples.png&run_uuid={row.run_id}") == PNG
 
 
-def test_a_study_is_recorded_on_a_server_and_read_from_it(served: tuple[Home, int]) -> None:
+def test_a_study_is_recorded_on_a_server_read_from_it_and_shown_there(served: tuple[Home, int], tmp_path: Path) -> None:
     home, port = served
     room, url = home.room("by_url"), f"http://127.0.0.1:{port}"
-    with Ledger(url, None, room.outbox, room.experiment, room.clock) as ledger:
+    registration = Registration.of(STUDY, room.outbox.parent)
+    with Ledger(url, None, room.outbox, room.experiment, room.clock, registration=registration) as ledger:
         ledger.study_opened(STUDY, PROVENANCE)
         ledger.rung(trial(GRID), rung(800), FACTS)
         ledger.grid(trial(GRID), PNG, step=800)
@@ -146,3 +153,8 @@ def test_a_study_is_recorded_on_a_server_and_read_from_it(served: tuple[Home, in
     assert (record.study, record.provenance, record.trials) == (STUDY, PROVENANCE, (told,))
     assert TrialFiles(url, "by_url").read(trial(GRID).key, events.GRID) == PNG
     assert counts(url, "by_url") == {"diverged": 1}
+    shown: list[str] = []
+    assert serve(Workspace(tmp_path, tracking=url), 5000, shown.append) == 0
+    found = json.loads(get(port, "/api/2.0/mlflow/experiments/get-by-name?experiment_name=by_url"))
+    runs = f"{url}/#/experiments/{found['experiment']['experiment_id']}/runs?workflowType=machine_learning"
+    assert shown == [f"by_url: {runs}&orderByKey=metrics.%60fid_10k%60&orderByAsc=true"]
