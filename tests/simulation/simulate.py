@@ -35,7 +35,7 @@ from tests.simulation.measures import Figures, Side, measure, measure_transfer
 from tests.simulation.worlds import FRESH, LOOKED, MAIN, NOISES, POWER, UNEVEN, Scenario, world
 
 CHUNK = 50
-SIMULATED = ("guide", "plan", "search", "statistics", "study", "text", "records.py")
+SIMULATED = ("guide", "planning", "search", "statistics", "study", "text", "records.py")
 WORLD_FILES = ("worlds.py", "ledgers.py", "measures.py", "simulate.py")
 
 

@@ -11,6 +11,7 @@ import pytest
 from sweeper.guide.schema.results import Change
 from sweeper.guide.schema.statements import Claim, Recommendation
 from sweeper.records import Cell, StudyRecord
+from tests.places import ROOT
 from tests.simulation import bars, ledgers, looks, simulate, tables
 from tests.simulation.bars import BARS, BESIDE, Bar
 from tests.simulation.measures import Figures, Side, is_false, measure
@@ -253,6 +254,11 @@ def test_finished_scenarios_are_taken_up_again_unless_the_code_changed(tmp_path,
     assert simulate.finished_under(tmp_path / "work.jsonl", 20, 0).load() == {}
     monkeypatch.setattr(simulate, "fingerprint", lambda: "changed")
     assert simulate.finished_under(tmp_path / "work.jsonl", 10, 0).load() == {}
+
+
+def test_the_code_that_decides_a_figure_is_where_it_is_looked_for():
+    assert [name for name in simulate.SIMULATED if not (ROOT / "sweeper" / name).exists()] == []
+    assert len(simulate.fingerprint()) == 16
 
 
 def test_the_page_says_what_is_kept_and_what_is_missed():
