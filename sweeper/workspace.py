@@ -151,6 +151,11 @@ class Workspace:
         """Where every event of a study is written first."""
         return self.folder(study) / "outbox.jsonl"
 
+    def studies(self) -> list[str]:
+        """Return the names of all studies that have a folder here, in order."""
+        folder = self.root / "studies"
+        return sorted(path.name for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
+
     def _registered(self, study: str) -> Path:
         return self.folder(study) / "study.json"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -15,6 +15,7 @@ from sweeper.cli.arguments import (
     AsJson,
     AuditName,
     File,
+    FileOrName,
     FromAtlas,
     GuideFormat,
     On,
@@ -27,16 +28,14 @@ from sweeper.cli.arguments import (
     TableFormat,
     TemplateName,
     Tracking,
+    Version,
     Yes,
     at_home,
 )
 from sweeper.cli.run_to_guide import run_to_guide
+from sweeper.cli.study_argument import say_differences, study_of, workspace_of
 from sweeper.cli.terminal import clean_errors, log_inertly, say, tell
 from sweeper.import_path import check_own_code
-
-if TYPE_CHECKING:
-    from sweeper.study import Study
-    from sweeper.workspace import Workspace
 
 app = typer.Typer(
     name="sweeper",
@@ -47,22 +46,8 @@ app = typer.Typer(
 )
 
 
-def _say_version(wanted: bool) -> None:
-    if wanted:
-        from sweeper.provenance import versions
-
-        found = versions()
-        ours = found.pop("sweeper")
-        tell(f"sweeper {ours} ({', '.join(f'{name} {version}' for name, version in found.items())})")
-        raise typer.Exit
-
-
 @app.callback()
-def options(
-    version: Annotated[
-        bool, typer.Option("--version", callback=_say_version, is_eager=True, help="Print versions and exit.")
-    ] = False,
-) -> None:
+def options(version: Version = False) -> None:
     """Which Dispersive-Loss settings help your diffusion transformer on your data, and how sure can you be?"""
 
 
@@ -85,7 +70,7 @@ def init(
 @app.command()
 def check(file: File, set_: Set = None) -> None:
     """Read a study and its data, and say what is wrong."""
-    study = _study(file, set_)
+    study = study_of(file, set_)
     from sweeper.calibration.preflight import check_fit
     from sweeper.planning.cells import merged_blocks
     from sweeper.planning.size import size
@@ -101,7 +86,7 @@ def check(file: File, set_: Set = None) -> None:
 @app.command()
 def plan(file: File, set_: Set = None, on: On = None, as_json: AsJson = False) -> None:
     """Show what a study will run, and how long that takes on this machine, from a short calibration."""
-    study = _study(file, set_)
+    study = study_of(file, set_)
     from sweeper.planning.size import announce
 
     if not as_json:
@@ -119,7 +104,7 @@ def plan(file: File, set_: Set = None, on: On = None, as_json: AsJson = False) -
 
 @app.command()
 def run(
-    file: File,
+    file: FileOrName,
     set_: Set = None,
     stage: Annotated[StageName | None, typer.Option("--stage", help="Run one stage only.")] = None,
     address: Address = None,
@@ -130,13 +115,13 @@ def run(
     reports: Reports = Path("reports"),
 ) -> None:
     """Run a study to its guide; the same command continues one that was stopped."""
-    place = _workspace(workspace, tracking, store)
-    run_to_guide(_study(file, set_), place, reports, yes, address, only=stage.value if stage else None)
+    place = workspace_of(workspace, tracking, store)
+    run_to_guide(study_of(file, set_, workspace), place, reports, yes, address, only=stage.value if stage else None)
 
 
 @app.command()
 def retry(
-    file: File,
+    file: FileOrName,
     set_: Set = None,
     address: Address = None,
     yes: Yes = False,
@@ -146,12 +131,14 @@ def retry(
     reports: Reports = Path("reports"),
 ) -> None:
     """Run the trials again that failed, and whatever else is not decided."""
-    run_to_guide(_study(file, set_), _workspace(workspace, tracking, store), reports, yes, address, retry=True)
+    run_to_guide(
+        study_of(file, set_, workspace), workspace_of(workspace, tracking, store), reports, yes, address, retry=True
+    )
 
 
 @app.command()
 def status(
-    file: File,
+    file: FileOrName,
     set_: Set = None,
     as_json: AsJson = False,
     workspace: Root = Path(".sweeper"),
@@ -159,19 +146,29 @@ def status(
     store: Store = None,
 ) -> None:
     """Count a study's trials by state, as planned, as Optuna has them and as MLflow has them."""
-    study = _study(file, set_)
+    study = study_of(file, set_, workspace)
     from sweeper.commands.status import status_of
 
-    place = _workspace(workspace, tracking, store)
+    place = workspace_of(workspace, tracking, store)
     found = status_of(study, place)
     if registration := place.registration(study.name):
-        _say_differences(study, registration.study, f"{file} differs from the record:")
+        say_differences(study, registration.study, f"{file} differs from the record:")
     tell(json.dumps(found.as_json(), indent=2) if as_json else found.describe())
+
+
+@app.command("list")
+def list_(as_json: AsJson = False, workspace: Root = Path(".sweeper"), store: Store = None) -> None:
+    """List the workspace's studies, and how far each is."""
+    from sweeper.commands.list import describe, list_studies
+
+    place = workspace_of(workspace, None, store)
+    found = list_studies(place)
+    tell(json.dumps([study.as_json() for study in found], indent=2) if as_json else describe(found, place))
 
 
 @app.command()
 def report(
-    file: File,
+    file: FileOrName,
     set_: Set = None,
     format_: Annotated[
         GuideFormat,
@@ -187,9 +184,9 @@ def report(
     if file.suffix == ".json":
         tell(str(publish_record(file, reports, format_.value).guide))
         return
-    study = _study(file, set_)
-    written = publish(study.name, _workspace(workspace, tracking, None), reports, format_.value)
-    _say_differences(study, written.study, f"{file} differs from the record, which is what is reported:")
+    study = study_of(file, set_, workspace)
+    written = publish(study.name, workspace_of(workspace, tracking), reports, format_.value)
+    say_differences(study, written.study, f"{file} differs from the record, which is what is reported:")
     tell(str(written.guide))
 
 
@@ -210,7 +207,7 @@ def compare(
     from sweeper.commands.compare import compare as compare_studies
     from sweeper.render.comparison import comparison_markdown
 
-    found = compare_studies(a, b, _workspace(workspace, tracking, None))
+    found = compare_studies(a, b, workspace_of(workspace, tracking))
     tell(json.dumps(found.model_dump(mode="json"), indent=2) if as_json else comparison_markdown(found), nl=as_json)
 
 
@@ -219,7 +216,7 @@ app.command()(atlas.atlas)
 
 @app.command()
 def export(
-    file: File,
+    file: FileOrName,
     set_: Set = None,
     format_: Annotated[TableFormat, typer.Option("--format", help="What to write.")] = TableFormat.csv,
     output: Annotated[
@@ -232,10 +229,10 @@ def export(
     tracking: Tracking = None,
 ) -> None:
     """Write one row a trial and rung, with every parameter and metric."""
-    study = _study(file, set_)
+    study = study_of(file, set_, workspace)
     from sweeper.commands.export import export as export_table
 
-    place = _workspace(workspace, tracking, None)
+    place = workspace_of(workspace, tracking)
     export_table(place, study.name, format_.value, output, sys.stdout)
 
 
@@ -253,23 +250,23 @@ def ui(
     """Open MLflow over the workspace on 127.0.0.1, and print where each study is shown; Ctrl-C ends it."""
     from sweeper.commands.ui import serve
 
-    raise typer.Exit(serve(_workspace(workspace, tracking, None), port, say))
+    raise typer.Exit(serve(workspace_of(workspace, tracking), port, say))
 
 
 @app.command()
 def audit(
     name: Annotated[AuditName, typer.Argument(metavar="proxy|pruning|seeds|health", show_default=False)],
-    file: File,
+    file: FileOrName,
     set_: Set = None,
     as_json: AsJson = False,
     workspace: Root = Path(".sweeper"),
     tracking: Tracking = None,
 ) -> None:
     """Ask what a study's own means are worth; exit 1 when the gate fails, or cannot be judged."""
-    study = _study(file, set_)
+    study = study_of(file, set_, workspace)
     from sweeper.commands.audit import audit as make
 
-    found = make(name.value, study.name, _workspace(workspace, tracking, None))
+    found = make(name.value, study.name, workspace_of(workspace, tracking))
     tell(found.json if as_json else found.text)
     raise typer.Exit(0 if found.passed else 1)
 
@@ -290,22 +287,3 @@ def main() -> None:
     with clean_errors():
         check_own_code()
         app(prog_name="sweeper")
-
-
-def _study(file: Path, changes: list[str] | None) -> Study:
-    from sweeper.study.yaml_files import read_study
-
-    return read_study(file, changes or ())
-
-
-def _workspace(root: Path, tracking: str | None, store: str | None) -> Workspace:
-    from sweeper.workspace import Workspace
-
-    return Workspace(root, tracking, store)
-
-
-def _say_differences(study: Study, recorded: Study, says: str) -> None:
-    from sweeper.study.fingerprint import changed_fields
-
-    if changed := changed_fields(recorded, study, confirming=True):
-        say("\n".join([says, *changed]))

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from sweeper.cli.terminal import tell
 from sweeper.errors import StudyError
 
 
@@ -75,6 +76,28 @@ def all_home(ctx: typer.Context, param: typer.CallbackParam, paths: list[Path]) 
     return [expanded for path in paths if (expanded := at_home(ctx, param, path)) is not None]
 
 
+def _say_version(wanted: bool) -> None:
+    if wanted:
+        from sweeper.provenance import versions
+
+        found = versions()
+        ours = found.pop("sweeper")
+        tell(f"sweeper {ours} ({', '.join(f'{name} {version}' for name, version in found.items())})")
+        raise typer.Exit
+
+
+Version = Annotated[
+    bool, typer.Option("--version", callback=_say_version, is_eager=True, help="Print versions and exit.")
+]
+FileOrName = Annotated[
+    Path,
+    typer.Argument(
+        metavar="FILE",
+        help="The study, a YAML file; or the name of one that the workspace has.",
+        show_default=False,
+        callback=at_home,
+    ),
+]
 File = Annotated[
     Path, typer.Argument(metavar="FILE", help="The study, a YAML file.", show_default=False, callback=at_home)
 ]

@@ -1,0 +1,67 @@
+"""`sweeper list`: the studies of a workspace, and how far each is."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from sweeper.commands.status import Counts, count
+from sweeper.errors import ConflictError, SetupError
+from sweeper.records import Stage
+from sweeper.study.registration import Registration
+from sweeper.workspace import Workspace
+
+
+class Listed(NamedTuple):
+    """A study of a workspace: when it was begun, its trials by state, and the process that runs it, '' for none.
+
+    Where its registration or its search cannot be read, `trouble` says why.
+    """
+
+    name: str
+    begun: str = ""
+    counts: Counts | None = None
+    runner: str = ""
+    trouble: str = ""
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what `sweeper list --json` prints of it."""
+        known = {"states": dict(self.counts.states), "done": self.counts.done} if self.counts else {}
+        return {"study": self.name, "begun": self.begun, "runner": self.runner, "trouble": self.trouble, **known}
+
+    def cells(self) -> tuple[str, str, str, str]:
+        """Return its row for people: name, how far it is, trials by state, when it was begun."""
+        if not self.counts:
+            return self.name, "?", self.trouble, self.begun
+        state = f"process {self.runner}" if self.runner else "done" if self.counts.done else "not done"
+        trials = ", ".join(f"{number} {name}" for name, number in self.counts.states.items())
+        return self.name, state, trials, self.begun
+
+
+def list_studies(workspace: Workspace) -> list[Listed]:
+    """Return the studies of a workspace, the one begun last first."""
+    found = [_listed(name, workspace) for name in workspace.studies()]
+    return sorted(found, key=lambda study: study.begun, reverse=True)
+
+
+def describe(studies: list[Listed], workspace: Workspace) -> str:
+    """Write them as a table, or say that there is none."""
+    if not studies:
+        return f"no study in {workspace.root}"
+    rows = [("study", "state", "trials", "begun"), *(study.cells() for study in studies)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    )
+
+
+def _listed(name: str, workspace: Workspace) -> Listed:
+    registration: Registration | None = None
+    try:
+        registration = workspace.registration(name)
+        if registration is None:
+            return Listed(name, trouble="nothing is registered of it")
+        study = registration.study
+        stages: list[Stage] = ["screen", "confirm"] if study.confirm else ["screen"]
+        return Listed(name, registration.begun, count(study, workspace, stages), workspace.runner(name))
+    except (ConflictError, SetupError) as error:
+        return Listed(name, registration.begun if registration else "", trouble=error.message)
