@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from sweeper.cli import atlas, encode, kept_models
+from sweeper.cli import atlas, doctor, encode, kept_models
 from sweeper.cli.arguments import (
     Address,
     AsJson,
@@ -239,6 +239,7 @@ def export(
 app.command()(kept_models.sample)
 app.command()(kept_models.measure)
 app.command()(encode.encode)
+app.command()(doctor.doctor)
 
 
 @app.command()

@@ -120,7 +120,7 @@ def _opening(url: str) -> Iterator[None]:
     except (sql.SQLAlchemyError, StorageInternalError, ImportError, RuntimeError) as error:
         kind = UnavailableError if _passes(error) else SetupError
         raise kind(
-            f"the search store {_shown(url)} cannot be opened: {error.__cause__ or error}",
+            f"the search store {_shown(url)} cannot be opened: {_reason(error)}",
             "give a SQLite path in a directory that exists, or the URL of a PostgreSQL data base with its driver",
         ) from error
 

@@ -1,0 +1,34 @@
+"""`sweeper doctor`: its arguments and what it prints."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import typer
+
+from sweeper.cli.arguments import Address, AsJson, Root, Store, Tracking
+from sweeper.cli.study_argument import workspace_of
+from sweeper.cli.terminal import tell
+from sweeper.errors import SetupError
+
+
+def doctor(
+    as_json: AsJson = False,
+    address: Address = None,
+    workspace: Root = Path(".sweeper"),
+    tracking: Tracking = None,
+    store: Store = None,
+) -> None:
+    """Look at packages, memory, disk, GPU, stores and cluster, and say what to do; exit 3 where a study cannot run."""
+    from sweeper.commands.doctor import describe, examine
+
+    found = []
+    for finding in examine(workspace_of(workspace, tracking, store), address):
+        found.append(finding)
+        if not as_json:
+            tell(describe(finding))  # at once: a store or a cluster may take a while to answer
+    if as_json:
+        tell(json.dumps([finding._asdict() for finding in found], indent=2))
+    if any(finding.state == "problem" for finding in found):
+        raise typer.Exit(SetupError.exit_code)
