@@ -141,6 +141,13 @@ def _guide(record: StudyRecord, reports: Path, form: Format, grids: Callable[[st
     return Published(guide, record.study)
 
 
+def verdict(guide: Path) -> str:
+    """Return the first sentence of a guide that was just written, by its path."""
+    from sweeper.guide.schema.guide import Guide
+
+    return Guide.model_validate_json((guide.parent / "guide.json").read_bytes()).verdict.headline
+
+
 def read_record(file: Path) -> StudyRecord:
     """Read a record.json; raise StudyError where it is not there, DataError where this version cannot read it."""
     from sweeper.records import StudyRecord

@@ -15,7 +15,7 @@ from sweeper.commands.study_owner import registered
 from sweeper.coordinator.seed_registry import SeedRegistry
 from sweeper.errors import StudyError
 from sweeper.provenance import gather
-from sweeper.records import Provenance, Stage
+from sweeper.records import Progress, Provenance, Stage
 from sweeper.study import Study
 from sweeper.study.registration import Registration
 from sweeper.workspace import Workspace
@@ -84,6 +84,7 @@ def run(
         if counts.done and guide and not again:
             return Result(counts, guide, failures=_failures(study, workspace))
         if not counts.done or again:
+            show(Progress(stage=stages[0], counts=dict(counts.states), messages=("reading the data, starting Ray",)))
             interrupted = _train(registration, workspace, reports, stages, show, gather(command), address, again)
             counts = count(study, workspace, stages)
             if interrupted and not counts.done:

@@ -256,7 +256,7 @@ def test_a_run_that_is_asked_to_stop_exits_with_the_signals_code_and_says_what_c
     before = signal.getsignal(number)
     ran = run("run", STUDY, "--yes")
     assert ran.code == 128 + number
-    assert ran.err == f"interrupted; the same command continues: sweeper run {STUDY} --yes\n"
+    assert ran.err.endswith(f"\ninterrupted; the same command continues: sweeper run {STUDY} --yes\n")
     assert signal.getsignal(number) is before
 
 
