@@ -202,7 +202,8 @@ def changes(found: dict[str, set[str]]) -> list[str]:
 
 
 def test_every_closed_set_is_written_down() -> None:
-    assert not changes(closed_sets())
+    changed = changes(closed_sets())
+    assert not changed, "\n\n".join(changed)
 
 
 def test_a_member_more_is_noticed_and_the_places_that_ask_for_its_fellows_are_named() -> None:
