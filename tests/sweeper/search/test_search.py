@@ -14,6 +14,7 @@ from sweeper.plan.trials import screen_trials
 from sweeper.records import Cell, TrialSpec
 from sweeper.search import Search, state_counts
 from sweeper.search.store import Store
+from sweeper.study.pruners import PRUNERS
 from tests.sweeper.search.search_specs import BASELINE, CONTROL, GRID, cell, study, trials
 
 STEPS = (50, 100)
@@ -205,7 +206,7 @@ def test_a_eliminated_configuration_stays_out_after_reopening(url: str, opened: 
     assert reopened.judge([lucky.key]) == {lucky.key}
 
 
-@pytest.mark.parametrize("pruner", ["race", "none", "median", "halving", "hyperband", "wilcoxon"])
+@pytest.mark.parametrize("pruner", PRUNERS)
 def test_no_pruner_stops_the_baseline_or_a_trial_at_its_last_rung(url: str, pruner: str):
     search = Search(url, study(screen={"seeds": 4, "pruner": pruner}), "screen", trials(seeds=range(4)))
     while batch := search.claim(8):
