@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sweeper.errors import StudyError
-from sweeper.study.misfit import Loc
+from sweeper.study.field_error import Loc
 from sweeper.study.yaml_positions import Document, Position, YamlError, parse
 
 MAX_BYTES = 256 * 1024

@@ -20,8 +20,8 @@ from pydantic import (
 from sweeper.study import control_arms, settings
 from sweeper.study.baseline_seeds import further_seeds
 from sweeper.study.control_arms import Control, Name
+from sweeper.study.field_error import FieldError
 from sweeper.study.idle_fields import idle_in_study
-from sweeper.study.misfit import Misfit
 from sweeper.study.objective import USUAL, Objective, refusal
 from sweeper.study.pruners import Pruner
 from sweeper.study.space import ExtraCell, Space
@@ -213,31 +213,31 @@ class Study(Frozen):
     def _parts_fit_together(cls, given: object, made: ModelWrapValidatorHandler[Self], info: ValidationInfo) -> Self:
         study, kept = made(given), is_kept(given, cls, info)
         wrong = [
-            *(misfit.details() for misfit in settings.misfits(study.space, study.cells, study.recipe, kept)),
-            *control_arms.misfits(study.controls, study.recipe, kept),
-            *(misfit.details() for misfit in study._misfits()),
-            *(misfit.details() for misfit in (() if kept else idle_in_study(study))),
+            *(error.details() for error in settings.space_errors(study.space, study.cells, study.recipe, kept)),
+            *control_arms.control_errors(study.controls, study.recipe, kept),
+            *(error.details() for error in study._study_errors()),
+            *(error.details() for error in (() if kept else idle_in_study(study))),
         ]
         if wrong:
             # pydantic merges a ValidationError raised here into its own and keeps the places (pydantic-core 2).
             raise ValidationError.from_exception_data("Study", wrong)
         return study
 
-    def _misfits(self) -> Iterator[Misfit]:
+    def _study_errors(self) -> Iterator[FieldError]:
         if self.recipe.train.batch == 1:
-            yield Misfit(("recipe", "train", "batch"), "must be at least 2: Dispersive Loss is 0 at batch 1", 1)
+            yield FieldError(("recipe", "train", "batch"), "must be at least 2: Dispersive Loss is 0 at batch 1", 1)
         if says := refusal(self.objective, self.recipe.eval):
-            yield Misfit(("objective",), says, self.objective)
+            yield FieldError(("objective",), says, self.objective)
         if self.resources.gpus and self.recipe.eval.compile == "on":
             says = "must be 'auto' or 'off' where resources.gpus is above 0: compiled samples are for CPUs"
-            yield Misfit(("recipe", "eval", "compile"), says, "on")
+            yield FieldError(("recipe", "eval", "compile"), says, "on")
         if self.resources.gpus and self.recipe.eval.precision == "bf16":
             says = "must be 'auto' or 'fp32' where resources.gpus is above 0: samples in bf16 are for CPUs"
-            yield Misfit(("recipe", "eval", "precision"), says, "bf16")
+            yield FieldError(("recipe", "eval", "precision"), says, "bf16")
         written = self.confirm.seeds if self.confirm and isinstance(self.confirm.seeds, tuple) else ()
         for place, seed in enumerate(written):
             if seed in self.screen.seeds:
-                yield Misfit(("confirm", "seeds", place), "must be fresh: no seed of the screen", seed)
+                yield FieldError(("confirm", "seeds", place), "must be fresh: no seed of the screen", seed)
         fixed = 1 + len(self.cells) + len(self.controls)
         further = len(further_seeds(self)) if self.screen.trials is not None else 0
         least = (fixed + 1) * len(self.screen.seeds) + further
@@ -246,7 +246,7 @@ class Study(Frozen):
                 f"must be at least {least}: {len(self.screen.seeds) + further} seeds of the baseline, "
                 f"{fixed - 1} extra cells and controls, and one configuration to search"
             )
-            yield Misfit(("screen", "trials"), says, self.screen.trials)
+            yield FieldError(("screen", "trials"), says, self.screen.trials)
 
     @property
     def minimised(self) -> Objective:

@@ -58,3 +58,7 @@ class Contrastive(_Auxiliary):
     times: ViewTimes = Field(
         "independent", description="whether the two views of an image have noise levels of their own"
     )
+
+
+# The types of the fields of `trainer.recipe.TrainRecipe` that add a loss.
+AuxiliaryLoss = Repa | Contrastive

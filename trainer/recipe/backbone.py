@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, get_args
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
@@ -24,6 +24,7 @@ PRESETS: Mapping[Preset, Mapping[str, int]] = {
     "XL": {"width": 1152, "depth": 28, "heads": 16, "patch": 2},
 }
 
+BackboneKind = Literal["sit", "unet", "module"]
 Gelu = Literal["exact", "tanh"]
 GELU_WORDS: Mapping[Gelu, str] = {"exact": "", "tanh": ", GELU by tanh"}  # the exact one goes without saying
 Tap = Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*$")]
@@ -165,5 +166,5 @@ BackboneRecipe = Annotated[
     | Annotated[UNetRecipe, Tag("<unet>")]
     | Annotated[ModuleRecipe, Tag("<module>")],
     Discriminator(tag_of("sit")),
-    BeforeValidator(one_of(("sit", "unet", "module"))),
+    BeforeValidator(one_of(get_args(BackboneKind))),
 ]
