@@ -68,7 +68,7 @@ def init(
 
 @app.command()
 def check(file: File, set_: Set = None) -> None:
-    """Read a study and its data, and say what is wrong."""
+    """Check a study and its data, and report every mistake."""
     study = _study(file, set_)
     from sweeper.calibration.preflight import check_fit
     from sweeper.plan.cells import merged_blocks
@@ -113,7 +113,7 @@ def run(
     store: Store = None,
     reports: Reports = Path("reports"),
 ) -> None:
-    """Run a study to its guide; the same command continues one that was stopped."""
+    """Run a study and write its guide; run it again to continue a stopped one."""
     place = _workspace(workspace, tracking, store)
     run_to_guide(_study(file, set_), place, reports, yes, address, only=stage.value if stage else None)
 
@@ -129,7 +129,7 @@ def retry(
     store: Store = None,
     reports: Reports = Path("reports"),
 ) -> None:
-    """Run the trials again that failed, and whatever else is not decided."""
+    """Run failed trials again, and whatever else is unfinished."""
     run_to_guide(_study(file, set_), _workspace(workspace, tracking, store), reports, yes, address, retry=True)
 
 
@@ -142,7 +142,7 @@ def status(
     tracking: Tracking = None,
     store: Store = None,
 ) -> None:
-    """Count a study's trials by state, as planned, as Optuna has them and as MLflow has them."""
+    """Count a study's trials by state: as planned, in Optuna and in MLflow."""
     study = _study(file, set_)
     from sweeper.commands.status import status_of
 
@@ -159,13 +159,13 @@ def report(
     set_: Set = None,
     format_: Annotated[
         GuideFormat,
-        typer.Option("--format", help="Whose path to print; only LaTeX needs to be asked for."),
+        typer.Option("--format", help="The format whose path is printed; LaTeX is written only if named here."),
     ] = GuideFormat.markdown,
     workspace: Root = Path(".sweeper"),
     tracking: Tracking = None,
     reports: Reports = Path("reports"),
 ) -> None:
-    """Write a study's guide again, from its record alone; FILE may be the record.json beside a guide."""
+    """Write a study's guide again from its record; FILE may also be a guide's record.json."""
     from sweeper.commands.report import publish, publish_record
 
     if file.suffix == ".json":
@@ -190,7 +190,7 @@ def compare(
     workspace: Root = Path(".sweeper"),
     tracking: Tracking = None,
 ) -> None:
-    """Set two studies side by side: what transfers from one to the other, or who wins on the seeds both have."""
+    """Compare two studies: what transfers from one to the other, or which does better on shared seeds."""
     from sweeper.commands.compare import compare as compare_studies
     from sweeper.render.comparison import comparison_markdown
 
@@ -215,7 +215,7 @@ def export(
     workspace: Root = Path(".sweeper"),
     tracking: Tracking = None,
 ) -> None:
-    """Write one row a trial and rung, with every parameter and metric."""
+    """Write one row per trial and rung, with every parameter and metric."""
     study = _study(file, set_)
     from sweeper.commands.export import export as export_table
 
@@ -233,7 +233,7 @@ def ui(
     port: Annotated[int, typer.Option("--port", min=1, max=65535)] = 5000,
     workspace: Root = Path(".sweeper"),
 ) -> None:
-    """Open MLflow over the workspace on 127.0.0.1; Ctrl-C ends it."""
+    """Serve the workspace's MLflow on 127.0.0.1; Ctrl-C stops it."""
     from sweeper.commands.ui import serve
 
     raise typer.Exit(serve(_workspace(workspace, None, None), port, say))
@@ -248,7 +248,7 @@ def audit(
     workspace: Root = Path(".sweeper"),
     tracking: Tracking = None,
 ) -> None:
-    """Ask what a study's own means are worth; exit 1 when the gate fails, or cannot be judged."""
+    """Check how far a study's results can be trusted; exit 1 when the check fails or cannot be made."""
     study = _study(file, set_)
     from sweeper.commands.audit import audit as make
 
@@ -280,7 +280,7 @@ def _study(file: Path, changes: list[str] | None) -> Study:
 
     study = read_study(file, changes or ())
     if has_password(study.model_dump_json(by_alias=True)):
-        raise StudyError(f"{file} holds a password in a URL, and a study is published", "take it out")
+        raise StudyError(f"{file} contains a URL with a password, and a study is published", "remove the password")
     return study
 
 

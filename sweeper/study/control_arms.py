@@ -64,7 +64,9 @@ class Control(Form):
         min_length=1, description="dotted recipe fields, e.g. {train.weight_decay: 0.5} or {train.repa.lambda: 0.5}"
     )
     block: Block | None = None
-    lam: Lambda | None = Field(None, alias="lambda", description="with block: the Dispersive Loss beside what is set")
+    lam: Lambda | None = Field(
+        None, alias="lambda", description="with block: adds this setting of the Dispersive Loss to the arm"
+    )
 
     @property
     def setting(self) -> ExtraCell | None:

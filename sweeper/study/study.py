@@ -73,7 +73,7 @@ class Screen(Frozen):
     ] = (0, 1, 2)
     baseline_seeds: Annotated[Literal["auto"] | int | None, BeforeValidator(_baseline_count), Later()] = Field(
         None,
-        description="how many seeds lambda 0 has, if more than a setting, which compares with it; auto: the settings' "
+        description="how many seeds lambda 0 has, where that is more than a setting has; auto: the settings' "
         "times the square root of the number of settings, 19 at most",
     )
     rungs: Annotated[tuple[Annotated[float, Field(gt=0, le=1)], ...], Field(min_length=1)] = Field(
@@ -115,13 +115,14 @@ class Confirm(Frozen):
         Discriminator(lambda given: "<list>" if isinstance(given, (list, tuple)) else "<count>"),
     ] = 5
     margin: float = Field(0.05, gt=0, lt=1, description="relative change of the objective that matters")
-    power: float = Field(0.8, gt=0, lt=1, description="wished-for chance to see a gain of `margin`")
+    power: float = Field(0.8, gt=0, lt=1, description="desired probability of detecting a gain of `margin`")
     looks: tuple[Annotated[int, Field(ge=3, le=MAX_SEEDS)], ...] = Field(
         (3, 5, 8, 12, 20), description="after how many fresh seeds finalists are judged, for seeds: auto"
     )
     limit: int = Field(12, ge=3, le=MAX_SEEDS, description="most seeds that auto takes")
     equivalence: bool = Field(
-        False, description="auto goes on with arms that seem to change nothing until that is shown within the margin"
+        False,
+        description="auto adds seeds to arms that seem to change nothing until they are shown to be within the margin",
     )
 
     @model_validator(mode="after")
@@ -154,10 +155,10 @@ class Resources(Frozen):
     gpus: float = Field(0.0, ge=0, description="GPUs of one cohort; may be a fraction")
     slots: int | None = Field(None, ge=1, le=MOST_CORES, description="cohorts at once; default: as many as fit")
     cohort: int | Literal["auto"] = Field(
-        "auto", description="trials in one program, refilled at rungs; auto: 1 on a CPU"
+        "auto", description="trials trained together, refilled at rungs; auto: 1 on a CPU"
     )
     checkpoint_seconds: float = Field(30.0, gt=0, description="longest time between checkpoints of a cohort")
-    retries: int = Field(3, ge=0, description="how often a cohort whose worker died is started again")
+    retries: int = Field(3, ge=0, description="how often a cohort is restarted after its worker died")
 
     @field_validator("gpus")
     @classmethod
@@ -194,7 +195,7 @@ class Study(Frozen):
     question: str = Field(min_length=1, max_length=200)
     tuning: str = Field("", description="how the baseline was tuned; the guide repeats it")
     objective: Annotated[MetricName, Later()] = Field(
-        USUAL, description="what trials are judged by at every rung, and settings in every claim; FID unless said"
+        USUAL, description="the metric that judges trials at every rung and settings in every claim; default: FID"
     )
     recipe: Recipe = Recipe()
     space: Space
@@ -205,7 +206,7 @@ class Study(Frozen):
     resources: Resources = Resources()
     keep: Literal["none", "finalists", "all"] = Field(
         "finalists",
-        description="whose averaged weights are kept: of every complete trial of the confirm stage, of all, of none",
+        description="which averaged weights are kept: those of the confirm stage's complete trials, of all, or none",
     )
 
     @model_validator(mode="wrap")

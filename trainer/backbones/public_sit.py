@@ -116,9 +116,9 @@ def _refuse_other_shapes(model: SiT, state: Mapping[str, Tensor], place: str) ->
     refuse_names(given, expected, place, f"not a SiT of depth {model.recipe.depth}")
     if given[LABELS][0] != expected[LABELS][0] and given[LABELS][1:] == expected[LABELS][1:]:
         classes, wanted = given[LABELS][0] - 1, model.classes
-        raise DataError(f"{place}: it has labels of {classes} classes (and 'no class'), the data of {wanted}")
+        raise DataError(f"{place}: its label table has {classes} classes (and 'no class'), the data have {wanted}")
     refuse_shapes(given, expected, place)
     positions = state.get(POSITIONS)
     expected_positions = model.recipe.stream_scale * model.positions_ND.cpu()
     if positions is not None and not torch.allclose(positions[0].float(), expected_positions, atol=1e-4):
-        raise DataError(f"{place}: {POSITIONS} holds other positions than sines and cosines of the patches' places")
+        raise DataError(f"{place}: {POSITIONS} is not the sine-cosine embedding of the patches' positions")

@@ -49,7 +49,7 @@ class SiTRecipe(Frozen):
         "exact", description="tanh: the approximation that the public DiT and SiT use, at most 5e-4 away"
     )
     stream_scale: Annotated[float, Later()] = Field(
-        1.0, gt=0, le=1e3, description="what the first block's tokens are multiplied by: a larger residual stream"
+        1.0, gt=0, le=1e3, description="factor of the first block's input tokens; above 1 the residual stream is larger"
     )
     init: Annotated[str | None, Later()] = Field(
         None, min_length=1, description="start from these weights: a kept file of ours, or a published SiT checkpoint"
@@ -138,8 +138,8 @@ class ModuleRecipe(Frozen):
         pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$",
         description="module:function; called with shape=(C, H, W), classes=N and the arguments, it returns the module",
     )
-    path: str = Field(".", min_length=1, description="folder its code is imported from")
-    arguments: dict[str, Scalar] = Field({}, description="what else the function is called with")
+    path: str = Field(".", min_length=1, description="folder from which its code is imported")
+    arguments: dict[str, Scalar] = Field({}, description="further arguments of the function")
     taps: Annotated[tuple[Tap, ...], Field(min_length=1)] = Field(description="names of sub-modules, in order")
     init: str | None = Field(None, min_length=1, description="start from these weights: a kept file of ours")
 

@@ -19,7 +19,7 @@ class LaterBlocks(Frozen):
     """A learning rate of their own for one block and all after it, what modulates them included."""
 
     block: SingleBlock = Field(0.5, description="the first of them: index, fraction of the depth, or a tap's name")
-    rate: float = Field(ge=0, le=1e3, description="what their learning rate is multiplied by; 0 leaves them untrained")
+    rate: float = Field(ge=0, le=1e3, description="factor of their learning rate; 0 leaves them untrained")
 
     @field_validator("rate")
     @classmethod

@@ -270,7 +270,7 @@ def test_best_is_the_complete_trial_with_the_lowest_objective(opened: Search):
 
 
 def test_a_store_that_cannot_be_opened_is_a_fault_of_the_environment(tmp_path: Path):
-    with pytest.raises(SetupError, match="cannot be made: there is no such folder"):
+    with pytest.raises(SetupError, match="cannot be created: its folder does not exist"):
         Search(f"sqlite:///{tmp_path}/missing/search.db", study(), "screen", trials())
     with pytest.raises(SetupError, match=r"postgresql.*user:\*\*\*@"):
         Search("postgresql+psycopg2://user:secret@127.0.0.1:1/none", study(), "screen", trials())
