@@ -141,7 +141,7 @@ def test_what_is_not_there_is_told_with_what_is(run: Run, place: Path, file: Pat
         ([tmp_path / "gone.safetensors"], 2, "gone.safetensors is not there"),
         ([tmp_path / "broken.safetensors"], 4, "not a file of kept weights"),
         ([file], 2, "TRIAL is missing"),
-        ([file, "best"], 2, "say 'baseline', 'finalist' or a trial: confirm."),
+        ([file, "best"], 2, "write 'baseline', 'finalist' or a trial's key: confirm."),
         ([file, "screen.baseline.0"], 2, "no weights were kept for 'screen.baseline.0'"),
     ):
         ran = run("sample", *arguments, "--workspace", place)
