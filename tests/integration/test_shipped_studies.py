@@ -19,9 +19,9 @@ from torch import Tensor
 
 from sweeper.calibration.cards import machine
 from sweeper.calibration.on_card import cost_on
-from sweeper.plan.cells import cells
-from sweeper.plan.size import announce, size
-from sweeper.plan.trials import screen_trials
+from sweeper.planning.cells import cells
+from sweeper.planning.size import announce, size
+from sweeper.planning.trials import screen_trials
 from sweeper.study import Study
 from sweeper.study.knobs import BLOCK, KNOBS, LAMBDA, TAU
 from sweeper.study.yaml_files import read_study
