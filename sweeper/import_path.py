@@ -37,7 +37,7 @@ def check_own_code() -> None:
         found = Path(spec.origin).resolve() if spec and spec.origin else None
         if found != HOME / name / "__init__.py":
             raise SetupError(
-                f"{found or 'nothing'} is imported in the place of sweeper's own package {name!r}",
+                f"{found or 'nothing'} is imported instead of sweeper's own package {name!r}",
                 "rename it, or take its folder off PYTHONPATH",
             )
 

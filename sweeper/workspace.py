@@ -135,7 +135,7 @@ class Workspace:
         except (OSError, ValueError) as error:
             raise ConflictError(
                 f"{path} was written by another version, or is damaged",
-                "use another --workspace; or remove it, and the stores' own records say what the study was",
+                "choose another --workspace, or remove the file: sweeper reads from the stores what the study was",
             ) from error
 
     def register(self, registration: Registration) -> None:
@@ -164,7 +164,7 @@ def _resolved(root: Path) -> Path:
     try:
         return root.expanduser().resolve()
     except (RuntimeError, OSError) as error:  # RuntimeError: a link to itself, or the home of nobody
-        raise SetupError(f"the workspace {root} is no folder: {error}", "choose another with --workspace") from error
+        raise SetupError(f"the workspace {root} is not a folder: {error}", "choose another with --workspace") from error
 
 
 def _check_url(given: str, option: str, example: str) -> None:
@@ -176,4 +176,4 @@ def _check_url(given: str, option: str, example: str) -> None:
     except ValueError as error:
         raise StudyError(f"{option} {given}: {str(error)[:80]}", remedy) from None
     if not parts.scheme or "://" not in given or not port_is_number:
-        raise StudyError(f"{option} {given}: no URL", remedy)
+        raise StudyError(f"{option} {given}: not a URL", remedy)

@@ -16,6 +16,7 @@ import pytest
 import yaml
 
 from tests.places import ROOT
+from tests.test_closed_sets import closed_sets
 
 PAGES = sorted(
     [*(ROOT / f"{name}.md" for name in ("README", "SECURITY", "CONTRIBUTING", "CHANGELOG")), *ROOT.glob("docs/**/*.md")]
@@ -61,6 +62,31 @@ def test_architecture_names_every_room() -> None:
     rooms = [folder for package in PACKAGES for folder in (ROOT / package).iterdir() if any(folder.glob("*.py"))]
     names = [str(folder.relative_to(ROOT)) for folder in rooms]
     assert [name for name in names if f"`{name}/`" not in text] == []
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "sweeper/study/pruners.py: Pruner",
+        "sweeper/study/study.py: keep",
+        "trainer/recipe/auxiliary_losses.py: Encoder",
+        "trainer/recipe/auxiliary_losses.py: ViewTimes",
+        "trainer/recipe/data.py: name",
+        "trainer/recipe/metrics.py: OptionalMetric",
+        "trainer/recipe/objective.py: ObjectiveKind",
+        "trainer/recipe/objective.py: Path",
+        "trainer/recipe/objective.py: Predicts",
+        "trainer/recipe/objective.py: Times",
+        "trainer/recipe/regulariser.py: Distance",
+        "trainer/recipe/regulariser.py: Features",
+        "trainer/recipe/regulariser.py: TauUnits",
+        "trainer/recipe/regulariser.py: Variant",
+    ],
+)
+def test_the_page_on_studies_names_every_word_that_a_key_takes(name: str) -> None:
+    spans = " ".join(CODE.findall((ROOT / "docs/studies.md").read_text(encoding="utf-8")))
+    missing = {word for word in closed_sets()[name] if not re.search(rf"\b{word}\b", spans)}
+    assert not missing, f"docs/studies.md does not name {missing}"
 
 
 def test_every_page_of_docs_is_linked_from_another() -> None:

@@ -66,5 +66,7 @@ def machine(written: str) -> Machine:
     card = CARDS.get(found[2].lower()) if found else None
     if found is None or card is None:
         known = ", ".join(card.name for card in CARDS.values())
-        raise StudyError(f"--on {written}: not a number and a kind of card", f"write it as 8xH100; known are {known}")
+        raise StudyError(
+            f"--on {written}: must be a number and a kind of card", f"write it as 8xH100; known are {known}"
+        )
     return Machine(int(found[1]), card)

@@ -69,7 +69,7 @@ def init(
 
 @app.command()
 def check(file: File, set_: Set = None) -> None:
-    """Read a study and its data, and say what is wrong."""
+    """Check a study and its data, and report every mistake."""
     study = study_of(file, set_)
     from sweeper.calibration.preflight import check_fit
     from sweeper.planning.cells import merged_blocks
@@ -114,7 +114,7 @@ def run(
     store: Store = None,
     reports: Reports = Path("reports"),
 ) -> None:
-    """Run a study to its guide; the same command continues one that was stopped."""
+    """Run a study and write its guide; run it again to continue a stopped one."""
     place = workspace_of(workspace, tracking, store)
     run_to_guide(study_of(file, set_, workspace), place, reports, yes, address, only=stage.value if stage else None)
 
@@ -130,7 +130,7 @@ def retry(
     store: Store = None,
     reports: Reports = Path("reports"),
 ) -> None:
-    """Run the trials again that failed, and whatever else is not decided."""
+    """Run failed trials again, and whatever else is unfinished."""
     run_to_guide(
         study_of(file, set_, workspace), workspace_of(workspace, tracking, store), reports, yes, address, retry=True
     )
@@ -145,7 +145,7 @@ def status(
     tracking: Tracking = None,
     store: Store = None,
 ) -> None:
-    """Count a study's trials by state, as planned, as Optuna has them and as MLflow has them."""
+    """Count a study's trials by state: as planned, in Optuna and in MLflow."""
     study = study_of(file, set_, workspace)
     from sweeper.commands.status import status_of
 
@@ -172,13 +172,13 @@ def report(
     set_: Set = None,
     format_: Annotated[
         GuideFormat,
-        typer.Option("--format", help="Whose path to print; only LaTeX needs to be asked for."),
+        typer.Option("--format", help="The format whose path is printed; LaTeX is written only if named here."),
     ] = GuideFormat.markdown,
     workspace: Root = Path(".sweeper"),
     tracking: Tracking = None,
     reports: Reports = Path("reports"),
 ) -> None:
-    """Write a study's guide again, from its record alone; FILE may be the record.json beside a guide."""
+    """Write a study's guide again from its record; FILE may also be a guide's record.json."""
     from sweeper.commands.report import publish, publish_record
 
     if file.suffix == ".json":
@@ -203,7 +203,7 @@ def compare(
     workspace: Root = Path(".sweeper"),
     tracking: Tracking = None,
 ) -> None:
-    """Set two studies side by side: what transfers from one to the other, or who wins on the seeds both have."""
+    """Compare two studies: what transfers from one to the other, or which does better on shared seeds."""
     from sweeper.commands.compare import compare as compare_studies
     from sweeper.render.comparison import comparison_markdown
 
@@ -228,7 +228,7 @@ def export(
     workspace: Root = Path(".sweeper"),
     tracking: Tracking = None,
 ) -> None:
-    """Write one row a trial and rung, with every parameter and metric."""
+    """Write one row per trial and rung, with every parameter and metric."""
     study = study_of(file, set_, workspace)
     from sweeper.commands.export import export as export_table
 
@@ -248,7 +248,7 @@ def ui(
     workspace: Root = Path(".sweeper"),
     tracking: Tracking = None,
 ) -> None:
-    """Open MLflow over the workspace on 127.0.0.1, and print where each study is shown; Ctrl-C ends it."""
+    """Serve the workspace's MLflow on 127.0.0.1, and print each study's address; Ctrl-C stops it."""
     from sweeper.commands.ui import serve
 
     raise typer.Exit(serve(workspace_of(workspace, tracking), port, say))
@@ -263,7 +263,7 @@ def audit(
     workspace: Root = Path(".sweeper"),
     tracking: Tracking = None,
 ) -> None:
-    """Ask what a study's own means are worth; exit 1 when the gate fails, or cannot be judged."""
+    """Check how far a study's results can be trusted; exit 1 when the check fails or cannot be made."""
     study = study_of(file, set_, workspace)
     from sweeper.commands.audit import audit as make
 

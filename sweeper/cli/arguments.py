@@ -113,7 +113,9 @@ FromAtlas = Annotated[
 ]
 On = Annotated[
     str | None,
-    typer.Option("--on", metavar="8xH100", help="Estimate it for these cards, without them.", show_default=False),
+    typer.Option(
+        "--on", metavar="8xH100", help="Estimate for these cards; they need not be present.", show_default=False
+    ),
 ]
 Address = Annotated[str | None, typer.Option("--address", help="Address of a Ray cluster; default: this machine.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before starting.")]
@@ -136,6 +138,6 @@ Store = Annotated[
 ]
 Reports = Annotated[
     Path,
-    typer.Option("--reports", help="Folder guides are written to, one sub-folder a study.", callback=at_home),
+    typer.Option("--reports", help="Folder for guides, one sub-folder per study.", callback=at_home),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]

@@ -47,7 +47,7 @@ Nfe = Annotated[
     int | None, typer.Option("--nfe", help="Network evaluations; default: the study's.", show_default=False)
 ]
 Cpus = Annotated[
-    int, typer.Option("--cpus", min=1, help="Cores to compute on; as many as the trial's give its figures bit for bit.")
+    int, typer.Option("--cpus", min=1, help="Cores to use; the same number as the trial gives its figures bit for bit.")
 ]
 
 
@@ -67,10 +67,10 @@ def sample(
     count: Annotated[int, typer.Option("--count", "-n", min=1, max=1_000_000, help="How many images.")] = 40,
     labels: Annotated[
         str | None,
-        typer.Option("--labels", metavar="0,1,..", help="Classes that take turns; default: all.", show_default=False),
+        typer.Option("--labels", metavar="0,1,..", help="Classes to draw, in turn; default: all.", show_default=False),
     ] = None,
     seed: Annotated[
-        int | None, typer.Option("--seed", min=0, help="Of the noise; default: the trial's.", show_default=False)
+        int | None, typer.Option("--seed", min=0, help="Seed of the noise; default: the trial's.", show_default=False)
     ] = None,
     cfg: Cfg = None,
     solver: Solver = None,
@@ -79,7 +79,7 @@ def sample(
     workspace: Root = Path(".sweeper"),
     tracking: Tracking = None,
 ) -> None:
-    """Draw images from a model that a study kept: the trial's own, unless something else is asked for."""
+    """Draw images from a model that a study kept; by default the trial's own images."""
     from sweeper.commands.kept_models import draw
 
     wanted = _labels(labels)
@@ -97,14 +97,14 @@ def measure(
     what: What,
     trial: Trial = None,
     samples: Annotated[
-        int | None, typer.Option("--samples", help="Of FID; default: the study's.", show_default=False)
+        int | None, typer.Option("--samples", help="Samples for FID; default: the study's.", show_default=False)
     ] = None,
     against: Annotated[
         str | None,
         typer.Option(
             "--against",
             metavar="TRIAL",
-            help="Instead, compare its tokens with another trial's, e.g. baseline: linear CKA by block.",
+            help="Compare its tokens with another trial's instead, e.g. baseline: linear CKA by block.",
             show_default=False,
         ),
     ] = None,
@@ -115,7 +115,7 @@ def measure(
     workspace: Root = Path(".sweeper"),
     tracking: Tracking = None,
 ) -> None:
-    """Measure a model that a study kept again, as it was or otherwise, and print its metrics as JSON."""
+    """Measure a kept model again, as in its study or with other settings; print its metrics as JSON."""
     from sweeper.commands.kept_models import compare
     from sweeper.commands.kept_models import measure as metrics_of
     from sweeper.workspace import Workspace
@@ -138,10 +138,14 @@ def _model(what: Path, trial: str | None, root: Path, tracking: str | None) -> K
 
     if what.suffix == ".safetensors":
         if trial is not None:
-            raise StudyError(f"{what} holds one model, and {trial!r} is a second name for it", "leave TRIAL out")
+            raise StudyError(
+                f"{what} is the file of one model, so {trial!r} has nothing to choose from", "leave TRIAL out"
+            )
         return from_file(what)
     if trial is None:
-        raise StudyError(f"{what}: of which trial?", "add 'finalist', 'baseline' or a trial's key behind the study")
+        raise StudyError(
+            f"{what} is a study, and TRIAL is missing", "add 'finalist', 'baseline' or a trial's key after the study"
+        )
     from sweeper.study.yaml_files import read_study
     from sweeper.workspace import Workspace
 

@@ -41,7 +41,7 @@ def stoppable(command: str) -> Iterator[None]:
         with signals.stoppable():
             yield
     except KeyboardInterrupt as stop:
-        say(f"interrupted; the same command continues: {command}")
+        say(f"interrupted; to continue, run: {command}")
         raise typer.Exit(128 + getattr(stop, "number", signal.SIGINT)) from None
 
 

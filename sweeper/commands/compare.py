@@ -67,5 +67,5 @@ def read_guide(path: Path) -> Guide:
         return Guide.model_validate_json(text)
     except ValueError as error:
         first = str(error).splitlines()[0]
-        remedy = "`sweeper report FILE` of this version writes it anew"
-        raise DataError(f"{path} is no guide that this version reads: {first}", remedy) from error
+        remedy = "run `sweeper report FILE` with this version to write it again"
+        raise DataError(f"{path} is not a guide that this version can read: {first}", remedy) from error

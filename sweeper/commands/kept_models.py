@@ -66,7 +66,7 @@ def from_study(study_name: str, which: str, workspace: Workspace) -> Kept:
             with _reported("someone else changed it in MLflow"):
                 return kept.read(content, f"the weights of {key}")
     remedy = "'keep: finalists' keeps those of the confirm stage, 'keep: all' every complete trial's"
-    raise StudyError(f"no weights are kept of {which!r} in study {study_name!r}", remedy)
+    raise StudyError(f"no weights were kept for {which!r} in study {study_name!r}", remedy)
 
 
 def _keys(record: StudyRecord, which: str) -> list[str]:
@@ -81,7 +81,7 @@ def _keys(record: StudyRecord, which: str) -> list[str]:
     if not found:
         keys = sorted(trial.spec.key for trial in complete)
         shown = ", ".join(keys[:SHOWN]) + (f" and {len(keys) - SHOWN} more" if len(keys) > SHOWN else "")
-        remedy = f"say 'baseline', 'finalist' or a trial: {shown}" if keys else "wait until one is"
+        remedy = f"write 'baseline', 'finalist' or a trial's key: {shown}" if keys else "wait until a trial is complete"
         raise StudyError(f"study {record.study.name!r} has no complete trial {which!r}", remedy)
     return [trial.spec.key for trial in sorted(found, key=lambda trial: trial.spec.seed)]
 

@@ -46,7 +46,7 @@ class Result(NamedTuple):
             again = re.sub(r" --stage[ =]\S+", "", command.replace("sweeper run ", "sweeper retry ", 1))
             lines.append(f"to run them again: {again}")
         if not self.counts.done:
-            lines.append(f"the same command continues: {command}")
+            lines.append(f"to continue, run: {command}")
         if not self.delivered:
             lines.append("the record is not complete in MLflow yet; the same command delivers the rest")
         return "\n".join(lines)
@@ -143,6 +143,6 @@ def _train(
         )
     if outcome.halted:
         reason = outcome.halted
-        remedy = "; ".join(filter(None, (reason.remedy, "the same command continues")))
+        remedy = "; ".join(filter(None, (reason.remedy, "run the same command again to continue")))
         raise type(reason)(f"the study was stopped: {reason.message}", remedy)
     return outcome.interrupted

@@ -34,7 +34,7 @@ class Halt:
 
     def call(self, reason: str) -> None:
         """Halt the study, unless it is halted already."""
-        self.call_for(SetupError(reason, "repair that"))
+        self.call_for(SetupError(reason, "fix the cause"))
 
     def call_for(self, error: Exception) -> None:
         """Halt the study for an error in recording or training, unless it is halted already."""

@@ -75,18 +75,18 @@ def _name(recipe: Recipe) -> str:
 
 def _inputs(recipe: Recipe, facts: Facts) -> Iterator[Input]:
     """List a recipe's inputs in the order they are compared."""
-    bring_back = "bring the file back; a study of another {} needs a name of its own"
+    bring_back = "restore the file, or give the study with another {} another name"
     yield Input(
         "data_hash",
         recipe.data.path or recipe.data.name,
         "what this study began with",
-        "bring the data back; a study of the new data needs a name of its own",
+        "restore the data, or give the study of the new data another name",
     )
     yield Input(
         "extractor_sha256",
         f"the extractor {facts.extractor}",
         "the one this study is scored by",
-        "bring its weights back (eval.weights, eval.decoder or, for 'domain', the cache folder of the first workspace)",
+        "restore its weights (eval.weights, eval.decoder or, for 'domain', the cache folder of the first workspace)",
     )
     was_scored = "what this study is scored against"
     yield Input("reference_sha256", recipe.eval.reference or "", was_scored, bring_back.format("reference"))
@@ -96,11 +96,11 @@ def _inputs(recipe: Recipe, facts: Facts) -> Iterator[Input]:
             "source_sha256",
             f"the code of {recipe.model.factory}",
             "what this study began with",
-            "bring the code back; a study of another model needs a name of its own",
+            "restore the code, or give the study of the other model another name",
         )
     yield Input(
         "encoder_sha256",
         "the encoder of train.repa",
         "the one this study aligned with",
-        "bring its weights back (train.repa.weights or, for 'local', the cache folder of the first workspace)",
+        "restore its weights (train.repa.weights or, for 'local', the cache folder of the first workspace)",
     )

@@ -11,7 +11,7 @@ from sweeper.errors import StudyError
 from sweeper.study.registration import Registration
 from trainer.recipe import Frozen
 
-REMEDY = "let sweeper choose them (confirm.seeds: auto, or their number), or write seeds that nobody looked at"
+REMEDY = "let sweeper choose them (confirm.seeds: auto, or their number), or write seeds that no study has used"
 
 
 class Look(Frozen):
@@ -54,7 +54,7 @@ class SeedRegistry:
         if stale := [seed for seed in written if seed in seen]:
             names = ", ".join(dict.fromkeys(seen[seed] for seed in stale))
             listed = ", ".join(map(str, stale))
-            raise StudyError(f"confirm.seeds: not fresh, as {names} looked at them with this recipe: {listed}", REMEDY)
+            raise StudyError(f"confirm.seeds: not fresh: {names} already used them with this recipe: {listed}", REMEDY)
 
     def _looks(self) -> list[Look]:
         looks = []

@@ -45,7 +45,7 @@ def open_experiment(uri: str, name: str, artifacts: Path | None, registration: R
             raise
         named = make_url(uri).render_as_string(hide_password=True)
         said = f"the tracking store {named} was made by another version of MLflow"
-        raise SetupError(said, "'mlflow db upgrade <uri>' brings it up to date; make a copy before") from error
+        raise SetupError(said, "make a copy of it, then run: mlflow db upgrade <uri>") from error
 
 
 def _find_or_create(

@@ -277,7 +277,7 @@ class Ledger:
             raise SetupError(f"MLflow cannot be imported: {error}", "install the packages again: make setup") from error
         tracker = Tracker(*self._place)
         if self._outbox.has_history and not tracker.knows_study():
-            _log.warning("the tracking store does not know this study: everything is delivered again")
+            _log.warning("the tracking store has no run of this study: delivering everything again")
             self._outbox.rewind()
         return tracker
 

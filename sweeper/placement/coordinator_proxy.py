@@ -15,7 +15,7 @@ from sweeper.worker.messages import Assignment, LaneReport
 CoordinatorActor = Any  # Ray makes an actor's methods at run time
 ASIDE = "aside"  # the coordinator's second thread
 ASIDE_S = 5.0
-CONTINUES = "the same command continues"
+CONTINUES = "run the same command again to continue"
 
 
 def aside(method: Any) -> Any:

@@ -105,7 +105,7 @@ class Interrupts:
     def check(self) -> None:
         """Raise SetupError, KeyboardInterrupt or HaltedError if the run was asked to stop."""
         if self.lost:
-            raise SetupError(self.lost, "the same command continues")
+            raise SetupError(self.lost, "run the same command again to continue")
         if self.number:
             raise StoppedError(self.number)
         if self.halted:

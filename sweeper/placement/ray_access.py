@@ -69,7 +69,7 @@ def guest(address: str) -> Iterator[None]:
         raise unreachable(address, refusal)
     elif _refusal(found, "token"):
         raise SetupError(
-            f"Ray at {address} asks for a token, and yours is missing or another",
+            f"Ray at {address} requires a token, and yours is missing or wrong",
             "put the cluster's token into RAY_AUTH_TOKEN, or its file into RAY_AUTH_TOKEN_PATH",
         )
     with _environment({"RAY_AUTH_MODE": "token" if refusal else "disabled"}):
@@ -99,7 +99,8 @@ def _knock(address: str) -> str:
     """
     if "://" in address:
         raise SetupError(
-            f"--address {address} is a Ray client's", "give host and port of the head node, e.g. head:6379"
+            f"--address {address} is the address of a Ray client server",
+            "give host and port of the head node, e.g. head:6379",
         )
     try:
         found = services.canonicalize_bootstrap_address(address)

@@ -19,7 +19,7 @@ from sweeper.errors import SetupError
 from sweeper.placement.interrupts import Interrupts
 
 VITAL = ("gcs_server", "raylet")
-CONTINUES = "the same command continues"
+CONTINUES = "run the same command again to continue"
 POLL_S = 0.5
 GRACE_S = 5.0  # for the driver to leave by itself
 

@@ -89,7 +89,9 @@ def _scratch() -> Iterator[str]:
         lock = FileLock(Path(folder, LOCK))
         lock.acquire()
     except OSError as error:
-        raise SetupError(f"no temporary folder can be made: {error.strerror}", "set TMPDIR to one") from error
+        raise SetupError(
+            f"cannot create a temporary folder: {error.strerror}", "set TMPDIR to a folder that you can write to"
+        ) from error
     try:
         yield folder
     finally:
@@ -113,7 +115,7 @@ def slot_count(resources: Resources) -> int:
     if fit < 1:
         largest = max(have.get("CPU", 0) for have in nodes), max(have.get("GPU", 0) for have in nodes)
         raise SetupError(
-            f"a cohort asks for {resources.cpus} CPUs and {resources.gpus:g} GPUs on one node; "
+            f"a cohort needs {resources.cpus} CPUs and {resources.gpus:g} GPUs on one node; "
             f"the largest has {largest[0]:g} CPUs and {largest[1]:g} GPUs",
             "lower resources.cpus or resources.gpus, or give --address of a larger cluster",
         )

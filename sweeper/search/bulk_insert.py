@@ -30,7 +30,6 @@ def insert_trials(storage: RDBStorage, study_id: int, trials: Sequence[FrozenTri
     except (ImportError, AttributeError, TypeError, SQLAlchemyError) as error:
         if isinstance(error, PASSING):  # no other way in would be open
             raise
-        # Nothing of the transaction is kept.
         log.info("trials are created one by one: %s", error)
         return [storage.create_new_trial(study_id, trial) for trial in trials]
 

@@ -51,7 +51,7 @@ class Lease:
         if other is not None and not here and (left := other.seen + LASTS_S - self._clock()) > 0:
             raise ConflictError(
                 f"the study is being run on {other.host} in {other.folder}",
-                f"wait for it, or stop it and run again; if that driver died, in {left:.0f} s",
+                f"wait for it, or stop it and run again; if that driver died, run again in {left:.0f} s",
             )
         self._write()
 

@@ -231,7 +231,6 @@ class Search:
         """Return a waiting trial's place in the queue: with a proposer seed after seed, else as it was created."""
         if not self._proposer:
             return 0
-        # Further seeds of lambda 0 come last.
         return self._seeds.index(entry.spec.seed) if entry.spec.seed in self._seeds else len(self._seeds)
 
     def _batch(self, count: int) -> list[Entry]:

@@ -87,9 +87,9 @@ def posterior(z_C: Array, noise_CC: Array, knobs: Knobs, rng: np.random.Generato
     z_C, noise_CC = z_C - center, noise_CC + LEAST_NOISE * seen * np.eye(len(z_C))
     terms = _terms(knobs, FLAT * seen)
     kernels = _weighted_kernels(z_C, noise_CC, terms, rng)
-    misfit_C = _misfit(z_C, noise_CC, terms, kernels)
-    if (misfit_C > OUTLYING).any():
-        terms = terms.with_outliers(np.where(misfit_C > OUTLYING, misfit_C, 1.0))
+    residual_C = _standardised_residuals(z_C, noise_CC, terms, kernels)
+    if (residual_C > OUTLYING).any():
+        terms = terms.with_outliers(np.where(residual_C > OUTLYING, residual_C, 1.0))
         kernels = _weighted_kernels(z_C, noise_CC, terms, rng)
     return center + _samples(z_C, noise_CC, terms, kernels, rng)
 
@@ -144,7 +144,7 @@ def _mixed(old: _Kernels, new: _Kernels, variance_HT: Mask, length_HK: Mask) -> 
     )
 
 
-def _misfit(z_C: Array, noise_CC: Array, terms: _Terms, kernels: _Kernels) -> Array:
+def _standardised_residuals(z_C: Array, noise_CC: Array, terms: _Terms, kernels: _Kernels) -> Array:
     """Return how many standard deviations each cell is from what all others predict, by the median kernel, [C].
 
     Leave-one-out in closed form (Rasmussen & Williams 2006, eq. 5.12).

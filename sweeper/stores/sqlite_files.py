@@ -66,7 +66,9 @@ def make_ready(database: Path, schema: Schema, make: Callable[[Path], None]) -> 
     if ready(database, schema):
         return
     if not database.parent.is_dir():  # which FileLock would make
-        raise SetupError(f"{database} cannot be made: there is no such folder", "make it, or choose another")
+        raise SetupError(
+            f"{database} cannot be created: its folder does not exist", "create the folder, or choose another"
+        )
     try:
         with FileLock(f"{database}.lock"):
             if not ready(database, schema):  # else another process made it meanwhile
@@ -75,7 +77,7 @@ def make_ready(database: Path, schema: Schema, make: Callable[[Path], None]) -> 
         raise
     except Exception as error:  # of the disk, SQLite or the library: nothing can be kept in it
         reason = next(iter(str(error).splitlines()), type(error).__name__)
-        raise SetupError(f"{database} cannot be made: {reason}", "choose another --workspace") from error
+        raise SetupError(f"{database} cannot be created: {reason}", "choose another --workspace") from error
 
 
 def _make(database: Path, make: Callable[[Path], None]) -> None:

@@ -4,29 +4,34 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Annotated
+from typing import Annotated, get_args
 
 from pydantic import BeforeValidator, Field, ValidationError
 from pydantic_core import InitErrorDetails
 
 from sweeper.study.blocks import Block
+from sweeper.study.field_error import FieldError, Loc, details_of
 from sweeper.study.knobs import cell_setting
-from sweeper.study.misfit import Loc, Misfit, details_of
-from sweeper.study.settings import cell_misfits
+from sweeper.study.settings import cell_errors
 from sweeper.study.space import ExtraCell, Form, Lambda
 from trainer.recipe import (
-    Contrastive,
     Dispersion,
     Frozen,
     LaterBlocks,
     Recipe,
-    Repa,
     Scalar,
+    TrainRecipe,
 )
+from trainer.recipe.auxiliary_losses import AuxiliaryLoss
 from trainer.recipe.idle_fields import KEPT
 
 # Parts of a recipe that need not be there; their fields are set one by one.
-AUXILIARY: Mapping[str, type[Frozen]] = {"train.repa": Repa, "train.contrastive": Contrastive}
+AUXILIARY: Mapping[str, type[Frozen]] = {
+    f"train.{name}": kind
+    for name, field in TrainRecipe.model_fields.items()
+    for kind in get_args(AuxiliaryLoss)
+    if kind in get_args(field.annotation)
+}
 PARTS: Mapping[str, type[Frozen]] = {**AUXILIARY, "train.later_blocks": LaterBlocks}
 
 # A name becomes a folder: one that is only dots would be the folder itself or its parent.
@@ -59,7 +64,9 @@ class Control(Form):
         min_length=1, description="dotted recipe fields, e.g. {train.weight_decay: 0.5} or {train.repa.lambda: 0.5}"
     )
     block: Block | None = None
-    lam: Lambda | None = Field(None, alias="lambda", description="with block: the Dispersive Loss beside what is set")
+    lam: Lambda | None = Field(
+        None, alias="lambda", description="with block: adds this setting of the Dispersive Loss to the arm"
+    )
 
     @property
     def setting(self) -> ExtraCell | None:
@@ -101,42 +108,46 @@ def control_fields() -> tuple[str, ...]:
     return ("data.limit", *plain, *within)
 
 
-def misfits(controls: Sequence[Control], recipe: Recipe, kept: bool = False) -> Iterator[InitErrorDetails]:
+def control_errors(controls: Sequence[Control], recipe: Recipe, kept: bool = False) -> Iterator[InitErrorDetails]:
     """Yield the mistakes in the control arms of a study that trains `recipe`; in a `kept` study ignore idle fields."""
     names = {"baseline"}
     arms: dict[tuple[str, Dispersion], str] = {(recipe.hash, Dispersion()): "the baseline"}
     for place, control in enumerate(controls):
         loc: Loc = ("controls", place)
         if control.name in names:
-            yield Misfit((*loc, "name"), "must differ from 'baseline' and every other control", control.name).details()
+            yield FieldError(
+                (*loc, "name"), "must differ from 'baseline' and every other control", control.name
+            ).details()
         names.add(control.name)
         wrong = list(_wrong_fields(control, recipe, (*loc, "set"), kept))
-        wrong = wrong or [misfit.details() for misfit in _wrong_setting(control, recipe, loc, kept)]
+        wrong = wrong or [error.details() for error in _wrong_setting(control, recipe, loc, kept)]
         yield from wrong
         if not wrong:
             arm = recipe.override(control.set).hash, control.dispersion(recipe.model.taps)
             if arm in arms:
                 says = f"must change the recipe into one of its own, but it trains like {arms[arm]}"
-                yield Misfit((*loc, "set"), says, control.set).details()
+                yield FieldError((*loc, "set"), says, control.set).details()
             arms.setdefault(arm, f"control {control.name!r}")
 
 
-def _wrong_setting(control: Control, recipe: Recipe, loc: Loc, kept: bool) -> Iterator[Misfit]:
+def _wrong_setting(control: Control, recipe: Recipe, loc: Loc, kept: bool) -> Iterator[FieldError]:
     for name in control.loose:
         written = ExtraCell.model_fields[name].alias or name
         says = "must stand beside block and lambda, which make a setting of the Dispersive Loss"
-        yield Misfit((*loc, written), says, getattr(control, name))
+        yield FieldError((*loc, written), says, getattr(control, name))
     if control.setting is None:
         return
     own = recipe.override(control.set)
     if own.model.taps != recipe.model.taps:
-        yield Misfit((*loc, "block"), "must not stand beside a model of other blocks than the study's", control.block)
+        yield FieldError(
+            (*loc, "block"), "must not stand beside a model of other blocks than the study's", control.block
+        )
         return
     if own.train.batch == 1:
         says = "must leave train.batch above 1 beside block and lambda: Dispersive Loss is 0 at batch 1"
-        yield Misfit((*loc, "set"), says, control.set)
+        yield FieldError((*loc, "set"), says, control.set)
         return
-    yield from cell_misfits(control.setting, own, loc, kept)
+    yield from cell_errors(control.setting, own, loc, kept)
 
 
 def _fields_of(part: str) -> list[str]:
@@ -150,17 +161,17 @@ def _wrong_fields(control: Control, recipe: Recipe, loc: Loc, kept: bool) -> Ite
         if name in PARTS:
             first, *_ = fields = _fields_of(name)
             says = f"must be set field by field, as {name}.{first}: {', '.join(fields)}"
-            yield Misfit((*loc, name), says, control.set[name]).details()
+            yield FieldError((*loc, name), says, control.set[name]).details()
             continue
         says = f"must be a recipe field that a control may set, not {name!r}"
-        yield Misfit((*loc, name), says, control.set[name], "unknown_field").details()
+        yield FieldError((*loc, name), says, control.set[name], "unknown_field").details()
     if unknown:
         return
     kind = recipe.model.kind
     if control.set.get("model.kind", kind) != kind:
         # Every field of the study's model would be an unknown one of the other.
         says = f"must be that of the study's model, {kind!r}: another kind of model is another study"
-        yield Misfit((*loc, "model.kind"), says, control.set["model.kind"]).details()
+        yield FieldError((*loc, "model.kind"), says, control.set["model.kind"]).details()
         return
     try:
         # Strictly: Recipe.override alone would take true for 1 and '5' for 5.
@@ -172,6 +183,6 @@ def _wrong_fields(control: Control, recipe: Recipe, loc: Loc, kept: bool) -> Ite
             place = (*loc, dotted) if dotted in control.set else loc
             if line["type"] == "extra_forbidden":
                 says = f"must be a field that the study's model has, which is of kind {kind!r}"
-                yield Misfit(place, says, line["input"]).details()
+                yield FieldError(place, says, line["input"]).details()
             else:
                 yield {**line, "loc": place}

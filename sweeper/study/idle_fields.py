@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, assert_never
 
+from sweeper.study.field_error import FieldError, Loc
 from sweeper.study.knobs import KNOBS, TAU_UNITS, Knob
-from sweeper.study.misfit import Loc, Misfit
 from sweeper.study.pruners import PRUNERS
 from trainer.recipe import VARIANTS
 from trainer.recipe.idle_fields import Acts, idle_fields
@@ -77,11 +77,11 @@ STUDY: tuple[Acts[Study], ...] = (
 FORM: tuple[Acts[Form], ...] = tuple(Acts(knob.field, _of_form(knob), _needs_variant(knob)) for knob in _SOME_VARIANTS)
 
 
-def idle_in_study(study: Study) -> Iterator[Misfit]:
+def idle_in_study(study: Study) -> Iterator[FieldError]:
     """Yield each field of a study that changes nothing; those of its recipe and its settings have been looked at."""
-    return (Misfit(*idle) for idle in idle_fields(study, STUDY))
+    return (FieldError(*idle) for idle in idle_fields(study, STUDY))
 
 
-def idle_in_form(form: Form, loc: Loc) -> Iterator[Misfit]:
+def idle_in_form(form: Form, loc: Loc) -> Iterator[FieldError]:
     """Yield each field of one setting, written at `loc`, that its variant does not have."""
-    return (Misfit((*loc, *idle.loc), idle.says, idle.given) for idle in idle_fields(form, FORM))
+    return (FieldError((*loc, *idle.loc), idle.says, idle.given) for idle in idle_fields(form, FORM))

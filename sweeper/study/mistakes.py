@@ -13,7 +13,7 @@ from pydantic_core import ErrorDetails
 
 from sweeper.errors import StudyError
 from sweeper.study.control_arms import control_fields
-from sweeper.study.misfit import Loc
+from sweeper.study.field_error import Loc
 from sweeper.study.source import Source
 from sweeper.study.study import Study
 

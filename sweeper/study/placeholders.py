@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 
 from sweeper.errors import StudyError
-from sweeper.study.misfit import Loc
+from sweeper.study.field_error import Loc
 from sweeper.study.source import Source
 
 PLACEHOLDER = re.compile(r"<[^<>]+>")

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sweeper.errors import StudyError
-from sweeper.study.misfit import Loc
+from sweeper.study.field_error import Loc
 from sweeper.study.yaml_positions import Document, Position, YamlError, parse
 
 MAX_BYTES = 256 * 1024
@@ -30,9 +30,9 @@ def read_text(path: Path) -> str:
             says = f"byte 0x{raw[error.start]:02x} is not UTF-8"
             raise StudyError(f"{path}:{line}:{column}: {says}", "Save the file as UTF-8.") from None
     if path.is_dir():
-        raise StudyError(f"{path}: is a directory, not a study file", "Name the YAML file itself.")
+        raise StudyError(f"{path}: is a folder, not a study file", "Name the YAML file itself.")
     if path.exists():
-        raise StudyError(f"{path}: is no file of at most {MAX_BYTES // 1024} kB", "Write long lists as a range.")
+        raise StudyError(f"{path}: must be a file of at most {MAX_BYTES // 1024} kB", "Write long lists as a range.")
     raise StudyError(f"{path}: no such file", "Write a study with `sweeper init`, or correct the path.")
 
 

@@ -20,8 +20,8 @@ from pydantic import (
 from sweeper.study import control_arms, settings
 from sweeper.study.baseline_seeds import further_seeds
 from sweeper.study.control_arms import Control, Name
+from sweeper.study.field_error import FieldError
 from sweeper.study.idle_fields import idle_in_study
-from sweeper.study.misfit import Misfit
 from sweeper.study.objective import USUAL, Objective, refusal
 from sweeper.study.pruners import Pruner
 from sweeper.study.space import ExtraCell, Space
@@ -73,7 +73,7 @@ class Screen(Frozen):
     ] = (0, 1, 2)
     baseline_seeds: Annotated[Literal["auto"] | int | None, BeforeValidator(_baseline_count), Later()] = Field(
         None,
-        description="how many seeds lambda 0 has, if more than a setting, which compares with it; auto: the settings' "
+        description="how many seeds lambda 0 has, where that is more than a setting has; auto: the settings' "
         "times the square root of the number of settings, 19 at most",
     )
     rungs: Annotated[tuple[Annotated[float, Field(gt=0, le=1)], ...], Field(min_length=1)] = Field(
@@ -115,13 +115,14 @@ class Confirm(Frozen):
         Discriminator(lambda given: "<list>" if isinstance(given, (list, tuple)) else "<count>"),
     ] = 5
     margin: float = Field(0.05, gt=0, lt=1, description="relative change of the objective that matters")
-    power: float = Field(0.8, gt=0, lt=1, description="wished-for chance to see a gain of `margin`")
+    power: float = Field(0.8, gt=0, lt=1, description="desired probability of detecting a gain of `margin`")
     looks: tuple[Annotated[int, Field(ge=3, le=MAX_SEEDS)], ...] = Field(
         (3, 5, 8, 12, 20), description="after how many fresh seeds finalists are judged, for seeds: auto"
     )
     limit: int = Field(12, ge=3, le=MAX_SEEDS, description="most seeds that auto takes")
     equivalence: bool = Field(
-        False, description="auto goes on with arms that seem to change nothing until that is shown within the margin"
+        False,
+        description="auto adds seeds to arms that seem to change nothing until they are shown to be within the margin",
     )
 
     @model_validator(mode="after")
@@ -154,10 +155,10 @@ class Resources(Frozen):
     gpus: float = Field(0.0, ge=0, description="GPUs of one cohort; may be a fraction")
     slots: int | None = Field(None, ge=1, le=MOST_CORES, description="cohorts at once; default: as many as fit")
     cohort: int | Literal["auto"] = Field(
-        "auto", description="trials in one program, refilled at rungs; auto: 1 on a CPU"
+        "auto", description="trials trained together, refilled at rungs; auto: 1 on a CPU"
     )
     checkpoint_seconds: float = Field(30.0, gt=0, description="longest time between checkpoints of a cohort")
-    retries: int = Field(3, ge=0, description="how often a cohort whose worker died is started again")
+    retries: int = Field(3, ge=0, description="how often a cohort is restarted after its worker died")
 
     @field_validator("gpus")
     @classmethod
@@ -194,7 +195,7 @@ class Study(Frozen):
     question: str = Field(min_length=1, max_length=200)
     tuning: str = Field("", description="how the baseline was tuned; the guide repeats it")
     objective: Annotated[MetricName, Later()] = Field(
-        USUAL, description="what trials are judged by at every rung, and settings in every claim; FID unless said"
+        USUAL, description="the metric that judges trials at every rung and settings in every claim; default: FID"
     )
     recipe: Recipe = Recipe()
     space: Space
@@ -205,7 +206,7 @@ class Study(Frozen):
     resources: Resources = Resources()
     keep: Literal["none", "finalists", "all"] = Field(
         "finalists",
-        description="whose averaged weights are kept: of every complete trial of the confirm stage, of all, of none",
+        description="which averaged weights are kept: those of the confirm stage's complete trials, of all, or none",
     )
 
     @model_validator(mode="wrap")
@@ -213,31 +214,31 @@ class Study(Frozen):
     def _parts_fit_together(cls, given: object, made: ModelWrapValidatorHandler[Self], info: ValidationInfo) -> Self:
         study, kept = made(given), is_kept(given, cls, info)
         wrong = [
-            *(misfit.details() for misfit in settings.misfits(study.space, study.cells, study.recipe, kept)),
-            *control_arms.misfits(study.controls, study.recipe, kept),
-            *(misfit.details() for misfit in study._misfits()),
-            *(misfit.details() for misfit in (() if kept else idle_in_study(study))),
+            *(error.details() for error in settings.space_errors(study.space, study.cells, study.recipe, kept)),
+            *control_arms.control_errors(study.controls, study.recipe, kept),
+            *(error.details() for error in study._study_errors()),
+            *(error.details() for error in (() if kept else idle_in_study(study))),
         ]
         if wrong:
             # pydantic merges a ValidationError raised here into its own and keeps the places (pydantic-core 2).
             raise ValidationError.from_exception_data("Study", wrong)
         return study
 
-    def _misfits(self) -> Iterator[Misfit]:
+    def _study_errors(self) -> Iterator[FieldError]:
         if self.recipe.train.batch == 1:
-            yield Misfit(("recipe", "train", "batch"), "must be at least 2: Dispersive Loss is 0 at batch 1", 1)
+            yield FieldError(("recipe", "train", "batch"), "must be at least 2: Dispersive Loss is 0 at batch 1", 1)
         if says := refusal(self.objective, self.recipe.eval):
-            yield Misfit(("objective",), says, self.objective)
+            yield FieldError(("objective",), says, self.objective)
         if self.resources.gpus and self.recipe.eval.compile == "on":
             says = "must be 'auto' or 'off' where resources.gpus is above 0: compiled samples are for CPUs"
-            yield Misfit(("recipe", "eval", "compile"), says, "on")
+            yield FieldError(("recipe", "eval", "compile"), says, "on")
         if self.resources.gpus and self.recipe.eval.precision == "bf16":
             says = "must be 'auto' or 'fp32' where resources.gpus is above 0: samples in bf16 are for CPUs"
-            yield Misfit(("recipe", "eval", "precision"), says, "bf16")
+            yield FieldError(("recipe", "eval", "precision"), says, "bf16")
         written = self.confirm.seeds if self.confirm and isinstance(self.confirm.seeds, tuple) else ()
         for place, seed in enumerate(written):
             if seed in self.screen.seeds:
-                yield Misfit(("confirm", "seeds", place), "must be fresh: no seed of the screen", seed)
+                yield FieldError(("confirm", "seeds", place), "must be fresh: no seed of the screen", seed)
         fixed = 1 + len(self.cells) + len(self.controls)
         further = len(further_seeds(self)) if self.screen.trials is not None else 0
         least = (fixed + 1) * len(self.screen.seeds) + further
@@ -246,7 +247,7 @@ class Study(Frozen):
                 f"must be at least {least}: {len(self.screen.seeds) + further} seeds of the baseline, "
                 f"{fixed - 1} extra cells and controls, and one configuration to search"
             )
-            yield Misfit(("screen", "trials"), says, self.screen.trials)
+            yield FieldError(("screen", "trials"), says, self.screen.trials)
 
     @property
     def minimised(self) -> Objective:

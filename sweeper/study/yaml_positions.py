@@ -12,7 +12,7 @@ from ruamel.yaml import error as ruamel_error
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from ruamel.yaml.reader import ReaderError
 
-from sweeper.study.misfit import Loc
+from sweeper.study.field_error import Loc
 
 MAX_VALUES = 50_000  # far beyond any study; nested aliases, which multiply, exceed it at once
 TAG = "tag:yaml.org,2002:"

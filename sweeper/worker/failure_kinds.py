@@ -21,7 +21,7 @@ def halting_error(error: BaseException) -> SweeperError:
     if isinstance(error, SweeperError):
         return error
     if isinstance(error, DataError):
-        return errors.DataError(str(error), "bring the data back")
+        return errors.DataError(str(error), "restore the data")
     if isinstance(error, CompilerError):
         return errors.SetupError(str(error), "install g++, or name a C++ compiler in CXX, where the study runs")
-    return errors.SetupError(f"{type(error).__name__}: {error}", "repair that")
+    return errors.SetupError(f"{type(error).__name__}: {error}", "fix the cause")

@@ -68,7 +68,7 @@ def run(of: Study, paths: Paths, address: str | None = None) -> tuple[Outcome, l
 
 
 def test_more_cores_than_any_node_has_are_refused_with_what_there_is(paths):
-    with pytest.raises(SetupError, match="asks for 1000 CPUs and 0 GPUs on one node; the largest has"):
+    with pytest.raises(SetupError, match="needs 1000 CPUs and 0 GPUs on one node; the largest has"):
         run(study(cpus=1000, slots=None), paths)
 
 

@@ -177,7 +177,7 @@ def test_a_client_without_the_token_is_refused(own):
 
 def test_a_missing_token_is_one_line_with_the_remedy(own):
     told = python(CONNECT, own.address, RAY_AUTH_TOKEN_PATH="/no/such/file")
-    assert told.stdout.startswith(f"Ray at {own.address} asks for a token, and yours is missing or another; put the")
+    assert told.stdout.startswith(f"Ray at {own.address} requires a token, and yours is missing or wrong; put the")
     assert told.stderr == ""
 
 

@@ -19,9 +19,9 @@ from sweeper.search.pruning import Pruning
 from sweeper.search.race import Point, eliminated
 from sweeper.search.store import Entry, Store
 from sweeper.study import Study
+from sweeper.study.pruners import PRUNERS
 
 RUNGS = (0.25, 0.5, 1.0)
-PRUNERS = ("race", "none", "median", "halving", "hyperband", "wilcoxon")
 NAMES = itertools.count()
 
 fids = st.floats(5, 500)
@@ -54,7 +54,7 @@ def entries(count: int) -> list[Entry]:
     return [Entry(spec, number, number, "running") for number, spec in enumerate(specs)]
 
 
-@given(data=st.data(), pruner=st.sampled_from(PRUNERS))
+@given(data=st.data(), pruner=st.sampled_from([*PRUNERS]))
 @settings(max_examples=120, deadline=None)
 def test_verdicts_do_not_depend_on_the_order_of_reports_or_of_judging(data: st.DataObject, pruner: str):
     """Two prunings observe the same waves of lanes in different orders; lanes that end do so between waves."""

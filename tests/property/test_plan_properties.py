@@ -15,12 +15,11 @@ from sweeper.planning.size import size
 from sweeper.planning.trials import confirm_trials, rung_steps, screen_trials
 from sweeper.study import Study, block_indices, fresh_seeds
 from sweeper.study.fingerprint import changed_fields
-from trainer.recipe import numbered
+from trainer.recipe import VARIANTS, numbered
 
 DEPTH = 4
 TAPS = numbered(DEPTH)
 NUMBERS = (0.25, 0.5, 1.0)
-VARIANTS = ("l2", "cosine", "hinge", "covariance")
 
 index = st.integers(0, DEPTH - 1)
 fraction = st.sampled_from([0.0, 0.25, 0.6, 1.0])
@@ -45,7 +44,7 @@ extra = st.fixed_dictionaries(
         "block": block,
         "lambda": st.sampled_from(NUMBERS),
         "tau": st.sampled_from(NUMBERS),
-        "variant": st.sampled_from(VARIANTS),
+        "variant": st.sampled_from([*VARIANTS]),
         "local_batch": local_batch,
     }
 ).map(_with_idle_tau)
@@ -62,7 +61,7 @@ def studies(draw: st.DrawFn) -> Study:
     decays = draw(st.lists(st.sampled_from([0.1, 0.2, 0.3]), unique=True, max_size=3))
     extras = draw(st.lists(extra, max_size=3, unique_by=_setting))
     relative = draw(st.booleans())
-    variants = ["l2"] if relative else draw(st.lists(st.sampled_from(VARIANTS), min_size=1, max_size=4))
+    variants = ["l2"] if relative else draw(st.lists(st.sampled_from([*VARIANTS]), min_size=1, max_size=4))
     return Study.model_validate(
         {
             "name": "s",

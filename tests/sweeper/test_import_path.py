@@ -41,6 +41,6 @@ def test_another_package_in_our_place_is_named_with_exit_3(tmp_path):
     done = check(tmp_path, str(other.parent), *SWEEPER)
     assert done.returncode == 3
     assert done.stderr.splitlines() == [
-        f"error: {other}/__init__.py is imported in the place of sweeper's own package 'trainer'",
+        f"error: {other}/__init__.py is imported instead of sweeper's own package 'trainer'",
         "  rename it, or take its folder off PYTHONPATH",
     ]

@@ -79,4 +79,4 @@ def refuse_shapes(given: Shapes, expected: Shapes, place: str) -> None:
     """Raise DataError, which names `place`, for the first tensor of another shape."""
     for name, shape in expected.items():
         if given[name] != shape:
-            raise DataError(f"{place}: {name} has the shape {given[name]}, expected is {shape}")
+            raise DataError(f"{place}: {name} has the shape {given[name]}, not the expected {shape}")

@@ -41,7 +41,6 @@ def embed(weights: Mapping[str, Tensor], given: Conditioning, time_scale: float,
 
 
 def _embed_time(weights: Mapping[str, Tensor], name: str, time_KB: Tensor, frequencies: Tensor) -> Tensor:
-    # In the units of the frequencies.
     angles = time_KB[..., None] * frequencies
     waves = torch.cat([angles.cos(), angles.sin()], dim=-1)
     return product(weights, f"{name}2", F.silu(product(weights, f"{name}1", waves)))
@@ -85,7 +84,6 @@ def _dual(x: Tensor) -> tuple[Tensor, Tensor | None]:
 
 
 def _affine(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    # A product is computed in the precision of its weight.
     flat = torch.baddbmm(bias.unsqueeze(1), x.flatten(1, -2).to(weight.dtype), weight)
     return flat.view(*x.shape[:-1], weight.shape[-1])
 

@@ -115,7 +115,7 @@ class WrappedModule:
                     "of weights and batch alone, without running statistics or dropout"
                 )
         if unknown := [tap for tap in self.taps if tap not in dict(module.named_modules())]:
-            raise ValueError(f"{self.recipe.factory}: taps names {unknown[0]!r}, which is no sub-module")
+            raise ValueError(f"{self.recipe.factory}: taps names {unknown[0]!r}, which is not a sub-module")
         return module
 
     def _call(
@@ -140,9 +140,9 @@ class WrappedModule:
         try:
             prediction, found = self._call(weights, x, given, range(len(self.taps)))
         except Exception as error:  # a user's code
-            raise ValueError(f"{self.recipe.factory}: called, it raises {type(error).__name__}: {error}") from error
+            raise ValueError(f"{self.recipe.factory}: raises {type(error).__name__} when called: {error}") from error
         if prediction.shape != expected:
-            wants = "" if expected == x.shape else f", where {[*expected]} are wanted"
+            wants = "" if expected == x.shape else f", where {[*expected]} is expected"
             raise ValueError(f"{self.recipe.factory} predicts {[*prediction.shape]} for images {[*x.shape]}{wants}")
         return tuple(TapShape(*part.shape[1:]) for part in found)
 

@@ -57,7 +57,7 @@ def from_public(model: SiT, state: Mapping[str, Tensor], place: str) -> Tensor:
 
     Raises DataError, which names `place`, where it is of another model, or of another number of classes.
     """
-    _refuse_misfits(model, state, place)
+    _refuse_other_shapes(model, state, place)
     given, scale = {name: tensor.float() for name, tensor in state.items()}, model.recipe.stream_scale
     named = {
         "patch.weight": given["x_embedder.proj.weight"].flatten(1).T / scale,
@@ -105,7 +105,7 @@ def _channels_first(model: SiT, last: Tensor) -> Tensor:
     return outputs[:, : model.outputs].transpose(0, 1).flatten(0, 1)
 
 
-def _refuse_misfits(model: SiT, state: Mapping[str, Tensor], place: str) -> None:
+def _refuse_other_shapes(model: SiT, state: Mapping[str, Tensor], place: str) -> None:
     empty = {name: torch.empty(slot.shape, device="meta") for name, slot in model.layout.items()}
     expected = {name: list(tensor.shape) for name, tensor in to_public(model, empty).items()}
     given = {name: list(tensor.shape) for name, tensor in state.items()}
@@ -116,9 +116,9 @@ def _refuse_misfits(model: SiT, state: Mapping[str, Tensor], place: str) -> None
     refuse_names(given, expected, place, f"not a SiT of depth {model.recipe.depth}")
     if given[LABELS][0] != expected[LABELS][0] and given[LABELS][1:] == expected[LABELS][1:]:
         classes, wanted = given[LABELS][0] - 1, model.classes
-        raise DataError(f"{place}: it has labels of {classes} classes (and 'no class'), the data of {wanted}")
+        raise DataError(f"{place}: its label table has {classes} classes (and 'no class'), the data have {wanted}")
     refuse_shapes(given, expected, place)
     positions = state.get(POSITIONS)
     expected_positions = model.recipe.stream_scale * model.positions_ND.cpu()
     if positions is not None and not torch.allclose(positions[0].float(), expected_positions, atol=1e-4):
-        raise DataError(f"{place}: {POSITIONS} holds other positions than sines and cosines of the patches' places")
+        raise DataError(f"{place}: {POSITIONS} is not the sine-cosine embedding of the patches' positions")

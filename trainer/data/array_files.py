@@ -156,7 +156,7 @@ def _check_memory(path: Path, archive: zipfile.ZipFile) -> None:
     if needed > memory:
         raise DataError(
             f"{path}: unpacks to {needed / 2**30:,.0f} GiB and this machine has {memory / 2**30:,.0f}; "
-            "written with numpy.savez, which does not compress, it need not be held"
+            "write it with numpy.savez, which does not compress: then it stays on disk"
         )
 
 

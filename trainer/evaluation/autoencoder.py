@@ -53,7 +53,7 @@ def check_autoencoder(folder: Path) -> None:
 
 def _read_config(file: Path) -> None:
     if not isinstance(json.loads(file.read_text(encoding="utf-8")), dict):
-        raise ValueError("it is no mapping")
+        raise ValueError("it is not a mapping")
 
 
 def _read_header(file: Path) -> None:

@@ -143,7 +143,7 @@ class Evaluator:
         found = [dict.fromkeys(parts, math.nan) for _ in finite]
         for name, (moments, wanted) in parts.items():
             if moments.count != wanted:
-                raise ValueError(f"{fid_name(wanted)} is of {wanted} samples, not {moments.count}")
+                raise ValueError(f"{fid_name(wanted)} needs {wanted} samples, not {moments.count}")
             distances = self.references.gaussian.frechet_distance(moments.select(rows))
             for row, distance in zip(rows, distances, strict=True):
                 found[row][name] = distance
@@ -235,7 +235,7 @@ class Tally:
         Raises ValueError unless exactly `count` samples were added, since the names carry that number.
         """
         if self._added != self.count:
-            raise ValueError(f"{fid_name(self.count)} is of {self.count} samples, not {self._added}")
+            raise ValueError(f"{fid_name(self.count)} needs {self.count} samples, not {self._added}")
         fids = self._evaluator.fids(self._parts, self._finite_K)
         for scored in self._scored:
             lanes = zip(fids, scored.kept.lanes(), self._finite_K, strict=True)

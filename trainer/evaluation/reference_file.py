@@ -121,5 +121,5 @@ class ReferenceFile:
         except (ValueError, KeyError) as error:
             raise DataError(f"{self._path}: {IMAGES} cannot be read ({error}); {REMEDY}") from error
         if fortran:
-            raise DataError(f"{self._path}: {IMAGES} lies in Fortran's order; write it again with numpy.savez")
+            raise DataError(f"{self._path}: {IMAGES} is in Fortran order; write it again with numpy.savez")
         return shape, dtype

@@ -105,7 +105,7 @@ class Diffusion:
                     if i > 0:
                         x = x + _deviation(taken, i, variance) * more(i, x.shape)
                 case "euler" | "heun" | "euler_maruyama":
-                    raise ValueError(f"a diffusion is not sampled by {solver}")
+                    raise ValueError(f"solver {solver} cannot sample a diffusion")
                 case _:
                     assert_never(solver)
         return x

@@ -55,7 +55,7 @@ def schedule(steps: int, taken: int, name: NoiseSchedule = "linear") -> Schedule
     Nichol & Dhariwal 2021, arXiv:2102.09672, section 4; as the public DiT does.
     """
     if not 1 <= taken <= steps:
-        raise ValueError(f"eval.nfe is {taken}; objective.steps is {steps}, so at most so many can be taken")
+        raise ValueError(f"eval.nfe is {taken}; it can be at most objective.steps, {steps}")
     stride = (steps - 1) / (taken - 1) if taken > 1 else 1.0
     chosen = np.array([round(stride * i) for i in range(taken)])
     kept = alpha_bar(steps, name)[chosen]

@@ -84,7 +84,7 @@ class Interpolant:
             case "euler_maruyama":
                 return solve_sde(velocity, noise, nfe, self._recipe.path, more, self._margin)
             case "ddim" | "ancestral":
-                raise ValueError(f"an interpolant is not sampled by {solver}")
+                raise ValueError(f"solver {solver} cannot sample an interpolant")
             case _:
                 assert_never(solver)
 

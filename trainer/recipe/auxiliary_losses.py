@@ -33,7 +33,7 @@ class Repa(_Auxiliary):
 
     hidden: int = Field(256, ge=1, le=65536, description="units of the projector's two hidden layers")
     encoder: Encoder = Field(
-        "local", description="local: a small convnet trained once on the training images; dinov2: its weight file"
+        "local", description="local: a small convnet trained once on the training images; dinov2: from its weight file"
     )
     weights: str | None = Field(None, min_length=1, description="weight file of DINOv2")
 
@@ -53,8 +53,12 @@ class Contrastive(_Auxiliary):
 
     tau: float = Field(0.5, ge=1e-6, le=1e6, description="temperature")
     distance: ContrastiveDistance = Field(
-        "l2", description="l2: squared and divided by the number of elements; cosine: its minus"
+        "l2", description="l2: squared distance divided by the number of elements; cosine: minus the cosine"
     )
     times: ViewTimes = Field(
         "independent", description="whether the two views of an image have noise levels of their own"
     )
+
+
+# The types of the fields of `trainer.recipe.TrainRecipe` that add a loss.
+AuxiliaryLoss = Repa | Contrastive

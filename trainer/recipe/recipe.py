@@ -13,12 +13,12 @@ from trainer.recipe.backbone import BackboneRecipe, SiTRecipe
 from trainer.recipe.blocks import block_index
 from trainer.recipe.data import DataRecipe
 from trainer.recipe.evaluation import EvalRecipe
+from trainer.recipe.field_error import field_error
 from trainer.recipe.frozen import Frozen, Scalar
 from trainer.recipe.identity import Later, identity
 from trainer.recipe.idle_fields import KEPT, is_kept
-from trainer.recipe.misfit import misfit
 from trainer.recipe.objective import SOLVERS, TIME_SCALES, InterpolantRecipe, ObjectiveRecipe
-from trainer.recipe.recipe_fit import recipe_misfits
+from trainer.recipe.recipe_validation import recipe_errors
 from trainer.recipe.regulariser import Dispersion
 from trainer.recipe.training import TrainRecipe
 
@@ -48,7 +48,7 @@ class Recipe(Frozen):
             return given
         if "objective" in given:
             says = "must be written as objective.predicts, where it now is, and there alone"
-            wrong = [misfit(("train", "predicts"), says, train["predicts"])]
+            wrong = [field_error(("train", "predicts"), says, train["predicts"])]
             raise ValidationError.from_exception_data("Recipe", wrong)
         rest = {name: value for name, value in train.items() if name != "predicts"}
         return {**given, "train": rest, "objective": {"predicts": train["predicts"]}}
@@ -75,7 +75,7 @@ class Recipe(Frozen):
     @classmethod
     def _parts_fit_together(cls, given: object, made: ModelWrapValidatorHandler[Self], info: ValidationInfo) -> Self:
         recipe = made(given)
-        if wrong := [*recipe_misfits(recipe, is_kept(given, cls, info))]:
+        if wrong := [*recipe_errors(recipe, is_kept(given, cls, info))]:
             # pydantic merges a ValidationError raised here into its own and keeps the places (pydantic-core 2).
             raise ValidationError.from_exception_data("Recipe", wrong)
         return recipe

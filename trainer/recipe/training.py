@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
-from trainer.recipe.auxiliary_losses import Contrastive, Repa
+from trainer.recipe.auxiliary_losses import AuxiliaryLoss, Contrastive, Repa
 from trainer.recipe.blocks import SingleBlock
 from trainer.recipe.frozen import Frozen
 from trainer.recipe.identity import Later
@@ -19,7 +19,7 @@ class LaterBlocks(Frozen):
     """A learning rate of their own for one block and all after it, what modulates them included."""
 
     block: SingleBlock = Field(0.5, description="the first of them: index, fraction of the depth, or a tap's name")
-    rate: float = Field(ge=0, le=1e3, description="what their learning rate is multiplied by; 0 leaves them untrained")
+    rate: float = Field(ge=0, le=1e3, description="factor of their learning rate; 0 leaves them untrained")
 
     @field_validator("rate")
     @classmethod
@@ -61,7 +61,11 @@ class TrainRecipe(Frozen):
     )
 
     @property
-    def with_a_block(self) -> dict[str, Repa | Contrastive | LaterBlocks]:
+    def auxiliary_losses(self) -> dict[str, AuxiliaryLoss]:
+        """The losses that are added in every trial, by their fields' names."""
+        return {name: part for name, part in self if isinstance(part, AuxiliaryLoss)}
+
+    @property
+    def with_a_block(self) -> dict[str, AuxiliaryLoss | LaterBlocks]:
         """The parts that refer to one block of the model, by their fields' names."""
-        parts = {"repa": self.repa, "contrastive": self.contrastive, "later_blocks": self.later_blocks}
-        return {name: part for name, part in parts.items() if part is not None}
+        return self.auxiliary_losses | ({"later_blocks": self.later_blocks} if self.later_blocks else {})

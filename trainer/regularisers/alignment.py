@@ -111,5 +111,5 @@ def _grid(tokens: int, shape: tuple[int, int, int]) -> tuple[int, int]:
         return 1, 1
     rows = round((tokens * height / width) ** 0.5)
     if not rows or tokens % rows or rows * width != tokens // rows * height:
-        raise ValueError(f"{tokens} tokens are no grid of the shape of a {height}x{width} image")
+        raise ValueError(f"{tokens} tokens do not form a grid with the aspect ratio of a {height}x{width} image")
     return rows, tokens // rows

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import assert_never
 
 import torch
 
 from trainer.backbones.protocol import Backbone
-from trainer.recipe import Dispersion, Lane, TrainRecipe
+from trainer.recipe import Contrastive, Dispersion, Lane, Repa, TrainRecipe
 from trainer.regularisers.alignment import AlignmentTerm, Targets
 from trainer.regularisers.contrastive import ContrastiveTerm
 from trainer.regularisers.dispersive_term import DispersiveTerm
@@ -30,10 +31,14 @@ def regulariser_of(
     """
     dispersive = _dispersive([lane.setting for lane in lanes], train.batch, backbone, device)
     terms: dict[str, Regulariser] = {}
-    if train.repa:
-        terms["repa"] = AlignmentTerm(train.repa, backbone, targets(), [lane.seed for lane in lanes], device)
-    if train.contrastive:
-        terms["contrastive"] = ContrastiveTerm(train.contrastive, backbone, len(lanes), device)
+    for name, loss in train.auxiliary_losses.items():
+        match loss:
+            case Repa():
+                terms[name] = AlignmentTerm(loss, backbone, targets(), [lane.seed for lane in lanes], device)
+            case Contrastive():
+                terms[name] = ContrastiveTerm(loss, backbone, len(lanes), device)
+            case _:
+                assert_never(loss)
     # The Dispersive Loss last, so that the others' initial weights are the same as without it.
     return Sum({**terms, DISPERSIVE: dispersive}) if terms else dispersive
 

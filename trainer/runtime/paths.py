@@ -17,7 +17,7 @@ def expanded(path: str | Path) -> Path:
     found = os.path.expanduser(path)
     if found.startswith("~"):
         home = found.partition(os.sep)[0]
-        raise ValueError(f"{path}: {home} is nobody's home on this machine; write the whole path")
+        raise ValueError(f"{path}: {home} is no user's home on this machine; write the full path")
     return Path(found)
 
 

@@ -29,7 +29,7 @@ def rescored(kept: Kept, evaluator: Evaluator) -> dict[str, float]:
     origin, data, recipe = kept.origin, evaluator.data, evaluator.recipe
     if data.hash != origin.data_hash:
         raise DataError(
-            f"{origin.trial} was trained on data of the hash {origin.data_hash[:16]}, these have {data.hash[:16]}"
+            f"{origin.trial} was trained on data with hash {origin.data_hash[:16]}; these have {data.hash[:16]}"
         )
     network, objective = kept.network(evaluator.device), objective_of(origin.recipe)
     tally = evaluator.tally(1, final=True)

@@ -25,10 +25,10 @@ def similarities(one: Kept, other: Kept, data: Dataset, device: torch.device) ->
     for origin in origins:
         if origin.data_hash != data.hash:
             raise DataError(
-                f"{origin.trial} was trained on data of the hash {origin.data_hash[:16]}, not {data.hash[:16]}"
+                f"{origin.trial} was trained on data with hash {origin.data_hash[:16]}, not {data.hash[:16]}"
             )
         if origin.recipe.train.label_drop == 0:
-            raise DataError(f"{origin.trial} was trained with label_drop 0: what it sees without a label means nothing")
+            raise DataError(f"{origin.trial} was trained with label_drop 0: its tokens without a label mean nothing")
     taps = [origin.recipe.model.taps for origin in origins]
     if len(taps[0]) != len(taps[1]):
         raise DataError(f"{origins[0].trial} has {len(taps[0])} blocks, {origins[1].trial} has {len(taps[1])}")

@@ -178,7 +178,6 @@ def _edge(found: Findings) -> Part | None:
     # With another formula or other units tau is another quantity.
     measure = (VARIANT, TAU_UNITS, DISTANCE, FEATURES)
     like = [one for one in like if all(knob.of(one) == knob.of(here) for knob in measure)]
-    # Old and new value by knob.
     moves: dict[Knob, tuple[float, float]] = {}
     for knob in KNOBS:
         if knob.unbounded and isinstance(value := knob.of(here), float):

@@ -72,7 +72,7 @@ class SeedAudit(Frozen):
 
     Spreads are standard deviations of the log objective: .05 is about 5 %. `difference_sd` is pooled over `cells`
     cells. `pairing` is the pooled correlation with the baseline over seeds, `width_ratio` the width of a paired
-    interval relative to an unpaired one. `needed` seeds show a gain of `margin` with the wished-for `power` when they
+    interval relative to an unpaired one. `needed` seeds show a gain of `margin` with the desired `power` when they
     are fresh (one-sided paired t, Holm's first step over `top`); None when more than 1,000. In looks both are of the
     looks' boundaries, and None also where arms with so small a gain are mostly given up; `needed_once` seeds show it
     judged once. `planned` seeds show a gain of `detectable`. `sampling_sd` is the spread between two samplings of the

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import assert_never
 
 from sweeper.guide.schema.audits import SeedAudit
 from sweeper.guide.schema.results import Item
@@ -20,14 +21,16 @@ from sweeper.study.pruners import PRUNERS
 from sweeper.text.numbers import counted, metric_name, percent
 from trainer.recipe import (
     METRICS,
+    Contrastive,
     DataRecipe,
     Dispersion,
     EvalRecipe,
+    Repa,
     SiTRecipe,
     TrainRecipe,
     recorded_metrics,
 )
-from trainer.recipe.auxiliary_losses import Encoder
+from trainer.recipe.auxiliary_losses import AuxiliaryLoss, Encoder
 from trainer.recipe.evaluation import GUIDED_BY_PUBLIC_CODE
 from trainer.recipe.metrics import PROBE_IMAGES, PROBE_NEIGHBOURS, PROBE_PENALTY, VALIDATION_IMAGES
 from trainer.recipe.training import Schedule
@@ -85,14 +88,18 @@ def _guidance(evaluation: EvalRecipe) -> str:
 
 
 def _auxiliary(train: TrainRecipe) -> str:
-    repa, contrastive = train.repa, train.contrastive
-    parts = [f"REPA at block {repa.block}, lambda {repa.lam:g}, encoder {repa.encoder}"] if repa else []
-    if contrastive:
-        parts.append(
-            f"a contrastive loss at block {contrastive.block}, lambda {contrastive.lam:g}, tau {contrastive.tau:g}, "
-            f"{contrastive.distance}, {contrastive.times} times"
-        )
-    return "".join(f"; with {part}" for part in parts)
+    return "".join(f"; with {_added(loss)}" for loss in train.auxiliary_losses.values())
+
+
+def _added(loss: AuxiliaryLoss) -> str:
+    where = f"at block {loss.block}, lambda {loss.lam:g}"
+    match loss:
+        case Repa():
+            return f"REPA {where}, encoder {loss.encoder}"
+        case Contrastive():
+            return f"a contrastive loss {where}, tau {loss.tau:g}, {loss.distance}, {loss.times} times"
+        case _:
+            assert_never(loss)
 
 
 def _encoder(study: Study, facts: Iterable[Facts]) -> list[Item]:

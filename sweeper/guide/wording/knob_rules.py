@@ -102,7 +102,6 @@ def knob_rules(found: Findings) -> Iterator[Rule]:
         found.standing("confirmed hurts") and (found.standing("confirmed helps") or any(lambda_rules(found)))
     )
     if not found.heuristics.reason:
-        # The heuristics table is the only source.
         yield from _by_table(found, disputed)
         return
     for knob in found.knobs:

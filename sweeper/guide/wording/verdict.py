@@ -147,7 +147,7 @@ def _seeable(found: Findings, best: Claim) -> str:
 
 
 def _detectable(found: Findings, best: Claim) -> float | None:
-    """The gain that the measured seeds show with the wished-for power, by their own noise: no longer a plan."""
+    """The gain that the measured seeds show with the desired power, by their own noise: no longer a plan."""
     fresh, measured = found.known.stages["confirm"], best.change.n if best.change else 0
     if measured < FEWEST_SEEDS:
         return None  # two seeds say next to nothing about the noise

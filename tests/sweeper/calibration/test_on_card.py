@@ -140,7 +140,7 @@ def test_a_model_that_no_formula_counts_is_said_to_need_the_machine() -> None:
 
 @pytest.mark.parametrize("written", ["H100", "0xH100", "8xB52", "8 x H100", "8xH100x", ""])
 def test_a_machine_that_is_none_is_refused_with_the_cards_that_are_known(written: str) -> None:
-    with pytest.raises(StudyError, match="not a number and a kind of card") as caught:
+    with pytest.raises(StudyError, match="must be a number and a kind of card") as caught:
         machine(written)
     assert "A100, A100-40GB, H100" in caught.value.remedy
 

@@ -94,11 +94,11 @@ def test_check_reads_the_data(run):
 @pytest.mark.parametrize(
     ("code", "says", "options"),
     [
-        (2, "no URL", ["--store", "garbage"]),
+        (2, "not a URL", ["--store", "garbage"]),
         (2, "Port could not be cast", ["--store", "postgresql://u:p@h:notaport/d"]),
-        (2, "no URL", ["--tracking", "garbage"]),
+        (2, "not a URL", ["--tracking", "garbage"]),
         (2, "Port could not be cast", ["--tracking", "http://h:notaport/"]),
-        (3, "is no folder", ["--workspace", "loop"]),
+        (3, "is not a folder", ["--workspace", "loop"]),
         (2, "resources.cpus must be at most", ["--set", "resources.cpus=1000000000"]),
     ],
 )
@@ -256,7 +256,7 @@ def test_a_run_that_is_asked_to_stop_exits_with_the_signals_code_and_says_what_c
     before = signal.getsignal(number)
     ran = run("run", STUDY, "--yes")
     assert ran.code == 128 + number
-    assert ran.err.endswith(f"\ninterrupted; the same command continues: sweeper run {STUDY} --yes\n")
+    assert ran.err.endswith(f"\ninterrupted; to continue, run: sweeper run {STUDY} --yes\n")
     assert signal.getsignal(number) is before
 
 

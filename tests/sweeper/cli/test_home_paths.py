@@ -49,7 +49,7 @@ def test_the_home_of_nobody_is_told_in_one_line_that_names_the_option_and_nothin
 def test_the_home_of_nobody_in_a_study_is_told_in_one_line(run, change):
     ran = run("check", STUDY, "--set", change)
     assert ran.code == 4
-    assert "~nosuchuser/x.npz: ~nosuchuser is nobody's home" in ran.err
+    assert "~nosuchuser/x.npz: ~nosuchuser is no user's home" in ran.err
     assert "Traceback" not in ran.err
 
 

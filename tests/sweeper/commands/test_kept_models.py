@@ -140,9 +140,9 @@ def test_what_is_not_there_is_told_with_what_is(run: Run, place: Path, file: Pat
     for arguments, code, says in (
         ([tmp_path / "gone.safetensors"], 2, "gone.safetensors is not there"),
         ([tmp_path / "broken.safetensors"], 4, "not a file of kept weights"),
-        ([file], 2, "of which trial?"),
-        ([file, "best"], 2, "say 'baseline', 'finalist' or a trial: confirm."),
-        ([file, "screen.baseline.0"], 2, "no weights are kept of 'screen.baseline.0'"),
+        ([file], 2, "TRIAL is missing"),
+        ([file, "best"], 2, "write 'baseline', 'finalist' or a trial's key: confirm."),
+        ([file, "screen.baseline.0"], 2, "no weights were kept for 'screen.baseline.0'"),
     ):
         ran = run("sample", *arguments, "--workspace", place)
         assert (ran.code, ran.out) == (code, "")

@@ -45,7 +45,7 @@ def test_seeds_that_another_study_of_the_recipe_looked_at_are_refused_as_fresh(t
     registry = SeedRegistry(tmp_path / "seeds.jsonl")
     first, stale = registration(study()), registration(other(confirm={"seeds": [7, 2]}))
     registry.add(first, (0, 1, 2))
-    with pytest.raises(StudyError, match="not fresh, as one looked at them with this recipe: 2"):
+    with pytest.raises(StudyError, match="not fresh: one already used them with this recipe: 2"):
         registry.refuse_seen(stale)
     registry.refuse_seen(registration(other(confirm={"seeds": [7, 8]})))
     registry.refuse_seen(registration(other(recipe={"train": {"lr": 0.1}}, confirm={"seeds": [7, 2]})))

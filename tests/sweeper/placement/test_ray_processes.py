@@ -52,7 +52,7 @@ def test_a_dead_gcs_ends_the_run_in_a_second_and_what_it_left_is_ended(tmp_path,
     began = time.monotonic()
     with pytest.raises(SetupError, match="Ray's gcs_server ended") as lost:
         watch(tmp_path, meanwhile)
-    assert lost.value.remedy == "the same command continues"
+    assert lost.value.remedy == "run the same command again to continue"
     assert time.monotonic() - began < 5
     assert left[0].wait(5) < 0
 

@@ -14,6 +14,7 @@ from sweeper.planning.trials import screen_trials
 from sweeper.records import Cell, TrialSpec
 from sweeper.search import Search, state_counts
 from sweeper.search.store import Store
+from sweeper.study.pruners import PRUNERS
 from tests.sweeper.search.search_specs import BASELINE, CONTROL, GRID, cell, study, trials
 
 STEPS = (50, 100)
@@ -205,7 +206,7 @@ def test_a_eliminated_configuration_stays_out_after_reopening(url: str, opened: 
     assert reopened.judge([lucky.key]) == {lucky.key}
 
 
-@pytest.mark.parametrize("pruner", ["race", "none", "median", "halving", "hyperband", "wilcoxon"])
+@pytest.mark.parametrize("pruner", PRUNERS)
 def test_no_pruner_stops_the_baseline_or_a_trial_at_its_last_rung(url: str, pruner: str):
     search = Search(url, study(screen={"seeds": 4, "pruner": pruner}), "screen", trials(seeds=range(4)))
     while batch := search.claim(8):
@@ -269,7 +270,7 @@ def test_best_is_the_complete_trial_with_the_lowest_objective(opened: Search):
 
 
 def test_a_store_that_cannot_be_opened_is_a_fault_of_the_environment(tmp_path: Path):
-    with pytest.raises(SetupError, match="cannot be made: there is no such folder"):
+    with pytest.raises(SetupError, match="cannot be created: its folder does not exist"):
         Search(f"sqlite:///{tmp_path}/missing/search.db", study(), "screen", trials())
     with pytest.raises(SetupError, match=r"postgresql.*user:\*\*\*@"):
         Search("postgresql+psycopg2://user:secret@127.0.0.1:1/none", study(), "screen", trials())

@@ -6,6 +6,7 @@ import pytest
 
 from sweeper.search import Search
 from sweeper.search.pruning import is_audited
+from sweeper.study.pruners import PRUNERS
 from tests.sweeper.search.search_specs import BASELINE, CONTROL, GRID, cell, study, trials
 from tests.sweeper.search.test_search import STEPS, measure, run_seed
 
@@ -37,7 +38,7 @@ def test_the_share_of_audited_configurations_is_as_wished_and_the_same_at_every_
     assert not any(is_audited(study(screen={"seeds": 3, "audit_fraction": 0}), one) for one in cells)
 
 
-@pytest.mark.parametrize("pruner", ["race", "median", "halving", "hyperband", "wilcoxon"])
+@pytest.mark.parametrize("pruner", [name for name, facts in PRUNERS.items() if facts.stops != "nothing"])
 def test_an_audited_trial_left_running_goes_on_after_reopening(url: str, pruner: str):
     audited = study(screen={"seeds": 3, "audit_fraction": 1, "pruner": pruner})
     search = Search(url, audited, "screen", trials())

@@ -162,7 +162,7 @@ def test_a_file_that_is_no_study_is_refused(write: Any, content: bytes, says: st
 
 def test_a_missing_file_and_a_directory_are_refused(tmp_path: Path) -> None:
     assert "no such file" in refusal(tmp_path / "none.yaml").message
-    assert "is a directory" in refusal(tmp_path).message
+    assert "is a folder" in refusal(tmp_path).message
 
 
 @pytest.mark.parametrize("shape", ["[{}]", "{{<<: [{}]}}"])

@@ -104,7 +104,7 @@ def test_a_study_that_holds_a_password_is_refused_for_it_is_published(tmp_path: 
     file.write_text(SMOKE.read_text().replace("Not tuned;", "See http://user:canary-09-yaml@host/x;"))
     done = subprocess.run([*SWEEPER, "check", str(file)], capture_output=True, text=True, check=False)
     assert done.returncode == 2
-    assert done.stderr.startswith(f"error: {file} holds a password in a URL, and a study is published")
+    assert done.stderr.startswith(f"error: {file} contains a URL with a password, and a study is published")
 
 
 FAULT = """

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from math import prod
+from typing import get_args
 
 import pytest
 import safetensors.torch
 import torch
 from torch import Tensor
 
-from tests.trainer.backbones.cases import BATCH, CLASSES, CPU, LANES, SHAPE, inputs, part, random_weights
+from tests.trainer.backbones.cases import BATCH, CASES, CLASSES, CPU, LANES, SHAPE, inputs, part, random_weights
 from trainer.backbones.flat_parameters import leaves, views
 from trainer.backbones.protocol import Backbone, Conditioning, Network, Slot
 from trainer.errors import DataError
+from trainer.recipe.backbone import BackboneKind
 from trainer.training.block_rates import rate_factors
 
 EXACT = {"rtol": 1e-12, "atol": 1e-12}
@@ -22,6 +24,10 @@ EXACT = {"rtol": 1e-12, "atol": 1e-12}
 def everything(backbone: Backbone, flat: Tensor, x: Tensor, given: Conditioning) -> list[Tensor]:
     output = backbone(views(flat, backbone.layout), x, given, range(len(backbone.taps)))
     return [output.prediction, *(output.taps[tap] for tap in range(len(backbone.taps)))]
+
+
+def test_every_kind_of_backbone_has_a_case():
+    assert len({type(case.build(SHAPE, CLASSES)) for case in CASES}) == len(get_args(BackboneKind))
 
 
 # Lanes and samples

@@ -65,7 +65,7 @@ def test_products_weights_are_factors_and_embeddings_are_none() -> None:
         ({"factory": f"{NETS}:flat"}, r"predicts \[2, 16\] for images \[2, 1, 4, 4\]"),
         ({"factory": f"{NETS}:with_dropout"}, "tokens is a Dropout; a step must be a function of weights and batch"),
         ({"factory": f"{NETS}:with_statistics"}, "tokens is a BatchNorm1d"),
-        ({"taps": ["first", "nowhere"]}, "taps names 'nowhere', which is no sub-module"),
+        ({"taps": ["first", "nowhere"]}, "taps names 'nowhere', which is not a sub-module"),
         ({"taps": ["first"]}, r"a tap's output must be \[B, N, D\] or \[B, D, H, W\]"),
         ({"arguments": {"depth": 2}}, "unexpected keyword argument 'depth'"),
     ],

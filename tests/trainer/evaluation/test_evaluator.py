@@ -122,7 +122,7 @@ def test_another_number_of_samples_than_the_name_says_is_refused(
     digits: Dataset, extractor_cache: Path, count: int
 ) -> None:
     fewer = Evaluator(EvalRecipe(samples=600, rung_samples=250), digits, extractor_cache, CPU)
-    with pytest.raises(ValueError, match=f"fid_250 is of 250 samples, not {count}"):
+    with pytest.raises(ValueError, match=f"fid_250 needs 250 samples, not {count}"):
         score(fewer, drawn(digits, 0.2)[:count])
 
 
@@ -207,7 +207,7 @@ def test_a_diverged_models_metrics_are_nan_and_nothing_is_raised(
 
 
 def test_a_metric_is_not_given_for_another_count_than_its_name_says(digits: Dataset, evaluator: Evaluator) -> None:
-    with pytest.raises(ValueError, match="fid_600 is of 600 samples, not 500"):
+    with pytest.raises(ValueError, match="fid_600 needs 600 samples, not 500"):
         score(evaluator, drawn(digits, 0.1, count=500))
 
 

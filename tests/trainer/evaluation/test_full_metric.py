@@ -148,7 +148,7 @@ def test_full_metrics_do_not_depend_on_how_samples_were_batched(evaluator, start
 def test_a_full_metric_is_not_given_for_another_count_than_its_name_says(evaluator, count):
     tally = FullTally(evaluator, proxy(evaluator).moments, 230)
     tally.add(evaluator.data.held_images[100:count][None])
-    with pytest.raises(ValueError, match=f"fid_230 is of 230 samples, not {count}"):
+    with pytest.raises(ValueError, match=f"fid_230 needs 230 samples, not {count}"):
         tally.metrics()
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import pytest
 import torch
 
@@ -9,6 +11,8 @@ from trainer.backbones.build import backbone_of
 from trainer.evaluation.evaluator import Evaluator
 from trainer.objectives.build import objective_of
 from trainer.recipe import Dispersion, Lane, Recipe
+from trainer.recipe.evaluation import Solver
+from trainer.recipe.objective import ObjectiveKind
 from trainer.training.cohort import Cohort
 from trainer.training.steppers import GraphStepper
 
@@ -58,6 +62,11 @@ def weights(cohort: Cohort) -> torch.Tensor:
 @pytest.fixture(params=OBJECTIVES)
 def name(request) -> str:
     return request.param
+
+
+def test_every_kind_of_objective_and_every_solver_is_tried():
+    assert {recipe_of(each).objective.kind for each in OBJECTIVES} == {*get_args(ObjectiveKind)}
+    assert {solver for _, solver in OBJECTIVES.values()} == {*get_args(Solver)}
 
 
 def test_it_learns_and_a_resumed_run_is_the_same_bit_for_bit(name, build):

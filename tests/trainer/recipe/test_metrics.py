@@ -4,11 +4,18 @@ from typing import get_args
 
 import pytest
 
+from tests.places import ROOT
 from trainer.recipe import METRICS, Metric, MetricName, fid_name, recorded_metric, recorded_metrics
 
 
 def test_every_metric_has_its_descriptor_in_the_order_of_the_names():
     assert tuple(METRICS) == get_args(MetricName)
+
+
+def test_the_page_on_methods_names_every_metric():
+    page = (ROOT / "docs/method.md").read_text(encoding="utf-8").lower()
+    missing = [name for name, metric in METRICS.items() if metric.words.lower() not in page]
+    assert not missing, f"docs/method.md does not name {missing}"
 
 
 def test_fid_alone_is_the_objective_and_is_named_by_the_table():

@@ -6,16 +6,20 @@ from pydantic import ValidationError
 from trainer.recipe import (
     SOLVERS,
     VARIANTS,
+    BackboneRecipe,
     DataRecipe,
     Dispersion,
     EvalRecipe,
     InterpolantRecipe,
+    ObjectiveRecipe,
     Recipe,
     Repa,
     SiTRecipe,
     TrainRecipe,
     Variant,
+    auxiliary_losses,
 )
+from trainer.recipe.backbone import BackboneKind
 from trainer.recipe.evaluation import Solver
 from trainer.recipe.objective import TIME_SCALES, ObjectiveKind
 
@@ -242,3 +246,26 @@ def test_what_a_recipe_predicts_is_read_where_it_was_written_before():
 )
 def test_every_choice_changes_the_hash(given):
     assert Recipe.model_validate(given).hash != Recipe().hash
+
+
+@pytest.mark.parametrize(
+    ("part", "union", "kinds"),
+    [("model", BackboneRecipe, BackboneKind), ("objective", ObjectiveRecipe, ObjectiveKind)],
+)
+def test_every_kind_of_a_part_is_a_member_of_its_union_under_its_own_tag(part, union, kinds):
+    tagged = {}
+    for member in get_args(get_args(union)[0]):
+        recipe, tag = get_args(member)
+        tagged[tag.tag] = {f"<{kind}>" for kind in get_args(recipe.model_fields["kind"].annotation)}
+    assert tagged == {f"<{kind}>": {f"<{kind}>"} for kind in get_args(kinds)}, f"kinds of recipe.{part}"
+
+
+def test_every_field_that_adds_a_loss_is_one_of_the_auxiliary_losses():
+    added = {
+        kind
+        for field in TrainRecipe.model_fields.values()
+        for kind in get_args(field.annotation)
+        if isinstance(kind, type) and kind.__module__ == auxiliary_losses.__name__
+    }
+    assert added == {*get_args(auxiliary_losses.AuxiliaryLoss)}
+    assert {name for name, _ in TrainRecipe()} >= TrainRecipe(repa=Repa()).auxiliary_losses.keys() == {"repa"}

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import pytest
 import torch
 
-from tests.trainer.regularisers.cases import Case
+from tests.trainer.regularisers.cases import CASES, Case
 from tests.trainer.regularisers.places import Places
 from trainer.backbones.protocol import Slot
 from trainer.backbones.sit import SiT
 from trainer.recipe import Lane, SiTRecipe, TrainRecipe
+from trainer.recipe.auxiliary_losses import AuxiliaryLoss
 from trainer.regularisers.build import dispersive_names
 from trainer.regularisers.protocol import Added, Regulariser, State
 from trainer.training.lane_state import initial_lanes
 
 CPU, BATCH = torch.device("cpu"), 6
 TRAIN = TrainRecipe(batch=BATCH)
+
+
+def test_every_auxiliary_loss_has_a_case() -> None:
+    assert {type(loss) for each in CASES for loss in each.added.values()} == {*get_args(AuxiliaryLoss)}
 
 
 @pytest.fixture

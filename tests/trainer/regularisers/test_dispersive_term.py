@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from trainer.backbones.protocol import TapShape
-from trainer.recipe import Dispersion
+from trainer.recipe import VARIANTS, Dispersion
 from trainer.regularisers.bounds import Compared, bounds
 from trainer.regularisers.dispersive import dispersive_loss
 from trainer.regularisers.dispersive_term import DispersiveTerm
@@ -145,7 +145,7 @@ def test_gradients_of_taps_of_different_sizes_reach_the_lanes_that_chose_them_an
 
 
 @pytest.mark.usefixtures("float64")
-@pytest.mark.parametrize("variant", ["covariance", "l2", "cosine", "hinge"])
+@pytest.mark.parametrize("variant", VARIANTS)
 def test_floor_and_span_of_a_lane_at_several_taps_are_the_means_of_theirs(variant):
     setting = Dispersion(blocks=(0, 1, 2), lam=1.0, tau=0.5, variant=variant)
     made = DispersiveTerm([setting, Dispersion()], BATCH, SIZED_SHAPES, CPU)
@@ -161,7 +161,7 @@ def test_floor_and_span_of_a_lane_at_several_taps_are_the_means_of_theirs(varian
 
 
 @pytest.mark.usefixtures("float64")
-@pytest.mark.parametrize("variant", ["covariance", "l2", "cosine", "hinge"])
+@pytest.mark.parametrize("variant", VARIANTS)
 def test_a_local_batch_is_the_mean_over_parts_of_the_batch_each_computed_alone(variant):
     settings = [Dispersion(blocks=(1,), lam=1.0, tau=0.5, variant=variant, local_batch=each) for each in (3, 2, "all")]
     added = DispersiveTerm(settings, BATCH, SIZED_SHAPES, CPU)(SIZED)

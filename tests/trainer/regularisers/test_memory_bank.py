@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from trainer.backbones.protocol import TapShape
-from trainer.recipe import Dispersion
+from trainer.recipe import VARIANTS, Dispersion
 from trainer.regularisers.bounds import Compared, bounds
 from trainer.regularisers.dispersive import dispersive_loss
 from trainer.regularisers.dispersive_term import DispersiveTerm
@@ -19,7 +19,7 @@ CPU = torch.device("cpu")
 B, N, E, SIZE = 4, 7, 6, 7
 WIDE = torch.float64
 # Variant and units of tau, which have distances or angles to compare.
-FORMS = [("l2", "absolute"), ("l2", "relative"), ("l2", "median"), ("cosine", "absolute"), ("hinge", "absolute")]
+FORMS = [(name, units) for name, facts in VARIANTS.items() if facts.has_negatives for units in facts.units]
 
 
 def random(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -39,8 +39,10 @@ def naive(z: torch.Tensor, earlier: torch.Tensor, tau: float, variant: str, unit
                 total += math.exp(float(a @ b / (a.norm() * b.norm())) / tau)
             elif variant == "l2":
                 total += math.exp(-squared[i][j] / unit / tau)
-            else:
+            elif variant == "hinge":
                 total += max(0.0, tau - squared[i][j]) ** 2
+            else:
+                raise AssertionError(f"write out the formula of {variant!r} here")
     mean = total / (len(z) * len(others))
     return mean if variant == "hinge" else math.log(mean)
 

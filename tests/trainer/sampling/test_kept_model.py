@@ -96,7 +96,7 @@ def test_the_figures_of_kept_weights_are_the_recorded_ones_and_new_ones_can_be_a
 
 def test_weights_are_not_scored_against_other_data(file, digits, extractor_cache):
     evaluator = Evaluator(RECIPE.eval, replace(digits, hash="other"), extractor_cache, CPU)
-    with pytest.raises(DataError, match=r"confirm\.x\.3 was trained on data of the hash"):
+    with pytest.raises(DataError, match=r"confirm\.x\.3 was trained on data with hash"):
         rescored(read(file), evaluator)
 
 
@@ -144,7 +144,7 @@ def test_all_lanes_can_start_from_a_published_checkpoint(trained, digits, evalua
         ({"objective.predicts": "noise"}, r"its objective.predicts is velocity, the study's noise; set it to that"),
         ({"train.time_scale": 1.0}, r"its train.time_scale is 1000, the study's 1; set it to that"),
         ({"model.depth": 3}, r"not a SiT of depth 3: blocks.2\..* is missing"),
-        ({"model.width": 8}, r"has the shape \[.*\], expected is \[.*\]"),
+        ({"model.width": 8}, r"has the shape \[.*\], not the expected \[.*\]"),
         ({"model.init": "nowhere.pt"}, r"nowhere.pt: no such file; give recipe.model.init a file of weights"),
     ],
 )

@@ -7,48 +7,48 @@ from typing import TYPE_CHECKING
 
 from pydantic_core import InitErrorDetails
 
-from trainer.recipe.auxiliary_fit import batch_misfits, block_misfits, encoder_misfits
+from trainer.recipe.auxiliary_validation import batch_errors, block_errors, encoder_errors
 from trainer.recipe.backbone import SiTRecipe
+from trainer.recipe.field_error import field_error
 from trainer.recipe.idle_fields import RECIPE, idle_fields
-from trainer.recipe.misfit import misfit
 from trainer.recipe.objective import SOLVERS, DiffusionRecipe, MeanFlowRecipe
 
 if TYPE_CHECKING:
     from trainer.recipe.recipe import Recipe
 
 
-def recipe_misfits(recipe: Recipe, kept: bool = False) -> Iterator[InitErrorDetails]:
+def recipe_errors(recipe: Recipe, kept: bool = False) -> Iterator[InitErrorDetails]:
     """Yield, as pydantic collects them, the contradictions in a recipe; in a `kept` one ignore idle fields."""
-    yield from _solver_misfits(recipe)
-    yield from _label_misfits(recipe)
-    yield from _precision_misfits(recipe)
-    yield from block_misfits(recipe.train, recipe.model.taps)
-    yield from batch_misfits(recipe.train)
-    yield from encoder_misfits(recipe.train, recipe.eval)
-    yield from (misfit(*idle) for idle in idle_fields(recipe, () if kept else RECIPE))
+    yield from _solver_errors(recipe)
+    yield from _label_errors(recipe)
+    yield from _precision_errors(recipe)
+    yield from block_errors(recipe.train, recipe.model.taps)
+    yield from batch_errors(recipe.train)
+    yield from encoder_errors(recipe.train, recipe.eval)
+    yield from (field_error(*idle) for idle in idle_fields(recipe, () if kept else RECIPE))
 
 
-def _solver_misfits(recipe: Recipe) -> Iterator[InitErrorDetails]:
+def _solver_errors(recipe: Recipe) -> Iterator[InitErrorDetails]:
     evaluation, objective = recipe.eval, recipe.objective
     if evaluation.solver not in (fit := SOLVERS[objective.kind]):
         says = f"must be {' or '.join(map(repr, fit))}, which sample objective {objective.kind!r}"
-        yield misfit(("eval", "solver"), says, evaluation.solver)
+        yield field_error(("eval", "solver"), says, evaluation.solver)
     if isinstance(objective, DiffusionRecipe) and evaluation.nfe > objective.steps:
         if "nfe" in evaluation.model_fields_set:
             says = f"must be at most objective.steps, {objective.steps}: the schedule has no more"
-            yield misfit(("eval", "nfe"), says, evaluation.nfe)
+            yield field_error(("eval", "nfe"), says, evaluation.nfe)
         else:
             says = f"must be at least eval.nfe, {evaluation.nfe}: a sampler takes so many of them"
-            yield misfit(("objective", "steps"), says, objective.steps)
+            yield field_error(("objective", "steps"), says, objective.steps)
 
 
-def _precision_misfits(recipe: Recipe) -> Iterator[InitErrorDetails]:
+def _precision_errors(recipe: Recipe) -> Iterator[InitErrorDetails]:
     if recipe.eval.precision == "bf16" and not isinstance(recipe.model, SiTRecipe):
         says = f"must be 'auto' or 'fp32' beside model.kind {recipe.model.kind!r}: samples in bf16 are of a SiT"
-        yield misfit(("eval", "precision"), says, "bf16")
+        yield field_error(("eval", "precision"), says, "bf16")
 
 
-def _label_misfits(recipe: Recipe) -> Iterator[InitErrorDetails]:
+def _label_errors(recipe: Recipe) -> Iterator[InitErrorDetails]:
     """Yield a label_drop of 0 beside what needs a network that has seen 'no class'."""
     evaluation, objective = recipe.eval, recipe.objective
     needed_by = {
@@ -60,4 +60,4 @@ def _label_misfits(recipe: Recipe) -> Iterator[InitErrorDetails]:
     asking = [what for what, is_asked in needed_by.items() if is_asked]
     if asking and recipe.train.label_drop == 0:
         says = f"must be above 0 beside {asking[0]}: 'no class' is never trained without it"
-        yield misfit(("train", "label_drop"), says, recipe.train.label_drop)
+        yield field_error(("train", "label_drop"), says, recipe.train.label_drop)
