@@ -181,3 +181,18 @@ def test_seeds_that_another_study_looked_at_are_refused_as_fresh_before_anything
     assert "confirm.seeds: not fresh, as another looked at them with this recipe: 8\n" in ran.err
     assert place.registration("tiny") is None
     assert placement.runs == 0
+
+
+def test_the_study_that_init_writes_runs_to_its_guide_as_it_is(
+    run: Run, placement: Placement, tmp_path: Path, tables: Path
+) -> None:
+    prepared(tmp_path / ".sweeper", tables)
+    said = run("init", "mine.yaml").err
+    assert "next: sweeper check mine.yaml, sweeper run mine.yaml" in said
+    assert run("check", "mine.yaml").code == 0
+    assert run("plan", "mine.yaml", "--on", "8xH100").code == 0
+    ran = run("run", "mine.yaml", "--yes")
+    assert (ran.code, ran.out) == (0, "reports/my_study/guide.md\n")
+    assert placement.runs == 1
+    guide = (tmp_path / "reports" / "my_study" / "guide.md").read_text()
+    assert "fresh seeds" in guide
