@@ -209,7 +209,7 @@ def test_a_member_more_is_noticed_and_the_places_that_ask_for_its_fellows_are_na
     name = "sweeper/records.py: Stage"
     (described,) = (one for one in changes(closed_sets() | {name: {"screen", "confirm", "replay"}}) if name in one)
     assert described.startswith(f"{name} has changed by {{'replay'}}")
-    assert "sweeper/plan/trials.py:" in described
+    assert "sweeper/planning/trials.py:" in described
 
 
 def test_a_set_that_nobody_wrote_down_is_noticed() -> None:

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import torch
 
 from sweeper.calibration.timing import extrapolated, probe_seconds, probed, timed
-from sweeper.plan.trials import evaluations
+from sweeper.planning.trials import evaluations
 from sweeper.study import Resources, Study
 from sweeper.study.knobs import BLOCK, KNOBS, NEGATIVES, cell_setting, setting_of
 from trainer.data.dataset import Dataset, load

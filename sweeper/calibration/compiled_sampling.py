@@ -12,8 +12,8 @@ from typing import assert_never
 
 from sweeper.calibration.timed_sampling import Attempt, backbone, recipes
 from sweeper.errors import SetupError, SweeperError
-from sweeper.plan.size import size
-from sweeper.plan.trials import evaluations
+from sweeper.planning.size import size
+from sweeper.planning.trials import evaluations
 from sweeper.study import Study
 from sweeper.study.sampling import Sampling
 from trainer.backbones.flops import pass_flops

@@ -13,8 +13,8 @@ from typing import NamedTuple
 from sweeper.calibration.cards import Card, Machine
 from sweeper.calibration.preflight import fitting_backbone
 from sweeper.errors import DataError, StudyError
-from sweeper.plan.size import size
-from sweeper.plan.trials import curve_evaluations, evaluations, probe_count
+from sweeper.planning.size import size
+from sweeper.planning.trials import curve_evaluations, evaluations, probe_count
 from sweeper.records import Stage
 from sweeper.study import Study
 from sweeper.study.knobs import KNOBS, LAMBDA, TAU, cell_setting, setting_of

@@ -71,8 +71,8 @@ def check(file: File, set_: Set = None) -> None:
     """Read a study and its data, and say what is wrong."""
     study = _study(file, set_)
     from sweeper.calibration.preflight import check_fit
-    from sweeper.plan.cells import merged_blocks
-    from sweeper.plan.size import size
+    from sweeper.planning.cells import merged_blocks
+    from sweeper.planning.size import size
     from sweeper.text.numbers import counted
 
     planned = size(study)
@@ -86,7 +86,7 @@ def check(file: File, set_: Set = None) -> None:
 def plan(file: File, set_: Set = None, on: On = None, as_json: AsJson = False) -> None:
     """Show what a study will run, and how long that takes on this machine, from a short calibration."""
     study = _study(file, set_)
-    from sweeper.plan.size import announce
+    from sweeper.planning.size import announce
 
     if not as_json:
         tell(announce(study))  # before torch is imported, which takes longer than all of this

@@ -43,7 +43,7 @@ def run_to_guide(
 
 
 def _ask(study: Study) -> None:
-    from sweeper.plan.size import announce
+    from sweeper.planning.size import announce
 
     say(announce(study))
     if not typer.confirm("Start?", default=True, err=True):

@@ -10,8 +10,8 @@ import torch
 from sweeper.calibration.calibrate import calibrate, slower_arms
 from sweeper.calibration.compiled_sampling import candidates
 from sweeper.calibration.preflight import check_fit
-from sweeper.plan.size import estimate, size
-from sweeper.plan.trials import keeps_weights, rung_steps
+from sweeper.planning.size import estimate, size
+from sweeper.planning.trials import keeps_weights, rung_steps
 from sweeper.provenance import usable_cores
 from sweeper.study import Study
 from sweeper.study.sampling import Sampling

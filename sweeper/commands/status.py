@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from sweeper.plan.size import size
+from sweeper.planning.size import size
 from sweeper.records import FINAL_STATES, Stage, TrialState
 from sweeper.study import Study
 from sweeper.workspace import Workspace

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sweeper.coordinator.cohort_queue import CohortQueue, Running
 from sweeper.coordinator.paths import Paths
-from sweeper.plan.trials import keeps_weights, rung_steps
+from sweeper.planning.trials import keeps_weights, rung_steps
 from sweeper.study import Study
 from sweeper.study.sampling import drawn_by
 from sweeper.worker.messages import Assignment

@@ -10,7 +10,7 @@ from sweeper.coordinator.confirm_looks import objectives
 from sweeper.coordinator.finalists import Finalists
 from sweeper.guide.analysis.screen_surface import early_rung, is_sound
 from sweeper.guide.analysis.worth_confirming import worth_confirming
-from sweeper.plan.cells import BASELINE, cells
+from sweeper.planning.cells import BASELINE, cells
 from sweeper.records import Cell, TrialSpec
 from sweeper.search import Search
 from sweeper.statistics.effects import Matrix

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from sweeper.coordinator.finalists import Finalists
-from sweeper.plan.cells import BASELINE
-from sweeper.plan.trials import confirm_trials
+from sweeper.planning.cells import BASELINE
+from sweeper.planning.trials import confirm_trials
 from sweeper.records import Cell, Stage, TrialSpec
 from sweeper.statistics.effects import Matrix
 from sweeper.statistics.look_families import Arms, equivalence_of, still_open

@@ -17,7 +17,7 @@ from sweeper.coordinator.stages import Stages
 from sweeper.coordinator.worker_leases import WorkerLeases
 from sweeper.errors import StaleAttemptError, SweeperError
 from sweeper.ledger import Ledger
-from sweeper.plan.trials import lane_count, rung_steps
+from sweeper.planning.trials import lane_count, rung_steps
 from sweeper.records import Facts, Progress, Provenance, Stage, TrialSpec, TrialState
 from sweeper.search import Search
 from sweeper.stores.retry import PATIENCE_S, Patience

@@ -13,7 +13,7 @@ from sweeper.coordinator.input_hashes import hold
 from sweeper.coordinator.paths import Paths
 from sweeper.coordinator.seed_registry import SeedRegistry
 from sweeper.errors import StudyError
-from sweeper.plan.trials import screen_trials
+from sweeper.planning.trials import screen_trials
 from sweeper.records import Facts, Stage, TrialSpec, TrialState
 from sweeper.search import Search
 from sweeper.stores.retry import Patience

@@ -10,7 +10,7 @@ from ray.exceptions import RayTaskError
 from sweeper.calibration.calibrate import lanes_here
 from sweeper.coordinator.paths import Paths
 from sweeper.placement.coordinator_proxy import call
-from sweeper.plan.trials import lane_count
+from sweeper.planning.trials import lane_count
 from sweeper.study import Study
 
 log = logging.getLogger(__name__)

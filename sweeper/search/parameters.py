@@ -12,7 +12,7 @@ from optuna.distributions import (
     IntDistribution,
 )
 
-from sweeper.plan.cells import cells
+from sweeper.planning.cells import cells
 from sweeper.records import TrialSpec
 from sweeper.study import Range, Study
 from sweeper.study.knobs import Knob, KnobAxis, Taps, Word, parameter_knobs, word

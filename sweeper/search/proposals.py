@@ -16,8 +16,8 @@ from optuna.trial import FrozenTrial, create_trial
 from optuna.trial import TrialState as OptunaState
 
 from sweeper.errors import StudyError
-from sweeper.plan.cells import setting_cell
-from sweeper.plan.size import searched_count
+from sweeper.planning.cells import setting_cell
+from sweeper.planning.size import searched_count
 from sweeper.records import Cell, Stage
 from sweeper.search.parameters import idle_word, space
 from sweeper.search.store import Entry

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from itertools import islice
 
 from sweeper.errors import ConflictError
-from sweeper.plan.trials import rung_steps
+from sweeper.planning.trials import rung_steps
 from sweeper.records import Cell, Stage, TrialSpec, TrialState
 from sweeper.search.driver_lease import Lease
 from sweeper.search.eligibility import eligible

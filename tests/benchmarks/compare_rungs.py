@@ -20,7 +20,7 @@ from typing import NamedTuple
 import torch
 from scipy.stats import spearmanr
 
-from sweeper.plan.trials import rung_steps, screen_trials
+from sweeper.planning.trials import rung_steps, screen_trials
 from sweeper.records import TrialSpec
 from sweeper.search.race import Point, Race
 from sweeper.study import Study

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sweeper.plan.size import size
+from sweeper.planning.size import size
 from sweeper.study import Study
 from sweeper.study.yaml_files import read_study
 from tests.places import STUDIES

@@ -15,7 +15,7 @@ from optuna.trial import FrozenTrial, create_trial
 from optuna.trial import TrialState as OptunaState
 
 from sweeper.errors import SetupError
-from sweeper.plan.trials import screen_trials
+from sweeper.planning.trials import screen_trials
 from sweeper.records import TrialSpec
 from sweeper.search import Search, state_counts
 from sweeper.search.optuna_pruners import StockPruner, wilcoxon_eliminated

@@ -14,7 +14,7 @@ from sweeper.ledger import read_study
 from sweeper.placement import Outcome, run_study
 from sweeper.placement.lane_count import lanes_for, measured
 from sweeper.placement.ray_session import _scratch, session
-from sweeper.plan.trials import GPU_LANES
+from sweeper.planning.trials import GPU_LANES
 from sweeper.provenance import gather
 from sweeper.records import Progress
 from sweeper.study import Study

@@ -20,9 +20,9 @@ from torch import Tensor
 from sweeper.calibration.cards import machine
 from sweeper.calibration.on_card import cost_on
 from sweeper.commands.report import read_record
-from sweeper.plan.cells import cells
-from sweeper.plan.size import announce, size
-from sweeper.plan.trials import screen_trials
+from sweeper.planning.cells import cells
+from sweeper.planning.size import announce, size
+from sweeper.planning.trials import screen_trials
 from sweeper.records import FINAL_STATES
 from sweeper.study import Study
 from sweeper.study.fingerprint import changed_fields

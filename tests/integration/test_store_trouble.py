@@ -14,7 +14,7 @@ from sqlalchemy import event
 
 from sweeper.coordinator.coordinator import Coordinator
 from sweeper.errors import StaleAttemptError, UnavailableError
-from sweeper.plan.trials import screen_trials
+from sweeper.planning.trials import screen_trials
 from sweeper.provenance import gather
 from sweeper.search.parameters import Parameters
 from sweeper.search.store import AUDITED, Entry, NewTrial, Store

@@ -10,9 +10,9 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sweeper.plan.cells import cells
-from sweeper.plan.size import size
-from sweeper.plan.trials import confirm_trials, rung_steps, screen_trials
+from sweeper.planning.cells import cells
+from sweeper.planning.size import size
+from sweeper.planning.trials import confirm_trials, rung_steps, screen_trials
 from sweeper.study import Study, block_indices, fresh_seeds
 from sweeper.study.fingerprint import changed_fields
 from trainer.recipe import numbered

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sweeper.guide.analysis.worth_confirming import ranked
-from sweeper.plan.cells import cells
+from sweeper.planning.cells import cells
 from sweeper.records import Cell, Rung, StudyRecord, TrialRecord, TrialSpec, TrialState
 from sweeper.records import Stage as StageName
 from sweeper.search.eligibility import eligible

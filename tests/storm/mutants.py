@@ -23,7 +23,7 @@ from unittest import mock
 
 from sweeper import cli
 from sweeper.ledger import Ledger
-from sweeper.plan.trials import screen_trials
+from sweeper.planning.trials import screen_trials
 from sweeper.records import Rung
 from sweeper.search import Search
 from sweeper.study.registration import Registration

@@ -12,7 +12,7 @@ from sweeper.guide.analysis.stage_table import BASELINE, Evidence, evidence
 from sweeper.guide.assemble import assemble_guide
 from sweeper.guide.atlas.schema import Unused
 from sweeper.guide.schema.guide import Guide
-from sweeper.plan.trials import screen_trials
+from sweeper.planning.trials import screen_trials
 from sweeper.records import FINAL_STATES, StudyRecord
 from trainer.recipe import METRICS
 from trainer.recipe.identity import identity

@@ -11,7 +11,7 @@ from sweeper.guide.follow_up.build_study import Labelled, Tree, confirming, stud
 from sweeper.guide.schema.audits import SeedAudit
 from sweeper.guide.schema.results import CellResult, Cost, StageResult
 from sweeper.guide.schema.statements import Claim, NextStudy, Recommendation
-from sweeper.plan.size import size
+from sweeper.planning.size import size
 from sweeper.records import StudyRecord
 from sweeper.study import Confirm, Range, Study, values
 from sweeper.study.knobs import DISTANCE, FEATURES, KNOBS, TAU_UNITS, VARIANT, Knob, KnobAxis

@@ -10,7 +10,7 @@ from sweeper.guide.wording import scope
 from sweeper.guide.wording.arms import arm_items
 from sweeper.guide.wording.cost_and_provenance import distinct
 from sweeper.guide.wording.loss_forms import forms
-from sweeper.plan.trials import rung_steps
+from sweeper.planning.trials import rung_steps
 from sweeper.records import Facts
 from sweeper.statistics.levels import CONTROL_ALPHA, OBJECTIVE_ALPHA, SET_ALPHA, SIDE_ALPHA, UNIQUE_ALPHA
 from sweeper.statistics.looks import ENOUGH_RUNS, HIDDEN

@@ -10,7 +10,7 @@ import pytest
 from sweeper.calibration.cards import CARDS, UTILISATION, machine
 from sweeper.calibration.on_card import cost_on
 from sweeper.errors import DataError, StudyError
-from sweeper.plan.size import size
+from sweeper.planning.size import size
 from sweeper.study import Study
 from sweeper.study.yaml_files import read_study
 from tests.places import STUDIES

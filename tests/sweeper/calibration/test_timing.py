@@ -10,7 +10,7 @@ import torch
 from sweeper.calibration.calibrate import Cost, _on_device, calibrate, slower_arms
 from sweeper.calibration.timing import NFE, Timed, extrapolated, probe_seconds, timed
 from sweeper.commands.plan import BESIDE, START_UP_S, at_most, describe, forecast
-from sweeper.plan.size import estimate
+from sweeper.planning.size import estimate
 from sweeper.study import Study
 from tests.sweeper.guide.study_records import make_study
 from trainer.data.dataset import Dataset, load

@@ -10,7 +10,7 @@ import pytest
 
 from sweeper import cli
 from sweeper.commands.plan_on import describe_on, estimate_on
-from sweeper.plan.size import announce
+from sweeper.planning.size import announce
 from sweeper.study.yaml_files import read_study
 from tests.places import ROOT, STUDIES
 

@@ -10,7 +10,7 @@ from sweeper.commands.report import publish, publish_record, published
 from sweeper.errors import DataError, StudyError
 from sweeper.guide.assemble import assemble_guide
 from sweeper.ledger import Ledger
-from sweeper.plan.trials import screen_trials
+from sweeper.planning.trials import screen_trials
 from sweeper.records import StudyRecord
 from sweeper.render import OwnFiles, guide_files, write_guide
 from sweeper.workspace import Workspace

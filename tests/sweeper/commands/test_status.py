@@ -10,7 +10,7 @@ from unittest.mock import ANY
 
 from sweeper.cli import app as commands
 from sweeper.commands.status import Status, status_of
-from sweeper.plan.trials import screen_trials
+from sweeper.planning.trials import screen_trials
 from sweeper.search import Search, driver_of
 from sweeper.search.driver_lease import LASTS_S
 from sweeper.study.registration import Registration

@@ -11,7 +11,7 @@ from sweeper.commands.study_owner import registered
 from sweeper.errors import ConflictError
 from sweeper.guide.assemble import assemble_guide
 from sweeper.ledger import Ledger, events, read_study
-from sweeper.plan.trials import screen_trials
+from sweeper.planning.trials import screen_trials
 from sweeper.provenance import gather
 from sweeper.search import Search
 from sweeper.study import Study

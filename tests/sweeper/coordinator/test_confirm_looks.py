@@ -13,7 +13,7 @@ from sweeper.coordinator.confirm_looks import ConfirmLooks, Outcomes
 from sweeper.coordinator.coordinator import Coordinator
 from sweeper.coordinator.finalists import Finalists, chosen_before
 from sweeper.ledger import read_study
-from sweeper.plan.cells import cells
+from sweeper.planning.cells import cells
 from sweeper.records import Cell, Rung
 from sweeper.statistics.screen_noise import BadRuns, Prior
 from sweeper.study import Study

@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from sweeper.coordinator.coordinator import Coordinator
-from sweeper.plan.trials import screen_trials
+from sweeper.planning.trials import screen_trials
 from sweeper.records import Facts
 from sweeper.study import Study
 from sweeper.worker import cohort_run, lane_seconds

@@ -12,7 +12,7 @@ from scipy.stats import spearmanr, ttest_rel
 
 from sweeper.guide.assemble import assemble_guide
 from sweeper.guide.schema.guide import Guide
-from sweeper.plan.cells import setting_cell
+from sweeper.planning.cells import setting_cell
 from sweeper.records import Cell, Rung, StudyRecord, TrialRecord
 from sweeper.render.guide_folder import write_guide
 from sweeper.render.markdown import render_markdown

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sweeper.plan.cells import setting_cell
+from sweeper.planning.cells import setting_cell
 from sweeper.records import Cell, TrialSpec
 from sweeper.study import Study
 from trainer.recipe import Dispersion, numbered

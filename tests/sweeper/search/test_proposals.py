@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from sweeper.errors import StudyError
-from sweeper.plan.size import searched_count, size
-from sweeper.plan.trials import screen_trials
+from sweeper.planning.size import searched_count, size
+from sweeper.planning.trials import screen_trials
 from sweeper.records import TrialSpec
 from sweeper.search import Search
 from sweeper.study import Study

@@ -9,8 +9,8 @@ import optuna
 import pytest
 
 from sweeper.errors import ConflictError, SetupError
-from sweeper.plan.size import size
-from sweeper.plan.trials import screen_trials
+from sweeper.planning.size import size
+from sweeper.planning.trials import screen_trials
 from sweeper.records import Cell, TrialSpec
 from sweeper.search import Search, state_counts
 from sweeper.search.store import Store
@@ -281,6 +281,6 @@ def test_counting_creates_nothing(tmp_path: Path):
 
 
 def test_importing_the_command_line_parts_leaves_optuna_out():
-    parts: Sequence[str] = ("sweeper.study.study", "sweeper.plan.trials", "sweeper.records")
+    parts: Sequence[str] = ("sweeper.study.study", "sweeper.planning.trials", "sweeper.records")
     script = f"import sys, {', '.join(parts)}; assert 'optuna' not in sys.modules"
     subprocess.run([sys.executable, "-c", script], check=True, timeout=120)

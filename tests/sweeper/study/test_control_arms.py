@@ -9,7 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from sweeper.errors import ConflictError, StudyError
-from sweeper.plan.cells import cells
+from sweeper.planning.cells import cells
 from sweeper.study import Study
 from sweeper.study.control_arms import Control, control_fields
 from sweeper.study.fingerprint import added, changed_fields

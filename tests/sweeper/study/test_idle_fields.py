@@ -12,7 +12,7 @@ from ruamel.yaml import YAML
 from sweeper.commands.report import read_record
 from sweeper.errors import StudyError
 from sweeper.guide.assemble import assemble_guide
-from sweeper.plan.cells import cells
+from sweeper.planning.cells import cells
 from sweeper.study import Screen, Study
 from sweeper.study.idle_fields import FORM, STUDY
 from sweeper.study.knobs import KNOBS

@@ -6,8 +6,8 @@ from typing import get_args
 
 import pytest
 
-from sweeper.plan.cells import cells
-from sweeper.plan.size import size
+from sweeper.planning.cells import cells
+from sweeper.planning.size import size
 from sweeper.study import ExtraCell, Space, Study
 from sweeper.study.knobs import (
     BLOCK,

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from sweeper.errors import StudyError
-from sweeper.plan.trials import screen_trials
+from sweeper.planning.trials import screen_trials
 from sweeper.study import Study
 from sweeper.study.placeholders import PLACEHOLDER
 from sweeper.study.yaml_files import read_study, study_schema, templates, to_yaml
@@ -285,6 +285,6 @@ def test_the_schema_uses_the_words_of_the_yaml_and_closes_every_mapping() -> Non
 
 def test_reading_a_study_imports_no_heavy_library() -> None:
     heavy = "{'torch', 'ray', 'optuna', 'mlflow', 'pandas', 'matplotlib'}"
-    code = f"import sweeper.study.yaml_files, sweeper.plan.size, sys; print(sorted({heavy} & sys.modules.keys()))"
+    code = f"import sweeper.study.yaml_files, sweeper.planning.size, sys; print(sorted({heavy} & sys.modules.keys()))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     assert done.stdout.strip() == "[]"

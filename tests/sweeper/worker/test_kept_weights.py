@@ -14,7 +14,7 @@ from sweeper.coordinator.input_hashes import hold
 from sweeper.errors import DataError
 from sweeper.guide.wording.cost_and_provenance import provenance_items
 from sweeper.ledger import GRID, WEIGHTS, read_file, read_study
-from sweeper.plan.trials import keeps_weights
+from sweeper.planning.trials import keeps_weights
 from sweeper.worker import cohort_run
 from sweeper.worker.kept_weights import keep
 from tests.sweeper.coordinator.coordinators import FACTS, begun, claimed, open_coordinator, ready, reported, study

@@ -8,7 +8,7 @@ from sweeper.guide.follow_up.next_study import next_study
 from sweeper.guide.schema.audits import SeedAudit
 from sweeper.guide.schema.results import CellResult, Change, Cost, StageResult
 from sweeper.guide.schema.statements import Claim, NextStudy, Recommendation, Standing
-from sweeper.plan.cells import cells as planned_cells
+from sweeper.planning.cells import cells as planned_cells
 from sweeper.records import Cell, Stage, StudyRecord, TrialState
 from sweeper.render.next_study_yaml import next_yaml
 from sweeper.study import Study

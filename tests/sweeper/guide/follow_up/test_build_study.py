@@ -14,8 +14,8 @@ from sweeper.guide.follow_up.next_study import next_study
 from sweeper.guide.schema.audits import SeedAudit
 from sweeper.guide.schema.results import Change, Cost
 from sweeper.guide.schema.statements import Standing
-from sweeper.plan.cells import cells as planned_cells
-from sweeper.plan.trials import confirm_trials, screen_trials
+from sweeper.planning.cells import cells as planned_cells
+from sweeper.planning.trials import confirm_trials, screen_trials
 from sweeper.records import Cell
 from sweeper.render.next_study_yaml import next_yaml
 from sweeper.study import fresh_seeds

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from sweeper.plan.cells import cells as planned_cells
-from sweeper.plan.trials import confirm_trials
+from sweeper.planning.cells import cells as planned_cells
+from sweeper.planning.trials import confirm_trials
 from sweeper.study.fingerprint import changed_fields
 from tests.sweeper.guide.follow_up.next_cases import ABOVE, AROUND, FRESH, OPEN, OTHER, Case, knobs, study_with
 from tests.sweeper.guide.study_records import make_study, setting

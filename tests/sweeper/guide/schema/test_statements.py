@@ -10,7 +10,7 @@ import pytest
 from sweeper.guide.analysis.stage_table import BASELINE
 from sweeper.guide.assemble import assemble_guide
 from sweeper.guide.schema.guide import Guide
-from sweeper.plan.cells import cells as planned_cells
+from sweeper.planning.cells import cells as planned_cells
 from sweeper.records import Cell, StudyRecord, TrialRecord
 from tests.sweeper.guide.analysis.test_confirm_test import BAD, GOOD, SAME, confirmed, effects
 from tests.sweeper.guide.study_records import control, make_record, make_study, setting, simulate

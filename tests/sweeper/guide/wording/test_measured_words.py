@@ -7,8 +7,8 @@ import pytest
 from sweeper.errors import DataError
 from sweeper.guide.assemble import assemble_guide
 from sweeper.guide.wording.loss_forms import forms, on_unsaturated
-from sweeper.plan.cells import merged_blocks
-from sweeper.plan.size import announce
+from sweeper.planning.cells import merged_blocks
+from sweeper.planning.size import announce
 from sweeper.records import Cell, Facts, StudyRecord, TrialRecord
 from tests.sweeper.guide.study_records import (
     FACTS,

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
-from sweeper.plan.cells import merged_blocks
-from sweeper.plan.trials import curve_evaluations, evaluations, lane_count, probe_count
+from sweeper.planning.cells import merged_blocks
+from sweeper.planning.trials import curve_evaluations, evaluations, lane_count, probe_count
 from sweeper.records import Stage
 from sweeper.study import Study, further_seeds
 from sweeper.study.knobs import BLOCK, KNOBS, NEGATIVES, VARIANT, cell_setting

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import assert_never
 
-from sweeper.plan.cells import BASELINE, cells
+from sweeper.planning.cells import BASELINE, cells
 from sweeper.records import Cell, Stage, TrialSpec
 from sweeper.study import Study, further_seeds
 from trainer.recipe import Recipe

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from sweeper.plan.cells import BASELINE, cells
-from sweeper.plan.size import announce, estimate, searched_count, size
-from sweeper.plan.trials import (
+from sweeper.planning.cells import BASELINE, cells
+from sweeper.planning.size import announce, estimate, searched_count, size
+from sweeper.planning.trials import (
     GPU_LANES,
     confirm_trials,
     curve_evaluations,
@@ -167,8 +167,8 @@ def test_a_cohort_has_one_lane_on_a_cpu_unless_the_study_says_otherwise(cohort: 
 
 
 def test_a_million_cells_are_counted_without_building_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sweeper.plan.cells.Cell", None)
-    monkeypatch.setattr("sweeper.plan.cells.Dispersion", None)
+    monkeypatch.setattr("sweeper.planning.cells.Cell", None)
+    monkeypatch.setattr("sweeper.planning.cells.Dispersion", None)
     knob = {"low": 0.001, "high": 10, "count": 1000}
     planned = study(block=[0, 1, 2, 3], lam=knob, tau={**knob, "count": 250}, screen={"seeds": 1000})
     counted = size(planned)
