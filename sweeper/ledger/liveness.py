@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 from urllib.error import HTTPError
+from urllib.parse import urlsplit
 from urllib.request import urlopen
 
 from sweeper.errors import UnavailableError
@@ -20,7 +21,7 @@ def ensure_answers(uri: str, wait_s: float = ANSWER_S) -> None:
         return
     try:
         # Nothing is sent or trusted here, so checking the certificate is left to MLflow.
-        with urlopen(f"{uri.rstrip('/')}/health", timeout=wait_s, context=ssl._create_unverified_context()):
+        with urlopen(_health(uri), timeout=wait_s, context=ssl._create_unverified_context()):
             return
     except HTTPError:
         return
@@ -29,3 +30,9 @@ def ensure_answers(uri: str, wait_s: float = ANSWER_S) -> None:
             f"the tracking server {uri} does not answer: {getattr(error, 'reason', error)}",
             "start it, or correct --tracking; what is trained meanwhile is kept here, and the same command delivers it",
         ) from error
+
+
+def _health(uri: str) -> str:
+    # Python 3.11's urlopen takes a login in a URL for a part of the host's name; MLflow sends it, as it should.
+    parts = urlsplit(uri)
+    return f"{parts._replace(netloc=parts.netloc.rpartition('@')[2]).geturl().rstrip('/')}/health"

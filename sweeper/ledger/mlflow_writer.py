@@ -106,13 +106,16 @@ class Tracker:
         self._client.log_artifact(run_id, str(file))
 
     def _open_study(self, event: events.StudyOpened) -> None:
-        study = event.study
-        run = self._find(tags.STUDY_KEY) or self._create(tags.STUDY_KEY, study.name, event.at_ms, {})
+        study, opened = event.study, {tags.STATE: "running", **tags.provenance_tags(event.provenance)}
+        opened[tags.ADDED] = json.dumps(event.added)
+        # Made with its record in it: a guide, written meanwhile, must not find a study without one.
+        run = self._find(tags.STUDY_KEY) or self._create(
+            tags.STUDY_KEY, study.name, event.at_ms, {**opened, **tags.study_tags(study)}
+        )
         run_id = str(run.info.run_id)
         # MLflow refuses to change a parameter; what a continued study may change is in the record, a tag.
         params = {name: value for name, value in tags.study_params(study).items() if name not in run.data.params}
-        self._log(run_id, {tags.STATE: "running", **tags.provenance_tags(event.provenance)}, params)
-        self._log(run_id, {tags.ADDED: json.dumps(event.added)})
+        self._log(run_id, opened, params)
         self._tell_study(run_id, study)
         self._client.update_run(run_id, status="RUNNING")
 

@@ -40,7 +40,7 @@ def read_study(path: Path, overrides: Sequence[str] = ()) -> Study:
     except ValidationError as error:
         raise study_error(error, source) from None
     if has_password(study.model_dump_json(by_alias=True)):
-        raise StudyError(f"{path} holds a password in a URL, and a study is published", "take it out")
+        raise StudyError(f"{path} contains a URL with a password, and a study is published", "remove the password")
     return study
 
 

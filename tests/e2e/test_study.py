@@ -23,6 +23,7 @@ from tests.e2e.workplace import (
     until_gone,
 )
 from tests.places import SMOKE
+from tests.sweeper.text.canaries import SECRETS, files_with_canaries
 
 STUDY = SMOKE
 TRIALS = 12  # six to screen, then the best setting and the baseline on three fresh seeds
@@ -31,7 +32,7 @@ TRIALS = 12  # six to screen, then the best setting and the baseline on three fr
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Workplace, subprocess.CompletedProcess[str]]:
     here = shadowed(tmp_path_factory.mktemp("here"))
-    place = Workplace(tmp_path_factory.mktemp("undisturbed"), STUDY, here)
+    place = Workplace(tmp_path_factory.mktemp("undisturbed"), STUDY, here, SECRETS)
     return place, place.run()
 
 
@@ -70,6 +71,15 @@ def test_the_seeds_of_the_confirm_stage_are_recorded_and_its_trials_have_the_ful
     fresh = [trial for trial in record.trials if trial.spec.stage == "confirm"]
     assert {trial.spec.seed for trial in fresh} == {*record.fresh_seeds}
     assert all({"fid_500", "fid_1k", "fid_500_second"} <= trial.rungs[-1].metrics.keys() for trial in fresh)
+
+
+def test_no_secret_of_the_environment_is_in_what_a_run_prints_or_leaves(undisturbed):
+    place, done = undisturbed
+    assert "canary" not in done.stdout + done.stderr
+    written = {path.name for path in place.root.rglob("*") if path.is_file()}
+    assert {"guide.md", "guide.html", "guide.json", "record.json", "mlflow.db", "optuna.db", "outbox.jsonl"} <= written
+    assert [name for name in written if name.endswith(".safetensors")]
+    assert list(files_with_canaries(place.root)) == []
 
 
 def test_audits_pass_or_fail_by_their_exit_code(undisturbed):
@@ -146,7 +156,7 @@ def test_a_changed_study_is_refused_as_a_conflict(undisturbed):
 
 
 def test_killed_workers_an_interrupt_and_a_killed_driver_change_no_figure(undisturbed, tmp_path):
-    place = Workplace(tmp_path, STUDY)
+    place = Workplace(tmp_path, STUDY, secrets=SECRETS)
     shutil.copytree(undisturbed[0].root / "cache", tmp_path / "cache")  # the extractor is not what is tested
     run = place.start()
     until(lambda: place.rungs() >= 1, run)
@@ -164,10 +174,12 @@ def test_killed_workers_an_interrupt_and_a_killed_driver_change_no_figure(undist
     before = place.rungs()
     run = place.start()
     until(lambda: place.rungs() > before, run)
-    family = [pid for pid, _ in children(run.pid)]
+    family, folders = [pid for pid, _ in children(run.pid)], scratch(run.pid)
     run.kill()
     run.wait()
     assert place.status()["done"] is False
+    assert list(place.root.rglob("checkpoint.safetensors"))
+    assert [file for folder in (place.root, *folders) for file in files_with_canaries(folder)] == []
 
     last = place.run()
     assert last.returncode == 0, last.stderr

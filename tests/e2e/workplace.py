@@ -1,12 +1,13 @@
 """Commands run as a user runs them, and what is done to their processes."""
 
 import json
+import os
 import re
 import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from sweeper.ledger import read_study
@@ -22,21 +23,34 @@ PATIENCE_S = 180
 class Workplace:
     """A study's workspace, and the commands run on it."""
 
-    def __init__(self, root: Path, study: Path, here: Path | None = None) -> None:
-        """`here` is the folder commands are run in; the tests' own if not given."""
+    def __init__(
+        self, root: Path, study: Path, here: Path | None = None, secrets: Mapping[str, str] | None = None
+    ) -> None:
+        """`here` is the folder commands are run in; the tests' own if not given. `secrets` are variables of theirs."""
         self.root, self.study, self.here = root, study, here
+        self._environment = {**os.environ, **(secrets or {})}
         self.reports = root / "reports"
         self.name = read_file(study).name
 
     def run(self, *extra: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            self._command(*extra), cwd=self.here, capture_output=True, text=True, timeout=PATIENCE_S, check=False
+            self._command(*extra),
+            cwd=self.here,
+            env=self._environment,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE_S,
+            check=False,
         )
 
     def start(self) -> subprocess.Popen[bytes]:
         # A session of its own, so that what is sent reaches this run alone.
         return subprocess.Popen(
-            self._command(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+            self._command(),
+            env=self._environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
         )
 
     def _command(self, *extra: str) -> list[str]:

@@ -7,11 +7,15 @@ import time
 from collections.abc import Iterator
 
 import pytest
+from rich.console import Console
 
+from sweeper.commands.run import run
 from sweeper.coordinator.coordinator import Coordinator
-from sweeper.provenance import gather
+from sweeper.provenance import command_line, gather
 from sweeper.search import state_counts
+from sweeper.workspace import Workspace
 from tests.storm.servers import Postgres, postgres, postgres_is_missing
+from tests.sweeper.commands.simulated_runs import Placement, prepared
 from tests.sweeper.coordinator.coordinators import FACTS, claimed, paths, ready, reported, study
 
 __all__ = ["ready"]  # a fixture, used by being here
@@ -25,6 +29,20 @@ pytestmark = pytest.mark.skipif(bool(postgres_is_missing()), reason=postgres_is_
 def server() -> Iterator[Postgres]:
     with postgres() as server:
         yield server
+
+
+def test_no_file_of_a_study_holds_the_password_of_its_store(server: Postgres, tmp_path, monkeypatch) -> None:
+    placement = Placement()
+    monkeypatch.setattr("sweeper.placement.run_study", placement)
+    monkeypatch.chdir(tmp_path)
+    url = server.url.replace("postgres@", "postgres:canary-of-the-store@")
+    place = Workspace(prepared(tmp_path / "ws", tmp_path / "mlflow.db"), store=url)
+    run(study(), place, tmp_path / "reports", Console(quiet=True), command_line(["run", "tiny.yaml", "--store", url]))
+    assert placement.runs == 1
+    assert "postgres:***@" in (tmp_path / "reports" / "tiny" / "record.json").read_text()
+    written = [path for folder in ("ws", "reports") for path in (tmp_path / folder).rglob("*") if path.is_file()]
+    assert len(written) > 10
+    assert [path for path in written if b"canary" in path.read_bytes()] == []
 
 
 def test_a_study_goes_on_over_a_restart_of_its_store_and_no_trial_is_blamed(server: Postgres, tmp_path) -> None:

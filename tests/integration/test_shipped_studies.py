@@ -19,13 +19,16 @@ from torch import Tensor
 
 from sweeper.calibration.cards import machine
 from sweeper.calibration.on_card import cost_on
+from sweeper.commands.report import read_record
 from sweeper.planning.cells import cells
 from sweeper.planning.size import announce, size
 from sweeper.planning.trials import screen_trials
+from sweeper.records import FINAL_STATES
 from sweeper.study import Study
+from sweeper.study.fingerprint import changed_fields
 from sweeper.study.knobs import BLOCK, KNOBS, LAMBDA, TAU
 from sweeper.study.yaml_files import read_study
-from tests.places import STUDIES
+from tests.places import ROOT, STUDIES
 from trainer.data.dataset import Dataset, load
 from trainer.evaluation.evaluator import Evaluator
 from trainer.recipe import DataRecipe, Dispersion, Lane, Recipe, SiTRecipe
@@ -36,6 +39,10 @@ SHIPPED = sorted(STUDIES.rglob("*.yaml"))
 IMAGENET = [path for path in SHIPPED if path.stem.startswith("imagenet")]
 CPU = torch.device("cpu")
 STEPS, SAMPLES, NFE, WIDEST = 2, 3, 4, 192
+
+GUIDES = sorted(path.parent for path in (ROOT / "reports").glob("*/guide.json"))
+# What a study's file asks for since it was run, until it is run again.
+SINCE = {"cfg": ["recipe.eval.cfg_rungs: [1.0] -> [0.25, 0.5, 1.0]"]}
 
 shipped = pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
 
@@ -64,6 +71,15 @@ def test_every_kind_of_lane_of_a_shipped_study_trains_and_draws(path: Path, tmp_
     for recipe, settings in kinds(study):
         data = made(recipe.data, tmp_path)
         check(*small(recipe.model_copy(update={"data": data}), settings), load(data), tmp_path)
+
+
+@pytest.mark.parametrize("folder", GUIDES, ids=lambda folder: folder.name)
+def test_the_record_of_a_shipped_guide_lies_beside_it_and_is_of_the_study_in_its_file(folder: Path) -> None:
+    record = read_record(folder / "record.json")
+    file = read_study(STUDIES / f"{folder.name}.yaml")
+    assert record.study.name == file.name == folder.name
+    assert changed_fields(record.study, file) == SINCE.get(folder.name, [])
+    assert {trial.state for trial in record.trials} <= FINAL_STATES
 
 
 def test_the_ablations_at_imagenets_size_are_the_papers() -> None:

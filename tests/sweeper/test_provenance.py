@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -64,3 +66,10 @@ def test_the_command_is_what_was_typed_without_passwords():
     typed = ["run", "my study.yaml", "--set", "a.b=c", "--workspace", "w", "--store", "postgresql://me:pass@host/d"]
     shown = "sweeper run 'my study.yaml' --set a.b=c --workspace w --store 'postgresql://me:***@host/d'"
     assert command_line(typed) == shown
+
+
+def test_every_package_that_figures_depend_on_is_named_with_its_version():
+    found = gather("x").versions
+    assert found.keys() == {"python", *provenance.PACKAGES}
+    assert {name: found[name] for name in provenance.PACKAGES} == {name: version(name) for name in provenance.PACKAGES}
+    assert all(re.match(r"\d+\.\d+", number) for number in found.values())

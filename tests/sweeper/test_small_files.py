@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from sweeper.errors import ConflictError, SetupError
+from sweeper.coordinator.coordinator import Coordinator
+from sweeper.errors import ConflictError, SetupError, StaleAttemptError
+from tests.sweeper.cli.test_app import Run, run
+from tests.sweeper.commands.simulated_runs import Placement, placement, prepared, written
 from tests.sweeper.coordinator.coordinators import claimed, open_coordinator, ready, study
 
-__all__ = ["ready"]  # a fixture, used by being here
+__all__ = ["placement", "ready", "run"]  # fixtures, used by being here
 
 
 def as_folder(path: Path) -> None:
@@ -81,3 +86,73 @@ def test_a_workspace_says_which_of_its_files_is_broken(tmp_path, shape):
     expected = SetupError if shape == "folder" else ConflictError
     with pytest.raises(expected, match=r"lock cannot be locked|study\.json"), workspace.lock("tiny"):
         workspace.registration("tiny")
+
+
+STUDY_FILES = (
+    *("lock", "holder", "study.json", "outbox.jsonl", "outbox.jsonl.mark", "outbox.jsonl.rejected"),
+    *("spent.json", "failures.log", "confirm.json", "published.json", "cohorts", "ray"),
+)
+FILES = (
+    *("mlflow.db", "optuna.db", "cache", "seeds.jsonl", "seeds.lock", "artifacts", "studies", "studies/tiny"),
+    *(f"studies/tiny/{name}" for name in STUDY_FILES),
+)
+
+
+def as_loop(path: Path) -> None:
+    """A link to itself, which nobody can open."""
+    away(path)
+    path.symlink_to(path.name)
+
+
+def as_text(path: Path) -> None:
+    """A file, also where there should be a folder."""
+    away(path)
+    path.write_text("something else\n")
+
+
+def as_only_folder(path: Path) -> None:
+    away(path)
+    path.mkdir()
+
+
+def away(path: Path) -> None:
+    if path.exists():
+        path.rename(path.with_name(f"{path.name}.before"))
+
+
+def stopped(coordinator: Coordinator) -> None:
+    """Begin two cohorts, of which the first fails, and have the machine give up."""
+    with contextlib.suppress(StaleAttemptError):
+        life = coordinator.enter(0)
+        if first := coordinator.next(0, life):
+            coordinator.failed(first.cohort, "out of luck", first.attempt, "Traceback")
+        if second := coordinator.next(0, life):
+            coordinator.halt(second.cohort, SetupError("the disk is full"), second.attempt)
+
+
+@pytest.mark.parametrize("kind", [as_only_folder, as_loop, as_text])
+def test_whatever_lies_in_the_place_of_a_file_a_run_gets_to_its_workers_or_names_that_file(
+    run: Run,
+    placement: Placement,
+    tmp_path: Path,
+    tables: Path,
+    kind: Callable[[Path], None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("sweeper.ledger.writer.TROUBLED_S", 0.5)
+    begun = tmp_path / "begun"
+    prepared(begun, tables)
+    placement.workers = stopped
+    file = written(study(resources={"cohort": 1}), tmp_path / "tiny.yaml")
+    assert run("run", file, "--yes", "--workspace", begun).code == 3
+    wrong = {}
+    for name in FILES:
+        workspace = tmp_path / "broken" / name.replace("/", "-")
+        shutil.copytree(begun, workspace)
+        kind(workspace / name)
+        ran = run("run", file, "--yes", "--workspace", workspace)
+        one_line = ran.err.count("error: ") == 1 and "Traceback" not in ran.err
+        gets_on = "the study was stopped: the disk is full" in ran.err
+        if not (one_line and (gets_on or str(workspace) in ran.err) and ran.code in (2, 3, 4, 5)):
+            wrong[name] = (ran.code, ran.err)
+    assert wrong == {}

@@ -158,7 +158,10 @@ def test_plan_calibrates_and_says_how_long_it_takes(run):
     assert (planned["cells"], planned["seeds"], planned["trials"]) == (3, 2, 6)
     assert planned["seconds_per_step"] > 0
     assert planned["seconds"] > 6 * 30 * planned["seconds_per_step"] / planned["slots"]
-    assert "3 cells on 2 seeds = 6 trials" in run("plan", STUDY).out
+    told = run("plan", STUDY).out
+    assert "3 cells on 2 seeds = 6 trials" in told
+    assert planned["kept"] == 6  # two arms on three fresh seeds
+    assert f"keeps the weights of at most 6 trials (keep: finalists), {planned['kept_bytes'] / 1e6:.3g} MB\n" in told
 
 
 def test_plan_says_what_a_study_runs_before_it_measures(run):

@@ -83,7 +83,7 @@ def test_where_the_file_differs_from_the_record_is_said(tmp_path: Path, capsys, 
     other = make_study(space={"block": [0], "lambda": [0.2]}, confirm=None)
     (tmp_path / "studies" / STUDY.name).mkdir(parents=True)
     workspace.register(Registration.of(other, tmp_path))
-    monkeypatch.setattr(commands, "_study", lambda *_: STUDY)
+    monkeypatch.setattr(commands, "study_of", lambda *_: STUDY)
     commands.status(Path("mine.yaml"), workspace=tmp_path)
     told = capsys.readouterr().err
     assert told.startswith("mine.yaml differs from the record:\n")

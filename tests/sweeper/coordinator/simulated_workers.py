@@ -49,7 +49,8 @@ class SimulatedWorkers:
     def _train(self, slot: int) -> None:
         given, living, rungs = self._work.pop(slot)
         step = rungs.pop(0)
-        reports = [self._report(spec, step) for spec in given.trials if spec.key in living]
+        named = given.recipe.eval.recorded("fid", last=not rungs)
+        reports = [self._report(spec, step, named) for spec in given.trials if spec.key in living]
         survivors = self._coordinator.report(given.cohort, given.attempt, reports, FACTS, last=not rungs)
         if not survivors:
             return
@@ -58,8 +59,8 @@ class SimulatedWorkers:
         else:
             self._work[slot] = given, survivors, rungs
 
-    def _report(self, spec: TrialSpec, step: int) -> LaneReport:
+    def _report(self, spec: TrialSpec, step: int, named: str) -> LaneReport:
         self.at[spec.key] = step
         value = self._value(spec, step)
-        rung = Rung(step=step, metrics={} if value is None else {"fid_40": value})
+        rung = Rung(step=step, metrics={} if value is None else {named: value})
         return LaneReport(key=spec.key, diverged=value is None, rung=rung)

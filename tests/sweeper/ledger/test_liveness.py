@@ -39,7 +39,8 @@ def test_a_port_that_nobody_listens_on_is_refused_at_once() -> None:
         owner_of(f"http://127.0.0.1:{port}", "any")
 
 
-def test_a_server_that_says_anything_at_all_answers() -> None:
+@pytest.mark.parametrize("login", ["", "me:password@", "me@"])
+def test_a_server_that_says_anything_at_all_answers(login: str) -> None:
     class Unwilling(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             self.send_error(401)
@@ -49,7 +50,7 @@ def test_a_server_that_says_anything_at_all_answers() -> None:
 
     server = HTTPServer(("127.0.0.1", 0), Unwilling)
     threading.Thread(target=server.handle_request, daemon=True).start()
-    ensure_answers(f"http://127.0.0.1:{server.server_port}")
+    ensure_answers(f"http://{login}127.0.0.1:{server.server_port}/")
     server.server_close()
     ensure_answers("sqlite:////nowhere/at/all.db")  # is for those who open it
 

@@ -4,32 +4,25 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from sqlalchemy.exc import OperationalError
 
+from sweeper.coordinator.coordinator import Coordinator
 from sweeper.errors import SetupError
 from sweeper.ledger import Ledger
 from sweeper.provenance import gather
 from sweeper.text.passwords import masked
 from tests.e2e.workplace import SWEEPER
 from tests.places import SMOKE
+from tests.sweeper.cli.test_app import Run, run
+from tests.sweeper.commands.simulated_runs import Placement, placement, trained, written
 from tests.sweeper.coordinator.coordinators import begun, claimed, open_coordinator, ready, study
+from tests.sweeper.text.canaries import ALL, ENVIRONMENT, STORE, TRACKING, files_with_canaries
 
-__all__ = ["ready"]  # a fixture of every test here
-
-ENVIRONMENT = {
-    "MLFLOW_TRACKING_PASSWORD": "canary-01-tracking",
-    "MLFLOW_TRACKING_TOKEN": "canary-02-bearer",
-    "AWS_SECRET_ACCESS_KEY": "canary-03-bucket",
-    "RAY_AUTH_TOKEN": "canary-04-ray",
-    "SWEEPER_STORE": "postgresql://optuna:canary-05-store@127.0.0.1:1/optuna",
-    "SWEEPER_TRACKING": "http://mlflow:canary-06-server@127.0.0.1:1",
-}
-STORE, TRACKING = "postgresql://me:canary-07@127.0.0.1:1/x", "http://canary-08@127.0.0.1:1"
-ALL = [*ENVIRONMENT.values(), STORE, TRACKING, "canary-09-yaml", "canary-10-trace"]
+__all__ = ["placement", "ready", "run"]  # fixtures; `ready` of every test here
 
 
 @pytest.fixture(autouse=True)
@@ -39,9 +32,11 @@ def canaries(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", "/nowhere")
 
 
-def files_with_canaries(root: Path) -> Iterator[Path]:
-    """Every file below that holds one, the databases' write-ahead logs included."""
-    yield from (path for path in root.rglob("*") if path.is_file() and b"canary" in path.read_bytes())
+def fail_one_and_train(coordinator: Coordinator) -> None:
+    """Fail the first cohort with everything a library knows, and train the others."""
+    first = claimed(coordinator)
+    coordinator.failed(first.cohort, f"OperationalError: {failure()}", first.attempt, f"Traceback\n{failure()}")
+    trained(coordinator)
 
 
 def failure() -> str:
@@ -67,6 +62,39 @@ def test_a_failed_and_a_halted_trial_leave_none_in_logs_records_and_checkpoints(
     assert "canary" not in str(coordinator.halted())
     assert coordinator.close(interrupted=True, timeout=60)
     assert "connect to postgresql://me:***@127.0.0.1" in (tmp_path / "study" / "failures.log").read_text()
+    assert list(files_with_canaries(tmp_path)) == []
+
+
+def test_a_run_leaves_none_in_its_guide_its_record_its_table_and_its_files(
+    run: Run, placement: Placement, extractor_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SWEEPER_STORE")
+    monkeypatch.setattr("sweeper.ledger.writer.TROUBLED_S", 0.5)
+    (tmp_path / ".sweeper").mkdir()
+    (tmp_path / ".sweeper" / "cache").symlink_to(extractor_cache)
+    of = study(space={"block": [0], "lambda": [0.1]}, keep="all", resources={"cohort": 1})
+    file = written(of, tmp_path / "tiny.yaml")
+    placement.workers = fail_one_and_train
+    commands = (
+        ["run", file, "--yes"],
+        ["report", file, "--format", "latex"],
+        ["status", file],
+        ["export", file],
+        ["export", file, "--format", "parquet", "--output", "table.parquet"],
+    )
+    for command in commands:
+        ran = run(*command, "--tracking", TRACKING.replace("canary", "me:canary"))
+        assert "Traceback" not in ran.err
+        assert "canary" not in ran.out + ran.err
+    guide = tmp_path / "reports" / "tiny"
+    assert {"guide.md", "guide.html", "guide.json", "guide.tex", "record.json"} <= {
+        path.name for path in guide.iterdir()
+    }
+    assert "connect to postgresql://me:***@127.0.0.1" in (guide / "record.json").read_text()
+    assert "--tracking 'http://me:***@127.0.0.1:1'" in (guide / "guide.md").read_text()
+    assert "connect to" in pd.read_parquet(tmp_path / "table.parquet").to_csv()
+    assert "canary" not in pd.read_parquet(tmp_path / "table.parquet").to_csv()
+    assert list((tmp_path / ".sweeper").rglob("*.safetensors"))
     assert list(files_with_canaries(tmp_path)) == []
 
 
