@@ -36,6 +36,8 @@ def session(resources: Resources, address: str | None) -> Iterator[Interrupts]:
 
     Raises SetupError if that is not possible.
     """
+    if ray.is_initialized():  # by a script or notebook that calls `sweeper.run`: its Ray is not ours to end
+        raise SetupError("Ray already runs in this process", "call ray.shutdown() before it")
     with _scratch() as folder:
         options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR, "configure_logging": False}
         if address is None:

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from sweeper.errors import SetupError
-from sweeper.placement.ray_session import LONGEST_SCRATCH, _scratch
+from sweeper.placement.ray_session import LONGEST_SCRATCH, _scratch, session
+from sweeper.study import Resources
 
 # Below the folder, with a session's time and a process id of seven digits.
 LONGEST_SOCKET = "r/session_2026-11-27_21-06-47_123456_1234567/sockets/plasma_store"
@@ -50,4 +51,11 @@ def test_a_temporary_folder_too_long_for_rays_sockets_is_replaced(
 def test_a_temporary_folder_that_is_not_there_is_said_to_be_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", "/tmp/not-there")
     with pytest.raises(SetupError, match="cannot create a temporary folder"), _scratch():
+        pass
+
+
+def test_a_ray_of_the_callers_own_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ray.is_initialized", lambda: True)
+    monkeypatch.setattr("ray.shutdown", lambda: pytest.fail("it was ended"))
+    with pytest.raises(SetupError, match="Ray already runs in this process"), session(Resources(), None):
         pass
