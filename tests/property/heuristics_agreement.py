@@ -28,7 +28,7 @@ def _use(guide: Guide) -> list[str]:
 
 
 def _sets(use: str) -> bool:
-    return use not in ("0", "nothing to set at lambda 0")
+    return use not in ("0", "not used at lambda 0")
 
 
 def _avoided(guide: Guide) -> list[str]:

@@ -21,12 +21,13 @@ from sweeper.guide.schema.heuristics import Against, Heuristic, Heuristics, Leve
 from sweeper.guide.schema.statements import Claim
 from sweeper.statistics.response_surface import Costs, Surface, costs
 from sweeper.study import Confirm
-from sweeper.study.knobs import LAMBDA, Value, level
+from sweeper.study.knobs import BLOCK, KNOBS, LAMBDA, TAU, Value, level
 from trainer.recipe import Dispersion
 
 SAFE, DEAR = 0.9, 0.05  # the probability that a level is within the margin: at least .9 if safe, at most .05 if dear
 MOST_LEVELS, MOST_BASES = 6, 24
 Places = npt.NDArray[np.int64]
+MOVED = (BLOCK, LAMBDA, TAU)  # every study moves these
 OFF = "0"  # lambda's level without a loss
 
 
@@ -128,11 +129,16 @@ def _averaged(known: Evidence, lies: ScreenSurface, axis: Axis, few: Sequence[Va
         # Against lambda 0 levels need no common settings: a setting beside the grid represents its own lambda.
         beside = [known.cells[key].dispersion for key in lies.keys if on_grid and key not in on_grid]
         for one in beside:
-            if one.lam not in levels:
+            if one.lam not in levels and alike(one, bases):
                 settings.setdefault(one.lam, []).append(one)
     ranked = tuple(sorted(settings, key=knob.rank))
     sets = tuple(tuple(dict.fromkeys(settings[value])) for value in ranked)
     return _Row(axis, ranked, sets, "lambda 0" if knob is LAMBDA else "lowest")
+
+
+def alike(one: Dispersion, others: Iterable[Dispersion]) -> bool:
+    """Whether a setting differs from others in block, lambda and tau alone: in other units a tau is another tau."""
+    return any(all(knob.of(one) == knob.of(other) for knob in KNOBS if knob not in MOVED) for other in others)
 
 
 def _few(axis: Axis, scattered: bool) -> tuple[Value, ...]:
@@ -176,7 +182,16 @@ def _heuristic(study: _Study, row: _Row) -> Heuristic:
         found = costs(study.surface, points, reference, study.margin) if study.surface else None
         levels = tuple(_level(study, row, found, place, place == reference) for place in range(len(row.levels)))
         levels = (*_off(study, row, points), *levels) if knob is LAMBDA else levels
-    return Heuristic(knob=knob.name, ordered=row.axis.ordered, against=row.against, levels=levels, idle=idle)
+    units = _units(row) if knob is TAU else ""
+    return Heuristic(
+        knob=knob.name, ordered=row.axis.ordered, against=row.against, levels=levels, idle=idle, units=units
+    )
+
+
+def _units(row: _Row) -> str:
+    """Return the units of tau, where all settings have the same and they are not the plain ones."""
+    found = {one.tau_units for settings in row.settings for one in settings}
+    return found.pop() if len(found) == 1 and found != {"absolute"} else ""
 
 
 def _idle(study: _Study, row: _Row) -> str:

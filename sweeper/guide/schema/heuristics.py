@@ -8,7 +8,7 @@ from sweeper.guide.schema.results import Change
 from sweeper.study.knobs import in_words
 from trainer.recipe import Frozen
 
-# A level of a knob: the value to use; safe to take instead; open, which is neither; or dearer than the margin.
+# A level of a knob: the value to use; safe to take instead; open, which is neither; or costing more than the margin.
 Reach = Literal["use", "safe", "open", "costs"]
 # The reference of a row's costs: the setting to use, lambda 0, or the knob's own lowest level.
 Against = Literal["setting", "lambda 0", "lowest"]
@@ -31,7 +31,7 @@ class Heuristic(Frozen):
     """A row of the table: one knob that the study sweeps.
 
     `ordered` tells whether levels between two safe ones can be taken to be safe as well. `idle` says why the knob has
-    nothing to set or compare. The last four are the row's words.
+    nothing to set or compare; `units` are tau's where they are not plain. The last four are the row's words.
     """
 
     knob: str
@@ -39,6 +39,7 @@ class Heuristic(Frozen):
     against: Against
     levels: tuple[LevelCost, ...]
     idle: str = ""
+    units: str = ""
     use: str = ""
     safe: str = ""
     step: str = ""
@@ -48,7 +49,7 @@ class Heuristic(Frozen):
     @property
     def words(self) -> str:
         """The knob's name for readers."""
-        return in_words(self.knob)
+        return f"{in_words(self.knob)} ({self.units})" if self.units else in_words(self.knob)
 
     def having(self, *reaches: Reach) -> tuple[str, ...]:
         """Return the levels of these reaches, in order."""

@@ -53,6 +53,13 @@ class Claim(Frozen):
     reason: str = ""
 
     @property
+    def suggests(self) -> str:
+        """What a claim that is suggestive, about the objective, suggests; '' for any other."""
+        if self.standing != "suggestive" or self.change is None:
+            return ""
+        return "harm" if self.change.mean > 0 else "a gain"
+
+    @property
     def confirmed(self) -> bool:
         """Whether a direction was confirmed."""
         return self.standing in ("confirmed helps", "confirmed hurts")

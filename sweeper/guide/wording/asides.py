@@ -24,7 +24,7 @@ def controls(found: Findings) -> tuple[str, ...]:
     """Compare the best setting that helps with every control arm, or report the arms' own results."""
     helping = {claim.label for claim in found.standing("confirmed helps")[:1]}
     lines = [
-        f"{capital(found.arm(one.control))}: {_itself(found, one)}; against it {one.setting} stands at "
+        f"{capital(found.arm(one.control))}: {_itself(found, one)}; compared with it, {one.setting} is "
         f"{written(one.change)}, {_against(one)}."
         for one in found.controls
         if one.setting in helping
@@ -67,4 +67,4 @@ def beside(found: Findings) -> tuple[str, ...]:
         f"{found.named(claim.metric)} of {found.label(claim.key)} {effect_of(claim)} (confirmed {claim.direction})"
         for claim in confirmed
     )
-    return (f"Beside {found.metric}: {listed(changes)}.",)
+    return (f"Other metrics than {found.metric}: {listed(changes)}.",)

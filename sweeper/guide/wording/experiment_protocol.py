@@ -277,8 +277,8 @@ def _confirm(study: Study, audit: SeedAudit) -> str:
     )
     if audit.looks:
         return (
-            f"{what}; judged after {', '.join(map(str, audit.looks))} fresh seeds: whoever is confirmed, or can hardly "
-            f"be any more, takes no further ones{_followed(confirm)}; fixed before they ran"
+            f"{what}; judged after {', '.join(map(str, audit.looks))} fresh seeds: a setting takes no further ones "
+            f"once it is confirmed, or has next to no chance left{_followed(confirm)}; fixed before they ran"
         )
     if confirm.seeds == "auto":
         return f"{what}; {audit.planned} fresh seeds, chosen before they ran"

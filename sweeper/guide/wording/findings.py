@@ -35,6 +35,11 @@ SAID: dict[Standing, str] = {
 }
 
 
+def said(claim: Claim) -> str:
+    """Write a claim's standing; one that only suggests something says what."""
+    return f"suggestive of {claim.suggests}" if claim.suggests else SAID[claim.standing]
+
+
 class Findings(NamedTuple):
     """The results behind the advice; `lowest` is the setting with the lowest mean, among those not stopped."""
 

@@ -11,17 +11,17 @@ def glossary(guide: Guide) -> dict[str, str]:
     """Return words and their meanings, in the order in which a guide uses them."""
     metric, margin = guide.words(guide.objective), percent(guide.seeds.margin)
     return {
-        metric: f"{_meaning(guide)}; lower is better, and figures of other studies are no match",
+        metric: f"{_meaning(guide)}; lower is better; not comparable between studies",
         "lambda 0, the baseline": "the same training without the Dispersive Loss",
-        "block, lambda, tau": "where the loss acts, how strongly, and from which distance on it lets two images be",
+        "block, lambda, tau": "where the loss acts, how strongly, and over what distance it pushes images apart",
         "tau relative": "tau in units of the batch's mean distance; else in units of the distance itself",
         "screen, fresh seeds": "the seeds on which settings are chosen, and new ones on which those are tested",
-        "confirmed": "by a paired t-test on fresh seeds, corrected for the number of tests; no such statement is wrong "
-        "in 95 of 100 guides",
+        "confirmed": "by a paired t-test on fresh seeds, corrected for the number of tests; at most 5 of 100 guides "
+        "hold a wrong one",
         "screening": "seen on the seeds on which settings were chosen: a hint, no claim",
         "margin": f"{margin}: the difference in {metric} that this study calls small enough to ignore",
         "saturated": "more than 10 % of steps at the floor of the loss, where it has no gradient",
-        "[low, high]": "a 95 % interval: where the true change lies 95 times in 100",
+        "[low, high]": "a 95 % interval: made so that it holds the true change in 95 of 100 studies",
     }
 
 

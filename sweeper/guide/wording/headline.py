@@ -15,7 +15,7 @@ from sweeper.text.numbers import counted, percent
 def decided(found: Findings) -> tuple[VerdictKind, str]:
     """Return in one sentence what the fresh seeds decided."""
     helps, hurts, margin = *_confirmed(found), percent(found.seeds.margin)
-    on = _on(found, helps[:1] or found.claims)
+    on = _on(found, helps[:1] or hurts or found.claims)
     if helps:
         more = f" (and {counted(len(helps) - 1, 'more setting')})" if len(helps) > 1 else ""
         within = f", which is less than the margin of {margin}" if helps[0].within_margin else ""

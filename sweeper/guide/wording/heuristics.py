@@ -7,11 +7,12 @@ from collections import Counter
 import numpy as np
 
 from sweeper.guide.analysis.contrasts import change_of
-from sweeper.guide.analysis.heuristics import OFF
+from sweeper.guide.analysis.heuristics import OFF, alike
 from sweeper.guide.analysis.stage_table import BASELINE
 from sweeper.guide.schema.heuristics import Heuristic, Heuristics, LevelCost
 from sweeper.guide.schema.statements import Claim
-from sweeper.guide.wording.findings import SAID, Findings, written
+from sweeper.guide.wording.asides import capital
+from sweeper.guide.wording.findings import SAID, Findings, said, written
 from sweeper.statistics.levels import INTERVAL_ALPHA
 from sweeper.statistics.paired_tests import Paired
 from sweeper.study.knobs import KNOBS, LAMBDA, TAU, Knob, level
@@ -41,11 +42,9 @@ def in_table(found: Findings) -> Heuristics:
 
 def _use(found: Findings, row: Heuristic) -> str:
     if found.heuristics.use == BASELINE:
-        return OFF if row.knob == LAMBDA.name else "nothing to set at lambda 0"
+        return OFF if row.knob == LAMBDA.name else "not used at lambda 0"
     used = row.having("use")
-    setting = found.known.cells[found.heuristics.use].dispersion
-    units = f" ({setting.tau_units})" if row.knob == TAU.name and setting.tau_units != "absolute" else ""
-    return f"{used[0]}{units}" if used else "-"
+    return used[0] if used else "-"
 
 
 def _safe(row: Heuristic) -> str:
@@ -59,12 +58,12 @@ def _safe(row: Heuristic) -> str:
         return f"not known{known}"
     text, lowest = span(row) or "none", _lowest(row) if row.against == "lowest" else ""
     if lowest:
-        text = f"{lowest} is lowest" if text == f"{lowest} alone" else f"{text}, lowest at {lowest}"
+        text = f"{lowest} is lowest" if text == f"only {lowest}" else f"{text}, lowest at {lowest}"
     return f"{text}; open: {', '.join(still_open)}" if still_open else text
 
 
 def span(row: Heuristic) -> str:
-    """Write the levels that are equally good: '0.5 to 2', 'l2, cosine', '0 alone'."""
+    """Write the levels that are equally good: '0.5 to 2', 'l2, cosine', 'only 0'."""
     runs: list[list[str]] = []
     before = False
     for one in row.levels:
@@ -75,7 +74,7 @@ def span(row: Heuristic) -> str:
             runs.append([one.level])
         before = fits
     if len(runs) == 1 and len(runs[0]) == 1:
-        return f"{runs[0][0]} alone"
+        return f"only {runs[0][0]}"
     return ", ".join(run[0] if len(run) == 1 else f"{run[0]} to {run[-1]}" for run in runs)
 
 
@@ -104,9 +103,17 @@ def _fresh(found: Findings, row: Heuristic) -> str:
     if knob is not LAMBDA:
         return "-"
     taps = found.record.study.recipe.model.taps
-    lams = sorted({cells[claim.key].dispersion.lam for claim in found.claims})
-    by_level = ((lam, [claim for claim in found.claims if cells[claim.key].dispersion.lam == lam]) for lam in lams)
+    compared = _compared(found)
+    lams = sorted({cells[claim.key].dispersion.lam for claim in compared})
+    by_level = ((lam, [claim for claim in compared if cells[claim.key].dispersion.lam == lam]) for lam in lams)
     return "; ".join(f"{level(lam, taps)}: {_standings(claims)}" for lam, claims in by_level) or "-"
+
+
+def _compared(found: Findings) -> list[Claim]:
+    """Return the claims about settings that differ from the study's own in block, lambda and tau alone."""
+    cells = found.known.cells
+    own = [cell.dispersion for cell in cells.values() if cell.role == "grid" and not cell.mark]
+    return [claim for claim in found.claims if not own or alike(cells[claim.key].dispersion, own)]
 
 
 def _standings(claims: list[Claim]) -> str:
@@ -114,17 +121,11 @@ def _standings(claims: list[Claim]) -> str:
     means = sorted(change.mean for change in changes)
     ends = f" ({signed(means[0])} to {signed(means[-1])} %)" if len(means) > 1 else ""
     only = f" ({written(changes[0])})" if len(claims) == len(means) == 1 else ends
-    counts = Counter(_said(claim) for claim in sorted(claims, key=lambda claim: list(SAID).index(claim.standing)))
+    counts = Counter(said(claim) for claim in sorted(claims, key=lambda claim: list(SAID).index(claim.standing)))
     if len(counts) == 1:
         count = ("", "", "both ")[len(claims)] if len(claims) < 3 else f"all {len(claims)} "
-        return f"{count}{_said(claims[0])}{only}"
-    return f"{', '.join(f'{count} {said}' for said, count in counts.items())}{only}"
-
-
-def _said(claim: Claim) -> str:
-    if claim.standing == "suggestive" and claim.change:
-        return "suggestive of harm" if claim.change.mean > 0 else "suggestive of a gain"
-    return SAID[claim.standing]
+        return f"{count}{said(claims[0])}{only}"
+    return f"{', '.join(f'{count} {word}' for word, count in counts.items())}{only}"
 
 
 def _moved_alone(found: Findings, knob: Knob) -> str:
@@ -178,20 +179,27 @@ def in_a_sentence(found: Findings) -> str:
     if row is None or row.idle or table.reason:
         return ""
     safe = [one for one in row.levels[1:] if one.reach == "safe"]
-    up_to = f"ambda up to {safe[-1].level} does no harm beyond {margin}" if safe and span(row).startswith(OFF) else ""
-    dear = _all_dear_from(row)
-    if dear is None:
-        return f"L{up_to}, by the screen." if up_to else ""
-    more = "" if dear is row.levels[-1] else f", and all above it more than {margin}"
-    return f"L{up_to}{'; l' if up_to else ''}{_cost_of(found, dear)}{more}."
+    tau = table.row(TAU.name)
+    units = f" (tau {tau.units})" if tau and tau.units else ""
+    says = []
+    if safe and _begins_at_0(row):
+        says.append(f"by the screen, lambda up to {safe[-1].level}{units} costs at most {margin}")
+    if dear := _all_dear_from(row):
+        more = "" if dear is row.levels[-1] else f", and all above it more than {margin}"
+        says.append(f"{_cost_of(found, dear)}{more}")
+    return f"{capital('; '.join(says))}." if says else ""
+
+
+def _begins_at_0(row: Heuristic) -> bool:
+    return span(row).removeprefix("only ").startswith(OFF)
 
 
 def _cost_of(found: Findings, one: LevelCost) -> str:
     """Write what a lambda costs: on fresh seeds where all that was tested at it hurts, else in the screen."""
     taps, cells = found.record.study.recipe.model.taps, found.known.cells
-    here = [claim for claim in found.claims if level(cells[claim.key].dispersion.lam, taps) == one.level]
+    here = [claim for claim in _compared(found) if level(cells[claim.key].dispersion.lam, taps) == one.level]
     changes = [claim.change for claim in here if claim.standing == "confirmed hurts" and claim.change]
-    name = f"ambda {one.level} costs"
+    name = f"lambda {one.level} costs"
     if changes and len(changes) == len(here):
         least = min(changes, key=lambda change: change.mean)
         return f"{name} {written(least)}{' or more' if len(changes) > 1 else ''} on fresh seeds"

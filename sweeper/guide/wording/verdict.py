@@ -9,7 +9,6 @@ from sweeper.guide.schema.statements import Claim, Verdict
 from sweeper.guide.wording.advice import use
 from sweeper.guide.wording.asides import beside, capital, controls, judgement, tested
 from sweeper.guide.wording.findings import (
-    SAID,
     Findings,
     changed,
     claimed,
@@ -17,6 +16,7 @@ from sweeper.guide.wording.findings import (
     figure_of,
     figures_against,
     listed,
+    said,
 )
 from sweeper.guide.wording.headline import decided, undecided
 from sweeper.guide.wording.heuristics import in_a_sentence
@@ -205,7 +205,7 @@ def _fate(found: Findings, result: CellResult) -> str:
     floor = f"; {share(result.floor_share)} of its steps at the floor of the loss" if result.saturated else ""
     claim = next((one for one in found.claims if one.key == result.key), None)
     if claim:
-        return f" is *{SAID[claim.standing]}*: {claimed(claim)}{floor}"
+        return f" is *{said(claim)}*: {claimed(claim)}{floor}"
     if result.mean is not None:
         return f": {changed(result)}{floor}"
     if result.stopped_at:
@@ -224,8 +224,8 @@ def _set(found: Findings) -> tuple[str, ...]:
     if chosen.unique:
         return (f"Single best: {names[0]}; every other setting is shown to be worse{gone}.",)
     if len(names) == 1:
-        why = "but not surely enough to call it the best" if found.claims else "but a screen names no best"
-        return (f"Not shown to be worse than another{gone}: {names[0]} alone, {why}.",)
+        why = "but the data are too few to call it the best" if found.claims else "but a screen names no best"
+        return (f"Not shown to be worse than another{gone}: {names[0]}, {why}.",)
     return (
         f"One at a time, not shown to be worse than the best{gone}: {listed(names, 6)}; {names[0]} is the simplest.",
     )

@@ -32,7 +32,8 @@ def claim_table(guide: Guide) -> Table:
             claimed_change(claim),
             _p(claim),
             claim.direction,
-            claim.standing + (f": {claim.reason}" if claim.reason else ""),
+            claim.standing
+            + (f" of {claim.suggests}" if claim.suggests else f": {claim.reason}" if claim.reason else ""),
             *([str(claim.look)] if in_looks else []),
         )
         for claim in arms
@@ -43,6 +44,12 @@ def claim_table(guide: Guide) -> Table:
     head = ("change to the baseline [95 % together]", "p (Holm)", "tested", "standing")
     ended = ["ended after"] if in_looks else []
     return table(("fresh seeds", guide.words(guide.objective), *same, *head, *ended), rows)
+
+
+def _standing(claim: Claim) -> str:
+    if claim.suggests:
+        return f"{claim.standing} of {claim.suggests}"
+    return f"{claim.standing}: {claim.reason}" if claim.reason else claim.standing
 
 
 def side_table(guide: Guide) -> Table:

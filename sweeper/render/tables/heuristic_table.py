@@ -32,14 +32,14 @@ def _notes(guide: Guide) -> Iterator[str]:
         yield f"Safe ranges and steps are not known: {found.reason}."
     elif any(row.levels for row in found.rows):
         yield (
-            f"*Safe*: costs at most {margin} with a probability of 90 % or more. *Open*: neither safe nor surely "
-            "dearer. A level in no list costs more. Ranges and steps come from a surface over the whole screen: they "
-            "describe, and claim nothing. The intervals of a row hold together."
+            f"*Safe*: costs at most {margin} with a probability of 90 % or more. *Open*: the data cannot say whether "
+            f"it costs more than {margin}. A level that is not listed costs more. Ranges and steps come from a surface "
+            "over the whole screen: they are hints, not claims. All intervals of a row hold at once."
         )
     if found.use == "baseline" and any(row.against == "lowest" and row.levels for row in found.rows):
         yield "At lambda 0 the other knobs do nothing; their rows compare averages over all settings of a level."
     if any("◦" in row.safe for row in found.rows):
         yield (
             "◦ *saturated*: the loss spent more than 10 % of steps at its floor, where it has no gradient, so that "
-            "block and tau mean nothing."
+            "blocks and taus cannot be told apart."
         )

@@ -42,7 +42,7 @@ from sweeper.render.tables.table import Table
 from trainer.recipe import fid_name
 
 GRID = "grid-"
-TOGETHER = "paired t on the log scale, tested in the direction the screen saw; the intervals of a metric hold together"
+TOGETHER = "paired t on the log scale, tested in the direction the screen saw; all intervals of a metric hold at once"
 PAIRED = "paired by seed: geometric mean of the ratio and 95 % t-interval, each for one comparison"
 
 
@@ -145,7 +145,7 @@ def _arms(guide: Guide) -> str:
 
 def _listed(guide: Guide) -> str:
     if shown_pages(guide):
-        return "Settings beside the grid"
+        return "Settings outside the grid"
     count = len(guide.main.cells)
     return (
         f"The {MOST_ROWS} lowest means of {count:,} settings, and the marked ones" if count > MOST_ROWS else "Results"

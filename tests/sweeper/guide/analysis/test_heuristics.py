@@ -55,7 +55,7 @@ def test_a_confirmed_setting_is_used_and_every_knob_has_its_range_and_its_step()
     assert guide.heuristics.use == BEST.key
     block, lam, tau = (_row(guide, knob) for knob in ("block", "lambda", "tau"))
     assert (block.use, lam.use, tau.use) == ("2", "0.01", "0.5")
-    assert block.safe == "2 alone"
+    assert block.safe == "only 2"
     assert tau.safe == "0.25 to 1"
     assert {one.level: one.reach for one in lam.levels} == {"0": "costs", "0.01": "use", "0.25": "costs"}
     assert block.step.startswith("1: +9")
@@ -71,8 +71,8 @@ def test_where_nothing_helps_the_table_says_how_much_does_no_harm() -> None:
     lam = _row(guide, "lambda")
     assert (lam.use, lam.safe) == ("0", "0 to 0.01")
     assert "0.25: confirmed to hurt" in lam.fresh
-    assert _row(guide, "block").use == "nothing to set at lambda 0"
-    assert "lambda up to 0.01 does no harm beyond 5 %" in guide.verdict.points[0].lower()
+    assert _row(guide, "block").use == "not used at lambda 0"
+    assert "lambda up to 0.01 costs at most 5 %" in guide.verdict.points[0].lower()
     assert any(rule.rule == "Keep lambda below 0.25" for rule in guide.rules)
 
 
@@ -133,14 +133,16 @@ def test_no_verdict_has_more_than_five_sentences() -> None:
         assert len(_guide(_gain, fresh=fresh).verdict.points) <= 4
 
 
-def test_a_setting_beside_the_grid_sweeps_no_knob() -> None:
+@pytest.mark.parametrize("units", ["absolute", "relative"])
+def test_a_setting_beside_the_grid_sweeps_no_knob_and_in_other_units_says_nothing_of_lambda(units: str) -> None:
     study = make_study(confirm=None)
     beside = setting((1,), 0.5, 0.5, mark="published")
-    beside = beside.model_copy(update={"dispersion": beside.dispersion.model_copy(update={"tau_units": "relative"})})
+    beside = beside.model_copy(update={"dispersion": beside.dispersion.model_copy(update={"tau_units": units})})
     trials = simulate(study, [*grid_cells(study), beside], _harm, noise=0.01)
     guide = assemble_guide(_unsaturated(make_record(study, trials)))
     assert {row.knob for row in guide.heuristics.rows} == {"block", "lambda", "tau"}
-    assert "0.5" in {one.level for one in _row(guide, "lambda").levels}
+    assert ("0.5" in {one.level for one in _row(guide, "lambda").levels}) is (units == "absolute")
+    assert "0.5" not in guide.verdict.points[0] or units == "absolute"
 
 
 def test_settings_that_form_no_grid_are_held_against_round_levels_between_them() -> None:

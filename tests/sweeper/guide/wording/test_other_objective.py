@@ -87,7 +87,7 @@ def test_a_control_that_gains_more_leads_beside_the_setting_that_helps(by_loss: 
     assert anyway.rule.startswith("If it has to be dispersion, use block 1, lambda 0.25, tau 0.5 ◦")
     assert not any("weight-decay helps as well" in rule.rule for rule in by_loss.rules)
     line = next(point for point in by_loss.verdict.notes if point.startswith("Plain control weight-decay: -16"))
-    assert "*confirmed helps*; against it block 1, lambda 0.25, tau 0.5 stands at +12" in line
+    assert "*confirmed helps*; compared with it, block 1, lambda 0.25, tau 0.5 is +12" in line
     assert line.endswith("worse.")
     assert by_loss.controls[0].times == pytest.approx(3, rel=0.1)
     assert "For those who want dispersion anyway: a control without it gains more." in render_markdown(by_loss, {})
