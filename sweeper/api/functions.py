@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import logging
+import os
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar, cast
 
-from sweeper.errors import SetupError
+from sweeper.errors import SetupError, StudyError, SweeperError
 from sweeper.import_path import check_own_code
 from sweeper.signals import StoppedError, stoppable
 
@@ -30,11 +32,30 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+Function = TypeVar("Function", bound=Callable[..., object])
 Changes = Mapping[str, object] | Sequence[str]
 File = str | Path
 WORKSPACE, REPORTS = ".sweeper", "reports"
 
 
+def _at_the_edge(function: Function) -> Function:
+    """Check that our own packages are imported, and raise errors alone: their causes may hold a store's password.
+
+    A notebook prints and keeps the whole chain of an exception.
+    """
+
+    @functools.wraps(function)
+    def call(*arguments: object, **options: object) -> object:
+        check_own_code()
+        try:
+            return function(*arguments, **options)
+        except SweeperError as error:
+            raise error from None
+
+    return cast(Function, call)
+
+
+@_at_the_edge
 def load(file: File, changes: Changes = ()) -> Study:
     """Read a study file, with some of its fields changed, as `--set` does; raise StudyError for any mistake in it.
 
@@ -46,10 +67,11 @@ def load(file: File, changes: Changes = ()) -> Study:
     from sweeper.study.yaml_files import read_study
 
     if isinstance(changes, Mapping):
-        changes = [f"{name}={json.dumps(value)}" for name, value in changes.items()]
+        changes = [f"{name}={_written(value)}" for name, value in changes.items()]
     return read_study(Path(file).expanduser(), changes)
 
 
+@_at_the_edge
 def plan(study: Study) -> Answer[Forecast]:
     """Say what a study will run, and how long that takes on this machine, from a short calibration."""
     from sweeper.api.results import Answer
@@ -60,6 +82,7 @@ def plan(study: Study) -> Answer[Forecast]:
     return Answer(made, f"{announce(study)}\n{describe(study, made)}")
 
 
+@_at_the_edge
 def run(
     study: Study,
     workspace: File = WORKSPACE,
@@ -84,16 +107,16 @@ def run(
 
     if threading.current_thread() is not threading.main_thread():
         raise SetupError("a study runs in the main thread alone, which catches the signals", "call sweeper.run there")
-    check_own_code()
     call = f"sweeper.run(...)  # study {study.name!r}, from Python"
     with stoppable(), _showing(progress) as show:
         place = _workspace(workspace, tracking, store)
         result = run_command(study, place, Path(reports).expanduser(), show, call, stage, address, retry)
     if result.interrupted:
         raise StoppedError(result.interrupted)
-    return StudyRun(study, result, call)
+    return StudyRun(study, result)
 
 
+@_at_the_edge
 def status(
     study: Study, workspace: File = WORKSPACE, *, tracking: str | None = None, store: str | None = None
 ) -> Answer[Status]:
@@ -105,6 +128,7 @@ def status(
     return Answer(found, found.describe())
 
 
+@_at_the_edge
 def report(
     study: Study | File,
     workspace: File = WORKSPACE,
@@ -123,6 +147,7 @@ def report(
     return StudyGuide(publish(study.name, _workspace(workspace, tracking, None), folder, format).guide.parent)
 
 
+@_at_the_edge
 def open_guide(folder: File) -> StudyGuide:
     """Open a guide that was written before, by its folder; raise StudyError where none lies there.
 
@@ -136,6 +161,7 @@ def open_guide(folder: File) -> StudyGuide:
     return StudyGuide(Path(folder).expanduser())
 
 
+@_at_the_edge
 def compare(a: File, b: File, workspace: File = WORKSPACE, *, tracking: str | None = None) -> Answer[Comparison]:
     """Set two studies side by side, each given by its YAML file, its guide's folder, or a record.json."""
     from sweeper.api.results import Answer
@@ -146,6 +172,7 @@ def compare(a: File, b: File, workspace: File = WORKSPACE, *, tracking: str | No
     return Answer(found, comparison_markdown(found), is_markdown=True)
 
 
+@_at_the_edge
 def audit(
     name: AuditName, study: Study, workspace: File = WORKSPACE, *, tracking: str | None = None
 ) -> Answer[Audited]:
@@ -157,6 +184,7 @@ def audit(
     return Answer(found, found.text, is_markdown=True)
 
 
+@_at_the_edge
 def atlas(guides: Iterable[File], out: File = f"{REPORTS}/atlas") -> Answer[Atlas]:
     """Read the records of many studies, and write one page of the rules that hold across them."""
     from sweeper.api.results import Answer
@@ -165,6 +193,21 @@ def atlas(guides: Iterable[File], out: File = f"{REPORTS}/atlas") -> Answer[Atla
     paths = [Path(guide).expanduser() for guide in guides]
     found, page = make_atlas(paths, Path(out).expanduser())
     return Answer(found, page.read_text(encoding="utf-8"), is_markdown=True)
+
+
+def _written(value: object) -> str:
+    """Write a value as YAML has it; numbers of numpy and paths are taken as well."""
+
+    def plain(given: object) -> object:
+        if isinstance(given, os.PathLike):
+            return os.fspath(given)
+        if hasattr(given, "tolist"):  # of numpy, torch or pandas
+            return given.tolist()
+        raise StudyError(
+            f"a {type(given).__name__} cannot be a value of a study", "give numbers, texts, lists or dicts"
+        )
+
+    return json.dumps(value, ensure_ascii=False, default=plain)
 
 
 def _workspace(root: File, tracking: str | None, store: str | None) -> Workspace:

@@ -131,9 +131,8 @@ class StudyGuide:
 class StudyRun:
     """How a run ended: its trials by state, whether all is done, its guide."""
 
-    def __init__(self, study: Study, result: Result, again: str) -> None:
-        """`again` is the call that goes on with the study."""
-        self.study, self._result, self._again = study, result, again
+    def __init__(self, study: Study, result: Result) -> None:
+        self.study, self._result = study, result
 
     @property
     def states(self) -> Mapping[TrialState, int]:
@@ -167,7 +166,7 @@ class StudyRun:
         return self.guide.trials()
 
     def __repr__(self) -> str:
-        summary = self._result.summary(self._again)
+        summary = self._result.summary("sweeper.run(...)", "sweeper.run(..., retry=True)")
         return f"{summary}\n{self.guide!r}" if self._result.guide else summary
 
     def _repr_html_(self) -> str | None:

@@ -18,6 +18,7 @@ from packaging.requirements import Requirement
 from sweeper.errors import SetupError, StudyError, SweeperError
 from sweeper.import_path import check_own_code
 from sweeper.provenance import usable_cores, versions
+from sweeper.text.passwords import masked
 from sweeper.workspace import Workspace
 
 State = Literal["ok", "note", "problem"]
@@ -39,24 +40,29 @@ class Finding(NamedTuple):
 
 def examine(workspace: Workspace, address: str | None) -> Iterator[Finding]:
     """Look at everything a run needs, the quick things first; a check that fails is a finding."""
-    checks: tuple[Callable[[], Finding], ...] = (
-        _packages,
-        _own_code,
-        _cores,
-        _memory,
-        _loopback,
-        lambda: _disk("workspace", _existing(workspace.root)),
-        lambda: _disk("temporary files", Path(tempfile.gettempdir())),
-        _shared_memory,
-        lambda: _folder(_existing(workspace.root)),
-        _compiler,
-        _gpu,
-        lambda: _search_store(workspace),
-        lambda: _tracking_store(workspace),
-        *((lambda: _cluster(address),) if address else ()),
-    )
-    for check in checks:
-        yield check()
+    checks: dict[str, Callable[[], Finding]] = {
+        "packages": _packages,
+        "own code": _own_code,
+        "cores": _cores,
+        "memory": _memory,
+        "ports": _loopback,
+        "workspace": lambda: _disk("workspace", _existing(workspace.root)),
+        "temporary files": lambda: _disk("temporary files", Path(tempfile.gettempdir())),
+        "shared memory": _shared_memory,
+        "folder": lambda: _folder(_existing(workspace.root)),
+        "compiler": _compiler,
+        "GPU": _gpu,
+        "search store": lambda: _search_store(workspace),
+        "MLflow": lambda: _tracking_store(workspace),
+    }
+    if address:
+        checks["Ray cluster"] = lambda: _cluster(address)
+    for about, check in checks.items():
+        try:
+            yield check()
+        except Exception as error:  # a package that is missing or broken, a folder that cannot be looked at
+            said = next(iter(str(error).splitlines()), "")
+            yield Finding(about, "problem", masked(f"{type(error).__name__}: {said}"), "see the packages above")
 
 
 def describe(found: Finding) -> str:
@@ -68,7 +74,7 @@ def describe(found: Finding) -> str:
 def _packages() -> Finding:
     """Compare what is installed with what this package asks for, its extras left out."""
     wrong = []
-    for text in requires("sweeper") or ():
+    for text in _needed():
         needed = Requirement(text)
         if needed.marker and not needed.marker.evaluate({"extra": ""}):
             continue
@@ -82,6 +88,13 @@ def _packages() -> Finding:
     if wrong:
         return Finding("packages", "problem", "; ".join(wrong), "install them again: make setup")
     return Finding("packages", "ok", ", ".join(f"{name} {found}" for name, found in versions().items()))
+
+
+def _needed() -> list[str]:
+    try:
+        return requires("sweeper") or []
+    except PackageNotFoundError:  # a checkout that is not installed says nothing of what it needs
+        return []
 
 
 def _own_code() -> Finding:
@@ -113,9 +126,10 @@ def _memory_bytes() -> tuple[int, int]:
         if line.startswith("MemAvailable:"):  # free pages and those that caches give back
             free = 1024 * int(line.split()[1])
     limits = [int(line) for line in _lines(Path("/sys/fs/cgroup/memory.max")) if line.isdecimal()]
-    used = [int(line) for line in _lines(Path("/sys/fs/cgroup/memory.current")) if line.isdecimal()]
-    if limits and limits[0] < total:
-        total, free = limits[0], min(free, limits[0] - sum(used))
+    used = sum(int(line) for line in _lines(Path("/sys/fs/cgroup/memory.current")) if line.isdecimal())
+    stat = dict(line.split() for line in _lines(Path("/sys/fs/cgroup/memory.stat")))
+    if limits and limits[0] < total:  # files that were read are given back when memory is needed
+        total, free = limits[0], min(free, limits[0] - used + int(stat.get("inactive_file", 0)))
     return total, free
 
 
@@ -229,7 +243,14 @@ def _cluster(address: str) -> Finding:
 
     try:
         with guest(address):
-            return Finding("Ray cluster", "ok", f"{address} answers")
+            if os.environ.get("RAY_AUTH_MODE") == "token":
+                return Finding("Ray cluster", "ok", f"{address} answers")
+            return Finding(
+                "Ray cluster",
+                "note",
+                f"{address} answers, and asks for no token",
+                "start its nodes with RAY_AUTH_MODE=token",
+            )
     except SweeperError as error:
         return _trouble("Ray cluster", error)
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from sweeper.commands.status import Counts, count
-from sweeper.errors import ConflictError, SetupError
+from sweeper.commands.status import ORDER, Counts, count
+from sweeper.errors import SweeperError
 from sweeper.records import Stage
 from sweeper.study.registration import Registration
 from sweeper.workspace import Workspace
@@ -23,7 +23,7 @@ class Listed(NamedTuple):
     runner: str = ""
     trouble: str = ""
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, object]:
         """Return what `sweeper list --json` prints of it."""
         known = {"states": dict(self.counts.states), "done": self.counts.done} if self.counts else {}
         return {"study": self.name, "begun": self.begun, "runner": self.runner, "trouble": self.trouble, **known}
@@ -62,6 +62,16 @@ def _listed(name: str, workspace: Workspace) -> Listed:
             return Listed(name, trouble="nothing is registered of it")
         study = registration.study
         stages: list[Stage] = ["screen", "confirm"] if study.confirm else ["screen"]
-        return Listed(name, registration.begun, count(study, workspace, stages), workspace.runner(name))
-    except (ConflictError, SetupError) as error:
-        return Listed(name, registration.begun if registration else "", trouble=error.message)
+        runner = workspace.runner(name)
+        counts = count(study, workspace, stages)
+        return Listed(name, registration.begun, counts if runner else _left(counts), runner)
+    except (SweeperError, ValueError) as error:  # a damaged file, a store that does not answer
+        said = error.message if isinstance(error, SweeperError) else f"it cannot be read: {str(error).splitlines()[0]}"
+        return Listed(name, registration.begun if registration else "", trouble=said)
+
+
+def _left(counts: Counts) -> Counts:
+    """Count trials that a run left running as waiting, as nobody of this workspace runs them."""
+    states = dict(counts.states)
+    states["waiting"] = states.get("waiting", 0) + states.pop("running", 0)
+    return counts._replace(states={state: states[state] for state in ORDER if states.get(state)})

@@ -37,13 +37,13 @@ class Result(NamedTuple):
             return 128 + self.interrupted
         return 0 if self.counts.done and not self.counts.states.get("failed") else 1
 
-    def summary(self, command: str) -> str:
-        """Describe it in a line or two; `command` is what was typed."""
+    def summary(self, command: str, retry: str = "") -> str:
+        """Describe it in a line or two; `command` is what was typed, `retry` what runs failed trials again."""
         listed = ", ".join(f"{number} {state}" for state, number in self.counts.states.items())
         word = "interrupted" if self.interrupted else "all is done" if self.counts.done else "not all is done"
         lines = [f"{word}: {listed}", *self.failures]
         if self.failures:
-            again = re.sub(r" --stage[ =]\S+", "", command.replace("sweeper run ", "sweeper retry ", 1))
+            again = retry or re.sub(r" --stage[ =]\S+", "", command.replace("sweeper run ", "sweeper retry ", 1))
             lines.append(f"to run them again: {again}")
         if not self.counts.done:
             lines.append(f"to continue, run: {command}")

@@ -10,6 +10,7 @@ from sweeper.search import read_note, state_counts
 from sweeper.study import Study
 from sweeper.study.fingerprint import changed_fields
 from sweeper.study.registration import NOTE, OTHER_NAME, Registration
+from sweeper.study.yaml_files import refuse_password
 from sweeper.workspace import Workspace
 
 log = logging.getLogger(__name__)
@@ -21,6 +22,7 @@ def registered(study: Study, workspace: Workspace) -> Registration:
     Records that were made before studies had ids are adopted. Raises ConflictError where a store holds another
     study's records under this name, or settings changed that may not.
     """
+    refuse_password(study, f"study {study.name!r}")  # one that was made in Python, not read
     trials = state_counts(workspace.store_url, study.name)
     begun = bool(trials) or workspace.has_events(study.name)
     before = workspace.registration(study.name) if begun else None  # a study without measurements may change freely

@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from sweeper.errors import SetupError, UnavailableError
-from sweeper.ledger.liveness import ensure_answers
+from sweeper.ledger.liveness import ensure_answers, without_login
 from sweeper.ledger.mlflow_process import prepare_mlflow, ui_command
 from sweeper.workspace import Workspace
 
@@ -29,7 +29,7 @@ def serve(workspace: Workspace, port: int, say: Callable[[str], None]) -> int:
     uri = workspace.tracking_uri
     if uri.startswith("http"):
         ensure_answers(uri)
-        _say_pages(uri, uri, say)
+        _say_pages(uri, without_login(uri), say)
         return 0
     if uri.startswith(SQLITE) and not Path(uri.removeprefix(SQLITE)).exists():
         raise SetupError(f"{workspace.root} holds no records yet", "run a study first, or give its --workspace")
@@ -42,7 +42,6 @@ def serve(workspace: Workspace, port: int, say: Callable[[str], None]) -> int:
     arguments, environment = ui_command(uri, workspace.root / "artifacts", port)
     server = f"http://127.0.0.1:{port}"
     say(f"MLflow starts on {server} (Ctrl-C ends it)")
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a stopped `sweeper ui` takes its server with it
     # In an empty folder: Python and uvicorn would import a user's mlflow/ from the current one.
     with tempfile.TemporaryDirectory(prefix="sweeper-") as empty:
         return _wait(subprocess.Popen(arguments, env=environment, cwd=empty), uri, server, say)
@@ -51,7 +50,10 @@ def serve(workspace: Workspace, port: int, say: Callable[[str], None]) -> int:
 def _wait(process: subprocess.Popen[bytes], uri: str, server: str, say: Callable[[str], None]) -> int:
     try:
         if _starts(process, server):
-            _say_pages(uri, server, say)
+            try:
+                _say_pages(uri, server, say)
+            except SetupError as error:  # the server itself is well
+                say(error.message)
         code = process.wait()
         raise SetupError(f"MLflow's server ended with code {code}", "see its message above")
     except KeyboardInterrupt:

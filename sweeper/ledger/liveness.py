@@ -32,7 +32,12 @@ def ensure_answers(uri: str, wait_s: float = ANSWER_S) -> None:
         ) from error
 
 
+def without_login(uri: str) -> str:
+    """Return a server's address without user and password."""
+    parts = urlsplit(uri)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl().rstrip("/")
+
+
 def _health(uri: str) -> str:
     # Python 3.11's urlopen takes a login in a URL for a part of the host's name; MLflow sends it, as it should.
-    parts = urlsplit(uri)
-    return f"{parts._replace(netloc=parts.netloc.rpartition('@')[2]).geturl().rstrip('/')}/health"
+    return f"{without_login(uri)}/health"

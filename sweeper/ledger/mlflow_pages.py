@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sqlite3
 from contextlib import suppress
 from typing import NamedTuple
 from urllib.parse import urlencode
 
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
+from sqlalchemy.exc import SQLAlchemyError
 
 from sweeper.errors import SetupError
 from sweeper.ledger import tags
@@ -32,7 +34,7 @@ def study_pages(uri: str) -> list[Page]:
     try:
         found = client.search_experiments(order_by=["last_update_time DESC"])
         return [Page(one.name, _path(client, one.experiment_id)) for one in found if tags.OWNER in one.tags]
-    except MlflowException as error:
+    except (MlflowException, SQLAlchemyError, sqlite3.Error) as error:
         said = next(iter(str(error).splitlines()), type(error).__name__)
         raise SetupError(f"the tracking store {uri} does not answer: {said}", "check that it runs") from error
 

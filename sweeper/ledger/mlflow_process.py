@@ -46,8 +46,9 @@ def ui_command(uri: str, artifacts: Path, port: int) -> tuple[list[str], dict[st
     1.2 GB, as its job execution is off).
     """
     argv = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-    argv += ["--backend-store-uri", uri, "--default-artifact-root", artifacts.absolute().as_uri()]
+    argv += ["--default-artifact-root", artifacts.absolute().as_uri()]
     argv += ["--uvicorn-opts", "--log-level warning"]  # else every request is a line
     server = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_LOGGING_LEVEL": "WARNING"}
+    server["MLFLOW_BACKEND_STORE_URI"] = uri  # may hold a password, which a process list would show
     server["PYTHONWARNINGS"] = "ignore"  # what its libraries deprecate is no news for its users
     return argv, {**ENVIRONMENT, **os.environ, **server}

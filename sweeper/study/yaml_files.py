@@ -39,9 +39,14 @@ def read_study(path: Path, overrides: Sequence[str] = ()) -> Study:
         study = Study.model_validate(source.document.value, strict=True)
     except ValidationError as error:
         raise study_error(error, source) from None
-    if has_password(study.model_dump_json(by_alias=True)):
-        raise StudyError(f"{path} contains a URL with a password, and a study is published", "remove the password")
+    refuse_password(study, str(path))
     return study
+
+
+def refuse_password(study: Study, name: str) -> None:
+    """Raise StudyError where a study, called `name`, contains a URL with a password."""
+    if has_password(study.model_dump_json(by_alias=True)):
+        raise StudyError(f"{name} contains a URL with a password, and a study is published", "remove the password")
 
 
 def templates() -> dict[str, str]:

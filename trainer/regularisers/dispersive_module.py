@@ -5,6 +5,8 @@ Shapes: B batch, N tokens, D width.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor, nn
 
@@ -12,6 +14,16 @@ from trainer.backbones.protocol import TapShape
 from trainer.recipe import Dispersion, Distance, Features, LocalBatch, TauUnits, Variant
 from trainer.regularisers.bounds import at_floor
 from trainer.regularisers.formula import Formula
+
+_KEYS = ("tau", "variant", "tau_units", "distance", "features", "local_batch")
+
+
+class _Constants(NamedTuple):
+    # The formula of a shape, its temperature, its floor and the span above that, on the batch's device.
+    formula: Formula
+    tau: Tensor
+    floor: Tensor
+    span: Tensor
 
 
 class DispersiveLoss(nn.Module):
@@ -54,9 +66,10 @@ class DispersiveLoss(nn.Module):
             local_batch=local_batch,
         )
         self._above: Tensor | None = None
-        self._span: Tensor | None = None
+        self._span = torch.zeros(())
         self._at_floor: Tensor | None = None  # stays on its device: reading it would wait for the device at every step
         self._calls = 0
+        self._known: dict[tuple[TapShape, int, torch.device], _Constants] = {}
 
     def forward(self, hidden: Tensor) -> Tensor:
         """Return the loss of a batch, a number in float32 (float64 where `hidden` is in it).
@@ -66,19 +79,30 @@ class DispersiveLoss(nn.Module):
         """
         tokens_BND = _tokens(hidden)
         batch, count, width = tokens_BND.shape
-        formula = Formula.of(self.setting, TapShape(count, width), batch)
-        tau = torch.tensor([self.setting.tau], dtype=torch.float64)
-        found = formula.bounds(tau)
-        z_KBE = formula.features_of(tokens_BND[None])
-        loss = formula.loss(z_KBE, tau.to(z_KBE.device, torch.float32), None).squeeze(0)
-        shown = loss.detach()
-        self._above = shown - found.floor.to(shown).squeeze(0)
-        self._span = found.span.to(shown).squeeze(0)
+        if batch == 0:
+            raise ValueError("there are no representations in the batch")
+        known = self._constants(TapShape(count, width), batch, hidden.device)
+        loss = known.formula.loss(known.formula.features_of(tokens_BND[None]), known.tau, None).squeeze(0)
+        self._above, self._span = loss.detach() - known.floor, known.span
         if batch > 1:
             here = at_floor(self._above, self._span).double()
             self._at_floor = here if self._at_floor is None else self._at_floor.to(here.device) + here
             self._calls += 1
         return loss
+
+    def reset(self) -> None:
+        """Begin to count saturated batches anew."""
+        self._at_floor, self._calls = None, 0
+
+    def _constants(self, shape: TapShape, batch: int, device: torch.device) -> _Constants:
+        """Return what depends on shapes alone: copying it at every step would wait for the device."""
+        at = (shape, batch, device)
+        if at not in self._known:
+            formula = Formula.of(self.setting, shape, batch)
+            tau = torch.tensor([self.setting.tau], dtype=torch.float64)
+            floor, span = (bound.squeeze(0).to(device) for bound in formula.bounds(tau))
+            self._known[at] = _Constants(formula, tau.to(device, torch.float32), floor, span)
+        return self._known[at]
 
     @property
     def floor_distance(self) -> float:
@@ -88,7 +112,7 @@ class DispersiveLoss(nn.Module):
     @property
     def is_saturated(self) -> bool:
         """Whether the last batch was at the floor: nearer than 1 % of the way down from equal representations."""
-        return self._above is not None and self._span is not None and bool(at_floor(self._above, self._span))
+        return self._above is not None and bool((self._span > 0) & at_floor(self._above, self._span))
 
     @property
     def floor_share(self) -> float:
@@ -98,7 +122,7 @@ class DispersiveLoss(nn.Module):
     def extra_repr(self) -> str:
         """Return the settings that differ from their defaults, for torch's own `repr`."""
         plain = Dispersion(lam=1.0)
-        named = {name: getattr(self.setting, name) for name in ("tau", "variant", "tau_units", "distance", "features")}
+        named = {name: getattr(self.setting, name) for name in _KEYS}
         said = {name: value for name, value in named.items() if name == "tau" or value != getattr(plain, name)}
         return ", ".join(f"{name}={value!r}" for name, value in said.items())
 

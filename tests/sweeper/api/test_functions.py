@@ -8,8 +8,10 @@ import signal
 import subprocess
 import sys
 import threading
+import traceback
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import sweeper
@@ -17,6 +19,7 @@ from sweeper.api.functions import _heard
 from sweeper.commands.run import Result
 from sweeper.commands.status import Counts
 from sweeper.records import Progress
+from tests.integration.ledger.ledger_life import closed_port
 from tests.places import ROOT, STUDIES
 
 SMOKE = STUDIES / "smoke.yaml"
@@ -46,6 +49,38 @@ def test_a_study_is_loaded_with_changes_as_a_mapping_or_as_options():
     assert sweeper.load(str(SMOKE), [f"{name}={json.dumps(value)}" for name, value in changes.items()]) == study
     with pytest.raises(sweeper.StudyError, match=r"--set recipe.train.steps=-1"):
         sweeper.load(SMOKE, {"recipe.train.steps": -1})
+
+
+def test_changes_may_be_any_text_a_path_or_numpys_numbers():
+    changes = {"question": "why 😀?", "recipe.train.steps": np.int64(40), "recipe.train.lr": np.float64(0.25)}
+    study = sweeper.load(SMOKE, changes)
+    assert (study.question, study.recipe.train.steps, study.recipe.train.lr) == ("why 😀?", 40, 0.25)
+    with pytest.raises(sweeper.StudyError, match="a object cannot be a value"):
+        sweeper.load(SMOKE, {"question": object()})
+
+
+def test_an_error_shows_no_password_even_with_its_causes(tmp_path: Path):
+    nobody = f"127.0.0.1:{closed_port()}"
+    for stores in ({"tracking": f"http://me:hunter2@{nobody}"}, {"store": f"postgresql://me:hunter2@{nobody}/x"}):
+        with pytest.raises(sweeper.SetupError) as raised:
+            sweeper.status(sweeper.load(SMOKE), tmp_path, **stores)
+        assert "hunter2" not in "".join(traceback.format_exception(raised.value))
+
+
+def test_a_study_made_in_python_is_published_without_a_password_or_not_at_all(tmp_path: Path):
+    study = sweeper.load(SMOKE).model_copy(update={"tuning": "see https://me:hunter2@host/tuning"})
+    with pytest.raises(sweeper.StudyError, match="study 'smoke' contains a URL with a password"):
+        sweeper.run(study, tmp_path / ".sweeper", tmp_path / "reports")
+    assert not list(tmp_path.rglob("*.json*"))
+
+
+def test_a_module_of_a_users_in_the_place_of_ours_is_named(monkeypatch: pytest.MonkeyPatch):
+    def taken() -> None:
+        raise sweeper.SetupError("/home/me/trainer.py is imported in the place of sweeper's own package", "rename it")
+
+    monkeypatch.setattr("sweeper.api.functions.check_own_code", taken)
+    with pytest.raises(sweeper.SetupError, match=r"trainer\.py"):
+        sweeper.load(SMOKE)
 
 
 def test_a_status_is_data_and_words(tmp_path: Path):
@@ -121,6 +156,7 @@ def test_a_run_without_a_guide_says_how_it_ended(tmp_path: Path, monkeypatch: py
     run = sweeper.run(sweeper.load(SMOKE), tmp_path, progress=lambda _: None)
     assert (run.done, run.states, run.failures) == (True, {"complete": 3, "failed": 1}, result.failures)
     assert "no memory" in repr(run)
+    assert "to run them again: sweeper.run(..., retry=True)" in repr(run)
     assert run._repr_html_() is None
     with pytest.raises(sweeper.StudyError, match="no guide of study 'smoke' was written"):
         run.trials()

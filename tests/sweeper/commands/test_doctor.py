@@ -125,10 +125,25 @@ def test_what_is_wrong_is_found_where_it_is(
     assert found.remedy
 
 
+def test_a_check_that_fails_is_a_problem_and_the_others_are_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "sweeper.search", None)
+    monkeypatch.setattr(doctor.tempfile, "gettempdir", lambda: 1 / 0)
+    found = findings(tmp_path)
+    assert tuple(found) == ABOUT
+    assert found["search store"].state == "problem"
+    assert found["search store"].says.startswith("ModuleNotFoundError: ")
+    assert found["temporary files"].says == "ZeroDivisionError: division by zero"
+    assert found["MLflow"].state == "ok"
+
+
 def test_a_container_has_the_memory_it_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
     files = {"memory.max": ["1073741824"], "memory.current": ["73741824"], "meminfo": ["MemAvailable:  8388608 kB"]}
-    monkeypatch.setattr(doctor, "_lines", lambda file: files[file.name])
+    monkeypatch.setattr(doctor, "_lines", lambda file: files.get(file.name, []))
     assert doctor._memory_bytes() == (2**30, 10**9)
+    files |= {"memory.current": ["1073741824"], "memory.stat": ["anon 73741824", "inactive_file 1000000000"]}
+    assert doctor._memory_bytes() == (2**30, 10**9)  # what was read from files is given back
     files["memory.max"] = ["max"]
     assert doctor._memory_bytes()[1] == 8 * 2**30
 

@@ -63,6 +63,9 @@ def test_vectors_are_single_tokens_and_one_sample_has_nothing_to_disperse() -> N
     alone = DispersiveLoss()
     assert alone(vectors[:1]) == 0
     assert math.isnan(alone.floor_share)
+    assert not alone.is_saturated
+    with pytest.raises(ValueError, match="no representations"):
+        alone(vectors[:0])
     with pytest.raises(ValueError, match=r"not \[5\]"):
         alone(vectors[0])
     with pytest.raises(ValueError, match="does not divide a batch of 6"):
@@ -76,6 +79,8 @@ def test_saturation_is_counted_over_batches() -> None:
         module(hidden(8, 3, 5, scale=scale))
     assert module.floor_share == 0.5
     assert not module.is_saturated
+    module.reset()
+    assert math.isnan(module.floor_share)
 
 
 def test_training_with_it_spreads_representations() -> None:
@@ -101,6 +106,7 @@ def test_values_that_a_study_refuses_are_refused_here() -> None:
 def test_it_prints_its_settings_and_has_nothing_to_save() -> None:
     module = DispersiveLoss(tau=0.2, tau_units="relative")
     assert repr(module) == "DispersiveLoss(tau=0.2, tau_units='relative')"
+    assert repr(DispersiveLoss(local_batch=4)) == "DispersiveLoss(tau=0.5, local_batch=4)"
     assert module.state_dict() == {}
 
 
