@@ -10,10 +10,12 @@ import contextlib
 import io
 import time
 import traceback
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from ray import tune
+from ray.tune.execution import class_cache
 from ray.tune.search import Searcher
 
 from sweeper.errors import SetupError, StaleAttemptError
@@ -44,8 +46,23 @@ def fit(resources: Resources, slots: int, coordinator: CoordinatorActor, folder:
             callbacks=[Watch(coordinator, interrupts)],
         ),
     )
-    with contextlib.redirect_stdout(io.StringIO()):  # Tune 2.60 prints its settings at every verbosity
+    # Tune 2.60 prints its settings at every verbosity.
+    with contextlib.redirect_stdout(io.StringIO()), _credentials_kept():
         tuner.fit()
+
+
+@contextlib.contextmanager
+def _credentials_kept() -> Iterator[None]:
+    """Keep the driver's AWS credentials from its workers, which need none.
+
+    Tune 2.60 sends them in every trial's runtime environment, which a cluster's nodes write into their logs.
+    """
+    theirs = class_cache.ENV_VARS_TO_PROPAGATE
+    class_cache.ENV_VARS_TO_PROPAGATE = {name for name in theirs if not name.startswith("AWS_")}
+    try:
+        yield
+    finally:
+        class_cache.ENV_VARS_TO_PROPAGATE = theirs
 
 
 class FreeSlots(Searcher):

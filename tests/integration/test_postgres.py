@@ -7,7 +7,6 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from rich.console import Console
 
 from sweeper.commands.run import run
 from sweeper.coordinator.coordinator import Coordinator
@@ -37,7 +36,7 @@ def test_no_file_of_a_study_holds_the_password_of_its_store(server: Postgres, tm
     monkeypatch.chdir(tmp_path)
     url = server.url.replace("postgres@", "postgres:canary-of-the-store@")
     place = Workspace(prepared(tmp_path / "ws", tmp_path / "mlflow.db"), store=url)
-    run(study(), place, tmp_path / "reports", Console(quiet=True), command_line(["run", "tiny.yaml", "--store", url]))
+    run(study(), place, tmp_path / "reports", lambda _: None, command_line(["run", "tiny.yaml", "--store", url]))
     assert placement.runs == 1
     assert "postgres:***@" in (tmp_path / "reports" / "tiny" / "record.json").read_text()
     written = [path for folder in ("ws", "reports") for path in (tmp_path / folder).rglob("*") if path.is_file()]
