@@ -76,7 +76,8 @@ def test_every_kind_of_lane_of_a_shipped_study_trains_and_draws(path: Path, tmp_
 @pytest.mark.parametrize("folder", GUIDES, ids=lambda folder: folder.name)
 def test_the_record_of_a_shipped_guide_lies_beside_it_and_is_of_the_study_in_its_file(folder: Path) -> None:
     record = read_record(folder / "record.json")
-    file = read_study(STUDIES / f"{folder.name}.yaml")
+    atlas = folder.name.removeprefix("atlas_")
+    file = read_study(STUDIES / f"{folder.name}.yaml" if atlas == folder.name else STUDIES / "atlas" / f"{atlas}.yaml")
     assert record.study.name == file.name == folder.name
     assert changed_fields(record.study, file) == SINCE.get(folder.name, [])
     assert {trial.state for trial in record.trials} <= FINAL_STATES
