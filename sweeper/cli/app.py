@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from sweeper.cli import atlas, doctor, encode, kept_models
+from sweeper.cli import atlas, doctor, encode, kept_models, slurm
 from sweeper.cli.arguments import (
     Address,
     AsJson,
@@ -240,6 +240,7 @@ app.command()(kept_models.sample)
 app.command()(kept_models.measure)
 app.command()(encode.encode)
 app.command()(doctor.doctor)
+app.command()(slurm.slurm)
 
 
 @app.command()

@@ -25,7 +25,7 @@ STUDY = ROOT / "studies" / "smoke.yaml"
 GOLDEN = ROOT / "tests" / "golden" / "help.txt"
 COMMANDS = (
     *("init", "check", "plan", "run", "retry", "status", "report", "compare"),
-    *("atlas", "export", "sample", "measure", "encode", "ui", "schema", "doctor"),
+    *("atlas", "export", "sample", "measure", "encode", "ui", "schema", "doctor", "slurm"),
 )
 
 
