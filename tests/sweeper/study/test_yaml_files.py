@@ -152,7 +152,7 @@ def test_an_unknown_field_is_answered_with_those_allowed_and_a_remedy(write: Any
         (b"- a\n", "must be a mapping"),
         (b"just words\n", "must be a mapping"),
         (b"name: s\nquestion: caf\xe9\n", ":2:14: byte 0xe9 is not UTF-8"),
-        (b"name: " + b"x" * 300_000, "no file of at most 256 kB"),
+        (b"name: " + b"x" * 300_000, "must be a file of at most 256 kB"),
         (b"[" * 5000, "nested too deeply"),
     ],
 )

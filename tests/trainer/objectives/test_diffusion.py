@@ -60,7 +60,7 @@ def test_fewer_steps_are_spaced_evenly_and_keep_the_noise_of_those_they_are():
     assert (len(set(numbers.steps)), numbers.steps[0], numbers.steps[-1]) == (250, 0, 999)
     assert {*np.diff(numbers.steps)} <= {4, 5}
     np.testing.assert_allclose(numbers.alpha_bar, ALPHA_BAR.numpy()[numbers.steps])
-    with pytest.raises(ValueError, match=r"eval.nfe is 1001; objective.steps is 1000"):
+    with pytest.raises(ValueError, match=r"eval.nfe is 1001; it can be at most objective.steps, 1000"):
         schedule(STEPS, 1001)
 
 
