@@ -4,35 +4,43 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from sweeper.commands.status import ORDER, Counts, count
+from sweeper.commands.status import Counts, watched
 from sweeper.errors import SweeperError
-from sweeper.records import Stage
 from sweeper.study.registration import Registration
 from sweeper.workspace import Workspace
 
 
 class Listed(NamedTuple):
-    """A study of a workspace: when it was begun, its trials by state, and the process that runs it, '' for none.
+    """A study of a workspace: when it was begun, its trials by state, and the process or other host that runs it.
 
-    Where its registration or its search cannot be read, `trouble` says why.
+    Both are '' where nobody does. Where its registration or its search cannot be read, `trouble` says why.
     """
 
     name: str
     begun: str = ""
     counts: Counts | None = None
     runner: str = ""
+    host: str = ""
     trouble: str = ""
 
     def as_json(self) -> dict[str, object]:
         """Return what `sweeper list --json` prints of it."""
         known = {"states": dict(self.counts.states), "done": self.counts.done} if self.counts else {}
-        return {"study": self.name, "begun": self.begun, "runner": self.runner, "trouble": self.trouble, **known}
+        return {
+            "study": self.name,
+            "begun": self.begun,
+            "runner": self.runner,
+            "host": self.host,
+            "trouble": self.trouble,
+            **known,
+        }
 
     def cells(self) -> tuple[str, str, str, str]:
         """Return its row for people: name, how far it is, trials by state, when it was begun."""
         if not self.counts:
             return self.name, "?", self.trouble, self.begun
-        state = f"process {self.runner}" if self.runner else "done" if self.counts.done else "not done"
+        runs = f"process {self.runner}" if self.runner else f"on {self.host}" if self.host else ""
+        state = runs or ("done" if self.counts.done else "not done")
         trials = ", ".join(f"{number} {name}" for name, number in self.counts.states.items())
         return self.name, state, trials, self.begun
 
@@ -60,18 +68,8 @@ def _listed(name: str, workspace: Workspace) -> Listed:
         registration = workspace.registration(name)
         if registration is None:
             return Listed(name, trouble="nothing is registered of it")
-        study = registration.study
-        stages: list[Stage] = ["screen", "confirm"] if study.confirm else ["screen"]
-        runner = workspace.runner(name)
-        counts = count(study, workspace, stages)
-        return Listed(name, registration.begun, counts if runner else _left(counts), runner)
+        counts, runner, elsewhere = watched(registration.study, workspace)
+        return Listed(name, registration.begun, counts, runner, elsewhere.host if elsewhere else "")
     except (SweeperError, ValueError) as error:  # a damaged file, a store that does not answer
         said = error.message if isinstance(error, SweeperError) else f"it cannot be read: {str(error).splitlines()[0]}"
         return Listed(name, registration.begun if registration else "", trouble=said)
-
-
-def _left(counts: Counts) -> Counts:
-    """Count trials that a run left running as waiting, as nobody of this workspace runs them."""
-    states = dict(counts.states)
-    states["waiting"] = states.get("waiting", 0) + states.pop("running", 0)
-    return counts._replace(states={state: states[state] for state in ORDER if states.get(state)})

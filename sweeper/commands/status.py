@@ -119,7 +119,6 @@ def status_of(study: Study, workspace: Workspace) -> Status:
     from sweeper.ledger import counts as ledger_counts
     from sweeper.search import state_counts
 
-    stages: list[Stage] = ["screen", "confirm"] if study.confirm else ["screen"]
     totals: Counter[TrialState] = Counter()
     for found in state_counts(workspace.store_url, study.name).values():
         totals.update(found)
@@ -127,15 +126,23 @@ def status_of(study: Study, workspace: Workspace) -> Status:
         recorded = ledger_counts(workspace.tracking_uri, study.name)
     except StudyError:
         recorded = {}
-    all_counts = count(study, workspace, stages)
+    counts, runner, elsewhere = watched(study, workspace)
+    return Status(study.name, counts.done, counts.states, _ordered(totals), _ordered(recorded), runner, elsewhere)
+
+
+def watched(study: Study, workspace: Workspace) -> tuple[Counts, str, Driver | None]:
+    """Count a study's trials as the search has them, and find who runs it: a process here, '' for none, or a driver.
+
+    What a run left running while nobody runs the study waits.
+    """
+    counts = count(study, workspace, ["screen", "confirm"] if study.confirm else ["screen"])
     runner = workspace.runner(study.name)
     elsewhere = None if runner else _elsewhere(study.name, workspace)
-    left = 0 if runner or elsewhere else all_counts.states.get("running", 0)
-    states = {**all_counts.states, "running": all_counts.states.get("running", 0) - left}
-    states["waiting"] = states.get("waiting", 0) + left
-    return Status(
-        study.name, all_counts.done, _ordered(states), _ordered(totals), _ordered(recorded), runner, elsewhere
-    )
+    if runner or elsewhere:
+        return counts, runner, elsewhere
+    states = dict(counts.states)
+    states["waiting"] = states.get("waiting", 0) + states.pop("running", 0)
+    return counts._replace(states=_ordered(states)), runner, elsewhere
 
 
 def _elsewhere(study_name: str, workspace: Workspace) -> Driver | None:

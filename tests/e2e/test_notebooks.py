@@ -10,8 +10,7 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
-from tests.e2e.test_shipped import is_complete
-from tests.e2e.workplace import PATIENCE_S, Workplace
+from tests.e2e.workplace import PATIENCE_S, Workplace, is_complete
 from tests.places import ROOT, STUDIES
 
 NOTEBOOKS = ROOT / "examples" / "notebooks"

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from sweeper.ledger import read_study
-from sweeper.records import StudyRecord
+from sweeper.records import FINAL_STATES, StudyRecord
 from sweeper.study.yaml_files import read_study as read_file
 
 # -P, as the installed script has its own folder first on its path, and not the current one.
@@ -86,6 +86,16 @@ class Workplace:
                 return int(connection.execute(f"select count(*) from {table} where {where}").fetchone()[0])
         except sqlite3.OperationalError:  # the tables are not there yet
             return 0
+
+
+def is_complete(place: Workplace, screened: int, trials: int, says: tuple[str, ...]) -> None:
+    """Assert that a study ran to its guide, with so many trials, none of them failed, and that the guide says this."""
+    guide = (place.reports / place.name / "guide.md").read_text()
+    assert [words for words in says if words not in guide] == []
+    found = place.record().trials
+    assert {trial.state for trial in found} <= FINAL_STATES - {"failed"}
+    assert (sum(trial.spec.stage == "screen" for trial in found), len(found)) == (screened, trials)
+    assert place.status()["agree"] is True
 
 
 def shadowed(folder: Path) -> Path:

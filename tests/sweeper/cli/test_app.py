@@ -5,14 +5,11 @@ import os
 import re
 import signal
 import socket
-import subprocess
 import sys
 from collections.abc import Callable
-from importlib.metadata import version
 from pathlib import Path
 
 import pytest
-import torch
 import yaml
 
 from sweeper import cli
@@ -261,29 +258,6 @@ def test_a_run_that_is_asked_to_stop_exits_with_the_signals_code_and_says_what_c
     assert ran.code == 128 + number
     assert ran.err.endswith(f"\ninterrupted; to continue, run: sweeper run {STUDY} --yes\n")
     assert signal.getsignal(number) is before
-
-
-def test_the_version_is_that_of_the_package_and_of_what_figures_depend_on(run):
-    found = run("--version")
-    assert (found.code, found.err) == (0, "")
-    assert found.out.startswith(f"sweeper {version('sweeper')} (python ")
-    assert f"torch {torch.__version__}" in found.out
-
-
-def test_the_package_runs_as_a_module(tmp_path):
-    # In a folder with a module of ours' name, which `python -m` has first on its path.
-    (tmp_path / "ray.py").write_text("raise SystemExit('the current folder was imported')\n")
-    command = [sys.executable, "-m", "sweeper", "status", "nothing.yaml"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith("error: nothing.yaml: no such file\n")
-
-
-def test_help_imports_no_heavy_library():
-    heavy = ["torch", "ray", "optuna", "mlflow", "pandas", "matplotlib", "pydantic"]
-    code = f"import sweeper.cli, sys; print([name for name in {heavy} if name in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
 
 
 def test_a_gpu_that_is_not_there_is_an_environment_error(run):

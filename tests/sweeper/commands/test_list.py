@@ -10,6 +10,7 @@ import pytest
 
 from sweeper import cli
 from sweeper.commands.list import describe, list_studies
+from sweeper.commands.status import Driver
 from sweeper.planning.trials import screen_trials
 from sweeper.search import Search
 from sweeper.study.registration import Registration
@@ -58,6 +59,14 @@ def test_a_study_that_is_running_names_its_process(workspace: Workspace) -> None
         second = list_studies(workspace)[0]
     assert second.runner == str(os.getpid())
     assert second.cells()[1] == f"process {os.getpid()}"
+
+
+def test_a_study_that_another_machine_runs_names_it(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    there = Driver("node7", "/home/me/.sweeper/studies/first", 3.0)
+    monkeypatch.setattr("sweeper.commands.status._elsewhere", lambda name, _: there if name == "first" else None)
+    first = list_studies(workspace)[1]
+    assert first.cells()[1:3] == ("on node7", "10 waiting, 2 running")  # what runs there does not wait
+    assert first.as_json()["host"] == "node7"
 
 
 def test_a_workspace_without_studies_says_so(tmp_path: Path) -> None:
