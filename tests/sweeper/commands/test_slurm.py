@@ -18,13 +18,15 @@ from tests.places import STUDIES
 
 FILE = STUDIES / "smoke.yaml"
 LOG = 'echo "$(basename "$0") $*" >> "$CALLS"\n'
-# Slurm's own programs run their command here; Ray's stay until stopped; sweeper ends as CODE says, or when asked.
+# Slurm's own programs run their command here; Ray's stay until stopped, and are healthy once the head has started;
+# sweeper ends as CODE says, or when asked.
 PROGRAMS = {
     "srun": LOG + 'while [[ "$1" == --* ]]; do shift; done\nexec "$@"\n',
     "scontrol": LOG + '[ "$1" = show ] && printf "n1\\nn2\\nn3\\n"\ntrue\n',
     "hostname": "echo 10.0.0.1 10.0.0.2\n",
     "ray": LOG + 'echo "token ${RAY_AUTH_MODE:-} ${RAY_AUTH_TOKEN:-}" >> "$CALLS"\n'
-    'if [ "$1" = start ]; then exec sleep 60; fi\n',
+    'if [ "$1" = start ]; then exec sleep 60; fi\n'
+    'until grep -q "^ray start --head" "$CALLS"; do sleep 0.05; done\necho healthy >> "$CALLS"\n',
     "sweeper": LOG + 'if [ "$CODE" = stays ]; then trap "echo stopped >> $CALLS; exit 143" TERM\n'
     'echo runs >> "$CALLS"; while true; do sleep 0.05; done; fi\nexit "$CODE"\n',
 }
@@ -77,9 +79,10 @@ def test_several_nodes_are_joined_by_a_ray_with_a_token_of_its_own(tmp_path: Pat
     started = f"ray start --head --node-ip-address=10.0.0.1 --port=20042 {size} --include-dashboard=false --block"
     assert started in said
     share = "--overlap --cpus-per-task=8 --gpus-per-node=2"
-    assert f"srun --nodes=2 --ntasks=2 --exclude=n1 {share} ray start --address=10.0.0.1:20042 {size} --block" in said
-    assert "sweeper run my study.yaml --yes --address 10.0.0.1:20042" in said
-    assert said.index(started) < said.index("ray health-check --address 10.0.0.1:20042")
+    joins = f"srun --nodes=2 --ntasks=2 --exclude=n1 {share} ray start --address=10.0.0.1:20042 {size} --block"
+    assert "ray health-check --address 10.0.0.1:20042" in said
+    assert said.index("healthy") < said.index(joins)
+    assert said.index("healthy") < said.index("sweeper run my study.yaml --yes --address 10.0.0.1:20042")
     tokens = {line for line in said if line.startswith("token")}
     assert len(tokens) == 1
     (token,) = tokens
