@@ -5,23 +5,34 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import stdtrit
+from scipy.special import chdtri, stdtrit
 
 from sweeper.statistics.effects import Matrix
 from sweeper.statistics.moments import moments
+
+# Differences of two settings to one baseline correlate by half where all three have the same noise. Their variances
+# then correlate by the square, and so many of them know the common one less well than as many of their own.
+SHARED = 0.5
 
 
 class Pairing(NamedTuple):
     """Noise of differences to the baseline, pooled over `cells` cells: a standard deviation on the log scale.
 
     `correlation` is that of a cell with the baseline over seeds; `width_ratio` the width of a paired interval
-    relative to an unpaired one.
+    relative to an unpaired one. `freedom` says how well the pooled variance is known, in degrees of freedom.
     """
 
     difference_sd: float
     correlation: float | None
     width_ratio: float | None
     cells: int
+    freedom: float
+
+    def sd_interval(self, alpha: float) -> tuple[float, float]:
+        """Return the interval of the differences' standard deviation, for normal noise, at level 1 - alpha."""
+        large, small = chdtri(self.freedom, (alpha / 2, 1 - alpha / 2))  # quantiles, by their upper tails
+        low, high = (float(self.difference_sd * np.sqrt(self.freedom / quantile)) for quantile in (large, small))
+        return low, high
 
 
 def hopeful_pairing(y_CS: Matrix, baseline_S: Matrix) -> Pairing | None:
@@ -55,6 +66,7 @@ def pairing(y_CS: Matrix, baseline_S: Matrix) -> Pairing | None:
         correlation=float((own + base - difference) / 2 / spread) if spread > 0 else None,
         width_ratio=float(np.sqrt(difference / (own + base))) if own + base > 0 else None,
         cells=int(kept.sum()),
+        freedom=float(freedom_C.sum() / (1 + (kept.sum() - 1) * SHARED**2)),
     )
 
 

@@ -14,7 +14,7 @@ from sweeper.guide.schema.audits import Gate, HealthAudit, ProxyAudit, PruningAu
 from sweeper.guide.schema.results import CellHealth, CellResult
 from sweeper.guide.schema.statements import Recommendation
 from sweeper.statistics.effects import fit_effects, possibly_best
-from sweeper.statistics.levels import OBJECTIVE_ALPHA, SET_ALPHA
+from sweeper.statistics.levels import INTERVAL_ALPHA, OBJECTIVE_ALPHA, SET_ALPHA
 from sweeper.statistics.look_power import Plan, detectable_gain, needed_for, needed_in_looks
 from sweeper.statistics.noise import hopeful_pairing
 from sweeper.statistics.rank_agreement import Agreement, rank_agreement, share_interval
@@ -161,6 +161,8 @@ def seed_audit(known: Evidence) -> SeedAudit:
         needed_for(gain, sd, plan._replace(looks=given), confirm.power) if sd is not None else None
         for given in (plan.looks, ())
     )
+    sds = pool.sd_interval(INTERVAL_ALPHA) if pool else None
+    fewest, most = (needed_for(gain, end, plan, confirm.power) for end in sds) if sds else (None, None)
     audit = SeedAudit(
         margin=confirm.margin,
         power=confirm.power,
@@ -169,10 +171,13 @@ def seed_audit(known: Evidence) -> SeedAudit:
         planning=planning,
         baseline_sd=spread(main.logs()[main.row[BASELINE]]) if main is not None and BASELINE in main.row else None,
         difference_sd=sd,
+        difference_sd_interval=sds,
         cells=pool.cells if pool else 0,
         pairing=pool.correlation if pool else None,
         width_ratio=pool.width_ratio if pool else None,
         needed=needed,
+        needed_fewest=fewest,
+        needed_most=most,
         needed_once=once if looks else None,
         detectable=detectable_gain(planned, sd, plan, confirm.power) if sd is not None else None,
         sampling_sd=sampling_sd,

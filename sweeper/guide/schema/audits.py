@@ -71,11 +71,11 @@ class SeedAudit(Frozen):
     """How noisy the study is and what it would take to know more.
 
     Spreads are standard deviations of the log objective: .05 is about 5 %. `difference_sd` is pooled over `cells`
-    cells. `pairing` is the pooled correlation with the baseline over seeds, `width_ratio` the width of a paired
+    cells and has a 95 % interval. `pairing` is the pooled correlation with the baseline over seeds, `width_ratio` the width of a paired
     interval relative to an unpaired one. `needed` seeds show a gain of `margin` with the desired `power` when they
     are fresh (one-sided paired t, Holm's first step over `top`); None when more than 1,000. In looks both are of the
     looks' boundaries, and None also where arms with so small a gain are mostly given up; `needed_once` seeds show it
-    judged once. `planned` seeds show a gain of `detectable`. `sampling_sd` is the spread between two samplings of the
+    judged once. `needed_fewest` and `needed_most` are `needed` at the ends of the interval of `difference_sd`. `planned` seeds show a gain of `detectable`. `sampling_sd` is the spread between two samplings of the
     same weights, over `sampling_runs`; `for_effects` pairs effects, in standard deviations of a difference, with the
     seeds that show them; `looks` say after how many fresh seeds finalists are judged, `planned` being the most;
     `skewness` is what the settings' own noise gives to differences, and `bad_runs` of `bad_of` runs of the screen
@@ -89,10 +89,13 @@ class SeedAudit(Frozen):
     power: float = 0.8
     baseline_sd: float | None = None
     difference_sd: float | None = None
+    difference_sd_interval: tuple[float, float] | None = None
     cells: int = 0
     pairing: float | None = None
     width_ratio: float | None = None
     needed: int | None = None
+    needed_fewest: int | None = None
+    needed_most: int | None = None
     needed_once: int | None = None
     detectable: float | None = None
     sampling_sd: float | None = None
@@ -107,10 +110,17 @@ class SeedAudit(Frozen):
 
     @property
     def needed_words(self) -> str:
-        """How many fresh seeds the gain of `margin` takes."""
+        """How many fresh seeds the gain of `margin` takes, with what the interval of the noise makes of it."""
         once = self.needed_once if self.looks else None
         if self.needed is None and once is not None:
             return f"{once} fresh seeds, judged once; in looks arms that promise so little are given up"
         if self.needed is not None and once is not None and once <= WORTH_SAYING * self.needed:
-            return f"{self.needed} fresh seeds, or {once} judged once"
-        return f"{'more than 1,000' if self.needed is None else self.needed} fresh seeds"
+            return f"{self.needed} fresh seeds{self._needed_range}, or {once} judged once"
+        return f"{'more than 1,000' if self.needed is None else self.needed} fresh seeds{self._needed_range}"
+
+    @property
+    def _needed_range(self) -> str:
+        if self.needed is None or self.needed_fewest is None:
+            return ""
+        most = self.needed_most or f"more than {200 if self.looks else 1000:,}"
+        return "" if most == self.needed_fewest else f" ({self.needed_fewest} to {most} by the noise's 95 % interval)"

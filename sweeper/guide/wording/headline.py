@@ -48,14 +48,15 @@ def _kind(found: Findings, control: str) -> str:
 
 
 def _on(found: Findings, claims: Iterable[Claim]) -> str:
-    """Describe on how many fresh seeds these claims were measured: fewer than ran if some failed."""
+    """Describe on how many fresh seeds these claims were measured: fewer than ran if some failed, or in looks."""
     ran = len(found.confirming.seeds) if found.confirming else 0
     comparable = [claim for claim in claims if claim.standing != "not comparable"]
     measured = sorted({claim.change.n if claim.change else 0 for claim in comparable or claims})
     least, most = measured[0], measured[-1]
-    if least == ran:
-        return f"on {counted(ran, 'fresh seed')}"
-    return f"on {most if least == most else f'{least} to {most}'} of {counted(ran, 'fresh seed')}"
+    if least == ran or (least == most and found.known.looks):
+        return f"on {counted(most, 'fresh seed')}"
+    number = str(most) if least == most else f"{least} to {most}"
+    return f"on {number} fresh seeds" if found.known.looks else f"on {number} of {counted(ran, 'fresh seed')}"
 
 
 def _confirmed(found: Findings) -> tuple[list[Claim], list[Claim]]:
@@ -65,12 +66,13 @@ def _confirmed(found: Findings) -> tuple[list[Claim], list[Claim]]:
 def _names(found: Findings, hurts: list[Claim]) -> str:
     if len(hurts) > 2:
         return f"{len(hurts)} of {len(found.claims)} are"
-    names = [_mark(found, claim) or found.label(claim.key) for claim in hurts]
+    names = [_marked(found, claim) or found.label(claim.key) for claim in hurts]
     return f"{' and '.join(names)} {'is' if len(hurts) == 1 else 'are'}"
 
 
-def _mark(found: Findings, claim: Claim) -> str | None:
-    return found.known.cells[claim.key].mark
+def _marked(found: Findings, claim: Claim) -> str:
+    mark = found.known.cells[claim.key].mark
+    return f'"{mark}"' if mark else ""
 
 
 def undecided(found: Findings) -> str:

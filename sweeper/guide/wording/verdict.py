@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from sweeper.guide.analysis.fresh_looks import screen_prior
 from sweeper.guide.analysis.stage_table import BASELINE
 from sweeper.guide.schema.results import CellResult
@@ -115,9 +117,11 @@ def _controls_together(found: Findings) -> tuple[str, ...]:
         return (f"Without a setting of the loss, {named} {'helps' if len(helps) == 1 else 'help'}.",)
     if not arms:
         return ()
+    lowest = min(arms, key=lambda claim: claim.change.mean if claim.change else math.inf)
     hurt = sum(claim.standing == "confirmed hurts" for claim in arms)
     hurting = f", and {hurt} of {len(arms)} {'hurts' if hurt == 1 else 'hurt'}" if hurt else ""
-    return (f"No control arm is confirmed to help{hurting}.",)
+    best = f"; lowest: {lowest.label}, {claimed(lowest)}: *{said(lowest)}*" if lowest.change else ""
+    return (f"No control arm is confirmed to help{hurting}{best}.",)
 
 
 def _best(found: Findings) -> tuple[str, str]:
@@ -143,7 +147,7 @@ def _seeable(found: Findings, best: Claim) -> str:
     if best.direction == "higher":
         return f"The screen saw {found.label(best.key)} higher, so it was tested for harm."
     shown = _detectable(found, best)
-    return f"A gain of {share(shown)} or more would probably have shown." if shown else ""
+    return f"By the noise of the fresh seeds, a gain of {share(shown)} or more would probably have shown." if shown else ""
 
 
 def _detectable(found: Findings, best: Claim) -> float | None:

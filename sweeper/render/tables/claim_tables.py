@@ -32,8 +32,7 @@ def claim_table(guide: Guide) -> Table:
             claimed_change(claim),
             _p(claim),
             claim.direction,
-            claim.standing
-            + (f" of {claim.suggests}" if claim.suggests else f": {claim.reason}" if claim.reason else ""),
+            _standing(claim),
             *([str(claim.look)] if in_looks else []),
         )
         for claim in arms
@@ -151,12 +150,12 @@ def pair_table(guide: Guide) -> Table:
 def knob_table(guide: Guide) -> Table:
     """Tabulate how far each knob can move."""
     rows = [
-        (_averaged(knob), level.level, "lowest" if level.reach == "lowest" else _change(level.change), level.reach)
+        (_averaged(knob), level.level, "lowest" if level.reach == "lowest" else _change(level.change))
         for knob in guide.knobs
         for level in knob.levels
     ]
     metric = guide.words(guide.objective)
-    return table(("knob", "level", f"{metric} against the lowest level [95 %]", "reach"), rows)
+    return table(("knob", "level", f"{metric} against the lowest level [95 %]"), rows)
 
 
 def _averaged(knob: KnobEffect) -> str:

@@ -45,6 +45,20 @@ def test_pairing_recovers_noise_and_correlation() -> None:
     assert found.cells == 12
 
 
+@pytest.mark.parametrize(("cells", "seeds", "shared"), [(12, 3, 0.1), (3, 2, 0.0), (1, 5, 0.0), (40, 4, 0.05)])
+def test_the_interval_of_the_noise_covers_it_as_often_as_it_says(cells: int, seeds: int, shared: float) -> None:
+    generator, noise, covered = np.random.default_rng(0), 0.05, 0
+    for _ in range(400):
+        level_S = generator.normal(0, shared, seeds)
+        y_CS = level_S + generator.normal(0, noise, (cells, seeds))
+        found = pairing(y_CS, level_S + generator.normal(0, noise, seeds))
+        assert found is not None
+        low, high = found.sd_interval(0.05)
+        assert low < found.difference_sd < high
+        covered += low <= noise * math.sqrt(2) <= high
+    assert 0.92 <= covered / 400 <= 0.99
+
+
 def test_pairing_needs_two_shared_seeds() -> None:
     assert pairing(np.array([[1.0, np.nan]]), np.array([1.0, 2.0])) is None
 

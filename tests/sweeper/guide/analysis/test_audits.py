@@ -47,11 +47,16 @@ def test_a_guide_says_where_looks_take_more_seeds_than_judging_once_or_show_noth
 
     quiet, noisy, loud = audit(0.02), audit(0.05), audit(0.09)
     assert quiet.needed is not None
-    assert quiet.needed_words == f"{quiet.needed} fresh seeds"
+    assert quiet.needed_fewest is not None
+    assert quiet.needed_most is not None
+    assert quiet.needed_fewest < quiet.needed < quiet.needed_most
+    known = f"{quiet.needed_fewest} to {quiet.needed_most} by the noise's 95 % interval"
+    assert quiet.needed_words == f"{quiet.needed} fresh seeds ({known})"
     assert noisy.needed is not None
     assert noisy.needed_once is not None
     assert noisy.needed_once <= noisy.needed * 2 / 3
-    assert noisy.needed_words == f"{noisy.needed} fresh seeds, or {noisy.needed_once} judged once"
+    known = f"{noisy.needed_fewest} to more than 200 by the noise's 95 % interval"
+    assert noisy.needed_words == f"{noisy.needed} fresh seeds ({known}), or {noisy.needed_once} judged once"
     assert loud.needed is None
     assert "judged once; in looks arms that promise so little are given up" in loud.needed_words
     assert loud.gate.passed is False
