@@ -173,6 +173,21 @@ class StudyRecord(Frozen):
     added: tuple[str, ...] = ()
 
 
+class Activity(Frozen):
+    """What one worker does: the trials it trains together, at which step of how many until it reports, how fast.
+
+    `steps_per_s` is None before two heartbeats, and `loss` while there is none: the mean training loss of its trials.
+    """
+
+    label: str
+    doing: str
+    step: int
+    until: int
+    trials: int
+    steps_per_s: float | None = None
+    loss: float | None = None
+
+
 class Progress(Frozen):
     """How far a study is, for the progress display; `lowest` is the complete trial with the lowest objective."""
 
@@ -180,3 +195,4 @@ class Progress(Frozen):
     counts: dict[TrialState, int]
     lowest: str = ""
     messages: tuple[str, ...] = ()
+    activities: tuple[Activity, ...] = ()

@@ -1,4 +1,4 @@
-"""The progress display: a live line on a terminal, plain lines elsewhere, always on stderr."""
+"""The progress display: live on a terminal, plain lines elsewhere, always on stderr."""
 
 from __future__ import annotations
 
@@ -7,16 +7,21 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
-from rich.console import Console
+from rich.console import Console, Group, RenderableType
 from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
 from rich.text import Text
 
-from sweeper.records import FINAL_STATES, Progress, TrialState
-from sweeper.text.numbers import duration
+from sweeper.commands.time_left import TimeLeft
+from sweeper.records import FINAL_STATES, Activity, Progress, Stage, TrialState
+from sweeper.text.numbers import counted, figure
 from sweeper.text.untrusted import inert
 
-PLAIN_EVERY_S = 15.0
-TOLD: tuple[TrialState, ...] = ("pruned", "diverged", "failed", "running")
+PLAIN_EVERY_S, PLAIN_AT_LEAST_S = 15.0, 600.0
+MOST_WORKERS = 12  # with a line each
+BAR, BLOCK = 32, 48  # characters
+NAMED: tuple[TrialState, ...] = ("pruned", "diverged", "failed", "running")
 
 
 class Show(Protocol):
@@ -26,55 +31,86 @@ class Show(Protocol):
         """Show it."""
 
 
-class Clock:
-    """Estimates how long a study still takes from the trials that finished since it was started."""
+class Lines:
+    """Writes progress in words."""
 
     def __init__(self) -> None:
-        self._started = time.monotonic()
-        self._before: int | None = None
+        self._time_left: dict[Stage, TimeLeft] = {}
 
     def line(self, progress: Progress) -> str:
-        """Write in one line: trials done, pruned, running, the lowest mean so far, time left."""
+        """Write in one line: trials done, pruned, running, the lowest so far, time left."""
         counts = progress.counts
-        finished = sum(counts.get(state, 0) for state in FINAL_STATES)
-        if self._before is None:
-            self._before = finished
-        parts = [f"{progress.stage}: {finished}/{sum(counts.values())} trials"]
-        parts += [f"{counts[state]} {state}" for state in TOLD if state in counts]
+        ended, total = _ended(progress), sum(counts.values())
+        parts = [f"{progress.stage}: {ended}/{total} trials"]
+        parts += [f"{counts[state]} {state}" for state in NAMED if state in counts]
         if progress.lowest:
             parts.append(f"lowest so far {progress.lowest}")
-        return " · ".join([*parts, *self._left(finished, sum(counts.values()) - finished)])
-
-    def _left(self, finished: int, waiting: int) -> list[str]:
-        done = finished - (self._before or 0)
-        if not done or not waiting:
-            return []
-        return [f"about {duration((time.monotonic() - self._started) / done * waiting)} left"]
+        left = self._time_left.setdefault(progress.stage, TimeLeft()).estimate(ended, total - ended)
+        return " · ".join([*parts, left] if left else parts)
 
 
 @contextmanager
 def display(console: Console) -> Iterator[Show]:
     """Give a function that shows progress on `console` in the way that suits it."""
-    clock = Clock()
+    lines = Lines()
     if not console.is_terminal:
-        yield _plain(console, clock)
+        yield _plain(console, lines)
         return
     with Live(console=console, refresh_per_second=4, transient=True) as live:
-
-        def show(progress: Progress) -> None:
-            live.update(Text("\n".join(map(inert, [clock.line(progress), *progress.messages]))))
-
-        yield show
+        yield lambda progress: live.update(screen(progress, lines))
 
 
-def _plain(console: Console, clock: Clock) -> Show:
-    last_text, last_time = "", -PLAIN_EVERY_S
+def screen(progress: Progress, lines: Lines) -> RenderableType:
+    """Draw the stage's bar, a line for each worker, and what went wrong."""
+    total = max(1, sum(progress.counts.values()))
+    parts: list[RenderableType] = [
+        Text(inert(lines.line(progress))),
+        _bar(_ended(progress), total),
+        _workers(progress.activities[:MOST_WORKERS]),
+    ]
+    if (more := len(progress.activities) - MOST_WORKERS) > 0:
+        parts.append(Text(f"and {counted(more, 'more worker')}"))
+    return Group(*parts, *(Text(inert(message)) for message in progress.messages))
+
+
+def _bar(ended: int, total: int) -> Table:
+    row = Table.grid()  # a bar by itself ends no line
+    row.add_row(ProgressBar(total=total, completed=ended, width=BAR))
+    return row
+
+
+def _workers(activities: tuple[Activity, ...]) -> Table:
+    table = Table.grid(padding=(0, 2))
+    for one in activities:
+        speed = "" if one.steps_per_s is None else f"{figure(one.steps_per_s)} steps/s"
+        loss = "" if one.loss is None else f"loss {figure(one.loss)}"
+        step = f"step {one.step:,}/{one.until:,}" if one.doing == "training" else f"at step {one.step:,}"
+        label = inert(one.label)
+        shown = label if len(label) <= BLOCK else f"{label[: BLOCK - 1]}…"
+        table.add_row(*map(Text, (one.doing, shown, step, speed, loss)))
+    return table
+
+
+def _ended(progress: Progress) -> int:
+    return sum(progress.counts.get(state, 0) for state in FINAL_STATES)
+
+
+def _plain(console: Console, lines: Lines) -> Show:
+    last_seen: object = None
+    last_time = -PLAIN_AT_LEAST_S
 
     def show(progress: Progress) -> None:
-        nonlocal last_text, last_time
-        text, now = inert("\n".join([clock.line(progress), *progress.messages])), time.monotonic()
-        if text != last_text and now - last_time >= PLAIN_EVERY_S:
+        nonlocal last_seen, last_time
+        seen, now = (progress.stage, progress.counts, progress.messages), time.monotonic()
+        text = inert("\n".join([lines.line(progress) + _speed(progress), *progress.messages]))
+        since = now - last_time
+        if (seen != last_seen and since >= PLAIN_EVERY_S) or since >= PLAIN_AT_LEAST_S:
             console.print(text, soft_wrap=True, highlight=False, markup=False)
-            last_text, last_time = text, now
+            last_seen, last_time = seen, now
 
     return show
+
+
+def _speed(progress: Progress) -> str:
+    known = [one.steps_per_s for one in progress.activities if one.steps_per_s is not None]
+    return f" · {figure(sum(known))} steps/s" if known else ""

@@ -93,6 +93,10 @@ class CohortQueue:
             return self._join(lanes)
         return None
 
+    def running(self) -> tuple[Running, ...]:
+        """Return the cohorts in training."""
+        return tuple(self._running.values())
+
     def find(self, cohort: str) -> Running | None:
         """Return a cohort in training."""
         return self._running.get(cohort)

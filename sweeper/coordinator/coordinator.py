@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,8 +10,10 @@ from sweeper.coordinator.assignments import assignment
 from sweeper.coordinator.cohort_queue import CohortQueue, Running
 from sweeper.coordinator.cohort_store import CohortFolder
 from sweeper.coordinator.halting import Halt, or_halt
+from sweeper.coordinator.heartbeats import Heartbeats
 from sweeper.coordinator.paths import Paths
 from sweeper.coordinator.run_totals import RunTotals
+from sweeper.coordinator.show_progress import progress_of
 from sweeper.coordinator.stages import Stages
 from sweeper.coordinator.worker_leases import WorkerLeases
 from sweeper.errors import StaleAttemptError, SweeperError
@@ -24,7 +25,7 @@ from sweeper.stores.retry import PATIENCE_S, Patience
 from sweeper.study import Study
 from sweeper.text.numbers import times
 from sweeper.text.passwords import masked
-from sweeper.worker.messages import Assignment, LaneReport
+from sweeper.worker.messages import Assignment, Heartbeat, LaneReport
 
 STOPPED = "stopped: clearly behind"
 
@@ -52,7 +53,7 @@ class Coordinator:
         self._totals = RunTotals(paths.folder, provenance)
         lanes = lanes or lane_count(study, "cuda" if study.resources.gpus else "cpu")
         self._queue = CohortQueue(CohortFolder(paths.folder / "cohorts"), study.recipe, lanes)
-        self._leases = WorkerLeases()
+        self._leases, self._heartbeats = WorkerLeases(), Heartbeats()
         self._lost: dict[str, str] = {}
 
     def open(self) -> None:
@@ -206,6 +207,10 @@ class Coordinator:
         """Return why the study was halted, if it was. Any thread may ask."""
         return self.halting.error
 
+    def beat(self, heartbeat: Heartbeat) -> None:
+        """Remember what a worker does right now. Any thread may tell."""
+        self._heartbeats.take(heartbeat)
+
     def waits_for(self) -> str:
         """Describe which store a call waits for, and since when; empty if none does. Safe from any thread."""
         return self._patience.waits_for()
@@ -218,11 +223,7 @@ class Coordinator:
         """Return how far the study is, and renew the lease to run it."""
         with contextlib.suppress(StaleAttemptError), self.halting.guarding():
             self._stages.renew()
-        best = self._search.best()
-        lowest = f"{best.trial.cell.label}: {self._study.minimised.name()} {best.value:.3g}" if best else ""
-        lost = (f"{reason} ({count} so far)" for reason, count in Counter(self._lost.values()).items())
-        stage, counts = self._stages.stage, dict(self._stages.counts())
-        return Progress(stage=stage, counts=counts, lowest=lowest, messages=(*self._ledger.messages(), *lost))
+        return progress_of(self._study, self._stages, self._queue, self._heartbeats, self._ledger, self._lost)
 
     def close(self, interrupted: bool, timeout: float) -> bool:
         """Record the study's end and deliver what the outbox still holds; return whether everything arrived.

@@ -16,6 +16,7 @@ from types import MappingProxyType
 from mlflow.entities import Metric, Param, Run, RunTag
 
 from sweeper.ledger import events, tags
+from sweeper.ledger.live_points import Point
 from sweeper.ledger.mlflow_experiment import open_experiment
 from sweeper.ledger.mlflow_runs import find_run
 from sweeper.ledger.mlflow_states import STUDY_STATUS, TRIAL_STATUS
@@ -104,6 +105,17 @@ class Tracker:
         if file.name == events.WEIGHTS:  # a store without room for a copy says at least that there is one elsewhere
             self._log(run_id, {tags.WEIGHTS: file.name})
         self._client.log_artifact(run_id, str(file))
+
+    def log_live(self, key: str, points: Sequence[Point]) -> bool:
+        """Add points to a trial's curves while it trains; return False for one whose start was not delivered yet."""
+        if (trial := self._trials.get(key)) is None:
+            return False
+        metrics = [Metric(tags.LIVE_LOSS, point.loss, point.at_ms, point.step) for point in points]
+        metrics += [
+            Metric(tags.LIVE_SPEED, point.steps_per_s, point.at_ms, point.step) for point in points if point.steps_per_s
+        ]
+        self._log(trial.run_id, {}, metrics=metrics)
+        return True
 
     def _open_study(self, event: events.StudyOpened) -> None:
         study, opened = event.study, {tags.STATE: "running", **tags.provenance_tags(event.provenance)}

@@ -26,6 +26,7 @@ KEY, STATE, SPEC, STUDY, PROVENANCE, FACTS, NOTE, ATTEMPT, AUDITED, FRESH_SEEDS,
     )
 )
 STUDY_KEY = "study"
+LIVE_LOSS, LIVE_SPEED = "live/train_loss", "live/steps_per_s"  # metrics while a trial trains, no part of the record
 # Of the experiment: which study it is of, by id, and who began it where.
 ID, OWNER = "sweeper.id", "sweeper.owner"
 RUNG = "sweeper.rung."

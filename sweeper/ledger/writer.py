@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Self
 
 from sweeper.errors import SetupError, SweeperError, UnavailableError
 from sweeper.ledger import events
+from sweeper.ledger.live_points import LivePoints
 from sweeper.ledger.liveness import ensure_answers
 from sweeper.ledger.mlflow_process import prepare_mlflow
 from sweeper.ledger.outbox import Entry, Outbox
@@ -29,8 +30,7 @@ _log = logging.getLogger(__name__)
 
 REFUSALS_BEFORE_ASIDE = 5
 FAILURES_BEFORE_WARNING = 3
-TROUBLED_S, SLICE_S = 5.0, 0.5
-FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 30.0
+TROUBLED_S, SLICE_S, FIRST_PAUSE_S, LONGEST_PAUSE_S = 5.0, 0.5, 0.1, 30.0
 
 
 class Ledger:
@@ -63,13 +63,13 @@ class Ledger:
         another ledger still holds the outbox after `wait_s` seconds, OSError where it cannot be written.
         """
         self._place = (uri, artifacts, study_name, registration)
-        self._outbox = Outbox(outbox, wait_s)
+        self._outbox, self.live = Outbox(outbox, wait_s), LivePoints()
         self._clock = clock
         self._trouble: str | None = None
         self._tracker: Tracker | None = None
-        self._closing, self._hopeless, self._call_hopeless = threading.Event(), False, hopeless
+        self._closing, self._call_hopeless = threading.Event(), hopeless
+        self._hopeless = self._delivers = False
         self._thread = threading.Thread(target=self._deliver_all, name="ledger", daemon=True)
-        self._delivers = False
         if at_once:
             self.deliver()
 
@@ -220,7 +220,9 @@ class Ledger:
         failures = refusals = 0
         while not self._closing.is_set():
             try:
-                entry = self._outbox.first(timeout=60.0)
+                entry = self._outbox.first(timeout=self.live.interval_s)
+                if self._tracker and not self._trouble:
+                    self.live.deliver(self._tracker.log_live)
                 if entry is None:
                     continue
                 if refusals < REFUSALS_BEFORE_ASIDE:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,7 +11,7 @@ from ray.exceptions import GetTimeoutError, RayError, RayTaskError
 
 from sweeper.errors import SetupError, StaleAttemptError, SweeperError
 from sweeper.records import Facts
-from sweeper.worker.messages import Assignment, LaneReport
+from sweeper.worker.messages import Assignment, Heartbeat, LaneReport
 
 CoordinatorActor = Any  # Ray makes an actor's methods at run time
 ASIDE = "aside"  # the coordinator's second thread
@@ -71,6 +72,11 @@ class CoordinatorProxy:
     def started(self, cohort: str, attempt: int, facts: Facts) -> None:
         """Report that training begins, and on what."""
         call(self._coordinator.started.remote(cohort, attempt, facts))
+
+    def beat(self, heartbeat: Heartbeat) -> None:
+        """Tell what this worker does; it neither waits nor fails where nobody listens."""
+        with contextlib.suppress(RayError):
+            self._coordinator.beat.options(concurrency_group=ASIDE).remote(heartbeat)
 
     def report(
         self, cohort: str, attempt: int, reports: Sequence[LaneReport], facts: Facts, last: bool

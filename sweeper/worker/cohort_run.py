@@ -15,6 +15,7 @@ from torch import Tensor
 
 from sweeper.records import Facts, Rung
 from sweeper.worker.failure_kinds import blames_machine
+from sweeper.worker.heart import Heart
 from sweeper.worker.kept_weights import keep
 from sweeper.worker.lane_seconds import LaneSeconds
 from sweeper.worker.messages import Assignment, CoordinatorClient, LaneReport
@@ -45,11 +46,12 @@ def prepare_process(assignment: Assignment) -> None:
 
 def run(coordinator: CoordinatorClient, assignment: Assignment) -> None:
     """Train, measure and report a cohort until no lane is left."""
-    cohort = CohortRun(assignment)
+    cohort, heart = CohortRun(assignment), Heart(coordinator.beat, assignment)
     coordinator.started(assignment.cohort, assignment.attempt, cohort.facts)
     for step in assignment.rungs:
-        if not cohort.advance(step):
+        if not cohort.advance(step, heart):
             continue
+        heart.measures(step)
         last = step == assignment.rungs[-1]
         survivors = coordinator.report(assignment.cohort, assignment.attempt, cohort.measure(), cohort.facts, last)
         if not survivors:
@@ -103,7 +105,7 @@ class CohortRun:
             image_width=width,
         )
 
-    def advance(self, step: int) -> bool:
+    def advance(self, step: int, heart: Heart) -> bool:
         """Train to `step` and save there; return False if the checkpoint was already past it."""
         if self._cohort.step > step:
             return False
@@ -111,6 +113,7 @@ class CohortRun:
         while self._cohort.step < step:
             with self._seconds.counting("train_s", self._cohort.living):
                 self._cohort.advance(min(step, self._cohort.step + CHUNK))
+            heart.trains(self._cohort.step, step, self._losses)
             if time.monotonic() - saved > self._assignment.checkpoint_seconds:
                 self.save(self._assignment.checkpoint)
                 saved = time.monotonic()
@@ -134,6 +137,9 @@ class CohortRun:
     def keep(self, survivors: frozenset[str]) -> None:
         """Drop the lanes the coordinator has stopped."""
         self._cohort.keep([lane for lane in self._cohort.living if self._keys[lane] in survivors])
+
+    def _losses(self) -> dict[str, float]:
+        return {self._keys[lane]: loss for lane, loss in self._cohort.train_losses().items()}
 
     def _report(self, one: Measurement, cost: dict[str, float]) -> LaneReport:
         rung = Rung(step=self._cohort.step, metrics=one.metrics | cost)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from typing import Literal, Protocol
 
 from sweeper.records import Facts, Rung, TrialSpec
 from trainer.recipe import Frozen, MetricName, Recipe
+
+Doing = Literal["training", "measuring"]
 
 
 class Source(Frozen):
@@ -62,11 +64,29 @@ class LaneReport(Frozen):
     lost: str = ""
 
 
+class Heartbeat(Frozen):
+    """What a worker does right now, for displays and live curves; one that is lost changes nothing.
+
+    `losses` are the training losses of its living lanes by trial key, over about the last 50 steps; `until` is the step
+    of the next rung.
+    """
+
+    cohort: str
+    attempt: int
+    doing: Doing
+    step: int
+    until: int
+    losses: Mapping[str, float] = {}
+
+
 class CoordinatorClient(Protocol):
     """The coordinator's interface to a worker. Every call raises StaleAttemptError once a newer attempt has begun."""
 
     def started(self, cohort: str, attempt: int, facts: Facts) -> None:
         """Report that training begins, and on what."""
+
+    def beat(self, heartbeat: Heartbeat) -> None:
+        """Tell what the worker does, without waiting for an answer; raises nothing."""
 
     def report(
         self, cohort: str, attempt: int, reports: Sequence[LaneReport], facts: Facts, last: bool

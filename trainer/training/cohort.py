@@ -116,6 +116,10 @@ class Cohort:
         if self._device.type == "cuda":
             torch.cuda.synchronize(self._device)
 
+    def train_losses(self) -> dict[int, float]:
+        """Return the training loss of every living lane, a mean over about the last 50 steps; waits for the device."""
+        return dict(zip(self._living, self._means.read()["train_loss"].tolist(), strict=True)) if self._living else {}
+
     def measure(self, full: bool = False, objective: MetricName = "fid") -> list[Measurement]:
         """Return every living lane's metrics at this step, from its averaged weights.
 

@@ -71,15 +71,17 @@ class SeedAudit(Frozen):
     """How noisy the study is and what it would take to know more.
 
     Spreads are standard deviations of the log objective: .05 is about 5 %. `difference_sd` is pooled over `cells`
-    cells and has a 95 % interval. `pairing` is the pooled correlation with the baseline over seeds, `width_ratio` the width of a paired
-    interval relative to an unpaired one. `needed` seeds show a gain of `margin` with the desired `power` when they
-    are fresh (one-sided paired t, Holm's first step over `top`); None when more than 1,000. In looks both are of the
-    looks' boundaries, and None also where arms with so small a gain are mostly given up; `needed_once` seeds show it
-    judged once. `needed_fewest` and `needed_most` are `needed` at the ends of the interval of `difference_sd`. `planned` seeds show a gain of `detectable`. `sampling_sd` is the spread between two samplings of the
-    same weights, over `sampling_runs`; `for_effects` pairs effects, in standard deviations of a difference, with the
-    seeds that show them; `looks` say after how many fresh seeds finalists are judged, `planned` being the most;
-    `skewness` is what the settings' own noise gives to differences, and `bad_runs` of `bad_of` runs of the screen
-    ended far away from their settings' others; `chosen` is what `seeds: auto` took before there were looks.
+    cells and has a 95 % interval. `pairing` is the pooled correlation with the baseline over seeds, `width_ratio`
+    the width of a paired interval relative to an unpaired one. `needed` seeds show a gain of `margin` with the
+    desired `power` when they are fresh (one-sided paired t, Holm's first step over `top`); None when more than
+    1,000. In looks both are of the looks' boundaries, and None also where arms with so small a gain are mostly
+    given up; `needed_once` seeds show it judged once. `needed_fewest` and `needed_most` are `needed` at the ends of
+    the interval of `difference_sd`. `planned` seeds show a gain of `detectable`. `sampling_sd` is the spread
+    between two samplings of the same weights, over `sampling_runs`; `for_effects` pairs effects, in standard
+    deviations of a difference, with the seeds that show them; `looks` say after how many fresh seeds finalists are
+    judged, `planned` being the most; `skewness` is what the settings' own noise gives to differences, and
+    `bad_runs` of `bad_of` runs of the screen ended far away from their settings' others; `chosen` is what `seeds:
+    auto` took before there were looks.
     """
 
     margin: float

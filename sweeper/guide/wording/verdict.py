@@ -147,7 +147,9 @@ def _seeable(found: Findings, best: Claim) -> str:
     if best.direction == "higher":
         return f"The screen saw {found.label(best.key)} higher, so it was tested for harm."
     shown = _detectable(found, best)
-    return f"By the noise of the fresh seeds, a gain of {share(shown)} or more would probably have shown." if shown else ""
+    return (
+        f"By the noise of the fresh seeds, a gain of {share(shown)} or more would probably have shown." if shown else ""
+    )
 
 
 def _detectable(found: Findings, best: Claim) -> float | None:

@@ -84,7 +84,8 @@ def test_weights_survive_a_crash_between_the_report_and_its_end(tmp_path):
         """A coordinator that is out of reach after the weights were written, before the last rung's report arrives."""
 
         def __init__(self, coordinator: Coordinator) -> None:
-            self.started, self.parts, self._coordinator = coordinator.started, coordinator.parts, coordinator
+            self.started, self.beat, self.parts = coordinator.started, coordinator.beat, coordinator.parts
+            self._coordinator = coordinator
 
         def report(self, *news: object) -> frozenset[str]:
             if news[-1]:
