@@ -15,6 +15,7 @@ from sweeper.records import Provenance
 from sweeper.text.passwords import masked
 
 CHANGED = "+"
+NOTIFY = "--notify"  # its URL is a secret
 PACKAGES = ("sweeper", "torch", "torch-fidelity", "ray", "optuna", "mlflow", "numpy", "scikit-learn")
 
 
@@ -45,8 +46,11 @@ def usable_cores() -> int:
 
 
 def command_line(arguments: Sequence[str]) -> str:
-    """Return the command as it was typed, without passwords."""
-    return shlex.join(["sweeper", *map(masked, arguments)])
+    """Return the command as it was typed, without passwords and without where its user is notified."""
+    kept = list(arguments)
+    while NOTIFY in kept:
+        del kept[kept.index(NOTIFY) : kept.index(NOTIFY) + 2]
+    return shlex.join(["sweeper", *(masked(one) for one in kept if not one.startswith(f"{NOTIFY}="))])
 
 
 def _version(package: str) -> str:

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from sweeper.cli import atlas, doctor, encode, kept_models, slurm
+from sweeper.cli import atlas, doctor, encode, kept_models, logs, rm, slurm, watch
 from sweeper.cli.arguments import (
     Address,
     AsJson,
@@ -18,6 +18,7 @@ from sweeper.cli.arguments import (
     FileOrName,
     FromAtlas,
     GuideFormat,
+    Notify,
     On,
     Reports,
     Root,
@@ -109,6 +110,7 @@ def run(
     stage: Annotated[StageName | None, typer.Option("--stage", help="Run one stage only.")] = None,
     address: Address = None,
     yes: Yes = False,
+    notify: Notify = None,
     workspace: Root = Path(".sweeper"),
     tracking: Tracking = None,
     store: Store = None,
@@ -116,7 +118,8 @@ def run(
 ) -> None:
     """Run a study and write its guide; run it again to continue a stopped one."""
     place = workspace_of(workspace, tracking, store)
-    run_to_guide(study_of(file, set_, workspace), place, reports, yes, address, only=stage.value if stage else None)
+    study = study_of(file, set_, workspace)
+    run_to_guide(study, place, reports, yes, address, only=stage.value if stage else None, notify=notify)
 
 
 @app.command()
@@ -125,15 +128,15 @@ def retry(
     set_: Set = None,
     address: Address = None,
     yes: Yes = False,
+    notify: Notify = None,
     workspace: Root = Path(".sweeper"),
     tracking: Tracking = None,
     store: Store = None,
     reports: Reports = Path("reports"),
 ) -> None:
     """Run failed trials again, and whatever else is unfinished."""
-    run_to_guide(
-        study_of(file, set_, workspace), workspace_of(workspace, tracking, store), reports, yes, address, retry=True
-    )
+    place = workspace_of(workspace, tracking, store)
+    run_to_guide(study_of(file, set_, workspace), place, reports, yes, address, retry=True, notify=notify)
 
 
 @app.command()
@@ -164,6 +167,11 @@ def list_(as_json: AsJson = False, workspace: Root = Path(".sweeper"), store: St
     place = workspace_of(workspace, None, store)
     found = list_studies(place)
     tell(json.dumps([study.as_json() for study in found], indent=2) if as_json else describe(found, place))
+
+
+app.command()(watch.watch)
+app.command()(logs.logs)
+app.command()(rm.rm)
 
 
 @app.command()

@@ -118,6 +118,17 @@ On = Annotated[
     ),
 ]
 Address = Annotated[str | None, typer.Option("--address", help="Address of a Ray cluster; default: this machine.")]
+Notify = Annotated[
+    str | None,
+    typer.Option(
+        "--notify",
+        envvar="SWEEPER_NOTIFY",
+        metavar="URL|COMMAND",
+        help="Webhook or shell command to tell that the study ended, was stopped or stands still.",
+        show_default=False,
+        show_envvar=True,
+    ),
+]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before starting.")]
 Root = Annotated[
     Path,

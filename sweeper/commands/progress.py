@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
@@ -54,7 +54,7 @@ def display(console: Console) -> Iterator[Show]:
     """Give a function that shows progress on `console` in the way that suits it."""
     lines = Lines()
     if not console.is_terminal:
-        yield _plain(console, lines)
+        yield plain(lambda text: console.print(text, soft_wrap=True, highlight=False, markup=False), lines)
         return
     with Live(console=console, refresh_per_second=4, transient=True) as live:
         yield lambda progress: live.update(screen(progress, lines))
@@ -95,7 +95,8 @@ def _ended(progress: Progress) -> int:
     return sum(progress.counts.get(state, 0) for state in FINAL_STATES)
 
 
-def _plain(console: Console, lines: Lines) -> Show:
+def plain(write: Callable[[str], object], lines: Lines) -> Show:
+    """Return a function that writes progress as lines: when something changed, now and then also when nothing did."""
     last_seen: object = None
     last_time = -PLAIN_AT_LEAST_S
 
@@ -105,7 +106,7 @@ def _plain(console: Console, lines: Lines) -> Show:
         text = inert("\n".join([lines.line(progress) + _speed(progress), *progress.messages]))
         since = now - last_time
         if (seen != last_seen and since >= PLAIN_EVERY_S) or since >= PLAIN_AT_LEAST_S:
-            console.print(text, soft_wrap=True, highlight=False, markup=False)
+            write(text)
             last_seen, last_time = seen, now
 
     return show

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from sweeper.commands.preliminary import preliminary_guide
 from sweeper.commands.progress import Show
 from sweeper.commands.report import forget, prepare, publish, published
+from sweeper.commands.run_log import run_log, showing
 from sweeper.commands.status import Counts, count
 from sweeper.commands.study_owner import registered
 from sweeper.coordinator.seed_registry import SeedRegistry
@@ -137,12 +138,14 @@ def _train(
         seeds=workspace.seeds,
         base=Path.cwd(),
     )
-    with preliminary_guide(study.name, workspace, reports) as guide:
+    with run_log(paths.folder, provenance.command) as log, preliminary_guide(study.name, workspace, reports) as guide:
+        both = showing(log, show)
         outcome = run_study(
-            study, stages, paths, provenance, address, lambda progress: show(guide.seen(progress)), retry
+            study, stages, paths, provenance, address, lambda progress: both(guide.seen(progress)), retry
         )
-    if outcome.halted:
-        reason = outcome.halted
-        remedy = "; ".join(filter(None, (reason.remedy, "run the same command again to continue")))
-        raise type(reason)(f"the study was stopped: {reason.message}", remedy)
+        if outcome.halted:
+            reason = outcome.halted
+            remedy = "; ".join(filter(None, (reason.remedy, "run the same command again to continue")))
+            raise type(reason)(f"the study was stopped: {reason.message}", remedy)
+        log.note(f"ended: {'interrupted' if outcome.interrupted else 'no trial is left to run'}")
     return outcome.interrupted

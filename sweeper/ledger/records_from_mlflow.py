@@ -102,6 +102,15 @@ class TrialFiles:
             raise
 
 
+def remove_study(uri: str, study_name: str, artifacts: Path | None) -> int:
+    """Remove a study's record and the files in `artifacts`; return how many runs it had. SetupError without answer."""
+    ensure_answers(uri)
+    prepare_mlflow()
+    from sweeper.ledger.mlflow_removal import remove_experiment
+
+    return remove_experiment(uri, study_name, artifacts)
+
+
 class Owner(NamedTuple):
     """Whose records an experiment holds: an id (empty before studies had one), in words, and the study if recorded."""
 

@@ -1,0 +1,17 @@
+"""`sweeper logs`: its arguments and what it prints."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sweeper.cli.arguments import FileOrName, Root
+from sweeper.cli.study_argument import study_of, workspace_of
+from sweeper.cli.terminal import tell
+
+
+def logs(file: FileOrName, workspace: Root = Path(".sweeper")) -> None:
+    """Print what the runs of a study said over time, and the errors of its trials."""
+    study = study_of(file, None, workspace)
+    from sweeper.commands.logs import logs as logs_of
+
+    tell(logs_of(study.name, workspace_of(workspace)))

@@ -1,0 +1,26 @@
+"""`sweeper watch`: its arguments and what it prints."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sweeper.cli.arguments import FileOrName, Root, Store, Tracking
+from sweeper.cli.study_argument import study_of, workspace_of
+from sweeper.cli.terminal import tell
+
+
+def watch(file: FileOrName, workspace: Root = Path(".sweeper"), tracking: Tracking = None, store: Store = None) -> None:
+    """Show what a study that another process runs does, until it ends; Ctrl-C ends the view alone."""
+    study, place = study_of(file, None, workspace), workspace_of(workspace, tracking, store)
+    from contextlib import suppress
+
+    from rich.console import Console
+
+    from sweeper.commands.progress import display
+    from sweeper.commands.status import status_of
+    from sweeper.commands.watch import watch as watch_study
+
+    with suppress(KeyboardInterrupt):
+        with display(Console(stderr=True)) as show:
+            watch_study(study.name, place, show)
+        tell(status_of(study, place).describe())

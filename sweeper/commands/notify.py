@@ -1,0 +1,119 @@
+"""Telling somebody that a study ended, was stopped, or stands still: by a webhook or a command of the user's."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Literal
+from urllib.parse import urlsplit
+
+from sweeper.commands.progress import Show
+from sweeper.errors import StudyError, SweeperError
+from sweeper.records import Progress
+
+Happened = Literal["ended", "stopped", "stalled"]
+PATIENCE_S = 20.0
+STALLED_S = 1800.0  # without a step, a rung or an end; a FID of 50,000 samples on a slow card takes less
+
+
+class Notifier:
+    """Sends a few words to a URL, as the JSON that chats accept (`text`), or to a shell command's standard input.
+
+    The command finds `SWEEPER_EVENT` and `SWEEPER_STUDY` in its environment. A message that cannot be sent is reported
+    by `say` and changes nothing. An address of a webhook is a secret: it is never printed.
+    """
+
+    def __init__(self, target: str, study_name: str, say: Callable[[str], object]) -> None:
+        """Raise StudyError for a URL without a host."""
+        self._target, self._study, self._say = target, study_name, say
+        self._is_url = target.startswith(("http://", "https://"))
+        if not target.strip() or (self._is_url and not urlsplit(target).hostname):
+            raise StudyError("--notify: neither a URL nor a command", "write https://host/hook or a shell command")
+
+    def send(self, event: Happened, text: str) -> None:
+        """Send a message about an event."""
+        try:
+            self._post(event, text) if self._is_url else self._call(event, text)
+        except (OSError, subprocess.SubprocessError, ValueError) as error:
+            self._say(f"nobody could be notified that the study {event}: {_reason(error)}")
+
+    def _post(self, event: Happened, text: str) -> None:
+        body = {"text": text, "event": event, "study": self._study}
+        headers = {"Content-Type": "application/json"}
+        request = urllib.request.Request(self._target, json.dumps(body).encode(), headers, method="POST")
+        with urllib.request.urlopen(request, timeout=PATIENCE_S):
+            pass
+
+    def _call(self, event: Happened, text: str) -> None:
+        known: Mapping[str, str] = {**os.environ, "SWEEPER_EVENT": event, "SWEEPER_STUDY": self._study}
+        subprocess.run(
+            self._target,
+            shell=True,
+            check=True,
+            input=f"{text}\n".encode(),
+            env=known,
+            timeout=PATIENCE_S,
+            stdout=subprocess.DEVNULL,
+        )
+
+
+class Stall:
+    """Sends a message, once each time, when a study makes no step, no rung and no end for `after_s` seconds."""
+
+    def __init__(self, notifier: Notifier, after_s: float = STALLED_S) -> None:
+        self._notifier, self._after_s = notifier, after_s
+        self._seen: object = None
+        self._since, self._said = time.monotonic(), False
+
+    def seen(self, progress: Progress) -> None:
+        """Look at a study's progress."""
+        now = time.monotonic()
+        state = progress.stage, progress.counts, [(one.label, one.doing, one.step) for one in progress.activities]
+        if state != self._seen:
+            self._seen, self._since, self._said = state, now, False
+        elif not self._said and now - self._since >= self._after_s:
+            self._said = True
+            waits = f": {progress.messages[0]}" if progress.messages else ""
+            self._notifier.send("stalled", f"nothing has happened for {round((now - self._since) / 60)} minutes{waits}")
+
+
+@contextmanager
+def notifying(notifier: Notifier | None, show: Show) -> Iterator[Show]:
+    """Give a function that shows progress and watches it; whatever stops the block by an error is sent."""
+    if notifier is None:
+        yield show
+        return
+    stall = Stall(notifier)
+
+    def both(progress: Progress) -> None:
+        stall.seen(progress)
+        show(progress)
+
+    try:
+        yield both
+    except SweeperError as error:
+        notifier.send("stopped", error.message)
+        raise
+    except KeyboardInterrupt:
+        notifier.send("stopped", "it was interrupted")
+        raise
+
+
+def _reason(error: Exception) -> str:
+    match error:
+        case urllib.error.HTTPError():
+            return f"the server answered {error.code}"
+        case urllib.error.URLError():
+            return f"the server cannot be reached: {error.reason}"
+        case subprocess.TimeoutExpired():
+            return f"the command took more than {PATIENCE_S:.0f} s"
+        case subprocess.CalledProcessError():
+            return f"the command ended with code {error.returncode}"
+        case _:
+            return type(error).__name__

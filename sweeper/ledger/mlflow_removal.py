@@ -1,0 +1,53 @@
+"""Removing a study's record from MLflow, so that its name is free again."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from datetime import UTC, datetime
+from pathlib import Path
+
+from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
+from sqlalchemy.exc import SQLAlchemyError
+
+from sweeper.errors import SetupError
+from sweeper.ledger.mlflow_tables import has_tables
+
+PAGE = 1000
+
+
+def remove_experiment(uri: str, study_name: str, artifacts: Path | None) -> int:
+    """Delete a study's experiment as MLflow does, under another name, and its files in `artifacts`; count its runs.
+
+    MLflow keeps what is deleted until `mlflow gc`. Does nothing where there is none; raises SetupError where the store
+    does not answer.
+    """
+    try:
+        if not has_tables(uri):
+            return 0
+        client = MlflowClient(tracking_uri=uri)
+        found = client.get_experiment_by_name(study_name)
+        if found is None:
+            return 0
+        runs = _runs(client, str(found.experiment_id))
+        removed = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
+        client.rename_experiment(found.experiment_id, f"{study_name} (removed {removed})")  # a name is free only so
+        client.delete_experiment(found.experiment_id)
+    except (MlflowException, SQLAlchemyError, sqlite3.Error) as error:
+        said = next(iter(str(error).splitlines()), type(error).__name__)
+        raise SetupError(f"the tracking store {uri} does not answer: {said}", "check that it runs") from error
+    for run in runs if artifacts else ():
+        assert artifacts is not None
+        shutil.rmtree(artifacts / run, ignore_errors=True)
+    return len(runs)
+
+
+def _runs(client: MlflowClient, experiment: str) -> list[str]:
+    found: list[str] = []
+    token: str | None = ""
+    while token is not None:
+        page = client.search_runs([experiment], max_results=PAGE, page_token=token)
+        found += [run.info.run_id for run in page]
+        token = page.token or None
+    return found
