@@ -20,7 +20,6 @@ whole = True
 PROGRAM = """
 import sys
 from sweeper import signals
-from sweeper.placement.interrupts import Interrupts
 _ = 0  # turns of the loop, which a signal may come before
 try:
     with signals.stoppable():
@@ -33,6 +32,9 @@ except signals.StoppedError as stop:
     print(stop.number, sys.modules["slow"].whole, _ < 10)
 """
 
+# Imported only where it is used: it takes Ray along, which is seconds.
+INTERRUPTS = "from sweeper.placement.interrupts import Interrupts"
+
 
 def run(folder: Path, name: str, program: str) -> str:
     (folder / "slow.py").write_text(SLOW.format(name=name), encoding="utf-8")
@@ -42,7 +44,7 @@ def run(folder: Path, name: str, program: str) -> str:
     return done.stdout.strip()
 
 
-@pytest.mark.parametrize("inner", ["pass", "Interrupts().install()"], ids=["a command", "a run"])
+@pytest.mark.parametrize("inner", ["pass", f"{INTERRUPTS}; Interrupts().install()"], ids=["a command", "a run"])
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
 def test_an_import_is_finished_before_a_signal_stops_the_command(name, inner, tmp_path):
     """Raised inside an import it can come out in C++, which ends the process by SIGABRT: torch's imports do that."""
@@ -52,7 +54,7 @@ def test_an_import_is_finished_before_a_signal_stops_the_command(name, inner, tm
 
 def test_a_signal_during_an_import_is_not_lost_when_another_handler_is_installed_meanwhile(tmp_path):
     program = PROGRAM.format(inner="pass").replace("import slow\n", "import slow; Interrupts().install()\n")
-    assert run(tmp_path, "SIGINT", program) == f"{int(signal.SIGINT)} True True"
+    assert run(tmp_path, "SIGINT", f"{INTERRUPTS}\n{program}") == f"{int(signal.SIGINT)} True True"
 
 
 def test_a_signal_at_the_very_end_stops_it_too(tmp_path):
