@@ -9,11 +9,13 @@ BENCH_PYTHON ?= python3
 
 setup: $(VENV)/.installed
 
-# torch is pinned by itself first: a range would pull the CUDA build and gigabytes with it.
+# torch is pinned by itself first: a range would pull the CUDA build and gigabytes with it. pip compiles what it installs on
+# one core, which takes a minute; afterwards it is done on all (a few packages ship files that are no Python 3).
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV) || python3 -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check torch==2.13.0 -c constraints.txt
-	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev]' -c constraints.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-compile torch==2.13.0 -c constraints.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-compile -e '.[dev]' -c constraints.txt
+	$(BIN)/python -m compileall -qq -j 0 $(VENV) || true
 	touch $@
 
 study: setup
