@@ -15,6 +15,7 @@ from functools import cache
 from tests.places import ROOT
 
 SETS: dict[str, set[str]] = {
+    "sweeper/commands/notify.py: Happened": {"ended", "stalled", "stopped"},
     "sweeper/worker/messages.py: Doing": {"measuring", "training"},
     "sweeper/commands/doctor.py: State": {"ok", "note", "problem"},
     "sweeper/commands/audit.py: AuditName": {"health", "proxy", "pruning", "seeds"},

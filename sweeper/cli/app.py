@@ -9,31 +9,26 @@ from typing import Annotated
 
 import typer
 
-from sweeper.cli import atlas, doctor, encode, kept_models, logs, rm, slurm, watch
+from sweeper.cli import across, atlas, doctor, encode, kept_models, logs, rm, run, slurm, watch
 from sweeper.cli.arguments import (
-    Address,
     AsJson,
     AuditName,
     File,
     FileOrName,
     FromAtlas,
     GuideFormat,
-    Notify,
     On,
     Reports,
     Root,
     SchemaOf,
     Set,
-    StageName,
     Store,
     TableFormat,
     TemplateName,
     Tracking,
     Version,
-    Yes,
     at_home,
 )
-from sweeper.cli.run_to_guide import run_to_guide
 from sweeper.cli.study_argument import say_differences, study_of, workspace_of
 from sweeper.cli.terminal import clean_errors, log_inertly, say, tell
 from sweeper.import_path import check_own_code
@@ -103,40 +98,8 @@ def plan(file: File, set_: Set = None, on: On = None, as_json: AsJson = False) -
     tell(json.dumps(made._asdict(), indent=2) if as_json else describe(study, made))
 
 
-@app.command()
-def run(
-    file: FileOrName,
-    set_: Set = None,
-    stage: Annotated[StageName | None, typer.Option("--stage", help="Run one stage only.")] = None,
-    address: Address = None,
-    yes: Yes = False,
-    notify: Notify = None,
-    workspace: Root = Path(".sweeper"),
-    tracking: Tracking = None,
-    store: Store = None,
-    reports: Reports = Path("reports"),
-) -> None:
-    """Run a study and write its guide; run it again to continue a stopped one."""
-    place = workspace_of(workspace, tracking, store)
-    study = study_of(file, set_, workspace)
-    run_to_guide(study, place, reports, yes, address, only=stage.value if stage else None, notify=notify)
-
-
-@app.command()
-def retry(
-    file: FileOrName,
-    set_: Set = None,
-    address: Address = None,
-    yes: Yes = False,
-    notify: Notify = None,
-    workspace: Root = Path(".sweeper"),
-    tracking: Tracking = None,
-    store: Store = None,
-    reports: Reports = Path("reports"),
-) -> None:
-    """Run failed trials again, and whatever else is unfinished."""
-    place = workspace_of(workspace, tracking, store)
-    run_to_guide(study_of(file, set_, workspace), place, reports, yes, address, retry=True, notify=notify)
+app.command()(run.run)
+app.command()(run.retry)
 
 
 @app.command()
@@ -220,6 +183,7 @@ def compare(
 
 
 app.command()(atlas.atlas)
+app.command()(across.across)
 
 
 @app.command()

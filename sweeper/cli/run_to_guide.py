@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import typer
 
@@ -16,38 +16,49 @@ if TYPE_CHECKING:
     from sweeper.workspace import Workspace
 
 
-def run_to_guide(
-    study: Study,
-    place: Workspace,
-    reports: Path,
-    yes: bool,
-    address: str | None,
-    only: Stage | None = None,
-    retry: bool = False,
-    notify: str | None = None,
-) -> None:
-    """Run a study, print the path of its guide and exit with its code; `yes` skips the confirmation.
+class RunOptions(NamedTuple):
+    """How studies are run: `only` one stage, failed trials again with `retry`, and who is notified how they ended."""
 
-    `notify` is the webhook or command that is told how it ended.
-    """
-    from sweeper.commands.notify import Notifier, notifying
+    place: Workspace
+    reports: Path
+    yes: bool = False
+    address: str | None = None
+    only: Stage | None = None
+    retry: bool = False
+    notify: str | None = None
+
+
+def run_to_guide(study: Study, options: RunOptions) -> None:
+    """Run a study, print the path of its guide and exit with its code."""
     from sweeper.planning.size import announce
 
-    notifier = Notifier(notify, study.name, say) if notify else None
-
     say(announce(study))  # before anything else is imported, which takes seconds
-    if not yes and sys.stdin.isatty() and sys.stderr.isatty() and not typer.confirm("Start?", default=True, err=True):
+    if not confirmed(options.yes):
         raise typer.Exit(0)
+    raise typer.Exit(run_one(study, options))
+
+
+def confirmed(yes: bool) -> bool:
+    """Ask whether to start, if somebody is there to answer."""
+    if yes or not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return True
+    return typer.confirm("Start?", default=True, err=True)
+
+
+def run_one(study: Study, options: RunOptions) -> int:
+    """Run a study, print its verdict and the path of its guide, and return its exit code."""
     from rich.console import Console
 
+    from sweeper.commands.notify import Notifier, notifying
     from sweeper.commands.progress import display
     from sweeper.commands.report import verdict
     from sweeper.commands.run import run
     from sweeper.provenance import command_line
 
+    notifier = Notifier(options.notify, study.name, say) if options.notify else None
     command = command_line(sys.argv[1:])
     with stoppable(command), display(Console(stderr=True)) as show, notifying(notifier, show) as both:
-        result = run(study, place, reports, both, command, only, address, retry)
+        result = run(study, options.place, options.reports, both, command, options.only, options.address, options.retry)
     said = result.summary(command)
     say(said)
     if result.guide:
@@ -56,4 +67,4 @@ def run_to_guide(
         tell(str(result.guide))
     if notifier:
         notifier.send("stopped" if result.interrupted else "ended", f"{study.name}: {said}")
-    raise typer.Exit(result.exit_code)
+    return result.exit_code

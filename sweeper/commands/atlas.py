@@ -34,7 +34,7 @@ def read_atlas(paths: Iterable[Path]) -> Atlas:
     records: dict[str, StudyRecord] = {}
     unread, seen = [], dict.fromkeys(paths)
     for path in seen:
-        file = _record_of(path)
+        file = record_file(path)
         if not file.is_file():
             reason = f"holds no {RECORD}, and a guide alone has no single trials"
             unread.append(Unused(study=_called(path), reason=reason))
@@ -51,7 +51,8 @@ def read_atlas(paths: Iterable[Path]) -> Atlas:
     return assemble_atlas(tuple(records.values()), unread)
 
 
-def _record_of(path: Path) -> Path:
+def record_file(path: Path) -> Path:
+    """Return where a guide's record lies, given itself, the guide or its folder. Raises StudyError for another path."""
     file = path / RECORD if path.is_dir() else path
     if file.name == GUIDE:
         file = file.with_name(RECORD)

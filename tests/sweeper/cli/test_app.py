@@ -21,8 +21,8 @@ from tests.places import ROOT
 STUDY = ROOT / "studies" / "smoke.yaml"
 GOLDEN = ROOT / "tests" / "golden" / "help.txt"
 COMMANDS = (
-    *("init", "check", "plan", "run", "retry", "status", "report", "compare"),
-    *("atlas", "export", "sample", "measure", "encode", "ui", "schema", "doctor", "slurm"),
+    *("init", "check", "plan", "run", "retry", "status", "list", "watch", "logs", "rm", "report", "compare"),
+    *("across", "atlas", "export", "sample", "measure", "encode", "ui", "schema", "doctor", "slurm"),
 )
 
 

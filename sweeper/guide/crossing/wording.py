@@ -1,0 +1,100 @@
+"""What a crossing says: whether a knob's effect depends on the recipe, and what each study confirmed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sweeper.guide.crossing.schema import Crossed, KnobCrossing
+from sweeper.study.knobs import LAMBDA
+from sweeper.text.numbers import change, confirmed_change, spread
+
+REJECTED = 0.05
+
+
+def headline(fields: Sequence[str], knobs: Sequence[KnobCrossing]) -> str:
+    """Say in one sentence which knobs' effects depend on the fields that differ."""
+    where = _and(fields)
+    tested = [one for one in knobs if one.adjusted is not None]
+    seen = [one for one in tested if one.adjusted is not None and one.adjusted < REJECTED]
+    if seen:
+        named = _and([f"{one.words} (p = {one.adjusted:.2g})" for one in seen])
+        return f"In the screens the effect of {named} depends on {where}: choose it anew there."
+    if tested:
+        return f"No sign in the screens that the effect of {_or([one.words for one in tested])} depends on {where}."
+    return f"Whether a knob's effect depends on {where} cannot be tested: {_why(knobs)}."
+
+
+def points(
+    fields: Sequence[str], metric: str, studies: Sequence[Crossed], knobs: Sequence[KnobCrossing]
+) -> tuple[str, ...]:
+    """Say what is confirmed where, which study has the best baseline, and what that does not mean."""
+    return (
+        _confirmed(fields, studies),
+        *_baselines(fields, metric, studies),
+        *(
+            f"Lowest {one.words} in the screens: {_lowest(fields, studies, one)}."
+            for one in knobs
+            if one.knob == LAMBDA.name
+        ),
+        f"Each study keeps its own error of 5 %; that one or more of {len(studies)} confirms something false has a "
+        f"chance of {min(100, 5 * len(studies))} % at most. What is said across studies is screening.",
+    )
+
+
+def _confirmed(fields: Sequence[str], studies: Sequence[Crossed]) -> str:
+    helps = [one for one in studies if one.standing == "confirmed helps" and one.change]
+    if not helps:
+        asked = sum(bool(one.setting) for one in studies)
+        return (
+            f"No setting is confirmed to help in any of {asked} studies with fresh seeds."
+            if asked
+            else "Nothing was confirmed."
+        )
+    return " ".join(
+        f"At {_at(fields, one)} {one.setting} helps: {_change(one)}, confirmed on {one.change.n} fresh seeds."
+        for one in helps
+        if one.change
+    )
+
+
+def _change(one: Crossed) -> str:
+    return confirmed_change(one.change.mean, one.change.low, one.change.high, None) if one.change else ""
+
+
+def _baselines(fields: Sequence[str], metric: str, studies: Sequence[Crossed]) -> tuple[str, ...]:
+    known = [one for one in studies if one.mean is not None]
+    if len(known) < 2:
+        return ()
+    best, worst = (pick(known, key=lambda one: one.mean or 0.0) for pick in (min, max))
+    return (
+        f"At lambda 0 the lowest {metric} is at {_at(fields, best)}: {spread(best.mean, best.sd)} (n = {best.n}); the "
+        f"highest at {_at(fields, worst)}: {spread(worst.mean, worst.sd)} (n = {worst.n}).",
+    )
+
+
+def _lowest(fields: Sequence[str], studies: Sequence[Crossed], knob: KnobCrossing) -> str:
+    said = []
+    for column, study in enumerate(studies):
+        level = knob.lowest(column)
+        found = next((row[column] for name, row in zip(knob.levels, knob.changes, strict=True) if name == level), None)
+        if found is None:
+            continue
+        below = level if found.mean < 0 else "0"
+        said.append(f"{below} at {_at(fields, study)} ({level}: {change(found.mean, found.low, found.high)})")
+    return "; ".join(said)
+
+
+def _at(fields: Sequence[str], study: Crossed) -> str:
+    return ", ".join(f"{name} {value}" for name, value in zip(fields, study.values, strict=True))
+
+
+def _why(knobs: Sequence[KnobCrossing]) -> str:
+    return next((one.reason for one in knobs if one.reason), "the studies have no two settings in common")
+
+
+def _and(words: Sequence[str]) -> str:
+    return " and ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else words[0]
+
+
+def _or(words: Sequence[str]) -> str:
+    return " or ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else words[0]

@@ -1,0 +1,95 @@
+"""A crossing as files: markdown, HTML that loads nothing, and JSON with every number."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+from sweeper.guide.crossing.schema import CROSSING_FILE, Crossing, KnobCrossing
+from sweeper.guide.schema.results import Change
+from sweeper.render.environment import markdown_environment
+from sweeper.render.guide_files import OwnFiles
+from sweeper.render.html import render_html
+from sweeper.render.tables.table import Table
+from sweeper.text.numbers import MISSING, change, share, spread
+
+MARKDOWN, HTML = "crossing.md", "crossing.html"
+LOWEST = "▽"
+
+
+class _Knob(NamedTuple):
+    words: str
+    table: Table
+    test: str
+
+
+def write_crossing(crossing: Crossing, folder: Path) -> Path:
+    """Write crossing.md, .html and .json; a file that somebody changed is kept under another name."""
+    folder.mkdir(parents=True, exist_ok=True)
+    files, text = OwnFiles(folder), render_crossing(crossing)
+    files.write(CROSSING_FILE, crossing.model_dump_json(indent=1) + "\n")
+    files.write(HTML, render_html(text, folder, f"{crossing.title}: does the best setting move?"))
+    files.write(MARKDOWN, text)
+    return folder / MARKDOWN
+
+
+def render_crossing(crossing: Crossing) -> str:
+    """Write a crossing as markdown."""
+    text = (
+        markdown_environment()
+        .get_template("crossing.md.j2")
+        .render(
+            crossing=crossing,
+            studies=_studies(crossing),
+            knobs=[_Knob(knob.words, _levels(knob, crossing), _test(knob)) for knob in crossing.knobs],
+            unused=Table(("study", "why"), crossing.unused),
+        )
+    )
+    lines = "\n".join(line.rstrip() for line in text.splitlines())
+    return re.sub(r"\n{3,}", "\n\n", lines).strip() + "\n"
+
+
+def _studies(crossing: Crossing) -> Table:
+    head = (
+        *crossing.fields,
+        f"{crossing.metric} at lambda 0",
+        "on fresh seeds",
+        "change [95 % together]",
+        "standing",
+        "study",
+    )
+    rows = (
+        (
+            *one.values,
+            MISSING if one.mean is None else f"{spread(one.mean, one.sd)} ({one.n})",
+            one.setting or MISSING,
+            _change(one.change),
+            one.standing or MISSING,
+            one.study,
+        )
+        for one in crossing.studies
+    )
+    return Table(head, tuple(rows))
+
+
+def _levels(knob: KnobCrossing, crossing: Crossing) -> Table:
+    lowest = [knob.lowest(place) for place in range(len(crossing.studies))]
+    rows = (
+        (level, *(_change(cell) + (f" {LOWEST}" if level == lowest[place] else "") for place, cell in enumerate(row)))
+        for level, row in zip(knob.levels, knob.changes, strict=True)
+    )
+    return Table((knob.words, *(one.place for one in crossing.studies)), tuple(rows))
+
+
+def _change(found: Change | None) -> str:
+    return change(found.mean, found.low, found.high) if found else MISSING
+
+
+def _test(knob: KnobCrossing) -> str:
+    if knob.p is None or knob.adjusted is None or knob.size is None:
+        return f"{LOWEST}: lowest of the study. Whether the studies differ was not tested: {knob.reason}."
+    return (
+        f"{LOWEST}: lowest of the study. Do the studies differ? p = {knob.p:.2g}, {knob.adjusted:.2g} over all knobs; "
+        f"a level typically moves by {share(knob.size)} between them, less noise."
+    )
