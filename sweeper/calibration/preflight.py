@@ -60,7 +60,7 @@ def _check(recipe: Recipe) -> Backbone:
         data = load(recipe.data)
     except trainer_errors.DataError as error:
         described = "; `sweeper plan --on 8xH100` needs no data" if recipe.data.shape else ""
-        raise DataError(str(error), f"correct recipe.data in the study{described}") from error
+        raise DataError(str(error), f"correct the data, or recipe.data in the study{described}") from error
     _check_extractor(recipe.eval, data)
     _check_idle(recipe.eval, data)
     if recipe.train.repa and recipe.train.repa.weights is not None:

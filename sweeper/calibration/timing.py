@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import statistics
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -34,9 +35,15 @@ class Timed(NamedTuple):
 
 
 def timed(
-    recipe: Recipe, data: Dataset, warm_up: int, steps: int, samples: int, setting: Dispersion = BASELINE
+    recipe: Recipe,
+    data: Dataset,
+    warm_up: int,
+    steps: int,
+    samples: int,
+    setting: Dispersion = BASELINE,
+    typical: Callable[[Sequence[float]], float] = statistics.median,
 ) -> Timed:
-    """Train one trial of a setting for a few steps, draw a few samples, and time both."""
+    """Train one trial of a setting for a few steps, draw a few samples, and time both: the `typical` step."""
     device = torch.device("cpu")
     # Compiling would take longer than all this; eager code gives an upper limit.
     recipe = recipe.override({"eval.compile": "off"})
@@ -44,12 +51,14 @@ def timed(
     evaluator, encoder = Evaluator(recipe.eval, data, Path(), device), untrained_encoder(recipe, data, device)
     cohort = Cohort(recipe, [Lane(setting, 0)], data, device, evaluator, encoder)
     cohort.advance(warm_up)
-    begun = time.perf_counter()
-    cohort.advance(warm_up + steps)
-    step_s = (time.perf_counter() - begun) / steps
+    times = []
+    for step in range(warm_up, warm_up + steps):
+        begun = time.perf_counter()
+        cohort.advance(step + 1)
+        times.append(time.perf_counter() - begun)
     begun = time.perf_counter()
     drawn = len(cohort.draw(0, samples))
-    return Timed(step_s, (time.perf_counter() - begun) / drawn)
+    return Timed(typical(times), (time.perf_counter() - begun) / drawn)
 
 
 def probed(recipe: Recipe, data: Dataset, device: torch.device) -> float:
@@ -104,4 +113,5 @@ def _piece(recipe: Recipe, data: Dataset, changes: Mapping[str, Scalar], batch: 
     # Initial weights would have to be of the whole model, and do not affect the time.
     anew = recipe.model_copy(update={"model": recipe.model.model_copy(update={"init": None})})
     small = {**changes, "train.batch": batch, "eval.nfe": NFE, "eval.batch": batch}
-    return timed(anew.override(small), data, warm_up=1, steps=3, samples=batch)
+    # The shortest: differences of pieces are multiplied, and so is whatever else the machine did meanwhile.
+    return timed(anew.override(small), data, warm_up=1, steps=4, samples=batch, typical=min)

@@ -67,16 +67,9 @@ def init(
 def check(file: File, set_: Set = None) -> None:
     """Check a study and its data, and report every mistake."""
     study = study_of(file, set_)
-    from sweeper.calibration.preflight import check_fit
-    from sweeper.planning.cells import merged_blocks
-    from sweeper.planning.size import size
-    from sweeper.text.numbers import counted
+    from sweeper.commands.check import check as check_study
 
-    planned = size(study)
-    check_fit(study, elsewhere=True)  # a study for a cluster is checked on a laptop
-    for note in merged_blocks(study):
-        say(f"note: {note}")
-    tell(f"{file}: ok, {planned.cells} cells on {counted(planned.seeds, 'seed')}, {planned.trials} trials")
+    tell(f"{check_study(study)}\n{file}: ok")
 
 
 @app.command()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sweeper.cli.arguments import Root, Tracking, at_home
+from sweeper.cli.study_argument import study_of
 from sweeper.cli.terminal import say, tell
 from sweeper.errors import StudyError
 
@@ -34,7 +35,10 @@ class SolverName(StrEnum):
 What = Annotated[
     Path,
     typer.Argument(
-        metavar="WHAT", help="A file of kept weights, or a study with TRIAL.", show_default=False, callback=at_home
+        metavar="WHAT",
+        help="A file of kept weights; or a study, by file or name, with TRIAL.",
+        show_default=False,
+        callback=at_home,
     ),
 ]
 Trial = Annotated[
@@ -80,7 +84,7 @@ def sample(
     tracking: Tracking = None,
 ) -> None:
     """Draw images from a model that a study kept; by default the trial's own images."""
-    from sweeper.commands.kept_models import draw
+    from sweeper.commands.kept_models import described, draw
 
     wanted = _labels(labels)
     if output is None:
@@ -89,7 +93,7 @@ def sample(
             raise StudyError(f"{output} exists already", "name a file or folder with --output")
     model = _model(what, trial, workspace, tracking)
     draw(model, output, count, wanted, seed, _changes(cfg, solver, nfe), cpus)
-    say(f"{model.origin.trial}, step {model.origin.step:,}: {count} images")
+    say(f"{count} images of {described(model.origin)}, written to {output}")
     tell(str(output))
 
 
@@ -146,10 +150,9 @@ def _model(what: Path, trial: str | None, root: Path, tracking: str | None) -> K
         raise StudyError(
             f"{what} is a study, and TRIAL is missing", "add 'finalist', 'baseline' or a trial's key after the study"
         )
-    from sweeper.study.yaml_files import read_study
     from sweeper.workspace import Workspace
 
-    return from_study(read_study(what, ()).name, trial, Workspace(root, tracking, None))
+    return from_study(study_of(what, None, root).name, trial, Workspace(root, tracking, None))
 
 
 def _changes(cfg: float | None, solver: SolverName | None, nfe: int | None) -> dict[str, Scalar]:

@@ -44,7 +44,7 @@ def encode(
         raise StudyError(f"{folder}: no such folder", "give FOLDER one sub-folder of images a class")
     part = output.with_name(f"{output.name}.{os.getpid()}.part")
     try:
-        files, labels = image_files(folder)
+        files, labels, _, _ = image_files(folder)
         coder = _coder(autoencoder)
         _write(part, files, coder, size, batch, progress)
         np.save(labels_file, labels)

@@ -17,6 +17,7 @@ from torch import Tensor
 from sweeper.errors import DataError, SetupError, StudyError
 from sweeper.ledger import WEIGHTS, TrialFiles, read_study
 from sweeper.records import TrialRecord
+from sweeper.study.knobs import setting_label
 from sweeper.study.objective import Objective
 from trainer import errors as trainer_errors
 from trainer.data.dataset import load
@@ -27,7 +28,7 @@ from trainer.runtime import process
 from trainer.runtime.files import write_whole
 from trainer.sampling import kept_model as kept
 from trainer.sampling.image_grid import encode_image, encode_png
-from trainer.sampling.kept_model import Kept
+from trainer.sampling.kept_model import Kept, Origin
 from trainer.sampling.rescoring import rescored
 from trainer.sampling.similarity import similarities
 
@@ -95,6 +96,13 @@ def _lowest(trials: Sequence[TrialRecord], objective: Objective) -> list[TrialRe
         key=lambda own: sum(objective.of(trial.rungs[-1].metrics) for trial in own) / len(own),
         default=[],
     )
+
+
+def described(origin: Origin) -> str:
+    """Name what a model was trained with: 'block 1, lambda 0.1, tau 0.5, seed 3, step 1,200 (confirm.3f9c01ab22.3)'."""
+    taps = origin.recipe.model.taps
+    setting = setting_label(origin.dispersion, taps) if origin.dispersion.lam > 0 else "lambda 0"
+    return f"{setting}, seed {origin.seed}, step {origin.step:,} ({origin.trial})"
 
 
 def draw(

@@ -98,16 +98,18 @@ def _ended(progress: Progress) -> int:
 def plain(write: Callable[[str], object], lines: Lines) -> Show:
     """Return a function that writes progress as lines: when something changed, now and then also when nothing did."""
     last_seen: object = None
+    said: tuple[str, ...] = ()
     last_time = -PLAIN_AT_LEAST_S
 
     def show(progress: Progress) -> None:
-        nonlocal last_seen, last_time
+        nonlocal last_seen, last_time, said
         seen, now = (progress.stage, progress.counts, progress.messages), time.monotonic()
-        text = inert("\n".join([lines.line(progress) + _speed(progress), *progress.messages]))
+        new = [message for message in progress.messages if message not in said]
+        text = inert("\n".join([lines.line(progress) + _speed(progress), *new]))
         since = now - last_time
         if (seen != last_seen and since >= PLAIN_EVERY_S) or since >= PLAIN_AT_LEAST_S:
             write(text)
-            last_seen, last_time = seen, now
+            last_seen, last_time, said = seen, now, progress.messages
 
     return show
 

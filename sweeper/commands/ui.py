@@ -41,15 +41,18 @@ def serve(workspace: Workspace, port: int, say: Callable[[str], None]) -> int:
             raise SetupError(f"port {port} is not free: {error.strerror}", "give another with --port") from error
     arguments, environment = ui_command(uri, workspace.root / "artifacts", port)
     server = f"http://127.0.0.1:{port}"
-    say(f"MLflow starts on {server} (Ctrl-C ends it)")
+    say("MLflow starts, which takes some ten seconds; Ctrl-C ends it")
     # In an empty folder: Python and uvicorn would import a user's mlflow/ from the current one.
     with tempfile.TemporaryDirectory(prefix="sweeper-") as empty:
-        return _wait(subprocess.Popen(arguments, env=environment, cwd=empty), uri, server, say)
+        # In a session of its own: a terminal's Ctrl-C would reach it too, and uvicorn answers with its traceback.
+        started = subprocess.Popen(arguments, env=environment, cwd=empty, start_new_session=True)
+        return _wait(started, uri, server, say)
 
 
 def _wait(process: subprocess.Popen[bytes], uri: str, server: str, say: Callable[[str], None]) -> int:
     try:
         if _starts(process, server):
+            say(f"it answers on {server}")
             try:
                 _say_pages(uri, server, say)
             except SetupError as error:  # the server itself is well
@@ -57,7 +60,7 @@ def _wait(process: subprocess.Popen[bytes], uri: str, server: str, say: Callable
         code = process.wait()
         raise SetupError(f"MLflow's server ended with code {code}", "see its message above")
     except KeyboardInterrupt:
-        process.send_signal(signal.SIGINT)
+        process.send_signal(signal.SIGTERM)
         with suppress(subprocess.TimeoutExpired):
             process.wait(STOP_TIMEOUT_S)
         return 0

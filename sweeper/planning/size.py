@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -16,6 +16,8 @@ from sweeper.study.knobs import BLOCK, KNOBS, NEGATIVES, VARIANT, cell_setting
 from sweeper.study.space_size import extras_outside_grid, grid_count, in_grid, is_continuous
 from sweeper.text.numbers import counted
 from trainer.recipe import Recipe
+
+FEWEST_SEEDS = 3  # fresh ones, for a claim (as `sweeper.statistics.looks` has it, whose import takes a second)
 
 
 class PlanSize(NamedTuple):
@@ -108,12 +110,18 @@ def announce(study: Study) -> str:
     """Describe in a line or two what a study will run."""
     planned = size(study)
     more = f", lambda 0 on {planned.baseline_seeds}," if planned.baseline_seeds > planned.seeds else ""
-    lines = [f"{study.name}: {planned.cells} cells on {counted(planned.seeds, 'seed')}{more} = {planned.trials} trials"]
+    tried = f"{planned.cells} cells on {counted(planned.seeds, 'seed')}{more} = {planned.trials} trials"
+    lines = [f"{study.name}: {tried}, data {' '.join(filter(None, (study.recipe.data.name, study.recipe.data.path)))}"]
     if planned.confirm_trials:
         most = "at most " if study.confirm and len(study.confirm.schedule) > 1 else ""
         lines.append(f"then {most}{planned.confirm_trials} trials on fresh seeds to confirm")
-    lines += (f"note: {note}" for note in merged_blocks(study))
+    lines += (f"note: {note}" for note in (*merged_blocks(study), *_too_few(study)))
     return "\n".join(lines)
+
+
+def _too_few(study: Study) -> Iterator[str]:
+    if study.confirm and study.confirm.seed_count < FEWEST_SEEDS:
+        yield f"on {study.confirm.seed_count} fresh seeds nothing can be confirmed; {FEWEST_SEEDS} are the fewest"
 
 
 def estimate(

@@ -70,6 +70,9 @@ def to_yaml(study: Study) -> str:
         tree.setdefault("recipe", {})["model"] = model
     else:
         tree.get("recipe", {}).pop("model", None)
+    if study.space.tau_units != "absolute":  # what a cell leaves out, a reader would take from the space
+        for cell, one in zip(tree.get("cells", []), study.cells, strict=True):
+            cell.setdefault("tau_units", one.tau_units)
     order = [name for name in Study.model_fields if tree.get(name) not in (None, [])]
     yaml = YAML()
     yaml.width = 120

@@ -51,7 +51,7 @@ def test_a_study_ends_with_a_guide_its_path_on_stdout_and_exit_0(undisturbed):
 def test_stderr_carries_progress_and_nothing_of_the_libraries(undisturbed):
     place, done = undisturbed
     lines = done.stderr.splitlines()
-    assert lines[:2] == ["smoke: 3 cells on 2 seeds = 6 trials", "then 6 trials on fresh seeds to confirm"]
+    assert lines[:2] == ["smoke: 3 cells on 2 seeds = 6 trials, data digits", "then 6 trials on fresh seeds to confirm"]
     assert lines[3] == "reading the data, starting Ray"
     ours = ("screen: ", "confirm: ", "reading the data, ", "all is done: ")
     assert [line for line in lines[2:-1] if not line.startswith(ours)] == []

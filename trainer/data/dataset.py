@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import assert_never
 
@@ -38,7 +38,7 @@ class Dataset:
     Pixels lie in [-1, 1]; latents are scaled as data.scale and data.shift have it or, with neither, standardised per
     channel over the training split. `reference_images` is the whole training split: the reference of FID and what the
     domain extractor learns from, so neither it nor `reference_hash` depends on data.limit. `hash` names what was
-    trained on.
+    trained on. `class_names` are those of an image folder, and `passed_over` says what of it was not read.
     """
 
     name: str
@@ -53,6 +53,8 @@ class Dataset:
     reference_hash: str
     pixels: bool
     standardisation: Standardisation | None = None
+    class_names: tuple[str, ...] = ()
+    passed_over: tuple[str, ...] = ()
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -69,7 +71,7 @@ def load(recipe: DataRecipe) -> Dataset:
     raw = _read(recipe)
     place = recipe.path or recipe.name
     _check_promised(recipe, raw, place)
-    reference, held = _split(raw.labels, recipe.holdout, place)
+    reference, held = _split(raw.labels, recipe.holdout, place, raw.names)
     train = _limit(raw.labels, reference, recipe.limit, place)
     labels, standardisation = torch.from_numpy(raw.labels), _standardisation(raw, reference, recipe, place)
     images_of = _holder(raw, standardisation)
@@ -88,6 +90,8 @@ def load(recipe: DataRecipe) -> Dataset:
         reference_hash=reference_hash,
         pixels=raw.white is not None,
         standardisation=standardisation,
+        class_names=raw.names,
+        passed_over=raw.passed_over,
     )
 
 
@@ -126,7 +130,7 @@ def _check_promised(recipe: DataRecipe, raw: Raw, place: str) -> None:
         raise DataError(f"{place}: y has {classes} classes and data.classes says {recipe.classes}")
 
 
-def _split(labels: Indices, holdout: float, place: str) -> tuple[Indices, Indices]:
+def _split(labels: Indices, holdout: float, place: str, names: Sequence[str]) -> tuple[Indices, Indices]:
     """Indices of the training split and of the held-out images, which are a fixed random share of every class."""
     # RandomState rather than default_rng: numpy promises that its stream never changes.
     random = np.random.RandomState(SPLIT_SEED)
@@ -134,7 +138,8 @@ def _split(labels: Indices, holdout: float, place: str) -> tuple[Indices, Indice
     for label in range(int(labels.max(initial=-1)) + 1):
         members = random.permutation(np.flatnonzero(labels == label))
         if len(members) < 2:
-            raise DataError(f"{place}: class {label} has {len(members)} image(s); every class needs 2 or more")
+            name, images = names[label] if names else label, "1 image" if len(members) else "no image"
+            raise DataError(f"{place}: class {name} has {images}; every class needs 2 or more")
         count = min(max(round(len(members) * holdout), 1), len(members) - 1)
         held.append(members[:count])
         kept.append(members[count:])

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".ppm", ".pgm"})
+MOST_WRONG = 10  # images that cannot be read, named at once
 # Whatever a file is called, Pillow may open it as one of these alone: for others it starts programs (Ghostscript).
 IMAGE_FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF", "PPM")
 
@@ -27,12 +28,15 @@ IMAGE_FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF", "PPM")
 class Raw(NamedTuple):
     """A data set as read: `images` [N, C, H, W] of any type, `labels` [N] int64 in 0 .. classes - 1.
 
-    `white` is the value of a white pixel (black is 0), or None where the images are latents.
+    `white` is the value of a white pixel (black is 0), or None where the images are latents. `names` are the classes'
+    where they have some, and `passed_over` says what lay there and was not read.
     """
 
     images: npt.NDArray[np.generic]
     labels: npt.NDArray[np.int64]
     white: float | None
+    names: tuple[str, ...] = ()
+    passed_over: tuple[str, ...] = ()
 
 
 def read_digits() -> Raw:
@@ -65,12 +69,34 @@ def read_shapes() -> Raw:
 
 
 def read_folder(path: Path, size: int, channels: int) -> Raw:
-    """Read a folder with one sub-folder of images for each class, both in order of their names."""
-    files, labels = image_files(path)
-    return Raw(np.stack([read_image(file, size, channels) for file in files]), labels, 255.0)
+    """Read a folder with one sub-folder of images for each class, both in order of their names.
+
+    Raises DataError, with a line for each file that cannot be read, of the first MOST_WRONG.
+    """
+    found = image_files(path)
+    images, wrong = [], []
+    for file in found.files:
+        try:
+            images.append(read_image(file, size, channels))
+        except DataError as error:
+            wrong.append(str(error))
+            if len(wrong) == MOST_WRONG:
+                break
+    if wrong:
+        raise DataError("\n".join(wrong))
+    return Raw(np.stack(images), found.labels, 255.0, found.names, found.passed_over)
 
 
-def image_files(path: Path) -> tuple[list[Path], npt.NDArray[np.int64]]:
+class ImageFiles(NamedTuple):
+    """The images of a folder with their classes, the classes' names, and what was passed over, in words."""
+
+    files: list[Path]
+    labels: npt.NDArray[np.int64]
+    names: tuple[str, ...]
+    passed_over: tuple[str, ...]
+
+
+def image_files(path: Path) -> ImageFiles:
     """Return the images of a folder with one sub-folder for each class, both in order of their names, and classes.
 
     Folders and files whose names start with a dot are passed over. Raises DataError where there are none.
@@ -84,7 +110,17 @@ def image_files(path: Path) -> tuple[list[Path], npt.NDArray[np.int64]]:
     if not classes:
         raise DataError(f"{path}: no class folders with images in it; put each class's images in its own sub-folder")
     labels = np.repeat(np.arange(len(classes)), [len(files[folder]) for folder in classes])
-    return [file for folder in classes for file in files[folder]], labels.astype(np.int64)
+    beside = sum(file.suffix.lower() in IMAGE_SUFFIXES and file.name[0] != "." for file in path.iterdir())
+    passed_over = (
+        *([f"{beside} image{'s' if beside > 1 else ''} beside the class folders"] if beside else []),
+        *(f"folder {folder.name!r}, which has no images" for folder in files if folder not in classes),
+    )
+    return ImageFiles(
+        [file for folder in classes for file in files[folder]],
+        labels.astype(np.int64),
+        tuple(folder.name for folder in classes),
+        passed_over,
+    )
 
 
 def _image_files(folder: Path) -> list[Path]:

@@ -24,6 +24,7 @@ from trainer.recipe import Dispersion
 
 # Where the noise of settings differs two- to five-fold, the F-test is wrong twice as often as its level says.
 REJECTED = 0.025
+FEWEST_DF = 3  # of the error: on one or two, an F of thousands says little
 MOST_LEVELS = 24
 INTERACTING = (BLOCK, TAU)  # where they interact, neither has an effect of its own to report
 
@@ -45,10 +46,11 @@ class Observations(NamedTuple):
         return len(set(self.knobs[name]))
 
     def crossed(self, row: Knob, column: Knob) -> FTest | None:
-        """Test whether two knobs interact, within every level of all others; None where it cannot be tested."""
+        """Test whether two knobs interact, within every level of all others; None where the data cannot tell."""
         others = (values for name, values in self.knobs.items() if name not in (row.name, column.name))
         pages = list(zip(*others, strict=True))
-        return factors.interaction(self.y, self.seeds, pages, self.factor(row.name), self.factor(column.name))
+        found = factors.interaction(self.y, self.seeds, pages, self.factor(row.name), self.factor(column.name))
+        return found if found and found.df_residual >= FEWEST_DF else None
 
 
 def interaction(known: Evidence, on_grid: Collection[str], saturated: Collection[str]) -> Interaction:

@@ -16,8 +16,8 @@ def glossary(guide: Guide) -> dict[str, str]:
         "block, lambda, tau": "where the loss acts, how strongly, and over what distance it pushes images apart",
         "tau relative": "tau in units of the batch's mean distance; else in units of the distance itself",
         "screen, fresh seeds": "the seeds on which settings are chosen, and new ones on which those are tested",
-        "confirmed": "by a paired t-test on fresh seeds, corrected for the number of tests; at most 5 of 100 guides "
-        "hold a wrong one",
+        "confirmed": "by a paired t-test on fresh seeds, corrected for the number of tests (Holm); at most 5 of 100 "
+        "guides hold a wrong one",
         "screening": "seen on the seeds on which settings were chosen: a hint, no claim",
         "margin": f"{margin}: the difference in {metric} that this study calls small enough to ignore",
         "saturated": "more than 10 % of steps at the floor of the loss, where it has no gradient",

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from sweeper.guide.analysis.heuristics import OFF
 from sweeper.guide.analysis.knob_effects import level_of
+from sweeper.guide.analysis.knob_pairs import partners
 from sweeper.guide.analysis.stage_table import BASELINE
 from sweeper.guide.schema.heuristics import Heuristic, LevelCost
 from sweeper.guide.schema.statements import KnobLevel, Rule
@@ -96,7 +97,7 @@ def _family(found: Findings) -> int:
 
 
 def knob_rules(found: Findings) -> Iterator[Rule]:
-    """Advise against levels that cost too much, or say that a knob hardly matters."""
+    """Advise against levels that cost too much, or say that a knob hardly matters, unless another one decides that."""
     # Fresh seeds that show a difference overrule a screen that shows none.
     disputed = bool(
         found.standing("confirmed hurts") and (found.standing("confirmed helps") or any(lambda_rules(found)))
@@ -113,7 +114,7 @@ def knob_rules(found: Findings) -> Iterator[Rule]:
         lowest = next(one for one in knob.levels if one.reach == "lowest")
         others = [one for one in knob.levels if one is not lowest]
         if all(one.reach == "within the margin" for one in others):
-            if disputed:
+            if disputed or partners(found.pairs, knob.name):
                 continue
             says = f"{knob.words} hardly matters here: all levels within {percent(found.seeds.margin)}"
             yield _knob(says, lowest, others)
@@ -138,7 +139,12 @@ def _by_table(found: Findings, disputed: bool) -> Iterator[Rule]:
             yield Rule(
                 rule=f"Avoid {row.words} {names}", evidence=f"by the table: {seen or 'fresh seeds'}", grade="screening"
             )
-        elif len(row.levels) > 1 and len(row.having("safe")) == len(row.levels) and not disputed:
+        elif (
+            len(row.levels) > 1
+            and len(row.having("safe")) == len(row.levels)
+            and not disputed
+            and not partners(found.pairs, row.knob)
+        ):
             says = f"{row.words} hardly matters here: all levels within {percent(found.seeds.margin)}"
             yield Rule(
                 rule=says, evidence=f"by the table: {row.safe or ', '.join(row.having('safe'))}", grade="screening"

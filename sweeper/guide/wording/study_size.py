@@ -33,5 +33,8 @@ def summary(record: StudyRecord, main: StageResult, states: dict[TrialState, int
 
 def _cost(record: StudyRecord, states: dict[TrialState, int]) -> str:
     """How long the study took and on what; the time of a run is known when it ends."""
-    cores = counted(record.provenance.cores, "core")
+    resources, cores = record.study.resources, counted(record.provenance.cores, "core")
+    used = (resources.slots or record.provenance.cores) * resources.cpus
+    if used < record.provenance.cores:
+        cores = f"{used} of {cores}"
     return f"running on {cores}" if states.get("running") else f"{duration(record.provenance.wall_s)} on {cores}"

@@ -10,6 +10,7 @@ from sweeper.guide.schema.results import CellResult
 from sweeper.guide.schema.statements import Claim, Verdict
 from sweeper.guide.wording.advice import use
 from sweeper.guide.wording.asides import beside, capital, controls, judgement, tested
+from sweeper.guide.wording.cautions import hidden_harm, poor_baseline
 from sweeper.guide.wording.findings import (
     Findings,
     changed,
@@ -42,7 +43,9 @@ def verdict(found: Findings) -> Verdict:
         return Verdict(
             kind="no evidence",
             headline="No evidence that any setting helps: none was worth confirming on fresh seeds.",
-            points=(*_table(found), *judgement(found), *_controls_together(found), _use(found)),
+            points=(
+                *(*_table(found), *judgement(found), *_controls_together(found), *poor_baseline(found), _use(found)),
+            ),
             notes=(*_screened(found), *controls(found), *_set(found), *_left_out(found)),
         )
     if not any(one.mean is not None for one in main.cells):
@@ -57,7 +60,10 @@ def verdict(found: Findings) -> Verdict:
     return Verdict(
         kind="confirming" if found.confirming else "screening",
         headline=undecided(found),
-        points=(*_table(found), *_lowest(found), *judgement(found), *_marked(found)[:1], _use(found)),
+        points=(
+            *(*_table(found), *_lowest(found), *judgement(found), *_marked(found)[:1]),
+            *(*poor_baseline(found), _use(found)),
+        ),
         notes=(*_screened(found), *_marked(found)[1:], *_set(found), *_left_out(found)),
     )
 
@@ -87,11 +93,13 @@ def _decided(found: Findings) -> Verdict:
         *judgement(found),
         *_marked(found)[:1],
         *_controls_together(found),
+        *poor_baseline(found),
         _use(found),
     )
     notes = (
         *(() if best in points else (best,)),
         *((seeable,) if seeable else ()),
+        *hidden_harm(found),
         *_marked(found)[1:],
         *controls(found),
         *beside(found),

@@ -73,7 +73,7 @@ def _map(axes: Axes, page: GridPage, guide: Guide, shades: Shades) -> None:
     for i, row in enumerate(page.keys):
         for j, key in enumerate(row):
             value = values[i, j]
-            dark = np.isfinite(value) and abs(value) > 0.65 * shades.end
+            dark = np.isfinite(value) and abs(value) > max(0.65 * shades.end, shades.noise)  # noise is light grey
             box = None if np.isfinite(value) else {"facecolor": "#f4f4f4", "edgecolor": "none", "pad": 1.5}
             text = map_words(results[key], shades) if key else ""
             axes.text(

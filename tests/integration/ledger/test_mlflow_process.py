@@ -114,7 +114,8 @@ def served(tables: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[t
         server.send_signal(signal.SIGTERM)
         assert server.wait(timeout=30) == 0
     lines = said.read_text().splitlines()
-    assert lines[0] == f"MLflow starts on http://127.0.0.1:{port} (Ctrl-C ends it)"
+    assert lines[0] == "MLflow starts, which takes some ten seconds; Ctrl-C ends it"
+    assert f"it answers on http://127.0.0.1:{port}" in lines
     assert [line for line in lines if "GET /" in line or "Warning" in line] == []
 
 

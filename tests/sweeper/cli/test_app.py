@@ -127,7 +127,7 @@ def test_init_into_a_missing_folder_is_told_in_one_line(run):
 def test_check_counts_cells_seeds_and_trials(run):
     ran = run("check", STUDY)
     assert ran.code == 0
-    assert "3 cells on 2 seeds, 6 trials" in ran.out
+    assert "3 cells on 2 seeds = 6 trials" in ran.out
 
 
 def test_a_mistake_is_told_with_its_place_and_exit_2_and_no_traceback(run, tmp_path):

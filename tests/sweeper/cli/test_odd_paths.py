@@ -36,7 +36,7 @@ def test_a_study_is_found_whatever_its_file_is_called(run: Run, tmp_path: Path, 
     shutil.copy(STUDY, tmp_path / f"{name}.yaml")
     ran = run("check", f"./{name}.yaml")
     assert ran.code == 0, ran.err
-    assert "3 cells on 2 seeds, 6 trials" in ran.out
+    assert "3 cells on 2 seeds = 6 trials" in ran.out
     assert "\x1b" not in ran.out
 
 

@@ -55,7 +55,7 @@ def test_without_a_terminal_lines_are_plain_and_repeated_only_when_something_cha
             show(Progress(stage="screen", counts={"complete": complete, "waiting": 4 - complete}, messages=("note",)))
             now[0] += 10
     assert out.getvalue().splitlines()[:2] == ["screen: 0/4 trials", "note"]
-    assert out.getvalue().count("note") == 2
+    assert out.getvalue().count("note") == 1  # as long as it stands
 
 
 def test_on_a_terminal_the_line_is_live():

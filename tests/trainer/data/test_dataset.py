@@ -263,7 +263,7 @@ NOT_FINITE = np.full((8, 1, 4, 4), np.nan, np.float32)
         ({"x": np.zeros((8, 5, 4, 4), np.uint8), "y": LABELS}, r"x is uint8 \[8, 5, 4, 4\]; images are"),
         ({"x": IMAGES.astype(np.int32), "y": LABELS}, r"x is int32 \[8, 4, 4\]; give uint8 images or float latents"),
         ({"x": NOT_FINITE, "y": LABELS}, "not finite"),
-        ({"x": IMAGES, "y": np.array([0] * 7 + [1])}, r"class 1 has 1 image\(s\); every class needs 2"),
+        ({"x": IMAGES, "y": np.array([0] * 7 + [1])}, r"class 1 has 1 image; every class needs 2"),
         ({"x": IMAGES[:2], "y": np.array([0, 0])}, "2 images are too few"),
         ({"x": IMAGES[:0], "y": LABELS[:0]}, "0 images are too few"),
         ({"x": IMAGES, "y": np.array([None] * 8)}, "not a readable npz"),

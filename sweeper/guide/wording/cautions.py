@@ -1,0 +1,53 @@
+"""Sentences that keep a reader from concluding too much: a baseline that draws poorly, harm that noise could make."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from sweeper.guide.analysis.stage_table import BASELINE
+from sweeper.guide.wording.findings import Findings, listed
+from sweeper.statistics.looks import ENOUGH_RUNS, HIDDEN
+from sweeper.text.numbers import share
+from trainer.recipe import MetricName
+
+# Below these a model's samples have little to do with its data. The lowest of a shipped study are 32 and 75 %.
+POOR: Mapping[MetricName, float] = {"precision": 0.2, "coverage": 0.4}
+SHOWS: Mapping[MetricName, str] = {
+    "precision": "{} of its samples look like data",
+    "coverage": "they cover {} of the training images",
+}
+
+
+def poor_baseline(found: Findings) -> tuple[str, ...]:
+    """Warn where lambda 0 itself draws poorly: what helps or hurts such a model says little of a good one."""
+    said = [SHOWS[name].format(share(value)) for name, value in _measured(found) if value < POOR[name]]
+    if not said:
+        return ()
+    why = ", ".join(said)
+    return (f"Lambda 0 itself draws poorly ({why}): train it longer or tune it before you believe a comparison.",)
+
+
+def _measured(found: Findings) -> Iterator[tuple[MetricName, float]]:
+    table, evaluation = found.known.main, found.record.study.recipe.eval
+    if table is None or BASELINE not in table.row:
+        return
+    for name in POOR:
+        value = table.furthest(evaluation.recorded(name))[table.row[BASELINE]]
+        if value is not None:
+            yield name, value
+
+
+def hidden_harm(found: Findings) -> tuple[str, ...]:
+    """Explain why a setting whose interval lies above 0 may yet not be confirmed to hurt."""
+    seen = [
+        found.label(claim.key)
+        for claim in found.claims
+        if claim.direction == "higher" and not claim.confirmed
+        if claim.change and claim.change.low is not None and claim.change.low > 0
+    ]
+    if not seen:
+        return ()
+    return (
+        f"Worse by the interval and yet not confirmed: {listed(seen)}. A bad run of lambda 0 could hide as much, so "
+        f"harm has to exceed {HIDDEN:g} standard deviations until lambda 0 has run {ENOUGH_RUNS} times.",
+    )
