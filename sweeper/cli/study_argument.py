@@ -20,7 +20,7 @@ def study_of(file: Path, changes: list[str] | None, root: Path | None = None) ->
     """
     from sweeper.study.yaml_files import read_study
 
-    if root is not None and file.name == str(file) and not file.suffix and not file.exists():
+    if root is not None and file.name == str(file) and file.suffix not in (".yaml", ".yml") and not file.exists():
         known = workspace_of(root).registration(file.name)
         if known and changes:
             raise StudyError(f"--set changes a study's file, and {file} is a study's name", "give the file")

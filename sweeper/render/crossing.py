@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from sweeper.guide.crossing.schema import CROSSING_FILE, Crossing, KnobCrossing
+from sweeper.guide.crossing.wording import claimed
 from sweeper.guide.schema.results import Change
 from sweeper.render.environment import markdown_environment
 from sweeper.render.guide_files import OwnFiles
@@ -64,7 +65,7 @@ def _studies(crossing: Crossing) -> Table:
             *one.values,
             MISSING if one.mean is None else f"{spread(one.mean, one.sd)} ({one.n})",
             one.setting or MISSING,
-            _change(one.change),
+            claimed(one) or MISSING,
             one.standing or MISSING,
             one.study,
         )

@@ -103,5 +103,6 @@ def _study(member: Member, fields: Sequence[str]) -> Crossed:
         n=int(np.isfinite(logs_S).sum()),
         setting=best.label if best else "",
         change=best.change if best else None,
+        bound=best.bound if best else None,
         standing=best.standing if best else "",
     )

@@ -12,7 +12,7 @@ class Crossed(Frozen):
     """One study: its values of the fields that differ, its baseline, and its setting with the lowest fresh mean.
 
     `mean` is the geometric mean of the objective at lambda 0 over `n` seeds of the screen, `sd` the standard deviation
-    there. `setting` is empty where nothing was confirmed; `standing` is the claim about it.
+    there. `setting` is empty where nothing was tested on fresh seeds; `standing` and `bound` are of the claim about it.
     """
 
     study: str
@@ -23,6 +23,7 @@ class Crossed(Frozen):
     n: int = 0
     setting: str = ""
     change: Change | None = None
+    bound: float | None = None
     standing: str = ""
 
     @property

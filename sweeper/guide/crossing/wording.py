@@ -51,14 +51,15 @@ def _confirmed(fields: Sequence[str], studies: Sequence[Crossed]) -> str:
             else "Nothing was confirmed."
         )
     return " ".join(
-        f"At {_at(fields, one)} {one.setting} helps: {_change(one)}, confirmed on {one.change.n} fresh seeds."
+        f"At {_at(fields, one)} {one.setting} helps: {claimed(one)}, confirmed on {one.change.n} fresh seeds."
         for one in helps
         if one.change
     )
 
 
-def _change(one: Crossed) -> str:
-    return confirmed_change(one.change.mean, one.change.low, one.change.high, None) if one.change else ""
+def claimed(one: Crossed) -> str:
+    """Write what the fresh seeds say of a study's setting; empty where nothing was tested."""
+    return confirmed_change(one.change.mean, one.change.low, one.change.high, one.bound) if one.change else ""
 
 
 def _baselines(fields: Sequence[str], metric: str, studies: Sequence[Crossed]) -> tuple[str, ...]:

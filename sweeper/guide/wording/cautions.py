@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-
 from sweeper.guide.analysis.stage_table import BASELINE
 from sweeper.guide.wording.findings import Findings, listed
 from sweeper.statistics.looks import ENOUGH_RUNS, HIDDEN
@@ -11,30 +9,27 @@ from sweeper.text.numbers import share
 from trainer.recipe import MetricName
 
 # Below these a model's samples have little to do with its data. The lowest of a shipped study are 32 and 75 %.
-POOR: Mapping[MetricName, float] = {"precision": 0.2, "coverage": 0.4}
-SHOWS: Mapping[MetricName, str] = {
-    "precision": "{} of its samples look like data",
-    "coverage": "they cover {} of the training images",
-}
+POOR: tuple[tuple[MetricName, float, str], ...] = (
+    ("precision", 0.2, "{} of its samples look like data"),
+    ("coverage", 0.4, "they cover {} of the training images"),
+)
 
 
 def poor_baseline(found: Findings) -> tuple[str, ...]:
     """Warn where lambda 0 itself draws poorly: what helps or hurts such a model says little of a good one."""
-    said = [SHOWS[name].format(share(value)) for name, value in _measured(found) if value < POOR[name]]
+    measured = ((_of_baseline(found, name), least, says) for name, least, says in POOR)
+    said = [says.format(share(value)) for value, least, says in measured if value is not None and value < least]
     if not said:
         return ()
     why = ", ".join(said)
     return (f"Lambda 0 itself draws poorly ({why}): train it longer or tune it before you believe a comparison.",)
 
 
-def _measured(found: Findings) -> Iterator[tuple[MetricName, float]]:
-    table, evaluation = found.known.main, found.record.study.recipe.eval
+def _of_baseline(found: Findings, metric: MetricName) -> float | None:
+    table = found.known.main
     if table is None or BASELINE not in table.row:
-        return
-    for name in POOR:
-        value = table.furthest(evaluation.recorded(name))[table.row[BASELINE]]
-        if value is not None:
-            yield name, value
+        return None
+    return table.furthest(found.record.study.recipe.eval.recorded(metric))[table.row[BASELINE]]
 
 
 def hidden_harm(found: Findings) -> tuple[str, ...]:

@@ -109,6 +109,14 @@ def test_a_study_is_given_by_its_name(run) -> None:
     assert err.startswith("error: third: no such file, nor a study of this name in .sweeper\n")
 
 
+def test_a_name_may_have_a_dot(run, workspace: Workspace) -> None:
+    study = read_study(STUDIES / "smoke.yaml", ["name=mine-lr-0.004"])
+    with workspace.lock(study.name):
+        workspace.register(Registration.of(study, workspace.root))
+    assert json.loads(run("status", "mine-lr-0.004", "--json")[1])["study"] == "mine-lr-0.004"
+    assert run("status", "mine.yaml")[2].startswith("error: mine.yaml: ")
+
+
 def test_a_file_is_preferred_to_a_name(run) -> None:
     Path("first").write_text((STUDIES / "smoke.yaml").read_text())
     assert json.loads(run("status", "first", "--json")[1])["study"] == "smoke"
