@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STUDY ?= studies/block_temp.yaml
 BENCH_PYTHON ?= python3
 
-.PHONY: setup study test check check-full bench bench-peer bench-gpu compare-fid compare-speed simulate storm clean
+.PHONY: setup study test docs check check-full bench bench-peer bench-gpu compare-fid compare-speed simulate storm clean
 
 setup: $(VENV)/.installed
 
@@ -24,6 +24,10 @@ study: setup
 # In two processes: those that start Ray in one, the files of the others as they come.
 test: setup
 	$(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder --durations 20
+
+# The documentation as a site, in build/site: README, docs, guides, the atlas, and a reference made from schema and help.
+docs: setup
+	$(BIN)/python -m sphinx -q -W -c docs . build/site
 
 check: setup
 	$(BIN)/ruff check .

@@ -16,7 +16,8 @@ from sweeper.text.passwords import masked
 
 CHANGED = "+"
 NOTIFY = "--notify"  # its URL is a secret
-PACKAGES = ("sweeper", "torch", "torch-fidelity", "ray", "optuna", "mlflow", "numpy", "scikit-learn")
+DISTRIBUTION = "dispersive-sweeper"  # what pip knows this package by
+PACKAGES = ("torch", "torch-fidelity", "ray", "optuna", "mlflow", "numpy", "scikit-learn")
 
 
 def gather(command: str) -> Provenance:
@@ -37,7 +38,8 @@ def gather(command: str) -> Provenance:
 
 def versions() -> dict[str, str]:
     """Return the versions of Python, of this package, and of the packages that figures depend on."""
-    return {"python": platform.python_version()} | {name: _version(name) for name in PACKAGES}
+    own = {"python": platform.python_version(), "sweeper": _version(DISTRIBUTION)}
+    return own | {name: _version(name) for name in PACKAGES}
 
 
 def usable_cores() -> int:

@@ -38,7 +38,7 @@ def postgres_is_missing() -> str:
     if not _program("initdb"):
         return "no PostgreSQL server program is installed"
     if find_spec("psycopg") is None:
-        return "psycopg is not installed: pip install sweeper[postgres]"
+        return "psycopg is not installed: pip install dispersive-sweeper[postgres]"
     if os.geteuid() == 0:
         try:
             pwd.getpwnam("postgres")

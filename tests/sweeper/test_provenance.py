@@ -70,6 +70,7 @@ def test_the_command_is_what_was_typed_without_passwords():
 
 def test_every_package_that_figures_depend_on_is_named_with_its_version():
     found = gather("x").versions
-    assert found.keys() == {"python", *provenance.PACKAGES}
+    assert found.keys() == {"python", "sweeper", *provenance.PACKAGES}
+    assert found["sweeper"] == version(provenance.DISTRIBUTION)
     assert {name: found[name] for name in provenance.PACKAGES} == {name: version(name) for name in provenance.PACKAGES}
     assert all(re.match(r"\d+\.\d+", number) for number in found.values())

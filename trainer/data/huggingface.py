@@ -25,7 +25,7 @@ def read_huggingface(path: Path, size: int, channels: int) -> Raw:
         import datasets
     except ImportError as error:
         said = f"'huggingface' needs datasets, which cannot be imported ({error})"
-        raise DataError(f"{said}; pip install sweeper[huggingface]") from error
+        raise DataError(f"{said}; pip install dispersive-sweeper[huggingface]") from error
     try:
         found = datasets.load_from_disk(str(path))
     except Exception as error:  # json, arrow and file errors have no type in common

@@ -75,7 +75,7 @@ def load_autoencoder(folder: Path, device: torch.device, key: str = "eval.decode
         from diffusers import AutoencoderKL
     except ImportError as error:
         raise DataError(
-            f"{key} needs diffusers, which cannot be imported ({error}); pip install sweeper[latents]"
+            f"{key} needs diffusers, which cannot be imported ({error}); pip install dispersive-sweeper[latents]"
         ) from error
     digest = hashlib.sha256()
     for file in files:

@@ -17,7 +17,7 @@ __all__ = ["run"]  # a fixture, used by being here
 def test_the_version_is_that_of_the_package_and_of_what_figures_depend_on(run: Run) -> None:
     found = run("--version")
     assert (found.code, found.err) == (0, "")
-    assert found.out.startswith(f"sweeper {version('sweeper')} (python ")
+    assert found.out.startswith(f"sweeper {version('dispersive-sweeper')} (python ")
     assert f"torch {torch.__version__}" in found.out
 
 

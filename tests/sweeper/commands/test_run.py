@@ -177,10 +177,10 @@ def test_a_run_records_where_its_figures_come_from(place: Workspace, placement: 
     source = recorded(place).provenance
     assert source.command == "sweeper run tiny.yaml"
     assert source.commit == gather("x").commit
-    assert source.versions["sweeper"] == version("sweeper")
+    assert source.versions["sweeper"] == version("dispersive-sweeper")
     assert source.versions["torch"] == version("torch")
     assert read_record(guide(place).with_name("record.json")).provenance == source
     text = guide(place).read_text()
     assert source.commit in text
-    assert f"sweeper {version('sweeper')}" in text
+    assert f"sweeper {version('dispersive-sweeper')}" in text
     assert placement.runs == 1

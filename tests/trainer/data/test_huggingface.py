@@ -20,7 +20,7 @@ from trainer.recipe import DataRecipe
 
 @pytest.fixture
 def datasets() -> Any:
-    return pytest.importorskip("datasets", reason="pip install sweeper[huggingface]")
+    return pytest.importorskip("datasets", reason="pip install dispersive-sweeper[huggingface]")
 
 
 def read(path: Path) -> Dataset:
@@ -114,7 +114,7 @@ def test_a_folder_that_is_missing_or_no_data_set_is_one_line(tmp_path: Path) -> 
     with pytest.raises(DataError, match=r"gone: no such folder; give data\.path one that datasets' save_to_disk wrote"):
         read(tmp_path / "gone")
     if importlib.util.find_spec("datasets") is None:
-        says = r"'huggingface' needs datasets, .*; pip install sweeper\[huggingface\]$"
+        says = r"'huggingface' needs datasets, .*; pip install dispersive-sweeper\[huggingface\]$"
     else:
         says = r"not a data set that save_to_disk wrote \("
     with pytest.raises(DataError, match=says) as caught:

@@ -11,7 +11,7 @@ from trainer.evaluation.torch_fidelity import torch_fidelity
 def tiny_autoencoder(folder: Path, latent_channels: int = 4, shift: float | None = None) -> Path:
     """Write one that halves 3-channel images; skip the test where diffusers is not installed."""
     torch_fidelity()
-    diffusers = pytest.importorskip("diffusers", reason="pip install sweeper[latents]")
+    diffusers = pytest.importorskip("diffusers", reason="pip install dispersive-sweeper[latents]")
     with torch.random.fork_rng():
         torch.manual_seed(0)
         made = diffusers.AutoencoderKL(

@@ -83,7 +83,9 @@ def test_a_folder_without_an_autoencoder_or_diffusers_is_one_line(tmp_path: Path
     if importlib.util.find_spec("diffusers") is None:
         for name in ("config.json", "diffusion_pytorch_model.safetensors"):
             (tmp_path / name).write_text("{}")
-        with pytest.raises(DataError, match=r"eval\.decoder needs diffusers, .*; pip install sweeper\[latents\]$"):
+        with pytest.raises(
+            DataError, match=r"eval\.decoder needs diffusers, .*; pip install dispersive-sweeper\[latents\]$"
+        ):
             load_extractor(recipe(tmp_path, tmp_path), latents(tmp_path), tmp_path, CPU)
 
 
