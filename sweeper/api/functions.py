@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from sweeper.errors import SetupError, StudyError, SweeperError
 from sweeper.import_path import check_own_code
@@ -50,6 +50,8 @@ def _at_the_edge(function: Function) -> Function:
         try:
             return function(*arguments, **options)
         except SweeperError as error:
+            if error.remedy and error.remedy not in getattr(error, "__notes__", ()):
+                error.add_note(error.remedy)  # tracebacks and notebooks print it below the message
             raise error from None
 
     return cast(Function, call)
@@ -94,25 +96,33 @@ def run(
     tracking: str | None = None,
     store: str | None = None,
     progress: Callable[[Progress], object] | None = None,
+    notify: str | None = None,
 ) -> StudyRun:
     """Run a study to its guide, as `sweeper run` does; the same call continues one that was stopped.
 
-    `progress` is called about once a second, in another thread; without it, lines are printed to stderr. With `retry`,
-    trials that failed run again. Must be called in the main thread, which catches the signals. Ctrl-C, or a
-    notebook's stop button, ends the run cleanly and then raises KeyboardInterrupt. Raises the SweeperError of whatever
-    stands in the way.
+    `progress` is called about once a second, in another thread; without it, a notebook shows one line that changes,
+    and a script prints lines to stderr. `notify` is a webhook's URL or a shell command, as of `sweeper run
+    --notify`; by default the variable SWEEPER_NOTIFY. With `retry`, trials that failed run again. Must be called in
+    the main thread, which catches the signals. Ctrl-C, or a notebook's stop button, ends the run cleanly and then
+    raises KeyboardInterrupt. Raises the SweeperError of whatever stands in the way.
     """
     from sweeper.api.results import StudyRun
+    from sweeper.commands.notify import notifier_of, notifying
     from sweeper.commands.run import run as run_command
 
     if threading.current_thread() is not threading.main_thread():
         raise SetupError("a study runs in the main thread alone, which catches the signals", "call sweeper.run there")
     call = f"sweeper.run(...)  # study {study.name!r}, from Python"
-    with stoppable(), _showing(progress) as show:
+    notifier = notifier_of(notify or os.environ.get("SWEEPER_NOTIFY"), study.name, log.warning)
+    with stoppable(), _showing(progress) as show, notifying(notifier, show) as both:
         place = _workspace(workspace, tracking, store)
-        result = run_command(study, place, Path(reports).expanduser(), show, call, stage, address, retry)
+        result = run_command(study, place, Path(reports).expanduser(), both, call, stage, address, retry)
+    if notifier:
+        notifier.tell(result.summary("sweeper.run(...) again"), bool(result.interrupted))
     if result.interrupted:
-        raise StoppedError(result.interrupted)
+        stopped = StoppedError(result.interrupted)
+        stopped.add_note(result.summary("the same cell, or sweeper.run(...) again"))
+        raise stopped
     return StudyRun(study, result)
 
 
@@ -222,12 +232,30 @@ def _showing(progress: Callable[[Progress], object] | None) -> Iterator[Show]:
     if progress:
         yield _heard(progress)
         return
+    if "ipykernel" in sys.modules:
+        yield _in_a_notebook()
+        return
     from rich.console import Console
 
     from sweeper.commands.progress import display
 
     with display(Console(file=sys.stderr)) as show:
         yield show
+
+
+def _in_a_notebook() -> Show:
+    """Return what shows progress in one output of the cell, which changes, and not in one more every few seconds."""
+    from IPython import display as ipython
+
+    from sweeper.commands.progress import Lines, in_words
+
+    lines = Lines()
+    shown: Any = ipython.display(ipython.Pretty(""), display_id=True)  # type: ignore[no-untyped-call]
+
+    def show(seen: Progress, /) -> None:
+        shown.update(ipython.Pretty(in_words(seen, lines)))  # type: ignore[no-untyped-call]
+
+    return show
 
 
 def _heard(progress: Callable[[Progress], object]) -> Show:

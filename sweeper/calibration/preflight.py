@@ -16,7 +16,7 @@ from trainer.backbones.protocol import Backbone
 from trainer.data.dataset import Dataset, load
 from trainer.evaluation.autoencoder import CONFIG, WEIGHTS, check_autoencoder
 from trainer.evaluation.reference_file import FEATURES, ReferenceFile
-from trainer.recipe import EvalRecipe, Recipe, SiTRecipe
+from trainer.recipe import EvalRecipe, ModuleRecipe, Recipe, SiTRecipe
 from trainer.recipe.blocks import block_index
 from trainer.recipe.evaluation import GUIDED_BY_PUBLIC_CODE
 from trainer.runtime.compiler import has_compiler
@@ -89,7 +89,13 @@ def fitting_backbone(recipe: Recipe, shape: tuple[int, int, int], classes: int) 
     try:
         return backbone_of(recipe, shape, classes, torch.device("cpu"))
     except ValueError as error:
-        remedy = "change recipe.model.patch" if isinstance(recipe.model, SiTRecipe) else "change recipe.model"
+        remedy = "change recipe.model"
+        if isinstance(recipe.model, SiTRecipe):
+            remedy = "change recipe.model.patch"
+        elif isinstance(recipe.model, ModuleRecipe):
+            remedy = (
+                "correct the module, or recipe.model in the study; docs/extending/own_model.md says what it is given"
+            )
         raise StudyError(f"recipe.model does not fit the data: {error}", remedy) from error
 
 

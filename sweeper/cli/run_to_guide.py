@@ -49,13 +49,13 @@ def run_one(study: Study, options: RunOptions) -> int:
     """Run a study, print its verdict and the path of its guide, and return its exit code."""
     from rich.console import Console
 
-    from sweeper.commands.notify import Notifier, notifying
+    from sweeper.commands.notify import notifier_of, notifying
     from sweeper.commands.progress import display
     from sweeper.commands.report import verdict
     from sweeper.commands.run import run
     from sweeper.provenance import command_line
 
-    notifier = Notifier(options.notify, study.name, say) if options.notify else None
+    notifier = notifier_of(options.notify, study.name, say)
     command = command_line(sys.argv[1:])
     with stoppable(command), display(Console(stderr=True)) as show, notifying(notifier, show) as both:
         result = run(study, options.place, options.reports, both, command, options.only, options.address, options.retry)
@@ -66,5 +66,5 @@ def run_one(study: Study, options: RunOptions) -> int:
         say(said)
         tell(str(result.guide))
     if notifier:
-        notifier.send("stopped" if result.interrupted else "ended", f"{study.name}: {said}")
+        notifier.tell(said, bool(result.interrupted))
     return result.exit_code

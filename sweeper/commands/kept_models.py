@@ -135,10 +135,24 @@ def draw(
         write_whole(output, encode_png(images, turns if turns <= GRID_COLUMNS else GRID_COLUMNS))
     elif output.suffix == ".npz":
         stream = io.BytesIO()
-        np.savez(stream, x=(quantise(images) if pixels else images).numpy(), y=drawn)
+        np.savez(stream, x=(quantise(images) if pixels else _as_read(images, model)).numpy(), y=drawn)
         write_whole(output, stream.getvalue())
     else:
         _write_each(images, drawn.tolist(), output)
+
+
+def _as_read(latents: Tensor, model: Kept) -> Tensor:
+    """Return latents in the units of the study's data, from which training moved and scaled them.
+
+    Raises DataError where the data cannot be read or are others, for their mean and deviation are not kept.
+    """
+    with _reported("the data are needed to give latents their own scale"):
+        data = load(model.origin.recipe.data)
+    if data.hash != model.origin.data_hash:
+        raise DataError(
+            f"{model.origin.recipe.data.path} is not what the model was trained on", "restore the data it began with"
+        )
+    return latents if data.standardisation is None else data.standardisation.undone(latents.double())
 
 
 def _write_each(images: Tensor, labels: Sequence[int], folder: Path) -> None:

@@ -43,6 +43,10 @@ class Notifier:
         except (OSError, subprocess.SubprocessError, ValueError) as error:
             self._say(f"nobody could be notified that the study {event}: {_reason(error)}")
 
+    def tell(self, text: str, stopped: bool) -> None:
+        """Send how a run ended."""
+        self.send("stopped" if stopped else "ended", f"{self._study}: {text}")
+
     def _post(self, event: Happened, text: str) -> None:
         body = {"text": text, "event": event, "study": self._study}
         headers = {"Content-Type": "application/json"}
@@ -61,6 +65,11 @@ class Notifier:
             timeout=PATIENCE_S,
             stdout=subprocess.DEVNULL,
         )
+
+
+def notifier_of(target: str | None, study_name: str, say: Callable[[str], object]) -> Notifier | None:
+    """Return what tells a target, None where there is none."""
+    return Notifier(target, study_name, say) if target else None
 
 
 class Stall:

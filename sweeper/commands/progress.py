@@ -79,6 +79,20 @@ def _bar(ended: int, total: int) -> Table:
     return row
 
 
+def in_words(progress: Progress, lines: Lines) -> str:
+    """Write progress as text: the stage's line, one for each worker, and what went wrong."""
+    workers = (
+        f"  {one.doing} {one.label}: step {one.step:,}/{one.until:,}{_rate(one)}"
+        for one in progress.activities[:MOST_WORKERS]
+    )
+    return inert("\n".join([lines.line(progress), *workers, *progress.messages]))
+
+
+def _rate(one: Activity) -> str:
+    speed = "" if one.steps_per_s is None else f", {figure(one.steps_per_s)} steps/s"
+    return speed + ("" if one.loss is None else f", loss {figure(one.loss)}")
+
+
 def _workers(activities: tuple[Activity, ...]) -> Table:
     table = Table.grid(padding=(0, 2))
     for one in activities:

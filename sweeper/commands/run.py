@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from sweeper.commands.changed_code import refuse_changed_code
 from sweeper.commands.preliminary import preliminary_guide
 from sweeper.commands.progress import Show
 from sweeper.commands.report import forget, prepare, publish, published
@@ -83,6 +84,7 @@ def run(
         again = retry and bool(counts.states.get("failed"))
         guide = published(study, workspace, reports)
         if counts.done and guide and not again:
+            refuse_changed_code(study, workspace)
             return Result(counts, guide, failures=_failures(study, workspace))
         if not counts.done or again:
             show(Progress(stage=stages[0], counts=dict(counts.states), messages=("reading the data, starting Ray",)))

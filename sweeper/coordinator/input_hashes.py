@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from sweeper.coordinator.finalists import Notes
@@ -61,6 +61,13 @@ def hold(notes: Notes, recipe: Recipe, facts: Facts) -> None:
         is_now, was = getattr(now, one.field), getattr(before, one.field)
         if is_now != was:
             raise DataError(f"{one.what} is not {one.was}: its hash is {is_now[:16]}, it was {was[:16]}", one.remedy)
+
+
+def noted_source(read: Callable[[str], str | None], recipe: Recipe) -> str:
+    """Return the hash of the code that a study began with; empty where none is noted."""
+    noted = read(NOTE)
+    known = InputHashesByRecipe.model_validate_json(noted).by_recipe.get(_name(recipe)) if noted else None
+    return known.source_sha256 if known else ""
 
 
 def _name(recipe: Recipe) -> str:

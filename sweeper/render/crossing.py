@@ -16,7 +16,7 @@ from sweeper.render.tables.table import Table
 from sweeper.text.numbers import MISSING, change, share, spread
 
 MARKDOWN, HTML = "crossing.md", "crossing.html"
-LOWEST = "▽"
+LOWEST = "(lowest)"
 
 
 class _Knob(NamedTuple):
@@ -89,8 +89,8 @@ def _change(found: Change | None) -> str:
 
 def _test(knob: KnobCrossing) -> str:
     if knob.p is None or knob.adjusted is None or knob.size is None:
-        return f"{LOWEST}: lowest of the study. Whether the studies differ was not tested: {knob.reason}."
+        return f"Whether the studies differ was not tested: {knob.reason}."
     return (
-        f"{LOWEST}: lowest of the study. Do the studies differ? p = {knob.p:.2g}, {knob.adjusted:.2g} over all knobs; "
+        f"Do the studies differ? p = {knob.p:.2g}, {knob.adjusted:.2g} over all knobs; "
         f"a level typically moves by {share(knob.size)} between them, less noise."
     )

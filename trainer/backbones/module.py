@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 import sys
+import traceback
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -25,9 +26,18 @@ from trainer.runtime.paths import located
 
 HOME = Path(__file__).resolve().parents[2]
 OURS = (HOME / "trainer", HOME / "sweeper")
+PACKAGES = (
+    *OURS,
+    Path(torch.__file__).parent,
+    Path(importlib.__file__).parent,
+)  # whose lines are no part of a user's code
 RANDOM = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.FeatureAlphaDropout)
 STATEFUL = (nn.modules.batchnorm._BatchNorm,)
 FACTORS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
+
+
+class TapError(ValueError):
+    """A tap of a user's module gives nothing that a loss can use."""
 
 
 class WrappedModule:
@@ -105,7 +115,7 @@ class WrappedModule:
         try:
             module = factory(shape=self.shape, classes=self.classes, **self.recipe.arguments)
         except Exception as error:  # a user's code
-            raise ValueError(f"{self.recipe.factory}: {type(error).__name__}: {error}") from error
+            raise ValueError(f"{self.recipe.factory}: {_described(error)}") from error
         if not isinstance(module, nn.Module):
             raise ValueError(f"{self.recipe.factory} returns a {type(module).__name__}, not a torch.nn.Module")
         for name, part in module.named_modules():
@@ -128,7 +138,17 @@ class WrappedModule:
         finally:
             for hook in hooks:
                 hook.remove()
-        return prediction, [_as_tokens(outputs[tap]) for tap in taps]
+        return prediction, [self._tokens(outputs, tap) for tap in taps]
+
+    def _tokens(self, outputs: Mapping[int, Any], tap: int) -> Tensor:
+        if tap not in outputs:
+            raise TapError(f"{self.recipe.factory}: tap {self.taps[tap]!r} is not called, so it has no output")
+        return _as_tokens(outputs[tap], self.taps[tap])
+
+    def _given(self) -> str:
+        return (
+            f" with images of {[*self.shape]}, times in [0, 1] and labels 0 to {self.classes}, {self.classes} for none"
+        )
 
     def _try(self, device: torch.device) -> tuple[TapShape, ...]:
         """Call the module once, with two images; return its taps' shapes."""
@@ -139,8 +159,13 @@ class WrappedModule:
         weights = dict(self._module.named_parameters())
         try:
             prediction, found = self._call(weights, x, given, range(len(self.taps)))
+        except TapError:
+            raise
         except Exception as error:  # a user's code
-            raise ValueError(f"{self.recipe.factory}: raises {type(error).__name__} when called: {error}") from error
+            raise ValueError(f"{self.recipe.factory}: raises {_described(error)} when called{self._given()}") from error
+        if not isinstance(prediction, Tensor):
+            kind = type(prediction).__name__
+            raise ValueError(f"{self.recipe.factory} returns a {kind}, not a tensor; return the prediction alone")
         if prediction.shape != expected:
             wants = "" if expected == x.shape else f", where {[*expected]} is expected"
             raise ValueError(f"{self.recipe.factory} predicts {[*prediction.shape]} for images {[*x.shape]}{wants}")
@@ -164,13 +189,16 @@ def _source_sha256(root: Path) -> str:
 
 def _factory(recipe: ModuleRecipe) -> Callable[..., object]:
     name, _, function = recipe.factory.partition(":")
-    root = str(located(recipe.path).resolve())
+    folder = located(recipe.path).resolve()
+    if not folder.is_dir():
+        raise ValueError(f"{recipe.path} is no folder in {Path.cwd()}; recipe.model.path is where the code lies")
+    root = str(folder)
     if root not in sys.path:
         sys.path.append(root)  # last: a user's trainer.py must not be taken for ours
     try:
         return cast("Callable[..., object]", getattr(importlib.import_module(name), function))
     except Exception as error:  # a user's code
-        raise ValueError(f"{recipe.factory} cannot be imported from {recipe.path}: {error}") from error
+        raise ValueError(f"{recipe.factory} cannot be imported from {recipe.path}: {_described(error)}") from error
 
 
 def _tap_of(parameter: str, taps: Sequence[str]) -> int:
@@ -190,7 +218,16 @@ def _keep(outputs: dict[int, Tensor], tap: int) -> Callable[[nn.Module, Any, Any
     return hook
 
 
-def _as_tokens(output: Tensor) -> Tensor:
+def _described(error: Exception) -> str:
+    """Name an error of a user's code, and the line of theirs that it came from."""
+    frames = (frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith("<"))
+    theirs = [frame for frame in frames if not any(Path(frame.filename).is_relative_to(other) for other in PACKAGES)]
+    where = f" ({theirs[-1].filename}, line {theirs[-1].lineno})" if theirs else ""
+    return f"{type(error).__name__}: {error}{where}"
+
+
+def _as_tokens(output: Any, tap: str) -> Tensor:
     if not isinstance(output, Tensor) or output.ndim not in (3, 4):
-        raise ValueError("a tap's output must be [B, N, D] or [B, D, H, W]")
+        found = f"is {[*output.shape]}" if isinstance(output, Tensor) else f"is a {type(output).__name__}"
+        raise TapError(f"the output of tap {tap!r} must be [B, N, D] or [B, D, H, W], and {found}")
     return output if output.ndim == 3 else output.flatten(2).transpose(1, 2)

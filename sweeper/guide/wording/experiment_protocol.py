@@ -25,6 +25,7 @@ from trainer.recipe import (
     DataRecipe,
     Dispersion,
     EvalRecipe,
+    ModuleRecipe,
     Repa,
     SiTRecipe,
     TrainRecipe,
@@ -43,11 +44,14 @@ ENCODERS: Mapping[Encoder, str] = {
 DECAY: Mapping[Schedule, str] = {"cosine": "cosine decay", "constant": "then constant"}
 
 
-def recipe_items(study: Study, facts: Iterable[Facts]) -> tuple[Item, ...]:
+def recipe_items(study: Study, facts: Sequence[Facts]) -> tuple[Item, ...]:
     """Name what every trial shares."""
     data, model, train = study.recipe.data, study.recipe.model, study.recipe.train
     return (
-        Item(name="data", value=f"{scope.data(data, facts)}, {100 * data.holdout:g} % held out{_as_trained_on(data)}"),
+        Item(
+            name="data",
+            value=f"{scope.data(data, facts)}, {100 * data.holdout:g} % held out{_as_trained_on(data, facts)}",
+        ),
         Item(
             name="model",
             value=model.words,
@@ -64,8 +68,14 @@ def recipe_items(study: Study, facts: Iterable[Facts]) -> tuple[Item, ...]:
     )
 
 
-def _as_trained_on(data: DataRecipe) -> str:
-    scaled = ""
+def _rounded(facts: Sequence[Facts], evaluation: EvalRecipe) -> str:
+    latents = evaluation.decoder is None and any(one.image_kind == "latents" for one in facts)
+    return "" if latents else "rounded to uint8, "
+
+
+def _as_trained_on(data: DataRecipe, facts: Iterable[Facts]) -> str:
+    latents = any(one.image_kind == "latents" for one in facts)
+    scaled = ", latents standardised by channel over the training split" if latents else ""
     if data.scale is not None or data.shift is not None:
         scaled = f", latents as (x - {data.shift or 0:g}) * {1 if data.scale is None else data.scale:g}"
     return scaled + (", a random half of every batch mirrored" if data.flip else "")
@@ -113,7 +123,8 @@ def _encoder(study: Study, facts: Iterable[Facts]) -> list[Item]:
 def _fine_print(study: Study) -> str:
     """State details in which replications often differ silently."""
     train, model = study.recipe.train, study.recipe.model
-    parts = [f"t times {train.time_scale:g} before its embedding", "EMA decay at most (1 + step) / (10 + step)"]
+    times = "t as it is" if isinstance(model, ModuleRecipe) else f"t times {train.time_scale:g} before its embedding"
+    parts = [times, "EMA decay at most (1 + step) / (10 + step)"]
     if isinstance(model, SiTRecipe):
         parts += [f"MLP ratio {model.mlp_ratio:g}", f"{model.gelu} GELU"]
     return ", ".join(parts)
@@ -134,7 +145,10 @@ def protocol_items(
     metric = metric_name(study.minimised.name(), evaluation.distance)
     return (
         *([] if study.minimised.is_fid else [Item(name="judged by", value=judged_by(study.minimised))]),
-        Item(name="samples", value=f"{evaluation.samples:,}, classes balanced, rounded to uint8, the EMA weights"),
+        Item(
+            name="samples",
+            value=f"{evaluation.samples:,}, classes balanced, {_rounded(known, evaluation)}the EMA weights",
+        ),
         Item(name="features", value=_extractor(study, known)),
         Item(name="reference", value=_reference(study, known)),
         Item(name="solver", value=f"{evaluation.solver}, {evaluation.nfe} NFE"),

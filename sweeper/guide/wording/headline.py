@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 
 from sweeper.guide.schema.statements import Claim, VerdictKind
 from sweeper.guide.wording.advice import times_as_much
 from sweeper.guide.wording.asides import capital
 from sweeper.guide.wording.findings import Findings, effect_of
-from sweeper.records import FINAL_STATES
+from sweeper.records import FINAL_STATES, TrialState
 from sweeper.text.numbers import counted, percent
 
 
@@ -73,6 +74,18 @@ def _names(found: Findings, hurts: list[Claim]) -> str:
 def _marked(found: Findings, claim: Claim) -> str:
     mark = found.known.cells[claim.key].mark
     return f'"{mark}"' if mark else ""
+
+
+def nothing_measured(found: Findings) -> str:
+    """Say in one sentence why there is no figure: trials that diverged or failed lead."""
+    rows = [one for one in (found.main.baseline, *found.main.rows) if one]
+    ended = Counter[TrialState]()
+    for one in rows:
+        ended.update({state: count for state, count in one.states.items() if state in FINAL_STATES})
+    if not ended.total():
+        return "Nothing measured yet: no trial has finished."
+    said = ", ".join(f"{count} {state}" for state, count in ended.most_common())
+    return f"Nothing was measured, with lambda 0 neither: of {counted(ended.total(), 'trial')} that ended {said}."
 
 
 def undecided(found: Findings) -> str:

@@ -31,9 +31,11 @@ def run_command(record: StudyRecord) -> str:
 
 
 def study_file(record: StudyRecord) -> str:
-    """The study's file as it was typed; where the command names none, where the shipped studies have theirs."""
-    files = [word for word in record.provenance.command.split() if word.endswith((".yaml", ".yml"))]
-    return files[0] if files else f"studies/{record.study.name}.yaml"
+    """The study's file as it was typed; its name, which its workspace knows, where there is none or it was changed."""
+    words = record.provenance.command.split()
+    files = [word for word in words if word.endswith((".yaml", ".yml"))]
+    changed = any(word.startswith(("--set", "--across")) for word in words)
+    return files[0] if files and not changed else record.study.name
 
 
 def _confirm_step(found: Findings) -> str:

@@ -21,7 +21,7 @@ from sweeper.guide.wording.findings import (
     listed,
     said,
 )
-from sweeper.guide.wording.headline import decided, undecided
+from sweeper.guide.wording.headline import decided, nothing_measured, undecided
 from sweeper.guide.wording.heuristics import in_a_sentence
 from sweeper.guide.wording.scope import scope
 from sweeper.statistics.levels import BET_ALPHA, OBJECTIVE_ALPHA
@@ -72,7 +72,7 @@ def _without_baseline(found: Findings, measured: list[CellResult]) -> Verdict:
     if not measured:
         return Verdict(
             kind="nothing measured",
-            headline="Nothing measured yet: no trial has finished.",
+            headline=nothing_measured(found),
             points=(_scope(found),),
         )
     seen = "No setting of the loss has finished."

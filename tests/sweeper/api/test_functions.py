@@ -10,15 +10,16 @@ import sys
 import threading
 import traceback
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
 
 import sweeper
-from sweeper.api.functions import _heard
+from sweeper.api.functions import _heard, _showing
 from sweeper.commands.run import Result
 from sweeper.commands.status import Counts
-from sweeper.records import Progress
+from sweeper.records import Activity, Progress
 from tests.integration.ledger.ledger_life import closed_port
 from tests.places import ROOT, STUDIES
 
@@ -145,9 +146,45 @@ def test_a_run_that_was_stopped_raises_and_gives_the_signals_back(tmp_path: Path
         return Result(Counts({"waiting": 1}, done=False), interrupted=signal.SIGINT)
 
     monkeypatch.setattr("sweeper.commands.run.run", stopped)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt) as ended:
         sweeper.run(sweeper.load(SMOKE), tmp_path)
     assert signal.getsignal(signal.SIGINT) is before
+    (said,) = ended.value.__notes__
+    assert said.startswith("interrupted: 1 waiting\nto continue, run: ")
+
+
+def test_a_remedy_stands_below_an_errors_message_in_a_traceback():
+    for _ in range(2):
+        with pytest.raises(sweeper.StudyError) as refused:
+            sweeper.load("no/such/study.yaml")
+        assert refused.value.__notes__ == [refused.value.remedy]
+
+
+@pytest.mark.parametrize("by_variable", [False, True])
+def test_a_run_tells_how_it_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, by_variable: bool):
+    command = f"cat > '{tmp_path}/mail'"
+    if by_variable:
+        monkeypatch.setenv("SWEEPER_NOTIFY", command)
+    monkeypatch.setattr("sweeper.commands.run.run", lambda *_: Result(Counts({"complete": 3}, done=True)))
+    sweeper.run(sweeper.load(SMOKE), tmp_path, progress=lambda _: None, notify=None if by_variable else command)
+    assert (tmp_path / "mail").read_text() == "smoke: all is done: 3 complete\n"
+
+
+def test_in_a_notebook_one_output_changes(monkeypatch: pytest.MonkeyPatch):
+    shown: list[str] = []
+
+    class Handle:
+        def update(self, what: object) -> None:
+            shown.append(what.data)
+
+    monkeypatch.setitem(sys.modules, "ipykernel", ModuleType("ipykernel"))
+    monkeypatch.setattr("IPython.display.display", lambda *_, **__: Handle())
+    worker = Activity(label="baseline", doing="training", step=3, until=9, trials=1, steps_per_s=5.0, loss=0.5)
+    with _showing(None) as show:
+        for _ in range(2):
+            show(Progress(stage="screen", counts={"running": 1}, messages=("note",), activities=(worker,)))
+    line = "screen: 0/1 trials · 1 running\n  training baseline: step 3/9, 5.00 steps/s, loss 0.500\nnote"
+    assert shown == [line, line]
 
 
 def test_a_run_without_a_guide_says_how_it_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -12,7 +12,7 @@ class Mlp(nn.Module):
         self.shape, pixels = shape, shape[0] * shape[1] * shape[2]
         self.first, self.last = nn.Linear(pixels + 1, width), nn.Linear(width, pixels)
         self.label = nn.Embedding(classes + 1, width)
-        self.tokens = nn.Identity()
+        self.tokens, self.unused = nn.Identity(), nn.Identity()
         self.register_buffer("offset", torch.tensor(0.25))
 
     def forward(self, x: Tensor, time: Tensor, label: Tensor) -> Tensor:
@@ -41,6 +41,24 @@ def with_statistics(shape: tuple[int, int, int], classes: int) -> nn.Module:
     module = Mlp(shape, classes)
     module.tokens = nn.BatchNorm1d(1)  # type: ignore[assignment]
     return module
+
+
+class Tuple(Mlp):
+    def forward(self, x: Tensor, time: Tensor, label: Tensor) -> Tensor:
+        return (super().forward(x, time, label),)  # type: ignore[return-value]
+
+
+def a_tuple(shape: tuple[int, int, int], classes: int) -> nn.Module:
+    return Tuple(shape, classes)
+
+
+class Unlabelled(Mlp):
+    def forward(self, x: Tensor, time: Tensor, label: Tensor) -> Tensor:
+        return super().forward(x, time, label + 1)  # beyond the embedding
+
+
+def unlabelled(shape: tuple[int, int, int], classes: int) -> nn.Module:
+    return Unlabelled(shape, classes)
 
 
 def no_module(shape: tuple[int, int, int], classes: int) -> object:

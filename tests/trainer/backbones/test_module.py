@@ -58,7 +58,10 @@ def test_products_weights_are_factors_and_embeddings_are_none() -> None:
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"factory": "no_such_module:net"}, "no_such_module:net cannot be imported from .: No module named"),
+        (
+            {"factory": "no_such_module:net"},
+            "no_such_module:net cannot be imported from .: ModuleNotFoundError: No module named 'no_such_module'$",
+        ),
         ({"factory": f"{NETS}:nothing"}, "cannot be imported"),
         ({"factory": f"{NETS}:no_module"}, "returns a tuple, not a torch.nn.Module"),
         ({"factory": f"{NETS}:failing"}, "KeyError"),
@@ -66,7 +69,12 @@ def test_products_weights_are_factors_and_embeddings_are_none() -> None:
         ({"factory": f"{NETS}:with_dropout"}, "tokens is a Dropout; a step must be a function of weights and batch"),
         ({"factory": f"{NETS}:with_statistics"}, "tokens is a BatchNorm1d"),
         ({"taps": ["first", "nowhere"]}, "taps names 'nowhere', which is not a sub-module"),
-        ({"taps": ["first"]}, r"a tap's output must be \[B, N, D\] or \[B, D, H, W\]"),
+        ({"taps": ["first"]}, r"the output of tap 'first' must be \[B, N, D\] or \[B, D, H, W\], and is \[2, 6\]"),
+        ({"taps": ["unused"]}, "tap 'unused' is not called, so it has no output"),
+        ({"factory": f"{NETS}:a_tuple"}, "returns a tuple, not a tensor; return the prediction alone"),
+        ({"factory": f"{NETS}:unlabelled"}, r"IndexError: .*own_nets.py, line \d+\) when called .* labels 0 to \d+"),
+        ({"factory": f"{NETS}:failing"}, r"KeyError: .*own_nets.py, line \d+\)"),
+        ({"path": "no/such/folder"}, "no/such/folder is no folder in "),
         ({"arguments": {"depth": 2}}, "unexpected keyword argument 'depth'"),
     ],
 )

@@ -70,8 +70,9 @@ def test_where_none_were_kept_and_in_older_records_nothing_is_said_of_it() -> No
             ["a.yaml", "confirm.baseline.7", "--workspace", "my ws"],
         ),
         ("sweeper run a.yaml --tracking=http://h:5", ["a.yaml", "confirm.baseline.7", "--tracking=http://h:5"]),
-        ("sweeper run a.yaml --set 'x=\"", ["a.yaml", "confirm.baseline.7"]),
-        ("python mine.py", ["studies/block_temp.yaml", "confirm.baseline.7"]),
+        ("sweeper run a.yaml --set 'x=\"", ["block_temp", "confirm.baseline.7"]),
+        ("sweeper run a.yaml --across train.lr=1,2", ["block_temp", "confirm.baseline.7"]),
+        ("python mine.py", ["block_temp", "confirm.baseline.7"]),
     ],
 )
 def test_the_command_leads_to_where_the_study_was_run(command: str, words: list[str]) -> None:

@@ -1,0 +1,26 @@
+"""Refuse a study whose own model's code changed, also where all trials are decided: its guide is of the old code."""
+
+from __future__ import annotations
+
+from sweeper.errors import DataError
+from sweeper.study import Study
+from sweeper.workspace import Workspace
+from trainer.recipe import ModuleRecipe
+
+
+def refuse_changed_code(study: Study, workspace: Workspace) -> None:
+    """Raise DataError where the code of a user's model is not what the study's trials were trained with."""
+    if not isinstance(study.recipe.model, ModuleRecipe):
+        return
+    from sweeper.calibration.preflight import check_fit
+    from sweeper.coordinator.input_hashes import noted_source
+    from sweeper.search import read_note
+
+    was = noted_source(lambda name: read_note(workspace.store_url, study.name, "screen", name), study.recipe)
+    now = check_fit(study, elsewhere=True).source_sha256
+    if was and now != was:
+        raise DataError(
+            f"the code of {study.recipe.model.factory} is not what this study was run with, nor its guide: its hash is "
+            f"{now[:16]}, it was {was[:16]}",
+            "restore the code, or give the study of the other model another name",
+        )
