@@ -55,7 +55,7 @@ def init(
     template: Annotated[TemplateName, typer.Option("--template", help="What to start from.")] = TemplateName.default,
     atlas_: FromAtlas = None,
 ) -> None:
-    """Write a study to start from."""
+    """Write a study to start from: of digits, or of your own image folder, latents, torch module or GPU."""
     from sweeper.commands.init import write_template
 
     empty = ", ".join(map(str, write_template(path, template.value, atlas_)))

@@ -56,6 +56,8 @@ class TemplateName(StrEnum):
 
     default = "default"
     folder = "folder"
+    latents = "latents"
+    module = "module"
     gpu = "gpu"
 
 

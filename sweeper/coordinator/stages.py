@@ -64,7 +64,13 @@ class Stages:
         self._open(self._left[0])
 
     def advance(self) -> None:
-        """Go on to the next look or stage; safe to call again if the store did not answer."""
+        """Go on to the next look or stage; safe to call again if the store did not answer.
+
+        Raises StudyError where no trial of the screen could be trained: fresh seeds are not spent on that.
+        """
+        if self.stage == "screen" and {state for state, count in self.search.counts().items() if count} == {"failed"}:
+            said = "every trial of the screen failed, so nothing is confirmed"
+            raise StudyError(said, "see `sweeper logs`, correct the cause, then run `sweeper retry`")
         if self._looks_call_for_more():
             self._take_next_look()
         else:

@@ -65,7 +65,7 @@ def test_help_is_the_golden_one(run):
     assert text == GOLDEN.read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("template", ["default", "folder", "gpu"])
+@pytest.mark.parametrize("template", ["default", "folder", "latents", "gpu"])
 def test_init_writes_a_study_that_reads_and_never_overwrites(run, tmp_path, template):
     assert run("init", "mine.yaml", "--template", template).code == 0
     read_study(tmp_path / "mine.yaml", () if template == "default" else ["recipe.data.path=mine"])
@@ -74,11 +74,19 @@ def test_init_writes_a_study_that_reads_and_never_overwrites(run, tmp_path, temp
     assert "mine.yaml exists already" in again.err
 
 
+def test_the_template_of_an_own_module_fits_once_it_is_filled_in(run):
+    assert "fill in line 11, 12, 15, then" in run("init", "mine.yaml", "--template", "module").err
+    filled = ("path=" + str(ROOT / "examples/own_model"), "factory=nets:conv_net", "taps=[blocks.0, blocks.2]")
+    checked = run("check", "mine.yaml", *(word for one in filled for word in ("--set", f"recipe.model.{one}")))
+    assert checked.code == 0, checked.err
+    assert "10 classes: 0 (178)" in checked.out
+
+
 def test_init_names_the_line_to_fill_in_and_check_stops_there(run):
-    assert "next: fill in line 10, then: sweeper check" in run("init", "mine.yaml", "--template", "folder").err
+    assert "next: fill in line 13, then: sweeper check" in run("init", "mine.yaml", "--template", "folder").err
     checked = run("check", "mine.yaml")
     assert checked.code == 2
-    assert "mine.yaml:10:11: recipe.data.path is to be filled in" in checked.err
+    assert "mine.yaml:13:11: recipe.data.path is to be filled in" in checked.err
 
 
 def test_check_reads_the_data(run):

@@ -43,7 +43,7 @@ def test_without_a_heuristic_the_template_stands_and_says_so(tmp_path: Path) -> 
     assert "# It says nothing of block and lambda and tau" in file.read_text()
 
 
-@pytest.mark.parametrize("template", ["default", "folder", "gpu"])
+@pytest.mark.parametrize("template", ["default", "folder", "latents", "module", "gpu"])
 def test_every_template_can_be_advised(tmp_path: Path, template: str) -> None:
     assert "  block: [1.0]" in written(tmp_path, last_block_is_best, template).read_text()
 

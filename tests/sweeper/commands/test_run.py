@@ -10,7 +10,7 @@ import pytest
 from sweeper.commands.report import read_record
 from sweeper.commands.run import Result, run
 from sweeper.coordinator.coordinator import Coordinator
-from sweeper.errors import ConflictError, DataError, SetupError, StaleAttemptError, UnavailableError
+from sweeper.errors import ConflictError, DataError, SetupError, StaleAttemptError, StudyError, UnavailableError
 from sweeper.ledger import read_study
 from sweeper.provenance import gather
 from sweeper.records import StudyRecord, TrialSpec
@@ -184,3 +184,21 @@ def test_a_run_records_where_its_figures_come_from(place: Workspace, placement: 
     assert source.commit in text
     assert f"sweeper {version('dispersive-sweeper')}" in text
     assert placement.runs == 1
+
+
+def test_a_screen_that_failed_whole_spends_no_fresh_seed_and_retry_goes_on(
+    placement: Placement, place: Workspace
+) -> None:
+    def all_fail(coordinator: Coordinator) -> None:
+        life = coordinator.enter(0)
+        while given := coordinator.next(0, life):
+            coordinator.failed(given.cohort, "AssertionError: in forward", given.attempt)
+
+    placement.workers = all_fail
+    of = confirming()
+    with pytest.raises(StudyError, match="every trial of the screen failed, so nothing is confirmed"):
+        went(of, place)
+    assert {trial.spec.stage for trial in recorded(place).trials} == {"screen"}
+    placement.workers = simulated()
+    assert went(of, place, retry=True).exit_code == 0
+    assert {trial.state for trial in recorded(place).trials} == {"complete"}
