@@ -150,7 +150,8 @@ class Tracker:
         trial = self._trial(event.spec, event.at_ms)
         rung = event.rung
         if rung.step not in trial.steps:
-            metrics = [Metric(name, value, event.at_ms, rung.step) for name, value in rung.metrics.items()]
+            figures = rung.metrics.items()
+            metrics = [Metric(tags.group_of(name), value, event.at_ms, rung.step) for name, value in figures]
             self._log(trial.run_id, tags.rung_tags(rung, event.facts), metrics=metrics)
             trial.steps.add(rung.step)
 

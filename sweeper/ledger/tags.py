@@ -30,6 +30,8 @@ LIVE_LOSS, LIVE_SPEED = "live/train_loss", "live/steps_per_s"  # metrics while a
 # Of the experiment: which study it is of, by id, and who began it where.
 ID, OWNER = "sweeper.id", "sweeper.owner"
 RUNG = "sweeper.rung."
+TIMES = ("train_s", "eval_s", "cpu_s")
+HEALTH = ("dispersive_loss", "floor_distance", "floor_share", "gradient_ratio", "alignment_loss", "contrastive_loss")
 DESCRIPTION = "mlflow.note.content"  # of a run or an experiment; MLflow shows it as markdown
 LENGTH = 5000  # characters of a tag: MLflow 3.17 allows 8000, some servers only 5000
 
@@ -91,6 +93,16 @@ def rung_tags(rung: Rung, facts: Facts) -> dict[str, str]:
     """A rung, and the worker's facts."""
     people = {name: str(value)[:LENGTH] for name, value in facts.model_dump().items() if value != ""}
     return {**record_tags(FACTS, facts), **people, **record_tags(f"{RUNG}{rung.step}", rung)}
+
+
+def group_of(metric: str) -> str:
+    """Return a metric's name as MLflow shows it: what concerns health or time under a heading of its own.
+
+    What trials are judged by, and other outcomes, stay as the record names them.
+    """
+    if metric in TIMES:
+        return f"time/{metric}"
+    return f"health/{metric}" if ".block_" in metric or metric in HEALTH else metric
 
 
 def rung_steps(tags: Mapping[str, str]) -> list[int]:
