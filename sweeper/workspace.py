@@ -17,6 +17,7 @@ from sweeper.errors import ConflictError, SetupError, StudyError
 from sweeper.study.registration import Registration
 from trainer.runtime.files import write_whole
 
+REGISTERED = "study.json"  # of a study's folder: whose it is
 HOLDER = "holder"  # the file that names the process which holds a study
 LOCK_WAIT_S = 1.0
 LOCK_POLL_S = 0.02
@@ -157,7 +158,7 @@ class Workspace:
         return sorted(path.name for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
 
     def _registered(self, study: str) -> Path:
-        return self.folder(study) / "study.json"
+        return self.folder(study) / REGISTERED
 
 
 def _resolved(root: Path) -> Path:

@@ -9,7 +9,10 @@ from trainer.recipe import ModuleRecipe
 
 
 def refuse_changed_code(study: Study, workspace: Workspace) -> None:
-    """Raise DataError where the code of a user's model is not what the study's trials were trained with."""
+    """Raise DataError where the code of a user's model is not what the study's trials were trained with.
+
+    Where its data are gone, it cannot be built, and the study's guide stands.
+    """
     if not isinstance(study.recipe.model, ModuleRecipe):
         return
     from sweeper.calibration.preflight import check_fit
@@ -17,8 +20,13 @@ def refuse_changed_code(study: Study, workspace: Workspace) -> None:
     from sweeper.search import read_note
 
     was = noted_source(lambda name: read_note(workspace.store_url, study.name, "screen", name), study.recipe)
-    now = check_fit(study, elsewhere=True).source_sha256
-    if was and now != was:
+    if not was:
+        return
+    try:
+        now = check_fit(study, elsewhere=True).source_sha256
+    except DataError:
+        return
+    if now != was:
         raise DataError(
             f"the code of {study.recipe.model.factory} is not what this study was run with, nor its guide: its hash is "
             f"{now[:16]}, it was {was[:16]}",

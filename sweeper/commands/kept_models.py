@@ -21,6 +21,7 @@ from sweeper.study.knobs import setting_label
 from sweeper.study.objective import Objective
 from trainer import errors as trainer_errors
 from trainer.data.dataset import load
+from trainer.data.standardisation import Standardisation
 from trainer.evaluation.evaluator import Evaluator
 from trainer.evaluation.extractors import quantise
 from trainer.recipe import Recipe, Scalar
@@ -126,6 +127,7 @@ def draw(
         raise StudyError(f"{output}: images are written as .png, .npz or into a folder", "change --output")
     if not (pixels or output.suffix):
         raise StudyError("the model draws latents, which are no images", "give an --output that ends in .npz")
+    scale = None if pixels else _standardisation(model)  # before anything is drawn: the data may be missing
     device = _prepared(model, cpus)
     with _reported("correct the file"):
         images = model.draw(count, device, _changed(model.origin.recipe, changes).eval, seed, labels)
@@ -135,24 +137,27 @@ def draw(
         write_whole(output, encode_png(images, turns if turns <= GRID_COLUMNS else GRID_COLUMNS))
     elif output.suffix == ".npz":
         stream = io.BytesIO()
-        np.savez(stream, x=(quantise(images) if pixels else _as_read(images, model)).numpy(), y=drawn)
+        x = quantise(images) if scale is None else scale.undone(images)
+        np.savez(stream, x=x.numpy(), y=drawn)
         write_whole(output, stream.getvalue())
     else:
         _write_each(images, drawn.tolist(), output)
 
 
-def _as_read(latents: Tensor, model: Kept) -> Tensor:
-    """Return latents in the units of the study's data, from which training moved and scaled them.
+def _standardisation(model: Kept) -> Standardisation:
+    """Return how the study's latents were scaled: as it says or, where it says nothing, as its data are.
 
-    Raises DataError where the data cannot be read or are others, for their mean and deviation are not kept.
+    Raises DataError where the data are needed for that and cannot be read, or are others.
     """
+    recipe = model.origin.recipe.data
+    if recipe.scale is not None or recipe.shift is not None:
+        return Standardisation.given(model.origin.shape[0], recipe.scale, recipe.shift)
     with _reported("the data are needed to give latents their own scale"):
-        data = load(model.origin.recipe.data)
+        data = load(recipe)
     if data.hash != model.origin.data_hash:
-        raise DataError(
-            f"{model.origin.recipe.data.path} is not what the model was trained on", "restore the data it began with"
-        )
-    return latents if data.standardisation is None else data.standardisation.undone(latents.double())
+        raise DataError(f"{recipe.path} is not what the model was trained on", "restore the data it began with")
+    assert data.standardisation is not None  # only pixels have none
+    return data.standardisation
 
 
 def _write_each(images: Tensor, labels: Sequence[int], folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import subprocess
@@ -32,25 +33,26 @@ class Notifier:
     def __init__(self, target: str, study_name: str, say: Callable[[str], object]) -> None:
         """Raise StudyError for a URL without a host."""
         self._target, self._study, self._say = target, study_name, say
-        self._is_url = target.startswith(("http://", "https://"))
-        if not target.strip() or (self._is_url and not urlsplit(target).hostname):
+        self._is_url = target.strip().lower().startswith(("http://", "https://"))
+        if not target.strip() or (self._is_url and not _is_address(target)):
             raise StudyError("--notify: neither a URL nor a command", "write https://host/hook or a shell command")
 
     def send(self, event: Happened, text: str) -> None:
-        """Send a message about an event."""
+        """Send a message about an event, with the study's name."""
+        text = f"{self._study}: {text}"
         try:
             self._post(event, text) if self._is_url else self._call(event, text)
-        except (OSError, subprocess.SubprocessError, ValueError) as error:
+        except (OSError, subprocess.SubprocessError, ValueError, http.client.HTTPException) as error:
             self._say(f"nobody could be notified that the study {event}: {_reason(error)}")
 
     def tell(self, text: str, stopped: bool) -> None:
         """Send how a run ended."""
-        self.send("stopped" if stopped else "ended", f"{self._study}: {text}")
+        self.send("stopped" if stopped else "ended", text)
 
     def _post(self, event: Happened, text: str) -> None:
         body = {"text": text, "event": event, "study": self._study}
         headers = {"Content-Type": "application/json"}
-        request = urllib.request.Request(self._target, json.dumps(body).encode(), headers, method="POST")
+        request = urllib.request.Request(self._target.strip(), json.dumps(body).encode(), headers, method="POST")
         with urllib.request.urlopen(request, timeout=PATIENCE_S):
             pass
 
@@ -64,6 +66,7 @@ class Notifier:
             env=known,
             timeout=PATIENCE_S,
             stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,  # a shell repeats what it cannot run, and that may be an address
         )
 
 
@@ -112,6 +115,19 @@ def notifying(notifier: Notifier | None, show: Show) -> Iterator[Show]:
     except KeyboardInterrupt:
         notifier.send("stopped", "it was interrupted")
         raise
+    except Exception as error:  # a bug of ours, or a disk that is full
+        notifier.send("stopped", f"it ended with {type(error).__name__}")
+        raise
+
+
+def _is_address(target: str) -> bool:
+    try:
+        parts = urlsplit(target.strip())
+        return (
+            bool(parts.hostname) and (parts.port is None or parts.port > 0) and not set(target.strip()) & set(" \t\n")
+        )
+    except ValueError:
+        return False
 
 
 def _reason(error: Exception) -> str:

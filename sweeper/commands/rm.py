@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from sweeper.commands.status import watched
+from sweeper.commands.study_owner import stored_registration
 from sweeper.errors import ConflictError, StudyError
 from sweeper.study import Study
 from sweeper.study.registration import Registration
-from sweeper.workspace import Workspace
+from sweeper.workspace import REGISTERED, Workspace
 
 KEPT = ("lock", "holder")  # of a study's folder until its lock is released, which removes the folder
 
@@ -29,16 +30,18 @@ class Removal(NamedTuple):
 
 
 def removal(study: Study, workspace: Workspace) -> Removal:
-    """Look up what would be removed. Raises StudyError where nothing is recorded, ConflictError while it runs."""
+    """Look up what would be removed.
+
+    Raises StudyError where nothing is recorded here, ConflictError while it runs, or where a store holds another
+    study of this name or nothing of this one.
+    """
     from sweeper.search import state_counts
 
-    _known(study, workspace)
-    _, runner, elsewhere = watched(study, workspace)
-    if runner or elsewhere:
-        where = f"process {runner}" if runner else f"a process on {elsewhere.host}" if elsewhere else ""
-        raise ConflictError(f"study {study.name!r} is being run by {where}", "stop it, then remove it")
-    folder = workspace.folder(study.name)
+    known = _known(study, workspace)
+    _refuse_running(study, workspace)
     trials = sum(sum(states.values()) for states in state_counts(workspace.store_url, study.name).values())
+    _refuse_strangers(known, workspace, recorded=bool(trials))
+    folder = workspace.folder(study.name)
     return Removal(study.name, trials, sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()))
 
 
@@ -50,11 +53,12 @@ def remove(study: Study, workspace: Workspace) -> None:
     from sweeper.ledger import remove_study as remove_from_mlflow
     from sweeper.search import remove_study as remove_from_optuna
 
+    removal(study, workspace)  # again: a question to the user may stand for long
     with workspace.lock(study.name):
-        _refuse_strangers(_known(study, workspace), workspace)
         remove_from_mlflow(workspace.tracking_uri, study.name, workspace.artifacts)
         remove_from_optuna(workspace.store_url, study.name)
-        for entry in workspace.folder(study.name).iterdir():
+        # The registration last: without it there would be nothing to remove the rest of.
+        for entry in sorted(workspace.folder(study.name).iterdir(), key=lambda entry: entry.name == REGISTERED):
             if entry.name not in KEPT:
                 _delete(entry)
 
@@ -66,16 +70,30 @@ def _known(study: Study, workspace: Workspace) -> Registration:
     return known
 
 
-def _refuse_strangers(known: Registration, workspace: Workspace) -> None:
-    """Raise ConflictError where a shared store holds another study of this name."""
+def _refuse_running(study: Study, workspace: Workspace) -> None:
+    _, runner, elsewhere = watched(study, workspace)
+    if runner or elsewhere:
+        where = f"process {runner}" if runner else f"a process on {elsewhere.host}" if elsewhere else ""
+        raise ConflictError(f"study {study.name!r} is being run by {where}", "stop it, then remove it")
+
+
+def _refuse_strangers(known: Registration, workspace: Workspace, recorded: bool) -> None:
+    """Raise ConflictError where a store holds another study of this name, or where neither has anything of this one."""
     from sweeper.ledger import owner_of
 
+    name, others = known.study.name, []
     try:
-        owner = owner_of(workspace.tracking_uri, known.study.name)
+        owner = owner_of(workspace.tracking_uri, name)
+        others += [(owner.id, owner.words)] if owner.id else []
     except StudyError:
-        return
-    if known.id and owner.id and owner.id != known.id:
-        raise ConflictError(f"the tracking store holds another study of this name: {owner.words}", "remove it there")
+        if not recorded and workspace.has_events(name):
+            said = f"neither store has anything of study {name!r}, which was run"
+            raise ConflictError(said, "give --tracking and --store as it was run with") from None
+    if stored := stored_registration(name, workspace):
+        others.append((stored.id, stored.owner))
+    for owner_id, words in others:
+        if known.id and owner_id != known.id:
+            raise ConflictError(f"a store holds another study of this name: {words}", "remove it where it was run")
 
 
 def _delete(entry: Path) -> None:

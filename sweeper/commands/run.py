@@ -87,7 +87,8 @@ def run(
             refuse_changed_code(study, workspace)
             return Result(counts, guide, failures=_failures(study, workspace))
         if not counts.done or again:
-            show(Progress(stage=stages[0], counts=dict(counts.states), messages=("reading the data, starting Ray",)))
+            begun = count(study, workspace, stages[:1]).states
+            show(Progress(stage=stages[0], counts=dict(begun), messages=("reading the data, starting Ray",)))
             interrupted = _train(registration, workspace, reports, stages, show, gather(command), address, again)
             counts = count(study, workspace, stages)
             if interrupted and not counts.done:
@@ -147,7 +148,8 @@ def _train(
         )
         if outcome.halted:
             reason = outcome.halted
-            remedy = "; ".join(filter(None, (reason.remedy, "run the same command again to continue")))
+            again = "" if isinstance(reason, StudyError) else "run the same command again to continue"
+            remedy = "; ".join(filter(None, (reason.remedy, again)))
             raise type(reason)(f"the study was stopped: {reason.message}", remedy)
         log.note(f"ended: {'interrupted' if outcome.interrupted else 'no trial is left to run'}")
     return outcome.interrupted

@@ -104,6 +104,8 @@ class Status(NamedTuple):
         elif self.elsewhere:
             host, folder, silent_s = self.elsewhere
             lines.append(f"a process on {host} runs it, in {folder}; last heard from {silent_s:.0f} s ago")
+        elif not (self.done or self.optuna):
+            lines.append("it was never run in this workspace")
         elif not self.done:
             lines.append("nobody runs it from this workspace: 'sweeper run' goes on with what waits")
         if not self.agree:

@@ -26,7 +26,7 @@ def registered(study: Study, workspace: Workspace) -> Registration:
     trials = state_counts(workspace.store_url, study.name)
     begun = bool(trials) or workspace.has_events(study.name)
     before = workspace.registration(study.name) if begun else None  # a study without measurements may change freely
-    stored = _stored(study.name, workspace)
+    stored = stored_registration(study.name, workspace)
     if before and before.id and stored:
         before.refuse(stored)
     before = stored or before
@@ -39,7 +39,8 @@ def registered(study: Study, workspace: Workspace) -> Registration:
     return after if after.id else after.model_copy(update={"id": new.id})
 
 
-def _stored(study_name: str, workspace: Workspace) -> Registration | None:
+def stored_registration(study_name: str, workspace: Workspace) -> Registration | None:
+    """Return the registration that the search store notes under a name; ConflictError where it cannot be read."""
     text = read_note(workspace.store_url, study_name, "screen", NOTE)
     try:
         return Registration.parse(text, workspace.root) if text else None

@@ -27,19 +27,22 @@ def remove_experiment(uri: str, study_name: str, artifacts: Path | None) -> int:
         if not has_tables(uri):
             return 0
         client = MlflowClient(tracking_uri=uri)
-        found = client.get_experiment_by_name(study_name)
-        if found is None:
-            return 0
-        runs = _runs(client, str(found.experiment_id))
-        removed = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
-        client.rename_experiment(found.experiment_id, f"{study_name} (removed {removed})")  # a name is free only so
-        client.delete_experiment(found.experiment_id)
+        found, gone = client.get_experiment_by_name(study_name), f"{study_name} (removed "
+        runs = _runs(client, str(found.experiment_id)) if found else []
+        for run in runs if artifacts else ():
+            assert artifacts is not None
+            shutil.rmtree(artifacts / run, ignore_errors=True)
+        if found:
+            if found.lifecycle_stage == "deleted":  # by somebody in MLflow, which renames no such experiment
+                client.restore_experiment(found.experiment_id)
+            removed = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
+            client.rename_experiment(found.experiment_id, f"{gone}{removed})")  # else the name would stay taken
+        for one in client.search_experiments():  # this one, and any that a call before was interrupted at
+            if one.name.startswith(gone):
+                client.delete_experiment(one.experiment_id)
     except (MlflowException, SQLAlchemyError, sqlite3.Error) as error:
         said = next(iter(str(error).splitlines()), type(error).__name__)
         raise SetupError(f"the tracking store {uri} does not answer: {said}", "check that it runs") from error
-    for run in runs if artifacts else ():
-        assert artifacts is not None
-        shutil.rmtree(artifacts / run, ignore_errors=True)
     return len(runs)
 
 

@@ -36,10 +36,18 @@ class Across(NamedTuple):
             given = YAML(typ="safe").load(text if text.strip().startswith("[") else f"[{text}]")
         except YAMLError:
             given = None
-        values = tuple(dict.fromkeys(map(json.dumps, given))) if isinstance(given, list) else ()
+        values = _as_json(given) if isinstance(given, list) else ()
         if not (field and equals) or len(values) < 2:
             raise StudyError(f"--across {option}: must be a field of the recipe and two values or more", EXAMPLE)
         return cls(field, values)
+
+
+def _as_json(given: list[object]) -> tuple[str, ...]:
+    """Write each value once; none for what JSON lacks, such as YAML's dates."""
+    try:
+        return tuple(dict.fromkeys(map(json.dumps, given)))
+    except TypeError:
+        return ()
 
 
 def studies_across(file: Path, changes: Sequence[str], options: Sequence[str]) -> tuple[str, list[Study]]:
@@ -55,7 +63,10 @@ def studies_across(file: Path, changes: Sequence[str], options: Sequence[str]) -
     if len(combined) > MOST:
         raise StudyError(f"--across makes {len(combined)} studies; {MOST} are the most", "give fewer values")
     fields = [one.field for one in crossed]
-    return name, [read_study(file, [*changes, *_changes(name, fields, values)]) for values in combined]
+    studies = [read_study(file, [*changes, *_changes(name, fields, values)]) for values in combined]
+    if len({study.name for study in studies}) < len(studies):
+        raise StudyError("--across: two values make the same name", "run them as studies of their own")
+    return name, studies
 
 
 def _changes(name: str, fields: Sequence[str], values: Sequence[str]) -> Iterator[str]:

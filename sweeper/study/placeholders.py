@@ -12,12 +12,17 @@ from sweeper.study.source import Source
 PLACEHOLDER = re.compile(r"<[^<>]+>")
 
 
+def placeholders(source: Source) -> dict[Loc, str]:
+    """Return the values that are still to be filled in, by their places."""
+    return {loc: text for loc, text in _texts(source.document.value, ()) if PLACEHOLDER.fullmatch(text)}
+
+
 def refuse_placeholders(source: Source) -> None:
     """Raise StudyError at the place of every value that is still to be filled in."""
-    found = [(loc, text) for loc, text in _texts(source.document.value, ()) if PLACEHOLDER.fullmatch(text)]
-    if found:
+    if found := placeholders(source):
         mistakes = sorted(
-            source.mistake_at(loc, f"{'.'.join(map(str, loc))} is to be filled in: {text}") for loc, text in found
+            source.mistake_at(loc, f"{'.'.join(map(str, loc))} is to be filled in: {text}")
+            for loc, text in found.items()
         )
         raise StudyError("\n".join(says for _, says in mistakes), "Write your own there, or give it with --set.")
 

@@ -14,7 +14,7 @@ from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
 from sweeper.errors import StudyError
 from sweeper.study.mistakes import study_error
-from sweeper.study.placeholders import refuse_placeholders
+from sweeper.study.placeholders import placeholders, refuse_placeholders
 from sweeper.study.source import Source
 from sweeper.study.study import Study
 from sweeper.text.passwords import has_password
@@ -33,12 +33,15 @@ def read_study(path: Path, overrides: Sequence[str] = ()) -> Study:
     source = Source.read(path)
     for option in overrides:
         source.override(option)
-    refuse_placeholders(source)
+    empty = placeholders(source)
     try:
         # Strict: a study says what it means, so true is not 1 and '5' is not 5.
         study = Study.model_validate(source.document.value, strict=True)
     except ValidationError as error:
+        if all(tuple(one["loc"]) in empty for one in error.errors()):
+            refuse_placeholders(source)
         raise study_error(error, source) from None
+    refuse_placeholders(source)
     refuse_password(study, str(path))
     return study
 

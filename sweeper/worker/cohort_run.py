@@ -113,7 +113,7 @@ class CohortRun:
         while self._cohort.step < step:
             with self._seconds.counting("train_s", self._cohort.living):
                 self._cohort.advance(min(step, self._cohort.step + CHUNK))
-            heart.trains(self._cohort.step, step, self._losses)
+                heart.trains(self._cohort.step, step, self._losses)  # which may wait for a device to train
             if time.monotonic() - saved > self._assignment.checkpoint_seconds:
                 self.save(self._assignment.checkpoint)
                 saved = time.monotonic()

@@ -115,7 +115,7 @@ class WrappedModule:
         try:
             module = factory(shape=self.shape, classes=self.classes, **self.recipe.arguments)
         except Exception as error:  # a user's code
-            raise ValueError(f"{self.recipe.factory}: {_described(error)}") from error
+            raise ValueError(f"{self.recipe.factory}: {_described(error, self.recipe)}") from error
         if not isinstance(module, nn.Module):
             raise ValueError(f"{self.recipe.factory} returns a {type(module).__name__}, not a torch.nn.Module")
         for name, part in module.named_modules():
@@ -162,7 +162,9 @@ class WrappedModule:
         except TapError:
             raise
         except Exception as error:  # a user's code
-            raise ValueError(f"{self.recipe.factory}: raises {_described(error)} when called{self._given()}") from error
+            raise ValueError(
+                f"{self.recipe.factory}: raises {_described(error, self.recipe)} when called{self._given()}"
+            ) from error
         if not isinstance(prediction, Tensor):
             kind = type(prediction).__name__
             raise ValueError(f"{self.recipe.factory} returns a {kind}, not a tensor; return the prediction alone")
@@ -198,7 +200,9 @@ def _factory(recipe: ModuleRecipe) -> Callable[..., object]:
     try:
         return cast("Callable[..., object]", getattr(importlib.import_module(name), function))
     except Exception as error:  # a user's code
-        raise ValueError(f"{recipe.factory} cannot be imported from {recipe.path}: {_described(error)}") from error
+        raise ValueError(
+            f"{recipe.factory} cannot be imported from {recipe.path}: {_described(error, recipe)}"
+        ) from error
 
 
 def _tap_of(parameter: str, taps: Sequence[str]) -> int:
@@ -218,10 +222,13 @@ def _keep(outputs: dict[int, Tensor], tap: int) -> Callable[[nn.Module, Any, Any
     return hook
 
 
-def _described(error: Exception) -> str:
-    """Name an error of a user's code, and the line of theirs that it came from."""
-    frames = (frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith("<"))
-    theirs = [frame for frame in frames if not any(Path(frame.filename).is_relative_to(other) for other in PACKAGES)]
+def _described(error: Exception, recipe: ModuleRecipe) -> str:
+    """Name an error of a user's code, and the line of theirs that it came from: below their folder, if there is one."""
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith("<")]
+    others = [frame for frame in frames if not any(Path(frame.filename).is_relative_to(other) for other in PACKAGES)]
+    root = located(recipe.path).resolve()
+    theirs = [one for one in others if Path(one.filename).is_relative_to(root) and "site-packages" not in one.filename]
+    theirs = theirs or others
     where = f" ({theirs[-1].filename}, line {theirs[-1].lineno})" if theirs else ""
     return f"{type(error).__name__}: {error}{where}"
 

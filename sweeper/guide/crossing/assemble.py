@@ -13,6 +13,7 @@ from sweeper.guide.atlas.members import Member, members
 from sweeper.guide.crossing.knobs import FEWEST, common_of, cross_knobs
 from sweeper.guide.crossing.schema import Crossed, Crossing
 from sweeper.guide.crossing.wording import headline, points
+from sweeper.guide.schema.statements import Claim
 from sweeper.records import StudyRecord
 from trainer.recipe import Frozen
 
@@ -87,13 +88,17 @@ def _shared_name(names: Sequence[str]) -> str:
     return shared.rpartition("-")[0] or shared.strip("-_") or names[0]
 
 
+def _confirmed_then_lowest(claim: Claim) -> tuple[bool, float]:
+    return claim.standing != "confirmed helps", claim.change.mean if claim.change else 0.0
+
+
 def _study(member: Member, fields: Sequence[str]) -> Crossed:
     table, guide = member.known.main, member.guide
     assert table is not None
     logs_S = table.logs()[table.row[BASELINE]]
     own = geometric_mean(logs_S)
-    changed = [claim for claim in guide.claims if claim.change]
-    best = min(changed, key=lambda claim: claim.change.mean if claim.change else 0.0, default=None)
+    tested = [claim for claim in guide.claims if claim.change and claim.standing != "not comparable"]
+    best = min(tested, key=_confirmed_then_lowest, default=None)
     return Crossed(
         study=member.name,
         values=tuple(_written(one) for one in _values(member, fields)),

@@ -13,6 +13,7 @@ import numpy as np
 from scipy.special import stdtrit
 
 from sweeper.guide.analysis.contrasts import change_of, log_differences
+from sweeper.guide.analysis.knob_effects import FEWEST_DF
 from sweeper.guide.analysis.stage_table import Matrix
 from sweeper.guide.atlas.levels import level_effects
 from sweeper.guide.atlas.members import Member
@@ -21,7 +22,7 @@ from sweeper.guide.schema.results import Change
 from sweeper.statistics.factors import Factor, FTest, interaction
 from sweeper.statistics.levels import INTERVAL_ALPHA
 from sweeper.statistics.paired_tests import holm
-from sweeper.study.knobs import KNOBS, Knob, level
+from sweeper.study.knobs import KNOBS, LAMBDA, Knob, level
 from trainer.recipe import Dispersion
 
 FEWEST = 2  # studies, settings, seeds and levels
@@ -92,6 +93,8 @@ def _crossed(knob: Knob, common: Common) -> tuple[KnobCrossing, FTest | None]:
         changes=tuple(zip(*columns, strict=True)),
         reason="" if len(common.seeds) >= FEWEST else "the studies share one seed of the screen",
     )
+    if knob is LAMBDA:  # lambda 0 is one of its levels: all others may differ from it more in one study than in another
+        effects = [np.vstack([np.zeros((1, len(common.seeds))), study]) for study in effects]
     return made, None if made.reason else _test(knob, effects, common.seeds)
 
 
@@ -112,19 +115,22 @@ def _changes(against_LJ: Matrix) -> list[Change | None]:
 def _test(knob: Knob, effects: Sequence[Matrix], seeds: Sequence[int]) -> FTest | None:
     """Test level x study against its variation between seeds, on one figure a level, study and seed, [L, J] a study.
 
+    Whatever a seed does to all of a study's levels, its baseline's luck included, is no difference between levels.
+
     Settings of a level share luck on a seed: as figures of their own they would count it many times.
     """
     estimable = [row for row in range(len(effects[0])) if all(np.isfinite(study[row]).all() for study in effects)]
     if len(estimable) < FEWEST:
         return None
     places = [*product(range(len(effects)), estimable, range(len(seeds)))]
-    return interaction(
+    found = interaction(
         np.array([effects[study][row, at] for study, row, at in places]),
         [seeds[at] for _, _, at in places],
         [()] * len(places),
         Factor(knob.name, [row for _, row, _ in places]),
         Factor("study", [study for study, _, _ in places]),
     )
+    return found if found and found.df_residual >= FEWEST_DF else None
 
 
 def _adjusted(found: Sequence[tuple[KnobCrossing, FTest | None]]) -> tuple[KnobCrossing, ...]:

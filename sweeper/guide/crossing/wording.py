@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from sweeper.guide.analysis.knob_effects import REJECTED
 from sweeper.guide.crossing.schema import Crossed, KnobCrossing
 from sweeper.study.knobs import LAMBDA
 from sweeper.text.numbers import change, confirmed_change, spread
-
-REJECTED = 0.05
 
 
 def headline(fields: Sequence[str], knobs: Sequence[KnobCrossing]) -> str:
@@ -64,7 +63,8 @@ def claimed(one: Crossed) -> str:
 
 def _baselines(fields: Sequence[str], metric: str, studies: Sequence[Crossed]) -> tuple[str, ...]:
     known = [one for one in studies if one.mean is not None]
-    if len(known) < 2:
+    # Figures of other data, or measured otherwise, cannot be compared: only changes can.
+    if len(known) < 2 or any(name.startswith(("data.", "eval.")) for name in fields):
         return ()
     best, worst = (pick(known, key=lambda one: one.mean or 0.0) for pick in (min, max))
     return (

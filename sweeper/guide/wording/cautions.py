@@ -37,7 +37,7 @@ def hidden_harm(found: Findings) -> tuple[str, ...]:
     seen = [
         found.label(claim.key)
         for claim in found.claims
-        if claim.direction == "higher" and not claim.confirmed
+        if claim.direction == "higher" and claim.standing in ("suggestive", "no evidence either way")
         if claim.change and claim.change.low is not None and claim.change.low > 0
     ]
     if not seen:

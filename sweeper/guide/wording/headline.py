@@ -85,7 +85,7 @@ def nothing_measured(found: Findings) -> str:
     if not ended.total():
         return "Nothing measured yet: no trial has finished."
     said = ", ".join(f"{count} {state}" for state, count in ended.most_common())
-    return f"Nothing was measured, with lambda 0 neither: of {counted(ended.total(), 'trial')} that ended {said}."
+    return f"Nothing was measured, not even lambda 0: of {counted(ended.total(), 'trial')} that ended {said}."
 
 
 def undecided(found: Findings) -> str:

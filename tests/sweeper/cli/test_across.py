@@ -21,7 +21,8 @@ __all__ = ["placement", "run"]  # fixtures, used by being here
 def file(tmp_path: Path, tables: Path) -> Path:
     prepared(tmp_path / ".sweeper", tables)
     space = {"block": [0, 1], "lambda": [0.1, 0.5]}
-    return written(study(resources={"cohort": 1}, space=space), tmp_path / "tiny.yaml")
+    screen = {"seeds": [0, 1, 2, 3], "pruner": "none"}  # enough to test anything
+    return written(study(resources={"cohort": 1}, space=space, screen=screen), tmp_path / "tiny.yaml")
 
 
 def test_a_study_runs_once_for_each_value_and_a_page_compares_them(

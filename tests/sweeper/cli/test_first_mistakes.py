@@ -16,7 +16,7 @@ def written(folder: Path, template: str) -> Path:
     return path
 
 
-@pytest.mark.parametrize(("name", "line", "says"), [("folder", 10, "<folder of images>"), ("gpu", 11, "<latents.npz>")])
+@pytest.mark.parametrize(("name", "line", "says"), [("folder", 13, "<folder of images>"), ("gpu", 11, "<latents.npz>")])
 def test_what_a_template_leaves_open_is_refused_at_its_line_and_never_reaches_a_guide(
     tmp_path: Path, name: str, line: int, says: str
 ) -> None:

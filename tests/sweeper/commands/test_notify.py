@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -56,14 +57,14 @@ def said() -> list[str]:
 
 def test_a_webhook_gets_what_chats_read(hook: Hook, said: list[str]) -> None:
     Notifier(hook.url, "mine", said.append).send("ended", "No evidence.")
-    assert hook.received == [{"text": "No evidence.", "event": "ended", "study": "mine"}]
+    assert hook.received == [{"text": "mine: No evidence.", "event": "ended", "study": "mine"}]
     assert said == []
 
 
 def test_a_command_gets_the_words_and_finds_event_and_study(tmp_path: Path, said: list[str]) -> None:
     command = f'(cat; echo "$SWEEPER_EVENT $SWEEPER_STUDY") > "{tmp_path}/mail"'
     Notifier(command, "mine", said.append).send("stopped", "disk full; $(touch evil)")
-    assert (tmp_path / "mail").read_text() == "disk full; $(touch evil)\nstopped mine\n"
+    assert (tmp_path / "mail").read_text() == "mine: disk full; $(touch evil)\nstopped mine\n"
     assert said == []
     assert not Path("evil").exists()
 
@@ -72,14 +73,14 @@ def test_what_cannot_be_sent_is_said_without_the_secret_and_changes_nothing(hook
     hook.code = 403
     Notifier(hook.url, "mine", said.append).send("ended", "x")
     hook.server.server_close()
-    for target in ("http://127.0.0.1:1/secret-hook", "exit 3", "http://127.0.0.1:99999/secret-hook"):
+    for target in ("http://127.0.0.1:1/secret-hook", "exit 3"):
         Notifier(target, "mine", said.append).send("ended", "x")
     assert [line.partition(": ")[2].split(":")[0] for line in said[:3]] == [
         "the server answered 403",
         "the server cannot be reached",
         "the command ended with code 3",
     ]
-    assert len(said) == 4
+    assert len(said) == 3
     assert "secret" not in "".join(said)
 
 
@@ -89,10 +90,34 @@ def test_a_slow_command_is_given_up(monkeypatch: pytest.MonkeyPatch, said: list[
     assert said == ["nobody could be notified that the study ended: the command took more than 0 s"]
 
 
-@pytest.mark.parametrize("target", ["", "  ", "https://", "http:///path"])
+@pytest.mark.parametrize(
+    "target", ["", "  ", "https://", "http:///path", "https://host:abc/secret", "https://[bad", "http://host/a secret"]
+)
 def test_a_target_that_is_neither_is_refused(target: str, said: list[str]) -> None:
     with pytest.raises(StudyError, match="neither a URL nor a command"):
         Notifier(target, "mine", said.append)
+
+
+def test_an_answer_that_is_no_http_is_said_without_the_secret(said: list[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer() -> None:
+            line, _ = server.accept()
+            with line:
+                line.recv(1000)
+                line.sendall(b"SSH-2.0-OpenSSH\r\n")
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        Notifier(f"HTTP://127.0.0.1:{server.getsockname()[1]}/secret", "mine", said.append).send("ended", "x")
+        thread.join()
+    assert said == ["nobody could be notified that the study ended: BadStatusLine"]
+
+
+def test_a_shell_does_not_repeat_what_it_cannot_run(said: list[str], capfd: pytest.CaptureFixture[str]) -> None:
+    Notifier("hooks.example/secret", "mine", said.append).send("ended", "x")
+    assert said == ["nobody could be notified that the study ended: the command ended with code 127"]
+    assert "secret" not in "".join(capfd.readouterr())
 
 
 class Told(Notifier):
@@ -127,4 +152,10 @@ def test_whatever_stops_a_run_is_told_and_raised() -> None:
         raise SetupError("the disk is full")
     with pytest.raises(KeyboardInterrupt), notifying(told, print):
         raise KeyboardInterrupt
-    assert told.sent == [("stopped", "the disk is full"), ("stopped", "it was interrupted")]
+    with pytest.raises(ZeroDivisionError), notifying(told, print):
+        raise ZeroDivisionError
+    assert told.sent == [
+        ("stopped", "the disk is full"),
+        ("stopped", "it was interrupted"),
+        ("stopped", "it ended with ZeroDivisionError"),
+    ]

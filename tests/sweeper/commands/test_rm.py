@@ -70,6 +70,22 @@ def test_a_study_is_removed_from_both_stores_and_the_workspace_and_can_be_run_an
     assert len([name for name in names if name.startswith("gone (removed ")]) == 2
 
 
+def test_an_experiment_that_was_renamed_and_not_deleted_is_deleted_by_the_next_call(
+    place: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object) -> None:
+        raise OSError("no")
+
+    client = MlflowClient(place.tracking_uri)
+    with monkeypatch.context() as patched:
+        patched.setattr(MlflowClient, "delete_experiment", fails)
+        with pytest.raises(OSError, match="no"):
+            remove(named("gone"), place)
+    assert [one.name for one in client.search_experiments() if one.name.startswith("gone (removed")]
+    remove(named("gone"), place)
+    assert not [one.name for one in client.search_experiments() if one.name.startswith("gone")]
+
+
 def test_done_in_part_the_same_call_does_the_rest(place: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     def fails(*_: object) -> None:
         raise OSError("no")
@@ -96,7 +112,20 @@ def test_a_study_that_runs_or_is_another_workspaces_is_not_removed(place: Worksp
         other.register(registration.model_copy(update={"id": "another"}))
     with pytest.raises(ConflictError, match="another study of this name"):
         remove(named("gone"), other)
+    by_store = Workspace(tmp_path / "other", store=place.store_url)
+    with pytest.raises(ConflictError, match="another study of this name"):
+        remove(named("gone"), by_store)
     assert len(read_study(place.tracking_uri, "gone").trials) == 8
+    assert state_counts(place.store_url, "gone")
+
+
+def test_a_study_that_was_run_on_other_stores_is_not_removed_without_them(place: Workspace) -> None:
+    for name in ("mlflow.db", "optuna.db"):
+        (place.root / name).rename(place.root.parent / name)
+    with pytest.raises(ConflictError, match="neither store has anything of study 'gone', which was run") as refused:
+        removal(named("gone"), place)
+    assert refused.value.remedy == "give --tracking and --store as it was run with"
+    assert place.studies() == ["gone", "stays"]
 
 
 def test_the_command_asks_and_removes_nothing_where_nobody_can_answer(

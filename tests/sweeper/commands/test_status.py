@@ -22,7 +22,7 @@ STUDY = make_study(space={"block": [0], "lambda": [0.1]}, confirm=None)
 
 def test_a_study_that_nobody_runs_is_said_to_wait(tmp_path: Path) -> None:
     found = status_of(STUDY, Workspace(tmp_path / "w"))
-    assert "6 waiting\nnobody runs it from this workspace" in found.describe()
+    assert "6 waiting\nit was never run in this workspace" in found.describe()
     assert not (tmp_path / "w").exists()
 
 

@@ -54,6 +54,9 @@ def test_a_value_may_be_a_whole_part_and_its_name_stays_a_name() -> None:
         (["train.lrr=0.1,0.2"], "train.lrr"),
         (["train.steps=40,-1"], "train.steps"),
         (["train.lr=0.1,0.2", "recipe.train.lr=0.3,0.4"], "named twice"),
+        (["eval.cfg=1,-1"], "eval.cfg"),
+        (["data.path=a/b,a_b", "data.name=npz,npy"], "recipe.data|same name"),
+        (["tuning=2020-01-01,x"], "two values or more"),
         ([f"train.steps={','.join(map(str, range(40, 40 + MOST + 1)))}"], f"makes {MOST + 1} studies"),
     ],
 )

@@ -236,7 +236,10 @@ def test_a_mistake_that_an_override_mends_is_not_told(write: Any) -> None:
 
 def shipped() -> dict[str, str]:
     files = {path.name: path.read_text() for path in sorted((ROOT / "studies").glob("*.yaml"))}
-    filled_in = {name: PLACEHOLDER.sub("mine", text) for name, text in templates().items()}
+    filled_in = {
+        name: PLACEHOLDER.sub(lambda found: "mine:mine" if ":" in found[0] else "mine", text)
+        for name, text in templates().items()
+    }
     return {**files, **filled_in}
 
 

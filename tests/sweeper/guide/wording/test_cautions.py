@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from sweeper.commands.report import read_record
 from sweeper.guide.assemble import assemble_guide
 from sweeper.guide.schema.guide import Guide
 from sweeper.records import StudyRecord
+from tests.places import ROOT
 from tests.sweeper.guide.study_records import grid_cells, make_record, make_study, simulate
 
 
@@ -45,3 +47,29 @@ def test_a_baseline_that_draws_poorly_is_said_in_the_verdict(precision: float, c
 
 def test_a_baseline_that_draws_well_is_not_spoken_of() -> None:
     assert "draws poorly" not in guide_of(0.3, 0.8).verdict.model_dump_json()
+
+
+def test_harm_that_a_bad_run_of_lambda_0_could_hide_is_explained_where_it_is_seen() -> None:
+    record = read_record(ROOT / "reports" / "probe" / "record.json")
+    guide = assemble_guide(record)
+    seen = {
+        claim.label
+        for claim in guide.claims
+        if claim.direction == "higher" and not claim.confirmed and claim.change and (claim.change.low or 0) > 0
+    }
+    assert len(seen) == 2
+    (said,) = (note for note in guide.verdict.notes if note.startswith("Worse by the interval and yet not confirmed: "))
+    assert all(label in said for label in seen)
+    assert "harm has to exceed 2.5 standard deviations until lambda 0 has run 19 times" in said
+    confirmed = [claim for claim in guide.claims if claim.confirmed]
+    assert confirmed
+    assert not [claim.label for claim in confirmed if claim.label in said]
+
+
+def test_a_study_in_which_everything_diverged_says_so_first() -> None:
+    study = make_study()
+    record = make_record(study, simulate(study, grid_cells(study), lambda _: 0.0))
+    ends = [trial.model_copy(update={"state": "diverged", "rungs": ()}) for trial in record.trials]
+    headline = assemble_guide(record.model_copy(update={"trials": tuple(ends)}), surface=False).verdict.headline
+    count = len(ends)
+    assert headline == f"Nothing was measured, not even lambda 0: of {count} trials that ended {count} diverged."
