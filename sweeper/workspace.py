@@ -168,9 +168,27 @@ def _resolved(root: Path) -> Path:
         raise SetupError(f"the workspace {root} is not a folder: {error}", "choose another with --workspace") from error
 
 
+def _is_cut_short(url: str) -> bool:
+    """Whether an @ follows where a parser ends the user and password: at another @, or at a sign of / ? #."""
+    rest = url.partition("://")[2]
+    before, at, _ = rest.rpartition("@")
+    return bool(at) and any(sign in before for sign in "@/?#")
+
+
 def _check_url(given: str, option: str, example: str) -> None:
-    """Raise StudyError unless this is a URL with a scheme and, if it has a port, a numeric one."""
+    """Raise StudyError unless this is a URL with a scheme and, if it has a port, a numeric one.
+
+    A password with a sign that ends it for a parser is refused without being repeated: parts of it would be taken for a
+    host, and hosts are printed.
+    """
     remedy = f"write it as {option} {example}"
+    if _is_cut_short(given):
+        raise StudyError(
+            f"{option}: the user or password holds a sign that a URL gives another meaning",
+            "write @ as %40, / as %2F, ? as %3F and # as %23 in it",
+        )
+    if given.startswith("postgres://"):
+        raise StudyError(f"{option}: SQLAlchemy knows no postgres://", "write postgresql://")
     try:
         parts = urlsplit(given)
         port_is_number = parts.port is None or parts.port > 0

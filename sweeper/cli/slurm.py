@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from sweeper.cli.arguments import File, at_home
+from sweeper.cli.arguments import File, Set, at_home
 from sweeper.cli.study_argument import study_of
 from sweeper.cli.terminal import say, tell
 from sweeper.errors import DataError, StudyError
@@ -20,6 +20,7 @@ NAME = re.compile(r"[\w,.-]+")
 
 def slurm(
     file: File,
+    set_: Set = None,
     nodes: Annotated[int, typer.Option("--nodes", min=1, help="Nodes; more than one are joined by a Ray.")] = 1,
     time: Annotated[str, typer.Option("--time", help="Time limit of one job, as Slurm writes it.")] = "24:00:00",
     cpus: Annotated[int | None, typer.Option("--cpus", min=1, help="Cores of a node.", show_default="slots")] = None,
@@ -33,11 +34,12 @@ def slurm(
     """Write a Slurm batch script that runs a study and, preempted or out of time, continues it."""
     from sweeper.commands.slurm import batch_script
 
-    study = study_of(file, None)
+    study = study_of(file, set_)
     for option, given, pattern in (("--time", time, TIME), ("--partition", partition or "-", NAME)):
         if not pattern.fullmatch(given):
             raise StudyError(f"{option} {given}: not what Slurm writes", "write e.g. --time 2-12:00:00 --partition gpu")
-    script = batch_script(study, file, Path(sys.executable).parent, nodes, time, cpus, gpus, partition)
+    changes = [word for change in set_ or () for word in ("--set", change)]
+    script = batch_script(study, file, Path(sys.executable).parent, nodes, time, cpus, gpus, partition, changes)
     if output is None:
         tell(script, nl=False)
         return

@@ -27,7 +27,7 @@ class Summary(NamedTuple):
 def summary(folder: Path) -> Summary:
     """Summarise the guide whose guide.json lies in `folder`."""
     guide = Guide.model_validate_json((folder / "guide.json").read_bytes())
-    said = described(guide.question, guide.verdict.headline, *guide.verdict.points)
+    said = described(guide.verdict.headline, guide.question, *guide.verdict.points)
     return Summary(said[:LENGTH], confirm_metrics(guide))
 
 

@@ -57,7 +57,10 @@ class Notifier:
             pass
 
     def _call(self, event: Happened, text: str) -> None:
-        known: Mapping[str, str] = {**os.environ, "SWEEPER_EVENT": event, "SWEEPER_STUDY": self._study}
+        kept = {
+            name: value for name, value in os.environ.items() if not name.startswith("SWEEPER_")
+        }  # may hold a password
+        known: Mapping[str, str] = {**kept, "SWEEPER_EVENT": event, "SWEEPER_STUDY": self._study}
         subprocess.run(
             self._target,
             shell=True,

@@ -38,6 +38,7 @@ def removal(study: Study, workspace: Workspace) -> Removal:
     from sweeper.search import state_counts
 
     known = _known(study, workspace)
+    _refuse_guests(known, workspace)
     _refuse_running(study, workspace)
     trials = sum(sum(states.values()) for states in state_counts(workspace.store_url, study.name).values())
     _refuse_strangers(known, workspace, recorded=bool(trials))
@@ -68,6 +69,16 @@ def _known(study: Study, workspace: Workspace) -> Registration:
     if known is None:
         raise StudyError(f"study {study.name!r} is not in {workspace.root}", "see `sweeper list`")
     return known
+
+
+def _refuse_guests(known: Registration, workspace: Workspace) -> None:
+    """Raise ConflictError where stores are shared and another workspace began the study: its record is not ours."""
+    here = Registration.of(known.study, workspace.root)
+    if (workspace.shares_tracking or workspace.shares_store) and (known.host, known.folder) != (here.host, here.folder):
+        raise ConflictError(
+            f"study {known.study.name!r} was begun in {known.folder} on {known.host}, and others may use its record",
+            f"remove it there; to forget it here alone, remove {workspace.folder(known.study.name)}",
+        )
 
 
 def _refuse_running(study: Study, workspace: Workspace) -> None:

@@ -12,7 +12,7 @@ from sweeper.commands.preliminary import preliminary_guide
 from sweeper.commands.progress import Show
 from sweeper.commands.report import forget, prepare, publish, published
 from sweeper.commands.run_log import run_log, showing
-from sweeper.commands.status import Counts, count
+from sweeper.commands.status import Counts, count, waiting_again
 from sweeper.commands.study_owner import registered
 from sweeper.coordinator.seed_registry import SeedRegistry
 from sweeper.errors import StudyError
@@ -92,7 +92,7 @@ def run(
             interrupted = _train(registration, workspace, reports, stages, show, gather(command), address, again)
             counts = count(study, workspace, stages)
             if interrupted and not counts.done:
-                return Result(counts, interrupted=interrupted)
+                return Result(waiting_again(counts), interrupted=interrupted)
             made = publish(study.name, workspace, reports)
         else:
             workspace.register(registration)

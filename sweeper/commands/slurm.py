@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import shlex
+from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 
@@ -23,10 +24,12 @@ def batch_script(
     cpus: int | None = None,
     gpus: int | None = None,
     partition: str = "",
+    options: Sequence[str] = (),
 ) -> str:
     """Write the script for a study's file; `programs` is the folder of `sweeper`, `ray` and `python`.
 
     `cpus` and `gpus` are a node's; without them, what the study's slots ask for, or one slot where it names none.
+    `options` are further ones of `sweeper run`.
     """
     wanted = study.resources
     slots = math.ceil((wanted.slots or nodes) / nodes)
@@ -43,5 +46,6 @@ def batch_script(
         cpus=cpus or slots * wanted.cpus,
         gpus=math.ceil(slots * wanted.gpus) if gpus is None else gpus,
         partition=partition,
+        options="".join(f" {shlex.quote(one)}" for one in options),
         warning_s=WARNING_S,
     )

@@ -108,7 +108,7 @@ class Status(NamedTuple):
             lines.append("it was never run in this workspace")
         elif not self.done:
             lines.append("nobody runs it from this workspace: 'sweeper run' goes on with what waits")
-        if not self.agree:
+        if not self.agree and not (self.runner or self.elsewhere):  # else one is a moment ahead
             lines.append(
                 f"Optuna has {dict(self.optuna)}, MLflow {dict(self.mlflow)}: run again to bring them together"
             )
@@ -142,9 +142,14 @@ def watched(study: Study, workspace: Workspace) -> tuple[Counts, str, Driver | N
     elsewhere = None if runner else _elsewhere(study.name, workspace)
     if runner or elsewhere:
         return counts, runner, elsewhere
+    return waiting_again(counts), runner, elsewhere
+
+
+def waiting_again(counts: Counts) -> Counts:
+    """Count what a run left running as waiting: nobody runs it."""
     states = dict(counts.states)
     states["waiting"] = states.get("waiting", 0) + states.pop("running", 0)
-    return counts._replace(states=_ordered(states)), runner, elsewhere
+    return counts._replace(states=_ordered(states))
 
 
 def _elsewhere(study_name: str, workspace: Workspace) -> Driver | None:

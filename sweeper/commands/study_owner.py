@@ -63,5 +63,10 @@ def _refuse_strangers(study: Study, workspace: Workspace, before: Registration |
         return
     known = before.id if before else None
     adopted = begun and not owner.id and not (owner.study and changed_fields(owner.study, study))
+    if owner.id != known and known is None and owner.study and not changed_fields(owner.study, study):
+        raise ConflictError(
+            f"the tracking store has a record of this study ({owner.words}), and the search store has nothing of it",
+            "give the --store it was run with, or restore that database; or give this study another name",
+        )
     if owner.id != known and not adopted:
         raise ConflictError(f"the tracking store holds another study of this name: {owner.words}", OTHER_NAME)

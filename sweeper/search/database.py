@@ -32,6 +32,15 @@ LIBPQ = {
 PASSING = (sql.OperationalError, sql.InterfaceError, sql.InternalError, sql.TimeoutError)
 
 
+REMEDIES = {  # by words of libpq
+    "password authentication failed": "check user and password in the URL",
+    "Connection refused": "check host and port in the URL, and that the server runs",
+    "does not exist": "make the database (createdb), or correct its name in the URL",
+    "failed to resolve host": "check the host in the URL",
+    "SSL negotiation": "check host and port: what listens there is no PostgreSQL",
+}
+
+
 class _WalConnection(sqlite3.Connection):
     """A SQLite connection that readers never block and whose commits do not wait for the disk (12 ms against 118)."""
 
@@ -52,6 +61,7 @@ class _ReadConnection(sqlite3.Connection):
 def open_storage(url: str) -> RDBStorage:
     """Open a store to write in it, created where there is none; raise SetupError where that is not possible."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
+    _exists(url)  # another program's tables are refused before ours are made beside them
     with _opening(url):
         if (file := _file(url)) is not None:
             make_ready(file, _schema(), _make_tables)
@@ -119,10 +129,16 @@ def _opening(url: str) -> Iterator[None]:
         yield
     except (sql.SQLAlchemyError, StorageInternalError, ImportError, RuntimeError) as error:
         kind = UnavailableError if _passes(error) else SetupError
-        raise kind(
-            f"the search store {_shown(url)} cannot be opened: {_reason(error)}",
-            "give a SQLite path in a directory that exists, or the URL of a PostgreSQL data base with its driver",
-        ) from error
+        said = _reason(error)
+        raise kind(f"the search store {_shown(url)} cannot be opened: {said}", _remedy(said)) from error
+
+
+def _remedy(said: str) -> str:
+    """Return what to do about a driver's words."""
+    for words, remedy in REMEDIES.items():
+        if words in said:
+            return remedy
+    return "give a SQLite path in a directory that exists, or the URL of a PostgreSQL data base with its driver"
 
 
 def _passes(error: BaseException) -> bool:
@@ -149,7 +165,15 @@ def _exists(url: str) -> bool:
             return ready(file, _schema())
         engine = create_engine(url, **_engine(url, _ReadConnection))
         try:
-            return inspect(engine).has_table("version_info")
+            seen = inspect(engine)
+            if seen.has_table("version_info"):
+                return True
+            if taken := _schema().tables & {*seen.get_table_names()}:
+                raise SetupError(
+                    f"the search store {_shown(url)} has another program's tables: {', '.join(sorted(taken))}",
+                    "give a database of its own: createdb, then --store postgresql://user@host/its_name",
+                )
+            return False
         finally:
             engine.dispose()
 

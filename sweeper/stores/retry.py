@@ -53,7 +53,7 @@ class Patience:
     def waits_for(self) -> str:
         """Describe what is being waited for, and since when; empty if nothing is. Safe from any thread."""
         waiting = self._waiting
-        return f"waiting for {self._clock() - waiting[1]:.0f} s: {waiting[0]}" if waiting else ""
+        return f"{waiting[0]}; asked again and again for {self._clock() - waiting[1]:.0f} s now" if waiting else ""
 
     def give_up(self) -> None:
         """Stop waiting, now and from now on."""

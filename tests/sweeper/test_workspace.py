@@ -7,7 +7,7 @@ from threading import Event, Thread, Timer
 
 import pytest
 
-from sweeper.errors import ConflictError, SetupError
+from sweeper.errors import ConflictError, SetupError, StudyError
 from sweeper.study import Study
 from sweeper.study.registration import Registration
 from sweeper.workspace import Workspace
@@ -31,6 +31,24 @@ def test_everything_lies_under_the_root_unless_a_url_says_otherwise(tmp_path):
     other = Workspace(tmp_path, tracking="http://host:5000", store="postgresql://host/db")
     assert (other.tracking_uri, other.store_url) == ("http://host:5000", "postgresql://host/db")
     assert other.artifacts is None
+
+
+@pytest.mark.parametrize("password", ["Topp@Hush1", "Topp/Hush1", "Topp#Hush1", "Topp?Hush1", "Topp@Hu/sh1", "@"])
+@pytest.mark.parametrize("option", ["tracking", "store"])
+def test_a_password_that_a_url_would_take_for_a_host_is_refused_and_not_repeated(tmp_path, option, password):
+    given = {option: f"postgresql://lab:{password}@127.0.0.1:5544/search"}
+    with pytest.raises(StudyError, match=f"--{option}: the user or password holds a sign") as refused:
+        Workspace(tmp_path, **given)
+    assert "Topp" not in refused.value.message + refused.value.remedy
+    assert "Hush" not in refused.value.message + refused.value.remedy
+    assert "%40" in refused.value.remedy
+
+
+def test_a_password_that_is_encoded_and_an_at_sign_in_a_query_that_is_encoded_are_taken(tmp_path):
+    url = "postgresql://lab:Topp%40Hush%2F@127.0.0.1:5544/search?application_name=me%40home"
+    assert Workspace(tmp_path, store=url).store_url == url
+    with pytest.raises(StudyError, match="SQLAlchemy knows no postgres://"):
+        Workspace(tmp_path, store="postgres://lab@host/search")
 
 
 def test_a_study_is_held_by_one_process_and_freed_when_that_dies(workspace):

@@ -27,9 +27,9 @@ def written(guide: Guide, folder: Path) -> Path:
     return folder
 
 
-def test_the_description_is_question_and_verdict(guide: Guide, tmp_path: Path) -> None:
+def test_the_description_is_verdict_and_question(guide: Guide, tmp_path: Path) -> None:
     found = summary(written(guide, tmp_path)).description
-    assert found.startswith(f"{guide.question}\n\n{guide.verdict.headline}\n\n")
+    assert found.startswith(f"{guide.verdict.headline}\n\n{guide.question}\n\n")
     assert guide.verdict.points[-1] in found
 
 

@@ -55,6 +55,16 @@ def said() -> list[str]:
     return []
 
 
+def test_a_command_does_not_see_the_passwords_of_stores(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: list[str]
+) -> None:
+    monkeypatch.setenv("SWEEPER_STORE", "postgresql://me:canary@host/db")
+    Notifier(f"env > '{tmp_path}/seen'", "mine", said.append).send("ended", "x")
+    seen = (tmp_path / "seen").read_text()
+    assert "SWEEPER_STUDY=mine" in seen
+    assert "canary" not in seen
+
+
 def test_a_webhook_gets_what_chats_read(hook: Hook, said: list[str]) -> None:
     Notifier(hook.url, "mine", said.append).send("ended", "No evidence.")
     assert hook.received == [{"text": "mine: No evidence.", "event": "ended", "study": "mine"}]

@@ -109,6 +109,12 @@ def test_a_study_that_runs_or_is_another_workspaces_is_not_removed(place: Worksp
     registration = place.registration("gone")
     assert registration
     with other.lock("gone"):
+        other.register(registration)
+    with pytest.raises(ConflictError, match="and others may use its record") as guest:
+        remove(named("gone"), other)
+    assert str(other.folder("gone")) in guest.value.remedy
+    registration = registration.model_copy(update={"folder": str(other.root)})
+    with other.lock("gone"):
         other.register(registration.model_copy(update={"id": "another"}))
     with pytest.raises(ConflictError, match="another study of this name"):
         remove(named("gone"), other)

@@ -44,7 +44,13 @@ class Allocation:
         self.script.write_text(batch_script(read_study(FILE), Path("my study.yaml"), programs, nodes, cpus=8, gpus=2))
 
     def start(self, code: str) -> subprocess.Popen[bytes]:
-        slurm = {"SLURM_JOB_ID": "42", "SLURM_JOB_NODELIST": "n[1-3]", "CODE": code, "CALLS": str(self.calls)}
+        slurm = {
+            "SWEEPER_RETRY_S": "0.1",
+            "SLURM_JOB_ID": "42",
+            "SLURM_JOB_NODELIST": "n[1-3]",
+            "CODE": code,
+            "CALLS": str(self.calls),
+        }
         return subprocess.Popen(["bash", self.script], env={**os.environ, **slurm}, start_new_session=True)
 
     def said(self) -> list[str]:
@@ -62,6 +68,24 @@ def test_one_node_runs_the_study_and_ends_with_its_code(tmp_path: Path, code: st
     job = Allocation(tmp_path, 1)
     assert job.start(code).wait(60) == int(code)
     assert job.said() == ["sweeper run my study.yaml --yes"]
+
+
+def test_a_study_that_a_killed_driver_still_holds_is_tried_again(tmp_path: Path) -> None:
+    job = Allocation(tmp_path, 1)
+    (tmp_path / "bin" / "sweeper").write_text(
+        f"#!/bin/bash\n{LOG}" + '[ "$(wc -l < "$CALLS")" -lt 3 ] && exit 5\nexit 0\n'
+    )
+    assert job.start("0").wait(60) == 0
+    assert job.said() == ["sweeper run my study.yaml --yes"] * 3
+    (tmp_path / "bin" / "sweeper").write_text(f"#!/bin/bash\n{LOG}exit 5\n")
+    assert job.start("0").wait(60) == 5
+    assert len(job.said()) == 6
+
+
+def test_changes_of_the_study_are_passed_on(tmp_path: Path) -> None:
+    options = ["--set", "recipe.data.path=my images"]
+    script = batch_script(read_study(FILE), FILE, tmp_path, options=options)
+    assert f"sweeper run {FILE} --set 'recipe.data.path=my images' --yes &\n" in script
 
 
 def test_several_nodes_are_joined_by_a_ray_with_a_token_of_its_own(tmp_path: Path) -> None:

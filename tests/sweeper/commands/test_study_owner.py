@@ -118,11 +118,17 @@ def test_what_was_added_after_a_study_had_begun_is_in_its_record_and_in_its_guid
     assert [item.value for item in said] == ["screen.seeds: 1 more"]
 
 
-@pytest.mark.parametrize("changes", [{}, OTHER])
-def test_another_study_of_the_name_on_a_shared_tracking_server_is_refused(tmp_path, tracking, changes):
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({}, "tracking store has a record of this study .*, and the search store has nothing of it"),
+        (OTHER, "tracking store holds another study of this name"),
+    ],
+)
+def test_another_study_of_the_name_on_a_shared_tracking_server_is_refused(tmp_path, tracking, changes, says):
     here = Workspace(tmp_path / "a", tracking)
     begun(here, study())
-    with pytest.raises(ConflictError, match="tracking store holds another study of this name") as refused:
+    with pytest.raises(ConflictError, match=says) as refused:
         registered(study(**changes), Workspace(tmp_path / "b", tracking))
     assert str(here.root) in refused.value.message
 

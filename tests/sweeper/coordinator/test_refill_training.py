@@ -38,12 +38,8 @@ class Line:
     """
 
     def __init__(self, coordinator: Coordinator, breaks: str = "") -> None:
-        self.started, self.parts, self._coordinator, self._breaks = (
-            coordinator.started,
-            coordinator.parts,
-            coordinator,
-            breaks,
-        )
+        self.started, self.beat, self.parts = coordinator.started, coordinator.beat, coordinator.parts
+        self._coordinator, self._breaks = coordinator, breaks
 
     def report(
         self, cohort: str, attempt: int, reports: Sequence[LaneReport], facts: Facts, last: bool

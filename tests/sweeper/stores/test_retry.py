@@ -45,7 +45,7 @@ def test_what_is_waited_for_is_said_until_the_store_answers():
         return "there"
 
     assert patience.through(answers_late) == "there"
-    assert said[-1] == f"waiting for {time.now:.0f} s: the store does not answer"
+    assert said[-1] == f"the store does not answer; asked again and again for {time.now:.0f} s now"
     assert patience.waits_for() == ""
 
 
