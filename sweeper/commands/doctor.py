@@ -17,7 +17,7 @@ from packaging.requirements import Requirement
 
 from sweeper.errors import SetupError, StudyError, SweeperError
 from sweeper.import_path import check_own_code
-from sweeper.provenance import usable_cores, versions
+from sweeper.provenance import DISTRIBUTION, usable_cores, versions
 from sweeper.text.passwords import masked
 from sweeper.workspace import Workspace
 
@@ -92,7 +92,7 @@ def _packages() -> Finding:
 
 def _needed() -> list[str]:
     try:
-        return requires("sweeper") or []
+        return requires(DISTRIBUTION) or []
     except PackageNotFoundError:  # a checkout that is not installed says nothing of what it needs
         return []
 

@@ -117,7 +117,7 @@ def test_a_lock_is_waited_for_and_what_is_waited_for_is_said(tmp_path, url):
         writing.start()
         _until(lambda: bool(patience.waits_for()))
         assert "search.db" in patience.waits_for()
-        assert patience.waits_for().endswith("does not answer: database is locked")
+        assert "does not answer: database is locked; asked again" in patience.waits_for()
     writing.join()
     assert len(found(store)) == len(trials())
 
