@@ -21,9 +21,10 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 study: setup
 	$(BIN)/sweeper run $(STUDY) --yes
 
-# In three processes: those that start Ray in one, which often waits, the files of the others as they come.
+# In two processes: those that start Ray in one, the files of the others as they come. A third gains nothing: it takes from
+# the Ray of the first, whose workers have a low priority.
 test: setup
-	$(BIN)/python -m pytest -n 3 --dist loadscope --no-loadscope-reorder --durations 20
+	$(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder --durations 20
 
 # The documentation as a site, in build/site: README, docs, guides, the atlas, and a reference made from schema and help.
 docs: setup
