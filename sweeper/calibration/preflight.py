@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 
@@ -26,8 +27,15 @@ from trainer.training.block_rates import rate_factors
 from trainer.training.initial_weights import read_initial
 
 
-def check_fit(study: Study, elsewhere: bool = False) -> Backbone:
-    """Load the data of every recipe, lay out its model and look for weights and the GPU; return the study's model.
+class Fitting(NamedTuple):
+    """A study's network, and the data that it fits."""
+
+    model: Backbone
+    data: Dataset
+
+
+def check_fit(study: Study, elsewhere: bool = False) -> Fitting:
+    """Load the data of every recipe, lay out its model, look for weights and the GPU; return the study's own two.
 
     `elsewhere`: training is on other machines, whose cores and GPUs cannot be seen from here.
 
@@ -55,7 +63,7 @@ def check_fit(study: Study, elsewhere: bool = False) -> Backbone:
     return _check(study.recipe)
 
 
-def _check(recipe: Recipe) -> Backbone:
+def _check(recipe: Recipe) -> Fitting:
     try:
         data = load(recipe.data)
     except trainer_errors.DataError as error:
@@ -81,7 +89,7 @@ def _check(recipe: Recipe) -> Backbone:
         read_initial(recipe, model)
     except trainer_errors.DataError as error:
         raise DataError(str(error), "correct recipe.model.init, or the recipe, in the study") from error
-    return model
+    return Fitting(model, data)
 
 
 def fitting_backbone(recipe: Recipe, shape: tuple[int, int, int], classes: int) -> Backbone:

@@ -23,7 +23,7 @@ def refuse_changed_code(study: Study, workspace: Workspace) -> None:
     if not was:
         return
     try:
-        now = check_fit(study, elsewhere=True).source_sha256
+        now = check_fit(study, elsewhere=True).model.source_sha256
     except DataError:
         return
     if now != was:

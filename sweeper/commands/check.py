@@ -8,7 +8,7 @@ from sweeper.calibration.preflight import check_fit
 from sweeper.planning.size import announce
 from sweeper.study import Study
 from sweeper.text.numbers import counted
-from trainer.data.dataset import Dataset, load
+from trainer.data.dataset import Dataset
 
 MOST_CLASSES = 12  # counted one by one
 
@@ -18,8 +18,8 @@ def check(study: Study) -> str:
 
     Raises the SweeperError of the first thing that does not fit.
     """
-    check_fit(study, elsewhere=True)  # a study for a cluster is checked on a laptop
-    return f"{announce(study)}\n{describe_data(load(study.recipe.data))}"
+    data = check_fit(study, elsewhere=True).data  # a study for a cluster is checked on a laptop
+    return f"{announce(study)}\n{describe_data(data)}"
 
 
 def describe_data(data: Dataset) -> str:

@@ -57,9 +57,8 @@ class Notifier:
             pass
 
     def _call(self, event: Happened, text: str) -> None:
-        kept = {
-            name: value for name, value in os.environ.items() if not name.startswith("SWEEPER_")
-        }  # may hold a password
+        # Ours may hold a store's password, or this address.
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("SWEEPER_")}
         known: Mapping[str, str] = {**kept, "SWEEPER_EVENT": event, "SWEEPER_STUDY": self._study}
         subprocess.run(
             self._target,
@@ -126,10 +125,8 @@ def notifying(notifier: Notifier | None, show: Show) -> Iterator[Show]:
 def _is_address(target: str) -> bool:
     try:
         parts = urlsplit(target.strip())
-        return (
-            bool(parts.hostname) and (parts.port is None or parts.port > 0) and not set(target.strip()) & set(" \t\n")
-        )
-    except ValueError:
+        return bool(parts.hostname) and parts.port != 0 and len(target.split()) == 1
+    except ValueError:  # a port that is none, or half an address in brackets
         return False
 
 

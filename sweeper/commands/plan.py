@@ -50,7 +50,7 @@ class Forecast(NamedTuple):
 
 def forecast(study: Study) -> Forecast:
     """Plan and calibrate a study on this machine. Raises DataError or StudyError where data and model do not fit."""
-    model = check_fit(study)
+    model = check_fit(study).model
     cost = calibrate(study)
     planned = size(study, cost.lanes)
     slots = study.resources.slots or _slots(study)

@@ -81,28 +81,26 @@ def _bar(ended: int, total: int) -> Table:
 
 def in_words(progress: Progress, lines: Lines) -> str:
     """Write progress as text: the stage's line, one for each worker, and what went wrong."""
-    workers = (
-        f"  {one.doing} {one.label}: step {one.step:,}/{one.until:,}{_rate(one)}"
-        for one in progress.activities[:MOST_WORKERS]
-    )
+    said = map(_said, progress.activities[:MOST_WORKERS])
+    workers = (f"  {doing} {label}: {', '.join(filter(None, rest))}" for doing, label, *rest in said)
     return inert("\n".join([lines.line(progress), *workers, *progress.messages]))
-
-
-def _rate(one: Activity) -> str:
-    speed = "" if one.steps_per_s is None else f", {figure(one.steps_per_s)} steps/s"
-    return speed + ("" if one.loss is None else f", loss {figure(one.loss)}")
 
 
 def _workers(activities: tuple[Activity, ...]) -> Table:
     table = Table.grid(padding=(0, 2))
     for one in activities:
-        speed = "" if one.steps_per_s is None else f"{figure(one.steps_per_s)} steps/s"
-        loss = "" if one.loss is None else f"loss {figure(one.loss)}"
-        step = f"step {one.step:,}/{one.until:,}" if one.doing == "training" else f"at step {one.step:,}"
-        label = inert(one.label)
+        doing, label, *rest = map(inert, _said(one))
         shown = label if len(label) <= BLOCK else f"{label[: BLOCK - 1]}…"
-        table.add_row(*map(Text, (one.doing, shown, step, speed, loss)))
+        table.add_row(*map(Text, (doing, shown, *rest)))
     return table
+
+
+def _said(one: Activity) -> tuple[str, str, str, str, str]:
+    """Say what a worker does: the activity, its trials, step, rate and loss; the last two are empty while unknown."""
+    step = f"step {one.step:,}/{one.until:,}" if one.doing == "training" else f"at step {one.step:,}"
+    rate = "" if one.steps_per_s is None else f"{figure(one.steps_per_s)} steps/s"
+    loss = "" if one.loss is None else f"loss {figure(one.loss)}"
+    return one.doing, one.label, step, rate, loss
 
 
 def _ended(progress: Progress) -> int:

@@ -35,13 +35,7 @@ def removal(study: Study, workspace: Workspace) -> Removal:
     Raises StudyError where nothing is recorded here, ConflictError while it runs, or where a store holds another
     study of this name or nothing of this one.
     """
-    from sweeper.search import state_counts
-
-    known = _known(study, workspace)
-    _refuse_guests(known, workspace)
-    _refuse_running(study, workspace)
-    trials = sum(sum(states.values()) for states in state_counts(workspace.store_url, study.name).values())
-    _refuse_strangers(known, workspace, recorded=bool(trials))
+    trials = _removable(study, workspace)
     folder = workspace.folder(study.name)
     return Removal(study.name, trials, sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()))
 
@@ -54,7 +48,7 @@ def remove(study: Study, workspace: Workspace) -> None:
     from sweeper.ledger import remove_study as remove_from_mlflow
     from sweeper.search import remove_study as remove_from_optuna
 
-    removal(study, workspace)  # again: a question to the user may stand for long
+    _removable(study, workspace)  # again: a question to the user may stand for long
     with workspace.lock(study.name):
         remove_from_mlflow(workspace.tracking_uri, study.name, workspace.artifacts)
         remove_from_optuna(workspace.store_url, study.name)
@@ -62,6 +56,18 @@ def remove(study: Study, workspace: Workspace) -> None:
         for entry in sorted(workspace.folder(study.name).iterdir(), key=lambda entry: entry.name == REGISTERED):
             if entry.name not in KEPT:
                 _delete(entry)
+
+
+def _removable(study: Study, workspace: Workspace) -> int:
+    """Raise as `removal` does where a study may not be removed; return how many trials Optuna has of it."""
+    from sweeper.search import state_counts
+
+    known = _known(study, workspace)
+    _refuse_guests(known, workspace)
+    _refuse_running(study, workspace)
+    trials = sum(sum(states.values()) for states in state_counts(workspace.store_url, study.name).values())
+    _refuse_strangers(known, workspace, recorded=bool(trials))
+    return trials
 
 
 def _known(study: Study, workspace: Workspace) -> Registration:

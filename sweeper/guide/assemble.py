@@ -29,7 +29,7 @@ from sweeper.guide.schema.audits import SeedAudit
 from sweeper.guide.schema.guide import Guide
 from sweeper.guide.schema.results import CellResult, Change, StageResult
 from sweeper.guide.wording.cost_and_provenance import ORDER, cost, provenance_items
-from sweeper.guide.wording.experiment_protocol import protocol_items, recipe_items
+from sweeper.guide.wording.experiment_protocol import protocol_items
 from sweeper.guide.wording.findings import SATURATED, Findings, held_open, unstopped
 from sweeper.guide.wording.heuristics import in_table
 from sweeper.guide.wording.kept_models import kept_models
@@ -37,6 +37,7 @@ from sweeper.guide.wording.next_steps import next_steps
 from sweeper.guide.wording.preliminary import preliminary
 from sweeper.guide.wording.prior_art import prior_art
 from sweeper.guide.wording.probe import probe_words
+from sweeper.guide.wording.recipe_items import recipe_items
 from sweeper.guide.wording.rules import rules
 from sweeper.guide.wording.scope import refuse_mixed, scope
 from sweeper.guide.wording.study_size import summary

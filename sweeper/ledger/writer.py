@@ -67,8 +67,7 @@ class Ledger:
         self._clock = clock
         self._trouble: str | None = None
         self._tracker: Tracker | None = None
-        self._closing, self._call_hopeless = threading.Event(), hopeless
-        self._hopeless = self._delivers = False
+        self._closing, self._hopeless, self._call_hopeless = threading.Event(), False, hopeless
         self._thread = threading.Thread(target=self._deliver_all, name="ledger", daemon=True)
         if at_once:
             self.deliver()
@@ -78,8 +77,7 @@ class Ledger:
 
         MLflow's import and its tables take six seconds of a core, which a starting study needs for other things.
         """
-        if not self._delivers:
-            self._delivers = True
+        if self._thread.ident is None:
             self._thread.start()
 
     def study_opened(self, study: Study, provenance: Provenance, added: tuple[str, ...] = ()) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,7 +10,7 @@ from sweeper.guide.atlas.heuristics import LEAST_SCOPES
 from sweeper.guide.atlas.schema import ATLAS_FILE, Atlas, KnobTable, LambdaUnit
 from sweeper.guide.atlas.wording import check_words, likeness
 from sweeper.render.atlas_tables import heuristics_table, knob_table, rejected_table, scopes_table, unused_table
-from sweeper.render.environment import markdown_environment
+from sweeper.render.environment import markdown_environment, tidied
 from sweeper.render.guide_files import OwnFiles
 from sweeper.render.html import render_html
 from sweeper.render.tables.table import Table
@@ -73,8 +72,7 @@ def render_atlas(atlas: Atlas) -> str:
         lambda_unit=LAMBDA_WORDS[atlas.lambda_unit],
         metric=METRICS[atlas.metric].words if atlas.metric in METRICS else atlas.metric,
     )
-    lines = "\n".join(line.rstrip() for line in text.splitlines())
-    return re.sub(r"\n{3,}", "\n\n", lines).strip() + "\n"
+    return tidied(text)
 
 
 def atlas_schema() -> dict[str, Any]:

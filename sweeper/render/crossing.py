@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import NamedTuple
 
 from sweeper.guide.crossing.schema import CROSSING_FILE, Crossing, KnobCrossing
 from sweeper.guide.crossing.wording import claimed
 from sweeper.guide.schema.results import Change
-from sweeper.render.environment import markdown_environment
+from sweeper.render.environment import markdown_environment, tidied
 from sweeper.render.guide_files import OwnFiles
 from sweeper.render.html import render_html
 from sweeper.render.tables.table import Table
@@ -47,8 +46,7 @@ def render_crossing(crossing: Crossing) -> str:
             unused=Table(("study", "why"), crossing.unused),
         )
     )
-    lines = "\n".join(line.rstrip() for line in text.splitlines())
-    return re.sub(r"\n{3,}", "\n\n", lines).strip() + "\n"
+    return tidied(text)
 
 
 def _studies(crossing: Crossing) -> Table:

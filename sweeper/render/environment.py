@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import re
+
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from sweeper.render.tables.table import to_markdown
 from sweeper.text.untrusted import prose
+
+
+def tidied(text: str) -> str:
+    """Return a rendered page without spaces at line ends or runs of blank lines, and with a newline at its end."""
+    lines = "\n".join(line.rstrip() for line in text.splitlines())
+    return re.sub(r"\n{3,}", "\n\n", lines).strip() + "\n"
 
 
 def html_environment() -> Environment:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 
 from sweeper.guide.schema.guide import Guide
 from sweeper.guide.wording.glossary import glossary
 from sweeper.guide.wording.loss_forms import forms, on_unsaturated
 from sweeper.guide.wording.prior_art import READINGS, SOURCE
-from sweeper.render.environment import markdown_environment
+from sweeper.render.environment import markdown_environment, tidied
 from sweeper.render.figures.plots import Plot
 from sweeper.render.next_study_yaml import next_yaml
 from sweeper.render.tables.cell_figures import legend
@@ -56,5 +55,4 @@ def render_markdown(guide: Guide, plots: Mapping[str, Plot]) -> str:
         floor="its floor" if forms([one.cell.dispersion for one in guide.main.rows]) else "the floor -log B",
         unsaturated=on_unsaturated([knob.name for knob in guide.knobs]),
     )
-    lines = "\n".join(line.rstrip() for line in text.splitlines())
-    return re.sub(r"\n{3,}", "\n\n", lines).strip() + "\n"
+    return tidied(text)

@@ -20,5 +20,8 @@ BET_ALPHA = 0.10
 SET_ALPHA = 0.0075
 UNIQUE_ALPHA = 0.0025
 
+# Fewer differences over fresh seeds make no claim, for they know next to nothing of their noise.
+FEWEST_SEEDS = 3
+
 # The chance that any printed interval of a table misses.
 INTERVAL_ALPHA = 0.05

@@ -16,8 +16,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import stdtr, stdtrit
 
+from sweeper.statistics.levels import FEWEST_SEEDS
 from sweeper.statistics.look_levels import weights_of
-from sweeper.statistics.looks import FEWEST_SEEDS, PRIOR_DF, REACH, WORTHWHILE
+from sweeper.statistics.looks import PRIOR_DF, REACH, WORTHWHILE
 from sweeper.statistics.noise_laws import NORMAL, NoiseLaw
 from sweeper.statistics.power import MOST_SEEDS, detectable, needed_seeds
 from sweeper.statistics.screen_noise import Prior

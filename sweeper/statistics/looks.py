@@ -15,6 +15,7 @@ import numpy.typing as npt
 from scipy.special import stdtr, stdtrit
 
 from sweeper.statistics.effects import Matrix
+from sweeper.statistics.levels import FEWEST_SEEDS
 from sweeper.statistics.look_levels import LookLevels, look_levels
 from sweeper.statistics.paired_tests import Interval, holm
 from sweeper.statistics.screen_noise import Prior, prior_of_screen
@@ -27,7 +28,6 @@ __all__ = [
 
 # A prior of two degrees of freedom lifts power at few seeds; more is not safe where noise differs between settings.
 PRIOR_DF = 2
-FEWEST_SEEDS = 3
 # An arm is futile when a gain of WORTHWHILE standard deviations of the differences, about what the last look confirms,
 # is REACH standard errors of the remaining seeds away. Measured on looks at 3, 5, 8, 12, 20: 30 trials without an
 # effect instead of 34 where an arm ends one standard error of all its seeds below half an sd, and the same power.

@@ -17,9 +17,9 @@ def placeholders(source: Source) -> dict[Loc, str]:
     return {loc: text for loc, text in _texts(source.document.value, ()) if PLACEHOLDER.fullmatch(text)}
 
 
-def refuse_placeholders(source: Source) -> None:
-    """Raise StudyError at the place of every value that is still to be filled in."""
-    if found := placeholders(source):
+def refuse_placeholders(source: Source, found: Mapping[Loc, str]) -> None:
+    """Raise StudyError at the place of every value that is `found` to be filled in still; for none, nothing happens."""
+    if found:
         mistakes = sorted(
             source.mistake_at(loc, f"{'.'.join(map(str, loc))} is to be filled in: {text}")
             for loc, text in found.items()

@@ -39,9 +39,9 @@ def read_study(path: Path, overrides: Sequence[str] = ()) -> Study:
         study = Study.model_validate(source.document.value, strict=True)
     except ValidationError as error:
         if all(tuple(one["loc"]) in empty for one in error.errors()):
-            refuse_placeholders(source)
+            refuse_placeholders(source, empty)
         raise study_error(error, source) from None
-    refuse_placeholders(source)
+    refuse_placeholders(source, empty)
     refuse_password(study, str(path))
     return study
 

@@ -17,9 +17,16 @@ from sweeper.guide.analysis.fresh_looks import fresh_differences, looks_of, pair
 from sweeper.guide.analysis.stage_table import BASELINE, Evidence, Matrix, StageTable
 from sweeper.guide.schema.statements import Claim, Standing
 from sweeper.records import FINAL_STATES
-from sweeper.statistics.levels import CONTROL_ALPHA, INTERVAL_ALPHA, OBJECTIVE_ALPHA, SIDE_ALPHA, SIDE_EQUIVALENCE_ALPHA
+from sweeper.statistics.levels import (
+    CONTROL_ALPHA,
+    FEWEST_SEEDS,
+    INTERVAL_ALPHA,
+    OBJECTIVE_ALPHA,
+    SIDE_ALPHA,
+    SIDE_EQUIVALENCE_ALPHA,
+)
 from sweeper.statistics.look_families import equivalence_of
-from sweeper.statistics.looks import FEWEST_SEEDS, Ending, PairedInLooks, direction_of
+from sweeper.statistics.looks import Ending, PairedInLooks, direction_of
 from sweeper.statistics.paired_tests import holm
 from sweeper.study import Confirm
 from sweeper.text.numbers import metric_name

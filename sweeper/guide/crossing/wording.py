@@ -12,14 +12,15 @@ from sweeper.text.numbers import change, confirmed_change, spread
 
 def headline(fields: Sequence[str], knobs: Sequence[KnobCrossing]) -> str:
     """Say in one sentence which knobs' effects depend on the fields that differ."""
-    where = _and(fields)
+    where = _joined(fields, "and")
     tested = [one for one in knobs if one.adjusted is not None]
     seen = [one for one in tested if one.adjusted is not None and one.adjusted < REJECTED]
     if seen:
-        named = _and([f"{one.words} (p = {one.adjusted:.2g})" for one in seen])
+        named = _joined([f"{one.words} (p = {one.adjusted:.2g})" for one in seen], "and")
         return f"In the screens the effect of {named} depends on {where}: choose it anew there."
     if tested:
-        return f"No sign in the screens that the effect of {_or([one.words for one in tested])} depends on {where}."
+        named = _joined([one.words for one in tested], "or")
+        return f"No sign in the screens that the effect of {named} depends on {where}."
     return f"Whether a knob's effect depends on {where} cannot be tested: {_why(knobs)}."
 
 
@@ -93,9 +94,5 @@ def _why(knobs: Sequence[KnobCrossing]) -> str:
     return next((one.reason for one in knobs if one.reason), "the studies have no two settings in common")
 
 
-def _and(words: Sequence[str]) -> str:
-    return " and ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else words[0]
-
-
-def _or(words: Sequence[str]) -> str:
-    return " or ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else words[0]
+def _joined(words: Sequence[str], last: str) -> str:
+    return f" {last} ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else words[0]

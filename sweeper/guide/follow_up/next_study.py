@@ -13,13 +13,13 @@ from sweeper.guide.schema.results import CellResult, Cost, StageResult
 from sweeper.guide.schema.statements import Claim, NextStudy, Recommendation
 from sweeper.planning.size import size
 from sweeper.records import StudyRecord
+from sweeper.statistics.levels import FEWEST_SEEDS
 from sweeper.study import Confirm, Range, Study, values
 from sweeper.study.knobs import DISTANCE, FEATURES, KNOBS, TAU_UNITS, VARIANT, Knob, KnobAxis
 from sweeper.text.numbers import counted, percent
 
 TOP = 3
 MOST_SEEDS = 50
-FEWEST_SEEDS = 3
 UNDECIDED = ("suggestive", "no evidence either way")
 SMALLEST, LARGEST = 1e-6, 1e6  # of lambda and tau, as the trainer takes them
 STEEPEST = 10.0  # the widest step beyond an edge

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import assert_never
 
 from sweeper.guide.schema.audits import SeedAudit
 from sweeper.guide.schema.results import Item
-from sweeper.guide.wording import scope
 from sweeper.guide.wording.arms import arm_items
 from sweeper.guide.wording.cost_and_provenance import distinct
 from sweeper.guide.wording.loss_forms import forms
@@ -21,71 +19,26 @@ from sweeper.study.pruners import PRUNERS
 from sweeper.text.numbers import counted, metric_name, percent
 from trainer.recipe import (
     METRICS,
-    Contrastive,
-    DataRecipe,
     Dispersion,
     EvalRecipe,
     ModuleRecipe,
-    Repa,
     SiTRecipe,
-    TrainRecipe,
     recorded_metrics,
 )
-from trainer.recipe.auxiliary_losses import AuxiliaryLoss, Encoder
+from trainer.recipe.auxiliary_losses import Encoder
 from trainer.recipe.evaluation import GUIDED_BY_PUBLIC_CODE
 from trainer.recipe.metrics import PROBE_IMAGES, PROBE_NEIGHBOURS, PROBE_PENALTY, VALIDATION_IMAGES
-from trainer.recipe.training import Schedule
 
 ENCODERS: Mapping[Encoder, str] = {
     # Both learn the classes of one data set, so a model aligned with one may score better with the other.
     "local": "a convnet built as the domain extractor is, trained apart on the images that are trained on",
     "dinov2": "DINOv2's patch tokens",
 }
-DECAY: Mapping[Schedule, str] = {"cosine": "cosine decay", "constant": "then constant"}
-
-
-def recipe_items(study: Study, facts: Sequence[Facts]) -> tuple[Item, ...]:
-    """Name what every trial shares."""
-    data, model, train = study.recipe.data, study.recipe.model, study.recipe.train
-    return (
-        Item(
-            name="data",
-            value=f"{scope.data(data, facts)}, {100 * data.holdout:g} % held out{_as_trained_on(data, facts)}",
-        ),
-        Item(
-            name="model",
-            value=model.words,
-        ),
-        Item(
-            name="training",
-            value=f"{counted(train.steps, 'step')}, batch {train.batch}, AdamW lr {train.lr:g} "
-            f"(beta {train.beta1:g}, {train.beta2:g}; weight decay {train.weight_decay:g}), "
-            f"warm-up {train.warmup}, {_schedule(train)}, {train.precision}{_auxiliary(train)}",
-        ),
-        # SiT's velocity goes without saying: guides of one training have to have the same words as they always had.
-        *((Item(name="objective", value=study.recipe.objective.words),) if study.recipe.objective.words else ()),
-        Item(name="average and labels", value=f"EMA {train.ema:g}, label drop {train.label_drop:g}"),
-    )
 
 
 def _rounded(facts: Sequence[Facts], evaluation: EvalRecipe) -> str:
     latents = evaluation.decoder is None and any(one.image_kind == "latents" for one in facts)
     return "" if latents else "rounded to uint8, "
-
-
-def _as_trained_on(data: DataRecipe, facts: Iterable[Facts]) -> str:
-    latents = any(one.image_kind == "latents" for one in facts)
-    scaled = ", latents standardised by channel over the training split" if latents else ""
-    if data.scale is not None or data.shift is not None:
-        scaled = f", latents as (x - {data.shift or 0:g}) * {1 if data.scale is None else data.scale:g}"
-    return scaled + (", a random half of every batch mirrored" if data.flip else "")
-
-
-def _schedule(train: TrainRecipe) -> str:
-    decay = DECAY[train.schedule]
-    later = train.later_blocks
-    slower = "" if later is None else f", from block {later.block} on {later.rate:g} times the rate"
-    return decay + slower + ("" if train.clip is None else f", gradient norm at most {train.clip:g}")
 
 
 def _guidance(evaluation: EvalRecipe) -> str:
@@ -95,21 +48,6 @@ def _guidance(evaluation: EvalRecipe) -> str:
     where = "" if (first, last) == (0, 1) else f", from {percent(first)} to {percent(last)} of the way to data"
     what = {"all": "", "public": f", of the first {GUIDED_BY_PUBLIC_CODE} channels alone, as the public code does"}
     return f"scale {evaluation.cfg:g}{where}{what[evaluation.cfg_channels]}"
-
-
-def _auxiliary(train: TrainRecipe) -> str:
-    return "".join(f"; with {_added(loss)}" for loss in train.auxiliary_losses.values())
-
-
-def _added(loss: AuxiliaryLoss) -> str:
-    where = f"at block {loss.block}, lambda {loss.lam:g}"
-    match loss:
-        case Repa():
-            return f"REPA {where}, encoder {loss.encoder}"
-        case Contrastive():
-            return f"a contrastive loss {where}, tau {loss.tau:g}, {loss.distance}, {loss.times} times"
-        case _:
-            assert_never(loss)
 
 
 def _encoder(study: Study, facts: Iterable[Facts]) -> list[Item]:

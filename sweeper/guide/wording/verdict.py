@@ -24,13 +24,12 @@ from sweeper.guide.wording.findings import (
 from sweeper.guide.wording.headline import decided, nothing_measured, undecided
 from sweeper.guide.wording.heuristics import in_a_sentence
 from sweeper.guide.wording.scope import scope
-from sweeper.statistics.levels import BET_ALPHA, OBJECTIVE_ALPHA
+from sweeper.statistics.levels import BET_ALPHA, FEWEST_SEEDS, OBJECTIVE_ALPHA
 from sweeper.statistics.look_power import Plan, detectable_gain
 from sweeper.statistics.noise import pairing
 from sweeper.text.numbers import counted, percent, share
 
 CHANCE = 0.05
-FEWEST_SEEDS = 3
 
 
 def verdict(found: Findings) -> Verdict:

@@ -45,7 +45,7 @@ def notes(monkeypatch: pytest.MonkeyPatch) -> Noted:
 def test_code_that_changed_is_refused_although_every_trial_is_decided(notes: Noted, tmp_path: Path) -> None:
     of, place = own_model(), Workspace(tmp_path)
     refuse_changed_code(of, place)  # nothing is noted yet
-    now = check_fit(of).source_sha256
+    now = check_fit(of).model.source_sha256
     hold(notes, of.recipe, FACTS.model_copy(update={"source_sha256": now}))
     refuse_changed_code(of, place)
     notes.texts.clear()

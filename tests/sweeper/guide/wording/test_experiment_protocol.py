@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from sweeper.guide.wording.experiment_protocol import _extractor, _sampling, recipe_items
+from sweeper.guide.wording.experiment_protocol import _extractor, _sampling
+from sweeper.guide.wording.recipe_items import recipe_items
 from sweeper.records import Facts
 from sweeper.study import Study
 from trainer.recipe import DataRecipe, EvalRecipe, Recipe
