@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from sweeper.coordinator.cohort_queue import Running
-from sweeper.records import Activity, TrialSpec
+from sweeper.records import Activity
 from sweeper.text.numbers import counted
 from sweeper.worker.messages import Heartbeat
 
 
 class LivePoint(NamedTuple):
-    """A trial's training loss at a step, while it trains, and the optimiser steps a second it trains at."""
+    """The training loss of a trial, by its key, at a step, and the optimiser steps a second it trains at."""
 
-    spec: TrialSpec
+    key: str
     step: int
     loss: float
     steps_per_s: float | None
@@ -58,7 +58,7 @@ class Heartbeats:
             if heard.is_new:
                 heard.is_new = False
                 for key in sorted(cohort.living & heard.beat.losses.keys()):
-                    yield LivePoint(cohort.specs[key], heard.beat.step, heard.beat.losses[key], heard.steps_per_s)
+                    yield LivePoint(key, heard.beat.step, heard.beat.losses[key], heard.steps_per_s)
 
     def _of(self, running: Iterable[Running]) -> list[tuple[Running, _Heard]]:
         """Pair cohorts with their last heartbeat, and forget those that are no longer trained."""

@@ -22,7 +22,7 @@ def progress_of(
     """
     running, best = queue.running(), stages.search.best()
     for point in beats.new_points(running):
-        ledger.live.add(point.spec.key, point.step, point.loss, point.steps_per_s)
+        ledger.live.add(*point)
     reasons = (f"{reason} ({count} so far)" for reason, count in Counter(lost.values()).items())
     return Progress(
         stage=stages.stage,

@@ -17,22 +17,21 @@ from sweeper.ledger.mlflow_tables import has_tables
 PAGE = 1000
 
 
-def remove_experiment(uri: str, study_name: str, artifacts: Path | None) -> int:
-    """Delete a study's experiment as MLflow does, under another name, and its files in `artifacts`; count its runs.
+def remove_experiment(uri: str, study_name: str, artifacts: Path | None) -> None:
+    """Delete a study's experiment as MLflow does, under another name, and its runs' files in `artifacts`.
 
     MLflow keeps what is deleted until `mlflow gc`. Does nothing where there is none; raises SetupError where the store
     does not answer.
     """
     try:
         if not has_tables(uri):
-            return 0
+            return
         client = MlflowClient(tracking_uri=uri)
         found, gone = client.get_experiment_by_name(study_name), f"{study_name} (removed "
-        runs = _runs(client, str(found.experiment_id)) if found else []
-        for run in runs if artifacts else ():
-            assert artifacts is not None
-            shutil.rmtree(artifacts / run, ignore_errors=True)
         if found:
+            for run in _runs(client, str(found.experiment_id)) if artifacts else ():
+                assert artifacts is not None
+                shutil.rmtree(artifacts / run, ignore_errors=True)
             if found.lifecycle_stage == "deleted":  # by somebody in MLflow, which renames no such experiment
                 client.restore_experiment(found.experiment_id)
             removed = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
@@ -43,7 +42,6 @@ def remove_experiment(uri: str, study_name: str, artifacts: Path | None) -> int:
     except (MlflowException, SQLAlchemyError, sqlite3.Error) as error:
         said = next(iter(str(error).splitlines()), type(error).__name__)
         raise SetupError(f"the tracking store {uri} does not answer: {said}", "check that it runs") from error
-    return len(runs)
 
 
 def _runs(client: MlflowClient, experiment: str) -> list[str]:

@@ -102,13 +102,13 @@ class TrialFiles:
             raise
 
 
-def remove_study(uri: str, study_name: str, artifacts: Path | None) -> int:
-    """Remove a study's record and the files in `artifacts`; return how many runs it had. SetupError without answer."""
+def remove_study(uri: str, study_name: str, artifacts: Path | None) -> None:
+    """Remove a study's record and its files in `artifacts`; raise SetupError where the store does not answer."""
     ensure_answers(uri)
     prepare_mlflow()
     from sweeper.ledger.mlflow_removal import remove_experiment
 
-    return remove_experiment(uri, study_name, artifacts)
+    remove_experiment(uri, study_name, artifacts)
 
 
 class Owner(NamedTuple):
