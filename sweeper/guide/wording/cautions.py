@@ -8,7 +8,7 @@ from sweeper.statistics.looks import ENOUGH_RUNS, HIDDEN
 from sweeper.text.numbers import share
 from trainer.recipe import MetricName
 
-# Below these a model's samples have little to do with its data: the digits of shipped studies have more, shapes less.
+# Below these a model's samples have little to do with its data. Two shipped studies are, both short ones of the atlas.
 POOR: tuple[tuple[MetricName, float, str], ...] = (
     ("precision", 0.2, "{} of its samples look like data"),
     ("coverage", 0.4, "they cover {} of the training images"),
