@@ -15,7 +15,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV) || python3 -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-compile torch==2.13.0 -c constraints.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-compile -e '.[dev]' --config-settings editable_mode=compat -c constraints.txt
-	$(BIN)/python -m compileall -qq -j 0 $(VENV) || true
+	$(BIN)/python -m compileall -qq -j 0 $(VENV) sweeper trainer || true
 	touch $@
 
 study: setup

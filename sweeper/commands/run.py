@@ -123,7 +123,7 @@ def _train(
     # Ray and torch are imported here: a study that is done needs neither.
     from sweeper.calibration.preflight import check_fit
     from sweeper.coordinator.paths import Paths
-    from sweeper.placement import run_study
+    from sweeper.placement.study_run import run_study
 
     study = registration.study
     check_fit(study, elsewhere=address is not None)  # nothing is registered of a study that cannot be trained

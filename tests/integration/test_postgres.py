@@ -32,7 +32,7 @@ def server() -> Iterator[Postgres]:
 
 def test_no_file_of_a_study_holds_the_password_of_its_store(server: Postgres, tmp_path, monkeypatch) -> None:
     placement = Placement()
-    monkeypatch.setattr("sweeper.placement.run_study", placement)
+    monkeypatch.setattr("sweeper.placement.study_run.run_study", placement)
     monkeypatch.chdir(tmp_path)
     url = server.url.replace("postgres@", "postgres:canary-of-the-store@")
     place = Workspace(prepared(tmp_path / "ws", tmp_path / "mlflow.db"), store=url)

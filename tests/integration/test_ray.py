@@ -11,9 +11,9 @@ from filelock import FileLock
 from sweeper.coordinator.paths import Paths
 from sweeper.errors import SetupError
 from sweeper.ledger import read_study
-from sweeper.placement import Outcome, run_study
 from sweeper.placement.lane_count import lanes_for, measured
 from sweeper.placement.ray_session import _scratch, session
+from sweeper.placement.study_run import Outcome, run_study
 from sweeper.planning.trials import GPU_LANES
 from sweeper.provenance import gather
 from sweeper.records import Progress

@@ -9,7 +9,7 @@ import pytest
 
 from sweeper.coordinator.coordinator import Coordinator
 from sweeper.coordinator.paths import Paths
-from sweeper.placement import Outcome
+from sweeper.placement.study_run import Outcome
 from sweeper.records import Progress, Provenance, Stage, TrialSpec
 from sweeper.study import Study
 from sweeper.study.yaml_files import to_yaml
@@ -39,7 +39,7 @@ def trained(coordinator: Coordinator) -> None:
 
 
 class Placement:
-    """Stands for `sweeper.placement.run_study`; `workers` do the work of the next run."""
+    """Stands for `sweeper.placement.study_run.run_study`; `workers` do the work of the next run."""
 
     def __init__(self) -> None:
         self.workers: Workers = simulated()
@@ -68,7 +68,7 @@ class Placement:
 @pytest.fixture
 def placement(monkeypatch: pytest.MonkeyPatch) -> Placement:
     placed = Placement()
-    monkeypatch.setattr("sweeper.placement.run_study", placed)
+    monkeypatch.setattr("sweeper.placement.study_run.run_study", placed)
     return placed
 
 

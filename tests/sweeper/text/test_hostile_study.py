@@ -36,7 +36,7 @@ def place(tmp_path_factory: pytest.TempPathFactory, tables: Path) -> Workspace:
     """The study's workspace, with its guide beside it."""
     place = Workspace(prepared(tmp_path_factory.mktemp("hostile") / "ws", tables))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("sweeper.placement.run_study", Placement())
+        patch.setattr("sweeper.placement.study_run.run_study", Placement())
         result = run_study(read_study(CASE), place, reports(place), lambda _: None, "sweeper run hostile.yaml")
     assert result.exit_code == 0
     return place
