@@ -1,8 +1,9 @@
 """Simulate atlases with a known truth: `python -m tests.simulation.atlas --atlases 400`.
 
 The table goes to `reports/atlas_simulation_<date>.md`. A scope is a screen of 3 blocks, 4 lambdas and 2 taus on two
-seeds, with its baseline on the same ones; a trial's noise is 8 % (1 sd), of which half the variance is shared by
-settings of one block and seed. What is judged and how is `sweeper.guide.atlas.heuristics`.
+seeds, with its baseline on the same ones and on eight more, as in `studies/atlas`; a trial's noise is 8 % (1 sd), of
+which half the variance is shared by settings of one block and seed, and a seed's effect on all trials is as large. What
+is judged and how is `sweeper.guide.atlas.heuristics`.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ import numpy.typing as npt
 
 from sweeper.guide.atlas.heuristics import Judged, judge
 from sweeper.guide.atlas.knob_tables import Speaker, evidence_of
-from sweeper.guide.atlas.levels import LevelEffects, level_effects
+from sweeper.guide.atlas.levels import BaselineLuck, LevelEffects, baseline_luck, level_effects
 from sweeper.guide.atlas.observed import ORDERS, Seen
 from sweeper.guide.atlas.units import LAMBDA, TAU, THIRDS
 
@@ -33,6 +34,7 @@ Array = npt.NDArray[np.float64]
 Rule = tuple[str, str, str]  # knob, kind, level
 
 SD, MARGIN = 0.08, float(np.log1p(0.05))
+FURTHER = 8  # seeds of the baseline alone
 LAMBDAS, TAUS = LAMBDA.names[1:], TAU.names[1:3]
 SETTINGS = list(product(THIRDS, LAMBDAS, TAUS))
 AXES = {"block": THIRDS, "lambda": LAMBDAS, "tau": TAUS}
@@ -140,10 +142,12 @@ class Drawn(NamedTuple):
     effect_SC: Array
 
 
-def draw(world: World, rng: np.random.Generator, seeds: int) -> Drawn:
+def draw(world: World, rng: np.random.Generator, seeds: int, further: int) -> Drawn:
     """Draw the screens of a world's scopes and judge what they show together."""
     effect_SC = world.effect(rng, world.data)
-    y_SCJ = effect_SC[:, :, None] + _noise(world, rng, seeds)
+    trials_SCJ, baseline_SJ = _noise(world, rng, seeds)
+    y_SCJ = effect_SC[:, :, None] + trials_SCJ - baseline_SJ[:, None]
+    luck = _luck(world, rng, y_SCJ, baseline_SJ, further)
     together_CJ = y_SCJ.transpose(1, 0, 2).reshape(len(SETTINGS), -1)  # one fit for the seeds of all scopes
     evidence = []
     for place, knob in enumerate(AXES):
@@ -151,16 +155,16 @@ def draw(world: World, rng: np.random.Generator, seeds: int) -> Drawn:
         others = {name: [setting[i] for setting in SETTINGS] for i, name in enumerate(AXES) if name != knob}
         fitted = level_effects(together_CJ, own, others, ORDERS[knob])
         spoken = [
-            Speaker(row, Seen(str(row), _of_scope(fitted, row, seeds), Counter(own), Counter(), Counter()))
+            Speaker(row, Seen(str(row), _of_scope(fitted, row, seeds, luck[row]), Counter(own), Counter(), Counter()))
             for row in range(world.scopes)
         ]
         evidence.append(evidence_of(knob, spoken, world.scopes))
     return Drawn(judge(evidence, world.data, MARGIN), effect_SC)
 
 
-def _of_scope(fitted: LevelEffects, row: int, seeds: int) -> LevelEffects:
+def _of_scope(fitted: LevelEffects, row: int, seeds: int, luck: BaselineLuck | None) -> LevelEffects:
     own = slice(row * seeds, (row + 1) * seeds)
-    return LevelEffects(fitted.levels, fitted.against_LJ[:, own], fitted.among_LJ[:, own])
+    return LevelEffects(fitted.levels, fitted.against_LJ[:, own], fitted.among_LJ[:, own], luck)
 
 
 def holds_here(rule: Rule, effect_SC: Array) -> bool:
@@ -173,22 +177,37 @@ def holds_here(rule: Rule, effect_SC: Array) -> bool:
     return bool((level_S > 0).all() if kind == "avoid" else (level_S < 0).all())
 
 
-def _noise(world: World, rng: np.random.Generator, seeds: int) -> Array:
-    def noise(*shape: int) -> Array:
-        return SD * (rng.exponential(size=shape) - 1 if world.skewed else rng.normal(size=shape))
+def _noise(world: World, rng: np.random.Generator, seeds: int) -> tuple[Array, Array]:
+    """Draw the noise of the settings' trials, [S, C, J], and of the baseline's on the same seeds, [S, J].
 
+    The seeds' own effects, which both share, come in where the baseline runs on other seeds.
+    """
     block_C = np.array([THIRDS.index(setting[0]) for setting in SETTINGS])
-    own = noise(world.scopes, len(SETTINGS), seeds)
-    shared = noise(world.scopes, len(THIRDS), seeds)[:, block_C]
-    return np.asarray(np.sqrt(0.5) * (own + shared) - noise(world.scopes, 1, seeds))
+    own = _one_sd(world, rng, world.scopes, len(SETTINGS), seeds)
+    shared = _one_sd(world, rng, world.scopes, len(THIRDS), seeds)[:, block_C]
+    return np.asarray(np.sqrt(0.5) * (own + shared)), _one_sd(world, rng, world.scopes, seeds)
 
 
-def simulate(world: World, atlases: int, seed: int, seeds: int = 2) -> Counter[str]:
+def _one_sd(world: World, rng: np.random.Generator, *shape: int) -> Array:
+    return SD * (rng.exponential(size=shape) - 1 if world.skewed else rng.normal(size=shape))
+
+
+def _luck(
+    world: World, rng: np.random.Generator, y_SCJ: Array, baseline_SJ: Array, further: int
+) -> list[BaselineLuck | None]:
+    if not further:
+        return [None] * world.scopes
+    seed_SJ = rng.normal(0, SD, baseline_SJ.shape)
+    further_SK = rng.normal(0, SD, (world.scopes, further)) + _one_sd(world, rng, world.scopes, further)
+    return [baseline_luck(*scope) for scope in zip(y_SCJ, baseline_SJ + seed_SJ, further_SK, strict=True)]
+
+
+def simulate(world: World, atlases: int, seed: int, seeds: int = 2, further: int = FURTHER) -> Counter[str]:
     """Count what the atlases of a world say; each depends on the world, its number and the seed alone."""
     found: Counter[str] = Counter(atlases=atlases, true=atlases * len(world.true))
     for number in range(atlases):
         rng = np.random.default_rng([seed, number, *world.name.encode()])
-        judged, effect_SC = draw(world, rng, seeds)
+        judged, effect_SC = draw(world, rng, seeds, further)
         passed = {(one.knob, one.kind, one.level) for one in judged if one.passes}
         shown = {(one.knob, one.kind, one.level) for one in judged if one.p <= 0.05}
         found["some"] += bool(passed)
@@ -219,8 +238,8 @@ def row(world: World, found: Counter[str]) -> tuple[str, ...]:
     )  # fmt: skip
 
 
-HEAD = """Atlases of simulated scopes with a known truth: 3 blocks x 4 lambdas x 2 taus on two seeds each, a trial's
-noise 8 % (1 sd), data sets in turn. Worlds are described in `tests/simulation/atlas.py`.
+HEAD = """Atlases of simulated scopes with a known truth: 3 blocks x 4 lambdas x 2 taus on two seeds each, lambda 0 on
+{further} further ones, a trial's noise 8 % (1 sd), data sets in turn. `tests/simulation/atlas.py` describes the worlds.
 
 - *rules*: how many rules hold in every scope there could be.
 - *some heuristic*: atlases that print any.
@@ -232,11 +251,11 @@ noise 8 % (1 sd), data sets in turn. Worlds are described in `tests/simulation/a
 - *rules found*: share of the rules that are printed."""
 
 
-def page(rows: Iterable[tuple[str, ...]], provenance: str) -> str:
+def page(rows: Iterable[tuple[str, ...]], provenance: str, further: int) -> str:
     """Write the table."""
     lines = [COLUMNS, ("---",) * len(COLUMNS), *rows]
     table = "\n".join(f"| {' | '.join(one)} |" for one in lines)
-    return "\n\n".join(["# Atlases, simulated", HEAD, table, provenance]) + "\n"
+    return "\n\n".join(["# Atlases, simulated", HEAD.format(further=further), table, provenance]) + "\n"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -244,6 +263,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--atlases", type=int, default=400, help="atlases a world")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--further", type=int, default=FURTHER, help="seeds of a screen on which lambda 0 runs alone")
     parser.add_argument("--out", type=Path, default=Path("reports"), help="where the table goes")
     given, began = parser.parse_args(arguments), time.monotonic()
     gc.freeze()  # statsmodels collects garbage in every correction
@@ -251,14 +271,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     today = datetime.datetime.now(datetime.UTC).date().isoformat()
     rows = []
     for world in WORLDS:
-        rows.append(row(world, simulate(world, given.atlases, given.seed)))
+        rows.append(row(world, simulate(world, given.atlases, given.seed, further=given.further)))
         print(rows[-1], file=sys.stderr, flush=True)
         minutes = (time.monotonic() - began) / 60
         provenance = (
             f"{given.atlases} atlases a world, seed {given.seed}; Python {platform.python_version()}, numpy "
             f"{np.__version__}, {os.cpu_count()} cores, one process, {minutes:.0f} min."
         )
-        (given.out / f"atlas_simulation_{today}.md").write_text(page(rows, provenance))
+        (given.out / f"atlas_simulation_{today}.md").write_text(page(rows, provenance, given.further))
 
 
 if __name__ == "__main__":

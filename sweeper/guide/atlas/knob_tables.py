@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from sweeper.guide.analysis.contrasts import fraction
 from sweeper.guide.atlas.heuristics import Estimates, KnobEvidence, Matrix, pooled_over
-from sweeper.guide.atlas.levels import over_seeds
+from sweeper.guide.atlas.levels import against_baseline, over_seeds
 from sweeper.guide.atlas.members import Member
 from sweeper.guide.atlas.observed import ORDERS, Seen
 from sweeper.guide.atlas.schema import Expectation, InScope, KnobTable, LambdaUnit, LevelRow
@@ -59,7 +59,7 @@ def _estimates(spoken: Sequence[Speaker], levels: tuple[str, ...], scopes: int, 
     found = Estimates(np.full((scopes, len(levels)), np.nan), np.full((scopes, len(levels)), np.nan))
     for row, seen in spoken:
         places = [levels.index(level) for level in seen.effects.levels]
-        mean_L, variance_L = over_seeds(seen.effects.against_LJ if is_against else seen.effects.among_LJ)
+        mean_L, variance_L = against_baseline(seen.effects) if is_against else over_seeds(seen.effects.among_LJ)
         found.effect_SL[row, places], found.variance_SL[row, places] = mean_L, variance_L
     seeds_S = np.array([next((one.seen.seeds for one in spoken if one.row == row), 1) for row in range(scopes)])
     return Estimates(found.effect_SL, moderated(found.variance_SL, seeds_S))

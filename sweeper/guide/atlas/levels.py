@@ -12,16 +12,35 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from sweeper.statistics.baseline_level import baseline_level
+from sweeper.statistics.effects import fit_effects
+
 Matrix = npt.NDArray[np.float64]
 ESTIMABLE = 1e-8
 
 
+class BaselineLuck(NamedTuple):
+    """What a screen's further seeds of lambda 0 tell of its luck on the settings' seeds.
+
+    `shift` is what they add to every change against it, on the log scale; `paired` the squared standard error of its
+    level on the settings' seeds alone, and `joined` that of the level which uses its further seeds too.
+    """
+
+    shift: float
+    paired: float
+    joined: float
+
+
 class LevelEffects(NamedTuple):
-    """Levels of a knob on seeds, [L, J]: change of the log objective to lambda 0, and to the mean of other levels."""
+    """Levels of a knob on seeds, [L, J]: change of the log objective to lambda 0, and to the mean of other levels.
+
+    `luck` is None where lambda 0 has no further seeds.
+    """
 
     levels: tuple[str, ...]
     against_LJ: Matrix
     among_LJ: Matrix
+    luck: BaselineLuck | None = None
 
 
 def level_effects(
@@ -63,6 +82,32 @@ def _estimates(wanted_LP: Matrix, design_CP: Matrix, inverse_PC: Matrix, y_CJ: M
 def _dummies(levels_C: Sequence[Hashable]) -> Matrix:
     known = list(dict.fromkeys(levels_C))[1:]  # the first one is in every level of the knob already
     return np.array([[one == level for level in known] for one in levels_C], dtype=float).reshape(len(levels_C), -1)
+
+
+def baseline_luck(y_CJ: Matrix, baseline_J: Matrix, further_K: Matrix) -> BaselineLuck | None:
+    """Estimate the luck that all changes of a screen share, from K further seeds of lambda 0.
+
+    `y_CJ` are the settings' complete changes to the baseline, `baseline_J` and `further_K` its log objective. None
+    without further seeds, or without a degree of freedom for noise.
+    """
+    if not len(further_K):
+        return None
+    effects = fit_effects(np.vstack([baseline_J, y_CJ + baseline_J]))
+    if effects is None:
+        return None
+    paired, joined = (baseline_level(effects, further) for further in (further_K[:0], further_K))
+    return BaselineLuck(paired.mean - joined.mean, paired.error**2, joined.error**2)
+
+
+def against_baseline(effects: LevelEffects) -> tuple[Matrix, Matrix]:
+    """Return every level's change to lambda 0 and its squared standard error, [L]."""
+    mean_L, variance_L = over_seeds(effects.against_LJ)
+    if effects.luck is None:
+        return mean_L, variance_L
+    # The levels' own part: what their spread over seeds has beside the baseline's, and no less than they differ by.
+    _, between_L = over_seeds(effects.among_LJ)
+    own_L = np.fmax(variance_L - effects.luck.paired, between_L * (1 - 1 / len(mean_L)))
+    return mean_L + effects.luck.shift, np.maximum(own_L, 0.0) + effects.luck.joined
 
 
 def over_seeds(effects_LJ: Matrix) -> tuple[Matrix, Matrix]:

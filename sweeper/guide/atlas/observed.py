@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
 
 from sweeper.guide.analysis.contrasts import log_differences
-from sweeper.guide.analysis.stage_table import BASELINE, Matrix, StageTable
-from sweeper.guide.atlas.levels import LevelEffects, level_effects
+from sweeper.guide.analysis.stage_table import BASELINE, Mask, Matrix, StageTable
+from sweeper.guide.atlas.levels import BaselineLuck, LevelEffects, baseline_luck, level_effects
 from sweeper.guide.atlas.members import Member
 from sweeper.guide.atlas.schema import LambdaUnit
 from sweeper.guide.atlas.units import BLOCK_ORDER, GRADIENT_RATIO, LAMBDA, TAU, block_range, in_distances
@@ -59,6 +59,7 @@ class _Study(NamedTuple):
     stopped: set[str]
     saturated: set[str]
     unit: LambdaUnit
+    luck: BaselineLuck | None
 
     def cell(self, key: str) -> Cell:
         return self.member.known.cells[key]
@@ -76,10 +77,13 @@ def observe(member: Member, unit: LambdaUnit) -> dict[str, Seen]:
     """
     table = member.known.main
     assert table is not None  # a member has a screen
-    y_CJ, stopped = _changes(table)
+    y_CS, stopped = _changes(table)
+    others = [row for key, row in table.row.items() if key != BASELINE]
+    shared_S: Mask = np.asarray(np.isfinite(y_CS[others]).any(axis=0))
+    y_CJ = y_CS[:, shared_S]
     saturated = {one.key for one in member.guide.main.cells if one.saturated}
     keys = [key for key in table.keys if member.known.cells[key].role == "grid" and _is_usual(member.known.cells[key])]
-    study = _Study(member, table, keys, y_CJ, stopped, saturated, unit)
+    study = _Study(member, table, keys, y_CJ, stopped, saturated, unit, _luck(table, keys, y_CJ, shared_S))
     found = {name: _seen(study, name) for name in ORDERS}
     return {name: seen for name, seen in found.items() if seen is not None}
 
@@ -133,6 +137,17 @@ def _changes(table: StageTable) -> tuple[Matrix, set[str]]:
     return y_CS, stopped
 
 
+def _luck(table: StageTable, keys: Sequence[str], y_CJ: Matrix, shared_S: Mask) -> BaselineLuck | None:
+    """Estimate the baseline's luck on the settings' seeds, from the seeds that it has alone."""
+    base_S = table.logs()[table.row[BASELINE]]
+    further_K = base_S[~shared_S & np.isfinite(base_S)]
+    own_CJ = y_CJ[[table.row[key] for key in keys if "diverged" not in table.states(key)]]
+    whole_CJ = own_CJ[np.isfinite(own_CJ).all(axis=1)]
+    if not len(whole_CJ) or not np.isfinite(base_S[shared_S]).all():
+        return None
+    return baseline_luck(whole_CJ, base_S[shared_S], further_K)
+
+
 def _seen(study: _Study, knob: str) -> Seen | None:
     level = {key: name for key in study.keys if (name := _level(study, knob, key)) is not None}
     bad = {key for key in level if {"diverged", "failed"} & set(study.table.states(key))}
@@ -147,7 +162,7 @@ def _seen(study: _Study, knob: str) -> Seen | None:
     )
     return Seen(
         study.member.name,
-        effects,
+        effects._replace(luck=study.luck),
         Counter(level[key] for key in whole),
         Counter(level[key] for key in whole if key in study.stopped),
         Counter(level[key] for key in bad),

@@ -1,12 +1,15 @@
 """From records to an atlas: what is found, what is not, and what is left out with a reason."""
 
+from collections.abc import Mapping
+
 import pytest
 
 from sweeper.guide.atlas.assemble import assemble_atlas
 from sweeper.guide.atlas.schema import Atlas
-from sweeper.records import StudyRecord
+from sweeper.records import StudyRecord, TrialRecord
+from sweeper.study import further_seeds
 from tests.sweeper.guide.atlas.many_studies import lambda_hurts, last_block_is_best, nothing, record, scopes
-from tests.sweeper.guide.study_records import make_record
+from tests.sweeper.guide.study_records import grid_cells, make_record, simulate
 
 
 def printed(atlas: Atlas) -> set[tuple[str, str, str]]:
@@ -116,6 +119,20 @@ def test_a_level_that_was_stopped_stands_with_its_last_rung() -> None:
     assert all(level.scopes[0].change > 0.1 for level in knob.levels)
 
 
+def test_further_seeds_of_lambda_0_take_its_luck_out_of_every_level() -> None:
+    plain = record("a").study
+    rich = plain.model_copy(update={"screen": plain.screen.model_copy(update={"baseline_seeds": 19})})
+    screen = simulate(plain, grid_cells(plain), nothing, noise=0.1, shared=0.01)
+    unlucky = [_times(trial, 1.15) if trial.spec.cell.role == "baseline" else trial for trial in screen]
+    further = simulate(plain, [], nothing, seeds=further_seeds(rich), noise=0.1, shared=0.01, random=7)
+    assert len(further) == 16
+    known = assemble_atlas([make_record(rich, [*unlucky, *further])]).knobs
+    for knob, without in zip(known, assemble_atlas([make_record(plain, unlucky)]).knobs, strict=True):
+        assert [level.level for level in knob.levels] == [level.level for level in without.levels]
+        for corrected, lucky in zip(knob.levels, without.levels, strict=True):
+            assert abs(corrected.scopes[0].change) < 0.6 * abs(lucky.scopes[0].change)
+
+
 def test_a_level_with_a_setting_that_diverged_is_marked() -> None:
     whole = record("a")
     trials = [
@@ -165,6 +182,16 @@ def _with_gradients(one: StudyRecord) -> StudyRecord:
         for trial in one.trials
     ]
     return make_record(one.study, trials)
+
+
+def _times(trial: TrialRecord, factor: float) -> TrialRecord:
+    """The trial with its FID so many times as large."""
+
+    def scaled(metrics: Mapping[str, float]) -> dict[str, float]:
+        return {name: value * factor if "fid" in name else value for name, value in metrics.items()}
+
+    rungs = tuple(rung.model_copy(update={"metrics": scaled(rung.metrics)}) for rung in trial.rungs)
+    return trial.model_copy(update={"rungs": rungs})
 
 
 def _without_fresh(one: StudyRecord) -> StudyRecord:

@@ -5,7 +5,7 @@ from itertools import product
 import numpy as np
 import pytest
 
-from sweeper.guide.atlas.levels import level_effects, over_seeds
+from sweeper.guide.atlas.levels import LevelEffects, against_baseline, baseline_luck, level_effects, over_seeds
 from sweeper.guide.atlas.units import LAMBDA, TAU, block_range, in_distances
 from trainer.recipe import Dispersion
 
@@ -36,6 +36,34 @@ def test_noise_is_counted_in_seeds() -> None:
     assert mean_L == pytest.approx([0.1, 0.2])
     assert variance_L == pytest.approx([0.01, 0.01])
     assert np.isnan(over_seeds(np.array([[0.0]]))[1]).all()
+
+
+def _screens_of_nothing(count: int, further: int) -> list[LevelEffects]:
+    """Screens of 12 settings on two seeds where nothing does anything; lambda 0 on further seeds."""
+    rng, cells, found = np.random.default_rng(3), list(product(ORDER, range(6))), []
+    for _ in range(count):
+        seed_J, base_J = rng.normal(size=2), rng.normal(size=2)
+        y_CJ = rng.normal(size=(12, 2)) - base_J
+        further_K = rng.normal(size=further) + rng.normal(size=further)
+        fitted = level_effects(y_CJ, [level for level, _ in cells], {"other": [one for _, one in cells]}, ORDER)
+        found.append(fitted._replace(luck=baseline_luck(y_CJ, base_J + seed_J, further_K)))
+    return found
+
+
+def test_further_seeds_of_lambda_0_make_changes_to_it_surer_and_their_errors_say_so() -> None:
+    screens = _screens_of_nothing(400, further=8)
+    mean_SL, variance_SL = (np.stack(part) for part in zip(*map(against_baseline, screens), strict=True))
+    paired_SL = np.stack([over_seeds(one.against_LJ)[0] for one in screens])
+    actual = float((mean_SL**2).mean())
+    assert actual < 0.75 * float((paired_SL**2).mean())
+    assert actual < float(variance_SL.mean()) < 2 * actual
+
+
+def test_without_further_seeds_levels_stand_as_they_are() -> None:
+    y_CJ = np.random.default_rng(0).normal(size=(6, 3))
+    assert baseline_luck(y_CJ, np.zeros(3), np.empty(0)) is None
+    found = level_effects(y_CJ, [ORDER[i // 3] for i in range(6)], {}, ORDER)
+    assert np.array_equal(against_baseline(found), over_seeds(found.against_LJ))
 
 
 @pytest.mark.parametrize(
