@@ -22,8 +22,8 @@ from sweeper.statistics.screen_noise import Prior, prior_of_screen
 from trainer.recipe import Better
 
 __all__ = [
-    "Ending", "Equivalence", "Judging", "PairedInLooks", "Prior", "direction_of", "endings", "log_ratios",
-    "prior_of_screen",
+    "Ending", "Equivalence", "Judging", "PairedInLooks", "Prior", "direction_of", "endings", "enough_runs",
+    "log_ratios", "prior_of_screen",
 ]  # fmt: skip
 
 # A prior of two degrees of freedom lifts power at few seeds; more is not safe where noise differs between settings.
@@ -32,10 +32,10 @@ PRIOR_DF = 2
 # is REACH standard errors of the remaining seeds away. Measured on looks at 3, 5, 8, 12, 20: 30 trials without an
 # effect instead of 34 where an arm ends one standard error of all its seeds below half an sd, and the same power.
 WORTHWHILE, REACH = 0.7, 1.65
-# Harm is harm to a baseline whose bad runs may not have shown: if one run of lambda 0 in seven ends 12 sd higher, its
-# mean is 1.8 sd above its good runs. Until 19 of its runs make it likely that one was seen (.85^19 = .05), so much harm
-# and some noise has to be exceeded.
-HIDDEN, ENOUGH_RUNS = 2.5, 19
+# Harm is harm to a baseline whose bad runs may not have shown: if 15 % of lambda 0's runs end 12 sd higher, its mean is
+# 1.8 sd above its good runs. So much harm and some noise has to be exceeded, until lambda 0 has so many runs that the
+# chance that all are good is `UNSEEN` at most.
+HIDDEN, BAD_SHARE, UNSEEN = 2.5, 0.15, 0.05
 
 
 class Ending(NamedTuple):
@@ -94,12 +94,15 @@ class PairedInLooks:
         """Return the one-sided p-value, over all looks so far, that the objective is lower (or higher) than that."""
         return self._p_value(direction, [against] * len(self._at))
 
-    def p_of_claim(self, direction: Better, better: Better = "lower") -> float:
-        """Return the p-value of a change in this direction; harm has to exceed what unseen bad runs could explain."""
-        seen = self._prior.baseline_runs if self._prior else 0
+    def p_of_claim(self, direction: Better, better: Better = "lower", metrics: int = 1) -> float:
+        """Return the p-value of a change in this direction; harm has to exceed what unseen bad runs could explain.
+
+        `metrics` is in how many metrics harm is looked for together: bad runs may be unseen in any of them.
+        """
+        seen, enough = self._prior.baseline_runs if self._prior else 0, enough_runs(metrics)
         sign = 1 if direction == "higher" else -1
         hidden = [
-            0.0 if direction == better or look.n + seen >= ENOUGH_RUNS else sign * HIDDEN * look.sd for look in self._at
+            0.0 if direction == better or look.n + seen >= enough else sign * HIDDEN * look.sd for look in self._at
         ]
         return self._p_value(direction, hidden)
 
@@ -185,6 +188,15 @@ class _Look:
 
     def reach(self, level: float) -> float:
         return float(stdtrit(self.df, 1 - level) * self.error)
+
+
+def enough_runs(metrics: int = 1) -> int:
+    """Return how many runs of lambda 0 are enough to have seen a bad one, were there any, in each of so many metrics.
+
+    >>> enough_runs(), enough_runs(3)
+    (19, 26)
+    """
+    return math.ceil(math.log(UNSEEN / metrics) / math.log(1 - BAD_SHARE))
 
 
 def direction_of(mean: float) -> Better:

@@ -53,10 +53,13 @@ class _Test(NamedTuple):
     paired: PairedInLooks | None
     reason: str
     look: int | None
+    metrics: int  # in how many of them harm is looked for together
 
     @property
     def p(self) -> float:
-        return 1.0 if self.paired is None or self.reason else self.paired.p_of_claim(self.direction, self.better)
+        if self.paired is None or self.reason:
+            return 1.0
+        return self.paired.p_of_claim(self.direction, self.better, self.metrics)
 
 
 def claims(known: Evidence, seeds: int | None) -> Claims:
@@ -72,9 +75,10 @@ def claims(known: Evidence, seeds: int | None) -> Claims:
         return Claims()
     objective = [_test(known, fresh, key, known.objective, "lower", ended[key].look) for key in settings]
     arms = [_test(known, fresh, key, known.objective, "lower") for key in controls]
+    outcomes = side_metrics(fresh)
     beside = [
-        _test(known, fresh, key, metric, better, ended[key].look)
-        for metric, better in side_metrics(fresh)
+        _test(known, fresh, key, metric, better, ended[key].look, len(outcomes))
+        for metric, better in outcomes
         for key in settings
     ]
     equivalence = equivalence_of(confirm.margin, len(objective) + len(arms))
@@ -114,7 +118,15 @@ def side_metrics(table: StageTable) -> list[tuple[str, Better]]:
     return [(known.name, known.metric.better) for known in found if known.metric.better]
 
 
-def _test(known: Evidence, fresh: StageTable, key: str, metric: str, better: Better, look: int | None = None) -> _Test:
+def _test(
+    known: Evidence,
+    fresh: StageTable,
+    key: str,
+    metric: str,
+    better: Better,
+    look: int | None = None,
+    metrics: int = 1,
+) -> _Test:
     difference_S = fresh_differences(known, fresh, key, metric)
     # A control arm may go on for a setting's sake after its own answer, so it is judged on all the seeds it has.
     difference_S = difference_S[: look or int((~np.isnan(difference_S)).sum())]
@@ -131,9 +143,8 @@ def _test(known: Evidence, fresh: StageTable, key: str, metric: str, better: Bet
     looks = looks_of(known, fresh)
     tested = paired(known, fresh, difference_S, metric) if shared > 1 else None
     direction = _direction(known, key, metric, better)
-    return _Test(
-        key, known.cells[key].label, metric, better, direction, tested, reason, ran if len(looks) > 1 else None
-    )
+    ended = ran if len(looks) > 1 else None
+    return _Test(key, known.cells[key].label, metric, better, direction, tested, reason, ended, metrics)
 
 
 def _without_ratio(fresh: StageTable, key: str, metric: str) -> int:

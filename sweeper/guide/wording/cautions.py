@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sweeper.guide.analysis.stage_table import BASELINE
 from sweeper.guide.wording.findings import Findings, listed
-from sweeper.statistics.looks import ENOUGH_RUNS, HIDDEN
+from sweeper.statistics.looks import HIDDEN, enough_runs
 from sweeper.text.numbers import share
 from trainer.recipe import MetricName
 
@@ -44,5 +44,5 @@ def hidden_harm(found: Findings) -> tuple[str, ...]:
         return ()
     return (
         f"Worse by the interval and yet not confirmed: {listed(seen)}. A bad run of lambda 0 could hide as much, so "
-        f"harm has to exceed {HIDDEN:g} standard deviations until lambda 0 has run {ENOUGH_RUNS} times.",
+        f"harm has to exceed {HIDDEN:g} standard deviations until lambda 0 has run {enough_runs()} times.",
     )

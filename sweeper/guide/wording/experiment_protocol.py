@@ -12,7 +12,7 @@ from sweeper.guide.wording.loss_forms import forms
 from sweeper.planning.trials import rung_steps
 from sweeper.records import Facts
 from sweeper.statistics.levels import CONTROL_ALPHA, OBJECTIVE_ALPHA, SET_ALPHA, SIDE_ALPHA, UNIQUE_ALPHA
-from sweeper.statistics.looks import ENOUGH_RUNS, HIDDEN
+from sweeper.statistics.looks import HIDDEN, enough_runs
 from sweeper.study import Confirm, Screen, Study, further_seeds
 from sweeper.study.objective import Objective
 from sweeper.study.pruners import PRUNERS
@@ -212,7 +212,7 @@ def _noise(audit: SeedAudit) -> str:
     noise = f"noise as large and as skewed as in the screen ({audit.skewness:+.1f} for differences)"
     if audit.bad_runs:
         noise += f", where {audit.bad_runs} of {audit.bad_of} runs ended far away from their setting's others"
-    harm = f"harm has to exceed {HIDDEN:g} standard deviations until lambda 0 has run {ENOUGH_RUNS} times"
+    harm = f"harm has to exceed {HIDDEN:g} standard deviations until lambda 0 has run {enough_runs()} times"
     return f"{what}{noise}; {harm}; "
 
 

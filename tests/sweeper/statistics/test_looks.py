@@ -7,7 +7,16 @@ import pytest
 from scipy.special import stdtr
 
 from sweeper.statistics.look_levels import look_levels
-from sweeper.statistics.looks import Ending, Equivalence, Judging, PairedInLooks, Prior, endings, log_ratios
+from sweeper.statistics.looks import (
+    Ending,
+    Equivalence,
+    Judging,
+    PairedInLooks,
+    Prior,
+    endings,
+    enough_runs,
+    log_ratios,
+)  # fmt: skip
 from sweeper.statistics.noise_laws import NoiseLaw
 from sweeper.statistics.paired_tests import Paired
 
@@ -105,8 +114,16 @@ def test_harm_is_not_claimed_within_what_unseen_bad_runs_of_the_baseline_can_hid
     assert PairedInLooks(small, (16,), prior).p_of_claim("higher") > 0.1
     assert PairedInLooks(large, (16,), prior).p_of_claim("higher") < 0.01
     assert PairedInLooks(small, (16,), prior._replace(baseline_runs=3)).p_of_claim("higher") < 0.01
+    assert PairedInLooks(small, (16,), prior._replace(baseline_runs=3)).p_of_claim("higher", metrics=2) > 0.1
+    assert PairedInLooks(small, (16,), prior._replace(baseline_runs=7)).p_of_claim("higher", metrics=2) < 0.01
     assert PairedInLooks(-small, (16,), prior).p_of_claim("lower") < 0.01
     assert PairedInLooks(small, (16,), prior).p_of_claim("higher", better="higher") < 0.01
+
+
+@pytest.mark.parametrize("metrics", [1, 2, 3, 6])
+def test_runs_are_enough_when_a_bad_one_would_have_shown_in_every_metric(metrics):
+    runs = enough_runs(metrics)
+    assert metrics * 0.85**runs <= 0.05 < metrics * 0.85 ** (runs - 1)
 
 
 def test_small_harm_takes_no_seeds_unless_a_reader_asks_about_the_setting():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import pytest
@@ -143,27 +143,43 @@ def test_a_control_that_does_as_well_is_told_in_the_headline() -> None:
     assert worse.controls[0].better
 
 
-def test_other_outcomes_share_a_chance_of_their_own() -> None:
-    record = confirmed(effects(), noise=0.05)
+def with_recall(record: StudyRecord, factor: float) -> StudyRecord:
+    """The record with the recall of BAD so many times as high."""
+
+    def changed(metrics: Mapping[str, float]) -> dict[str, float]:
+        return {name: value * (factor if name == "recall_10k" else 1.0) for name, value in metrics.items()}
+
     trials = [
         one.model_copy(
-            update={
-                "rungs": tuple(
-                    rung.model_copy(
-                        update={"metrics": {**rung.metrics, "recall_10k": rung.metrics["recall_10k"] * 0.5}}
-                    )
-                    if one.spec.cell.key == BAD.key and "recall_10k" in rung.metrics
-                    else rung
-                    for rung in one.rungs
-                )
-            }
+            update={"rungs": tuple(rung.model_copy(update={"metrics": changed(rung.metrics)}) for rung in one.rungs)}
         )
+        if one.spec.cell.key == BAD.key
+        else one
         for one in record.trials
     ]
-    guide = assemble_guide(make_record(record.study, trials))
+    return make_record(record.study, trials)
+
+
+def test_other_outcomes_share_a_chance_of_their_own() -> None:
+    guide = assemble_guide(with_recall(confirmed(effects(), noise=0.05), 0.5))
     hurt = [one for one in guide.side_claims if one.standing == "confirmed hurts"]
     assert [(one.key, one.metric) for one in hurt] == [(BAD.key, "recall_10k")]
     assert any("recall-10K" in point and "confirmed lower" in point for point in guide.verdict.sentences)
+
+
+@pytest.mark.parametrize(("fresh", "is_confirmed"), [(18, False), (24, True)])
+def test_harm_in_another_outcome_waits_until_a_bad_run_of_lambda_0_would_have_shown_in_each(fresh, is_confirmed):
+    """Three outcomes are tested, so 26 runs of lambda 0 are needed, of which the screen has three."""
+    study = make_study()
+    assert study.confirm
+    strict = study.model_copy(update={"confirm": study.confirm.model_copy(update={"margin": 0.002})})
+    record = confirmed(effects(), noise=0.05, fresh=fresh, study=strict)
+    guide = assemble_guide(with_recall(record, math.exp(-0.02)))
+    claim = next(one for one in guide.side_claims if (one.key, one.metric) == (BAD.key, "recall_10k"))
+    assert claim.change is not None
+    assert claim.change.high is not None
+    assert claim.change.high < 0
+    assert (claim.standing == "confirmed hurts") == is_confirmed
 
 
 def test_the_recommended_set_holds_what_is_not_shown_worse_simplest_first() -> None:
