@@ -23,7 +23,7 @@ OPTIONS = {
     "sweeper/cli/arguments.py: GuideFormat": "sweeper/render/guide_files.py: Format",
     "sweeper/cli/arguments.py: SchemaOf": "sweeper/commands/schema.py: Described",
     "sweeper/cli/arguments.py: StageName": "sweeper/records.py: Stage",
-    "sweeper/cli/arguments.py: TableFormat": "sweeper/commands/export.py: TableFormat",
+    "sweeper/cli/arguments.py: ExportFormat": "sweeper/commands/export.py: ExportFormat",
     "sweeper/cli/kept_models.py: SolverName": "trainer/recipe/evaluation.py: Solver",
 }
 TEMPLATES = "sweeper/cli/arguments.py: TemplateName"  # the files of sweeper/templates/

@@ -1,13 +1,12 @@
 """A network with a planted defect that Dispersive Loss cures: a positive control for sweeper itself.
 
-Between encoder and decoder every feature smaller than `silent` is set to 0 and passes no gradient, as in a network of dead
-units. Features are small at first, so the decoder sees little of the image, and hardly anything tells the encoder to
-change that. Whatever pushes the encoder's outputs apart brings them out of the dead zone.
+Between encoder and decoder every feature smaller than `silent` is set to 0 and passes no gradient, as in a network of
+dead units. Features are small at first, so the decoder sees little of the image, and hardly anything tells the encoder
+to change that. Whatever pushes the encoder's outputs apart brings them out of the dead zone.
 """
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional
 

@@ -13,6 +13,7 @@ from sweeper.cli import across, atlas, doctor, encode, kept_models, logs, rm, ru
 from sweeper.cli.arguments import (
     AsJson,
     AuditName,
+    ExportFormat,
     File,
     FileOrName,
     FromAtlas,
@@ -23,7 +24,6 @@ from sweeper.cli.arguments import (
     SchemaOf,
     Set,
     Store,
-    TableFormat,
     TemplateName,
     Tracking,
     Version,
@@ -183,22 +183,27 @@ app.command()(across.across)
 def export(
     file: FileOrName,
     set_: Set = None,
-    format_: Annotated[TableFormat, typer.Option("--format", help="What to write.")] = TableFormat.csv,
+    format_: Annotated[ExportFormat, typer.Option("--format", help="What to write.")] = ExportFormat.csv,
     output: Annotated[
         Path | None,
         typer.Option(
-            "--output", "-o", help="File to write; default: CSV to stdout.", show_default=False, callback=at_home
+            "--output",
+            "-o",
+            help="File to write, or a tracker's folder; default: CSV to stdout.",
+            show_default=False,
+            callback=at_home,
         ),
     ] = None,
     workspace: Root = Path(".sweeper"),
     tracking: Tracking = None,
+    reports: Reports = Path("reports"),
 ) -> None:
-    """Write one row per trial and rung, with every parameter and metric."""
+    """Write one row per trial and rung with every parameter and metric, or copy the study to another tracker."""
     study = study_of(file, set_, workspace)
-    from sweeper.commands.export import export as export_table
+    from sweeper.commands.export import export as export_record
 
     place = workspace_of(workspace, tracking)
-    export_table(place, study.name, format_.value, output, sys.stdout)
+    export_record(place, study.name, format_.value, output, reports, sys.stdout)
 
 
 app.command()(kept_models.sample)

@@ -27,11 +27,13 @@ class GuideFormat(StrEnum):
     latex = "latex"
 
 
-class TableFormat(StrEnum):
+class ExportFormat(StrEnum):
     """What `export` writes."""
 
     csv = "csv"
     parquet = "parquet"
+    tensorboard = "tensorboard"
+    wandb = "wandb"
 
 
 class AuditName(StrEnum):

@@ -1,4 +1,4 @@
-"""`sweeper export`: a study's record as a table, one row per trial and rung."""
+"""`sweeper export`: a study's record as a table, one row per trial and rung, or as another tracker's runs."""
 
 from __future__ import annotations
 
@@ -10,18 +10,43 @@ import pandas as pd
 from sweeper.errors import DataError, StudyError
 from sweeper.ledger import read_study
 from sweeper.records import StudyRecord, TrialRecord
+from sweeper.sinks.build import open_sink
+from sweeper.sinks.protocol import Sink, copies
 from sweeper.study.knobs import KNOBS, Taps, Word
 from sweeper.text.untrusted import visible
 from sweeper.workspace import Workspace
 
 TableFormat = Literal["csv", "parquet"]
+ExportFormat = Literal["csv", "parquet", "tensorboard", "wandb"]
 
 
-def export(workspace: Workspace, study_name: str, format_: TableFormat, output: Path | None, stdout: TextIO) -> None:
-    """Write the table to `output`, or as CSV to `stdout`. Parquet needs a file."""
-    if format_ == "parquet" and output is None:
-        raise StudyError("parquet is no text", "give a file with --output")
-    write_table(read_study(workspace.tracking_uri, study_name, workspace.outbox(study_name)), format_, output, stdout)
+def export(
+    workspace: Workspace, study_name: str, format_: ExportFormat, output: Path | None, reports: Path, stdout: TextIO
+) -> None:
+    """Write a study's record to `output`; as CSV, without one, to `stdout`.
+
+    Other trackers get a folder of runs, with the guide below `reports` if there is one, and `stdout` the command that
+    shows them.
+    """
+    if output is None and format_ != "csv":
+        raise StudyError(f"{format_} is no text", "give a file, or for a tracker a folder, with --output")
+    record = read_study(workspace.tracking_uri, study_name, workspace.outbox(study_name))
+    match format_:
+        case "csv" | "parquet":
+            write_table(record, format_, output, stdout)
+        case "tensorboard" | "wandb":
+            assert output is not None
+            stdout.write(f"{_copied(record, open_sink(format_, output, study_name), reports / study_name)}\n")
+        case _:
+            assert_never(format_)
+
+
+def _copied(record: StudyRecord, sink: Sink, guide: Path) -> str:
+    for copy in copies(record):
+        sink.trial(copy)
+    if (guide / "guide.md").is_file():
+        sink.guide(guide)
+    return sink.close()
 
 
 def write_table(record: StudyRecord, format_: TableFormat, output: Path | None, stdout: TextIO) -> None:

@@ -1,4 +1,5 @@
 import io
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -35,8 +36,8 @@ def test_a_row_for_every_trial_and_rung_with_parameters_and_metrics(record):
 
 def test_csv_and_parquet_hold_the_same_table(place, tmp_path):
     text = io.StringIO()
-    export(place, "name", "csv", None, text)
-    export(place, "name", "parquet", tmp_path / "t.parquet", text)
+    export(place, "name", "csv", None, Path("reports"), text)
+    export(place, "name", "parquet", tmp_path / "t.parquet", Path("reports"), text)
     csv = pd.read_csv(io.StringIO(text.getvalue()))
     parquet = pd.read_parquet(tmp_path / "t.parquet")
     assert list(csv.columns) == list(parquet.columns)
@@ -45,7 +46,7 @@ def test_csv_and_parquet_hold_the_same_table(place, tmp_path):
 
 def test_parquet_needs_a_file(place):
     with pytest.raises(StudyError, match="parquet is no text"):
-        export(place, "name", "parquet", None, io.StringIO())
+        export(place, "name", "parquet", None, Path("reports"), io.StringIO())
 
 
 def test_a_knob_of_numbers_and_words_goes_into_parquet_too(record, tmp_path):
