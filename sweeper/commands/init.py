@@ -8,7 +8,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from sweeper.errors import DataError, StudyError
-from sweeper.guide.atlas.first_study import advice
+from sweeper.guide.atlas.first_study import RELATIVE_TAU, TAUS, advice
 from sweeper.guide.atlas.schema import ATLAS_FILE, Atlas
 from sweeper.study.placeholders import PLACEHOLDER
 
@@ -36,14 +36,21 @@ def write_template(path: Path, template: str, atlas: Path | None = None) -> tupl
 def advised(template: str, atlas: Atlas) -> str:
     """Write an atlas's values into the space of a template, each with its rule."""
     head, space, rest = re.split(r"(?ms)^(space:\n(?:  .*\n)+)", template, maxsplit=1)
-    found = advice(atlas)
-    for knob, (values, rule) in found.items():
-        line = f"  {knob}: {values}".ljust(37) + f" # {rule}\n"
-        space = re.sub(rf"(?m)^  {knob}: .*\n", "", space).replace("space:\n", f"space:\n{line}", 1)
-    if "tau" in found:
+    is_relative = re.search(r"(?m)^  tau_units: relative", space) is not None
+    found = advice(atlas, is_relative)
+    for knob, one in found.items():
+        space = _with_line(space, knob, one.values, one.rule)
+    if any(one.relative for one in found.values()) and not is_relative:
+        if "tau" not in found:
+            space = _with_line(space, "tau", TAUS[RELATIVE_TAU], "In mean distances of a batch, as the rule has it.")
         space = re.sub(r"(?m)^  tau_units: .*\n", "", space) + "  tau_units: relative\n"
     said = "\n".join(f"# {one}" for one in (f"From an atlas. {atlas.headline}", *_left(found)))
     return f"{head}{said}\n{space}{rest}"
+
+
+def _with_line(space: str, knob: str, values: str, why: str) -> str:
+    line = f"  {knob}: {values}".ljust(37) + f" # {why}\n"
+    return re.sub(rf"(?m)^  {knob}: .*\n", "", space).replace("space:\n", f"space:\n{line}", 1)
 
 
 def _left(found: Collection[str]) -> list[str]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from sweeper.guide.atlas.schema import Atlas, Heuristic
-from sweeper.guide.atlas.units import ALL, TAU, THIRDS
+from sweeper.guide.atlas.units import ALL, RELATIVE, TAU, THIRDS
 from sweeper.study.knobs import BLOCK, LAMBDA, VARIANT
 from sweeper.study.knobs import TAU as TAU_KNOB
 
@@ -15,51 +15,60 @@ BLOCKS: Mapping[str, str] = dict(zip((*THIRDS, ALL), ("[0]", "[0.5]", "[1.0]", "
 TAUS: Mapping[str, str] = dict(
     zip(TAU.names, ("[0.02, 0.05]", "[0.15, 0.3]", "[0.5, 1]", "[2, 4]", "[8, 16]"), strict=True)
 )
+RELATIVE_TAU = "0.4 to 1.6"  # where a rule asks for the form and says nothing of tau
 
 
 class Advice(NamedTuple):
-    """A knob's values as a study file has them, and the rule they follow."""
+    """A knob's values as studies have them, and the rule they follow; `relative`: they need tau in mean distances."""
 
     values: str
     rule: str
+    relative: bool = False
 
 
-def advice(atlas: Atlas) -> dict[str, Advice]:
+def advice(atlas: Atlas, relative: bool = False) -> dict[str, Advice]:
     """Return values by knob, except knobs without a heuristic or whose rule names no value.
 
-    Lambda is given as studies wrote it: its weight in a new scope is unknown before training there.
+    `relative`: the study has tau in mean distances anyway. Then, and where a rule about tau makes it so, lambda follows
+    the rules about that form of the loss alone. Lambda is given as studies wrote it: its weight in a new scope is
+    unknown before training there.
     """
     found = {}
     for one in atlas.heuristics:
-        if one.kind != "avoid" and (values := _values(one, atlas)):
-            found[one.knob] = Advice(values, one.rule)
-    avoided = [one for one in atlas.heuristics if one.kind == "avoid"]
-    if avoided and LAMBDA.name not in found and (values := _below(atlas, {one.level for one in avoided})):
-        found[LAMBDA.name] = Advice(values, " ".join(one.rule for one in avoided))
+        if one.knob != LAMBDA.name and (values := _values(one)):
+            found[one.knob] = Advice(values, one.rule, one.knob == TAU_KNOB.name)
+    for form in (True,) if relative or TAU_KNOB.name in found else (False, True):
+        if LAMBDA.name not in found and (lam := _lambda(atlas, form)):
+            found[LAMBDA.name] = lam
     return found
 
 
-def _values(one: Heuristic, atlas: Atlas) -> str | None:
+def _lambda(atlas: Atlas, relative: bool) -> Advice | None:
+    levels = [level for knob in atlas.knobs if knob.knob == LAMBDA.name for level in knob.levels]
+    levels = [level for level in levels if level.level.endswith(RELATIVE) == relative]
+    rules = {one.level: one for one in atlas.heuristics if one.knob == LAMBDA.name}
+    here = [(level, rules[level.level]) for level in levels if level.level in rules]
+    for level, rule in here:
+        if rule.kind == "use" and (values := _ends(level.lambdas)):
+            return Advice(values, rule.rule, relative)
+    avoided = [rule for _, rule in here if rule.kind == "avoid"]
+    if not avoided:
+        return None
+    first = next(place for place, level in enumerate(levels) if level.level == avoided[0].level)
+    values = _ends(tuple(value for level in levels[:first] for value in level.lambdas))
+    return Advice(values, " ".join(rule.rule for rule in avoided), relative) if values else None
+
+
+def _values(one: Heuristic) -> str | None:
     match one.knob:
         case BLOCK.name:
             return BLOCKS.get(one.level)
         case TAU_KNOB.name:
             return TAUS[one.level]
-        case LAMBDA.name:
-            [level] = [level for knob in atlas.knobs if knob.knob == one.knob for level in knob.levels if
-                       level.level == one.level]  # fmt: skip
-            return _ends(level.lambdas)
         case VARIANT.name:
             return f"[{one.level}]"
         case _:
             return None
-
-
-def _below(atlas: Atlas, avoided: set[str]) -> str | None:
-    """Return lambdas of the levels below all those to be avoided."""
-    names = [level for knob in atlas.knobs if knob.knob == LAMBDA.name for level in knob.levels]
-    first = next(place for place, level in enumerate(names) if level.level in avoided)
-    return _ends(tuple(value for level in names[:first] for value in level.lambdas))
 
 
 def _ends(lambdas: tuple[float, ...]) -> str | None:

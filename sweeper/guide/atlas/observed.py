@@ -15,17 +15,24 @@ from sweeper.guide.analysis.stage_table import BASELINE, Mask, Matrix, StageTabl
 from sweeper.guide.atlas.levels import BaselineLuck, LevelEffects, baseline_luck, level_effects
 from sweeper.guide.atlas.members import Member
 from sweeper.guide.atlas.schema import LambdaUnit
-from sweeper.guide.atlas.units import BLOCK_ORDER, GRADIENT_RATIO, LAMBDA, TAU, block_range, in_distances
+from sweeper.guide.atlas.units import (
+    BLOCK_ORDER,
+    GRADIENT_RATIO,
+    LAMBDA_ORDER,
+    TAU,
+    block_range,
+    in_distances,
+    lambda_range,
+)
 from sweeper.records import Cell
-from sweeper.study.knobs import BLOCK, KNOBS, TAU_UNITS, VARIANT
-from sweeper.study.knobs import LAMBDA as LAMBDA_KNOB
+from sweeper.study.knobs import BLOCK, KNOBS, LAMBDA, TAU_UNITS, VARIANT
 from sweeper.study.knobs import TAU as TAU_KNOB
 from trainer.recipe import VARIANTS
 
-TABLED = (BLOCK, LAMBDA_KNOB, TAU_KNOB, VARIANT, TAU_UNITS)
+TABLED = (BLOCK, LAMBDA, TAU_KNOB, VARIANT, TAU_UNITS)
 ORDERS: Mapping[str, tuple[str, ...]] = {
     BLOCK.name: BLOCK_ORDER,
-    LAMBDA_KNOB.name: LAMBDA.names,
+    LAMBDA.name: LAMBDA_ORDER,
     TAU_KNOB.name: TAU.names,
     VARIANT.name: tuple(VARIANTS),
 }
@@ -166,7 +173,7 @@ def _seen(study: _Study, knob: str) -> Seen | None:
         Counter(level[key] for key in whole),
         Counter(level[key] for key in whole if key in study.stopped),
         Counter(level[key] for key in bad),
-        _lambdas(study, level, whole) if knob == LAMBDA_KNOB.name else {},
+        _lambdas(study, level, whole) if knob == LAMBDA.name else {},
     )
 
 
@@ -184,9 +191,9 @@ def _level(study: _Study, knob: str, key: str) -> str | None:
         return setting.variant
     if setting.variant != VARIANT.usual:
         return None
-    if knob == LAMBDA_KNOB.name:
+    if knob == LAMBDA.name:
         weight = _weight(study, key)
-        return None if weight is None else LAMBDA.name(weight)
+        return None if weight is None else lambda_range(weight, setting)
     if key in study.saturated:
         return None
     if knob == BLOCK.name:
@@ -215,7 +222,7 @@ def _others(study: _Study, knob: str, keys: list[str]) -> dict[str, list[Hashabl
     """Return the values of the other knobs that vary, setting by setting."""
     fields: dict[str, Callable[[str], Hashable]] = {
         BLOCK.name: lambda key: study.cell(key).dispersion.blocks,
-        LAMBDA_KNOB.name: lambda key: study.cell(key).dispersion.lam,
+        LAMBDA.name: lambda key: study.cell(key).dispersion.lam,
         TAU_KNOB.name: lambda key: (study.cell(key).dispersion.tau_units, study.cell(key).dispersion.tau),
     }
     # Variants may lack a tau or have it in other units: the placeholder would be confounded with the variant.

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from sweeper.guide.atlas.schema import LambdaUnit
-from sweeper.study.knobs import DISTANCE, FEATURES
+from sweeper.study.knobs import DISTANCE, FEATURES, TAU_UNITS
 from trainer.recipe import Dispersion
 
 GRADIENT_RATIO = "gradient_ratio"  # as a record has it, where a study measured it
@@ -39,11 +39,23 @@ LAMBDA = Ranges(
     ("below 0.001", "0.001 to 0.01", "0.01 to 0.1", "0.1 to 1", "above 1"),
 )
 BLOCK_ORDER = (*THIRDS, SEVERAL, ALL)
+# The loss in mean distances is another loss: it does not change when features grow, and large weights of it do less.
+RELATIVE = " with tau relative"
+LAMBDA_ORDER = (*LAMBDA.names, *(f"{name}{RELATIVE}" for name in LAMBDA.names))
 UNITS = {"block": "share of the depth", "tau": "median pairwise distances of the baseline"}
 LAMBDA_UNITS: Mapping[LambdaUnit, str] = {
     "gradient ratio": "gradient norm of the weighted Dispersive Loss over the training loss's, next to the baseline",
     "loss ratio": "lambda times the span of the loss, over the baseline's training loss",
 }
+
+
+def lambda_range(weight: float, setting: Dispersion) -> str:
+    """Name the range of a lambda's weight, for either form of the loss by itself.
+
+    >>> lambda_range(0.05, Dispersion()), lambda_range(0.05, Dispersion(tau_units="relative"))
+    ('0.01 to 0.1', '0.01 to 0.1 with tau relative')
+    """
+    return f"{LAMBDA.name(weight)}{'' if setting.tau_units == TAU_UNITS.usual else RELATIVE}"
 
 
 def block_range(blocks: tuple[int, ...], depth: int) -> str:

@@ -79,12 +79,14 @@ def points(
     expected: Expectation | None,
     data: Sequence[str],
     knobs: Sequence[KnobTable],
+    margin: float,
 ) -> Iterator[str]:
-    """Say what a reader needs beside the headline."""
+    """Say what a reader needs beside the headline; `margin` is the smallest change that matters, a fraction."""
     yield from (f"{one.rule} {_evidence(one)}" for one in heuristics)
     yield from _sweeps(rows, expected)
     if not any(one.knob == LAMBDA.name for one in heuristics):
         yield from _seen_everywhere(knobs)
+    yield from _harmless(knobs, margin)
     if rows and len(data) < 2:
         yield f"All scopes are of one data set, {', '.join(data)}: nothing here is known to hold for other data."
     elif len(data) < LEAST_SCOPES and rows:
@@ -109,6 +111,27 @@ def _seen_everywhere(knobs: Sequence[KnobTable]) -> Iterator[str]:
                 f"scope that has it ({signed(min(changes))} to {signed(max(changes))} %; {fewest} scopes or more, "
                 "screening)."
             )
+
+
+def _harmless(knobs: Sequence[KnobTable], margin: float) -> Iterator[str]:
+    """Name the ranges of lambda that are expected to change nothing that matters in another scope."""
+    found = [
+        f"{level.level} ({expected_words(level.pooled)})"
+        for knob in knobs
+        if knob.knob == LAMBDA.name
+        for level in knob.levels
+        if level.pooled and level.pooled.k >= LEAST_SCOPES and _is_within(level.pooled, margin)
+    ]
+    if found:
+        yield (
+            f"Expected to change less than {percent(margin)} in another scope, either way: a lambda whose weight is "
+            f"{'; '.join(found)}. Screening."
+        )
+
+
+def _is_within(expected: Expectation, margin: float) -> bool:
+    low, high = expected.expect_low, expected.expect_high
+    return low is not None and high is not None and -margin / (1 + margin) < low and high < margin
 
 
 def _is_beyond(one: InScope, sign: int) -> bool:

@@ -36,6 +36,22 @@ def test_lambdas_to_be_avoided_are_left_out(tmp_path: Path) -> None:
     assert max(space.lam) < 0.03
 
 
+@pytest.mark.parametrize("template", ["default", "latents"])
+def test_lambdas_come_with_the_form_of_the_loss_that_they_were_found_with(tmp_path: Path, template: str) -> None:
+    """A lambda of the loss in mean distances says nothing of the other, whose weight grows with the features."""
+    write_atlas(assemble_atlas(scopes(lambda_hurts, tau_units="relative")), tmp_path / "atlas")
+    write_template(tmp_path / "mine.yaml", template, tmp_path / "atlas")
+    text = (tmp_path / "mine.yaml").read_text()
+    assert text.count("tau_units: relative") == 1
+    assert text.count("  tau: [") == 1
+    assert "with tau relative: it does harm" in text
+
+
+def test_a_template_in_mean_distances_takes_no_lambda_of_the_other_form(tmp_path: Path) -> None:
+    text = written(tmp_path, lambda_hurts, "latents").read_text()
+    assert "It says nothing of block and lambda and tau" in text
+
+
 def test_without_a_heuristic_the_template_stands_and_says_so(tmp_path: Path) -> None:
     file = written(tmp_path, nothing)
     write_template(tmp_path / "plain.yaml", "default")

@@ -23,15 +23,20 @@ def last_block_is_best(cell: Cell) -> float:
     return -0.25 if cell.role == "grid" and cell.dispersion.blocks == (3,) else 0.0
 
 
-def record(name: str, effect: Effect = nothing, random: int = 0, **changes: object) -> StudyRecord:
+def record(
+    name: str, effect: Effect = nothing, random: int = 0, tau_units: str = "absolute", **changes: object
+) -> StudyRecord:
     """A finished study of 3 blocks and 3 lambdas, its best three confirmed; `changes` of its recipe."""
     study = make_study(
         name=name,
         recipe=changes,
-        space={"block": [0, 1, 3], "lambda": LAMBDAS, "tau": [0.5]},
+        space={"block": [0, 1, 3], "lambda": LAMBDAS, "tau": [0.5], "tau_units": tau_units},
         confirm={"top": 1, "seeds": [100, 101, 102, 103]},
     )
-    cells = grid_cells(study)
+    cells = [
+        cell.model_copy(update={"dispersion": cell.dispersion.model_copy(update={"tau_units": tau_units})})
+        for cell in grid_cells(study)
+    ]
     steps = study.recipe.train.steps
     screen = simulate(study, cells, effect, noise=0.02, random=random)
     best = min(cells, key=effect)
@@ -40,7 +45,7 @@ def record(name: str, effect: Effect = nothing, random: int = 0, **changes: obje
     return make_record(study, [*screen, *confirm])
 
 
-def scopes(effect: Effect | Iterable[Effect], count: int = 6) -> list[StudyRecord]:
+def scopes(effect: Effect | Iterable[Effect], count: int = 6, tau_units: str = "absolute") -> list[StudyRecord]:
     """So many studies of different lengths, in turn on two data sets."""
     effects = [effect] * count if callable(effect) else list(effect)
     return [
@@ -48,7 +53,8 @@ def scopes(effect: Effect | Iterable[Effect], count: int = 6) -> list[StudyRecor
             f"study_{number}",
             own,
             random=number,
-            train={"steps": 800 + 10 * number},
+            tau_units=tau_units,
+            train={"steps": 800 + 10 * number + (tau_units == "relative")},
             data={"name": ("digits", "mnist5k")[number % 2]},
         )
         for number, own in enumerate(effects)

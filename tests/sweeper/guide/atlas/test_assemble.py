@@ -40,6 +40,27 @@ def test_a_lambda_that_hurts_everywhere_is_to_be_avoided() -> None:
     assert not any(one.kind == "use" for one in atlas.heuristics)
 
 
+def test_the_loss_in_mean_distances_has_lambdas_of_its_own() -> None:
+    """The same weight may do harm in one form and nothing in the other: together they would only disagree."""
+    harmful, harmless = scopes(lambda_hurts), scopes(nothing, tau_units="relative")
+    others = [make_record(one.study.model_copy(update={"name": f"r_{one.study.name}"}), one.trials) for one in harmless]
+    atlas = assemble_atlas([*harmful, *others])
+    [knob] = [one for one in atlas.knobs if one.knob == "lambda"]
+    changes = {level.level: [one.change for one in level.scopes] for level in knob.levels}
+    assert min(changes["0.1 to 1"]) > 0.1
+    assert max(map(abs, changes["0.1 to 1 with tau relative"])) < 0.06
+    assert ("lambda", "avoid", "0.1 to 1") in printed(atlas)
+    assert not any(level.endswith("relative") for _, _, level in printed(atlas))
+
+
+def test_a_lambda_expected_to_change_nothing_that_matters_is_named() -> None:
+    [said] = [point for point in assemble_atlas(scopes(nothing)).points if point.startswith("Expected to change")]
+    assert "less than 5 % in another scope" in said
+    assert not any(point.startswith("Expected to change") for point in assemble_atlas(scopes(lambda_hurts)).points[:1])
+    few = assemble_atlas(scopes(nothing, count=4))
+    assert not any(point.startswith("Expected to change") for point in few.points)
+
+
 def test_what_helps_in_some_scopes_alone_is_no_heuristic_and_says_why() -> None:
     atlas = assemble_atlas(scopes([last_block_is_best] * 3 + [nothing] * 3))
     assert ("block", "prefer", "last third") not in printed(atlas)
