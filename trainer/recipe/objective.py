@@ -32,7 +32,22 @@ class Demands(NamedTuple):
     has_interval: bool = False
 
 
-class InterpolantRecipe(Frozen):
+class TrainedFor(NamedTuple):
+    """What a network's weights depend on beside their shapes: fields of the objective, and the scale of its times.
+
+    `fields` are beside their values in the public code's checkpoints, and `time_scale` is that code's.
+    """
+
+    fields: Mapping[str, object]
+    time_scale: float
+
+
+class _Objective(Frozen):
+    # Evaluations of the network that a sample takes after its solver's steps.
+    last_evaluations: ClassVar[int] = 0
+
+
+class InterpolantRecipe(_Objective):
     """SiT (Ma et al. 2024, arXiv:2401.08740): a path from noise (t = 0) to data (t = 1), and what is predicted."""
 
     kind: Literal["interpolant"] = "interpolant"
@@ -42,6 +57,7 @@ class InterpolantRecipe(Frozen):
     time_mean: float = Field(0.0, ge=-20, le=20, description="mean of the normal number")
     time_std: float = Field(1.0, gt=0, le=20, description="standard deviation of the normal number")
     demands: ClassVar[Demands] = Demands()
+    trained_for: ClassVar[TrainedFor] = TrainedFor({"predicts": "velocity", "path": "linear"}, time_scale=1)
 
     @property
     def words(self) -> str:
@@ -54,7 +70,7 @@ class InterpolantRecipe(Frozen):
         return ", ".join(filter(None, parts))
 
 
-class DiffusionRecipe(Frozen):
+class DiffusionRecipe(_Objective):
     """DiT (Peebles & Xie 2023, arXiv:2212.09748): noise prediction on a schedule of steps."""
 
     kind: Literal["diffusion"]
@@ -68,6 +84,7 @@ class DiffusionRecipe(Frozen):
         description="gamma of min-SNR: steps whose signal is more than so many times their noise, in power, count less",
     )
     clip: bool = Field(False, description="keep the images a sampler expects in [-1, 1]: for pixels, not for latents")
+    trained_for: ClassVar[TrainedFor] = TrainedFor({"steps": 1000}, time_scale=1000)  # DiT embeds the step
 
     @model_validator(mode="after")
     def _last_step_leaves_some_data(self) -> Self:
@@ -90,7 +107,7 @@ class DiffusionRecipe(Frozen):
         return f"noise prediction on a {self.schedule} schedule of {self.steps} steps, {how}"
 
 
-class MeanFlowRecipe(Frozen):
+class MeanFlowRecipe(_Objective):
     """MeanFlow (Geng et al. 2025, arXiv:2505.13447): the average velocity over an interval from r to t, 1 being noise.
 
     `omega` and `kappa` are of its equation 20: guidance inside training, of an effective scale omega / (1 - kappa).
@@ -106,6 +123,7 @@ class MeanFlowRecipe(Frozen):
     omega: float = Field(1.0, gt=0, le=100, description="weight of the true velocity; 1 with kappa 0 is no guidance")
     kappa: float = Field(0.0, ge=0, lt=1, description="weight of the network's own conditional velocity")
     demands: ClassVar[Demands] = Demands(has_interval=True)
+    trained_for: ClassVar[TrainedFor] = TrainedFor({}, time_scale=1)
 
     @property
     def is_guided(self) -> bool:

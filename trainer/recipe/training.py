@@ -45,7 +45,7 @@ class TrainRecipe(Frozen):
         1000.0,
         gt=0,
         le=1e6,
-        description="t is multiplied by this before its sinusoidal embedding; 1 for mean_flow, if not given",
+        description="t is multiplied by this before its sinusoidal embedding; what suits the objective, if not given",
     )
     schedule: Annotated[Schedule, Later()] = Field("cosine", description="the learning rate after warm-up")
     clip: Annotated[float | None, Later()] = Field(
