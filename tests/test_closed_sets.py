@@ -134,7 +134,7 @@ SETS: dict[str, set[str]] = {
     "trainer/recipe/regulariser.py: Variant": {"cosine", "covariance", "hinge", "l2"},
     "trainer/recipe/regulariser.py: tau": {"cosine", "squared distance"},
     "trainer/recipe/objective.py: NoiseSchedule": {"cosine", "linear"},
-    "trainer/recipe/objective.py: ObjectiveKind": {"diffusion", "interpolant", "mean_flow"},
+    "trainer/recipe/objective.py: ObjectiveKind": {"diffusion", "edm", "interpolant", "mean_flow"},
     "trainer/recipe/objective.py: Path": {"gvp", "linear"},
     "trainer/recipe/objective.py: Predicts": {"noise", "score", "velocity"},
     "trainer/recipe/objective.py: Times": {"logit_normal", "uniform"},

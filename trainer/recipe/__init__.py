@@ -6,7 +6,14 @@ from trainer.recipe.data import DataRecipe, Layout
 from trainer.recipe.evaluation import FULL_SAMPLES, MAX_SAMPLES, EvalRecipe, fid_name
 from trainer.recipe.frozen import Frozen, Scalar, Seed, Share
 from trainer.recipe.metrics import METRICS, Better, Metric, MetricName, Recorded, recorded_metric, recorded_metrics
-from trainer.recipe.objective import SOLVERS, DiffusionRecipe, InterpolantRecipe, MeanFlowRecipe, ObjectiveRecipe
+from trainer.recipe.objective import (
+    SOLVERS,
+    DiffusionRecipe,
+    EdmRecipe,
+    InterpolantRecipe,
+    MeanFlowRecipe,
+    ObjectiveRecipe,
+)
 from trainer.recipe.recipe import Lane, Recipe
 from trainer.recipe.regulariser import (
     VARIANTS,
@@ -36,6 +43,7 @@ __all__ = [
     "DiffusionRecipe",
     "Dispersion",
     "Distance",
+    "EdmRecipe",
     "EvalRecipe",
     "Features",
     "Frozen",

@@ -1,4 +1,4 @@
-"""The training objective, with its distribution of times: SiT's interpolants, DiT's diffusion, MeanFlow."""
+"""The training objective, with its distribution of times: SiT's interpolants, DiT's diffusion, MeanFlow, EDM."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Path = Literal["linear", "gvp"]
 Predicts = Literal["velocity", "noise", "score"]
 Times = Literal["uniform", "logit_normal"]
 NoiseSchedule = Literal["linear", "cosine"]
-ObjectiveKind = Literal["interpolant", "diffusion", "mean_flow"]
+ObjectiveKind = Literal["interpolant", "diffusion", "mean_flow", "edm"]
 PATH_WORDS: Mapping[Path, str] = {"linear": "", "gvp": "GVP path"}  # the linear one goes without saying
 LEAST_LINEAR_STEPS = 21  # with fewer, the last step's variance, 20 / steps, would be 1 or more
 
@@ -139,6 +139,26 @@ class MeanFlowRecipe(_Objective):
         return ", ".join(filter(None, ("MeanFlow", share, time_words(self), weight, guided)))
 
 
+class EdmRecipe(_Objective):
+    """EDM (Karras et al. 2022, arXiv:2206.00364): a preconditioned denoiser at log-normal noise levels sigma."""
+
+    kind: Literal["edm"]
+    p_mean: float = Field(-1.2, ge=-10, le=10, description="P_mean, the mean of ln(sigma) in training")
+    p_std: float = Field(1.2, gt=0, le=5, description="P_std, the standard deviation of ln(sigma) in training")
+    sigma_data: float = Field(
+        0.5, ge=1e-3, le=1e3, description="standard deviation of the data; 1 for latents that are standardised"
+    )
+    demands: ClassVar[Demands] = Demands()
+    trained_for: ClassVar[TrainedFor] = TrainedFor({"sigma_data": 0.5}, time_scale=1)
+    last_evaluations: ClassVar[int] = 1  # denoises what is left at the least sigma
+
+    @property
+    def words(self) -> str:
+        """The objective in a line."""
+        levels = f"log-normal sigma of mean {self.p_mean:g} and deviation {self.p_std:g}"
+        return f"EDM, {levels}, sigma_data {self.sigma_data:g}"
+
+
 def time_words(recipe: InterpolantRecipe | MeanFlowRecipe) -> str:
     """Describe the training times; uniform ones go without saying."""
     match recipe.times:
@@ -155,16 +175,23 @@ SOLVERS: Mapping[ObjectiveKind, tuple[Solver, ...]] = {
     "interpolant": ("euler", "heun", "euler_maruyama"),
     "diffusion": ("ddim", "ancestral"),
     "mean_flow": ("euler",),
+    "edm": ("euler", "heun"),
 }
 
 # The default scale of times for each. MeanFlow is differentiated with respect to time: at 1000 that derivative
-# dominates its loss, and it does not learn.
-TIME_SCALES: Mapping[ObjectiveKind, float] = {"interpolant": 1000.0, "diffusion": 1000.0, "mean_flow": 1.0}
+# dominates its loss, and it does not learn. EDM's public code embeds c_noise itself.
+TIME_SCALES: Mapping[ObjectiveKind, float] = {
+    "interpolant": 1000.0,
+    "diffusion": 1000.0,
+    "mean_flow": 1.0,
+    "edm": 1.0,
+}
 
 ObjectiveRecipe = Annotated[
     Annotated[InterpolantRecipe, Tag("<interpolant>")]
     | Annotated[DiffusionRecipe, Tag("<diffusion>")]
-    | Annotated[MeanFlowRecipe, Tag("<mean_flow>")],
+    | Annotated[MeanFlowRecipe, Tag("<mean_flow>")]
+    | Annotated[EdmRecipe, Tag("<edm>")],
     Discriminator(tag_of("interpolant")),
     BeforeValidator(one_of(get_args(ObjectiveKind))),
 ]

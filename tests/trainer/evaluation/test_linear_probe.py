@@ -143,6 +143,8 @@ def test_the_probe_is_deterministic_and_lanes_are_independent(digits: Dataset) -
         {"times": "logit_normal", "time_mean": -1.0},
         {"kind": "diffusion"},
         {"kind": "mean_flow"},
+        {"kind": "edm"},
+        {"kind": "edm", "p_mean": 0.0, "sigma_data": 0.1},
     ],
     ids=str,
 )

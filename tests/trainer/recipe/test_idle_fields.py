@@ -44,6 +44,7 @@ ALWAYS = {
     *(f"model.{name}" for name in ("stream_scale", "init", "levels", "factory", "path", "arguments", "taps")),
     *(f"objective.{name}" for name in ("kind", "path", "predicts", "times", "steps", "schedule", "instant_share")),
     *(f"objective.{name}" for name in ("learned_variance", "clip", "min_snr", "power", "omega", "kappa")),
+    *(f"objective.{name}" for name in ("p_mean", "p_std", "sigma_data")),
     *(f"train.{name}" for name in ("steps", "batch", "lr", "warmup", "beta1", "beta2", "weight_decay", "ema")),
     *(f"train.{name}" for name in ("label_drop", "schedule", "clip", "precision")),
     *(f"train.repa.{name}" for name in ("block", "lam", "hidden", "encoder", "weights")),

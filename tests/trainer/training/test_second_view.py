@@ -53,7 +53,7 @@ def test_views_that_share_their_times_train_otherwise_than_independent_ones(buil
     assert not states_equal(one, two)
 
 
-@pytest.mark.parametrize("kind", ["interpolant", "diffusion", "mean_flow"])
+@pytest.mark.parametrize("kind", ["interpolant", "diffusion", "mean_flow", "edm"])
 def test_every_objective_gives_a_second_view(build, kind):
     given = {**RECIPE.model_dump(exclude={"eval": {"solver"}, "objective": True}), "objective": {"kind": kind}}
     recipe = Recipe.model_validate(given).override({"train.contrastive.lambda": 0.5, "train.repa.lambda": 0.5})
