@@ -1,6 +1,6 @@
 """The recipe of a trial (model, data, objective, training, evaluation) as frozen configuration, without torch."""
 
-from trainer.recipe.auxiliary_losses import Contrastive, Repa
+from trainer.recipe.auxiliary_losses import ActivationNorm, Contrastive, Repa
 from trainer.recipe.backbone import PRESETS, BackboneRecipe, ModuleRecipe, SiTRecipe, UNetRecipe, numbered
 from trainer.recipe.data import DataRecipe, Layout
 from trainer.recipe.evaluation import FULL_SAMPLES, MAX_SAMPLES, EvalRecipe, fid_name
@@ -36,6 +36,7 @@ __all__ = [
     "PRESETS",
     "SOLVERS",
     "VARIANTS",
+    "ActivationNorm",
     "BackboneRecipe",
     "Better",
     "Contrastive",

@@ -1,4 +1,4 @@
-"""Losses that a recipe adds in all its lanes, beside the Dispersive Loss: REPA, and a contrastive loss."""
+"""Losses that a recipe adds in all its lanes, beside the Dispersive Loss: REPA, a contrastive loss, a size penalty."""
 
 from __future__ import annotations
 
@@ -66,5 +66,14 @@ class Contrastive(_Auxiliary):
     )
 
 
+class ActivationNorm(_Auxiliary):
+    """A penalty on a block's size, the mean square of its elements (activation regularisation, Merity et al. 2017).
+
+    A plain control: does size alone explain what a loss on representations does?
+    """
+
+    recorded = ("activation_norm",)
+
+
 # The types of the fields of `trainer.recipe.TrainRecipe` that add a loss.
-AuxiliaryLoss = Repa | Contrastive
+AuxiliaryLoss = Repa | Contrastive | ActivationNorm

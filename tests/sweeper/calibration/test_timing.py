@@ -74,11 +74,12 @@ def test_arms_that_add_a_loss_are_timed_once_for_each_loss_and_plain_ones_not_at
         {"name": "repa", "set": {"train.repa.block": 1}},
         {"name": "short", "set": {"train.repa.block": 1, "train.steps": 10}},
         {"name": "two", "set": {"train.contrastive.block": 1}},
+        {"name": "size", "set": {"train.activation_norm.block": 1}},
     ]
     planned = make_study(recipe=small().recipe.model_dump(), space={"block": [0], "lambda": [0.1]}, controls=arms)
     found = slower_arms(planned, Cost(1e-4, 1.0, 1))
     assert found["repa"] == found["short"] > 1
-    assert found.keys() == {"repa", "short", "two"}
+    assert found.keys() == {"repa", "short", "two", "size"}
     assert set(slower_arms(planned, Cost(1.0, 1.0, 1, extrapolated=True)).values()) == {2.0}
 
 

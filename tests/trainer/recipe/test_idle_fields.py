@@ -50,6 +50,7 @@ ALWAYS = {
     *(f"train.repa.{name}" for name in ("block", "lam", "hidden", "encoder", "weights")),
     *("train.later_blocks.block", "train.later_blocks.rate"),
     *(f"train.contrastive.{name}" for name in ("block", "lam", "tau", "distance", "times")),
+    *(f"train.activation_norm.{name}" for name in ("block", "lam")),
     *(f"eval.{name}" for name in ("samples", "rung_samples", "full_samples", "batch", "solver", "nfe", "cfg")),
     *(f"eval.{name}" for name in ("cfg_curve", "extractor", "weights", "decoder", "probe", "metrics", "reference")),
     *("eval.linear_probe", "eval.compile", "eval.precision"),

@@ -176,7 +176,7 @@ def test_an_override_begins_a_part_that_was_not_there_and_names_the_recipe_anew(
 
 
 def test_a_block_written_in_two_ways_is_one_recipe():
-    for loss in ("repa", "contrastive"):
+    for loss in ("repa", "contrastive", "activation_norm"):
         one, same, other = (Recipe().override({f"train.{loss}.block": block}) for block in (1, 0.25, 0))
         assert one.hash == same.hash != other.hash
 
