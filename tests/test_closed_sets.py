@@ -109,7 +109,7 @@ SETS: dict[str, set[str]] = {
         "shapes",
     },
     "trainer/objectives/ode_solver.py: OdeSolver": {"euler", "heun"},
-    "trainer/recipe/backbone.py: BackboneKind": {"module", "sit", "unet"},
+    "trainer/recipe/backbone.py: BackboneKind": {"module", "sit", "unet", "uvit"},
     "trainer/recipe/backbone.py: Gelu": {"exact", "tanh"},
     "trainer/recipe/evaluation.py: Solver": {"ancestral", "ddim", "euler", "euler_maruyama", "heun"},
     "trainer/recipe/evaluation.py: cfg_channels": {"all", "public"},

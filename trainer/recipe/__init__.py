@@ -1,7 +1,7 @@
 """The recipe of a trial (model, data, objective, training, evaluation) as frozen configuration, without torch."""
 
 from trainer.recipe.auxiliary_losses import ActivationNorm, Contrastive, Repa
-from trainer.recipe.backbone import PRESETS, BackboneRecipe, ModuleRecipe, SiTRecipe, UNetRecipe, numbered
+from trainer.recipe.backbone import PRESETS, BackboneRecipe, ModuleRecipe, SiTRecipe, UNetRecipe, UViTRecipe, numbered
 from trainer.recipe.data import DataRecipe, Layout
 from trainer.recipe.evaluation import FULL_SAMPLES, MAX_SAMPLES, EvalRecipe, fid_name
 from trainer.recipe.frozen import Frozen, Scalar, Seed, Share
@@ -69,6 +69,7 @@ __all__ = [
     "TauUnits",
     "TrainRecipe",
     "UNetRecipe",
+    "UViTRecipe",
     "Variant",
     "VariantFacts",
     "contradiction",

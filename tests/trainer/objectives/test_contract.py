@@ -29,7 +29,11 @@ OBJECTIVES = {
     "EDM by Euler": ({"kind": "edm", "p_mean": -0.4, "p_std": 1.0, "sigma_data": 0.8}, "euler"),
     "mean flow with guidance": ({"kind": "mean_flow", "omega": 1.2, "kappa": 0.3}, "euler"),
 }
-MODELS = {"sit": {"width": 16, "depth": 2, "heads": 2}, "unet": {"kind": "unet", "width": 8, "levels": 2}}
+MODELS = {
+    "sit": {"width": 16, "depth": 2, "heads": 2},
+    "unet": {"kind": "unet", "width": 8, "levels": 2},
+    "uvit": {"kind": "uvit", "width": 16, "depth": 3, "heads": 2},
+}
 LANES = (
     Lane(Dispersion(), 0),
     Lane(Dispersion(blocks=(1,), lam=0.25, tau=0.5), 0),

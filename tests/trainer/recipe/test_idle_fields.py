@@ -41,7 +41,10 @@ CASES: Mapping[str, tuple[object, Tree, Tree]] = {
 ALWAYS = {
     *("data.name", "data.path", "data.labels", "data.image_size", "data.limit", "data.flip", "data.holdout"),
     *(f"model.{name}" for name in ("kind", "preset", "width", "depth", "heads", "patch", "mlp_ratio", "gelu")),
-    *(f"model.{name}" for name in ("stream_scale", "init", "levels", "factory", "path", "arguments", "taps")),
+    *(
+        f"model.{name}"
+        for name in ("stream_scale", "init", "levels", "final_conv", "factory", "path", "arguments", "taps")
+    ),
     *(f"objective.{name}" for name in ("kind", "path", "predicts", "times", "steps", "schedule", "instant_share")),
     *(f"objective.{name}" for name in ("learned_variance", "clip", "min_snr", "power", "omega", "kappa")),
     *(f"objective.{name}" for name in ("p_mean", "p_std", "sigma_data")),
