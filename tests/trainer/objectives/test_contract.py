@@ -11,6 +11,7 @@ from trainer.backbones.build import backbone_of
 from trainer.evaluation.evaluator import Evaluator
 from trainer.objectives.build import objective_of
 from trainer.recipe import Dispersion, Lane, Recipe
+from trainer.recipe.backbone import BackboneKind
 from trainer.recipe.evaluation import Solver
 from trainer.recipe.objective import ObjectiveKind
 from trainer.training.cohort import Cohort
@@ -71,7 +72,8 @@ def name(request) -> str:
     return request.param
 
 
-def test_every_kind_of_objective_and_every_solver_is_tried():
+def test_every_kind_of_objective_and_every_solver_is_tried_on_every_backbone_of_ours():
+    assert {recipe_of("velocity", model).model.kind for model in MODELS} == {*get_args(BackboneKind)} - {"module"}
     assert {recipe_of(each).objective.kind for each in OBJECTIVES} == {*get_args(ObjectiveKind)}
     assert {solver for _, solver in OBJECTIVES.values()} == {*get_args(Solver)}
 
