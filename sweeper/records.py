@@ -103,7 +103,7 @@ class Rung(Frozen):
 
     Names: the objective ('fid_10k'), before the last rung that of as many samples as the recipe has for it
     ('fid_2500', which the last rung has beside the objective); 'train_loss' and, with lambda > 0, 'dispersive_loss'
-    and 'floor_distance', with REPA 'alignment_loss', with a contrastive loss 'contrastive_loss' (means over about the
+    and 'floor_distance', with an auxiliary loss what it records, such as REPA's 'alignment_loss' (means over about the
     last 50 steps); 'floor_share' (share of all steps so far at the loss's floor, of those with a weight where lambda
     changes over time); 'feature_norm.block_<i>', 'effective_rank.block_<i>' and 'pairwise_distance.block_<i>' (the
     median, in the units of tau), all on the probe; 'train_s', 'eval_s', 'cpu_s' (seconds so far). At the last rung also

@@ -71,6 +71,7 @@ def test_architecture_names_every_room() -> None:
         "sweeper/study/study.py: keep",
         "trainer/recipe/auxiliary_losses.py: Encoder",
         "trainer/recipe/auxiliary_losses.py: ViewTimes",
+        "trainer/recipe/backbone.py: BackboneKind",
         "trainer/recipe/data.py: name",
         "trainer/recipe/metrics.py: OptionalMetric",
         "trainer/recipe/objective.py: ObjectiveKind",

@@ -23,6 +23,7 @@ MODULES = (
     "trainer.recipe.metrics",
     "trainer.recipe.recipe",
     "trainer.recipe.auxiliary_losses",
+    "trainer.regularisers.activation_norm",
     "trainer.regularisers.alignment",
     "trainer.regularisers.contrastive",
     "trainer.regularisers.dispersive",

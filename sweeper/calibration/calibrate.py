@@ -84,9 +84,9 @@ def slower_arms(study: Study, found: Cost) -> dict[str, float]:
     """Return, by name, each control arm that adds a loss with its step time as a multiple of the study's own.
 
     A memory bank that the space lacks counts as such a loss. Each arm is timed with its own setting of the Dispersive
-    Loss on a CPU that can time the study itself; elsewhere we assume TWICE, more than either loss costs.
+    Loss on a CPU that can time the study itself; elsewhere we assume TWICE, more than any of the losses costs.
     """
-    own, times = _added(study.recipe, Dispersion()), dict[tuple[object, ...], float]()
+    own, times = study.recipe.train.auxiliary_losses, dict[tuple[object, ...], float]()
     banks = {NEGATIVES.usual, *study.space.negatives}
     arms = [
         (arm.name, study.recipe.override(arm.set), arm.dispersion(study.recipe.model.taps)) for arm in study.controls
@@ -94,7 +94,7 @@ def slower_arms(study: Study, found: Cost) -> dict[str, float]:
     adding = [
         (name, recipe, setting)
         for name, recipe, setting in arms
-        if _added(recipe, setting)[:2] != own[:2] or setting.negatives not in banks
+        if recipe.train.auxiliary_losses != own or setting.negatives not in banks
     ]
     if found.extrapolated or study.resources.gpus:
         return dict.fromkeys((name for name, _, _ in adding), TWICE)
@@ -106,9 +106,9 @@ def slower_arms(study: Study, found: Cost) -> dict[str, float]:
 
 
 def _added(recipe: Recipe, setting: Dispersion) -> tuple[object, ...]:
-    """Name a trial's additions to the loss: REPA, a contrastive loss, and any form of the setting that costs time."""
+    """Name a trial's additions to the loss: auxiliary losses, and any form of the setting that costs time."""
     form = (len(setting.blocks), setting.variant, setting.local_batch, setting.negatives) if setting.lam else None
-    return recipe.train.repa, recipe.train.contrastive, form
+    return (*recipe.train.auxiliary_losses.items(), form)
 
 
 def _on_device(study: Study, data: Dataset, device: torch.device) -> Cost:

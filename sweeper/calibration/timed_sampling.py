@@ -73,8 +73,8 @@ def backbone(recipe: Recipe) -> Backbone:
 
 
 def _gains(recipe: Recipe, ways: Sequence[Sampling]) -> dict[Sampling, float]:
-    # A step of the solver alone.
-    nfe = EVALUATIONS_A_STEP[recipe.eval.solver]
+    # A step of the solver alone, and what follows the last one.
+    nfe = EVALUATIONS_A_STEP[recipe.eval.solver] + recipe.objective.last_evaluations
     plain = recipe.override({"eval.nfe": nfe, "eval.compile": "off", "eval.precision": "fp32"})
 
     def drawing(way: Sampling) -> Callable[[], None]:

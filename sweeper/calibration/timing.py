@@ -106,12 +106,16 @@ def _along_batch(recipe: Recipe, sizes: Sequence[Timed]) -> Timed:
     low, high = sizes
     each = max(0.0, high.step_s - low.step_s) / (BATCHES[1] - BATCHES[0])
     step_s = low.step_s + each * (recipe.train.batch - BATCHES[0])
-    return Timed(step_s, min(one.sample_s for one in sizes) * recipe.eval.nfe / NFE)
+    return Timed(step_s, min(one.sample_s for one in sizes) * recipe.eval.nfe / _nfe(recipe))
+
+
+def _nfe(recipe: Recipe) -> int:
+    return NFE + recipe.objective.last_evaluations
 
 
 def _piece(recipe: Recipe, data: Dataset, changes: Mapping[str, Scalar], batch: int) -> Timed:
     # Initial weights would have to be of the whole model, and do not affect the time.
     anew = recipe.model_copy(update={"model": recipe.model.model_copy(update={"init": None})})
-    small = {**changes, "train.batch": batch, "eval.nfe": NFE, "eval.batch": batch}
+    small = {**changes, "train.batch": batch, "eval.nfe": _nfe(recipe), "eval.batch": batch}
     # The shortest: differences of pieces are multiplied, and so is whatever else the machine did meanwhile.
     return timed(anew.override(small), data, warm_up=1, steps=4, samples=batch, typical=min)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import TypeVar
+from typing import TypeVar, get_args
 
 from sweeper.records import Facts, Provenance, Rung, TrialSpec
 from sweeper.study import Study
@@ -16,6 +16,7 @@ from sweeper.study.knobs import KNOBS, Value
 from sweeper.text.passwords import masked
 from sweeper.text.untrusted import prose
 from trainer.recipe import Frozen
+from trainer.recipe.auxiliary_losses import AuxiliaryLoss
 from trainer.recipe.idle_fields import KEPT
 
 KEY, STATE, SPEC, STUDY, PROVENANCE, FACTS, NOTE, ATTEMPT, AUDITED, FRESH_SEEDS, ADDED, WEIGHTS, LOOKS = (
@@ -31,7 +32,9 @@ LIVE_LOSS, LIVE_SPEED = "live/train_loss", "live/steps_per_s"  # metrics while a
 ID, OWNER = "sweeper.id", "sweeper.owner"
 RUNG = "sweeper.rung."
 TIMES = ("train_s", "eval_s", "cpu_s")
-HEALTH = ("dispersive_loss", "floor_distance", "floor_share", "gradient_ratio", "alignment_loss", "contrastive_loss")
+HEALTH = frozenset({"dispersive_loss", "floor_distance", "floor_share", "gradient_ratio"}).union(
+    *(loss.recorded for loss in get_args(AuxiliaryLoss))
+)
 DESCRIPTION = "mlflow.note.content"  # of a run or an experiment; MLflow shows it as markdown
 LENGTH = 5000  # characters of a tag: MLflow 3.17 allows 8000, some servers only 5000
 

@@ -10,7 +10,8 @@ from trainer.backbones.module import WrappedModule
 from trainer.backbones.protocol import Backbone
 from trainer.backbones.sit import SiT
 from trainer.backbones.unet import UNet
-from trainer.recipe import ModuleRecipe, Recipe, SiTRecipe, UNetRecipe
+from trainer.backbones.uvit import UViT
+from trainer.recipe import ModuleRecipe, Recipe, SiTRecipe, UNetRecipe, UViTRecipe
 
 
 def backbone_of(recipe: Recipe, shape: tuple[int, int, int], classes: int, device: torch.device) -> Backbone:
@@ -21,6 +22,8 @@ def backbone_of(recipe: Recipe, shape: tuple[int, int, int], classes: int, devic
             return SiT(model, shape, classes, scale, device, demands)
         case UNetRecipe():
             return UNet(model, shape, classes, scale, device, demands)
+        case UViTRecipe():
+            return UViT(model, shape, classes, scale, device, demands)
         case ModuleRecipe():
             return WrappedModule(model, shape, classes, device, demands)
         case _:

@@ -1,9 +1,12 @@
-"""Layers for backbones of K lanes: linear layers, normalisation, modulation, and the embedding of time and label."""
+"""Layers for backbones of K lanes: linear and convolutional ones, patches, norms, and the embedding of time and label.
+
+Shapes: K lanes, B batch, C channels, H height, W width, N tokens, D width
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import torch
 import torch.nn.functional as F  # noqa: N812
@@ -33,11 +36,21 @@ def frequencies(device: torch.device) -> Tensor:
 
 def embed(weights: Mapping[str, Tensor], given: Conditioning, time_scale: float, frequencies: Tensor) -> Tensor:
     """Return the sum of the embeddings, [K, B, D]: of time and label and, where there is one, the interval."""
-    embedded = _embed_time(weights, "time", given.time * time_scale, frequencies)
+    first, *others = embeddings(weights, given, time_scale, frequencies)
+    for other in others:
+        first = first + other
+    return first
+
+
+def embeddings(
+    weights: Mapping[str, Tensor], given: Conditioning, time_scale: float, frequencies: Tensor
+) -> Iterator[Tensor]:
+    """Yield the embeddings, each [K, B, D]: of time, of the interval where there is one, and of the label."""
+    yield _embed_time(weights, "time", given.time * time_scale, frequencies)
     if given.until is not None:
-        embedded = embedded + _embed_time(weights, "interval", (given.time - given.until) * time_scale, frequencies)
+        yield _embed_time(weights, "interval", (given.time - given.until) * time_scale, frequencies)
     labels = weights["labels"]
-    return embedded + labels.gather(1, given.label[..., None].expand(-1, -1, labels.shape[-1]))
+    yield labels.gather(1, given.label[..., None].expand(-1, -1, labels.shape[-1]))
 
 
 def _embed_time(weights: Mapping[str, Tensor], name: str, time_KB: Tensor, frequencies: Tensor) -> Tensor:
@@ -90,6 +103,37 @@ def _affine(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
 
 def _multiplied(x: Tensor, weight: Tensor) -> Tensor:
     return torch.bmm(x.flatten(1, -2), weight).view(*x.shape[:-1], weight.shape[-1])
+
+
+def convolution(name: str, inputs: int, outputs: int, side: int = 3, owner: int = NOBODY) -> dict[str, Slot]:
+    """Return the slots of a convolution that keeps an image's size; `side` is odd."""
+    weight = Slot((outputs, inputs, side, side), owners=(owner,))
+    return {f"{name}.weight": weight, f"{name}.bias": Slot((outputs,), owners=(owner,))}
+
+
+def convolve(weights: Mapping[str, Tensor], name: str, x_KBCHW: Tensor) -> Tensor:
+    """Apply a convolution to feature maps."""
+    weight, bias = weights[f"{name}.weight"], weights[f"{name}.bias"]
+    lanes, outputs = weight.shape[:2]
+    # Lanes side by side as groups of channels: one call, and plain convolution for one lane.
+    together = x_KBCHW.transpose(0, 1).flatten(1, 2)
+    out = F.conv2d(together, weight.flatten(0, 1), bias.flatten(), padding=weight.shape[-1] // 2, groups=lanes)
+    return out.view(len(out), lanes, outputs, *out.shape[2:]).transpose(0, 1)
+
+
+def patchify(x_KBCHW: Tensor, side: int) -> Tensor:
+    """Return an image's patches, row by row, [K, B, N, C side side]."""
+    lanes, batch, channels, height, width = x_KBCHW.shape
+    x = x_KBCHW.reshape(lanes, batch, channels, height // side, side, width // side, side)
+    return x.permute(0, 1, 3, 5, 2, 4, 6).reshape(lanes, batch, (height // side) * (width // side), -1)
+
+
+def unpatchify(x_KBND: Tensor, side: int, shape: tuple[int, int, int]) -> Tensor:
+    """Return images of `shape` (C, H, W) from their patches, the numbers of each being [C, side, side]."""
+    lanes, batch = x_KBND.shape[:2]
+    channels, height, width = shape
+    x = x_KBND.reshape(lanes, batch, height // side, width // side, channels, side, side)
+    return x.permute(0, 1, 4, 2, 5, 3, 6).reshape(lanes, batch, *shape)
 
 
 def normalise(x: Tensor) -> Tensor:

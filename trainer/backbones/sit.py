@@ -16,7 +16,18 @@ from torch import Tensor
 from trainer.backbones import public_sit
 from trainer.backbones.attention import attention
 from trainer.backbones.flat_parameters import flatten
-from trainer.backbones.layers import embed, embedding, frequencies, initial, linear, modulate, normalise, product
+from trainer.backbones.layers import (
+    embed,
+    embedding,
+    frequencies,
+    initial,
+    linear,
+    modulate,
+    normalise,
+    patchify,
+    product,
+    unpatchify,
+)
 from trainer.backbones.protocol import NOBODY, Conditioning, Layout, Output, Slot, TapShape
 from trainer.recipe import SiTRecipe
 from trainer.recipe.backbone import Gelu
@@ -96,7 +107,7 @@ class SiT:
                 tokens[block] = last
         shift, scale = modulations[-2:]
         out = product(weights, "final", modulate(normalise(last), shift, scale))
-        return Output(self._unpatchify(out), tokens)
+        return Output(unpatchify(out, self.recipe.patch, (self.outputs, *self.shape[1:])), tokens)
 
     def walk(self, weights: Mapping[str, Tensor], x_KBCHW: Tensor, given: Conditioning) -> Iterator[Tensor]:
         """Yield the tokens [K, B, N, D] after each block in turn, so that only one block's need to be in memory."""
@@ -113,7 +124,7 @@ class SiT:
     def _trunk(
         self, weights: Mapping[str, Tensor], x_KBCHW: Tensor, modulations: tuple[Tensor, ...]
     ) -> Iterator[Tensor]:
-        x_KBND = product(weights, "patch", self._patchify(x_KBCHW)) + self.positions_ND
+        x_KBND = product(weights, "patch", patchify(x_KBCHW, self.recipe.patch)) + self.positions_ND
         if self.recipe.stream_scale != 1:
             x_KBND = self.recipe.stream_scale * x_KBND
         for block in range(self.recipe.depth):
@@ -136,18 +147,6 @@ class SiT:
         above = product(weights, f"{block}.up", modulate(normalise(x_KBND), shift2, scale2))
         hidden = F.gelu(above, approximate=GELU[self.recipe.gelu])
         return torch.addcmul(x_KBND, gate2, product(weights, f"{block}.down", hidden))
-
-    def _patchify(self, x_KBCHW: Tensor) -> Tensor:
-        lanes, batch, channels, _, _ = x_KBCHW.shape
-        side = self.recipe.patch
-        x = x_KBCHW.reshape(lanes, batch, channels, self.rows, side, self.columns, side)
-        return x.permute(0, 1, 3, 5, 2, 4, 6).reshape(lanes, batch, self.rows * self.columns, -1)
-
-    def _unpatchify(self, x_KBND: Tensor) -> Tensor:
-        lanes, batch = x_KBND.shape[:2]
-        side = self.recipe.patch
-        x = x_KBND.reshape(lanes, batch, self.rows, self.columns, self.outputs, side, side)
-        return x.permute(0, 1, 4, 2, 5, 3, 6).reshape(lanes, batch, self.outputs, *self.shape[1:])
 
 
 def sincos_positions(rows: int, columns: int, width: int) -> Tensor:

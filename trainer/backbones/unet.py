@@ -15,8 +15,8 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 from trainer.backbones.flat_parameters import flatten, named_weights
-from trainer.backbones.layers import embed, embedding, frequencies, initial, linear, product
-from trainer.backbones.protocol import NOBODY, Conditioning, Layout, Output, Slot, TapShape
+from trainer.backbones.layers import convolution, convolve, embed, embedding, frequencies, initial, linear, product
+from trainer.backbones.protocol import Conditioning, Layout, Output, Slot, TapShape
 from trainer.recipe import UNetRecipe
 from trainer.recipe.objective import Demands
 
@@ -64,17 +64,17 @@ class UNet:
     def _layout(self, channels: int) -> dict[str, Slot]:
         widths, embedded = self.recipe.widths, self.recipe.embedding
         outputs_each, has_interval = self.demands
-        layout = {**_convolution("first", channels, widths[0]), **embedding(embedded, self.classes, has_interval)}
+        layout = {**convolution("first", channels, widths[0]), **embedding(embedded, self.classes, has_interval)}
         outputs = [out for _, out, _ in self._blocks.values()]
         # One product for the scales and shifts of all blocks: they share their input.
         modulated = tuple(tap for tap, out in enumerate(outputs) for _ in range(2 * out))
         layout |= linear("modulation", embedded, 2 * sum(outputs), modulated)
         for tap, (name, (inputs, out, _)) in enumerate(self._blocks.items()):
-            layout |= _convolution(f"{name}.first", inputs, out, owner=tap)
-            layout |= _convolution(f"{name}.second", out, out, owner=tap)
+            layout |= convolution(f"{name}.first", inputs, out, owner=tap)
+            layout |= convolution(f"{name}.second", out, out, owner=tap)
             if inputs != out:
-                layout |= _convolution(f"{name}.skip", inputs, out, side=1, owner=tap)
-        return layout | _convolution("last", widths[0], outputs_each * channels)
+                layout |= convolution(f"{name}.skip", inputs, out, side=1, owner=tap)
+        return layout | convolution("last", widths[0], outputs_each * channels)
 
     def initial_weights(self, generator: torch.Generator) -> Tensor:
         """Return one lane's weights [P]: Xavier-uniform factors, zero modulations and last convolutions."""
@@ -92,7 +92,7 @@ class UNet:
         for tap, last in enumerate(self._trunk(weights, x_KBCHW, given)):
             if tap in taps:
                 kept[tap] = _as_tokens(last)
-        return Output(_convolve(weights, "last", F.silu(_normalise(last))), kept)
+        return Output(convolve(weights, "last", F.silu(_normalise(last))), kept)
 
     def walk(self, weights: Mapping[str, Tensor], x_KBCHW: Tensor, given: Conditioning) -> Iterator[Tensor]:
         """Give the feature maps after each block in turn as [K, B, H W, C]."""
@@ -112,7 +112,7 @@ class UNet:
         sizes = [2 * out for _, out, _ in self._blocks.values()]
         mixed = torch.split(product(weights, "modulation", embedded)[..., None, None], sizes, dim=2)
         modulations = dict(zip(self._blocks, mixed, strict=True))
-        x, skips, level = _convolve(weights, "first", x), dict[int, Tensor](), 0
+        x, skips, level = convolve(weights, "first", x), dict[int, Tensor](), 0
         for name, (inputs, out, here) in self._blocks.items():
             if here != level:
                 x = _halved(x) if here > level else _doubled(x)
@@ -129,26 +129,12 @@ def _is_zero(name: str) -> bool:
     return name.startswith("modulation") or name.endswith((".second.weight", "last.weight"))
 
 
-def _convolution(name: str, inputs: int, outputs: int, side: int = 3, owner: int = NOBODY) -> dict[str, Slot]:
-    weight = Slot((outputs, inputs, side, side), owners=(owner,))
-    return {f"{name}.weight": weight, f"{name}.bias": Slot((outputs,), owners=(owner,))}
-
-
-def _convolve(weights: Mapping[str, Tensor], name: str, x_KBCHW: Tensor) -> Tensor:
-    weight, bias = weights[f"{name}.weight"], weights[f"{name}.bias"]
-    lanes, outputs = weight.shape[:2]
-    # Lanes side by side as groups of channels: one call, and plain convolution for one lane.
-    together = x_KBCHW.transpose(0, 1).flatten(1, 2)
-    out = F.conv2d(together, weight.flatten(0, 1), bias.flatten(), padding=weight.shape[-1] // 2, groups=lanes)
-    return out.view(len(out), lanes, outputs, *out.shape[2:]).transpose(0, 1)
-
-
 def _block(weights: Mapping[str, Tensor], name: str, x: Tensor, modulation: Tensor, widens: bool) -> Tensor:
     shift, scale = modulation.chunk(2, dim=2)
-    hidden = _convolve(weights, f"{name}.first", F.silu(_normalise(x)))
+    hidden = convolve(weights, f"{name}.first", F.silu(_normalise(x)))
     hidden = torch.addcmul(shift, _normalise(hidden), 1 + scale)
-    added = _convolve(weights, f"{name}.second", F.silu(hidden))
-    return added + (_convolve(weights, f"{name}.skip", x) if widens else x)
+    added = convolve(weights, f"{name}.second", F.silu(hidden))
+    return added + (convolve(weights, f"{name}.skip", x) if widens else x)
 
 
 def _normalise(x_KBCHW: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ from functools import cached_property
 
 import torch
 from torch import Tensor
-from torch.nn.functional import one_hot
+from torch.nn.functional import cosine_similarity, one_hot
 
 from trainer.backbones.protocol import Network
 from trainer.data.dataset import Dataset
@@ -103,11 +103,12 @@ class LinearProbe:
         """Whether an objective's time rises towards the data; MeanFlow's and DDPM's fall."""
         images = self._images[0][:CHUNK]
         labels = torch.zeros(1, len(images), dtype=torch.long, device=self._device)
-        away = []
+        alike = []  # by direction: an objective may scale what the network sees
         for share in (0.1, 0.9):
             draws = {name: part[None] for name, part in self._draws(images, 0, share).items()}
-            away.append(float((self._objective.seen(images[None], labels, draws)[0] - images).square().mean()))
-        return away[1] < away[0]
+            seen = self._objective.seen(images[None], labels, draws)[0][0]
+            alike.append(float(cosine_similarity(seen.flatten(), images.flatten(), dim=0)))
+        return alike[1] > alike[0]
 
     def _accuracies(self, tokens_KND: Tensor) -> Mapping[str, Tensor]:
         _, labels, count = self._images

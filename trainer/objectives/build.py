@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import assert_never
 
 from trainer.objectives.diffusion import Diffusion
+from trainer.objectives.edm import Edm
 from trainer.objectives.mean_flow import MeanFlow
 from trainer.objectives.path_regression import Interpolant
 from trainer.objectives.protocol import Objective
-from trainer.recipe import DiffusionRecipe, InterpolantRecipe, MeanFlowRecipe, Recipe
+from trainer.recipe import DiffusionRecipe, EdmRecipe, InterpolantRecipe, MeanFlowRecipe, Recipe
 
 
 def objective_of(recipe: Recipe) -> Objective:
@@ -20,5 +21,7 @@ def objective_of(recipe: Recipe) -> Objective:
             return Diffusion(recipe.objective)
         case MeanFlowRecipe():
             return MeanFlow(recipe.objective)
+        case EdmRecipe():
+            return Edm(recipe.objective)
         case _:
             assert_never(recipe.objective)

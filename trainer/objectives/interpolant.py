@@ -102,8 +102,13 @@ def training_times(uniform: Tensor, times: Times, mean: float, std: float) -> Te
         case "uniform":
             return uniform
         case "logit_normal":
-            # Away from both ends, where the quantile is infinite.
-            quantile: Tensor = torch.special.ndtri(uniform.clamp(2**-25, 1 - 2**-24))
-            return (mean + std * quantile).sigmoid()
+            return (mean + std * normal_quantile(uniform)).sigmoid()
         case _:
             assert_never(times)
+
+
+def normal_quantile(uniform: Tensor) -> Tensor:
+    """Return normal numbers of mean 0 and deviation 1 from uniform numbers in [0, 1), by their quantiles."""
+    # Away from both ends, where the quantile is infinite.
+    quantile: Tensor = torch.special.ndtri(uniform.clamp(2**-25, 1 - 2**-24))
+    return quantile

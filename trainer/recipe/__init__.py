@@ -1,12 +1,19 @@
 """The recipe of a trial (model, data, objective, training, evaluation) as frozen configuration, without torch."""
 
-from trainer.recipe.auxiliary_losses import Contrastive, Repa
-from trainer.recipe.backbone import PRESETS, BackboneRecipe, ModuleRecipe, SiTRecipe, UNetRecipe, numbered
+from trainer.recipe.auxiliary_losses import ActivationNorm, Contrastive, Repa
+from trainer.recipe.backbone import PRESETS, BackboneRecipe, ModuleRecipe, SiTRecipe, UNetRecipe, UViTRecipe, numbered
 from trainer.recipe.data import DataRecipe, Layout
 from trainer.recipe.evaluation import FULL_SAMPLES, MAX_SAMPLES, EvalRecipe, fid_name
 from trainer.recipe.frozen import Frozen, Scalar, Seed, Share
 from trainer.recipe.metrics import METRICS, Better, Metric, MetricName, Recorded, recorded_metric, recorded_metrics
-from trainer.recipe.objective import SOLVERS, DiffusionRecipe, InterpolantRecipe, MeanFlowRecipe, ObjectiveRecipe
+from trainer.recipe.objective import (
+    SOLVERS,
+    DiffusionRecipe,
+    EdmRecipe,
+    InterpolantRecipe,
+    MeanFlowRecipe,
+    ObjectiveRecipe,
+)
 from trainer.recipe.recipe import Lane, Recipe
 from trainer.recipe.regulariser import (
     VARIANTS,
@@ -29,6 +36,7 @@ __all__ = [
     "PRESETS",
     "SOLVERS",
     "VARIANTS",
+    "ActivationNorm",
     "BackboneRecipe",
     "Better",
     "Contrastive",
@@ -36,6 +44,7 @@ __all__ = [
     "DiffusionRecipe",
     "Dispersion",
     "Distance",
+    "EdmRecipe",
     "EvalRecipe",
     "Features",
     "Frozen",
@@ -60,6 +69,7 @@ __all__ = [
     "TauUnits",
     "TrainRecipe",
     "UNetRecipe",
+    "UViTRecipe",
     "Variant",
     "VariantFacts",
     "contradiction",

@@ -1,8 +1,8 @@
-"""Losses that a recipe adds in all its lanes, beside the Dispersive Loss: REPA, and a contrastive loss."""
+"""Losses that a recipe adds in all its lanes, beside the Dispersive Loss: REPA, a contrastive loss, a size penalty."""
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
@@ -18,6 +18,8 @@ class _Auxiliary(Frozen):
     # A dump must be readable by the model that wrote it, and only YAML's word `lambda` is.
     model_config = ConfigDict(serialize_by_alias=True)
 
+    recorded: ClassVar[tuple[str, ...]]  # the names of the figures that its regulariser records
+
     block: SingleBlock = Field(0, description="index, fraction of the depth, or a tap's name")
     lam: float = Field(0.5, alias="lambda", gt=0, le=1e6, description="weight of the loss")
 
@@ -30,6 +32,8 @@ class Repa(_Auxiliary):
         >>> Repa.model_validate({"block": 0.25, "lambda": 0.5}).encoder
         'local'
     """
+
+    recorded = ("alignment_loss",)
 
     hidden: int = Field(256, ge=1, le=65536, description="units of the projector's two hidden layers")
     encoder: Encoder = Field(
@@ -51,6 +55,8 @@ class Contrastive(_Auxiliary):
     one noise level, and the noise alone differs.
     """
 
+    recorded = ("contrastive_loss",)
+
     tau: float = Field(0.5, ge=1e-6, le=1e6, description="temperature")
     distance: ContrastiveDistance = Field(
         "l2", description="l2: squared distance divided by the number of elements; cosine: minus the cosine"
@@ -60,5 +66,14 @@ class Contrastive(_Auxiliary):
     )
 
 
+class ActivationNorm(_Auxiliary):
+    """A penalty on a block's size, the mean square of its elements (activation regularisation, Merity et al. 2017).
+
+    A plain control: does size alone explain what a loss on representations does?
+    """
+
+    recorded = ("activation_norm",)
+
+
 # The types of the fields of `trainer.recipe.TrainRecipe` that add a loss.
-AuxiliaryLoss = Repa | Contrastive
+AuxiliaryLoss = Repa | Contrastive | ActivationNorm

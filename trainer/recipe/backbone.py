@@ -24,7 +24,7 @@ PRESETS: Mapping[Preset, Mapping[str, int]] = {
     "XL": {"width": 1152, "depth": 28, "heads": 16, "patch": 2},
 }
 
-BackboneKind = Literal["sit", "unet", "module"]
+BackboneKind = Literal["sit", "unet", "uvit", "module"]
 Gelu = Literal["exact", "tanh"]
 GELU_WORDS: Mapping[Gelu, str] = {"exact": "", "tanh": ", GELU by tanh"}  # the exact one goes without saying
 Tap = Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*$")]
@@ -130,6 +130,56 @@ class UNetRecipe(Frozen):
         return f"U-Net width {self.width} levels {self.levels}"
 
 
+class UViTRecipe(Frozen):
+    """The size of a U-ViT (Bao et al. 2023, arXiv:2209.12152): blocks before and after a middle one, and skips."""
+
+    kind: Literal["uvit"]
+    width: int = Field(48, ge=8, le=8192)
+    depth: int = Field(5, ge=1, le=255, description="number of blocks, odd; the published S and M have 13 and 17")
+    heads: int = Field(4, ge=1, le=128)
+    patch: int = Field(2, ge=1, le=64, description="side of a patch in pixels")
+    mlp_ratio: float = Field(4.0, gt=0, le=16)
+    final_conv: bool = Field(True, description="a 3x3 convolution after the last layer")
+    init: str | None = Field(None, min_length=1, description="start from these weights: a kept file of ours")
+
+    @model_validator(mode="after")
+    def _sizes_fit(self) -> Self:
+        if self.depth % 2 == 0:
+            raise ValueError(f"depth must be odd, not {self.depth}: as many blocks before the middle one as after it")
+        if self.width % self.heads:
+            raise ValueError(f"width {self.width} must be divisible by heads {self.heads}")
+        if self.hidden < 1:
+            raise ValueError(f"mlp_ratio {self.mlp_ratio} leaves no hidden unit at width {self.width}")
+        return self
+
+    @property
+    def middle(self) -> int:
+        """The block that no skip connection begins or ends at."""
+        return self.depth // 2
+
+    @property
+    def hidden(self) -> int:
+        """Hidden units of a block's MLP."""
+        return round(self.width * self.mlp_ratio)
+
+    @property
+    def taps(self) -> tuple[str, ...]:
+        """Where representations are taken: after each block."""
+        return numbered(self.depth)
+
+    @property
+    def words(self) -> str:
+        """The network in a line."""
+        sizes = f"width {self.width}, depth {self.depth}, {self.heads} heads, patch {self.patch}"
+        last = "" if self.final_conv else ", no final convolution"
+        return f"U-ViT, {sizes}, MLP ratio {self.mlp_ratio:g}{last}"
+
+    @property
+    def title(self) -> str:
+        """The network in a few words."""
+        return f"U-ViT width {self.width} depth {self.depth}"
+
+
 class ModuleRecipe(Frozen):
     """A torch module of the user's own, and the places in it whose outputs are taps."""
 
@@ -164,6 +214,7 @@ class ModuleRecipe(Frozen):
 BackboneRecipe = Annotated[
     Annotated[SiTRecipe, Tag("<sit>")]
     | Annotated[UNetRecipe, Tag("<unet>")]
+    | Annotated[UViTRecipe, Tag("<uvit>")]
     | Annotated[ModuleRecipe, Tag("<module>")],
     Discriminator(tag_of("sit")),
     BeforeValidator(one_of(get_args(BackboneKind))),

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 from pydantic import BaseModel, ValidationInfo
 
 from trainer.recipe.data import ARRAY_FILES, IMAGE_FILES
-from trainer.recipe.objective import TIME_SCALES, DiffusionRecipe
+from trainer.recipe.objective import TIME_SCALES, InterpolantRecipe, MeanFlowRecipe
 
 if TYPE_CHECKING:
     from trainer.recipe.recipe import Recipe
@@ -71,7 +71,9 @@ def _is_of_arrays(recipe: Recipe) -> bool:
 
 
 def _has_normal_times(recipe: Recipe) -> bool:
-    return not isinstance(recipe.objective, DiffusionRecipe) and recipe.objective.times == "logit_normal"
+    return (
+        isinstance(recipe.objective, (InterpolantRecipe, MeanFlowRecipe)) and recipe.objective.times == "logit_normal"
+    )
 
 
 def _is_guided(recipe: Recipe) -> bool:

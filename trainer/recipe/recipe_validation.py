@@ -9,6 +9,7 @@ from pydantic_core import InitErrorDetails
 
 from trainer.recipe.auxiliary_validation import batch_errors, block_errors, encoder_errors
 from trainer.recipe.backbone import SiTRecipe
+from trainer.recipe.evaluation import EVALUATIONS_A_STEP, Solver
 from trainer.recipe.field_error import field_error
 from trainer.recipe.idle_fields import RECIPE, idle_fields
 from trainer.recipe.objective import SOLVERS, DiffusionRecipe, MeanFlowRecipe
@@ -33,6 +34,8 @@ def _solver_errors(recipe: Recipe) -> Iterator[InitErrorDetails]:
     if evaluation.solver not in (fit := SOLVERS[objective.kind]):
         says = f"must be {' or '.join(map(repr, fit))}, which sample objective {objective.kind!r}"
         yield field_error(("eval", "solver"), says, evaluation.solver)
+    elif says := _uneven(evaluation.solver, evaluation.nfe, objective.last_evaluations):
+        yield field_error(("eval", "nfe"), says, evaluation.nfe)
     if isinstance(objective, DiffusionRecipe) and evaluation.nfe > objective.steps:
         if "nfe" in evaluation.model_fields_set:
             says = f"must be at most objective.steps, {objective.steps}: the schedule has no more"
@@ -40,6 +43,15 @@ def _solver_errors(recipe: Recipe) -> Iterator[InitErrorDetails]:
         else:
             says = f"must be at least eval.nfe, {evaluation.nfe}: a sampler takes so many of them"
             yield field_error(("objective", "steps"), says, objective.steps)
+
+
+def _uneven(solver: Solver, nfe: int, last: int) -> str:
+    """Return why `nfe` evaluations make no whole number of steps, `last` coming after them; empty where they do."""
+    each = EVALUATIONS_A_STEP[solver]
+    if (nfe - last) % each == 0:
+        return ""
+    more, after = (f" plus {last}", f", and {last} after the last") if last else ("", "")
+    return f"must be a multiple of {each}{more}, not {nfe}: {solver} evaluates the network {each} times a step{after}"
 
 
 def _precision_errors(recipe: Recipe) -> Iterator[InitErrorDetails]:

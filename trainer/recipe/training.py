@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
-from trainer.recipe.auxiliary_losses import AuxiliaryLoss, Contrastive, Repa
+from trainer.recipe.auxiliary_losses import ActivationNorm, AuxiliaryLoss, Contrastive, Repa
 from trainer.recipe.blocks import SingleBlock
 from trainer.recipe.frozen import Frozen
 from trainer.recipe.identity import Later
@@ -45,7 +45,7 @@ class TrainRecipe(Frozen):
         1000.0,
         gt=0,
         le=1e6,
-        description="t is multiplied by this before its sinusoidal embedding; 1 for mean_flow, if not given",
+        description="t is multiplied by this before its sinusoidal embedding; what suits the objective, if not given",
     )
     schedule: Annotated[Schedule, Later()] = Field("cosine", description="the learning rate after warm-up")
     clip: Annotated[float | None, Later()] = Field(
@@ -58,6 +58,9 @@ class TrainRecipe(Frozen):
     repa: Annotated[Repa | None, Later()] = Field(None, description="REPA, in every trial of this recipe")
     contrastive: Annotated[Contrastive | None, Later()] = Field(
         None, description="a contrastive loss, in every trial of this recipe"
+    )
+    activation_norm: Annotated[ActivationNorm | None, Later()] = Field(
+        None, description="a penalty on the size of a block's representation, in every trial of this recipe"
     )
 
     @property

@@ -51,7 +51,7 @@ def alignment_loss(projected_KBNF: Tensor, features_KBNF: Tensor) -> Tensor:
 class AlignmentTerm:
     """Lambda times the alignment loss at the recipe's block; each lane has its own projector."""
 
-    recorded = ("alignment_loss",)
+    recorded = Repa.recorded
     counted = ()
     views = 1
 

@@ -8,7 +8,8 @@ from typing import assert_never
 import torch
 
 from trainer.backbones.protocol import Backbone
-from trainer.recipe import Contrastive, Dispersion, Lane, Repa, TrainRecipe
+from trainer.recipe import ActivationNorm, Contrastive, Dispersion, Lane, Repa, TrainRecipe
+from trainer.regularisers.activation_norm import ActivationNormTerm
 from trainer.regularisers.alignment import AlignmentTerm, Targets
 from trainer.regularisers.contrastive import ContrastiveTerm
 from trainer.regularisers.dispersive_term import DispersiveTerm
@@ -37,6 +38,8 @@ def regulariser_of(
                 terms[name] = AlignmentTerm(loss, backbone, targets(), [lane.seed for lane in lanes], device)
             case Contrastive():
                 terms[name] = ContrastiveTerm(loss, backbone, len(lanes), device)
+            case ActivationNorm():
+                terms[name] = ActivationNormTerm(loss, backbone, len(lanes), device)
             case _:
                 assert_never(loss)
     # The Dispersive Loss last, so that the others' initial weights are the same as without it.

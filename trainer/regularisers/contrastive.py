@@ -59,7 +59,7 @@ def _similarity(z_KME: Tensor, distance: ContrastiveDistance) -> Tensor:
 class ContrastiveTerm:
     """Lambda times the contrastive loss of the recipe's block, in every lane."""
 
-    recorded = ("contrastive_loss",)
+    recorded = Contrastive.recorded
     counted = ()
     views = 2
     layout: Layout = MappingProxyType({})

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from typing import NamedTuple, assert_never
+from typing import NamedTuple
 
 from torch import Tensor
 
 from trainer.backbones.protocol import Backbone
 from trainer.errors import DataError
-from trainer.recipe import DiffusionRecipe, InterpolantRecipe, MeanFlowRecipe, ObjectiveRecipe, Recipe, SiTRecipe
+from trainer.recipe import Recipe, SiTRecipe
 from trainer.runtime.paths import located
 from trainer.runtime.weight_files import parse_weights
 from trainer.sampling import kept_model as kept
@@ -47,30 +47,14 @@ def read_initial(recipe: Recipe, model: Backbone) -> Initial | None:
 def _trained_for(recipe: Recipe) -> dict[str, str]:
     """Return the fields that weights depend on beside their shapes, as text by dotted name."""
     objective = recipe.objective
-    named = {"objective.kind": objective.kind, "train.time_scale": f"{recipe.train.time_scale:g}"}
-    match objective:
-        case InterpolantRecipe():
-            return {**named, "objective.predicts": objective.predicts, "objective.path": objective.path}
-        case DiffusionRecipe():
-            return {**named, "objective.steps": str(objective.steps)}
-        case MeanFlowRecipe():
-            return named
-        case _:
-            assert_never(objective)
+    own = {f"objective.{name}": str(getattr(objective, name)) for name in objective.trained_for.fields}
+    return {"objective.kind": objective.kind, "train.time_scale": f"{recipe.train.time_scale:g}", **own}
 
 
 def _published_recipe(recipe: Recipe) -> Recipe:
-    """Return the recipe of the public code for a study's objective: SiT and MeanFlow embed t itself, DiT the step."""
-    objective: ObjectiveRecipe
-    match recipe.objective:
-        case InterpolantRecipe():
-            objective, time_scale = InterpolantRecipe(), 1.0
-        case DiffusionRecipe():
-            objective, time_scale = recipe.objective.model_copy(update={"steps": 1000}), 1000.0
-        case MeanFlowRecipe():
-            objective, time_scale = recipe.objective, 1.0
-        case _:
-            assert_never(recipe.objective)
+    """Return the recipe of the public code for a study's objective."""
+    fields, time_scale = recipe.objective.trained_for
+    objective = recipe.objective.model_copy(update=dict(fields))
     train = recipe.train.model_copy(update={"time_scale": time_scale})
     return recipe.model_copy(update={"train": train, "objective": objective})
 

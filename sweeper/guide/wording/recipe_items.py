@@ -10,7 +10,7 @@ from sweeper.guide.wording import scope
 from sweeper.records import Facts
 from sweeper.study import Study
 from sweeper.text.numbers import counted
-from trainer.recipe import Contrastive, DataRecipe, Repa, TrainRecipe
+from trainer.recipe import ActivationNorm, Contrastive, DataRecipe, Repa, TrainRecipe
 from trainer.recipe.auxiliary_losses import AuxiliaryLoss
 from trainer.recipe.training import Schedule
 
@@ -67,5 +67,7 @@ def _added(loss: AuxiliaryLoss) -> str:
             return f"REPA {where}, encoder {loss.encoder}"
         case Contrastive():
             return f"a contrastive loss {where}, tau {loss.tau:g}, {loss.distance}, {loss.times} times"
+        case ActivationNorm():
+            return f"a penalty on the size of representations {where}"
         case _:
             assert_never(loss)

@@ -57,6 +57,12 @@ def test_compiling_is_not_tried_on_a_gpu_nor_for_a_model_that_is_nearly_all_prod
     assert not may_pay(study(1000, recipe={"model": {"preset": "XL"}}), slots=1)
 
 
+def test_a_solver_whose_last_evaluation_stands_alone_can_be_timed(tmp_path, monkeypatch):
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", "")
+    heun = {**SMALL, "objective": {"kind": "edm"}, "eval": {"batch": 20, "solver": "heun", "nfe": 7}}
+    assert try_sampling(study(recipe=heun), tmp_path, tmp_path, ["eager fp32"]).gains.keys() == {"eager fp32"}
+
+
 @compiler
 @pytest.mark.parametrize(
     ("attempt", "sampling"),

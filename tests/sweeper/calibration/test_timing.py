@@ -44,6 +44,21 @@ def test_pieces_are_extrapolated_along_the_blocks_and_the_batch(monkeypatch: pyt
     assert found.sample_s == pytest.approx((0.5 + 0.25 * 200) * recipe.eval.nfe / NFE)
 
 
+def test_a_solver_whose_last_evaluation_stands_alone_is_timed_by_its_evaluations(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    given = {"objective": {"kind": "edm"}, "eval": {"samples": 200, "solver": "heun", "nfe": 35}}
+    study, seen = make_study(recipe=given, space={"block": [0], "lambda": [0.1]}), []
+
+    def took(recipe: Recipe, *_: object, **__: object) -> Timed:
+        seen.append(recipe.eval.nfe)
+        return Timed(step_s=1.0, sample_s=float(recipe.eval.nfe))
+
+    monkeypatch.setattr("sweeper.calibration.timing.timed", took)
+    assert extrapolated(study.recipe).sample_s == pytest.approx(35)
+    assert {*seen} == {3}
+
+
 def test_a_small_model_is_timed_itself() -> None:
     assert not calibrate(small(preset="compact"), limit_s=600.0).extrapolated  # however busy the machine is
     made = forecast(small(preset="compact"))._replace(extrapolated=False)
@@ -74,11 +89,12 @@ def test_arms_that_add_a_loss_are_timed_once_for_each_loss_and_plain_ones_not_at
         {"name": "repa", "set": {"train.repa.block": 1}},
         {"name": "short", "set": {"train.repa.block": 1, "train.steps": 10}},
         {"name": "two", "set": {"train.contrastive.block": 1}},
+        {"name": "size", "set": {"train.activation_norm.block": 1}},
     ]
     planned = make_study(recipe=small().recipe.model_dump(), space={"block": [0], "lambda": [0.1]}, controls=arms)
     found = slower_arms(planned, Cost(1e-4, 1.0, 1))
     assert found["repa"] == found["short"] > 1
-    assert found.keys() == {"repa", "short", "two"}
+    assert found.keys() == {"repa", "short", "two", "size"}
     assert set(slower_arms(planned, Cost(1.0, 1.0, 1, extrapolated=True)).values()) == {2.0}
 
 

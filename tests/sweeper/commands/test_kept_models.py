@@ -122,7 +122,7 @@ def test_a_gpus_model_is_drawn_on_a_cpu_where_there_is_no_gpu_and_that_is_said(
     [
         (["--labels", "10"], 2, "labels are numbers from 0 to 9"),
         (["--labels", "x"], 2, "--labels is a list such as 0,1,2"),
-        (["--nfe", "3", "--solver", "heun"], 2, "nfe must be a multiple of 2, not 3"),
+        (["--nfe", "3", "--solver", "heun"], 2, "eval.nfe: must be a multiple of 2, not 3"),
         (["--nfe", "0"], 2, "eval.nfe: Input should be greater than or equal to 1"),
         (["-o", "x.jpg"], 2, "images are written as .png, .npz or into a folder"),
         (["baseline"], 2, "leave TRIAL out"),

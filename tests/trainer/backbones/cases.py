@@ -12,7 +12,8 @@ from trainer.backbones.module import WrappedModule
 from trainer.backbones.protocol import Backbone, Conditioning
 from trainer.backbones.sit import SiT
 from trainer.backbones.unet import UNet
-from trainer.recipe import ModuleRecipe, SiTRecipe, UNetRecipe
+from trainer.backbones.uvit import UViT
+from trainer.recipe import ModuleRecipe, SiTRecipe, UNetRecipe, UViTRecipe
 
 CPU = torch.device("cpu")
 SHAPE, CLASSES, LANES, BATCH = (3, 8, 4), 5, 3, 4
@@ -38,6 +39,11 @@ def _unet(shape: Shape, classes: int) -> Backbone:
     return UNet(UNetRecipe(kind="unet", width=8, levels=2), shape, classes, 1000.0, CPU)
 
 
+def _uvit(shape: Shape, classes: int) -> Backbone:
+    model = UViTRecipe(kind="uvit", width=16, depth=3, heads=2, patch=2)
+    return UViT(model, shape, classes, 1000.0, CPU)
+
+
 def _own(shape: Shape, classes: int) -> Backbone:
     tree = {"kind": "module", "factory": "tests.trainer.backbones.own_nets:mlp", "taps": ["tokens"]}
     return WrappedModule(ModuleRecipe.model_validate(tree), shape, classes, CPU)
@@ -46,6 +52,7 @@ def _own(shape: Shape, classes: int) -> Backbone:
 CASES = (
     Case("SiT", _sit, may_lack=frozenset({"pos_embed"})),
     Case("U-Net", _unet),
+    Case("U-ViT", _uvit),
     Case("a module of one's own", _own),
 )
 

@@ -11,6 +11,7 @@ from trainer.backbones.build import backbone_of
 from trainer.evaluation.evaluator import Evaluator
 from trainer.objectives.build import objective_of
 from trainer.recipe import Dispersion, Lane, Recipe
+from trainer.recipe.backbone import BackboneKind
 from trainer.recipe.evaluation import Solver
 from trainer.recipe.objective import ObjectiveKind
 from trainer.training.cohort import Cohort
@@ -25,9 +26,15 @@ OBJECTIVES = {
     "diffusion with a fixed variance": ({"kind": "diffusion", "learned_variance": False}, "ddim"),
     "diffusion weighted by min-SNR": ({"kind": "diffusion", "schedule": "cosine", "min_snr": 5.0}, "ddim"),
     "mean flow": ({"kind": "mean_flow"}, "euler"),
+    "EDM": ({"kind": "edm"}, "heun"),
+    "EDM by Euler": ({"kind": "edm", "p_mean": -0.4, "p_std": 1.0, "sigma_data": 0.8}, "euler"),
     "mean flow with guidance": ({"kind": "mean_flow", "omega": 1.2, "kappa": 0.3}, "euler"),
 }
-MODELS = {"sit": {"width": 16, "depth": 2, "heads": 2}, "unet": {"kind": "unet", "width": 8, "levels": 2}}
+MODELS = {
+    "sit": {"width": 16, "depth": 2, "heads": 2},
+    "unet": {"kind": "unet", "width": 8, "levels": 2},
+    "uvit": {"kind": "uvit", "width": 16, "depth": 3, "heads": 2},
+}
 LANES = (
     Lane(Dispersion(), 0),
     Lane(Dispersion(blocks=(1,), lam=0.25, tau=0.5), 0),
@@ -37,12 +44,13 @@ LANES = (
 
 def recipe_of(name: str, model: str = "sit", **train: object) -> Recipe:
     objective, solver = OBJECTIVES[name]
+    nfe = 5 if objective.get("kind") == "edm" else 4  # Heun's last evaluation stands alone there
     return Recipe.model_validate(
         {
             "model": MODELS[model],
             "objective": objective,
             "train": {"steps": 60, "batch": 8, "warmup": 5, "lr": 4e-3, "time_scale": 30, **train},
-            "eval": {"samples": 60, "batch": 30, "nfe": 4, "probe": 16, "solver": solver},
+            "eval": {"samples": 60, "batch": 30, "nfe": nfe, "probe": 16, "solver": solver},
         }
     )
 
@@ -64,7 +72,8 @@ def name(request) -> str:
     return request.param
 
 
-def test_every_kind_of_objective_and_every_solver_is_tried():
+def test_every_kind_of_objective_and_every_solver_is_tried_on_every_backbone_of_ours():
+    assert {recipe_of("velocity", model).model.kind for model in MODELS} == {*get_args(BackboneKind)} - {"module"}
     assert {recipe_of(each).objective.kind for each in OBJECTIVES} == {*get_args(ObjectiveKind)}
     assert {solver for _, solver in OBJECTIVES.values()} == {*get_args(Solver)}
 

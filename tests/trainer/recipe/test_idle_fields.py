@@ -41,14 +41,19 @@ CASES: Mapping[str, tuple[object, Tree, Tree]] = {
 ALWAYS = {
     *("data.name", "data.path", "data.labels", "data.image_size", "data.limit", "data.flip", "data.holdout"),
     *(f"model.{name}" for name in ("kind", "preset", "width", "depth", "heads", "patch", "mlp_ratio", "gelu")),
-    *(f"model.{name}" for name in ("stream_scale", "init", "levels", "factory", "path", "arguments", "taps")),
+    *(
+        f"model.{name}"
+        for name in ("stream_scale", "init", "levels", "final_conv", "factory", "path", "arguments", "taps")
+    ),
     *(f"objective.{name}" for name in ("kind", "path", "predicts", "times", "steps", "schedule", "instant_share")),
     *(f"objective.{name}" for name in ("learned_variance", "clip", "min_snr", "power", "omega", "kappa")),
+    *(f"objective.{name}" for name in ("p_mean", "p_std", "sigma_data")),
     *(f"train.{name}" for name in ("steps", "batch", "lr", "warmup", "beta1", "beta2", "weight_decay", "ema")),
     *(f"train.{name}" for name in ("label_drop", "schedule", "clip", "precision")),
     *(f"train.repa.{name}" for name in ("block", "lam", "hidden", "encoder", "weights")),
     *("train.later_blocks.block", "train.later_blocks.rate"),
     *(f"train.contrastive.{name}" for name in ("block", "lam", "tau", "distance", "times")),
+    *(f"train.activation_norm.{name}" for name in ("block", "lam")),
     *(f"eval.{name}" for name in ("samples", "rung_samples", "full_samples", "batch", "solver", "nfe", "cfg")),
     *(f"eval.{name}" for name in ("cfg_curve", "extractor", "weights", "decoder", "probe", "metrics", "reference")),
     *("eval.linear_probe", "eval.compile", "eval.precision"),

@@ -176,7 +176,7 @@ def test_an_override_begins_a_part_that_was_not_there_and_names_the_recipe_anew(
 
 
 def test_a_block_written_in_two_ways_is_one_recipe():
-    for loss in ("repa", "contrastive"):
+    for loss in ("repa", "contrastive", "activation_norm"):
         one, same, other = (Recipe().override({f"train.{loss}.block": block}) for block in (1, 0.25, 0))
         assert one.hash == same.hash != other.hash
 
@@ -203,7 +203,7 @@ def test_a_loss_that_does_not_fit_the_recipe_is_refused_at_its_place(train, plac
             {"objective": {"kind": "diffusion"}, "eval": {"solver": "euler"}},
             "must be 'ddim' or 'ancestral', which sample",
         ),
-        ({"objective": {"kind": "flow"}}, "kind must be 'interpolant', 'diffusion' or 'mean_flow', not 'flow'"),
+        ({"objective": {"kind": "flow"}}, "kind must be 'interpolant', 'diffusion', 'mean_flow' or 'edm', not 'flow'"),
         ({"objective": {"kind": "mean_flow", "kappa": 0.5}, "train": {"label_drop": 0}}, "'no class' is never trained"),
         ({"eval": {"cfg_interval": [0.6, 0.4]}}, r"cfg_interval must rise, not \[0.6, 0.4\]"),
         ({"eval": {"cfg_curve": [1, 1.0000001]}}, "cfg_curve must differ within six digits"),
@@ -237,6 +237,7 @@ def test_what_a_recipe_predicts_is_read_where_it_was_written_before():
     [
         {"objective": {"path": "gvp"}},
         {"objective": {"kind": "diffusion"}},
+        {"objective": {"kind": "edm"}},
         {"train": {"schedule": "constant"}},
         {"train": {"clip": 1.0}},
         {"model": {"gelu": "tanh"}},

@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from tests.trainer.regularisers.places import Places
-from trainer.recipe import Contrastive, Dispersion, Lane, Repa, TrainRecipe
+from trainer.recipe import ActivationNorm, Contrastive, Dispersion, Lane, Repa, TrainRecipe
+from trainer.recipe.auxiliary_losses import AuxiliaryLoss
 from trainer.regularisers.build import regulariser_of
 from trainer.regularisers.protocol import Regulariser
 from trainer.rng.draws import Wanted
@@ -22,7 +23,7 @@ class Case(NamedTuple):
     name: str
     lanes: tuple[Lane, ...]
     make: Callable[..., Regulariser]
-    added: Mapping[str, Repa | Contrastive] = {}
+    added: Mapping[str, AuxiliaryLoss] = {}
 
     def train(self, given: TrainRecipe) -> TrainRecipe:
         """Return the recipe with what it adds."""
@@ -45,6 +46,7 @@ DISPERSIVE = (
 )
 REPA = Repa.model_validate({"block": 1, "lambda": 0.5, "hidden": 12})
 CONTRASTIVE = Contrastive.model_validate({"block": 0, "lambda": 0.25, "tau": 0.5})
+NORM = ActivationNorm.model_validate({"block": 1, "lambda": 0.5})
 BANKS = (
     Lane(Dispersion(negatives=20), 0),
     Lane(Dispersion(blocks=(1,), lam=0.25, tau=0.5, negatives=20), 0),
@@ -55,7 +57,13 @@ CASES = (
     Case("the Dispersive Loss", DISPERSIVE, _with_places),
     Case("REPA, which trains a projector, beside it", DISPERSIVE, _with_places, {"repa": REPA}),
     Case("a contrastive loss of two views beside it", DISPERSIVE, _with_places, {"contrastive": CONTRASTIVE}),
-    Case("all three", DISPERSIVE, _with_places, {"repa": REPA, "contrastive": CONTRASTIVE}),
+    Case("a penalty on size beside it", DISPERSIVE, _with_places, {"activation_norm": NORM}),
+    Case(
+        "all of them",
+        DISPERSIVE,
+        _with_places,
+        {"repa": REPA, "contrastive": CONTRASTIVE, "activation_norm": NORM},
+    ),
     Case(
         "the Dispersive Loss in its other forms",
         (
@@ -78,7 +86,7 @@ CASES = (
         _with_places,
     ),
     Case(
-        "all three, with trained weights and a memory bank",
+        "three of them, with trained weights and a memory bank",
         BANKS,
         _with_places,
         {"repa": REPA, "contrastive": CONTRASTIVE},

@@ -154,6 +154,28 @@ def test_a_start_that_does_not_fit_is_refused_in_one_line(file, digits, evaluato
     assert "\n" not in str(refused.value)
 
 
+@pytest.mark.parametrize(
+    ("objective", "says"),
+    [
+        (
+            {"kind": "diffusion", "steps": 500, "learned_variance": False},
+            "its objective.steps is 1000, the study's 500",
+        ),
+        ({"kind": "edm", "sigma_data": 0.8}, "its objective.sigma_data is 0.5, the study's 0.8"),
+    ],
+)
+def test_a_published_start_is_taken_to_have_the_public_codes_settings(
+    trained, digits, evaluator, tmp_path, objective, says
+):
+    torch.save(trained.published(0), tmp_path / "published.pt")
+    given = RECIPE.model_dump(exclude={"objective": True, "train": {"time_scale"}, "eval": {"solver"}})
+    recipe = Recipe.model_validate({**given, "objective": objective}).override(
+        {"model.init": str(tmp_path / "published.pt")}
+    )
+    with pytest.raises(DataError, match=says):
+        Cohort(recipe, [LANE], digits, CPU, evaluator)
+
+
 def test_nothing_in_a_file_that_training_starts_from_is_run(digits, evaluator, tmp_path):
     target = tmp_path / "written"
     target.write_bytes(b"as it was")

@@ -1,11 +1,14 @@
 """Two noised views of a batch, and cohorts that compare them."""
 
+from typing import get_args
+
 import pytest
 import torch
 
 from tests.trainer.training.cohorts import BASELINE, CPU, RECIPE, states_equal
 from trainer.objectives.path_regression import Interpolant
 from trainer.recipe import Contrastive, Recipe
+from trainer.recipe.objective import ObjectiveKind
 from trainer.training.batches import TrainingSplit, draw
 from trainer.training.second_view import drawn_anew, with_second_view
 
@@ -53,7 +56,7 @@ def test_views_that_share_their_times_train_otherwise_than_independent_ones(buil
     assert not states_equal(one, two)
 
 
-@pytest.mark.parametrize("kind", ["interpolant", "diffusion", "mean_flow"])
+@pytest.mark.parametrize("kind", get_args(ObjectiveKind))
 def test_every_objective_gives_a_second_view(build, kind):
     given = {**RECIPE.model_dump(exclude={"eval": {"solver"}, "objective": True}), "objective": {"kind": kind}}
     recipe = Recipe.model_validate(given).override({"train.contrastive.lambda": 0.5, "train.repa.lambda": 0.5})

@@ -86,11 +86,12 @@ def test_a_form_of_the_loss_that_an_arm_alone_has_is_described_and_its_floor_not
 
 
 def test_a_recipe_that_adds_a_loss_to_every_trial_says_so() -> None:
-    added = {"train": {"repa": {"block": 1, "lambda": 0.5}, "contrastive": {"block": 0, "lambda": 0.1}}}
+    losses = {"repa": {"block": 1, "lambda": 0.5}, "contrastive": {"block": 0, "lambda": 0.1}}
+    added = {"train": {**losses, "activation_norm": {"block": 2, "lambda": 0.2}}}
     items = {item.name: item.value for item in guide(make_study(recipe=added), (GOOD,)).recipe}
     assert items["training"].endswith(
         "; with REPA at block 1, lambda 0.5, encoder local; with a contrastive loss at block 0, lambda 0.1, "
-        "tau 0.5, l2, independent times"
+        "tau 0.5, l2, independent times; with a penalty on the size of representations at block 2, lambda 0.2"
     )
 
 
