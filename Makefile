@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STUDY ?= studies/block_temp.yaml
 BENCH_PYTHON ?= python3
 
-.PHONY: setup study test docs check check-full bench bench-peer bench-gpu compare-fid compare-speed simulate storm clean
+.PHONY: setup study test docs check check-full check-lowest bench bench-peer bench-gpu compare-fid compare-speed simulate storm clean
 
 setup: $(VENV)/.installed
 
@@ -42,6 +42,21 @@ check-full: setup
 	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[full]' -c constraints.txt
 	(command -v chromium && command -v pdflatex) >/dev/null || (apt-get update -qq && apt-get install -y -qq --no-install-recommends $(DEBIAN))
 	$(BIN)/python -m pytest -p no:xdist -o python_files='check_*.py' tests/full
+
+# The tests with the lowest versions that pyproject.toml allows (torch excepted, whose wheel is pinned), found by uv; an hour.
+LOWEST := build/lowest
+check-lowest:
+	$(PYTHON) -m venv $(LOWEST)
+	$(LOWEST)/bin/pip install --quiet --disable-pip-version-check --no-compile uv torch==2.13.0 -c constraints.txt
+	echo torch==2.13.0 > $(LOWEST)/torch.txt
+	$(LOWEST)/bin/uv pip compile --quiet pyproject.toml --extra postgres --resolution lowest-direct --no-annotate --no-header \
+		--constraint $(LOWEST)/torch.txt --output-file $(LOWEST)/all.txt
+	grep -v '^torch==\|^nvidia\|^triton\|^cuda' $(LOWEST)/all.txt > $(LOWEST)/pins.txt
+	$(LOWEST)/bin/pip install --quiet --disable-pip-version-check --no-compile --no-deps -r $(LOWEST)/pins.txt
+	$(LOWEST)/bin/pip install --quiet --disable-pip-version-check --no-compile --no-deps -e . --config-settings editable_mode=compat
+	$(LOWEST)/bin/pip install --quiet --disable-pip-version-check --no-compile pytest pytest-xdist hypothesis jsonschema pyyaml \
+		ipykernel nbclient 'setuptools>=80' -c $(LOWEST)/pins.txt
+	$(LOWEST)/bin/python -m pytest -p no:xdist tests/sweeper tests/trainer tests/golden tests/integration tests/e2e/test_study.py
 
 # PEER=path adds the public SiT code, a checkout, with timm and torchdiffeq in SITE=folder.
 bench: setup
