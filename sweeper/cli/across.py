@@ -26,7 +26,7 @@ def across(
         "reports/across"
     ),
 ) -> None:
-    """Write one page of studies whose recipes differ: does the best setting move with the learning rate, say?"""
+    """Write one page of studies whose recipes differ. Does the best setting move with the learning rate, say?"""
     from sweeper.commands.across import make_crossing
 
     tell(str(make_crossing(guides, out)[1]))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import typer
 
@@ -29,12 +30,16 @@ from sweeper.cli.arguments import (
     Version,
     at_home,
 )
+from sweeper.cli.help_pages import Command, Commands
 from sweeper.cli.study_argument import say_differences, study_of, workspace_of
 from sweeper.cli.terminal import clean_errors, log_inertly, say, tell
 from sweeper.import_path import check_own_code
 
+Function = TypeVar("Function", bound=Callable[..., None])
+
 app = typer.Typer(
     name="sweeper",
+    cls=Commands,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -42,12 +47,17 @@ app = typer.Typer(
 )
 
 
+def command(name: str | None = None) -> Callable[[Function], Function]:
+    """Return what adds a function as a command; its group and examples are in `sweeper.cli.help_pages`."""
+    return app.command(name, cls=Command)
+
+
 @app.callback()
 def options(version: Version = False) -> None:
     """Which Dispersive-Loss settings help your diffusion transformer on your data, and how sure can you be?"""
 
 
-@app.command()
+@command()
 def init(
     path: Annotated[Path, typer.Argument(metavar="FILE", help="Where to write the study.", callback=at_home)] = Path(
         "study.yaml"
@@ -55,7 +65,7 @@ def init(
     template: Annotated[TemplateName, typer.Option("--template", help="What to start from.")] = TemplateName.default,
     atlas_: FromAtlas = None,
 ) -> None:
-    """Write a study to start from: of digits, or of your own image folder, latents, torch module or GPU."""
+    """Write a study to start from. It is of digits, or of your own image folder, latents, torch module or GPU."""
     from sweeper.commands.init import write_template
 
     empty = ", ".join(map(str, write_template(path, template.value, atlas_)))
@@ -63,7 +73,7 @@ def init(
     say(f"{path} written; next: {fill_in}sweeper check {path}, sweeper run {path}")
 
 
-@app.command()
+@command()
 def check(file: File, set_: Set = None) -> None:
     """Check a study and its data, and report every mistake."""
     study = study_of(file, set_)
@@ -72,9 +82,9 @@ def check(file: File, set_: Set = None) -> None:
     tell(f"{check_study(study)}\n{file}: ok")
 
 
-@app.command()
+@command()
 def plan(file: File, set_: Set = None, on: On = None, as_json: AsJson = False) -> None:
-    """Show what a study will run, and how long that takes on this machine, from a short calibration."""
+    """Show what a study will run, and how long that takes. A short calibration times it on this machine."""
     study = study_of(file, set_)
     from sweeper.planning.size import announce
 
@@ -91,11 +101,11 @@ def plan(file: File, set_: Set = None, on: On = None, as_json: AsJson = False) -
     tell(json.dumps(made._asdict(), indent=2) if as_json else describe(study, made))
 
 
-app.command()(run.run)
-app.command()(run.retry)
+command()(run.run)
+command()(run.retry)
 
 
-@app.command()
+@command()
 def status(
     file: FileOrName,
     set_: Set = None,
@@ -104,7 +114,7 @@ def status(
     tracking: Tracking = None,
     store: Store = None,
 ) -> None:
-    """Count a study's trials by state: as planned, in Optuna and in MLflow."""
+    """Count a study's trials by state. It counts them as planned, in Optuna and in MLflow."""
     study = study_of(file, set_, workspace)
     from sweeper.commands.status import status_of
 
@@ -115,7 +125,7 @@ def status(
     tell(json.dumps(found.as_json(), indent=2) if as_json else found.describe())
 
 
-@app.command("list")
+@command("list")
 def list_(as_json: AsJson = False, workspace: Root = Path(".sweeper"), store: Store = None) -> None:
     """List the workspace's studies, and how far each is."""
     from sweeper.commands.list import describe, list_studies
@@ -125,12 +135,12 @@ def list_(as_json: AsJson = False, workspace: Root = Path(".sweeper"), store: St
     tell(json.dumps([study.as_json() for study in found], indent=2) if as_json else describe(found, place))
 
 
-app.command()(watch.watch)
-app.command()(logs.logs)
-app.command()(rm.rm)
+command()(watch.watch)
+command()(logs.logs)
+command()(rm.rm)
 
 
-@app.command()
+@command()
 def report(
     file: FileOrName,
     set_: Set = None,
@@ -142,7 +152,7 @@ def report(
     tracking: Tracking = None,
     reports: Reports = Path("reports"),
 ) -> None:
-    """Write a study's guide again from its record; FILE may also be a guide's record.json."""
+    """Write a study's guide again from its record. FILE may also be a guide's record.json."""
     from sweeper.commands.report import publish, publish_record
 
     if file.suffix == ".json":
@@ -154,7 +164,7 @@ def report(
     tell(str(written.guide))
 
 
-@app.command()
+@command()
 def compare(
     a: Annotated[
         Path,
@@ -167,7 +177,7 @@ def compare(
     workspace: Root = Path(".sweeper"),
     tracking: Tracking = None,
 ) -> None:
-    """Compare two studies: what transfers from one to the other, or which does better on shared seeds."""
+    """Compare two studies. Which effects transfer from one to the other, or which does better on shared seeds?"""
     from sweeper.commands.compare import compare as compare_studies
     from sweeper.render.comparison import comparison_markdown
 
@@ -175,11 +185,11 @@ def compare(
     tell(json.dumps(found.model_dump(mode="json"), indent=2) if as_json else comparison_markdown(found), nl=as_json)
 
 
-app.command()(atlas.atlas)
-app.command()(across.across)
+command()(atlas.atlas)
+command()(across.across)
 
 
-@app.command()
+@command()
 def export(
     file: FileOrName,
     set_: Set = None,
@@ -193,7 +203,7 @@ def export(
     workspace: Root = Path(".sweeper"),
     tracking: Tracking = None,
 ) -> None:
-    """Write one row per trial and rung, with every parameter and metric."""
+    """Write a table with a row per trial and rung. It has every parameter and metric."""
     study = study_of(file, set_, workspace)
     from sweeper.commands.export import export as export_table
 
@@ -201,26 +211,26 @@ def export(
     export_table(place, study.name, format_.value, output, sys.stdout)
 
 
-app.command()(kept_models.sample)
-app.command()(kept_models.measure)
-app.command()(encode.encode)
-app.command()(doctor.doctor)
-app.command()(slurm.slurm)
+command()(kept_models.sample)
+command()(kept_models.measure)
+command()(encode.encode)
+command()(doctor.doctor)
+command()(slurm.slurm)
 
 
-@app.command()
+@command()
 def ui(
     port: Annotated[int, typer.Option("--port", min=1, max=65535)] = 5000,
     workspace: Root = Path(".sweeper"),
     tracking: Tracking = None,
 ) -> None:
-    """Serve the workspace's MLflow on 127.0.0.1, and print each study's address; Ctrl-C stops it."""
+    """Serve the workspace's MLflow on 127.0.0.1. It prints each study's address; Ctrl-C stops it."""
     from sweeper.commands.ui import serve
 
     raise typer.Exit(serve(workspace_of(workspace, tracking), port, say))
 
 
-@app.command()
+@command()
 def audit(
     name: Annotated[AuditName, typer.Argument(metavar="proxy|pruning|seeds|health", show_default=False)],
     file: FileOrName,
@@ -229,7 +239,7 @@ def audit(
     workspace: Root = Path(".sweeper"),
     tracking: Tracking = None,
 ) -> None:
-    """Check how far a study's results can be trusted; exit 1 when the check fails or cannot be made."""
+    """Check how far a study's results can be trusted. It exits with 1 when the check fails or cannot be made."""
     study = study_of(file, set_, workspace)
     from sweeper.commands.audit import audit as make
 
@@ -238,11 +248,11 @@ def audit(
     raise typer.Exit(0 if found.passed else 1)
 
 
-@app.command()
+@command()
 def schema(
     of: Annotated[SchemaOf, typer.Option("--of", help="What to describe.")] = SchemaOf.study,
 ) -> None:
-    """Print the JSON schema of a study, for editors, or of guide.json and atlas.json, for programs."""
+    """Print the JSON schema of a study or a guide. Editors use a study's, programs that of guide.json or atlas.json."""
     from sweeper.commands.schema import schema_of
 
     tell(json.dumps(schema_of(of.value), indent=2))

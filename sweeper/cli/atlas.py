@@ -22,7 +22,7 @@ def atlas(
         "reports/atlas"
     ),
 ) -> None:
-    """Write one page of many studies: what travels between them, and what to expect in a new one."""
+    """Write one page of many studies. What travels between them, and what is to be expected in a new one?"""
     from sweeper.commands.atlas import make_atlas
 
     tell(str(make_atlas(guides, out)[1]))

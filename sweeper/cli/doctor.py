@@ -20,7 +20,9 @@ def doctor(
     tracking: Tracking = None,
     store: Store = None,
 ) -> None:
-    """Look at packages, memory, disk, GPU, stores and cluster, and say what to do; exit 3 where a study cannot run."""
+    """Say whether this machine is ready for a study. It looks at packages, memory, disk, GPU, stores and cluster, says
+    what to do, and exits with 3 where a study cannot run.
+    """
     from sweeper.commands.doctor import describe, examine
 
     found = []

@@ -83,7 +83,7 @@ def sample(
     workspace: Root = Path(".sweeper"),
     tracking: Tracking = None,
 ) -> None:
-    """Draw images from a model that a study kept; by default the trial's own images."""
+    """Draw images from a model that a study kept. By default they are the trial's own images."""
     from sweeper.commands.kept_models import described, draw
 
     wanted = _labels(labels)
@@ -119,7 +119,7 @@ def measure(
     workspace: Root = Path(".sweeper"),
     tracking: Tracking = None,
 ) -> None:
-    """Measure a kept model again, as in its study or with other settings; print its metrics as JSON."""
+    """Measure a kept model again. It prints the metrics as JSON, as in its study or with other settings."""
     from sweeper.commands.kept_models import compare
     from sweeper.commands.kept_models import measure as metrics_of
     from sweeper.workspace import Workspace

@@ -10,7 +10,7 @@ from sweeper.cli.terminal import tell
 
 
 def logs(file: FileOrName, workspace: Root = Path(".sweeper")) -> None:
-    """Print what the runs of a study said over time, and the errors of its trials."""
+    """Print a study's log. It holds what its runs said over time, and the errors of its trials."""
     study = study_of(file, None, workspace)
     from sweeper.commands.logs import logs as logs_of
 

@@ -21,7 +21,7 @@ def rm(
     tracking: Tracking = None,
     store: Store = None,
 ) -> None:
-    """Remove a study's record, checkpoints and kept weights from the workspace; its guide stays."""
+    """Remove a study from the workspace. Its record, checkpoints and kept weights go; its guide stays."""
     study, place = study_of(file, None, workspace), workspace_of(workspace, tracking, store)
     from sweeper.commands.rm import removal, remove
 

@@ -10,7 +10,7 @@ from sweeper.cli.terminal import tell
 
 
 def watch(file: FileOrName, workspace: Root = Path(".sweeper"), tracking: Tracking = None, store: Store = None) -> None:
-    """Show what a study that another process runs does, until it ends; Ctrl-C ends the view alone."""
+    """Show what a running study does, until it ends. Another process runs it; Ctrl-C ends the view alone."""
     study, place = study_of(file, None, workspace), workspace_of(workspace, tracking, store)
     from contextlib import suppress
 
