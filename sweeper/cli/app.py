@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -32,7 +31,7 @@ from sweeper.cli.arguments import (
 )
 from sweeper.cli.help_pages import Command, Commands
 from sweeper.cli.study_argument import say_differences, study_of, workspace_of
-from sweeper.cli.terminal import clean_errors, log_inertly, say, tell
+from sweeper.cli.terminal import answer, clean_errors, log_inertly, say, tell
 from sweeper.import_path import check_own_code
 
 Function = TypeVar("Function", bound=Callable[..., None])
@@ -74,12 +73,13 @@ def init(
 
 
 @command()
-def check(file: File, set_: Set = None) -> None:
+def check(file: File, set_: Set = None, as_json: AsJson = False) -> None:
     """Check a study and its data, and report every mistake."""
     study = study_of(file, set_)
     from sweeper.commands.check import check as check_study
 
-    tell(f"{check_study(study)}\n{file}: ok")
+    found = check_study(study)
+    answer(found, lambda: f"{found.describe()}\n{file}: ok", as_json)
 
 
 @command()
@@ -93,12 +93,12 @@ def plan(file: File, set_: Set = None, on: On = None, as_json: AsJson = False) -
     if on is not None:
         from sweeper.commands.plan_on import describe_on, estimate_on
 
-        tell(json.dumps(estimate_on(study, on), indent=2) if as_json else describe_on(study, on))
+        answer(estimate_on(study, on), lambda: describe_on(study, on), as_json)
         return
     from sweeper.commands.plan import describe, forecast
 
     made = forecast(study)
-    tell(json.dumps(made._asdict(), indent=2) if as_json else describe(study, made))
+    answer(made, lambda: describe(study, made), as_json)
 
 
 command()(run.run)
@@ -122,7 +122,7 @@ def status(
     found = status_of(study, place)
     if registration := place.registration(study.name):
         say_differences(study, registration.study, f"{file} differs from the record:")
-    tell(json.dumps(found.as_json(), indent=2) if as_json else found.describe())
+    answer(found, found.describe, as_json)
 
 
 @command("list")
@@ -132,7 +132,7 @@ def list_(as_json: AsJson = False, workspace: Root = Path(".sweeper"), store: St
 
     place = workspace_of(workspace, None, store)
     found = list_studies(place)
-    tell(json.dumps([study.as_json() for study in found], indent=2) if as_json else describe(found, place))
+    answer(found, lambda: describe(found, place), as_json)
 
 
 command()(watch.watch)
@@ -182,7 +182,7 @@ def compare(
     from sweeper.render.comparison import comparison_markdown
 
     found = compare_studies(a, b, workspace_of(workspace, tracking))
-    tell(json.dumps(found.model_dump(mode="json"), indent=2) if as_json else comparison_markdown(found), nl=as_json)
+    answer(found, lambda: comparison_markdown(found), as_json, nl=False)
 
 
 command()(atlas.atlas)
@@ -244,7 +244,7 @@ def audit(
     from sweeper.commands.audit import audit as make
 
     found = make(name.value, study.name, workspace_of(workspace, tracking))
-    tell(found.json if as_json else found.text)
+    answer(found, found.describe, as_json)
     raise typer.Exit(0 if found.passed else 1)
 
 
@@ -254,8 +254,9 @@ def schema(
 ) -> None:
     """Print the JSON schema of a study or a guide. Editors use a study's, programs that of guide.json or atlas.json."""
     from sweeper.commands.schema import schema_of
+    from sweeper.text.as_json import to_json
 
-    tell(json.dumps(schema_of(of.value), indent=2))
+    tell(to_json(schema_of(of.value)))
 
 
 def main() -> None:

@@ -6,7 +6,7 @@ import logging
 import signal
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import typer
@@ -64,3 +64,10 @@ def say(text: str) -> None:
 def tell(text: str, nl: bool = True) -> None:
     """Print a command's result to stdout."""
     typer.echo(inert(text), nl=nl)
+
+
+def answer(found: object, text: Callable[[], str], as_json: bool, nl: bool = True) -> None:
+    """Print what a command found: as JSON, and then stdout holds nothing else, or as text."""
+    from sweeper.text.as_json import to_json
+
+    tell(to_json(found)) if as_json else tell(text(), nl=nl)
