@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated
 
 import typer
 
@@ -30,11 +30,10 @@ from sweeper.cli.arguments import (
     at_home,
 )
 from sweeper.cli.help_pages import Command, Commands
+from sweeper.cli.loudness import Function, with_loudness
 from sweeper.cli.study_argument import say_differences, study_of, workspace_of
 from sweeper.cli.terminal import answer, clean_errors, log_inertly, say, tell
 from sweeper.import_path import check_own_code
-
-Function = TypeVar("Function", bound=Callable[..., None])
 
 app = typer.Typer(
     name="sweeper",
@@ -48,7 +47,12 @@ app = typer.Typer(
 
 def command(name: str | None = None) -> Callable[[Function], Function]:
     """Return what adds a function as a command; its group and examples are in `sweeper.cli.help_pages`."""
-    return app.command(name, cls=Command)
+
+    def add(function: Function) -> Function:
+        app.command(name, cls=Command)(with_loudness(function))
+        return function
+
+    return add
 
 
 @app.callback()
@@ -261,7 +265,6 @@ def schema(
 
 def main() -> None:
     """Run the command line; a user's mistake ends in one message and its exit code, never in a traceback."""
-    log_inertly()
-    with clean_errors():
+    with log_inertly(), clean_errors():
         check_own_code()
         app(prog_name="sweeper")

@@ -9,7 +9,7 @@ import typer
 
 from sweeper.cli.arguments import FileOrName, Root, Store, Tracking
 from sweeper.cli.study_argument import study_of, workspace_of
-from sweeper.cli.terminal import tell
+from sweeper.cli.terminal import progress_display, tell
 
 
 def watch(
@@ -23,9 +23,6 @@ def watch(
     study, place = study_of(file, None, workspace), workspace_of(workspace, tracking, store)
     from contextlib import suppress
 
-    from rich.console import Console
-
-    from sweeper.commands.progress import display
     from sweeper.commands.status import status_of
     from sweeper.commands.watch import seen_now
     from sweeper.commands.watch import watch as watch_study
@@ -35,6 +32,6 @@ def watch(
         tell(to_json(seen_now(study, place)))
         return
     with suppress(KeyboardInterrupt):
-        with display(Console(stderr=True)) as show:
+        with progress_display() as show:
             watch_study(study.name, place, show)
         tell(status_of(study, place).describe())
