@@ -224,14 +224,20 @@ command()(slurm.slurm)
 
 @command()
 def ui(
-    port: Annotated[int, typer.Option("--port", min=1, max=65535)] = 5000,
+    port: Annotated[
+        int | None,
+        typer.Option("--port", min=1, max=65535, help="Default: 5000; with --optuna 8080.", show_default=False),
+    ] = None,
+    optuna: Annotated[bool, typer.Option("--optuna", help="Serve optuna-dashboard over the search instead.")] = False,
     workspace: Root = Path(".sweeper"),
     tracking: Tracking = None,
+    store: Store = None,
 ) -> None:
     """Serve the workspace's MLflow on 127.0.0.1. It prints each study's address; Ctrl-C stops it."""
-    from sweeper.commands.ui import serve
+    from sweeper.commands.ui import serve, serve_search
 
-    raise typer.Exit(serve(workspace_of(workspace, tracking), port, say))
+    place = workspace_of(workspace, tracking, store)
+    raise typer.Exit(serve_search(place, port or 8080, say) if optuna else serve(place, port or 5000, say))
 
 
 @command()

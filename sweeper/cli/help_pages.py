@@ -52,7 +52,7 @@ EXAMPLES: Mapping[str, Sequence[str]] = {
         "sweeper export block_temp --format parquet -o trials.parquet",
     ),
     "audit": ("sweeper audit pruning block_temp", "sweeper audit seeds block_temp --json"),
-    "ui": ("sweeper ui", "sweeper ui --port 5001"),
+    "ui": ("sweeper ui", "sweeper ui --optuna"),
     "sample": (
         "sweeper sample block_temp finalist",
         "sweeper sample block_temp baseline --labels 0,1 -n 20 -o images.npz",
