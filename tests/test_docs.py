@@ -176,8 +176,8 @@ def _make_targets() -> frozenset[str]:
 
 @cache
 def _commands() -> frozenset[str]:
-    listed = (ROOT / "tests/golden/help.txt").read_text(encoding="utf-8").partition("Commands:\n")[2]
-    return frozenset(re.findall(r"^  ([a-z][a-z-]*)  ", listed.partition("\n\n")[0], re.MULTILINE))
+    page = (ROOT / "tests/golden/help.txt").read_text(encoding="utf-8").partition("Usage: sweeper init ")[0]
+    return frozenset(re.findall(r"^  ([a-z][a-z-]*)  ", page, re.MULTILINE))
 
 
 def resolves(dotted: str) -> bool:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sweeper.cli.arguments import all_home, at_home
+from sweeper.cli.arguments import AsJson, all_home, at_home
 from sweeper.cli.run_to_guide import RunOptions, confirmed, run_one
-from sweeper.cli.terminal import say, tell
+from sweeper.cli.terminal import answer, say, tell
 
 if TYPE_CHECKING:
     from sweeper.study import Study
@@ -25,11 +25,13 @@ def across(
     out: Annotated[Path, typer.Option("--out", help="Folder to write it to.", callback=at_home)] = Path(
         "reports/across"
     ),
+    as_json: AsJson = False,
 ) -> None:
-    """Write one page of studies whose recipes differ: does the best setting move with the learning rate, say?"""
+    """Write one page of studies whose recipes differ. Does the best setting move with the learning rate, say?"""
     from sweeper.commands.across import make_crossing
 
-    tell(str(make_crossing(guides, out)[1]))
+    made, page = make_crossing(guides, out)
+    answer({"page": page, "crossing": made}, lambda: str(page), as_json)
 
 
 def run_across(name: str, studies: list[Study], options: RunOptions) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -29,12 +29,15 @@ from sweeper.cli.arguments import (
     Version,
     at_home,
 )
+from sweeper.cli.help_pages import Command, Commands
+from sweeper.cli.loudness import Function, with_loudness
 from sweeper.cli.study_argument import say_differences, study_of, workspace_of
-from sweeper.cli.terminal import clean_errors, log_inertly, say, tell
+from sweeper.cli.terminal import answer, clean_errors, log_inertly, say, tell
 from sweeper.import_path import check_own_code
 
 app = typer.Typer(
     name="sweeper",
+    cls=Commands,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -42,12 +45,22 @@ app = typer.Typer(
 )
 
 
+def command(name: str | None = None) -> Callable[[Function], Function]:
+    """Return what adds a function as a command; its group and examples are in `sweeper.cli.help_pages`."""
+
+    def add(function: Function) -> Function:
+        app.command(name, cls=Command)(with_loudness(function))
+        return function
+
+    return add
+
+
 @app.callback()
 def options(version: Version = False) -> None:
     """Which Dispersive-Loss settings help your diffusion transformer on your data, and how sure can you be?"""
 
 
-@app.command()
+@command()
 def init(
     path: Annotated[Path, typer.Argument(metavar="FILE", help="Where to write the study.", callback=at_home)] = Path(
         "study.yaml"
@@ -55,7 +68,7 @@ def init(
     template: Annotated[TemplateName, typer.Option("--template", help="What to start from.")] = TemplateName.default,
     atlas_: FromAtlas = None,
 ) -> None:
-    """Write a study to start from: of digits, or of your own image folder, latents, torch module or GPU."""
+    """Write a study to start from. It is of digits, or of your own image folder, latents, torch module or GPU."""
     from sweeper.commands.init import write_template
 
     empty = ", ".join(map(str, write_template(path, template.value, atlas_)))
@@ -63,18 +76,19 @@ def init(
     say(f"{path} written; next: {fill_in}sweeper check {path}, sweeper run {path}")
 
 
-@app.command()
-def check(file: File, set_: Set = None) -> None:
+@command()
+def check(file: File, set_: Set = None, as_json: AsJson = False) -> None:
     """Check a study and its data, and report every mistake."""
     study = study_of(file, set_)
     from sweeper.commands.check import check as check_study
 
-    tell(f"{check_study(study)}\n{file}: ok")
+    found = check_study(study)
+    answer(found, lambda: f"{found.describe()}\n{file}: ok", as_json)
 
 
-@app.command()
+@command()
 def plan(file: File, set_: Set = None, on: On = None, as_json: AsJson = False) -> None:
-    """Show what a study will run, and how long that takes on this machine, from a short calibration."""
+    """Show what a study will run, and how long that takes. A short calibration times it on this machine."""
     study = study_of(file, set_)
     from sweeper.planning.size import announce
 
@@ -83,19 +97,19 @@ def plan(file: File, set_: Set = None, on: On = None, as_json: AsJson = False) -
     if on is not None:
         from sweeper.commands.plan_on import describe_on, estimate_on
 
-        tell(json.dumps(estimate_on(study, on), indent=2) if as_json else describe_on(study, on))
+        answer(estimate_on(study, on), lambda: describe_on(study, on), as_json)
         return
     from sweeper.commands.plan import describe, forecast
 
     made = forecast(study)
-    tell(json.dumps(made._asdict(), indent=2) if as_json else describe(study, made))
+    answer(made, lambda: describe(study, made), as_json)
 
 
-app.command()(run.run)
-app.command()(run.retry)
+command()(run.run)
+command()(run.retry)
 
 
-@app.command()
+@command()
 def status(
     file: FileOrName,
     set_: Set = None,
@@ -104,7 +118,7 @@ def status(
     tracking: Tracking = None,
     store: Store = None,
 ) -> None:
-    """Count a study's trials by state: as planned, in Optuna and in MLflow."""
+    """Count a study's trials by state. It counts them as planned, in Optuna and in MLflow."""
     study = study_of(file, set_, workspace)
     from sweeper.commands.status import status_of
 
@@ -112,25 +126,25 @@ def status(
     found = status_of(study, place)
     if registration := place.registration(study.name):
         say_differences(study, registration.study, f"{file} differs from the record:")
-    tell(json.dumps(found.as_json(), indent=2) if as_json else found.describe())
+    answer(found, found.describe, as_json)
 
 
-@app.command("list")
+@command("list")
 def list_(as_json: AsJson = False, workspace: Root = Path(".sweeper"), store: Store = None) -> None:
     """List the workspace's studies, and how far each is."""
     from sweeper.commands.list import describe, list_studies
 
     place = workspace_of(workspace, None, store)
     found = list_studies(place)
-    tell(json.dumps([study.as_json() for study in found], indent=2) if as_json else describe(found, place))
+    answer(found, lambda: describe(found, place), as_json)
 
 
-app.command()(watch.watch)
-app.command()(logs.logs)
-app.command()(rm.rm)
+command()(watch.watch)
+command()(logs.logs)
+command()(rm.rm)
 
 
-@app.command()
+@command()
 def report(
     file: FileOrName,
     set_: Set = None,
@@ -142,7 +156,7 @@ def report(
     tracking: Tracking = None,
     reports: Reports = Path("reports"),
 ) -> None:
-    """Write a study's guide again from its record; FILE may also be a guide's record.json."""
+    """Write a study's guide again from its record. FILE may also be a guide's record.json."""
     from sweeper.commands.report import publish, publish_record
 
     if file.suffix == ".json":
@@ -154,7 +168,7 @@ def report(
     tell(str(written.guide))
 
 
-@app.command()
+@command()
 def compare(
     a: Annotated[
         Path,
@@ -167,19 +181,19 @@ def compare(
     workspace: Root = Path(".sweeper"),
     tracking: Tracking = None,
 ) -> None:
-    """Compare two studies: what transfers from one to the other, or which does better on shared seeds."""
+    """Compare two studies. Which effects transfer from one to the other, or which does better on shared seeds?"""
     from sweeper.commands.compare import compare as compare_studies
     from sweeper.render.comparison import comparison_markdown
 
     found = compare_studies(a, b, workspace_of(workspace, tracking))
-    tell(json.dumps(found.model_dump(mode="json"), indent=2) if as_json else comparison_markdown(found), nl=as_json)
+    answer(found, lambda: comparison_markdown(found), as_json, nl=False)
 
 
-app.command()(atlas.atlas)
-app.command()(across.across)
+command()(atlas.atlas)
+command()(across.across)
 
 
-@app.command()
+@command()
 def export(
     file: FileOrName,
     set_: Set = None,
@@ -198,7 +212,7 @@ def export(
     tracking: Tracking = None,
     reports: Reports = Path("reports"),
 ) -> None:
-    """Write one row per trial and rung with every parameter and metric, or copy the study to another tracker."""
+    """Write a table with a row per trial and rung, or copy the study to another tracker."""
     study = study_of(file, set_, workspace)
     from sweeper.commands.export import export as export_record
 
@@ -206,26 +220,32 @@ def export(
     export_record(place, study.name, format_.value, output, reports, sys.stdout)
 
 
-app.command()(kept_models.sample)
-app.command()(kept_models.measure)
-app.command()(encode.encode)
-app.command()(doctor.doctor)
-app.command()(slurm.slurm)
+command()(kept_models.sample)
+command()(kept_models.measure)
+command()(encode.encode)
+command()(doctor.doctor)
+command()(slurm.slurm)
 
 
-@app.command()
+@command()
 def ui(
-    port: Annotated[int, typer.Option("--port", min=1, max=65535)] = 5000,
+    port: Annotated[
+        int | None,
+        typer.Option("--port", min=1, max=65535, help="Default: 5000; with --optuna 8080.", show_default=False),
+    ] = None,
+    optuna: Annotated[bool, typer.Option("--optuna", help="Serve optuna-dashboard over the search instead.")] = False,
     workspace: Root = Path(".sweeper"),
     tracking: Tracking = None,
+    store: Store = None,
 ) -> None:
-    """Serve the workspace's MLflow on 127.0.0.1, and print each study's address; Ctrl-C stops it."""
-    from sweeper.commands.ui import serve
+    """Serve the workspace's MLflow on 127.0.0.1. It prints each study's address; Ctrl-C stops it."""
+    from sweeper.commands.ui import serve, serve_search
 
-    raise typer.Exit(serve(workspace_of(workspace, tracking), port, say))
+    place = workspace_of(workspace, tracking, store)
+    raise typer.Exit(serve_search(place, port or 8080, say) if optuna else serve(place, port or 5000, say))
 
 
-@app.command()
+@command()
 def audit(
     name: Annotated[AuditName, typer.Argument(metavar="proxy|pruning|seeds|health", show_default=False)],
     file: FileOrName,
@@ -234,28 +254,28 @@ def audit(
     workspace: Root = Path(".sweeper"),
     tracking: Tracking = None,
 ) -> None:
-    """Check how far a study's results can be trusted; exit 1 when the check fails or cannot be made."""
+    """Check how far a study's results can be trusted. It exits with 1 when the check fails or cannot be made."""
     study = study_of(file, set_, workspace)
     from sweeper.commands.audit import audit as make
 
     found = make(name.value, study.name, workspace_of(workspace, tracking))
-    tell(found.json if as_json else found.text)
+    answer(found, found.describe, as_json)
     raise typer.Exit(0 if found.passed else 1)
 
 
-@app.command()
+@command()
 def schema(
     of: Annotated[SchemaOf, typer.Option("--of", help="What to describe.")] = SchemaOf.study,
 ) -> None:
-    """Print the JSON schema of a study, for editors, or of guide.json and atlas.json, for programs."""
+    """Print the JSON schema of a study or a guide. Editors use a study's, programs that of guide.json or atlas.json."""
     from sweeper.commands.schema import schema_of
+    from sweeper.text.as_json import to_json
 
-    tell(json.dumps(schema_of(of.value), indent=2))
+    tell(to_json(schema_of(of.value)))
 
 
 def main() -> None:
     """Run the command line; a user's mistake ends in one message and its exit code, never in a traceback."""
-    log_inertly()
-    with clean_errors():
+    with log_inertly(), clean_errors():
         check_own_code()
         app(prog_name="sweeper")

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from sweeper.cli.arguments import all_home, at_home
-from sweeper.cli.terminal import tell
+from sweeper.cli.arguments import AsJson, all_home, at_home
+from sweeper.cli.terminal import answer
 
 
 def atlas(
@@ -21,8 +21,10 @@ def atlas(
     out: Annotated[Path, typer.Option("--out", help="Folder to write it to.", callback=at_home)] = Path(
         "reports/atlas"
     ),
+    as_json: AsJson = False,
 ) -> None:
-    """Write one page of many studies: what travels between them, and what to expect in a new one."""
+    """Write one page of many studies. What travels between them, and what is to be expected in a new one?"""
     from sweeper.commands.atlas import make_atlas
 
-    tell(str(make_atlas(guides, out)[1]))
+    made, page = make_atlas(guides, out)
+    answer({"page": page, "atlas": made}, lambda: str(page), as_json)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import typer
@@ -20,8 +19,11 @@ def doctor(
     tracking: Tracking = None,
     store: Store = None,
 ) -> None:
-    """Look at packages, memory, disk, GPU, stores and cluster, and say what to do; exit 3 where a study cannot run."""
+    """Say whether this machine is ready for a study. It looks at packages, memory, disk, GPU, stores and cluster, says
+    what to do, and exits with 3 where a study cannot run.
+    """
     from sweeper.commands.doctor import describe, examine
+    from sweeper.text.as_json import to_json
 
     found = []
     for finding in examine(workspace_of(workspace, tracking, store), address):
@@ -29,6 +31,6 @@ def doctor(
         if not as_json:
             tell(describe(finding))  # at once: a store or a cluster may take a while to answer
     if as_json:
-        tell(json.dumps([finding._asdict() for finding in found], indent=2))
+        tell(to_json(found))
     if any(finding.state == "problem" for finding in found):
         raise typer.Exit(SetupError.exit_code)

@@ -31,7 +31,7 @@ def encode(
     size: Annotated[int, typer.Option("--size", min=8, max=1024, help="Side of the images in pixels.")] = 256,
     batch: Annotated[int, typer.Option("--batch", min=1, max=4096, help="Images at a time.")] = 8,
 ) -> None:
-    """Encode a folder's images to latents, and print what a study says of them."""
+    """Encode a folder's images to latents. It prints what a study's file has to say of them."""
     from sweeper.commands.encode import encode as write
 
     said = [0]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -83,7 +82,7 @@ def sample(
     workspace: Root = Path(".sweeper"),
     tracking: Tracking = None,
 ) -> None:
-    """Draw images from a model that a study kept; by default the trial's own images."""
+    """Draw images from a model that a study kept. By default they are the trial's own images."""
     from sweeper.commands.kept_models import described, draw
 
     wanted = _labels(labels)
@@ -119,9 +118,10 @@ def measure(
     workspace: Root = Path(".sweeper"),
     tracking: Tracking = None,
 ) -> None:
-    """Measure a kept model again, as in its study or with other settings; print its metrics as JSON."""
+    """Measure a kept model again. It prints the metrics as JSON, as in its study or with other settings."""
     from sweeper.commands.kept_models import compare
     from sweeper.commands.kept_models import measure as metrics_of
+    from sweeper.text.as_json import to_json
     from sweeper.workspace import Workspace
 
     model = _model(what, trial, workspace, tracking)
@@ -130,11 +130,11 @@ def measure(
             raise StudyError(f"{what} is a file, and --against names a trial of a study", "give the study and a TRIAL")
         other = _model(what, against, workspace, tracking)
         found = compare(model, other, cpus)
-        tell(json.dumps({"trial": model.origin.trial, "against": other.origin.trial, "cka": found}, indent=2))
+        tell(to_json({"trial": model.origin.trial, "against": other.origin.trial, "cka": found}))
         return
     changes = _changes(cfg, solver, nfe) | ({} if samples is None else {"samples": samples})
     found = metrics_of(model, Workspace(workspace).cache, changes, cpus)
-    tell(json.dumps({"trial": model.origin.trial, "recipe_hash": model.origin.recipe_hash, "metrics": found}, indent=2))
+    tell(to_json({"trial": model.origin.trial, "recipe_hash": model.origin.recipe_hash, "metrics": found}))
 
 
 def _model(what: Path, trial: str | None, root: Path, tracking: str | None) -> Kept:

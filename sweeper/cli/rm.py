@@ -10,7 +10,7 @@ import typer
 
 from sweeper.cli.arguments import FileOrName, Root, Store, Tracking
 from sweeper.cli.study_argument import study_of, workspace_of
-from sweeper.cli.terminal import say
+from sweeper.cli.terminal import insist, say
 from sweeper.errors import StudyError
 
 
@@ -21,11 +21,12 @@ def rm(
     tracking: Tracking = None,
     store: Store = None,
 ) -> None:
-    """Remove a study's record, checkpoints and kept weights from the workspace; its guide stays."""
+    """Remove a study from the workspace. Its record, checkpoints and kept weights go; its guide stays."""
     study, place = study_of(file, None, workspace), workspace_of(workspace, tracking, store)
     from sweeper.commands.rm import removal, remove
 
-    say(removal(study, place).describe())
+    told = removal(study, place).describe()
+    say(told) if yes else insist(told)  # who is asked should know what for
     if not yes:
         if not (sys.stdin.isatty() and sys.stderr.isatty()):
             raise StudyError("nothing was removed: nobody can be asked", "give --yes")

@@ -44,7 +44,7 @@ def run(
     store: Store = None,
     reports: Reports = Path("reports"),
 ) -> None:
-    """Run a study and write its guide; run it again to continue a stopped one."""
+    """Run a study and write its guide. Run it again to continue a stopped one."""
     place = workspace_of(workspace, tracking, store)
     options = RunOptions(place, reports, yes, address, stage.value if stage else None, notify=notify)
     if not across:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import typer
 
-from sweeper.cli.terminal import say, stoppable, tell
+from sweeper.cli.terminal import insist, progress_display, say, stoppable, tell
 
 if TYPE_CHECKING:
     from sweeper.records import Stage
@@ -47,20 +47,17 @@ def confirmed(yes: bool) -> bool:
 
 def run_one(study: Study, options: RunOptions) -> int:
     """Run a study, print its verdict and the path of its guide, and return its exit code."""
-    from rich.console import Console
-
     from sweeper.commands.notify import notifier_of, notifying
-    from sweeper.commands.progress import display
     from sweeper.commands.report import verdict
     from sweeper.commands.run import run
     from sweeper.provenance import command_line
 
-    notifier = notifier_of(options.notify, study.name, say)
+    notifier = notifier_of(options.notify, study.name, insist)
     command = command_line(sys.argv[1:])
-    with stoppable(command), display(Console(stderr=True)) as show, notifying(notifier, show) as both:
+    with stoppable(command), progress_display() as show, notifying(notifier, show) as both:
         result = run(study, options.place, options.reports, both, command, options.only, options.address, options.retry)
     said = result.summary(command)
-    say(said)
+    insist(said) if result.exit_code else say(said)
     if result.guide:
         said = verdict(result.guide)
         say(said)

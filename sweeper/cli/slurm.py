@@ -31,7 +31,7 @@ def slurm(
         typer.Option("--output", "-o", help="File to write; default: stdout.", show_default=False, callback=at_home),
     ] = None,
 ) -> None:
-    """Write a Slurm batch script that runs a study and, preempted or out of time, continues it."""
+    """Write a Slurm batch script that runs a study. Preempted or out of time, the job is queued again and continues."""
     from sweeper.commands.slurm import batch_script
 
     study = study_of(file, set_)

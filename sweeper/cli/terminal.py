@@ -6,14 +6,20 @@ import logging
 import signal
 import sys
 import traceback
-from collections.abc import Iterator
+import warnings
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import typer
 
 from sweeper import signals
 from sweeper.errors import SetupError, SweeperError
+from sweeper.loudness import forget_loudness, set_loudness, shows_progress
 from sweeper.text.untrusted import inert
+
+if TYPE_CHECKING:
+    from sweeper.commands.progress import Show
 
 
 @contextmanager
@@ -22,15 +28,15 @@ def clean_errors() -> Iterator[None]:
     try:
         yield
     except SweeperError as error:
-        say(f"error: {error.message}")
+        insist(f"error: {error.message}")
         if error.remedy:
-            say(f"  {error.remedy}")
+            insist(f"  {error.remedy}")
         sys.exit(error.exit_code)
     except OSError as error:
-        say(f"error: {error.filename or 'input or output'}: {error.strerror or error}")
+        insist(f"error: {error.filename or 'input or output'}: {error.strerror or error}")
         sys.exit(SetupError.exit_code)
     except Exception:  # a bug of ours; Python's own traceback could contain a password
-        say(traceback.format_exc().rstrip())
+        insist(traceback.format_exc().rstrip())
         sys.exit(1)
 
 
@@ -41,26 +47,84 @@ def stoppable(command: str) -> Iterator[None]:
         with signals.stoppable():
             yield
     except KeyboardInterrupt as stop:
-        say(f"interrupted; to continue, run: {command}")
+        insist(f"interrupted; to continue, run: {command}")
         raise typer.Exit(128 + getattr(stop, "number", signal.SIGINT)) from None
 
 
-def log_inertly() -> None:
+@contextmanager
+def log_inertly() -> Iterator[None]:
     """Print log messages, ours and libraries', through the same escaping as all other output."""
+    with warnings.catch_warnings():
+        set_loudness()
+        if logging.lastResort:  # what Python prints warnings with, as nothing else is configured
+            logging.lastResort.setFormatter(Inert())
+        try:
+            yield
+        finally:
+            forget_loudness()
+            logging.captureWarnings(False)
+            if logging.lastResort:
+                logging.lastResort.setLevel(logging.WARNING)
+            root = logging.getLogger()
+            root.handlers = [handler for handler in root.handlers if not isinstance(handler.formatter, Inert)]
 
-    class Inert(logging.Formatter):
-        def format(self, record: logging.LogRecord) -> str:
-            return inert(super().format(record))
 
-    if logging.lastResort:  # what Python prints warnings with, as nothing else is configured
-        logging.lastResort.setFormatter(Inert())
+def log_errors_alone() -> None:
+    """Print no warning, neither Python's nor a logger's."""
+    warnings.simplefilter("ignore")
+    if logging.lastResort:
+        logging.lastResort.setLevel(logging.ERROR)
+
+
+def log_everything() -> None:
+    """Print what our packages log, and warnings of libraries, each with its time and origin."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(Inert("%(asctime)s %(levelname)s %(name)s: %(message)s", "%H:%M:%S"))
+    logging.getLogger().addHandler(handler)
+    logging.captureWarnings(True)
+    warnings.simplefilter("default")
+
+
+class Inert(logging.Formatter):
+    """Escapes what a message brings along."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Write a record."""
+        return inert(super().format(record))
+
+
+@contextmanager
+def progress_display() -> Iterator[Show]:
+    """Give what shows progress on stderr, and nothing where nobody wants it."""
+    if not shows_progress():
+        yield lambda _: None
+        return
+    from rich.console import Console
+
+    from sweeper.commands.progress import display
+
+    with display(Console(stderr=True)) as show:
+        yield show
 
 
 def say(text: str) -> None:
-    """Print a line of progress or an error, to stderr."""
+    """Print a line of progress to stderr, unless nobody wants it."""
+    if shows_progress():
+        insist(text)
+
+
+def insist(text: str) -> None:
+    """Print an error to stderr, or a question, whatever the user has asked for."""
     typer.echo(inert(text), err=True)
 
 
 def tell(text: str, nl: bool = True) -> None:
     """Print a command's result to stdout."""
     typer.echo(inert(text), nl=nl)
+
+
+def answer(found: object, text: Callable[[], str], as_json: bool, nl: bool = True) -> None:
+    """Print what a command found: as JSON, and then stdout holds nothing else, or as text."""
+    from sweeper.text.as_json import to_json
+
+    tell(to_json(found)) if as_json else tell(text(), nl=nl)

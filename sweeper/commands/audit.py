@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from typing import Literal, NamedTuple, assert_never
+from typing import Any, Literal, NamedTuple, assert_never
 
 from sweeper.guide.assemble import assemble_guide
 from sweeper.guide.schema.audits import HealthAudit, ProxyAudit, PruningAudit, SeedAudit
@@ -19,11 +18,19 @@ AuditName = Literal["proxy", "pruning", "seeds", "health"]
 
 
 class Audited(NamedTuple):
-    """An audit as text, as JSON, and whether its gate passes; one that could not be made does not."""
+    """An audit, as text too, and whether its gate passes; one that could not be made does not."""
 
+    audit: ProxyAudit | PruningAudit | SeedAudit | HealthAudit
     text: str
-    json: str
     passed: bool
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what `audit --json` prints."""
+        return self.audit.model_dump(mode="json")
+
+    def describe(self) -> str:
+        """Return what `audit` prints."""
+        return self.text
 
 
 def audit(name: AuditName, study_name: str, workspace: Workspace) -> Audited:
@@ -37,8 +44,7 @@ def audit(name: AuditName, study_name: str, workspace: Workspace) -> Audited:
     }
     model, gate = models[name], models[name].gate
     parts = [f"{name} {passed(gate)}: {gate.says}", *filter(None, map(to_markdown, _tables(name, guide)))]
-    written = json.dumps(model.model_dump(mode="json"), indent=2)
-    return Audited("\n\n".join(parts), written, gate.passed is True)
+    return Audited(model, "\n\n".join(parts), gate.passed is True)
 
 
 def _tables(name: AuditName, guide: Guide) -> tuple[Table, ...]:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import NamedTuple
+
 import torch
 
 from sweeper.calibration.preflight import check_fit
-from sweeper.planning.size import announce
+from sweeper.planning.size import PlanSize, announce, size
 from sweeper.study import Study
 from sweeper.text.numbers import counted
 from trainer.data.dataset import Dataset
@@ -13,34 +16,78 @@ from trainer.data.dataset import Dataset
 MOST_CLASSES = 12  # counted one by one
 
 
-def check(study: Study) -> str:
+class CheckedData(NamedTuple):
+    """The images or latents of a study: how many there are, of which size and classes, and what was not read.
+
+    `trained_on` counts those that data.limit leaves of what is not `held_out`.
+    """
+
+    kind: str
+    total: int
+    channels: int
+    height: int
+    width: int
+    held_out: int
+    trained_on: int
+    classes: Mapping[str, int]
+    passed_over: tuple[str, ...]
+
+    def describe(self) -> str:
+        """Say it in a line or more."""
+        limited = "" if self.trained_on == self.total - self.held_out else f", trained on {self.trained_on:,}"
+        lines = [
+            f"{self.total:,} {self.kind} of {self.height} x {self.width}, {counted(self.channels, 'channel')}, "
+            f"{self.held_out:,} of them held out{limited}",
+            self._classes(),
+            *(f"note: {one} is passed over" for one in self.passed_over),
+        ]
+        return "\n".join(lines)
+
+    def _classes(self) -> str:
+        classes, counts = counted(len(self.classes), "class", "classes"), self.classes.values()
+        if len(counts) > MOST_CLASSES:
+            return f"{classes} of {min(counts):,} to {max(counts):,}"
+        return f"{classes}: {', '.join(f'{name} ({count:,})' for name, count in self.classes.items())}"
+
+
+class Checked(NamedTuple):
+    """A study that fits: what it will train on, and how much."""
+
+    study: Study
+    size: PlanSize
+    data: CheckedData
+
+    def as_json(self) -> dict[str, object]:
+        """Return what `check --json` prints."""
+        return {"study": self.study.name, "plan": self.size, "data": self.data}
+
+    def describe(self) -> str:
+        """Return what `check` prints."""
+        return f"{announce(self.study)}\n{self.data.describe()}"
+
+
+def check(study: Study) -> Checked:
     """Check a study and its data, on this machine or for another; return what it will train on, and how much.
 
     Raises the SweeperError of the first thing that does not fit.
     """
     data = check_fit(study, elsewhere=True).data  # a study for a cluster is checked on a laptop
-    return f"{announce(study)}\n{describe_data(data)}"
+    return Checked(study, size(study), _described(data))
 
 
-def describe_data(data: Dataset) -> str:
-    """Say how many images there are, of which size and classes, and what lay beside them and was not read."""
+def _described(data: Dataset) -> CheckedData:
     channels, height, width = data.shape
-    kind = "images" if data.pixels else "latents"
     labels = torch.cat([data.reference_labels, data.held_labels])
-    limited = "" if len(data.train_labels) == len(data.reference_labels) else f", trained on {len(data.train_labels):,}"
-    lines = [
-        f"{len(labels):,} {kind} of {height} x {width}, {counted(channels, 'channel')}, "
-        f"{len(data.held_labels):,} of them held out{limited}",
-        _classes(labels, data),
-        *(f"note: {one} is passed over" for one in data.passed_over),
-    ]
-    return "\n".join(lines)
-
-
-def _classes(labels: torch.Tensor, data: Dataset) -> str:
-    counts = torch.bincount(labels, minlength=data.classes).tolist()
-    classes = counted(data.classes, "class", "classes")
-    if len(counts) > MOST_CLASSES:
-        return f"{classes} of {min(counts):,} to {max(counts):,}"
     names = data.class_names or tuple(map(str, range(data.classes)))
-    return f"{classes}: {', '.join(f'{name} ({count:,})' for name, count in zip(names, counts, strict=True))}"
+    counts = torch.bincount(labels, minlength=data.classes).tolist()
+    return CheckedData(
+        kind="images" if data.pixels else "latents",
+        total=len(labels),
+        channels=channels,
+        height=height,
+        width=width,
+        held_out=len(data.held_labels),
+        trained_on=len(data.train_labels),
+        classes=dict(zip(names, counts, strict=True)),
+        passed_over=data.passed_over,
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,12 +16,14 @@ from sweeper.commands.run_log import run_log, showing
 from sweeper.commands.status import Counts, count, waiting_again
 from sweeper.commands.study_owner import registered
 from sweeper.coordinator.seed_registry import SeedRegistry
-from sweeper.errors import StudyError
+from sweeper.errors import StudyError, SweeperError
 from sweeper.provenance import gather
 from sweeper.records import Progress, Provenance, Stage
 from sweeper.study import Study
 from sweeper.study.registration import Registration
 from sweeper.workspace import Workspace
+
+log = logging.getLogger(__name__)
 
 
 class Result(NamedTuple):
@@ -97,7 +100,18 @@ def run(
         else:
             workspace.register(registration)
             made = publish(study.name, workspace, reports, current=study)
+        _name_guide(study, workspace, made.guide)
         return Result(counts, made.guide, delivered=made.delivered, failures=_failures(study, workspace))
+
+
+def _name_guide(study: Study, workspace: Workspace, guide: Path) -> None:
+    """Say in the search where the guide is; a store that fails now takes nothing from a run that is done."""
+    from sweeper.search import name_guide
+
+    try:
+        name_guide(workspace.store_url, study.name, str(guide))
+    except SweeperError as error:
+        log.warning("the search's note does not name the guide: %s", error.message)
 
 
 def _failures(study: Study, workspace: Workspace) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import NamedTuple
 
 from sweeper.commands.progress import Lines, Show, plain
 from sweeper.records import Progress
@@ -16,6 +17,29 @@ from trainer.runtime.files import write_whole
 
 NOW, LOG = "progress.json", "run.log"
 EVERY_S = 1.0
+TIME, GAP = "%Y-%m-%d %H:%M:%S", "  "
+
+
+class Line(NamedTuple):
+    """A line of a log: when it was written, in UTC, and what it says. `at` is '' in a line that somebody changed."""
+
+    at: str
+    says: str
+
+    def __str__(self) -> str:
+        return f"{self.at}{GAP}{self.says}" if self.at else self.says
+
+
+def lines_of(log: str) -> Iterator[Line]:
+    """Read the lines of a log."""
+    for line in log.splitlines():
+        at, gap, says = line.partition(GAP)
+        try:
+            datetime.strptime(at, TIME)
+        except ValueError:
+            yield Line("", line)
+        else:
+            yield Line(at, says) if gap else Line("", line)
 
 
 class RunLog:
@@ -27,9 +51,9 @@ class RunLog:
 
     def note(self, text: str) -> None:
         """Add lines to the log, with the time."""
-        at = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S")
+        at = datetime.now(UTC).strftime(TIME)
         with suppress(OSError), self._log.open("a", encoding="utf-8") as log:
-            log.writelines(f"{at}  {line}\n" for line in inert(masked(text)).splitlines())
+            log.writelines(f"{Line(at, line)}\n" for line in inert(masked(text)).splitlines())
 
     def keep(self, progress: Progress) -> None:
         """Write down a study's progress."""

@@ -1,4 +1,4 @@
-"""`sweeper ui`: MLflow's own interface over a workspace, or where it already runs."""
+"""`sweeper ui`: MLflow's own interface over a workspace, or where it already runs; and Optuna's over its search."""
 
 from __future__ import annotations
 
@@ -47,6 +47,19 @@ def serve(workspace: Workspace, port: int, say: Callable[[str], None]) -> int:
         # In a session of its own: a terminal's Ctrl-C would reach it too, and uvicorn answers with its traceback.
         started = subprocess.Popen(arguments, env=environment, cwd=empty, start_new_session=True)
         return _wait(started, uri, server, say)
+
+
+def serve_search(workspace: Workspace, port: int, say: Callable[[str], None]) -> int:
+    """Serve optuna-dashboard over the workspace's search store, on 127.0.0.1, until interrupted.
+
+    Raises SetupError where it is not installed, without a store, or with the port taken.
+    """
+    from sweeper.search.dashboard import serve_dashboard
+
+    answers = f"optuna-dashboard answers on http://127.0.0.1:{port}, for looking alone; Ctrl-C ends it"
+    with suppress(KeyboardInterrupt):
+        serve_dashboard(workspace.store_url, port, lambda: say(answers))
+    return 0
 
 
 def _wait(process: subprocess.Popen[bytes], uri: str, server: str, say: Callable[[str], None]) -> int:

@@ -8,6 +8,8 @@ import sys
 import threading
 from pathlib import Path
 
+from sweeper.loudness import is_verbose, limit_library
+
 # Read by MLflow 3.17 when it is imported (telemetry, logging) or at every call (HTTP). Retrying is the ledger's
 # own business: at MLflow's default of 7 retries a call to a server that is down blocks for 246 s.
 ENVIRONMENT = {
@@ -37,6 +39,8 @@ def prepare_mlflow() -> None:
     with _IMPORTING:
         for module in ("mlflow", "sweeper.ledger.mlflow_writer"):  # which imports those that read as well
             importlib.import_module(module)
+    if is_verbose():
+        limit_library("mlflow")  # MLflow's own level is read when it is imported, and set to be silent
 
 
 def ui_command(uri: str, artifacts: Path, port: int) -> tuple[list[str], dict[str, str]]:

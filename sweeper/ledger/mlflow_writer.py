@@ -20,6 +20,7 @@ from sweeper.ledger.live_points import Point
 from sweeper.ledger.mlflow_experiment import open_experiment
 from sweeper.ledger.mlflow_runs import find_run
 from sweeper.ledger.mlflow_states import STUDY_STATUS, TRIAL_STATUS
+from sweeper.ledger.trials_view import TAG, view_of
 from sweeper.provenance import gather
 from sweeper.records import TrialSpec
 from sweeper.study import Study
@@ -129,6 +130,8 @@ class Tracker:
         params = {name: value for name, value in tags.study_params(study).items() if name not in run.data.params}
         self._log(run_id, opened, params)
         self._tell_study(run_id, study)
+        if TAG not in self._client.get_experiment(self._experiment).tags:  # else its owner may have changed the view
+            self._client.set_experiment_tag(self._experiment, TAG, view_of(study, event.at_ms))
         self._client.update_run(run_id, status="RUNNING")
 
     def _tell_study(self, run_id: str, study: Study) -> None:

@@ -18,6 +18,7 @@ from ray.exceptions import RayError
 from ray.job_config import JobConfig
 
 from sweeper.errors import SetupError
+from sweeper.loudness import limit_library
 from sweeper.placement.interrupts import Interrupts, own_handlers, shut_down
 from sweeper.placement.ray_access import guest, private, unnamed, unreachable
 from sweeper.placement.ray_processes import RayProcesses
@@ -46,7 +47,7 @@ def session(resources: Resources, address: str | None) -> Iterator[Interrupts]:
             options |= {"include_dashboard": False, "_temp_dir": f"{folder}/r", "num_cpus": cpus, "address": "local"}
         else:
             options |= {"address": address}
-        logging.getLogger("ray").setLevel(logging.ERROR)
+        limit_library("ray")
         interrupts = Interrupts()
         vitals = RayProcesses(interrupts, folder)
         with private(Path(folder)) if address is None else guest(address):

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import optuna
 from optuna.exceptions import StorageInternalError
 from optuna.storages import RDBStorage
 from sqlalchemy import create_engine, inspect
@@ -16,6 +15,7 @@ from sqlalchemy import exc as sql
 from sqlalchemy.engine import make_url
 
 from sweeper.errors import SetupError, UnavailableError
+from sweeper.loudness import limit_library
 from sweeper.stores.sqlite_files import Schema, UnsafeConnection, make_ready, ready
 
 # While another process writes. Short, since no progress is shown meanwhile; the coordinator retries anyway.
@@ -60,7 +60,7 @@ class _ReadConnection(sqlite3.Connection):
 
 def open_storage(url: str) -> RDBStorage:
     """Open a store to write in it, created where there is none; raise SetupError where that is not possible."""
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    limit_library("optuna")
     _exists(url)  # another program's tables are refused before ours are made beside them
     with _opening(url):
         if (file := _file(url)) is not None:
@@ -71,7 +71,7 @@ def open_storage(url: str) -> RDBStorage:
 @contextlib.contextmanager
 def reading(url: str) -> Iterator[RDBStorage | None]:
     """Open a store without writing; None where there is none."""
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    limit_library("optuna")
     if not _exists(url):
         yield None
         return

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sweeper.search.database import close, open_storage, reading, writable
-from sweeper.search.store import STAGES
+from sweeper.search.study_notes import STAGES
 
 
 def remove_study(url: str, study_name: str) -> None:

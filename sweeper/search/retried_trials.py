@@ -17,6 +17,7 @@ from sweeper.search.database import readable, reading
 
 SUPERSEDES = "supersedes"  # the attribute that holds the number of the trial whose place this one takes
 OUTCOME = "outcome"
+AT_STEP = " at step "  # in the name of an attribute that holds a rung's value of another metric than the rungs before
 
 
 class Failure(NamedTuple):
@@ -57,7 +58,7 @@ def failures(url: str, study_name: str) -> tuple[Failure, ...]:
 
 
 def _again(trial: FrozenTrial) -> FrozenTrial:
-    kept = {name: value for name, value in trial.user_attrs.items() if name != OUTCOME}
+    kept = {name: value for name, value in trial.user_attrs.items() if name != OUTCOME and AT_STEP not in name}
     return create_trial(
         state=TrialState.WAITING,
         params=trial.params,

@@ -54,6 +54,7 @@ class Search:
         self._dropped: list[TrialSpec] = []
         self._pruning = Pruning(study.screen.pruner if stage == "screen" else "none", study.screen.rungs, study.name)
         self._open(stage, trials, retry)
+        self._store.describe(study, stage)
 
     def lease(self, host: str, folder: str) -> Lease:
         """Return the right of a driver, on `host` in `folder`, to run the study; not yet acquired."""
@@ -87,7 +88,8 @@ class Search:
         """Take the objective at a rung; a rung reported before keeps its first value."""
         entry = self._entries[key]
         if step not in entry.values:
-            self._store.observe(entry, step, value)
+            apart = self._study.minimised.apart if step == self._recipe(entry.spec.cell).train.steps else ""
+            self._store.observe(entry, step, value, apart)
             self._pruning.observe(entry, rung_index, value)
 
     def judge(self, keys: Iterable[str]) -> frozenset[str]:
@@ -132,8 +134,8 @@ class Search:
             return
         if state == "complete" and (value is None or not math.isfinite(value)):
             raise ValueError(f"trial {key} cannot be complete without a finite value, but was given {value}")
-        if state == "pruned":
-            value = next(reversed(entry.values.values()), None)  # As Optuna's Study.tell does.
+        if state == "pruned":  # as Optuna's Study.tell does, unless that value is of another metric
+            value = None if self._study.minimised.apart else next(reversed(entry.values.values()), None)
         outcome = {"diverged": "diverged", "failed": reason}.get(state, "")
         self._end(entry, state, value if state in ("complete", "pruned") else None, outcome)
 
@@ -252,9 +254,8 @@ class Search:
 
     def _has_place(self, batch: Sequence[Entry], count: int) -> bool:
         """Whether a new configuration, on the first seed, would go before this batch or with it."""
-        if not batch or batch[0].spec.seed != self._seeds[0]:
-            return True
-        return len(batch) < count and self._recipe(batch[0].spec.cell) == self._study.recipe
+        others = not batch or batch[0].spec.seed != self._seeds[0]
+        return others or (len(batch) < count and self._recipe(batch[0].spec.cell) == self._study.recipe)
 
     def _propose(self) -> bool:
         """Add a new configuration on every seed; say whether budget and space had room for it."""

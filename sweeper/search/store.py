@@ -22,16 +22,17 @@ from optuna.trial import TrialState as OptunaState
 
 from sweeper.records import FINAL_STATES, Stage, TrialSpec, TrialState
 from sweeper.search.bulk_insert import insert_trials, widen
+from sweeper.search.dashboard_notes import describe
 from sweeper.search.database import close, open_storage, readable, reading, writable
 from sweeper.search.driver_lease import LASTS_S, Holder, Lease, parse_holder
 from sweeper.search.driver_lease import NAME as LEASE
-from sweeper.search.retried_trials import current, reopen_failed
-from sweeper.search.study_notes import Notes
+from sweeper.search.retried_trials import AT_STEP, current, reopen_failed
+from sweeper.search.study_notes import STAGES, Notes
 from sweeper.stores.retry import Patience
+from sweeper.study import Study
 
 T = TypeVar("T")
 
-STAGES: tuple[Stage, ...] = ("screen", "confirm")
 DROPPED = "dropped by the race"
 AUDITED = "audited: the pruner would have stopped it"
 
@@ -93,6 +94,10 @@ class Store:
                 self._study_id = self._storage.create_new_study([StudyDirection.MINIMIZE], name)
         self.notes = Notes(self._storage, self._study_id, self._write)
 
+    def describe(self, study: Study, stage: Stage) -> None:
+        """Name what is minimised, and say what the stage is for, where Optuna's tools show it."""
+        self._write(lambda: describe(self._storage, self._study_id, study, stage))
+
     def load(self) -> tuple[list[Entry], dict[str, BaseDistribution]]:
         """Read every trial in order of creation, and the distributions their parameters were given.
 
@@ -142,9 +147,13 @@ class Store:
         self._write(lambda: self._storage.set_trial_state_values(entry.trial_id, OptunaState.RUNNING))
         entry.state = "running"
 
-    def observe(self, entry: Entry, step: int, value: float) -> None:
-        """Keep an intermediate value."""
-        self._write(lambda: self._storage.set_trial_intermediate_value(entry.trial_id, step, value))
+    def observe(self, entry: Entry, step: int, value: float, apart: str = "") -> None:
+        """Keep an intermediate value; one of another metric than those before it is kept `apart`, under that name."""
+        if apart:
+            name = f"{apart}{AT_STEP}{step}"
+            self._write(lambda: self._storage.set_trial_user_attr(entry.trial_id, name, value))
+        else:
+            self._write(lambda: self._storage.set_trial_intermediate_value(entry.trial_id, step, value))
         entry.values[step] = value
 
     def mark(self, entry: Entry, outcome: str) -> None:
@@ -277,5 +286,11 @@ def _template(trial: NewTrial) -> FrozenTrial:
 def _entry(trial: FrozenTrial) -> Entry:
     spec = TrialSpec.model_validate(json.loads(trial.user_attrs["spec"]))
     outcome = trial.user_attrs.get("outcome", "")
-    state, value, values = _state(trial), trial.value, dict(sorted(trial.intermediate_values.items()))
-    return Entry(spec, trial._trial_id, trial.number, state, outcome, value, values)
+    values = dict(sorted({**trial.intermediate_values, **_apart(trial)}.items()))
+    return Entry(spec, trial._trial_id, trial.number, _state(trial), outcome, trial.value, values)
+
+
+def _apart(trial: FrozenTrial) -> dict[int, float]:
+    """Return the values that are kept apart, by step."""
+    parts = ((name.rpartition(AT_STEP), value) for name, value in trial.user_attrs.items())
+    return {int(step): value for (metric, _, step), value in parts if metric and step.isdecimal()}

@@ -7,6 +7,9 @@ from typing import Any, Protocol
 
 from optuna.storages import RDBStorage
 
+from sweeper.records import Stage
+
+STAGES: tuple[Stage, ...] = ("screen", "confirm")  # an Optuna study each
 PREFIX = "sweeper."
 
 

@@ -34,6 +34,11 @@ class Objective(NamedTuple):
         return f"{INVERTED if self.is_inverted else ''}{self.recorded(last)}"
 
     @property
+    def apart(self) -> str:
+        """Return the name at the last rung where rungs before it record another metric, of fewer samples; else ''."""
+        return "" if self.name(last=False) == self.name() else self.name()
+
+    @property
     def is_fid(self) -> bool:
         """Whether the metric is FID, as in any study that does not say otherwise."""
         return self.metric.name == USUAL

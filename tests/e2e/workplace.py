@@ -74,8 +74,9 @@ class Workplace:
         return self._count("state in ('COMPLETE', 'PRUNED', 'FAIL')")
 
     def rungs(self) -> int:
-        """How many rungs were reported."""
-        return self._count("trial_id in (select trial_id from trials)", table="trial_intermediate_values")
+        """How many rungs were reported, those of another metric than the rungs before them too."""
+        apart = self._count("key like '% at step %'", table="trial_user_attributes")
+        return apart + self._count("trial_id in (select trial_id from trials)", table="trial_intermediate_values")
 
     def _count(self, where: str, table: str = "trials") -> int:
         database = self.root / "optuna.db"

@@ -158,4 +158,4 @@ def test_a_study_is_recorded_on_a_server_read_from_it_and_shown_there(served: tu
     assert serve(Workspace(tmp_path, tracking=url), 5000, shown.append) == 0
     found = json.loads(get(port, "/api/2.0/mlflow/experiments/get-by-name?experiment_name=by_url"))
     runs = f"{url}/#/experiments/{found['experiment']['experiment_id']}/runs?workflowType=machine_learning"
-    assert shown == [f"by_url: {runs}&orderByKey=metrics.%60fid_10k%60&orderByAsc=true"]
+    assert shown == [f"by_url: {runs}&viewStateShareKey=sweeper"]

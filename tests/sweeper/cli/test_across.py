@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -45,8 +46,9 @@ def test_a_study_runs_once_for_each_value_and_a_page_compares_them(
 
     again = run("run", file, "--across", "train.lr=0.01,0.02", "--yes")
     assert (again.code, placement.runs, again.out) == (0, 2, ran.out)
-    byhand = run("across", "reports/tiny-lr-0.02", "reports/tiny-lr-0.01", "--out", "elsewhere")
-    assert byhand.code == 0
+    byhand = run("across", "reports/tiny-lr-0.02", "reports/tiny-lr-0.01", "--out", "elsewhere", "--json")
+    crossing = json.loads((tmp_path / "elsewhere" / "crossing.json").read_text())
+    assert json.loads(byhand.out) == {"page": "elsewhere/crossing.md", "crossing": crossing}
     assert (tmp_path / "elsewhere" / "crossing.md").read_text() == page
 
 

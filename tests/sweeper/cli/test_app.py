@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from sweeper import cli
+from sweeper.cli.help_pages import GROUPS
 from sweeper.errors import ConflictError, DataError, SetupError, StudyError, SweeperError
 from sweeper.study.yaml_files import read_study
 from tests.conftest import copy_database
@@ -20,10 +21,7 @@ from tests.places import ROOT
 
 STUDY = ROOT / "studies" / "smoke.yaml"
 GOLDEN = ROOT / "tests" / "golden" / "help.txt"
-COMMANDS = (
-    *("init", "check", "plan", "run", "retry", "status", "list", "watch", "logs", "rm", "report", "compare"),
-    *("across", "atlas", "export", "sample", "measure", "encode", "ui", "schema", "doctor", "slurm"),
-)
+COMMANDS = [command for group in GROUPS.values() for command in group]
 
 
 class Ran:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib.metadata import version
 from pathlib import Path
 
+import optuna
 import pytest
 
 from sweeper.commands.report import read_record
@@ -202,3 +203,13 @@ def test_a_screen_that_failed_whole_spends_no_fresh_seed_and_retry_goes_on(
     placement.workers = simulated()
     assert went(of, place, retry=True).exit_code == 0
     assert {trial.state for trial in recorded(place).trials} == {"complete"}
+
+
+def test_both_stages_name_the_guide_in_the_search(place: Workspace, trained: list[str]) -> None:
+    went(confirming(), place)
+    assert trained
+    for stage in ("screen", "confirm"):
+        seen = optuna.load_study(study_name=f"tiny.{stage}", storage=place.store_url)
+        notes = seen._storage.get_study_system_attrs(seen._study_id)
+        assert f"`{guide(place)}`" in notes["dashboard:note_str:0"]
+        assert "no claim" in notes["dashboard:note_str:0"]

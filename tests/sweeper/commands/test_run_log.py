@@ -31,7 +31,7 @@ def test_a_run_keeps_a_log_and_logs_prints_it(placement: Placement, place: Works
     del placement
     of = study(resources={"cohort": 1})
     run(of, place, place.root / "reports", lambda _: None, "sweeper run tiny.yaml")
-    lines = logs("tiny", place).splitlines()
+    lines = logs("tiny", place).describe().splitlines()
     assert lines[0] == "== run.log of tiny"
     assert all(re.match(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d  ", line) for line in lines[1:])
     began, progress, ended = (line[21:] for line in lines[1:])
@@ -53,17 +53,17 @@ def test_a_run_that_stops_says_why_in_its_log_and_errors_of_trials_follow(
     of = study(resources={"cohort": 1})
     with pytest.raises(SetupError, match="disk is full"):
         run(of, place, place.root / "reports", lambda _: None, "sweeper run tiny.yaml")
-    text = logs("tiny", place)
+    text = logs("tiny", place).describe()
     assert "ended: the study was stopped: the disk is full" in text
     assert text.endswith("== failures.log of tiny\nbaseline: boom\nTraceback: here")
     placement.workers = simulated()
     run(of, place, place.root / "reports", lambda _: None, "sweeper run tiny.yaml")
-    assert logs("tiny", place).count("began: ") == 2
+    assert logs("tiny", place).describe().count("began: ") == 2
 
 
 def test_a_study_without_a_log_is_refused(place: Workspace) -> None:
     with pytest.raises(StudyError, match="has no log"):
-        logs("tiny", place)
+        logs("tiny", place).describe()
 
 
 def test_passwords_and_control_characters_stay_out_of_the_log(tmp_path: Path) -> None:
