@@ -195,13 +195,16 @@ def audit(
 
 
 @_at_the_edge
-def atlas(guides: Iterable[File], out: File = f"{REPORTS}/atlas") -> Answer[Atlas]:
-    """Read the records of many studies, and write one page of the rules that hold across them."""
+def atlas(guides: Iterable[File], out: File = f"{REPORTS}/atlas", *, without: Iterable[str] = ()) -> Answer[Atlas]:
+    """Read the records of many studies, and write one page of the rules that hold across them.
+
+    `without` names studies to leave out.
+    """
     from sweeper.api.results import Answer
     from sweeper.commands.atlas import make_atlas
 
     paths = [Path(guide).expanduser() for guide in guides]
-    found, page = make_atlas(paths, Path(out).expanduser())
+    found, page = make_atlas(paths, Path(out).expanduser(), frozenset(without))
     return Answer(found, page.read_text(encoding="utf-8"), is_markdown=True)
 
 

@@ -21,10 +21,14 @@ def atlas(
     out: Annotated[Path, typer.Option("--out", help="Folder to write it to.", callback=at_home)] = Path(
         "reports/atlas"
     ),
+    without: Annotated[
+        list[str] | None,
+        typer.Option("--without", metavar="NAME", help="A study to leave out; may be repeated.", show_default=False),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Write one page of many studies. What travels between them, and what is to be expected in a new one?"""
     from sweeper.commands.atlas import make_atlas
 
-    made, page = make_atlas(guides, out)
+    made, page = make_atlas(guides, out, without or ())
     answer({"page": page, "atlas": made}, lambda: str(page), as_json)

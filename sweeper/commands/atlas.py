@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from sweeper.commands.report import RECORD, read_record
@@ -15,22 +15,23 @@ from sweeper.render.atlas import write_atlas
 GUIDE = "guide.json"
 
 
-def make_atlas(paths: Iterable[Path], out: Path) -> tuple[Atlas, Path]:
+def make_atlas(paths: Iterable[Path], out: Path, without: Collection[str] = ()) -> tuple[Atlas, Path]:
     """Write an atlas of studies, each given by its record.json or the folder of its guide; return it and its markdown.
 
     A guide.json stands for the record beside it, for it holds no single trials. Where there is none, and where a record
-    is of another version, the study is listed as left out. Raises StudyError for a path that is not there, or where a
-    study is given twice, SetupError where `out` cannot be written.
+    is of another version, the study is listed as left out, as are those that `without` names. Raises StudyError for a
+    path that is not there, where a study is given twice, or where `without` names none of them, SetupError where `out`
+    cannot be written.
     """
     try:
-        atlas = read_atlas(paths)
+        atlas = read_atlas(paths, without)
         return atlas, write_atlas(atlas, out)
     except OSError as error:
         raise SetupError(f"{out} cannot be written: {error.strerror}", "give --out a folder you may write") from error
 
 
-def read_atlas(paths: Iterable[Path]) -> Atlas:
-    """Read records and work out their atlas."""
+def read_atlas(paths: Iterable[Path], without: Collection[str] = ()) -> Atlas:
+    """Read records and work out their atlas; without some studies, such as one of a planted defect."""
     records: dict[str, StudyRecord] = {}
     unread, seen = [], dict.fromkeys(paths)
     for path in seen:
@@ -48,7 +49,10 @@ def read_atlas(paths: Iterable[Path]) -> Atlas:
         name = record.study.name
         if records.setdefault(name, record) != record:
             raise StudyError(f"{path}: another record of a study {name!r} is among these", "give one of them")
-    return assemble_atlas(tuple(records.values()), unread)
+    if strangers := sorted({*without} - records.keys()):
+        raise StudyError(f"--without {strangers[0]}: no study of that name is among these", "give a study's own name")
+    unread += [Unused(study=name, reason="left out by --without") for name in records if name in without]
+    return assemble_atlas(tuple(one for name, one in records.items() if name not in without), unread)
 
 
 def record_file(path: Path) -> Path:

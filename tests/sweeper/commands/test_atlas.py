@@ -55,6 +55,17 @@ def test_two_records_of_one_name_are_refused(folders: list[Path], tmp_path: Path
         read_atlas([*folders, other])
 
 
+def test_a_study_that_is_to_be_left_out_is_listed_and_changes_nothing(folders: list[Path]) -> None:
+    atlas = read_atlas(folders, ["b"])
+    assert [(one.study, one.reason) for one in atlas.unused] == [("b", "left out by --without")]
+    assert atlas.model_copy(update={"unused": ()}) == read_atlas(folders[:1])
+
+
+def test_a_name_to_leave_out_that_no_study_has_is_refused(folders: list[Path]) -> None:
+    with pytest.raises(StudyError, match="--without c: no study of that name"):
+        read_atlas(folders, ["c"])
+
+
 def test_a_folder_that_cannot_be_written_is_named(folders: list[Path], tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(SetupError, match="file/atlas cannot be written"):
@@ -63,6 +74,6 @@ def test_a_folder_that_cannot_be_written_is_named(folders: list[Path], tmp_path:
 
 def test_the_shipped_atlas_is_that_of_the_shipped_records(tmp_path: Path) -> None:
     shipped = ROOT / "reports" / "atlas"
-    _, made = make_atlas(sorted(ROOT.glob("reports/*/record.json")), tmp_path)
-    anew = "sweeper atlas reports/*/record.json"
+    _, made = make_atlas(sorted(ROOT.glob("reports/*/record.json")), tmp_path, ["positive_control"])
+    anew = "sweeper atlas reports/*/record.json --without positive_control"
     assert made.read_text(encoding="utf-8") == (shipped / "atlas.md").read_text(encoding="utf-8"), anew
