@@ -30,9 +30,9 @@ from sweeper.cli.arguments import (
     at_home,
 )
 from sweeper.cli.help_pages import Command, Commands
-from sweeper.cli.loudness import Function, with_loudness
 from sweeper.cli.study_argument import say_differences, study_of, workspace_of
 from sweeper.cli.terminal import answer, clean_errors, log_inertly, say, tell
+from sweeper.cli.verbosity import Function, with_verbosity
 from sweeper.import_path import check_own_code
 
 app = typer.Typer(
@@ -49,7 +49,7 @@ def command(name: str | None = None) -> Callable[[Function], Function]:
     """Return what adds a function as a command; its group and examples are in `sweeper.cli.help_pages`."""
 
     def add(function: Function) -> Function:
-        app.command(name, cls=Command)(with_loudness(function))
+        app.command(name, cls=Command)(with_verbosity(function))
         return function
 
     return add

@@ -15,8 +15,8 @@ import typer
 
 from sweeper import signals
 from sweeper.errors import SetupError, SweeperError
-from sweeper.loudness import forget_loudness, set_loudness, shows_progress
 from sweeper.text.untrusted import inert
+from sweeper.text.verbosity import forget_verbosity, set_verbosity, shows_progress
 
 if TYPE_CHECKING:
     from sweeper.commands.progress import Show
@@ -55,13 +55,13 @@ def stoppable(command: str) -> Iterator[None]:
 def log_inertly() -> Iterator[None]:
     """Print log messages, ours and libraries', through the same escaping as all other output."""
     with warnings.catch_warnings():
-        set_loudness()
+        set_verbosity()
         if logging.lastResort:  # what Python prints warnings with, as nothing else is configured
             logging.lastResort.setFormatter(Inert())
         try:
             yield
         finally:
-            forget_loudness()
+            forget_verbosity()
             logging.captureWarnings(False)
             if logging.lastResort:
                 logging.lastResort.setLevel(logging.WARNING)

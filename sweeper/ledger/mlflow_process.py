@@ -8,7 +8,7 @@ import sys
 import threading
 from pathlib import Path
 
-from sweeper.loudness import is_verbose, limit_library
+from sweeper.text.verbosity import is_verbose, limit_library
 
 # Read by MLflow 3.17 when it is imported (telemetry, logging) or at every call (HTTP). Retrying is the ledger's
 # own business: at MLflow's default of 7 retries a call to a server that is down blocks for 246 s.

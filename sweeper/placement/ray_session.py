@@ -18,11 +18,11 @@ from ray.exceptions import RayError
 from ray.job_config import JobConfig
 
 from sweeper.errors import SetupError
-from sweeper.loudness import limit_library
 from sweeper.placement.interrupts import Interrupts, own_handlers, shut_down
 from sweeper.placement.ray_access import guest, private, unnamed, unreachable
 from sweeper.placement.ray_processes import RayProcesses
 from sweeper.study import Resources
+from sweeper.text.verbosity import limit_library
 
 # Ray's sockets lie up to 83 characters below the temporary folder, and the system allows 107 in all.
 LONGEST_SCRATCH = 24

@@ -15,8 +15,8 @@ from sqlalchemy import exc as sql
 from sqlalchemy.engine import make_url
 
 from sweeper.errors import SetupError, UnavailableError
-from sweeper.loudness import limit_library
 from sweeper.stores.sqlite_files import Schema, UnsafeConnection, make_ready, ready
+from sweeper.text.verbosity import limit_library
 
 # While another process writes. Short, since no progress is shown meanwhile; the coordinator retries anyway.
 BUSY_S = 5

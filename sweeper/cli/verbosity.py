@@ -11,7 +11,7 @@ from typing import Annotated, Any, TypeVar, cast
 import typer
 
 from sweeper.cli.terminal import log_errors_alone, log_everything
-from sweeper.loudness import set_loudness
+from sweeper.text.verbosity import set_verbosity
 
 Function = TypeVar("Function", bound=Callable[..., None])
 
@@ -21,14 +21,14 @@ Verbose = Annotated[
 ]
 
 
-def with_loudness(function: Function) -> Function:
+def with_verbosity(function: Function) -> Function:
     """Add both options to a command; the function itself need not know of them."""
 
     @functools.wraps(function)
     def command(*, quiet: bool, verbose: bool, **arguments: Any) -> None:
         if quiet and verbose:
             raise typer.BadParameter("--quiet and --verbose exclude each other")
-        set_loudness(quiet, verbose)
+        set_verbosity(quiet, verbose)
         if quiet:
             log_errors_alone()
         if verbose:

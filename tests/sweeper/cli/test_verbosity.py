@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 import typer.main
 
-from sweeper import loudness
 from sweeper.cli.app import app
 from sweeper.records import Progress
+from sweeper.text import verbosity
 from tests.sweeper.cli.test_app import Run, run
 from tests.sweeper.cli.test_run_to_guide import a_failure, then
 from tests.sweeper.commands.simulated_runs import Placement, placement, prepared, simulated, written
@@ -118,14 +118,14 @@ def test_a_librarys_own_handler_is_replaced_where_its_warnings_are_shown() -> No
     library = logging.getLogger("a.library.of.its.own")
     library.addHandler(logging.NullHandler())
     try:
-        loudness.set_loudness()
-        loudness.limit_library(library.name)
+        verbosity.set_verbosity()
+        verbosity.limit_library(library.name)
         assert (library.level, len(library.handlers)) == (logging.ERROR, 1)
-        loudness.set_loudness(verbose=True)
-        loudness.limit_library(library.name)
+        verbosity.set_verbosity(verbose=True)
+        verbosity.limit_library(library.name)
         assert (library.level, library.handlers, library.propagate) == (logging.WARNING, [], True)
     finally:
-        loudness.forget_loudness()
+        verbosity.forget_verbosity()
 
 
 def test_both_together_are_wrong_usage(run: Run) -> None:
@@ -140,7 +140,7 @@ def test_a_quiet_display_takes_progress_and_shows_none(capsys: pytest.CaptureFix
     seen = Progress(stage="screen", counts={"running": 2})
     with log_inertly():
         for quiet in (True, False):
-            loudness.set_loudness(quiet)
+            verbosity.set_verbosity(quiet)
             with progress_display() as show:
                 show(seen)
             assert ("screen: 0/2 trials" in capsys.readouterr().err) == (not quiet)

@@ -8,14 +8,14 @@ PROGRESS = 25  # between INFO and WARNING: what the command line prints while it
 PACKAGES = ("sweeper", "trainer")
 
 
-def set_loudness(quiet: bool = False, verbose: bool = False) -> None:
+def set_verbosity(quiet: bool = False, verbose: bool = False) -> None:
     """Let errors alone through, or all that our packages log; with neither, progress and warnings."""
     level = logging.ERROR if quiet else logging.DEBUG if verbose else PROGRESS
     for name in PACKAGES:
         logging.getLogger(name).setLevel(level)
 
 
-def forget_loudness() -> None:
+def forget_verbosity() -> None:
     """Leave it to whoever configures logging, as it is in a script."""
     for name in PACKAGES:
         logging.getLogger(name).setLevel(logging.NOTSET)
