@@ -8,7 +8,7 @@ from typing import assert_never
 
 from sweeper.guide.atlas.heuristics import LEAST_SCOPES, Judged
 from sweeper.guide.atlas.schema import Expectation, Heuristic, InScope, KnobTable, ScopeRow
-from sweeper.statistics.random_effects import LEAST_FOR_PREDICTION
+from sweeper.statistics.random_effects import LEAST_FOR_PREDICTION, prediction_together
 from sweeper.study.knobs import BLOCK, LAMBDA, TAU, VARIANT
 from sweeper.text.numbers import counted, percent, signed
 
@@ -115,13 +115,9 @@ def _seen_everywhere(knobs: Sequence[KnobTable]) -> Iterator[str]:
 
 def _harmless(knobs: Sequence[KnobTable], margin: float) -> Iterator[str]:
     """Name the ranges of lambda that are expected to change nothing that matters in another scope."""
-    found = [
-        f"{level.level} ({expected_words(level.pooled)})"
-        for knob in knobs
-        if knob.knob == LAMBDA.name
-        for level in knob.levels
-        if level.pooled and level.pooled.k >= LEAST_SCOPES and _is_within(level.pooled, margin)
-    ]
+    levels = [level for knob in knobs if knob.knob == LAMBDA.name for level in knob.levels]
+    pooled = [(level.level, level.pooled) for level in levels if level.pooled and level.pooled.k >= LEAST_SCOPES]
+    found = [f"{name} ({expected_words(one)})" for name, one in pooled if _is_within(one, margin, len(pooled))]
     if found:
         yield (
             f"Expected to change less than {percent(margin)} in another scope, either way: a lambda whose weight is "
@@ -129,9 +125,12 @@ def _harmless(knobs: Sequence[KnobTable], margin: float) -> Iterator[str]:
         )
 
 
-def _is_within(expected: Expectation, margin: float) -> bool:
-    low, high = expected.expect_low, expected.expect_high
-    return low is not None and high is not None and -margin / (1 + margin) < low and high < margin
+def _is_within(expected: Expectation, margin: float, together: int) -> bool:
+    """Whether the prediction interval lies within the margin, widened so that those of all levels hold at once."""
+    if expected.expect_high is None:
+        return False
+    mean, high = math.log1p(expected.mean), math.log1p(expected.expect_high)
+    return abs(mean) + prediction_together(expected.k, high - mean, together) < math.log1p(margin)
 
 
 def _is_beyond(one: InScope, sign: int) -> bool:
