@@ -72,6 +72,6 @@ def prediction_together(k: int, reach: float, together: int, alpha: float = 0.05
     """Widen a prediction interval's reach, so that so many intervals of k scopes each hold at once (Bonferroni).
 
     >>> round(prediction_together(6, 0.035, 10), 3)
-    0.058
+    0.071
     """
     return reach * float(stdtrit(k - 2, 1 - alpha / together / 2) / stdtrit(k - 2, 1 - alpha / 2))
