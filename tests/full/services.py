@@ -20,7 +20,7 @@ from typing import Any
 
 import yaml
 
-from tests.storm.servers import program
+from tests.storm.servers import server_program
 
 VOLUME = "/work"
 LAN = "10.78.0"
@@ -142,7 +142,7 @@ class Services:
     def _as_postgres(self, name: str, which: str, *words: str) -> None:
         other = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"]
         quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-        subprocess.run([*self._inside(name), *other, program(which), *words], check=True, cwd="/", **quiet)
+        subprocess.run([*self._inside(name), *other, server_program(which), *words], check=True, cwd="/", **quiet)
 
     def _space(self, name: str) -> str:
         return f"{self._tag}-{name}"

@@ -35,7 +35,7 @@ def free_port() -> int:
 
 def postgres_is_missing() -> str:
     """Say what keeps a PostgreSQL of our own from running here; '' where nothing does."""
-    if not program("initdb"):
+    if not server_program("initdb"):
         return "no PostgreSQL server program is installed"
     if find_spec("psycopg") is None:
         return "psycopg is not installed: pip install dispersive-sweeper[postgres]"
@@ -47,7 +47,7 @@ def postgres_is_missing() -> str:
     return ""
 
 
-def program(name: str) -> str:
+def server_program(name: str) -> str:
     """Find a program of PostgreSQL's; Debian keeps them off the path. '' where it is not installed."""
     kept = sorted(map(str, Path("/usr/lib/postgresql").glob(f"*/bin/{name}")))
     return shutil.which(name) or next(reversed(kept), "")
@@ -78,7 +78,7 @@ class Postgres:
 
     def _as_postgres(self, program: str, *words: str) -> None:
         other = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"] if os.geteuid() == 0 else []
-        command = [*other, program(program), *words]
+        command = [*other, server_program(program), *words]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd="/")
 
 

@@ -6,6 +6,7 @@ import pytest
 import yaml
 
 from sweeper.cli import app
+from sweeper.cli.terminal import log_inertly
 from sweeper.commands.report import publish, publish_record, published
 from sweeper.errors import DataError, StudyError
 from sweeper.guide.assemble import assemble_guide
@@ -125,7 +126,8 @@ def test_report_says_where_the_file_differs_from_what_is_reported(recorded, tmp_
     file = tmp_path / "mine.yaml"
     changed = study.model_copy(update={"recipe": study.recipe.override({"train.lr": 0.001})})
     file.write_text(yaml.safe_dump(changed.model_dump(mode="json", by_alias=True, exclude_defaults=True)))
-    app.report(file, workspace=place.root, reports=reports)
+    with log_inertly():
+        app.report(file, workspace=place.root, reports=reports)
     told = capsys.readouterr()
     assert f"{file} differs from the record, which is what is reported:" in told.err
     assert "recipe.train.lr: 0.008 -> 0.001" in told.err

@@ -9,6 +9,7 @@ from pathlib import Path
 from unittest.mock import ANY
 
 from sweeper.cli import app as commands
+from sweeper.cli.terminal import log_inertly
 from sweeper.commands.status import Status, status_of
 from sweeper.planning.trials import screen_trials
 from sweeper.search import Search, driver_of
@@ -84,7 +85,8 @@ def test_where_the_file_differs_from_the_record_is_said(tmp_path: Path, capsys, 
     (tmp_path / "studies" / STUDY.name).mkdir(parents=True)
     workspace.register(Registration.of(other, tmp_path))
     monkeypatch.setattr(commands, "study_of", lambda *_: STUDY)
-    commands.status(Path("mine.yaml"), workspace=tmp_path)
+    with log_inertly():
+        commands.status(Path("mine.yaml"), workspace=tmp_path)
     told = capsys.readouterr().err
     assert told.startswith("mine.yaml differs from the record:\n")
     assert "space.lambda" in told
