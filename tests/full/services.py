@@ -1,6 +1,6 @@
 """The services of a compose file as processes: each in a network namespace of its own, found by its name; needs root.
 
-Commands, variables and ports are the file's. A container's `/work` is a folder here, PostgreSQL's image is the program.
+Commands, variables and ports are the file's. A container's `/data` is a folder here, PostgreSQL's image is the program.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import yaml
 
 from tests.storm.servers import server_program
 
-VOLUME = "/work"
+VOLUME = "/data"
 LAN = "10.78.0"
 START_S = 120.0
 PROGRAMS = Path(sys.executable).parent
