@@ -43,7 +43,7 @@ check-full: setup
 	(command -v chromium && command -v pdflatex) >/dev/null || (apt-get update -qq && apt-get install -y -qq --no-install-recommends $(DEBIAN))
 	$(BIN)/python -m pytest -p no:xdist -o python_files='check_*.py' tests/full
 
-# The tests with the lowest versions that pyproject.toml allows (torch excepted, whose wheel is pinned), found by uv; an hour.
+# The tests with the lowest versions that pyproject.toml allows (torch excepted, whose wheel is pinned), found by uv.
 LOWEST := build/lowest
 check-lowest:
 	$(PYTHON) -m venv $(LOWEST)
