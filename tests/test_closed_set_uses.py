@@ -11,7 +11,6 @@ from tests.test_closed_sets import closed_sets, sources
 # Tables over a set that lack members on purpose; whoever reads them asks first, or has a word for the rest.
 PARTIAL = {
     "sweeper/ledger/mlflow_states.py: TRIAL_STATUS": "a trial has no run in MLflow while it waits",
-    "sweeper/guide/wording/study_size.py: SPOKEN": "a state without an entry is called by its own name",
     "sweeper/render/tables/symbols.py: SAID": "a standing without a sign has no legend",
     "sweeper/render/tables/symbols.py: SIGNS": "a standing that shows nothing has no sign",
     "trainer/evaluation/held_out.py: HELD_OUT_METRICS": "the other metrics are of samples",

@@ -198,7 +198,7 @@ def audit(
 def atlas(guides: Iterable[File], out: File = f"{REPORTS}/atlas", *, without: Iterable[str] = ()) -> Answer[Atlas]:
     """Read the records of many studies, and write one page of the rules that hold across them.
 
-    `without` names studies to leave out.
+    `without` names studies to leave out, each as `name` or `name=why`.
     """
     from sweeper.api.results import Answer
     from sweeper.commands.atlas import make_atlas

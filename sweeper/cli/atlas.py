@@ -23,7 +23,12 @@ def atlas(
     ),
     without: Annotated[
         list[str] | None,
-        typer.Option("--without", metavar="NAME", help="A study to leave out; may be repeated.", show_default=False),
+        typer.Option(
+            "--without",
+            metavar="NAME[=WHY]",
+            help="A study to leave out, and why; may be repeated.",
+            show_default=False,
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:

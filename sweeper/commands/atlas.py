@@ -19,9 +19,9 @@ def make_atlas(paths: Iterable[Path], out: Path, without: Collection[str] = ()) 
     """Write an atlas of studies, each given by its record.json or the folder of its guide; return it and its markdown.
 
     A guide.json stands for the record beside it, for it holds no single trials. Where there is none, and where a record
-    is of another version, the study is listed as left out, as are those that `without` names. Raises StudyError for a
-    path that is not there, where a study is given twice, or where `without` names none of them, SetupError where `out`
-    cannot be written.
+    is of another version, the study is listed as left out, as are those that `without` names, each as `name` or
+    `name=why`. Raises StudyError for a path that is not there, where a study is given twice, or where `without` names
+    none of them, SetupError where `out` cannot be written.
     """
     try:
         atlas = read_atlas(paths, without)
@@ -31,7 +31,8 @@ def make_atlas(paths: Iterable[Path], out: Path, without: Collection[str] = ()) 
 
 
 def read_atlas(paths: Iterable[Path], without: Collection[str] = ()) -> Atlas:
-    """Read records and work out their atlas; without some studies, such as one of a planted defect."""
+    """Read records and work out their atlas; without some studies, each a name or `name=why`."""
+    reasons = {name: why for name, _, why in (one.partition("=") for one in without)}
     records: dict[str, StudyRecord] = {}
     unread, seen = [], dict.fromkeys(paths)
     for path in seen:
@@ -49,10 +50,12 @@ def read_atlas(paths: Iterable[Path], without: Collection[str] = ()) -> Atlas:
         name = record.study.name
         if records.setdefault(name, record) != record:
             raise StudyError(f"{path}: another record of a study {name!r} is among these", "give one of them")
-    if strangers := sorted({*without} - records.keys()):
+    if strangers := sorted(reasons.keys() - records.keys()):
         raise StudyError(f"--without {strangers[0]}: no study of that name is among these", "give a study's own name")
-    unread += [Unused(study=name, reason="left out by --without") for name in records if name in without]
-    return assemble_atlas(tuple(one for name, one in records.items() if name not in without), unread)
+    unread += [
+        Unused(study=name, reason=reasons[name] or "left out by --without") for name in records if name in reasons
+    ]
+    return assemble_atlas(tuple(one for name, one in records.items() if name not in reasons), unread)
 
 
 def record_file(path: Path) -> Path:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from sweeper.guide.analysis.audits import health_audit, proxy_audit, pruning_aud
 from sweeper.guide.analysis.confirm_test import Claims, claims
 from sweeper.guide.analysis.contrasts import changes
 from sweeper.guide.analysis.curves import highlights, traces
+from sweeper.guide.analysis.fresh_looks import fresh_order
 from sweeper.guide.analysis.geometric_means import own_and_baseline
 from sweeper.guide.analysis.grid_pages import grid_pages
 from sweeper.guide.analysis.guidance_curves import guidance_curves
@@ -27,7 +28,7 @@ from sweeper.guide.analysis.worth_confirming import candidates
 from sweeper.guide.follow_up.next_study import next_study
 from sweeper.guide.schema.audits import SeedAudit
 from sweeper.guide.schema.guide import Guide
-from sweeper.guide.schema.results import CellResult, Change, StageResult
+from sweeper.guide.schema.results import CellHealth, CellResult, Change, StageResult
 from sweeper.guide.wording.cost_and_provenance import ORDER, cost, provenance_items
 from sweeper.guide.wording.experiment_protocol import protocol_items
 from sweeper.guide.wording.findings import SATURATED, Findings, held_open, unstopped
@@ -66,7 +67,7 @@ def assemble_guide(record: StudyRecord, *, surface: bool = True) -> Guide:
     pages = grid_pages(study, {one.key: one.cell for one in main.cells})
     on_grid = {key for page in pages for row in page.keys for key in row if key}
     health = cell_health(known, table) if table else ()
-    found = _findings(record, known, stages, on_grid, seeds, made, surface)
+    found = _findings(record, known, stages, on_grid, seeds, made, health, surface)
     facts = [trial.facts for trial in record.trials if trial.facts]
     recorded = {name for stage in known.stages.values() for name in stage.metrics}
     probe = representation_probe(known)
@@ -102,7 +103,7 @@ def assemble_guide(record: StudyRecord, *, surface: bool = True) -> Guide:
         seeds=found.seeds,
         proxy=found.proxy,
         pruning=found.pruning,
-        health_audit=health_audit(main.cells, health, found.recommendation),
+        health_audit=found.health,
         outcomes=outcomes(known, main),
         rules=rules(found),
         prior_art=prior_art(main.cells, found.claims, taps),
@@ -131,6 +132,7 @@ def _findings(
     on_grid: Collection[str],
     seeds: SeedAudit,
     made: Claims,
+    health: Sequence[CellHealth],
     surface: bool,
 ) -> Findings:
     """Compute the findings that the verdict, the rules and the next steps use."""
@@ -139,6 +141,7 @@ def _findings(
     pairs = knob_pairs(known, on_grid, saturated)
     tested = in_family(interaction(known, on_grid, saturated), pairs)
     alone = knobs(known, on_grid, saturated, tested)
+    recommendation = recommend(known, made.settings)
     found = Findings(
         record=record,
         known=known,
@@ -150,12 +153,13 @@ def _findings(
         side_claims=made.beside,
         finished=made.finished,
         controls=against_controls(known, made),
-        recommendation=recommend(known, made.settings),
+        recommendation=recommendation,
         interaction=tested,
         pairs=pairs,
         knobs=tuple(one.model_copy(update={"depends_on": partners(pairs, one.name)}) for one in alone),
         proxy=proxy_audit(known),
         pruning=pruning_audit(known),
+        health=health_audit(main.cells, health, recommendation),
         worth_confirming=() if "confirm" in known.stages else candidates(known, main.cells, seeds.top, surface),
     )
     if not surface:
@@ -174,10 +178,13 @@ def _stage(known: Evidence, table: StageTable, made: Claims) -> StageResult:
     # Intervals on fresh seeds hold together; a screen's are many, and each holds by itself.
     arms = sum(key != BASELINE for key in table.keys)
     change = changes(table, together=arms if table.stage == "confirm" else 1)
+    judged_on: dict[str, Sequence[int]] = {}
     if table.stage == "confirm":
-        claimed = (*made.settings, *(claim for claim in made.beside if claim.metric == known.objective))
+        claimed = [*made.settings, *(claim for claim in made.beside if claim.metric == known.objective)]
         change |= {claim.key: claim.change for claim in claimed if claim.change}
-    results = [_cell_result(known, table, key, change.get(key)) for key in table.keys]
+        # An arm may run on after its answer, for the comparison with a control: its figures are those of its answer.
+        judged_on = {claim.key: fresh_order(known, table)[: claim.look] for claim in claimed if claim.look}
+    results = [_cell_result(known, table, key, change.get(key), judged_on.get(key)) for key in table.keys]
     return StageResult(
         stage=table.stage,
         seeds=table.shared_seeds,
@@ -187,9 +194,11 @@ def _stage(known: Evidence, table: StageTable, made: Claims) -> StageResult:
     )
 
 
-def _cell_result(known: Evidence, table: StageTable, key: str, change: Change | None) -> CellResult:
+def _cell_result(
+    known: Evidence, table: StageTable, key: str, change: Change | None, judged_on: Sequence[int] | None
+) -> CellResult:
     row, states = table.row[key], Counter(table.states(key))
-    own, against = own_and_baseline(table, key)
+    own, against = own_and_baseline(table, key, judged_on)
     floor = table.furthest("floor_share")[row]
     pruned_at = table.step_cs[row][table.pruned_cs[row]]
     stopped = pruned_at[pruned_at > 0]

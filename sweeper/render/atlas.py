@@ -27,7 +27,8 @@ LAMBDA_WORDS: Mapping[LambdaUnit, str] = {
     ),
     "loss ratio": (
         "Lambda is its *weight*: lambda times the span of the loss (0 to its floor, log B for l2), over the training "
-        "loss of the baseline. The ratio of the two losses' gradient norms would say more; these records lack it."
+        "loss of the baseline: the paper's 0.5 with a batch of 32 and a training loss of 0.4 weighs 0.5 x 3.5 / 0.4 = "
+        "4.3. The ratio of the two losses' gradient norms would say more; these records lack it."
     ),
 }
 
@@ -82,7 +83,7 @@ def atlas_schema() -> dict[str, Any]:
 
 
 def _knob(knob: KnobTable, atlas: Atlas) -> _Knob:
-    unit = f" Levels are in units of: {knob.unit}." if knob.unit else ""
+    unit = f" Levels: {knob.unit}." if knob.unit else ""
     words = f"Mean change against lambda 0, in per cent ± its standard error, by scope.{unit}"
     return _Knob(TITLES.get(knob.knob, knob.knob), words, knob_table(knob, atlas), _notes(knob))
 
@@ -92,7 +93,7 @@ def _notes(knob: KnobTable) -> str:
     alike = "; ".join(f"{level.level}: {likeness(level.pooled)}" for level in many if level.pooled)
     found = [f"Do scopes differ? {alike}." if alike else "No level has scopes enough to tell whether they differ."]
     if any(one.stopped for level in knob.levels for one in level.scopes):
-        found.append("† some of its settings were stopped early and stand with their last rung.")
+        found.append("† some of its settings were stopped early and are scored at their last rung.")
     if any(level.diverged for level in knob.levels):
         found.append("✗ some of its settings diverged and have no score: the level is worse than it looks.")
     return " ".join(found)

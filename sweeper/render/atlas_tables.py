@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sweeper.guide.atlas.schema import Atlas, Best, Expectation, Heuristic, InScope, KnobTable, LevelRow
+from sweeper.guide.atlas.wording import hypothesis
 from sweeper.render.tables.table import Table
 from sweeper.statistics.random_effects import LEAST_FOR_PREDICTION
 from sweeper.text.numbers import change, signed
@@ -98,11 +99,16 @@ def _expect(pooled: Expectation) -> str:
 
 
 def rejected_table(atlas: Atlas) -> Table:
-    """Rules that were tested and are no heuristics, and why."""
+    """Tabulate the rules that were tested and are no heuristics, and why."""
     rows = tuple(
-        (one.rule, _mean(one.pooled), _p(one.p), one.reason) for one in sorted(atlas.rejected, key=lambda one: one.p)
+        (hypothesis(one), _against(one), _mean(one.pooled), _p(one.p), one.reason)
+        for one in sorted(atlas.rejected, key=lambda one: one.p)
     )
-    return Table(("rule", "change [95 %]", "p (Holm)", "why it is none"), rows)
+    return Table(("tested", "against", "change [95 %]", "p (Holm)", "why rejected"), rows)
+
+
+def _against(one: Heuristic) -> str:
+    return "the other levels" if one.kind == "prefer" else "lambda 0"
 
 
 def _p(value: float) -> str:
@@ -111,4 +117,4 @@ def _p(value: float) -> str:
 
 def unused_table(atlas: Atlas) -> Table:
     """Studies left out, wholly or in part."""
-    return Table(("study", "why it is left out"), tuple((one.study, one.reason) for one in atlas.unused))
+    return Table(("study", "what is left out, and why"), tuple((one.study, one.reason) for one in atlas.unused))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from sweeper.guide.schema.guide import Guide
-from sweeper.guide.wording.glossary import glossary
+from sweeper.guide.wording.glossary import glossary, key
 from sweeper.guide.wording.loss_forms import forms, on_unsaturated
 from sweeper.guide.wording.prior_art import READINGS, SOURCE
 from sweeper.render.environment import markdown_environment, tidied
@@ -52,6 +52,8 @@ def render_markdown(guide: Guide, plots: Mapping[str, Plot]) -> str:
         legend=legend(guide),
         table_notes=table_notes(guide),
         glossary=glossary(guide),
+        key=key(guide),
+        failing=[f"*{name}*: {gate.says}" for name, gate in guide.gates.items() if gate.passed is False],
         floor="its floor" if forms([one.cell.dispersion for one in guide.main.rows]) else "the floor -log B",
         unsaturated=on_unsaturated([knob.name for knob in guide.knobs]),
     )

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from sweeper.guide.assemble import assemble_guide
 from sweeper.guide.schema.guide import Guide
+from sweeper.guide.schema.statements import MOST_POINTS
 from sweeper.records import Cell, StudyRecord, TrialRecord
 from sweeper.study.knobs import KNOBS, level
 from tests.property.heuristics_agreement import contradictions
@@ -65,6 +66,7 @@ def _ended(trial: TrialRecord, how: str) -> TrialRecord:
 def test_no_two_statements_of_a_guide_contradict_each_other(record: StudyRecord) -> None:
     guide = assemble_guide(record)
     assert not contradictions(guide)
+    assert len(guide.verdict.points) <= MOST_POINTS
     _use_agrees(guide)
     _avoided_levels_hold_nothing_open(guide)
     _controls_are_advised_for_what_they_did(guide)
@@ -164,7 +166,7 @@ def _use_agrees(guide: Guide) -> None:
     assert len(keeps) + len(uses) == 1
     said = " ".join(guide.verdict.sentences)
     for one in uses:
-        use = f"as {one}; this holds" if anyway else f"Use {one}"
+        use = f"as {one}; this applies" if anyway else f"Use {one}"
         assert use in said.replace(" ◦", "")
     if not uses and guide.claims:
         assert "Use lambda 0" in said

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
@@ -20,7 +20,7 @@ from sweeper.statistics.noise import hopeful_pairing
 from sweeper.statistics.rank_agreement import Agreement, rank_agreement, share_interval
 from sweeper.study import Confirm, Study
 from sweeper.study.pruners import PRUNERS
-from sweeper.text.numbers import counted, percent
+from sweeper.text.numbers import counted, percent, share
 
 AGREES = 0.8  # Spearman's rho over finalists' trials
 KILLED = 0.1  # share of audited settings that may turn out to be among the best
@@ -221,21 +221,41 @@ def _sampling(known: Evidence) -> tuple[float | None, int]:
     return (float(np.sqrt((pairs**2).mean() / 2)), len(pairs)) if len(pairs) else (None, 0)
 
 
+def _one(flagged: Sequence[CellResult], ratios: Mapping[str, float | None]) -> str:
+    if not flagged:
+        return "the setting to use is not saturated and has not grown its features"
+    setting = flagged[0]
+    grown = ratios.get(setting.key) or 0.0
+    faults = [f"is saturated ({share(setting.floor_share)} of steps at the floor)"] if setting.saturated else []
+    faults += [f"has features of {grown:.2g} times the baseline's norm"] if grown >= GROWN else []
+    return f"the setting to use {' and '.join(faults)}"
+
+
+def _several(flagged: Sequence[CellResult]) -> str:
+    if not flagged:
+        return "no setting that may be the best is saturated or has grown its features"
+    return (
+        f"{counted(len(flagged), 'setting')} that may be the best: saturated, or with features of {GROWN:g} or more "
+        "times the baseline's norm"
+    )
+
+
 def health_audit(
     cells: Sequence[CellResult], health: Sequence[CellHealth], recommendation: Recommendation | None
 ) -> HealthAudit:
-    """Flag recommended settings that are saturated, or that grew the feature norm instead of spreading directions."""
+    """Flag the setting to use where it is saturated, or grew the feature norm instead of spreading directions.
+
+    Where none is confirmed to help, every setting that may be the best is looked at.
+    """
     saturated = sum(one.saturated for one in cells)
     if recommendation is None or not health:
         return HealthAudit(saturated=saturated, settings=len(cells), gate=Gate(says="nothing to recommend"))
-    members: Collection[str] = recommendation.members
+    confirmed = recommendation.why == "confirmed"
+    members: Collection[str] = (recommendation.first,) if confirmed else recommendation.members
+    ratios = {one.key: number(one.norm_ratio) for one in health}
     grown = {one.key for one in health if (number(one.norm_ratio) or 0.0) >= GROWN}
     flagged = [one for one in cells if one.key in members and (one.saturated or one.key in grown)]
-    says = (
-        f"{counted(len(flagged), 'recommended setting')} saturated, or with {GROWN:g} times the baseline's feature norm"
-        if flagged
-        else "no recommended setting is saturated or has grown its norm"
-    )
+    says = _one(flagged, ratios) if confirmed else _several(flagged)
     return HealthAudit(
         saturated=saturated,
         settings=len(cells),

@@ -29,10 +29,11 @@ def fresh_differences(known: Evidence, fresh: StageTable, key: str, metric: str,
     failed_S = np.array([state in ("diverged", "failed") for state in states])
     difference_S = log_ratios(scores[own], scores[fresh.row[against]], failed_S)
     difference_S[[state not in FINAL_STATES for state in states]] = np.nan
-    return np.asarray(difference_S[_order(known, fresh)])
+    return np.asarray(difference_S[fresh_order(known, fresh)])
 
 
-def _order(known: Evidence, fresh: StageTable) -> list[int]:
+def fresh_order(known: Evidence, fresh: StageTable) -> list[int]:
+    """Return the columns of the fresh seeds in the order in which they came."""
     place = {seed: at for at, seed in enumerate(known.fresh_seeds)}
     return sorted(range(len(fresh.seeds)), key=lambda at: (place.get(fresh.seeds[at], len(place)), at))
 

@@ -5,6 +5,8 @@ Where an arm and lambda 0 ran on the same seeds, the ratio of their geometric me
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from sweeper.guide.analysis.stage_table import BASELINE, Matrix, StageTable
@@ -23,12 +25,19 @@ def geometric_mean(log_S: Matrix) -> GeometricMean | None:
     return GeometricMean(n=known.size, mean=mean, sd=mean * float(known.std(ddof=1)) if known.size > 1 else None)
 
 
-def own_and_baseline(table: StageTable, key: str) -> tuple[GeometricMean | None, GeometricMean | None]:
+def own_and_baseline(
+    table: StageTable, key: str, columns: Sequence[int] | None = None
+) -> tuple[GeometricMean | None, GeometricMean | None]:
     """Return an arm's geometric mean, and the baseline's on the same seeds.
 
-    It is over the seeds they share, as the change is, or over all of the arm's where they share none.
+    It is over the seeds they share, as the change is, or over all of the arm's where they share none; `columns` are
+    the table's seeds to average over, all by default.
     """
     own_S = table.logs()[table.row[key]]
+    if columns is not None:
+        outside = np.ones(len(own_S), dtype=bool)
+        outside[list(columns)] = False
+        own_S = np.where(outside, np.nan, own_S)
     if BASELINE not in table.row or key == BASELINE:
         return geometric_mean(own_S), None
     base_S = table.logs()[table.row[BASELINE]]

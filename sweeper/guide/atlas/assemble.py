@@ -14,7 +14,7 @@ from sweeper.guide.atlas.knob_tables import evidence_of, expectation, speakers, 
 from sweeper.guide.atlas.members import Member, data_name, members, of_scope
 from sweeper.guide.atlas.observed import ORDERS, Seen, can_use_gradients, observe
 from sweeper.guide.atlas.schema import Atlas, Check, Expectation, Heuristic, LambdaUnit, ScopeRow, Unused
-from sweeper.guide.atlas.wording import headline, points, rule_words
+from sweeper.guide.atlas.wording import headline, new_model, points, rule_words
 from sweeper.records import StudyRecord
 from sweeper.study import Confirm
 from sweeper.study.knobs import VARIANT
@@ -60,6 +60,7 @@ def assemble_atlas(records: Sequence[StudyRecord], unread: Iterable[Unused] = ()
         untested=sum(len(found.levels) * (2 if found.is_weight else 1) for found in evidence.values()) - len(rules),
         lambda_unit=unit,
         unused=(*unread, *chosen.unused, *_partly(used, observed)),
+        advice=tuple(new_model(heuristics, tables, rows)),
     )
 
 
@@ -68,10 +69,13 @@ def _partly(used: Sequence[Member], observed: Sequence[Mapping[str, Seen]]) -> I
     for member, seen in zip(used, observed, strict=True):
         settings = [one for one in member.guide.main.cells if one.n]
         if settings and all(one.saturated for one in settings):
-            reason = "every setting is at the loss's floor: it says nothing of block and tau, only of lambda"
+            reason = "block and tau: every setting is at the loss's floor, so only lambda counts"
             yield Unused(study=member.name, reason=reason)
         elif not seen:
-            yield Unused(study=member.name, reason="no setting of it is in units that travel; only its sweep counts")
+            yield Unused(
+                study=member.name,
+                reason="all knobs: no setting is in units that travel, so only its first setting counts",
+            )
 
 
 def _scope_row(used: Sequence[Member], best: Sequence[Found | None], scope: int) -> ScopeRow:

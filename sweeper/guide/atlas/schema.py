@@ -153,3 +153,4 @@ class Atlas(Frozen):
     untested: int
     lambda_unit: LambdaUnit
     unused: tuple[Unused, ...]
+    advice: tuple[str, ...] = ()  # for a model that none of these studies trained; earlier atlases lack it

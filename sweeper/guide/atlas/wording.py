@@ -8,11 +8,13 @@ from typing import assert_never
 
 from sweeper.guide.atlas.heuristics import LEAST_SCOPES, Judged
 from sweeper.guide.atlas.schema import Expectation, Heuristic, InScope, KnobTable, ScopeRow
+from sweeper.guide.atlas.units import RELATIVE
 from sweeper.statistics.random_effects import LEAST_FOR_PREDICTION, prediction_together
 from sweeper.study.knobs import BLOCK, LAMBDA, TAU, VARIANT
 from sweeper.text.numbers import counted, percent, signed
 
 ALIKE, SOMEWHAT = 0.25, 0.75
+HEADS = {BLOCK.name: "place of the block", TAU.name: "tau"}
 SURELY = 2.0  # standard errors
 
 
@@ -23,7 +25,7 @@ def rule_words(judged: Judged) -> str:
         case "avoid":
             return f"Avoid lambda where its weight is {level}: it does harm."
         case "use":
-            return f"Use lambda with a weight of {level}: it helps."
+            return f"Use lambda where its weight is {level}: it helps."
         case "prefer":
             return _preferred(judged.knob, level)
         case _:
@@ -50,7 +52,7 @@ def likeness(expected: Expectation) -> str:
         return "scopes do not differ beyond noise"
     if expected.unlike < SOMEWHAT:
         return "scopes differ somewhat"
-    return "it depends on the scope more than on chance"
+    return "scopes differ by more than noise"
 
 
 def expected_words(expected: Expectation) -> str:
@@ -58,8 +60,8 @@ def expected_words(expected: Expectation) -> str:
     interval = "" if expected.k < LEAST_FOR_PREDICTION else f" [{signed(expected.low)}, {signed(expected.high)}]"
     mean = f"{signed(expected.mean)} %{interval} over {expected.k} scopes"
     if expected.expect_low is None or expected.expect_high is None:
-        return f"{mean}; too few to say what to expect in another"
-    return f"{mean}; in another expect {signed(expected.expect_low)} to {signed(expected.expect_high)} %"
+        return f"{mean}; too few to say what to expect in a new one"
+    return f"{mean}; in a new scope expect {signed(expected.expect_low)} to {signed(expected.expect_high)} %"
 
 
 def headline(heuristics: Sequence[Heuristic], scopes: int, data: int) -> str:
@@ -70,7 +72,7 @@ def headline(heuristics: Sequence[Heuristic], scopes: int, data: int) -> str:
     if heuristics:
         return f"{counted(len(heuristics), 'heuristic')} made from {seen} held wherever a scope was left out."
     few = f"; at least {LEAST_SCOPES} scopes are needed to make one" if scopes < LEAST_SCOPES else ""
-    return f"No heuristic: nothing is shown to travel from scope to scope, on {seen}{few}."
+    return f"No heuristic: over {seen}, nothing is shown to travel from scope to scope{few}."
 
 
 def points(
@@ -91,8 +93,8 @@ def points(
         yield f"All scopes are of one data set, {', '.join(data)}: nothing here is known to hold for other data."
     elif len(data) < LEAST_SCOPES and rows:
         yield (
-            f"All of this speaks of scopes on {counted(len(data), 'data set')}, {', '.join(data)}: scopes of one data "
-            f"set are not independent, and from {LEAST_SCOPES} data sets on an atlas speaks of new data."
+            f"All of this is about scopes on {counted(len(data), 'data set')}, {', '.join(data)}. Scopes that share a "
+            f"data set are not independent; what to expect on new data takes at least {LEAST_SCOPES} data sets."
         )
 
 
@@ -105,11 +107,13 @@ def _seen_everywhere(knobs: Sequence[KnobTable]) -> Iterator[str]:
             changes = [one.change for level in found for one in level.scopes]
             *most, last = [level.level for level in found]
             names = f"{', '.join(most)} or {last}" if most else last
+            paper = any(level.level.endswith(RELATIVE) for level in levels) and not last.endswith(RELATIVE)
+            form = " (tau as in the paper, not relative)" if paper else ""
             fewest = min(len(level.scopes) for level in found)
             yield (
-                f"Seen so far, and no rule yet: a lambda whose weight is {names} was {word} than lambda 0 in every "
-                f"scope that has it ({signed(min(changes))} to {signed(max(changes))} %; {fewest} scopes or more, "
-                "screening)."
+                f"Seen so far, and no rule yet: a lambda whose weight is {names}{form} was {word} than lambda 0 in "
+                f"every scope that has it ({signed(min(changes))} to {signed(max(changes))} %; {fewest} scopes or "
+                "more, screening)."
             )
 
 
@@ -142,15 +146,15 @@ def _sweeps(rows: Sequence[ScopeRow], expected: Expectation | None) -> Iterator[
     if fresh:
         counts = [
             f"{sum(one.standing == standing for one in fresh)} {words}"
-            for standing, words in (("confirmed helps", "to help"), ("confirmed hurts", "to hurt"))
+            for standing, words in (("confirmed helps", "confirmed to help"), ("confirmed hurts", "confirmed to hurt"))
         ]
         yield (
-            f"Of the settings that the screens of {counted(len(fresh), 'scope')} ranked first, fresh seeds confirm "
+            f"The setting that ranked first in the screen was tested on fresh seeds in {counted(len(fresh), 'scope')}: "
             f"{' and '.join(counts)}."
         )
     if expected:
         words = f"{expected_words(expected)}; {likeness(expected)}"
-        yield f"The change of a screen's first setting against lambda 0 is {words}."
+        yield f"On average that setting changed the objective by {words}."
 
 
 def _evidence(one: Heuristic) -> str:
@@ -159,11 +163,59 @@ def _evidence(one: Heuristic) -> str:
     return f"Against {against} {expected_words(one.pooled)}; it held in {held} of {len(one.checks)} checks."
 
 
+def hypothesis(one: Heuristic) -> str:
+    """Write a rule as what was tested, for those that were rejected; advice would be read as such."""
+    match one.kind:
+        case "avoid":
+            return f"lambda with a weight of {one.level} hurts"
+        case "use":
+            return f"lambda with a weight of {one.level} helps"
+        case "prefer":
+            return f"{one.level} is the best {HEADS.get(one.knob, one.knob)}"
+        case _:
+            assert_never(one.kind)
+
+
+def new_model(heuristics: Sequence[Heuristic], knobs: Sequence[KnobTable], rows: Sequence[ScopeRow]) -> Iterator[str]:
+    """Say what to do with a model that none of the studies trained."""
+    fresh = [row.best for row in rows if row.best and row.best.stage == "confirm"]
+    if not rows:
+        return
+    if not any(one.kind == "use" for one in heuristics):
+        helped = sum(one.standing == "confirmed helps" for one in fresh)
+        yield f"Begin with lambda 0: a setting of the loss is confirmed to help in {helped} of {len(rows)} scopes."
+    calm = [found for knob in (LAMBDA.name, TAU.name) if (found := _calmest(knob, knobs))]
+    if calm:
+        yield f"To try the loss, begin where least is at stake: {', and '.join(calm)} (screening)."
+    yield (
+        "`sweeper init --from FOLDER_OF_THIS_PAGE` writes a first study of your own, with the values of the heuristics "
+        "above where there are any; `sweeper plan` says what it costs."
+    )
+
+
+def _calmest(name: str, knobs: Sequence[KnobTable]) -> str:
+    """Name the level of a knob that is expected to change least for the worse in a new scope."""
+    levels = [
+        (level.pooled.expect_high, level.level, level.pooled)
+        for knob in knobs
+        if knob.knob == name
+        for level in knob.levels
+        if level.pooled and level.pooled.expect_high is not None and level.pooled.k >= LEAST_SCOPES
+    ]
+    if not levels:
+        return ""
+    _, level, expected = min(levels, key=lambda one: one[0])
+    what = "a lambda whose weight is" if name == LAMBDA.name else "tau of"
+    unit = "" if name == LAMBDA.name else " median distances"
+    ends = f"{signed(expected.expect_low or 0.0)} to {signed(expected.expect_high or 0.0)}"
+    return f"{what} {level}{unit} (expect {ends} %)"
+
+
 def check_words(margin: float) -> str:
     """Say what a rule has to pass."""
     return (
-        "A rule is a heuristic if its direction is shown over scopes (one-sided, Holm over all rules, 5 % together), "
-        "if the 95 % prediction interval holds no effect of the other sign, and if, made again without each scope and "
-        f"without each data set, it comes out the same and costs at most {percent(margin)} against the best that the "
-        "scope left out has."
+        "A rule is a heuristic if three things hold. Its direction is shown over scopes (one-sided, Holm over all "
+        "rules, 5 % together). The 95 % prediction interval excludes an effect of the other sign. And made again "
+        "without any one scope or data set, the rule stays the same and costs the scope left out at most "
+        f"{percent(margin)} against its own best."
     )

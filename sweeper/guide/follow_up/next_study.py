@@ -245,7 +245,7 @@ def _relative(found: Findings) -> Part | None:
     if 2 in space.local_batch:
         return None  # two samples have one distance, which is 1 in its own units
     return Part(
-        aim="Measure tau in units of the mean distance, which growing features cannot satisfy: "
+        aim="Use relative tau, so that the model cannot satisfy the loss by growing its features alone: "
         f"{flagged:,} of {counted(len(cells), 'setting')} saturated, where block and tau mean nothing.",
         asks="which block and tau, where the loss does not saturate",
         space={"tau": RELATIVE_TAUS, "tau_units": "relative", "distance": (DISTANCE.usual,)},

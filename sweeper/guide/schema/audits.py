@@ -1,4 +1,4 @@
-"""The audits of a guide's own methods: proxy metric, pruner, number of seeds, health of the recommended settings."""
+"""The audits of a guide's own methods: proxy metric, pruner, number of seeds, health of the setting to use."""
 
 from __future__ import annotations
 
@@ -59,7 +59,10 @@ class PruningAudit(Frozen):
 
 
 class HealthAudit(Frozen):
-    """Whether what is recommended is healthy: not saturated, and not won by growing the norm."""
+    """Whether the setting to use is healthy: not saturated, and not won by growing the norm.
+
+    Where none is confirmed to help, all settings that may be the best are looked at.
+    """
 
     saturated: int = 0
     settings: int = 0
@@ -115,9 +118,9 @@ class SeedAudit(Frozen):
         """How many fresh seeds the gain of `margin` takes, with what the interval of the noise makes of it."""
         once = self.needed_once if self.looks else None
         if self.needed is None and once is not None:
-            return f"{once} fresh seeds, judged once; in looks arms that promise so little are given up"
+            return f"{once} fresh seeds if tested once at the end; tests at every look mostly give up so small a gain"
         if self.needed is not None and once is not None and once <= WORTH_SAYING * self.needed:
-            return f"{self.needed} fresh seeds{self._needed_range}, or {once} judged once"
+            return f"{self.needed} fresh seeds{self._needed_range}, or {once} if tested once at the end"
         return f"{'more than 1,000' if self.needed is None else self.needed} fresh seeds{self._needed_range}"
 
     @property

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sweeper.guide.schema.audits import HealthAudit, ProxyAudit, PruningAudit, SeedAudit
+from sweeper.guide.schema.audits import Gate, HealthAudit, ProxyAudit, PruningAudit, SeedAudit
 from sweeper.guide.schema.heuristics import Heuristics
 from sweeper.guide.schema.probe import Probe
 from sweeper.guide.schema.results import (
@@ -95,6 +95,16 @@ class Guide(Frozen):
     def words(self, metric: str) -> str:
         """Write a recorded metric's name for readers, e.g. 'FID-10K'."""
         return metric_name(metric, self.distance)
+
+    @property
+    def gates(self) -> dict[str, Gate]:
+        """The audits of the guide's own methods, by name."""
+        return {
+            "proxy": self.proxy.gate,
+            "pruning": self.pruning.gate,
+            "seeds": self.seeds.gate,
+            "health": self.health_audit.gate,
+        }
 
     @property
     def judges_by_fid(self) -> bool:

@@ -174,8 +174,11 @@ class Rule(Frozen):
     grade: Grade
 
 
+MOST_POINTS = 4  # of a verdict: with its headline, five sentences
+
+
 class Verdict(Frozen):
-    """The guide in ten seconds: headline and points are five sentences at most; `notes` say the rest, further down."""
+    """The guide in ten seconds: a headline and at most `MOST_POINTS` points; `notes` say the rest, further down."""
 
     kind: VerdictKind
     headline: str

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sweeper.guide.analysis.stage_table import BASELINE
 from sweeper.guide.wording.findings import Findings, listed
 from sweeper.statistics.looks import HIDDEN, enough_runs
-from sweeper.text.numbers import share
+from sweeper.text.numbers import figure, share
 from trainer.recipe import MetricName
 
 # Below these a model's samples have little to do with its data. Two shipped studies are, both short ones of the atlas.
@@ -15,14 +15,23 @@ POOR: tuple[tuple[MetricName, float, str], ...] = (
 )
 
 
+COPIES = 0.95  # nearest-image ratio: samples this much closer to training images than held-out images are
+
+
 def poor_baseline(found: Findings) -> tuple[str, ...]:
-    """Warn where lambda 0 itself draws poorly: what helps or hurts such a model says little of a good one."""
+    """Warn where lambda 0 itself draws poorly or copies: what changes such a model says little of a good one."""
     measured = ((_of_baseline(found, name), least, says) for name, least, says in POOR)
     said = [says.format(share(value)) for value, least, says in measured if value is not None and value < least]
-    if not said:
+    if said:
+        why = ", ".join(said)
+        return (f"Lambda 0 itself draws poorly ({why}): tune it or train it longer first, then compare again.",)
+    ratio = _of_baseline(found, "nearest_train_ratio")
+    if ratio is None or ratio >= COPIES:
         return ()
-    why = ", ".join(said)
-    return (f"Lambda 0 itself draws poorly ({why}): train it longer or tune it before you believe a comparison.",)
+    return (
+        f"Lambda 0 itself copies: its samples lie closer to training images than held-out images do (nearest-image "
+        f"ratio {figure(ratio)}), so a lower {found.metric} may be more copying, and a higher one less.",
+    )
 
 
 def _of_baseline(found: Findings, metric: MetricName) -> float | None:
@@ -43,6 +52,7 @@ def hidden_harm(found: Findings) -> tuple[str, ...]:
     if not seen:
         return ()
     return (
-        f"Worse by the interval and yet not confirmed: {listed(seen)}. A bad run of lambda 0 could hide as much, so "
-        f"harm has to exceed {HIDDEN:g} standard deviations until lambda 0 has run {enough_runs()} times.",
+        f"Worse by the interval and yet not confirmed: {listed(seen)}. With few runs of lambda 0, one bad run among "
+        f"them could feign such harm, so it has to exceed {HIDDEN:g} standard deviations until lambda 0 has run "
+        f"{enough_runs()} times.",
     )

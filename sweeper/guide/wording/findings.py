@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from sweeper.guide.analysis.heuristics import alike
 from sweeper.guide.analysis.settings_against_controls import rival
 from sweeper.guide.analysis.stage_table import BASELINE, Evidence
-from sweeper.guide.schema.audits import ProxyAudit, PruningAudit, SeedAudit
+from sweeper.guide.schema.audits import HealthAudit, ProxyAudit, PruningAudit, SeedAudit
 from sweeper.guide.schema.heuristics import Heuristics
 from sweeper.guide.schema.results import CellResult, Change, GeometricMean, StageResult
 from sweeper.guide.schema.statements import (
@@ -21,7 +22,7 @@ from sweeper.guide.schema.statements import (
 )
 from sweeper.guide.wording.arms import called
 from sweeper.records import StudyRecord
-from sweeper.text.numbers import change, confirmed_change, metric_name, spread
+from sweeper.text.numbers import change, confirmed_change, counted, metric_name, spread
 
 SATURATED = 0.10
 # A standing as a sentence has it: 'is confirmed to hurt'.
@@ -58,6 +59,7 @@ class Findings(NamedTuple):
     knobs: tuple[KnobEffect, ...]
     proxy: ProxyAudit
     pruning: PruningAudit
+    health: HealthAudit
     worth_confirming: tuple[str, ...] = ()
     pairs: tuple[KnobPair, ...] = ()
     heuristics: Heuristics = Heuristics(use=BASELINE, reason="it was not asked for")
@@ -129,6 +131,18 @@ def _is_worse(change: Change, margin: float) -> bool:
     return change.side == "above" or change.mean > margin
 
 
+def comparable(found: Findings) -> list[Claim]:
+    """Return the claims about settings that differ from the study's own in block, lambda and tau alone."""
+    return [claim for claim in found.claims if is_comparable(found, claim.key)]
+
+
+def is_comparable(found: Findings, key: str) -> bool:
+    """Whether a setting differs from the study's own in block, lambda and tau alone: in other units tau is another."""
+    cells = found.known.cells
+    own = [cell.dispersion for cell in cells.values() if cell.role == "grid" and not cell.mark]
+    return not own or alike(cells[key].dispersion, own)
+
+
 def held_open(found: Findings) -> set[str]:
     """The settings that are still open, by fresh seeds or before them; no rule about a knob may contradict them."""
     open_claims = found.standing("confirmed helps", "equivalent", "suggestive")
@@ -151,6 +165,13 @@ def claimed(claim: Claim) -> str:
     if claim.change is None:
         return claim.reason
     return f"{effect_of(claim)}, n = {claim.change.n}"
+
+
+def fresh_seeds(claims: Iterable[Claim]) -> str:
+    """Count the fresh seeds that claims rest on: '8 fresh seeds', '3 to 8 fresh seeds' where they ended in looks."""
+    measured = sorted({claim.change.n for claim in claims if claim.change}) or [0]
+    least, most = measured[0], measured[-1]
+    return counted(most, "fresh seed") if least == most else f"{least} to {most} fresh seeds"
 
 
 def effect_of(claim: Claim) -> str:

@@ -14,7 +14,7 @@ def glossary(guide: Guide) -> dict[str, str]:
         metric: f"{_meaning(guide)}; lower is better; not comparable between studies",
         "lambda 0, the baseline": "the same training without the Dispersive Loss",
         "block, lambda, tau": "where the loss acts, how strongly, and over what distance it pushes images apart",
-        "tau relative": "tau in units of the batch's mean distance; else in units of the distance itself",
+        "tau relative": "a multiple of the batch's mean distance; otherwise tau is an absolute distance",
         "screen, fresh seeds": "the seeds on which settings are chosen, and new ones on which those are tested",
         "confirmed": "by a paired t-test on fresh seeds, corrected for the number of tests (Holm); at most 5 of 100 "
         "guides hold a wrong one",
@@ -23,6 +23,20 @@ def glossary(guide: Guide) -> dict[str, str]:
         "saturated": "more than 10 % of steps at the floor of the loss, where it has no gradient",
         "[low, high]": "a 95 % interval: made so that it holds the true change in 95 of 100 studies",
     }
+
+
+def key(guide: Guide) -> str:
+    """Explain in a line the words without which neither verdict nor table can be understood."""
+    screened = guide.main.stage == "screen"
+    parts = ["*lambda 0*: the same training without the loss"]
+    if screened:
+        parts.append("*screen*: the seeds on which settings were chosen")
+    if guide.claims:
+        parts.append("*fresh seeds*: new ones on which they were tested")
+    parts += ["*n*: number of seeds", "*[a, b]*: 95 % interval of a change"]
+    if guide.claims:
+        parts.append("*confirmed*: on fresh seeds, with at most 5 wrong ones in 100 guides")
+    return f"Words: {'; '.join(parts)}. More in the glossary."
 
 
 def _meaning(guide: Guide) -> str:

@@ -7,16 +7,16 @@ from collections import Counter
 import numpy as np
 
 from sweeper.guide.analysis.contrasts import change_of
-from sweeper.guide.analysis.heuristics import OFF, alike
+from sweeper.guide.analysis.heuristics import OFF
 from sweeper.guide.analysis.stage_table import BASELINE
 from sweeper.guide.schema.heuristics import Heuristic, Heuristics, LevelCost
 from sweeper.guide.schema.statements import Claim
 from sweeper.guide.wording.asides import capital
-from sweeper.guide.wording.findings import SAID, Findings, said, written
+from sweeper.guide.wording.findings import SAID, Findings, comparable, fresh_seeds, said, written
 from sweeper.statistics.levels import INTERVAL_ALPHA
 from sweeper.statistics.paired_tests import Paired
 from sweeper.study.knobs import KNOBS, LAMBDA, TAU, Knob, level
-from sweeper.text.numbers import counted, percent, signed
+from sweeper.text.numbers import confirmed_change, counted, percent, signed
 
 MOST_STEPS = 3
 _KNOBS = {knob.name: knob for knob in KNOBS}
@@ -91,6 +91,8 @@ def _step(row: Heuristic) -> str:
         return "-"
     place = names.index(middle)
     near = [row.levels[i] for i in (place - 1, place + 1) if 0 <= i < len(names)]
+    if row.against == "setting":
+        near = [one for one in near if one.level != OFF]  # what leaving the loss out costs is known of fresh seeds
     shown = near if row.ordered else [one for one in row.levels if one.level != middle][:MOST_STEPS]
     return "; ".join(f"{one.level}: {written(one.cost)}" for one in shown if one.cost) or "-"
 
@@ -99,21 +101,15 @@ def _fresh(found: Findings, row: Heuristic) -> str:
     """Write what fresh seeds say of this knob's levels."""
     knob, cells = _KNOBS[row.knob], found.known.cells
     if found.heuristics.use != BASELINE:
-        return _moved_alone(found, knob)
+        without = _without_loss(found) if knob is LAMBDA else ()
+        return "; ".join((*without, *_moved_alone(found, knob))) or "-"
     if knob is not LAMBDA:
         return "-"
     taps = found.record.study.recipe.model.taps
-    compared = _compared(found)
+    compared = comparable(found)
     lams = sorted({cells[claim.key].dispersion.lam for claim in compared})
     by_level = ((lam, [claim for claim in compared if cells[claim.key].dispersion.lam == lam]) for lam in lams)
     return "; ".join(f"{level(lam, taps)}: {_standings(claims)}" for lam, claims in by_level) or "-"
-
-
-def _compared(found: Findings) -> list[Claim]:
-    """Return the claims about settings that differ from the study's own in block, lambda and tau alone."""
-    cells = found.known.cells
-    own = [cell.dispersion for cell in cells.values() if cell.role == "grid" and not cell.mark]
-    return [claim for claim in found.claims if not own or alike(cells[claim.key].dispersion, own)]
 
 
 def _standings(claims: list[Claim]) -> str:
@@ -128,11 +124,24 @@ def _standings(claims: list[Claim]) -> str:
     return f"{', '.join(f'{count} {word}' for word, count in counts.items())}{only}"
 
 
-def _moved_alone(found: Findings, knob: Knob) -> str:
+def _without_loss(found: Findings) -> tuple[str, ...]:
+    """Write what lambda 0 costs against the setting to use: the confirmed change, turned round."""
+    claim = next(claim for claim in found.claims if claim.key == found.heuristics.use)
+    if claim.change is None:
+        return ()
+    mean, low, high = _turned(claim.change.mean), _turned(claim.change.high), _turned(claim.change.low)
+    return (f"{OFF}: {confirmed_change(mean or 0.0, low, high, _turned(claim.bound))}",)
+
+
+def _turned(change: float | None) -> float | None:
+    return None if change is None else 1 / (1 + change) - 1
+
+
+def _moved_alone(found: Findings, knob: Knob) -> list[str]:
     """Compare, on fresh seeds, the setting to use with finalists that differ from it in this knob alone."""
     fresh, cells = found.known.stages.get("confirm"), found.known.cells
     if fresh is None:
-        return "-"
+        return []
     own = cells[found.heuristics.use].dispersion
     others = [
         claim
@@ -151,7 +160,7 @@ def _moved_alone(found: Findings, knob: Knob) -> str:
             change = change_of(paired.n, paired.mean, *paired.interval(INTERVAL_ALPHA / len(others)))
             name = level(knob.of(cells[claim.key].dispersion), found.record.study.recipe.model.taps)
             texts.append(f"{name}: {written(change)}")
-    return "; ".join(texts) or "-"
+    return texts
 
 
 def _grade(found: Findings, row: Heuristic) -> str:
@@ -160,13 +169,13 @@ def _grade(found: Findings, row: Heuristic) -> str:
     measured = found.main.stage == "screen" and not found.heuristics.reason
     screen = f"screening, {counted(len(found.main.seeds), 'seed')}" if measured else ""
     range_too = f"; range: {screen}" if screen else ""
-    fresh = counted(len(found.confirming.seeds), "fresh seed") if found.confirming and found.finished else ""
     if found.heuristics.use != BASELINE:
-        return f"the setting confirmed on {fresh}{range_too}"
+        used = [claim for claim in found.claims if claim.key == found.heuristics.use]
+        return f"setting confirmed on {fresh_seeds(used)}{range_too}"
     if row.knob != LAMBDA.name or not found.claims:
         return screen or "-"
     hurts = len(found.standing("confirmed hurts")) == len(found.claims)
-    return f"{'harm' if hurts else 'no gain'} confirmed on {fresh}{range_too}"
+    return f"{'harm' if hurts else 'no gain'} confirmed on {fresh_seeds(found.claims)}{range_too}"
 
 
 def in_a_sentence(found: Findings) -> str:
@@ -178,14 +187,16 @@ def in_a_sentence(found: Findings) -> str:
     row = table.row(LAMBDA.name)
     if row is None or row.idle or table.reason:
         return ""
-    safe = [one for one in row.levels[1:] if one.reach == "safe"]
+    above = [one for one in row.levels if one.level != OFF]
+    safe = [one for one in above if one.reach == "safe"]
     tau = table.row(TAU.name)
     units = f" (tau {tau.units})" if tau and tau.units else ""
     says = []
     if safe and _begins_at_0(row):
-        says.append(f"by the screen, lambda up to {safe[-1].level}{units} costs at most {margin}")
+        upto = "" if safe == above[:1] else "up to "
+        says.append(f"in the screen lambda {upto}{safe[-1].level}{units} costs at most {margin} on average")
     if dear := _all_dear_from(row):
-        more = "" if dear is row.levels[-1] else f", and all above it more than {margin}"
+        more = "" if dear is row.levels[-1] else f", and every larger one more than {margin} (screen)"
         says.append(f"{_cost_of(found, dear)}{more}")
     return f"{capital('; '.join(says))}." if says else ""
 
@@ -197,7 +208,7 @@ def _begins_at_0(row: Heuristic) -> bool:
 def _cost_of(found: Findings, one: LevelCost) -> str:
     """Write what a lambda costs: on fresh seeds where all that was tested at it hurts, else in the screen."""
     taps, cells = found.record.study.recipe.model.taps, found.known.cells
-    here = [claim for claim in _compared(found) if level(cells[claim.key].dispersion.lam, taps) == one.level]
+    here = [claim for claim in comparable(found) if level(cells[claim.key].dispersion.lam, taps) == one.level]
     changes = [claim.change for claim in here if claim.standing == "confirmed hurts" and claim.change]
     name = f"lambda {one.level} costs"
     if changes and len(changes) == len(here):

@@ -11,7 +11,7 @@ from sweeper.guide.analysis.knob_pairs import partners
 from sweeper.guide.analysis.stage_table import BASELINE
 from sweeper.guide.schema.heuristics import Heuristic, LevelCost
 from sweeper.guide.schema.statements import KnobLevel, Rule
-from sweeper.guide.wording.findings import Findings, claimed, held_open, written
+from sweeper.guide.wording.findings import Findings, claimed, comparable, held_open, is_comparable, written
 from sweeper.study.knobs import BLOCK, KNOBS, LAMBDA, TAU, in_words, level
 from sweeper.text.numbers import counted, percent
 
@@ -21,15 +21,18 @@ def lambda_rules(found: Findings) -> Iterator[Rule]:
 
     No rule advises against a setting that cannot be distinguished from the best.
     """
-    lams = {claim.key: found.known.cells[claim.key].dispersion.lam for claim in found.claims}
-    hurts = found.standing("confirmed hurts")
-    if not hurts or len({one.cell.dispersion.lam for one in found.main.cells}) < 2:
+    # A setting in other units of tau, or of another variant, says nothing of the study's own lambdas.
+    judged = comparable(found)
+    lams = {claim.key: found.known.cells[claim.key].dispersion.lam for claim in judged}
+    cells = [one for one in found.main.cells if is_comparable(found, one.key)]
+    hurts = [claim for claim in found.standing("confirmed hurts") if claim.key in lams]
+    if not hurts or len({one.cell.dispersion.lam for one in cells}) < 2:
         return
     weakest = min(hurts, key=lambda claim: lams[claim.key])
     lam = lams[weakest.key]
-    above = [one for one in found.main.cells if one.cell.dispersion.lam >= lam]
+    above = [one for one in cells if one.cell.dispersion.lam >= lam]
     worse = [one for one in above if (one.change and one.change.mean > 0) or one.mean is None]
-    fresh = [claim for claim in found.claims if lams[claim.key] >= lam]
+    fresh = [claim for claim in judged if lams[claim.key] >= lam]
     open_still = any(one.key in hopeful_settings(found) for one in above)
     hurt = all(claim.standing == "confirmed hurts" for claim in fresh)
     row = found.heuristics.row(LAMBDA.name)

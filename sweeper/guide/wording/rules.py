@@ -100,7 +100,7 @@ def _set(found: Findings) -> Iterator[Rule]:
         gone = len(chosen.members) - len(members)
         aside = f", nor are {gone} more, but a level of theirs costs too much by the table" if gone else ""
         yield Rule(
-            rule=f"Cannot be distinguished from the best: {listed(names, 6)}; {names[0]} is the simplest",
+            rule=f"Any of these may be the best: {listed(names, 6)}; the simplest is {names[0]}",
             evidence=f"{len(names)} of {len(found.main.cells) + 1} are not shown to be worse than another"
             f"{aside}{stopped}",
             grade="95 % set",
@@ -155,10 +155,11 @@ def _seeds(found: Findings) -> Iterator[Rule]:
     audit = found.seeds
     if audit.difference_sd is None:
         return
-    shown = "no gain at all" if audit.detectable is None else f"a gain of {100 * audit.detectable:.2g} % or more"
+    shown = "no gain" if audit.detectable is None else f"a gain of {100 * audit.detectable:.2g} % or more"
     yield Rule(
         rule=f"To see a gain of {percent(audit.margin)}: {audit.needed_words}",
-        evidence=f"{percent(audit.power)} power; {audit.planned} {audit.planning} show {shown}",
+        evidence=f"{percent(audit.power)} power, by the screen's noise; {audit.planned} seeds ({audit.planning}) "
+        f"detect {shown}",
         grade="screening",
     )
 
@@ -168,3 +169,9 @@ def _audits(found: Findings) -> Iterator[Rule]:
         yield Rule(rule="Do not trust the proxy's order", evidence=found.proxy.gate.says, grade="screening")
     if found.pruning.gate.passed is False:
         yield Rule(rule="Run the screen without a pruner", evidence=found.pruning.gate.says, grade="screening")
+    if found.standing("confirmed helps") and found.health.gate.passed is False:
+        yield Rule(
+            rule="Check that the gain is not one of larger features alone: sweep tau relative, or disperse directions",
+            evidence=found.health.gate.says,
+            grade="screening",
+        )

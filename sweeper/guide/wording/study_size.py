@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from sweeper.guide.schema.results import StageResult
 from sweeper.guide.wording.arms import size
 from sweeper.guide.wording.cost_and_provenance import ORDER, finished
 from sweeper.records import StudyRecord, TrialState
 from sweeper.text.numbers import counted, duration, metric_name
 
-SPOKEN: dict[TrialState, str] = {"pruned": "stopped early"}
-
 
 def summary(record: StudyRecord, main: StageResult, states: dict[TrialState, int]) -> tuple[str, ...]:
     """Name the study's size and means in a line's worth of words."""
-    by_state = ", ".join(f"{states[state]:,} {SPOKEN.get(state, state)}" for state in ORDER if states.get(state))
+    by_state = ", ".join(f"{count:,} {words}" for words, count in _ended(record, states))
     evaluation = record.study.recipe.eval
     metric = metric_name(record.study.minimised.name(), evaluation.distance)
     extractor = next((one.facts for one in record.trials if one.facts), None)
@@ -29,6 +29,21 @@ def summary(record: StudyRecord, main: StageResult, states: dict[TrialState, int
         _cost(record, states),
         f"{metric}, {features} features, {evaluation.solver} {evaluation.nfe}",
     )
+
+
+def _ended(record: StudyRecord, states: dict[TrialState, int]) -> Iterator[tuple[str, int]]:
+    """Count trials by state; those that the pruner ruled out before they began did not stop early."""
+    unstarted = sum(
+        trial.state == "pruned" and not trial.rungs for trial in {one.spec.key: one for one in record.trials}.values()
+    )
+    for state in ORDER:
+        count = states.get(state, 0)
+        if state == "pruned":
+            yield from (
+                (words, n) for words, n in (("stopped early", count - unstarted), ("not started", unstarted)) if n
+            )
+        elif count:
+            yield state, count
 
 
 def _cost(record: StudyRecord, states: dict[TrialState, int]) -> str:

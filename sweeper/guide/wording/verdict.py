@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 from sweeper.guide.analysis.fresh_looks import screen_prior
 from sweeper.guide.analysis.stage_table import BASELINE
 from sweeper.guide.schema.results import CellResult
-from sweeper.guide.schema.statements import Claim, Verdict
+from sweeper.guide.schema.statements import MOST_POINTS, Claim, Verdict
 from sweeper.guide.wording.advice import use
 from sweeper.guide.wording.asides import beside, capital, controls, judgement, tested
 from sweeper.guide.wording.cautions import hidden_harm, poor_baseline
@@ -39,13 +40,14 @@ def verdict(found: Findings) -> Verdict:
     if baseline is None or baseline.mean is None:
         return _without_baseline(found, measured)
     if found.finished and not found.claims:
+        points, more = _foremost(
+            (*_table(found), *judgement(found), *poor_baseline(found), *_controls_together(found)), _use(found)
+        )
         return Verdict(
             kind="no evidence",
             headline="No evidence that any setting helps: none was worth confirming on fresh seeds.",
-            points=(
-                *(*_table(found), *judgement(found), *_controls_together(found), *poor_baseline(found), _use(found)),
-            ),
-            notes=(*_screened(found), *controls(found), *_set(found), *_left_out(found)),
+            points=points,
+            notes=(*more, *_screened(found), *controls(found), *_set(found), *_left_out(found)),
         )
     if not any(one.mean is not None for one in main.cells):
         return Verdict(
@@ -56,14 +58,25 @@ def verdict(found: Findings) -> Verdict:
         )
     if found.claims:
         return _decided(found)
+    return _open(found)
+
+
+def _foremost(points: Iterable[str], use: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Part sentences, the most important first, into those for the front page and the rest; `use` ends the former."""
+    known = tuple(points)
+    return (*known[: MOST_POINTS - 1], use), known[MOST_POINTS - 1 :]
+
+
+def _open(found: Findings) -> Verdict:
+    points, more = _foremost(
+        (*_table(found), *_lowest(found), *judgement(found), *poor_baseline(found), *_marked(found)[:1]), _use(found)
+    )
+    lowest = () if set(_lowest(found)) & {*points, *more} else _lowest(found)
     return Verdict(
         kind="confirming" if found.confirming else "screening",
         headline=undecided(found),
-        points=(
-            *(*_table(found), *_lowest(found), *judgement(found), *_marked(found)[:1]),
-            *(*poor_baseline(found), _use(found)),
-        ),
-        notes=(*_screened(found), *_marked(found)[1:], *_set(found), *_left_out(found)),
+        points=points,
+        notes=(*more, *_screened(found), *lowest, *_marked(found)[1:], *_set(found), *_left_out(found)),
     )
 
 
@@ -86,18 +99,15 @@ def _without_baseline(found: Findings, measured: list[CellResult]) -> Verdict:
 
 def _decided(found: Findings) -> Verdict:
     kind, headline = decided(found)
-    best, seeable = _best(found)
-    points = (
-        *(_table(found) or (best,)),
-        *judgement(found),
-        *_marked(found)[:1],
-        *_controls_together(found),
-        *poor_baseline(found),
-        _use(found),
+    best, seeable, turned = _best(found)
+    lead = _with_power(_table(found) or (best,), seeable)
+    points, more = _foremost(
+        (*lead, *judgement(found), *poor_baseline(found), *_controls_together(found), *_marked(found)[:1]), _use(found)
     )
     notes = (
         *(() if best in points else (best,)),
-        *((seeable,) if seeable else ()),
+        *more,
+        *((turned,) if turned else ()),
         *hidden_harm(found),
         *_marked(found)[1:],
         *controls(found),
@@ -107,6 +117,13 @@ def _decided(found: Findings) -> Verdict:
         *_left_out(found),
     )
     return Verdict(kind=kind, headline=headline, points=points, notes=notes)
+
+
+def _with_power(lead: tuple[str, ...], seeable: str) -> tuple[str, ...]:
+    """Add which gain would have shown to the sentence that leads, or else to what follows it."""
+    if not seeable:
+        return lead
+    return (f"{lead[0].removesuffix('.')}; {seeable}.", *lead[1:])
 
 
 def _table(found: Findings) -> tuple[str, ...]:
@@ -125,17 +142,19 @@ def _controls_together(found: Findings) -> tuple[str, ...]:
     if not arms:
         return ()
     lowest = min(arms, key=lambda claim: claim.change.mean if claim.change else math.inf)
+    best = f"is *{said(lowest)}* ({claimed(lowest)})"
+    if len(arms) == 1:
+        return (f"{capital(f'the {found.arm(lowest.label)}')} {best}.",)
     hurt = sum(claim.standing == "confirmed hurts" for claim in arms)
-    hurting = f", and {hurt} of {len(arms)} {'hurts' if hurt == 1 else 'hurt'}" if hurt else ""
-    best = f"; lowest: {lowest.label}, {claimed(lowest)}: *{said(lowest)}*" if lowest.change else ""
-    return (f"No control arm is confirmed to help{hurting}{best}.",)
+    hurting = f" and {hurt} {'is' if hurt == 1 else 'are'} confirmed to hurt" if hurt else ""
+    return (f"Of {len(arms)} control arms none is confirmed to help{hurting}; the lowest, {lowest.label}, {best}.",)
 
 
-def _best(found: Findings) -> tuple[str, str]:
-    """Describe the finalist with the lowest fresh mean beside the baseline, and which gain was detectable."""
+def _best(found: Findings) -> tuple[str, str, str]:
+    """Describe the finalist with the lowest fresh mean; then which gain was detectable, or why none was looked for."""
     finalists, stage = tested(found), found.confirming
     if not finalists or stage is None or stage.baseline is None:
-        return f"On fresh seeds: {listed(f'{claim.label}: {claim.reason}' for claim in found.claims)}.", ""
+        return f"On fresh seeds: {listed(f'{claim.label}: {claim.reason}' for claim in found.claims)}.", "", ""
     best = finalists[0]
     result = found.result(best.key)
     figures = " against ".join(figures_against(result, stage.baseline)) if result else ""
@@ -144,19 +163,18 @@ def _best(found: Findings) -> tuple[str, str]:
     return (
         f"{which} on fresh seeds{screened}: {found.label(best.key)}, "
         f"{found.metric} {figures}: {effect_of(best)}: *{best.standing}*."
-    ), _seeable(found, best)
+    ), *_seeable(found, best)
 
 
-def _seeable(found: Findings, best: Claim) -> str:
-    """The gain that could have been detected, where none was."""
+def _seeable(found: Findings, best: Claim) -> tuple[str, str]:
+    """The gain that could have been detected, where none was; or that harm was looked for instead."""
     if best.confirmed or best.standing == "equivalent":
-        return ""
+        return "", ""
     if best.direction == "higher":
-        return f"The screen saw {found.label(best.key)} higher, so it was tested for harm."
+        name = capital(found.label(best.key))
+        return "", f"{name} scored worse than lambda 0 in the screen, so it was tested for harm, not for a gain."
     shown = _detectable(found, best)
-    return (
-        f"By the noise of the fresh seeds, a gain of {share(shown)} or more would probably have shown." if shown else ""
-    )
+    return f"on fresh seeds a gain of {share(shown)} or more would probably have shown" if shown else "", ""
 
 
 def _detectable(found: Findings, best: Claim) -> float | None:
@@ -239,9 +257,7 @@ def _set(found: Findings) -> tuple[str, ...]:
     if len(names) == 1:
         why = "but the data are too few to call it the best" if found.claims else "but a screen names no best"
         return (f"Not shown to be worse than another{gone}: {names[0]}, {why}.",)
-    return (
-        f"One at a time, not shown to be worse than the best{gone}: {listed(names, 6)}; {names[0]} is the simplest.",
-    )
+    return (f"Any of these may be the best{gone}: {listed(names, 6)}; the simplest is {names[0]}.",)
 
 
 def _use(found: Findings) -> str:
@@ -253,7 +269,7 @@ def _use(found: Findings) -> str:
         advice = "Use lambda 0 until a setting is confirmed"
     else:
         advice = "Use lambda 0"
-    return f"{advice}; this holds for {scope(found.record)}, and no claim is made beyond it."
+    return f"{advice}; this applies only to {scope(found.record)}."
 
 
 def _bet(found: Findings) -> tuple[str, ...]:

@@ -75,13 +75,18 @@ def map_note(guide: Guide, shades: Shades) -> str:
     """Explain the colours, figures and signs of a grid's map."""
     on_map = [one.key for one in guide.main.cells if one.key not in guide.off_grid]
     margin = percent(guide.seeds.margin)
-    near = f"; P: the probability of lying within {margin} of the best" if guide.heuristics.cells else ""
-    return f"{explained(guide, shades)}{near}; hatched: no finished trial{marks_on(guide, on_map)}"
+    near = (
+        f"; P: the probability of lying within {margin} of the best of all settings and lambda 0"
+        if guide.heuristics.cells
+        else ""
+    )
+    unknown = "; hatched: no finished trial" if any(shades.tone(key) == "unknown" for key in on_map) else ""
+    return f"{explained(guide, shades)}{near}{unknown}{marks_on(guide, on_map)}"
 
 
 def explained(guide: Guide, shades: Shades) -> str:
     """Say where the colours come from and what they mean."""
-    source = "by the surface over the whole screen" if guide.heuristics.cells else "mean over seeds"
+    source = "estimated by a model fitted to the whole screen" if guide.heuristics.cells else "mean over seeds"
     noise = f", grey is within noise ({share(math.expm1(shades.noise))})" if shades.noise else ""
     return f"{source}: blue is better than lambda 0, red is worse{noise}"
 

@@ -54,7 +54,7 @@ def legend(guide: Guide) -> str:
     if any(one.stopped_at for one in stage.rows):
         parts.append("stopped at N: ended early at step N by the pruner, no claim")
     if any(one.not_started for one in stage.rows):
-        parts.append("not started: its configuration was out of the race by then, no claim")
+        parts.append("not started: the pruner had already dropped it, no claim")
     return " · ".join([*parts, *marks.names()])
 
 
@@ -63,7 +63,7 @@ def averaged(guide: Guide) -> str:
     match guide.means:
         case "geometric":
             return (
-                "geometric mean ± standard deviation of the logarithm in units of the mean, over the seeds shared with "
+                "geometric mean ± its standard deviation on the log scale, times the mean, over the seeds shared with "
                 "lambda 0 (number of seeds)"
             )
         case "arithmetic":

@@ -14,9 +14,17 @@ def heuristic_table(guide: Guide) -> Table:
     """Tabulate the value to use for every swept knob; lambda first, since the others depend on it."""
     rows = sorted(guide.heuristics.rows, key=lambda row: row.knob != "lambda")
     seen = any(row.fresh not in ("", MISSING) for row in rows)
-    head = ("knob", "use", f"safe range (within {percent(guide.seeds.margin)})", "one step away costs [95 %]")
+    head = ("knob", "use", f"safe range (within {percent(guide.seeds.margin)})", "the next level costs [95 %]")
     lines = ((row.words, row.use, row.safe, row.step, *((row.fresh,) if seen else ()), row.grade) for row in rows)
     return table((*head, *(("on fresh seeds",) if seen else ()), "how sure"), lines)
+
+
+def _against(guide: Guide) -> str:
+    """Name what a row's levels are compared with."""
+    if guide.heuristics.use != "baseline":
+        return "more than the value to use"
+    lowest = any(row.against == "lowest" and row.levels for row in guide.heuristics.rows)
+    return "more than lambda 0 (other knobs: than their lowest level)" if lowest else "more than lambda 0"
 
 
 def table_notes(guide: Guide) -> str:
@@ -32,12 +40,13 @@ def _notes(guide: Guide) -> Iterator[str]:
         yield f"Safe ranges and steps are not known: {found.reason}."
     elif any(row.levels for row in found.rows):
         yield (
-            f"*Safe*: costs at most {margin} with a probability of 90 % or more. *Open*: the data cannot say whether "
-            f"it costs more than {margin}. A level that is not listed costs more. Ranges and steps come from a surface "
-            "over the whole screen: they are hints, not claims. All intervals of a row hold at once."
+            f"*Safe*: costs at most {margin} {_against(guide)}, with a probability of 90 % or more. *Open*: shown "
+            "neither to be safe nor to cost more. A level that is not listed costs more. Ranges and costs come from a "
+            "model fitted to the whole screen, its response surface: they are hints, not claims. In 95 of 100 studies "
+            "all intervals of a row are right together."
         )
     if found.use == "baseline" and any(row.against == "lowest" and row.levels for row in found.rows):
-        yield "At lambda 0 the other knobs do nothing; their rows compare averages over all settings of a level."
+        yield "At lambda 0 the other knobs do nothing; their rows compare levels on average over all settings."
     if any("◦" in row.safe for row in found.rows):
         yield (
             "◦ *saturated*: the loss spent more than 10 % of steps at its floor, where it has no gradient, so that "

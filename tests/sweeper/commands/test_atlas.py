@@ -9,6 +9,8 @@ from sweeper.errors import SetupError, StudyError
 from tests.places import ROOT
 from tests.sweeper.guide.atlas.many_studies import record
 
+PLANTED = "positive_control=a planted defect"  # as README makes the shipped atlas
+
 
 @pytest.fixture
 def folders(tmp_path: Path) -> list[Path]:
@@ -59,6 +61,8 @@ def test_a_study_that_is_to_be_left_out_is_listed_and_changes_nothing(folders: l
     atlas = read_atlas(folders, ["b"])
     assert [(one.study, one.reason) for one in atlas.unused] == [("b", "left out by --without")]
     assert atlas.model_copy(update={"unused": ()}) == read_atlas(folders[:1])
+    (left,) = read_atlas(folders, ["b=a planted defect"]).unused
+    assert left.reason == "a planted defect"
 
 
 def test_a_name_to_leave_out_that_no_study_has_is_refused(folders: list[Path]) -> None:
@@ -74,6 +78,6 @@ def test_a_folder_that_cannot_be_written_is_named(folders: list[Path], tmp_path:
 
 def test_the_shipped_atlas_is_that_of_the_shipped_records(tmp_path: Path) -> None:
     shipped = ROOT / "reports" / "atlas"
-    _, made = make_atlas(sorted(ROOT.glob("reports/*/record.json")), tmp_path, ["positive_control"])
-    anew = "sweeper atlas reports/*/record.json --without positive_control"
+    _, made = make_atlas(sorted(ROOT.glob("reports/*/record.json")), tmp_path, [PLANTED])
+    anew = f"sweeper atlas reports/*/record.json --without {PLANTED!r}"
     assert made.read_text(encoding="utf-8") == (shipped / "atlas.md").read_text(encoding="utf-8"), anew

@@ -22,13 +22,25 @@ def test_a_heuristic_is_in_the_table_and_its_evidence_in_the_points(found: Atlas
     assert "made from 6 scopes on 2 data sets held wherever a scope was left out" in text
     assert "Of blocks, choose one in the last third of the network." in text
     assert render_atlas(assemble_atlas(scopes(nothing))).count("| none ") == 2
-    assert "speaks of scopes on 2 data sets, digits, mnist5k" in text
+    assert "is about scopes on 2 data sets, digits, mnist5k" in text
 
 
 def test_rules_that_are_none_say_why() -> None:
     text = render_atlas(assemble_atlas(scopes([last_block_is_best] * 3 + [nothing] * 3)))
-    assert "## Rules that are none" in text
+    assert "## Rejected rules" in text
     assert "not shown over scopes" in text
+    rejected = text.split("## Rejected rules")[1].split("##")[0]
+    assert "first third is the best place of the block" in rejected
+    assert "hurts" in rejected
+    assert "Avoid" not in rejected  # as advice it would be read as advice
+
+
+def test_a_reader_with_another_model_is_told_where_to_begin() -> None:
+    text = render_atlas(assemble_atlas(scopes(nothing))).split("## For a new model")[1].split("\n## ")[0]
+    assert "Begin with lambda 0: a setting of the loss is confirmed to help in 0 of 6 scopes." in text
+    assert "To try the loss, begin where least is at stake: a lambda whose weight is" in text
+    assert "sweeper init --from" in text
+    assert "## For a new model" not in render_atlas(assemble_atlas([]))
 
 
 def test_an_atlas_of_nothing_says_so_and_lists_what_it_could_not_use() -> None:
@@ -67,5 +79,5 @@ def test_the_shipped_page_is_that_of_the_shipped_atlas(tmp_path: Path) -> None:
     write_atlas(Atlas.model_validate_json((shipped / "atlas.json").read_bytes()), tmp_path)
     written = (tmp_path / "atlas.html").read_text(encoding="utf-8")
     assert written == (shipped / "atlas.html").read_text(encoding="utf-8"), (
-        "sweeper atlas reports/*/record.json --without positive_control"
+        "sweeper atlas reports/*/record.json --without 'positive_control=a planted defect'"
     )

@@ -7,6 +7,7 @@ from typing import get_args
 
 import pytest
 
+from sweeper.commands.report import read_record
 from sweeper.guide.assemble import assemble_guide
 from sweeper.guide.schema.guide import Guide
 from sweeper.records import StudyRecord
@@ -50,8 +51,7 @@ def test_the_verdict_stands_in_the_first_ten_lines() -> None:
     top = "\n".join(markdown(typical()).splitlines()[:10])
     assert "No evidence that any setting helps" in top
     assert "lambda 0" in top
-    assert "this holds for digits" in top
-    assert "no claim is made beyond it" in top
+    assert "this applies only to digits" in top
 
 
 def test_what_to_use_stands_below_the_verdict_and_all_evidence_is_folded() -> None:
@@ -72,13 +72,21 @@ def test_every_table_is_rectangular_and_aligned_for_a_terminal() -> None:
         assert len({len(re.findall(r"(?<!\\)\|", row)) for row in rows}) == 1
 
 
+def test_checks_that_fail_and_the_next_step_stand_on_the_front_page() -> None:
+    front = markdown(read_record(ROOT / "reports" / "positive_control" / "record.json")).split("## Evidence")[0]
+    failing = front.split("**Checks that fail**:")[1].split("**Next**:")[0].split("\n- ")[1:]
+    assert [line.partition(":")[0] for line in failing] == ["*seeds*", "*health*"]
+    assert "the setting to use has features of 13 times the baseline's norm" in failing[1]
+    assert "`positive_control_next.yaml`, written beside this guide" in front
+
+
 def test_a_screen_names_no_winner() -> None:
     study = make_study()
     text = markdown(make_record(study, simulate(study, grid_cells(study), harmful))).lower()
     assert not re.search(r"\b(single best is|winner:|optimal|improves|confirmed helps)\b", text.split("<b>protocol")[0])
     bold = re.findall(r"\*\*(.+?)\*\*", text.split("## glossary")[0])
-    assert len(bold) == 1
     assert "no claim" in bold[0]
+    assert bold[1:] == ["checks that fail", "next"]
 
 
 def test_a_cell_tells_mean_spread_seeds_and_what_was_stopped() -> None:
@@ -97,7 +105,7 @@ def test_a_trial_dropped_before_it_started_is_not_said_to_have_stopped() -> None
     assert "10.0 (1), 1 stopped at 400, 1 not started" in text
     assert re.search(r"\| not started † +\|", text)
     assert "The marked one (block 2, lambda 0.01, tau 0.5) was not started." in text
-    assert "not started: its configuration was out of the race by then, no claim" in text
+    assert "not started: the pruner had already dropped it, no claim" in text
     assert "stopped at 0" not in text
 
 

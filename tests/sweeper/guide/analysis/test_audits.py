@@ -56,7 +56,9 @@ def test_a_guide_says_where_looks_take_more_seeds_than_judging_once_or_show_noth
     assert noisy.needed_once is not None
     assert noisy.needed_once <= noisy.needed * 2 / 3
     known = f"{noisy.needed_fewest} to more than 200 by the noise's 95 % interval"
-    assert noisy.needed_words == f"{noisy.needed} fresh seeds ({known}), or {noisy.needed_once} judged once"
+    assert (
+        noisy.needed_words == f"{noisy.needed} fresh seeds ({known}), or {noisy.needed_once} if tested once at the end"
+    )
     assert loud.needed is None
-    assert "judged once; in looks arms that promise so little are given up" in loud.needed_words
+    assert "if tested once at the end; tests at every look mostly give up so small a gain" in loud.needed_words
     assert loud.gate.passed is False

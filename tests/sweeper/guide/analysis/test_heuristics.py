@@ -61,7 +61,7 @@ def test_a_confirmed_setting_is_used_and_every_knob_has_its_range_and_its_step()
     assert block.step.startswith("1: +9")
     assert "; 3: +1" in block.step
     assert block.fresh.startswith("1: +1")
-    assert block.grade == "the setting confirmed on 5 fresh seeds; range: screening, 3 seeds"
+    assert block.grade == "setting confirmed on 5 fresh seeds; range: screening, 3 seeds"
     assert guide.verdict.points[0] == "Within 5 % of the setting that helps, by the screen: tau 0.25 to 1."
 
 
@@ -72,7 +72,7 @@ def test_where_nothing_helps_the_table_says_how_much_does_no_harm() -> None:
     assert (lam.use, lam.safe) == ("0", "0 to 0.01")
     assert "0.25: confirmed to hurt" in lam.fresh
     assert _row(guide, "block").use == "not used at lambda 0"
-    assert "lambda up to 0.01 costs at most 5 %" in guide.verdict.points[0].lower()
+    assert "lambda 0.01 costs at most 5 % on average" in guide.verdict.points[0].lower()
     assert any(rule.rule == "Keep lambda below 0.25" for rule in guide.rules)
 
 
@@ -126,11 +126,6 @@ def test_the_map_holds_a_change_and_a_chance_for_every_finished_setting() -> Non
     worst = setting((0,), 0.25, 0.5)
     assert cells[worst.key].near_best < 0.05
     assert cells[worst.key].change.mean == pytest.approx(1.1 - 1, abs=0.1)
-
-
-def test_no_verdict_has_more_than_five_sentences() -> None:
-    for fresh in ((), (BEST, setting((1,), 0.01, 0.5))):
-        assert len(_guide(_gain, fresh=fresh).verdict.points) <= 4
 
 
 @pytest.mark.parametrize("units", ["absolute", "relative"])

@@ -40,9 +40,17 @@ def _with(record: StudyRecord, metrics: dict[str, float]) -> StudyRecord:
 )
 def test_a_baseline_that_draws_poorly_is_said_in_the_verdict(precision: float, coverage: float, says: str) -> None:
     warned = [point for point in guide_of(precision, coverage).verdict.points if "draws poorly" in point]
-    assert warned == [
-        f"Lambda 0 itself draws poorly ({says}): train it longer or tune it before you believe a comparison."
-    ]
+    assert warned == [f"Lambda 0 itself draws poorly ({says}): tune it or train it longer first, then compare again."]
+
+
+def test_a_baseline_that_copies_is_said_in_the_verdict_for_a_lower_fid_may_be_more_of_it() -> None:
+    study = make_study()
+    record = make_record(study, simulate(study, grid_cells(study), lambda _: 0.0))
+    for ratio, copies in ((0.9, True), (1.1, False)):
+        guide = assemble_guide(_with(record, {"nearest_train_ratio": ratio}), surface=False)
+        said = [point for point in guide.verdict.points if "itself copies" in point]
+        assert bool(said) is copies
+        assert all(f"nearest-image ratio {ratio:.3f}" in point for point in said)
 
 
 def test_a_baseline_that_draws_well_is_not_spoken_of() -> None:
@@ -60,7 +68,7 @@ def test_harm_that_a_bad_run_of_lambda_0_could_hide_is_explained_where_it_is_see
     assert len(seen) == 2
     (said,) = (note for note in guide.verdict.notes if note.startswith("Worse by the interval and yet not confirmed: "))
     assert all(label in said for label in seen)
-    assert "harm has to exceed 2.5 standard deviations until lambda 0 has run 19 times" in said
+    assert "it has to exceed 2.5 standard deviations until lambda 0 has run 19 times" in said
     confirmed = [claim for claim in guide.claims if claim.confirmed]
     assert confirmed
     assert not [claim.label for claim in confirmed if claim.label in said]

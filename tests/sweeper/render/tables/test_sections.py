@@ -16,6 +16,7 @@ RENDER = ROOT / "sweeper/render"
 # Fields of a guide that no format shows.
 UNSHOWN = {
     "taps": "shown as Guide.places",
+    "health_audit": "shown as Guide.gates",
     "stages": "shown as Guide.main and Guide.confirm",
     "recipe_hash": "of guide.json alone: sweeper compare and the atlas read it",
     "distances": "of guide.json alone: sweeper compare reads it",
