@@ -30,7 +30,7 @@ def scopes_table(atlas: Atlas) -> Table:
     """Every scope, and what came of its sweep."""
     head = ("scope", "data", "studies", "what", "schedule", "settings (saturated)", "first of the screen")
     return Table(
-        (*head, "change [95 %]"),
+        (*head, "change [95 %, by itself]"),
         tuple(
             (
                 str(row.scope),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from sweeper.guide.schema.guide import Guide
+from sweeper.guide.wording.cautions import DRAWS_POORLY, POOR_FIRST
 from sweeper.guide.wording.glossary import glossary, key
 from sweeper.guide.wording.loss_forms import forms, on_unsaturated
 from sweeper.guide.wording.prior_art import READINGS, SOURCE
@@ -53,6 +54,7 @@ def render_markdown(guide: Guide, plots: Mapping[str, Plot]) -> str:
         table_notes=table_notes(guide),
         glossary=glossary(guide),
         key=key(guide),
+        before_next=POOR_FIRST if any(DRAWS_POORLY in point for point in guide.verdict.points) else "",
         failing=[f"*{name}*: {gate.says}" for name, gate in guide.gates.items() if gate.passed is False],
         floor="its floor" if forms([one.cell.dispersion for one in guide.main.rows]) else "the floor -log B",
         unsaturated=on_unsaturated([knob.name for knob in guide.knobs]),

@@ -152,7 +152,9 @@ def test_tables_sort_by_figures_and_filter_by_words(browser: Browser, page_of: P
     seen = opened(browser, page_of("block_temp"))
     seen.unfold()
     frame = seen.page.locator(".scroll", has=seen.page.get_by_role("columnheader", name="shared seeds"))
-    column = "tbody tr > *:nth-child(4)"
+    heads = frame.locator("thead th").all_inner_texts()
+    place = next(at for at, text in enumerate(heads, 1) if text.startswith("change to the baseline"))
+    column = f"tbody tr > *:nth-child({place})"
     before = frame.locator(column).all_inner_texts()
     head = frame.get_by_role("button", name="change to the baseline")
     orders = []

@@ -72,7 +72,10 @@ def headline(heuristics: Sequence[Heuristic], scopes: int, data: int) -> str:
     if heuristics:
         return f"{counted(len(heuristics), 'heuristic')} made from {seen} held wherever a scope was left out."
     few = f"; at least {LEAST_SCOPES} scopes are needed to make one" if scopes < LEAST_SCOPES else ""
-    return f"No heuristic: over {seen}, nothing is shown to travel from scope to scope{few}."
+    return (
+        f"No heuristic: no rule for block, lambda or tau is shown to hold over {seen} (a scope: one data set, model, "
+        f"objective and training){few}."
+    )
 
 
 def points(
@@ -94,7 +97,8 @@ def points(
     elif len(data) < LEAST_SCOPES and rows:
         yield (
             f"All of this is about scopes on {counted(len(data), 'data set')}, {', '.join(data)}. Scopes that share a "
-            f"data set are not independent; what to expect on new data takes at least {LEAST_SCOPES} data sets."
+            f"data set are not independent: what to expect in a new scope is for these data, and for new data at least "
+            f"{LEAST_SCOPES} data sets are needed."
         )
 
 

@@ -15,6 +15,8 @@ POOR: tuple[tuple[MetricName, float, str], ...] = (
 )
 
 
+DRAWS_POORLY = "Lambda 0 itself draws poorly"
+POOR_FIRST = "first train or tune lambda 0 until it draws well and repeat this study; then "
 COPIES = 0.95  # nearest-image ratio: samples this much closer to training images than held-out images are
 
 
@@ -24,7 +26,7 @@ def poor_baseline(found: Findings) -> tuple[str, ...]:
     said = [says.format(share(value)) for value, least, says in measured if value is not None and value < least]
     if said:
         why = ", ".join(said)
-        return (f"Lambda 0 itself draws poorly ({why}): tune it or train it longer first, then compare again.",)
+        return (f"{DRAWS_POORLY} ({why}): a change seen here may vanish once it is trained longer or tuned.",)
     ratio = _of_baseline(found, "nearest_train_ratio")
     if ratio is None or ratio >= COPIES:
         return ()

@@ -6,6 +6,8 @@ from sweeper.guide.schema.guide import Guide
 from sweeper.text.numbers import INVERTED, percent
 from trainer.recipe import recorded_metric
 
+SHARE = "10 %"  # of a trial's steps at the floor: from there on it counts as saturated
+
 
 def glossary(guide: Guide) -> dict[str, str]:
     """Return words and their meanings, in the order in which a guide uses them."""
@@ -20,7 +22,7 @@ def glossary(guide: Guide) -> dict[str, str]:
         "guides hold a wrong one",
         "screening": "seen on the seeds on which settings were chosen: a hint, no claim",
         "margin": f"{margin}: the difference in {metric} that this study calls small enough to ignore",
-        "saturated": "more than 10 % of steps at the floor of the loss, where it has no gradient",
+        "saturated": f"more than {SHARE} of steps at the floor of the loss, where it has no gradient",
         "[low, high]": "a 95 % interval: made so that it holds the true change in 95 of 100 studies",
     }
 
@@ -36,6 +38,14 @@ def key(guide: Guide) -> str:
     parts += ["*n*: number of seeds", "*[a, b]*: 95 % interval of a change"]
     if guide.claims:
         parts.append("*confirmed*: on fresh seeds, with at most 5 wrong ones in 100 guides")
+    if any(claim.standing == "suggestive" for claim in (*guide.claims, *guide.side_claims)):
+        parts.append("*suggestive*: seen on fresh seeds, not confirmed")
+    if any(row.units == "relative" for row in guide.heuristics.rows):
+        parts.append("*tau relative*: a multiple of the batch's mean distance")
+    if any(result.saturated for result in guide.main.cells):
+        parts.append(f"*floor*: the loss can fall no further and has no gradient (◦: for more than {SHARE} of steps)")
+    if guide.main.controls:
+        parts.append("*control arm*: training with another change instead of the loss")
     return f"Words: {'; '.join(parts)}. More in the glossary."
 
 

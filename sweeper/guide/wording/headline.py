@@ -12,6 +12,8 @@ from sweeper.guide.wording.findings import Findings, effect_of
 from sweeper.records import FINAL_STATES, TrialState
 from sweeper.text.numbers import counted, percent
 
+NONE_HOPED = "No setting tested looked better than lambda 0 in the screen"
+
 
 def decided(found: Findings) -> tuple[VerdictKind, str]:
     """Return in one sentence what the fresh seeds decided."""
@@ -39,8 +41,18 @@ def decided(found: Findings) -> tuple[VerdictKind, str]:
     if not hurts and all(claim.standing == "equivalent" for claim in found.claims):
         says = f"No setting matters for {found.metric}: all tested {on} are equivalent to lambda 0 within {margin}."
         return "equivalent", says
+    # Each claim has the direction that the screen saw: where that is harm everywhere, no gain was looked for.
+    unhoped = all(claim.direction == "higher" for claim in found.claims)
     if hurts:
-        return "hurts", f"No evidence that any setting helps; {_names(found, hurts)} confirmed to hurt, {on}."
+        none = (
+            "No setting looked better than lambda 0 in the screen" if unhoped else "No evidence that any setting helps"
+        )
+        return "hurts", f"{none}; {_names(found, hurts)} confirmed to hurt, {on}."
+    if unhoped:
+        return (
+            "no evidence",
+            f"{NONE_HOPED}, and none is confirmed to hurt, {on}.",
+        )
     return "no evidence", f"No evidence that any setting helps or hurts, {on}."
 
 
@@ -67,7 +79,7 @@ def _confirmed(found: Findings) -> tuple[list[Claim], list[Claim]]:
 def _names(found: Findings, hurts: list[Claim]) -> str:
     if len(hurts) > 2:
         return f"{len(hurts)} of {len(found.claims)} are"
-    names = [_marked(found, claim) or found.label(claim.key) for claim in hurts]
+    names = sorted(_marked(found, claim) or found.label(claim.key) for claim in hurts)
     return f"{' and '.join(names)} {'is' if len(hurts) == 1 else 'are'}"
 
 

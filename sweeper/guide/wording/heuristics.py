@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 
 import numpy as np
 
 from sweeper.guide.analysis.contrasts import change_of
 from sweeper.guide.analysis.heuristics import OFF
+from sweeper.guide.analysis.knob_pairs import partners
 from sweeper.guide.analysis.stage_table import BASELINE
 from sweeper.guide.schema.heuristics import Heuristic, Heuristics, LevelCost
 from sweeper.guide.schema.statements import Claim
@@ -15,7 +17,7 @@ from sweeper.guide.wording.asides import capital
 from sweeper.guide.wording.findings import SAID, Findings, comparable, fresh_seeds, said, written
 from sweeper.statistics.levels import INTERVAL_ALPHA
 from sweeper.statistics.paired_tests import Paired
-from sweeper.study.knobs import KNOBS, LAMBDA, TAU, Knob, level
+from sweeper.study.knobs import BLOCK, KNOBS, LAMBDA, TAU, Knob, in_words, level
 from sweeper.text.numbers import confirmed_change, counted, percent, signed
 
 MOST_STEPS = 3
@@ -29,7 +31,7 @@ def in_table(found: Findings) -> Heuristics:
         row.model_copy(
             update={
                 "use": _use(found, row),
-                "safe": _safe(row),
+                "safe": _safe(found, row),
                 "step": _step(row),
                 "fresh": _fresh(found, row),
                 "grade": _grade(found, row),
@@ -47,35 +49,62 @@ def _use(found: Findings, row: Heuristic) -> str:
     return used[0] if used else "-"
 
 
-def _safe(row: Heuristic) -> str:
+def _safe(found: Findings, row: Heuristic) -> str:
     if row.idle:
         return row.idle
-    still_open = row.having("open")
+    likely = _likely_worse(found, row)
+    still_open = [one for one in row.having("open") if one not in likely]
     if all(one.within is None for one in row.levels if one.reach != "use"):
         # Without a surface no level is known to be safe, though fresh seeds may have ruled some out.
         dear = [one for one in row.having("costs") if one != OFF]
-        known = f"; {', '.join(dear)} cost more" if dear else ""
+        known = f"; {', '.join(dear)} {'costs' if len(dear) == 1 else 'cost'} more" if dear else ""
         return f"not known{known}"
     text, lowest = span(row) or "none", _lowest(row) if row.against == "lowest" else ""
     if lowest:
         text = f"{lowest} is lowest" if text == f"only {lowest}" else f"{text}, lowest at {lowest}"
-    return f"{text}; open: {', '.join(still_open)}" if still_open else text
+    parts = [text, *_listed("open", still_open), *_listed("likely worse", likely)]
+    if row.against == "lowest":
+        parts += _listed("depends on", [in_words(one) for one in partners(found.pairs, row.knob)])
+    return "; ".join(parts)
+
+
+def _listed(word: str, levels: Sequence[str]) -> list[str]:
+    return [f"{word}: {', '.join(levels)}"] if levels else []
+
+
+def _likely_worse(found: Findings, row: Heuristic) -> list[str]:
+    """Return the open levels whose interval lies wholly above 0, in the screen or for all that fresh seeds tested."""
+    knob, cells = _KNOBS[row.knob], found.known.cells
+    taps, worse = found.record.study.recipe.model.taps, []
+    for one in row.levels:
+        here = [claim for claim in comparable(found) if level(knob.of(cells[claim.key].dispersion), taps) == one.level]
+        fresh = [claim.change.low for claim in here if claim.change and claim.change.low is not None]
+        by_screen = one.cost is not None and one.cost.low is not None and one.cost.low > 0
+        by_fresh = row.against == "lambda 0" and bool(fresh) and len(fresh) == len(here) and min(fresh) > 0
+        if one.reach == "open" and (by_screen or by_fresh):
+            worse.append(one.level)
+    return worse
 
 
 def span(row: Heuristic) -> str:
     """Write the levels that are equally good: '0.5 to 2', 'l2, cosine', 'only 0'."""
     runs: list[list[str]] = []
-    before = False
+    before = ""
     for one in row.levels:
         fits = one.reach in ("use", "safe")
-        if fits and before and row.ordered:
+        if fits and before and row.ordered and not _has_gap(row, before, one.level):
             runs[-1].append(one.level)
         elif fits:
             runs.append([one.level])
-        before = fits
+        before = one.level if fits else ""
     if len(runs) == 1 and len(runs[0]) == 1:
         return f"only {runs[0][0]}"
     return ", ".join(run[0] if len(run) == 1 else f"{run[0]} to {run[-1]}" for run in runs)
+
+
+def _has_gap(row: Heuristic, one: str, other: str) -> bool:
+    """Whether blocks lie between two, which nobody tried; between two lambdas or taus a range says what it says."""
+    return row.knob == BLOCK.name and one.isdigit() and other.isdigit() and int(other) - int(one) > 1
 
 
 def _lowest(row: Heuristic) -> str:
@@ -130,7 +159,7 @@ def _without_loss(found: Findings) -> tuple[str, ...]:
     if claim.change is None:
         return ()
     mean, low, high = _turned(claim.change.mean), _turned(claim.change.high), _turned(claim.change.low)
-    return (f"{OFF}: {confirmed_change(mean or 0.0, low, high, _turned(claim.bound))}",)
+    return (f"back to {OFF}: {confirmed_change(mean or 0.0, low, high, _turned(claim.bound))}",)
 
 
 def _turned(change: float | None) -> float | None:
@@ -170,12 +199,18 @@ def _grade(found: Findings, row: Heuristic) -> str:
     screen = f"screening, {counted(len(found.main.seeds), 'seed')}" if measured else ""
     range_too = f"; range: {screen}" if screen else ""
     if found.heuristics.use != BASELINE:
+        if row.knob != LAMBDA.name:
+            return screen or "-"
         used = [claim for claim in found.claims if claim.key == found.heuristics.use]
-        return f"setting confirmed on {fresh_seeds(used)}{range_too}"
+        return f"against 0 confirmed on {fresh_seeds(used)}{range_too}"
     if row.knob != LAMBDA.name or not found.claims:
         return screen or "-"
-    hurts = len(found.standing("confirmed hurts")) == len(found.claims)
-    return f"{'harm' if hurts else 'no gain'} confirmed on {fresh_seeds(found.claims)}{range_too}"
+    if len(found.standing("confirmed hurts")) == len(found.claims):
+        return f"harm confirmed on {fresh_seeds(found.claims)}{range_too}"
+    hoped = [claim for claim in found.claims if claim.direction == "lower"]
+    if not hoped:
+        return f"tested for harm alone, on {fresh_seeds(found.claims)}{range_too}"
+    return f"no gain confirmed on {fresh_seeds(hoped)}{range_too}"
 
 
 def in_a_sentence(found: Findings) -> str:

@@ -81,7 +81,8 @@ def interaction_rules(found: Findings) -> Iterator[Rule]:
     if tested.rejects:
         yield Rule(
             rule="Choose block and tau together: the best tau depends on the block",
-            evidence=f"F({tested.df}, {tested.df_residual}) = {tested.f:.3g}, p = {tested.p:.2g}",
+            evidence=f"F({tested.df}, {tested.df_residual}) = {tested.f:.3g}, "
+            f"p = {tested.p if tested.adjusted is None else tested.adjusted:.2g}",
             grade="screening",
         )
     for pair in found.pairs:

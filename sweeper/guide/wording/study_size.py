@@ -13,7 +13,6 @@ from sweeper.text.numbers import counted, duration, metric_name
 
 def summary(record: StudyRecord, main: StageResult, states: dict[TrialState, int]) -> tuple[str, ...]:
     """Name the study's size and means in a line's worth of words."""
-    by_state = ", ".join(f"{count:,} {words}" for words, count in _ended(record, states))
     evaluation = record.study.recipe.eval
     metric = metric_name(record.study.minimised.name(), evaluation.distance)
     extractor = next((one.facts for one in record.trials if one.facts), None)
@@ -25,10 +24,16 @@ def summary(record: StudyRecord, main: StageResult, states: dict[TrialState, int
     return (
         size(len(main.cells), (one.cell for one in main.controls)),
         seeds,
-        f"{finished(states):,} of {counted(sum(states.values()), 'trial')} ended ({by_state or 'none yet'})",
+        _trials(record, states),
         _cost(record, states),
         f"{metric}, {features} features, {evaluation.solver} {evaluation.nfe}",
     )
+
+
+def _trials(record: StudyRecord, states: dict[TrialState, int]) -> str:
+    ended, total = finished(states), counted(sum(states.values()), "trial")
+    by_state = ", ".join(f"{count:,} {words}" for words, count in _ended(record, states)) or "none yet"
+    return f"{total}: {by_state}" if ended == sum(states.values()) else f"{ended:,} of {total} ended ({by_state})"
 
 
 def _ended(record: StudyRecord, states: dict[TrialState, int]) -> Iterator[tuple[str, int]]:

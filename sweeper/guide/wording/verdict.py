@@ -100,14 +100,15 @@ def _without_baseline(found: Findings, measured: list[CellResult]) -> Verdict:
 def _decided(found: Findings) -> Verdict:
     kind, headline = decided(found)
     best, seeable, turned = _best(found)
-    lead = _with_power(_table(found) or (best,), seeable)
+    table = _table(found)
+    lead = (*(_with_lowest(found, table[0]),), *table[1:]) if table else (best,)
     points, more = _foremost(
         (*lead, *judgement(found), *poor_baseline(found), *_controls_together(found), *_marked(found)[:1]), _use(found)
     )
     notes = (
         *(() if best in points else (best,)),
         *more,
-        *((turned,) if turned else ()),
+        *(line for line in (seeable, turned) if line),
         *hidden_harm(found),
         *_marked(found)[1:],
         *controls(found),
@@ -119,11 +120,15 @@ def _decided(found: Findings) -> Verdict:
     return Verdict(kind=kind, headline=headline, points=points, notes=notes)
 
 
-def _with_power(lead: tuple[str, ...], seeable: str) -> tuple[str, ...]:
-    """Add which gain would have shown to the sentence that leads, or else to what follows it."""
-    if not seeable:
-        return lead
-    return (f"{lead[0].removesuffix('.')}; {seeable}.", *lead[1:])
+def _with_lowest(found: Findings, table: str) -> str:
+    """Add to the table's sentence what the best of the settings without a claim showed: how far off one may be."""
+    hoped = [claim for claim in tested(found) if claim.direction == "lower"]
+    if found.standing("confirmed helps") or not hoped or hoped[0].standing == "equivalent":
+        return table
+    lowest = hoped[0]
+    low = lowest.change.low if lowest.change else None
+    most = f", so it gains at most {share(-low)}" if low is not None and low < 0 else ""
+    return f"{table.removesuffix('.')}; lowest on fresh seeds: {found.label(lowest.key)}, {claimed(lowest)}{most}."
 
 
 def _table(found: Findings) -> tuple[str, ...]:
@@ -174,7 +179,8 @@ def _seeable(found: Findings, best: Claim) -> tuple[str, str]:
         name = capital(found.label(best.key))
         return "", f"{name} scored worse than lambda 0 in the screen, so it was tested for harm, not for a gain."
     shown = _detectable(found, best)
-    return f"on fresh seeds a gain of {share(shown)} or more would probably have shown" if shown else "", ""
+    words = f"By the noise of the fresh seeds, a gain of {share(shown or 0.0)} or more would probably have shown."
+    return words if shown else "", ""
 
 
 def _detectable(found: Findings, best: Claim) -> float | None:

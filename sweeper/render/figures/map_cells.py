@@ -86,7 +86,7 @@ def map_note(guide: Guide, shades: Shades) -> str:
 
 def explained(guide: Guide, shades: Shades) -> str:
     """Say where the colours come from and what they mean."""
-    source = "estimated by a model fitted to the whole screen" if guide.heuristics.cells else "mean over seeds"
+    source = "the screen alone, by a model fitted to all of it" if guide.heuristics.cells else "mean over seeds"
     noise = f", grey is within noise ({share(math.expm1(shades.noise))})" if shades.noise else ""
     return f"{source}: blue is better than lambda 0, red is worse{noise}"
 

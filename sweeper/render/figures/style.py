@@ -17,7 +17,7 @@ from sweeper.text.untrusted import visible
 INKS: dict[Ink, str] = {"baseline": "#000000", "lowest": "#0072B2", "marked": "#E69F00", "highest": "#D55E00"}
 WHY: dict[Ink, str] = {
     "baseline": "baseline",
-    "lowest": "lowest mean seen",
+    "lowest": "lowest mean of the screen",
     "marked": "marked cell",
     "highest": "highest mean seen",
 }

@@ -14,9 +14,14 @@ def heuristic_table(guide: Guide) -> Table:
     """Tabulate the value to use for every swept knob; lambda first, since the others depend on it."""
     rows = sorted(guide.heuristics.rows, key=lambda row: row.knob != "lambda")
     seen = any(row.fresh not in ("", MISSING) for row in rows)
-    head = ("knob", "use", f"safe range (within {percent(guide.seeds.margin)})", "the next level costs [95 %]")
+    head = ("knob", "use", f"safe range (within {percent(guide.seeds.margin)})", "change at the next level [95 %]")
     lines = ((row.words, row.use, row.safe, row.step, *((row.fresh,) if seen else ()), row.grade) for row in rows)
     return table((*head, *(("on fresh seeds",) if seen else ()), "how sure"), lines)
+
+
+def _likely(guide: Guide) -> str:
+    worse = any("likely worse" in row.safe for row in guide.heuristics.rows)
+    return "; *likely worse*: the same, with an interval wholly on the worse side" if worse else ""
 
 
 def _against(guide: Guide) -> str:
@@ -40,10 +45,10 @@ def _notes(guide: Guide) -> Iterator[str]:
         yield f"Safe ranges and steps are not known: {found.reason}."
     elif any(row.levels for row in found.rows):
         yield (
-            f"*Safe*: costs at most {margin} {_against(guide)}, with a probability of 90 % or more. *Open*: shown "
-            "neither to be safe nor to cost more. A level that is not listed costs more. Ranges and costs come from a "
-            "model fitted to the whole screen, its response surface: they are hints, not claims. In 95 of 100 studies "
-            "all intervals of a row are right together."
+            f"*Safe*: costs at most {margin} {_against(guide)}, with a probability of 90 % or more; the 95 % interval "
+            f"beside it is stricter. *Open*: shown neither to be safe nor to cost more{_likely(guide)}. A level that "
+            "is not listed costs more. Ranges and changes come from a model fitted to the whole screen, its response "
+            "surface: they are hints, not claims. In 95 of 100 studies all intervals of a row are right together."
         )
     if found.use == "baseline" and any(row.against == "lowest" and row.levels for row in found.rows):
         yield "At lambda 0 the other knobs do nothing; their rows compare levels on average over all settings."

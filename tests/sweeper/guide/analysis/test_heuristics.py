@@ -61,7 +61,11 @@ def test_a_confirmed_setting_is_used_and_every_knob_has_its_range_and_its_step()
     assert block.step.startswith("1: +9")
     assert "; 3: +1" in block.step
     assert block.fresh.startswith("1: +1")
-    assert block.grade == "setting confirmed on 5 fresh seeds; range: screening, 3 seeds"
+    # What fresh seeds confirm is the setting against lambda 0, not its block against another.
+    assert lam.grade == "against 0 confirmed on 5 fresh seeds; range: screening, 3 seeds"
+    assert block.grade == tau.grade == "screening, 3 seeds"
+    assert lam.fresh.startswith("back to 0: +")
+    assert "0: " not in lam.step
     assert guide.verdict.points[0] == "Within 5 % of the setting that helps, by the screen: tau 0.25 to 1."
 
 

@@ -106,7 +106,7 @@ def test_settings_that_form_no_grid_have_a_map_of_the_surface() -> None:
         for place in (0, 1)  # type: ignore[arg-type]
     )
     assert (stopped, finished) == (2, 14)
-    assert "estimated by a model fitted to the whole screen" in painted.note
+    assert "the screen alone, by a model fitted to all of it" in painted.note
     assert "x: stopped early" in painted.note
     # The changes beside the points are those of the surface.
     written = {text.get_text().removesuffix(" ◦") for axes in panels for text in axes.texts}
