@@ -63,7 +63,8 @@ def test_the_headline_counts_the_fresh_seeds_that_were_measured_and_not_those_th
         make_record(make_study(), changed(both_stages({}, noise=0.1), lost, state="diverged", rungs=()))
     )
     assert guide.verdict.headline == (
-        "No setting tested looked better than lambda 0 in the screen, and none is confirmed to hurt, on 2 of 5 fresh seeds."
+        "No setting tested looked better than lambda 0 in the screen, and none is confirmed to hurt, "
+        "on 2 of 5 fresh seeds."
     )
     assert not any("would probably have shown" in point for point in guide.verdict.sentences)
 
