@@ -18,6 +18,7 @@ from sweeper.guide.analysis.guidance_curves import guidance_curves
 from sweeper.guide.analysis.heuristics import Judged, heuristics
 from sweeper.guide.analysis.knob_effects import interaction, knobs
 from sweeper.guide.analysis.knob_pairs import in_family, knob_pairs, partners
+from sweeper.guide.analysis.mixed_inputs import refuse_mixed
 from sweeper.guide.analysis.outcomes import outcomes
 from sweeper.guide.analysis.recommended_set import recommend
 from sweeper.guide.analysis.representation_health import cell_health, distances, rank_correlations
@@ -40,7 +41,7 @@ from sweeper.guide.wording.prior_art import prior_art
 from sweeper.guide.wording.probe import probe_words
 from sweeper.guide.wording.recipe_items import recipe_items
 from sweeper.guide.wording.rules import rules
-from sweeper.guide.wording.scope import refuse_mixed, scope
+from sweeper.guide.wording.scope import scope
 from sweeper.guide.wording.study_size import summary
 from sweeper.guide.wording.verdict import verdict
 from sweeper.records import StudyRecord
