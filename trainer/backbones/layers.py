@@ -121,6 +121,14 @@ def convolve(weights: Mapping[str, Tensor], name: str, x_KBCHW: Tensor) -> Tenso
     return out.view(len(out), lanes, outputs, *out.shape[2:]).transpose(0, 1)
 
 
+def patch_grid(shape: tuple[int, int, int], side: int) -> tuple[int, int]:
+    """Return the rows and columns of patches of an image (C, H, W); raise ValueError if they do not fill it."""
+    _, height, width = shape
+    if height % side or width % side:
+        raise ValueError(f"patch {side} does not divide images of {height}x{width}")
+    return height // side, width // side
+
+
 def patchify(x_KBCHW: Tensor, side: int) -> Tensor:
     """Return an image's patches, row by row, [K, B, N, C side side]."""
     lanes, batch, channels, height, width = x_KBCHW.shape

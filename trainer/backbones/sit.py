@@ -24,6 +24,7 @@ from trainer.backbones.layers import (
     linear,
     modulate,
     normalise,
+    patch_grid,
     patchify,
     product,
     unpatchify,
@@ -51,16 +52,13 @@ class SiT:
         demands: Demands = Demands(),  # noqa: B008 - immutable
     ) -> None:
         """Raise ValueError if the patch does not divide the image; `shape` is (C, H, W)."""
-        channels, height, width = shape
-        if height % model.patch or width % model.patch:
-            raise ValueError(f"patch {model.patch} does not divide images of {height}x{width}")
+        self.rows, self.columns = patch_grid(shape, model.patch)
         self.recipe, self.shape, self.classes = model, shape, classes
-        self.rows, self.columns = height // model.patch, width // model.patch
         self.time_scale, self.demands = time_scale, demands
-        self.outputs = demands.outputs * channels
+        self.outputs = demands.outputs * shape[0]
         self.positions_ND = sincos_positions(self.rows, self.columns, model.width).to(device)
         self.frequencies = frequencies(device)
-        self.layout: Layout = self._layout(channels)
+        self.layout: Layout = self._layout(shape[0])
         self.taps = model.taps
         self.tap_shapes = (TapShape(*self.positions_ND.shape),) * model.depth
 

@@ -27,6 +27,7 @@ from trainer.backbones.layers import (
     initial,
     linear,
     normalise,
+    patch_grid,
     patchify,
     product,
     unpatchify,
@@ -53,13 +54,12 @@ class UViT:
         demands: Demands = Demands(),  # noqa: B008 - immutable
     ) -> None:
         """Raise ValueError if the patch does not divide the image; `shape` is (C, H, W)."""
+        rows, columns = patch_grid(shape, model.patch)
         channels, height, width = shape
-        if height % model.patch or width % model.patch:
-            raise ValueError(f"patch {model.patch} does not divide images of {height}x{width}")
         self.recipe, self.shape, self.classes = model, shape, classes
         self.time_scale, self.demands = time_scale, demands
         self.frequencies = frequencies(device)
-        self._tokens = (height // model.patch) * (width // model.patch)
+        self._tokens = rows * columns
         self._predicted = (demands.outputs * channels, height, width)
         self.layout: Layout = self._layout()
         self.taps = model.taps
