@@ -23,7 +23,7 @@ from torch import Tensor
 from trainer.recipe import Distance, TauUnits, Variant
 from trainer.regularisers.infonce import L2InfoNce
 from trainer.regularisers.memory_bank import Bank, banked_loss
-from trainer.regularisers.representation import squared_distances
+from trainer.regularisers.representation import squared_distances, widened
 from trainer.regularisers.tau_units import in_units
 
 CONSTANT = 1e-6  # of the mean variance: a feature that varies less does not vary
@@ -77,11 +77,6 @@ def dispersive_loss(
                 return _covariance(z_KBE)
             case _:
                 assert_never(variant)
-
-
-def widened(z: Tensor) -> Tensor:
-    """Return features in the precision of the loss: float32, or float64 if they are in float64."""
-    return z if z.dtype == torch.float64 else z.float()
 
 
 def layer_normalised(z_KBND: Tensor) -> Tensor:

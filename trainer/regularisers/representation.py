@@ -8,6 +8,11 @@ import torch
 from torch import Tensor
 
 
+def widened(z: Tensor) -> Tensor:
+    """Return features in the precision of a loss: float32, or float64 if they are in float64."""
+    return z if z.dtype == torch.float64 else z.float()
+
+
 def squared_distances(z_KBE: Tensor) -> Tensor:
     """Return D_ij = |z_i - z_j|^2 / E as [K, B, B], zero on the diagonal.
 
