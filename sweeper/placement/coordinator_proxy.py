@@ -9,14 +9,13 @@ from typing import Any
 import ray
 from ray.exceptions import GetTimeoutError, RayError, RayTaskError
 
-from sweeper.errors import SetupError, StaleAttemptError, SweeperError
+from sweeper.errors import CONTINUES, SetupError, StaleAttemptError, SweeperError
 from sweeper.records import Facts
 from sweeper.worker.messages import Assignment, Heartbeat, LaneReport
 
 CoordinatorActor = Any  # Ray makes an actor's methods at run time
 ASIDE = "aside"  # the coordinator's second thread
 ASIDE_S = 5.0
-CONTINUES = "run the same command again to continue"
 
 
 def aside(method: Any) -> Any:

@@ -15,11 +15,10 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
-from sweeper.errors import SetupError
+from sweeper.errors import CONTINUES, SetupError
 from sweeper.placement.interrupts import Interrupts
 
 VITAL = ("gcs_server", "raylet")
-CONTINUES = "run the same command again to continue"
 POLL_S = 0.5
 GRACE_S = 5.0  # for the driver to leave by itself
 

@@ -15,9 +15,9 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from sweeper.coordinator.coordinator import Coordinator
 from sweeper.coordinator.paths import Paths
-from sweeper.errors import SetupError, SweeperError
+from sweeper.errors import CONTINUES, SetupError, SweeperError
 from sweeper.placement.compiled_sampling import with_choice
-from sweeper.placement.coordinator_proxy import ASIDE, CONTINUES, CoordinatorActor, aside, call, first_line, last_line
+from sweeper.placement.coordinator_proxy import ASIDE, CoordinatorActor, aside, call, first_line, last_line
 from sweeper.placement.interrupts import HaltedError, Interrupts
 from sweeper.placement.lane_count import lanes_for
 from sweeper.placement.ray_session import session, slot_count
