@@ -20,7 +20,7 @@ from sweeper.statistics.levels import FEWEST_SEEDS
 from sweeper.statistics.look_levels import weights_of
 from sweeper.statistics.looks import PRIOR_DF, REACH, WORTHWHILE
 from sweeper.statistics.noise_laws import NORMAL, NoiseLaw
-from sweeper.statistics.power import MOST_SEEDS, detectable, needed_seeds
+from sweeper.statistics.power import LEAST_LEFT, MOST_SEEDS, detectable, needed_seeds
 from sweeper.statistics.screen_noise import Prior
 
 Array = npt.NDArray[np.float64]
@@ -29,7 +29,6 @@ Array = npt.NDArray[np.float64]
 # schedules get fewer paths, so that none takes more time.
 PATHS, NULL_PATHS, SHORT = 20_000, 40_000, 40
 LARGEST = 50.0  # sd: a larger effect counts as never detected
-MOST_GAIN = 0.01  # the share of the objective that is left: nobody sees a larger gain
 # Numbers of seeds at which schedules are counted; what lies between is interpolated, what is beyond goes by the square
 # where arms are judged once.
 COUNTED = (3, 4, 5, 6, 8, 10, 12, 16, 20, 28, 40, 60, 90, 140, 200)
@@ -164,7 +163,7 @@ def detectable_gain(seeds: int, sd: float, plan: Plan, wished: float = 0.8) -> f
     if plan.is_plain:
         return detectable(seeds, sd, plan.alpha, wished)
     effect = detectable_effect(seeds, plan, wished)
-    return None if effect is None or effect * sd > -math.log(MOST_GAIN) else -math.expm1(-effect * sd)
+    return None if effect is None or effect * sd > -math.log(LEAST_LEFT) else -math.expm1(-effect * sd)
 
 
 def _shows(seeds: int, effect: float, plan: Plan, wished: float) -> bool:

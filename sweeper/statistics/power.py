@@ -9,6 +9,7 @@ from scipy.optimize import brentq
 from scipy.special import nctdtr, stdtrit
 
 MOST_SEEDS = 1000
+LEAST_LEFT = 0.01  # the share of the objective that is left: nobody sees a larger gain
 
 
 def power(log_gain: float, sd: float, n: int, alpha: float) -> float:
@@ -37,7 +38,7 @@ def detectable(n: int, sd: float, alpha: float, wished: float = 0.8) -> float | 
     """Return the gain, as a fraction, that `n` seeds see with the `wished` power; None when it is beyond 99 %."""
     if sd <= 0:
         return 0.0
-    most = -np.log(0.01)
+    most = -np.log(LEAST_LEFT)
     if n < 2 or power(most, sd, n, alpha) < wished:
         return None
     return float(-np.expm1(-brentq(lambda gain: power(gain, sd, n, alpha) - wished, 0.0, most)))
