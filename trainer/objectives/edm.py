@@ -15,8 +15,8 @@ from torch import Tensor
 
 from trainer.backbones.protocol import Conditioning, Network
 from trainer.objectives.classifier_free_guidance import guided
-from trainer.objectives.interpolant import normal_quantile
 from trainer.objectives.ode_solver import solve, step_count
+from trainer.objectives.paths import normal_quantile
 from trainer.objectives.protocol import Learning
 from trainer.recipe import EdmRecipe, EvalRecipe
 from trainer.rng.draws import Draw

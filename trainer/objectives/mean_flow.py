@@ -15,7 +15,7 @@ from torch import Tensor
 
 from trainer.backbones.protocol import Conditioning, Network
 from trainer.objectives.classifier_free_guidance import guided
-from trainer.objectives.interpolant import training_times
+from trainer.objectives.paths import training_times
 from trainer.objectives.protocol import Learning
 from trainer.recipe import EvalRecipe, MeanFlowRecipe
 from trainer.rng.draws import Draw
