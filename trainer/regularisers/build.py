@@ -11,10 +11,10 @@ from trainer.backbones.protocol import Backbone
 from trainer.recipe import ActivationNorm, Contrastive, Dispersion, Lane, Repa, TrainRecipe
 from trainer.recipe.blocks import block_index
 from trainer.regularisers.activation_norm import ActivationNormTerm
-from trainer.regularisers.alignment import AlignmentTerm, Targets
 from trainer.regularisers.contrastive import ContrastiveTerm
 from trainer.regularisers.dispersive_term import DispersiveTerm
 from trainer.regularisers.protocol import Regulariser
+from trainer.regularisers.repa import RepaTerm, Targets
 from trainer.regularisers.sum import Sum
 
 DISPERSIVE = "dispersive"
@@ -38,7 +38,7 @@ def regulariser_of(
         match loss:
             case Repa():
                 seeds_K = [lane.seed for lane in lanes]
-                terms[name] = AlignmentTerm(loss, tap, lam_K, backbone, targets(), seeds_K)
+                terms[name] = RepaTerm(loss, tap, lam_K, backbone, targets(), seeds_K)
             case Contrastive():
                 terms[name] = ContrastiveTerm(loss, tap, lam_K)
             case ActivationNorm():

@@ -48,7 +48,7 @@ def alignment_loss(projected_KBNF: Tensor, features_KBNF: Tensor) -> Tensor:
     return -(projected * features).sum(-1).mean((1, 2))
 
 
-class AlignmentTerm:
+class RepaTerm:
     """Lambda times the alignment loss at the recipe's block; each lane has its own projector."""
 
     recorded = Repa.recorded

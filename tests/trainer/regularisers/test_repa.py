@@ -14,9 +14,9 @@ from trainer.evaluation.dinov2 import DinoV2
 from trainer.evaluation.domain_extractor import domain_extractor
 from trainer.evaluation.evaluator import Evaluator
 from trainer.recipe import DataRecipe, Dispersion, EvalRecipe, Lane, Recipe, Repa, SiTRecipe, TrainRecipe, UNetRecipe
-from trainer.regularisers.alignment import AlignmentTerm, alignment_loss
 from trainer.regularisers.build import regulariser_of
 from trainer.regularisers.protocol import State
+from trainer.regularisers.repa import RepaTerm, alignment_loss
 from trainer.regularisers.sum import Sum
 from trainer.training.alignment_targets import DEVIATION, MEAN, encoder_of
 from trainer.training.cohort import Cohort
@@ -41,12 +41,12 @@ def repa(**given) -> Repa:
     return Repa.model_validate({"hidden": 12, **given})
 
 
-def build(given, backbone=None, seeds=(0,), targets=Places) -> AlignmentTerm:
+def build(given, backbone=None, seeds=(0,), targets=Places) -> RepaTerm:
     lanes = [Lane(Dispersion(), seed) for seed in seeds]
     regulariser = regulariser_of(lanes, TrainRecipe(repa=given), backbone or sit(), targets, CPU)
     assert isinstance(regulariser, Sum)
     term = regulariser.terms["repa"]
-    assert isinstance(term, AlignmentTerm)
+    assert isinstance(term, RepaTerm)
     return term
 
 
