@@ -1,4 +1,4 @@
-"""The health of a representation: distances between samples, norm and effective rank, for K lanes at once."""
+"""Distances between samples, which losses are made of, and the health of a representation, for K lanes at once."""
 
 from __future__ import annotations
 
