@@ -9,10 +9,11 @@ import numpy as np
 
 from sweeper.guide.analysis.fresh_looks import screen_prior
 from sweeper.guide.analysis.geometric_means import geometric_mean
-from sweeper.guide.analysis.stage_table import BASELINE, Evidence, Mask, Matrix, StageTable, number, spread
+from sweeper.guide.analysis.stage_table import Evidence, Mask, Matrix, StageTable, number, spread
 from sweeper.guide.schema.audits import Gate, HealthAudit, ProxyAudit, PruningAudit, Ranking, SeedAudit
 from sweeper.guide.schema.results import CellHealth, CellResult
 from sweeper.guide.schema.statements import Recommendation
+from sweeper.records import BASELINE_KEY
 from sweeper.statistics.effects import fit_effects, possibly_best
 from sweeper.statistics.levels import INTERVAL_ALPHA, OBJECTIVE_ALPHA, SET_ALPHA
 from sweeper.statistics.look_power import Plan, detectable_gain, needed_for, needed_in_looks
@@ -146,9 +147,9 @@ def seed_audit(known: Evidence) -> SeedAudit:
     tested = _tested(known)
     alpha = OBJECTIVE_ALPHA / max(1, tested)
     pool = None
-    if main is not None and BASELINE in main.row:
+    if main is not None and BASELINE_KEY in main.row:
         rows = [main.row[key] for key in main.keys if known.cells[key].role == "grid"]
-        pool = hopeful_pairing(main.logs()[rows], main.logs()[main.row[BASELINE]]) if rows else None
+        pool = hopeful_pairing(main.logs()[rows], main.logs()[main.row[BASELINE_KEY]]) if rows else None
     sd = pool.difference_sd if pool else None
     planned = len(known.fresh_seeds) or confirm.seed_count
     looks = known.looks or (confirm.schedule if confirm.seeds == "auto" and not known.fresh_seeds else ())
@@ -169,7 +170,9 @@ def seed_audit(known: Evidence) -> SeedAudit:
         top=tested,
         planned=planned,
         planning=planning,
-        baseline_sd=spread(main.logs()[main.row[BASELINE]]) if main is not None and BASELINE in main.row else None,
+        baseline_sd=spread(main.logs()[main.row[BASELINE_KEY]])
+        if main is not None and BASELINE_KEY in main.row
+        else None,
         difference_sd=sd,
         difference_sd_interval=sds,
         cells=pool.cells if pool else 0,

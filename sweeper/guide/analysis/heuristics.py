@@ -16,9 +16,10 @@ import numpy.typing as npt
 
 from sweeper.guide.analysis.contrasts import change_of
 from sweeper.guide.analysis.screen_surface import Axis, ScreenSurface, screen_surface
-from sweeper.guide.analysis.stage_table import BASELINE, Evidence, Matrix
+from sweeper.guide.analysis.stage_table import Evidence, Matrix
 from sweeper.guide.schema.heuristics import Against, Heuristic, Heuristics, LevelCost, MapCell, Reach
 from sweeper.guide.schema.statements import Claim
+from sweeper.records import BASELINE_KEY
 from sweeper.statistics.response_surface import Costs, Surface, costs
 from sweeper.study import Confirm
 from sweeper.study.knobs import BLOCK, KNOBS, LAMBDA, TAU, Value, level
@@ -63,7 +64,7 @@ class _Study(NamedTuple):
 def heuristics(known: Evidence, judged: Judged) -> Heuristics:
     """Return the table's rows, without their words, and the map's cells."""
     helping = [claim for claim in judged.claims if claim.standing == "confirmed helps" and claim.change]
-    use = min(helping, key=lambda claim: claim.change.mean if claim.change else 0.0).key if helping else BASELINE
+    use = min(helping, key=lambda claim: claim.change.mean if claim.change else 0.0).key if helping else BASELINE_KEY
     own = known.cells[use].dispersion if helping else None
     lies = screen_surface(known, use)
     axes = [axis for axis in lies.axes if own or _is_swept(known, axis, judged.on_grid)]

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from sweeper.guide.analysis.stage_table import BASELINE, Evidence, StageTable, average, number
+from sweeper.guide.analysis.stage_table import Evidence, StageTable, average, number
 from sweeper.guide.schema.results import BlockHealth, CellHealth, RankCorrelation
+from sweeper.records import BASELINE_KEY
 from sweeper.statistics.rank_agreement import chance_of_agreement, rank_agreement
 
 NORM, RANK, DISTANCE = "feature_norm", "effective_rank", "pairwise_distance"
@@ -56,7 +57,7 @@ def _difference(table: StageTable, key: str, step: int, metric: str) -> float | 
 
 
 def _baseline(table: StageTable, step: int, metric: str) -> float | None:
-    return average(table.at(step, metric)[table.row[BASELINE]]) if BASELINE in table.row else None
+    return average(table.at(step, metric)[table.row[BASELINE_KEY]]) if BASELINE_KEY in table.row else None
 
 
 def _mean(values: Iterable[float | None]) -> float | None:
@@ -81,9 +82,9 @@ def block_health(table: StageTable, key: str, depth: int) -> tuple[BlockHealth, 
 
 def distances(table: StageTable, depth: int) -> tuple[float | None, ...]:
     """Give the baseline's median pairwise distance after each block at its last step, in the units of tau."""
-    if BASELINE not in table.row:
+    if BASELINE_KEY not in table.row:
         return (None,) * depth
-    return tuple(_here(table, BASELINE, f"{DISTANCE}.block_{block}") for block in range(depth))
+    return tuple(_here(table, BASELINE_KEY, f"{DISTANCE}.block_{block}") for block in range(depth))
 
 
 def rank_correlations(health: Iterable[CellHealth], means: Mapping[str, float]) -> tuple[RankCorrelation, ...]:

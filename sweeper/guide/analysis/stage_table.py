@@ -12,14 +12,13 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from sweeper.records import Cell, Stage, StudyRecord, TrialRecord, TrialState
+from sweeper.records import BASELINE_KEY, Cell, Stage, StudyRecord, TrialRecord, TrialState
 from sweeper.statistics.moments import moments
 from sweeper.statistics.resolution import least_noise
 from sweeper.study import Study
 from sweeper.study.knobs import reading_order
 from sweeper.study.objective import Objective
 
-BASELINE = "baseline"
 STAGES: tuple[Stage, ...] = ("screen", "confirm")
 
 Matrix = npt.NDArray[np.float64]
@@ -54,7 +53,7 @@ class StageTable:
     @cached_property
     def shared_seeds(self) -> tuple[int, ...]:
         """The seeds of settings and controls, not the baseline's further ones; the baseline's where it ran alone."""
-        rows = [row for key, row in zip(self.keys, self.trials, strict=True) if key != BASELINE]
+        rows = [row for key, row in zip(self.keys, self.trials, strict=True) if key != BASELINE_KEY]
         found = tuple(seed for at, seed in enumerate(self.seeds) if any(row[at] for row in rows))
         return found or self.seeds
 
