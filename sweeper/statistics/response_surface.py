@@ -20,7 +20,7 @@ from sweeper.statistics.effects import Effects, Matrix, fit_effects
 from sweeper.statistics.gaussian_process import Array, Knobs, posterior
 from sweeper.statistics.levels import INTERVAL_ALPHA
 
-FEWEST_CELLS, FEWEST_SEEDS = 4, 2
+FEWEST_CELLS, FEWEST_SURFACE_SEEDS = 4, 2
 NO_NOISE = 1e-9  # runs that are the same bit for bit
 
 Points = slice | npt.NDArray[np.int64]
@@ -115,7 +115,7 @@ def why_none(screen: Screen) -> str:
     if cells < FEWEST_CELLS:
         settings = "setting" if cells == 1 else "settings"
         return f"{cells} finished {settings}, too few for a surface, which takes {FEWEST_CELLS}"
-    if seeds < FEWEST_SEEDS:
+    if seeds < FEWEST_SURFACE_SEEDS:
         return "one seed says nothing about the noise"
     return "" if _estimates(screen) else "there are too few trials to tell noise from effects"
 
