@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from sweeper.statistics.effects import Matrix
-from sweeper.statistics.levels import AGAINST_ALPHA, CONTROL_ALPHA, EQUIVALENCE_ALPHA, OBJECTIVE_ALPHA
+from sweeper.statistics.error_budget import AGAINST_ALPHA, CONTROL_ALPHA, EQUIVALENCE_ALPHA, OBJECTIVE_ALPHA
 from sweeper.statistics.looks import Ending, Equivalence, Judging, endings, log_ratios
 from trainer.recipe import Better
 

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import stdtr, stdtrit
 
-from sweeper.statistics.levels import FEWEST_SEEDS
+from sweeper.statistics.error_budget import FEWEST_SEEDS
 from sweeper.statistics.look_levels import weights_of
 from sweeper.statistics.looks import PRIOR_DF, REACH, WORTHWHILE
 from sweeper.statistics.noise_laws import NORMAL, NoiseLaw

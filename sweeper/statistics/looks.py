@@ -15,7 +15,7 @@ import numpy.typing as npt
 from scipy.special import stdtr, stdtrit
 
 from sweeper.statistics.effects import Matrix
-from sweeper.statistics.levels import FEWEST_SEEDS
+from sweeper.statistics.error_budget import FEWEST_SEEDS
 from sweeper.statistics.look_levels import LookLevels, look_levels
 from sweeper.statistics.paired_tests import Interval, holm
 from sweeper.statistics.screen_noise import Prior, prior_of_screen

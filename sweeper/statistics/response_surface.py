@@ -17,8 +17,8 @@ from sweeper.statistics.baseline_level import Level, baseline_level
 from sweeper.statistics.cell_noise import joint_noise, level_variances, residuals
 from sweeper.statistics.early_rungs import foresee
 from sweeper.statistics.effects import Effects, Matrix, fit_effects
+from sweeper.statistics.error_budget import INTERVAL_ALPHA
 from sweeper.statistics.gaussian_process import Array, Knobs, posterior
-from sweeper.statistics.levels import INTERVAL_ALPHA
 
 FEWEST_CELLS, FEWEST_SURFACE_SEEDS = 4, 2
 NO_NOISE = 1e-9  # runs that are the same bit for bit

@@ -15,7 +15,7 @@ from sweeper.guide.schema.results import CellHealth, CellResult
 from sweeper.guide.schema.statements import Recommendation
 from sweeper.records import BASELINE_KEY
 from sweeper.statistics.effects import fit_effects, possibly_best
-from sweeper.statistics.levels import INTERVAL_ALPHA, OBJECTIVE_ALPHA, SET_ALPHA
+from sweeper.statistics.error_budget import INTERVAL_ALPHA, OBJECTIVE_ALPHA, SET_ALPHA
 from sweeper.statistics.look_power import Plan, detectable_gain, needed_for, needed_in_looks
 from sweeper.statistics.noise import hopeful_pairing
 from sweeper.statistics.rank_agreement import Agreement, rank_agreement, share_interval

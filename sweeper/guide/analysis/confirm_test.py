@@ -17,7 +17,7 @@ from sweeper.guide.analysis.fresh_looks import fresh_differences, looks_of, pair
 from sweeper.guide.analysis.stage_table import Evidence, Matrix, StageTable
 from sweeper.guide.schema.statements import Claim, Standing
 from sweeper.records import BASELINE_KEY, FINAL_STATES
-from sweeper.statistics.levels import (
+from sweeper.statistics.error_budget import (
     CONTROL_ALPHA,
     FEWEST_SEEDS,
     INTERVAL_ALPHA,

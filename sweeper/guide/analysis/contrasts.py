@@ -8,7 +8,7 @@ from scipy.special import stdtrit
 from sweeper.guide.analysis.stage_table import Matrix, StageTable
 from sweeper.guide.schema.results import Change
 from sweeper.records import BASELINE_KEY
-from sweeper.statistics.levels import INTERVAL_ALPHA
+from sweeper.statistics.error_budget import INTERVAL_ALPHA
 from sweeper.statistics.moments import moments
 
 

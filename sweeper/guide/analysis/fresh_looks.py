@@ -8,7 +8,7 @@ import numpy as np
 
 from sweeper.guide.analysis.stage_table import Evidence, Matrix, StageTable
 from sweeper.records import BASELINE_KEY, FINAL_STATES
-from sweeper.statistics.levels import OBJECTIVE_ALPHA
+from sweeper.statistics.error_budget import OBJECTIVE_ALPHA
 from sweeper.statistics.look_families import equivalence_of
 from sweeper.statistics.looks import Ending, Judging, PairedInLooks, Prior, endings, log_ratios, prior_of_screen
 from trainer.recipe import Better

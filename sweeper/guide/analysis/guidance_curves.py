@@ -12,7 +12,7 @@ from sweeper.guide.analysis.geometric_means import geometric_mean
 from sweeper.guide.analysis.stage_table import Evidence, Matrix, StageTable, average
 from sweeper.guide.schema.results import Change, GeometricMean, GuidanceCurve, GuidanceLength, GuidancePoint
 from sweeper.records import BASELINE_KEY
-from sweeper.statistics.levels import INTERVAL_ALPHA
+from sweeper.statistics.error_budget import INTERVAL_ALPHA
 from sweeper.statistics.paired_tests import Paired
 from trainer.recipe import EvalRecipe
 

@@ -16,8 +16,8 @@ from sweeper.guide.analysis.contrasts import change_of
 from sweeper.guide.analysis.stage_table import Evidence, StageTable
 from sweeper.guide.schema.statements import Interaction, KnobEffect, KnobLevel
 from sweeper.statistics import factors
+from sweeper.statistics.error_budget import INTERVAL_ALPHA
 from sweeper.statistics.factors import Factor, FTest, Level, Vector
-from sweeper.statistics.levels import INTERVAL_ALPHA
 from sweeper.study import Confirm
 from sweeper.study.knobs import BLOCK, KNOBS, TAU, VARIANT, Knob, level
 from trainer.recipe import Dispersion

@@ -12,7 +12,7 @@ from sweeper.guide.analysis.stage_table import Evidence, StageTable
 from sweeper.guide.schema.statements import Claim, FirstChoice, Recommendation
 from sweeper.records import BASELINE_KEY
 from sweeper.statistics.effects import fit_effects, possibly_best
-from sweeper.statistics.levels import BET_ALPHA, OBJECTIVE_ALPHA, SET_ALPHA, UNIQUE_ALPHA
+from sweeper.statistics.error_budget import BET_ALPHA, OBJECTIVE_ALPHA, SET_ALPHA, UNIQUE_ALPHA
 from sweeper.study import Confirm
 from sweeper.study.knobs import KNOBS
 

@@ -12,7 +12,7 @@ from scipy.special import stdtrit
 from sweeper.guide.analysis.stage_table import Evidence, Matrix, StageTable, average, number
 from sweeper.guide.schema.probe import Probe, ProbeAccuracy, ProbeArm, ProbeStep
 from sweeper.records import BASELINE_KEY
-from sweeper.statistics.levels import INTERVAL_ALPHA
+from sweeper.statistics.error_budget import INTERVAL_ALPHA
 from sweeper.statistics.resolution import step_of
 from trainer.recipe.evaluation import probe_name
 from trainer.recipe.metrics import VALIDATION_IMAGES

@@ -14,7 +14,7 @@ from sweeper.guide.analysis.fresh_looks import fresh_differences, paired
 from sweeper.guide.analysis.stage_table import Evidence
 from sweeper.guide.schema.statements import Claim, ControlComparison
 from sweeper.records import Cell
-from sweeper.statistics.levels import AGAINST_ALPHA, INTERVAL_ALPHA
+from sweeper.statistics.error_budget import AGAINST_ALPHA, INTERVAL_ALPHA
 from sweeper.statistics.looks import PairedInLooks
 from sweeper.statistics.paired_tests import holm
 

@@ -17,7 +17,7 @@ from sweeper.guide.analysis.contrasts import change_of
 from sweeper.guide.compare.schema import HeadToHead, Pair, Winner
 from sweeper.guide.schema.guide import Guide
 from sweeper.records import BASELINE_KEY, INPUTS, Facts, StudyRecord
-from sweeper.statistics.levels import INTERVAL_ALPHA
+from sweeper.statistics.error_budget import INTERVAL_ALPHA
 from sweeper.statistics.paired_tests import Paired
 from sweeper.statistics.resolution import least_noise
 from sweeper.text.numbers import change, counted

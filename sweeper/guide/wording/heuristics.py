@@ -13,7 +13,7 @@ from sweeper.guide.schema.statements import Claim
 from sweeper.guide.wording.asides import capital
 from sweeper.guide.wording.findings import SAID, Findings, comparable, fresh_seeds, said, written
 from sweeper.records import BASELINE_KEY
-from sweeper.statistics.levels import INTERVAL_ALPHA
+from sweeper.statistics.error_budget import INTERVAL_ALPHA
 from sweeper.statistics.paired_tests import Paired
 from sweeper.study.knobs import KNOBS, LAMBDA, TAU, Knob, level
 from sweeper.text.numbers import confirmed_change, counted, percent, signed

@@ -25,7 +25,7 @@ from sweeper.guide.wording.headline import decided, nothing_measured, undecided
 from sweeper.guide.wording.heuristics import in_a_sentence
 from sweeper.guide.wording.scope import scope
 from sweeper.records import BASELINE_KEY
-from sweeper.statistics.levels import BET_ALPHA, FEWEST_SEEDS, OBJECTIVE_ALPHA
+from sweeper.statistics.error_budget import BET_ALPHA, FEWEST_SEEDS, OBJECTIVE_ALPHA
 from sweeper.statistics.look_power import Plan, detectable_gain
 from sweeper.statistics.noise import pairing
 from sweeper.text.numbers import counted, percent, share
