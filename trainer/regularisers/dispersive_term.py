@@ -15,7 +15,7 @@ from torch import Tensor
 
 from trainer.backbones.protocol import Layout, TapShape
 from trainer.recipe import Dispersion
-from trainer.regularisers.bounds import at_floor
+from trainer.regularisers.floor import at_floor
 from trainer.regularisers.formula import Formula
 from trainer.regularisers.lam_schedule import LamSchedule
 from trainer.regularisers.lanes import rows_of
