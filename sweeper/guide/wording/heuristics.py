@@ -10,8 +10,8 @@ from sweeper.guide.analysis.contrasts import change_of
 from sweeper.guide.analysis.heuristics import OFF
 from sweeper.guide.schema.heuristics import Heuristic, Heuristics, LevelCost
 from sweeper.guide.schema.statements import Claim
-from sweeper.guide.wording.asides import capital
 from sweeper.guide.wording.findings import SAID, Findings, comparable, fresh_seeds, said, written
+from sweeper.guide.wording.verdict_context import capital
 from sweeper.records import BASELINE_KEY
 from sweeper.statistics.error_budget import INTERVAL_ALPHA
 from sweeper.statistics.paired_tests import Paired

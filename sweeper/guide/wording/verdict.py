@@ -9,7 +9,6 @@ from sweeper.guide.analysis.fresh_looks import screen_prior
 from sweeper.guide.schema.results import CellResult
 from sweeper.guide.schema.statements import MOST_POINTS, Claim, Verdict
 from sweeper.guide.wording.advice import use
-from sweeper.guide.wording.asides import beside, capital, controls, judgement, tested
 from sweeper.guide.wording.cautions import hidden_harm, poor_baseline
 from sweeper.guide.wording.findings import (
     Findings,
@@ -24,6 +23,7 @@ from sweeper.guide.wording.findings import (
 from sweeper.guide.wording.headline import decided, nothing_measured, undecided
 from sweeper.guide.wording.heuristics import in_a_sentence
 from sweeper.guide.wording.scope import scope
+from sweeper.guide.wording.verdict_context import beside, capital, controls, judgement, tested
 from sweeper.records import BASELINE_KEY
 from sweeper.statistics.error_budget import BET_ALPHA, FEWEST_SEEDS, OBJECTIVE_ALPHA
 from sweeper.statistics.look_power import Plan, detectable_gain
