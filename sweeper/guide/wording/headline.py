@@ -8,9 +8,9 @@ from collections.abc import Iterable
 from sweeper.guide.schema.statements import Claim, VerdictKind
 from sweeper.guide.wording.advice import times_as_much
 from sweeper.guide.wording.findings import Findings, effect_of
-from sweeper.guide.wording.verdict_context import capital
 from sweeper.records import FINAL_STATES, TrialState
 from sweeper.text.numbers import counted, percent
+from sweeper.text.sentences import capital
 
 
 def decided(found: Findings) -> tuple[VerdictKind, str]:

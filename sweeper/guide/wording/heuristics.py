@@ -11,12 +11,12 @@ from sweeper.guide.analysis.heuristics import OFF
 from sweeper.guide.schema.heuristics import Heuristic, Heuristics, LevelCost
 from sweeper.guide.schema.statements import Claim
 from sweeper.guide.wording.findings import SAID, Findings, comparable, fresh_seeds, said, written
-from sweeper.guide.wording.verdict_context import capital
 from sweeper.records import BASELINE_KEY
 from sweeper.statistics.error_budget import INTERVAL_ALPHA
 from sweeper.statistics.paired_tests import Paired
 from sweeper.study.knobs import KNOBS, LAMBDA, TAU, Knob, level
 from sweeper.text.numbers import confirmed_change, counted, percent, signed
+from sweeper.text.sentences import capital
 
 MOST_STEPS = 3
 _KNOBS = {knob.name: knob for knob in KNOBS}

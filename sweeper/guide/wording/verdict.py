@@ -23,12 +23,13 @@ from sweeper.guide.wording.findings import (
 from sweeper.guide.wording.headline import decided, nothing_measured, undecided
 from sweeper.guide.wording.heuristics import in_a_sentence
 from sweeper.guide.wording.scope import scope
-from sweeper.guide.wording.verdict_context import beside, capital, controls, judgement, tested
+from sweeper.guide.wording.verdict_context import beside, controls, judgement, tested
 from sweeper.records import BASELINE_KEY
 from sweeper.statistics.error_budget import BET_ALPHA, FEWEST_SEEDS, OBJECTIVE_ALPHA
 from sweeper.statistics.look_power import Plan, detectable_gain
 from sweeper.statistics.noise import pairing
 from sweeper.text.numbers import counted, percent, share
+from sweeper.text.sentences import capital
 
 CHANCE = 0.05
 
