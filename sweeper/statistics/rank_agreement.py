@@ -1,4 +1,4 @@
-"""Rank correlation of two rankings, and a share out of a total, each with its interval."""
+"""Rank correlation of two rankings: with its interval, or with the chance of one as strong."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy.stats import pearsonr, permutation_test, rankdata
-from statsmodels.stats.proportion import proportion_confint
 
 FEWEST = 4
 RESAMPLES = 9_999
@@ -48,9 +47,3 @@ def chance_of_agreement(x: Sequence[float], y: Sequence[float]) -> float:
         rng=np.random.default_rng(0),
     )
     return float(found.pvalue)
-
-
-def share_interval(count: int, total: int) -> tuple[float, float]:
-    """Return the exact 95 % interval of a share (Clopper & Pearson 1934)."""
-    low, high = proportion_confint(count, total, alpha=0.05, method="beta")
-    return float(low), float(high)

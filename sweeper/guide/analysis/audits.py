@@ -18,7 +18,8 @@ from sweeper.statistics.effects import fit_effects, possibly_best
 from sweeper.statistics.error_budget import INTERVAL_ALPHA, OBJECTIVE_ALPHA, SET_ALPHA
 from sweeper.statistics.look_power import Plan, detectable_gain, needed_for, needed_in_looks
 from sweeper.statistics.noise import hopeful_pairing
-from sweeper.statistics.rank_agreement import Agreement, rank_agreement, share_interval
+from sweeper.statistics.proportions import share_interval
+from sweeper.statistics.rank_agreement import Agreement, rank_agreement
 from sweeper.study import Confirm, Study
 from sweeper.study.pruners import PRUNERS
 from sweeper.text.numbers import counted, percent, share
