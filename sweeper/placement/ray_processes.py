@@ -35,7 +35,7 @@ class RayProcesses:
 
     def start(self) -> None:
         """Begin to watch the children that this process has from now on."""
-        threading.Thread(target=self._watch, name="vitals", daemon=True).start()
+        threading.Thread(target=self._await_death, name="vitals", daemon=True).start()
 
     def stop(self) -> None:
         """Stop watching, since Ray's processes may end from now on."""
@@ -47,7 +47,7 @@ class RayProcesses:
             self._kill()
         self._cleared.set()
 
-    def _watch(self) -> None:
+    def _await_death(self) -> None:
         while not self._stopped.wait(POLL_S):
             # Ray starts them as children of its driver's: another Ray's, further down, may end as it likes.
             mine = [child for child in _children(os.getpid()) if child[0] not in self._others]
