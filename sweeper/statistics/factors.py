@@ -14,7 +14,7 @@ from statsmodels.regression.linear_model import OLS
 
 Vector = npt.NDArray[np.float64]
 Design = npt.NDArray[np.float64]
-MOST_COLUMNS = 400
+MOST_COLUMNS = 400  # of a design, chosen by eye: the time of a fit grows at least with their square
 LEAST_LEFT = 5  # settings beyond the columns of a smooth surface
 
 

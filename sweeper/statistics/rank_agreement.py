@@ -26,7 +26,7 @@ def rank_agreement(x: Sequence[float], y: Sequence[float]) -> Agreement | None:
     if len(x) < FEWEST or np.ptp(x) == 0 or np.ptp(y) == 0:
         return None
     found = pearsonr(rankdata(x), rankdata(y))
-    if len(x) == FEWEST:
+    if len(x) == FEWEST:  # Fisher's z then has a standard error of 1: an interval would say next to nothing
         return Agreement(float(found.statistic), None, None, FEWEST)
     low, high = found.confidence_interval(0.95)
     return Agreement(float(found.statistic), float(low), float(high), len(x))
