@@ -1,7 +1,7 @@
 """Watching Ray's own processes on this machine.
 
 Ray 2.60 takes a minute to notice that its gcs_server died, and then ends the driver with exit code 1 and a line of its
-own; a raylet that dies while Ray starts is a traceback after 30 s.
+own; a raylet that dies while Ray starts causes a traceback after 30 s.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class RayProcesses:
 
     def _await_death(self) -> None:
         while not self._stopped.wait(POLL_S):
-            # Ray starts them as children of its driver's: another Ray's, further down, may end as it likes.
+            # Ray starts them as direct children of the driver; those of another Ray lie deeper and are none of ours.
             mine = [child for child in _children(os.getpid()) if child[0] not in self._others]
             dead = [name for _, name, lives in mine if name in VITAL and not lives]  # Ray lets them be zombies
             if dead and not self._stopped.is_set():  # else it was stopped on purpose while we looked

@@ -35,8 +35,8 @@ MARGIN = 1e-3
 class Interpolant:
     """Predicts velocity, noise or score at x_t of a path; noise is at t = 0.
 
-    The mean squared error of a score is of sigma times it, which is the noise's (the public code's default, without a
-    weight over time).
+    For a score, the error is that of sigma times the score, which equals the noise's error (the public code's default,
+    without a weight over time).
     """
 
     draws = MappingProxyType({"noise": Draw("normal", "pixel"), "time": Draw("uniform", "sample")})

@@ -19,7 +19,7 @@ def scope(record: StudyRecord) -> str:
 
 
 def data(recipe: DataRecipe, facts: Iterable[Facts | None]) -> str:
-    """Name the data by what it is, how much was read and from where; records made before counted nothing."""
+    """Name the data by what it is, how much was read and from where; older records have no count."""
     read = next((one for one in facts if one and one.images), None)
     limit = f" ({counted(recipe.limit, 'training image')})" if recipe.limit else ""
     known = f"{read.images:,} {_kind(read)}" if read else ""
