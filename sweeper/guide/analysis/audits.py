@@ -78,8 +78,8 @@ def _full_metric(study: Study, fresh: StageTable) -> str | None:
 
 
 def _geometric(log_S: Matrix) -> float | None:
-    found = geometric_mean(log_S)
-    return found.mean if found else None
+    average = geometric_mean(log_S)
+    return average.mean if average else None
 
 
 def _best(table: StageTable, logs: Matrix, rows: Sequence[int]) -> list[str]:
@@ -88,8 +88,8 @@ def _best(table: StageTable, logs: Matrix, rows: Sequence[int]) -> list[str]:
     return [table.keys[row] for row, keep in zip(rows, kept, strict=True) if keep]
 
 
-def _ranking(found: Agreement | None) -> Ranking | None:
-    return Ranking(**found._asdict()) if found else None
+def _ranking(agreement: Agreement | None) -> Ranking | None:
+    return Ranking(**agreement._asdict()) if agreement else None
 
 
 def pruning_audit(known: Evidence) -> PruningAudit:
@@ -160,8 +160,8 @@ def seed_audit(known: Evidence) -> SeedAudit:
     bad, plan = prior.bad if prior else None, Plan.under(prior, confirm.looks if looks else (), alpha)
     gain = -math.log1p(-confirm.margin)
     needed, once = (
-        needed_for(gain, sd, plan._replace(looks=given), confirm.power) if sd is not None else None
-        for given in (plan.looks, ())
+        needed_for(gain, sd, plan._replace(looks=schedule), confirm.power) if sd is not None else None
+        for schedule in (plan.looks, ())
     )
     sds = pool.sd_interval(INTERVAL_ALPHA) if pool else None
     fewest, most = (needed_for(gain, end, plan, confirm.power) for end in sds) if sds else (None, None)
@@ -251,18 +251,18 @@ def health_audit(
 
     Where none is confirmed to help, every setting that may be the best is looked at.
     """
-    saturated = sum(one.saturated for one in cells)
+    saturated = sum(cell.saturated for cell in cells)
     if recommendation is None or not health:
         return HealthAudit(saturated=saturated, settings=len(cells), gate=Gate(says="nothing to recommend"))
     confirmed = recommendation.why == "confirmed"
     members: Collection[str] = (recommendation.first,) if confirmed else recommendation.members
-    ratios = {one.key: number(one.norm_ratio) for one in health}
-    grown = {one.key for one in health if (number(one.norm_ratio) or 0.0) >= GROWN}
-    flagged = [one for one in cells if one.key in members and (one.saturated or one.key in grown)]
+    ratios = {cell.key: number(cell.norm_ratio) for cell in health}
+    grown = {cell.key for cell in health if (number(cell.norm_ratio) or 0.0) >= GROWN}
+    flagged = [cell for cell in cells if cell.key in members and (cell.saturated or cell.key in grown)]
     says = _one(flagged, ratios) if confirmed else _several(flagged)
     return HealthAudit(
         saturated=saturated,
         settings=len(cells),
-        flagged=tuple(one.cell.label for one in flagged),
+        flagged=tuple(cell.cell.label for cell in flagged),
         gate=Gate(passed=not flagged, says=says),
     )

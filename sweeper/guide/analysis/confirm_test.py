@@ -114,8 +114,8 @@ def is_finished(known: Evidence, fresh: StageTable, seeds: int | None) -> bool:
 
 def side_metrics(table: StageTable) -> list[tuple[str, Better]]:
     """The measured metrics beside the objective that claims are made about, each with its better direction."""
-    found = [known for known in recorded_metrics(table.metrics) if table.minimised.place(known) == "claimed"]
-    return [(known.name, known.metric.better) for known in found if known.metric.better]
+    claimed = [known for known in recorded_metrics(table.metrics) if table.minimised.place(known) == "claimed"]
+    return [(known.name, known.metric.better) for known in claimed if known.metric.better]
 
 
 def _test(

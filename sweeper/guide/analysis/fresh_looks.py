@@ -53,8 +53,8 @@ def settings_endings(
         least_noise(known, known.objective),
         equivalence_of(confirm.margin, len(fresh.keys) - 1) if confirm and confirm.equivalence else None,
     )
-    found = endings(difference_KS, directions, judging, OBJECTIVE_ALPHA, marked)
-    return dict(zip(settings, found, strict=True))
+    ended = endings(difference_KS, directions, judging, OBJECTIVE_ALPHA, marked)
+    return dict(zip(settings, ended, strict=True))
 
 
 def screen_prior(known: Evidence, metric: str) -> Prior | None:

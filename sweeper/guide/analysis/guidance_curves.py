@@ -46,8 +46,8 @@ def _curve(known: Evidence, table: StageTable, key: str, base: float | None) -> 
 
 def _lengths(table: StageTable, evaluation: EvalRecipe, key: str) -> tuple[GuidanceLength, ...]:
     """Return the arm's curve at every step it was measured at; nothing where that is the end alone."""
-    found = [(step, _points(table, evaluation, key, step)) for step in table.steps]
-    lengths = tuple(GuidanceLength(step=step, points=points) for step, points in found if points)
+    measured = [(step, _points(table, evaluation, key, step)) for step in table.steps]
+    lengths = tuple(GuidanceLength(step=step, points=points) for step, points in measured if points)
     return lengths if len(lengths) > 1 else ()
 
 
@@ -77,8 +77,10 @@ def _point(table: StageTable, evaluation: EvalRecipe, key: str, scale: float, st
 
 def _best(table: StageTable, evaluation: EvalRecipe, key: str) -> float | None:
     """Return the scale with an arm's lowest mean FID."""
-    found = {scale: geometric_mean(_logs(table, evaluation, scale)[table.row[key]]) for scale in evaluation.cfg_curve}
-    known = {scale: at.mean for scale, at in found.items() if at is not None}
+    averages = {
+        scale: geometric_mean(_logs(table, evaluation, scale)[table.row[key]]) for scale in evaluation.cfg_curve
+    }
+    known = {scale: at.mean for scale, at in averages.items() if at is not None}
     return min(known, key=lambda scale: known[scale]) if known else None
 
 

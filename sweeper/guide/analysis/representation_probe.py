@@ -45,8 +45,8 @@ def representation_probe(known: Evidence) -> Probe | None:
 
 
 def _places(table: StageTable) -> list[_Place]:
-    found = (_LINEAR.fullmatch(name) for name in table.metrics)
-    return sorted(_Place(int(match[2]), int(match[1]) / 100) for match in found if match)
+    matches = (_LINEAR.fullmatch(name) for name in table.metrics)
+    return sorted(_Place(int(match[2]), int(match[1]) / 100) for match in matches if match)
 
 
 def _is_probed(table: StageTable, key: str, places: list[_Place]) -> bool:
@@ -96,7 +96,7 @@ def _steps(table: StageTable, key: str, places: list[_Place]) -> Iterator[ProbeS
 def _change(table: StageTable, key: str, places: list[_Place]) -> tuple[float | None, float | None, float | None]:
     """The mean paired difference to the baseline over blocks and levels, and its 95 % t-interval over seeds."""
     scores: list[Matrix] = [table.scores(place.name("linear_probe")) for place in places]
-    by_seed = np.mean([one[table.row[key]] - one[table.row[BASELINE_KEY]] for one in scores], axis=0)
+    by_seed = np.mean([score_CS[table.row[key]] - score_CS[table.row[BASELINE_KEY]] for score_CS in scores], axis=0)
     seen = by_seed[np.isfinite(by_seed)]
     if not len(seen):
         return None, None, None

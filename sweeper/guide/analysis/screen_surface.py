@@ -101,7 +101,7 @@ def lay_out(settings: Mapping[str, Dispersion], screen: Screen | None, always: s
     keys = [keys[row] for row in rows]
     placed = [settings[key] for key in keys]
     axes = tuple(axis for knob in KNOBS if len((axis := _axis(knob, placed)).levels) > (knob is not LAMBDA))
-    place_CK = np.array([[axis.at(axis.knob.of(one)) for axis in axes] for one in placed])
+    place_CK = np.array([[axis.at(axis.knob.of(setting)) for axis in axes] for setting in placed])
     if screen is None:
         return ScreenSurface(tuple(keys), axes, place_CK, None, 0, "no screen with lambda 0 was run")
     early = None if screen.early_CS is None else screen.early_CS[rows]
@@ -116,7 +116,7 @@ def is_sound(states: Sequence[TrialState]) -> bool:
 
 
 def _axis(knob: Knob, settings: Sequence[Dispersion]) -> Axis:
-    seen = {value for one in settings if (value := knob.of(one)) is not None}
+    seen = {value for setting in settings if (value := knob.of(setting)) is not None}
     levels = tuple(sorted(seen, key=knob.rank))
     single = knob is BLOCK and all(len(level) == 1 for level in levels)
     ordered = single or not (knob is BLOCK or knob.every)
