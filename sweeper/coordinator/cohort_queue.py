@@ -59,14 +59,14 @@ class CohortQueue:
 
     def open(self, trials: Sequence[TrialSpec], stage: Stage) -> None:
         """Load a stage's cohorts from disk, given its running `trials`; remove folders that no trial needs."""
-        found = resume(self._folder, trials, stage)
-        for cohort, own in found.cohorts:
+        resumed = resume(self._folder, trials, stage)
+        for cohort, own in resumed.cohorts:
             self._take_up(cohort, own)
-        for cohort, own in found.cohorts:
+        for cohort, own in resumed.cohorts:
             if not own and not self._needed.any_of(cohort.name):
                 self._folder.remove(cohort.name)
         # Claimed, but the crash came before the cohort was stored. They join other lanes at their first rung.
-        self._left.extend((self._folder.store(StoredCohort.of([trial])), [trial.key]) for trial in found.lost)
+        self._left.extend((self._folder.store(StoredCohort.of([trial])), [trial.key]) for trial in resumed.lost)
 
     @property
     def in_work(self) -> bool:

@@ -25,11 +25,11 @@ def rank_agreement(x: Sequence[float], y: Sequence[float]) -> Agreement | None:
     """Correlate two rankings of the same things; None with fewer than four, or where one does not vary."""
     if len(x) < FEWEST or np.ptp(x) == 0 or np.ptp(y) == 0:
         return None
-    found = pearsonr(rankdata(x), rankdata(y))
+    correlation = pearsonr(rankdata(x), rankdata(y))
     if len(x) == FEWEST:  # Fisher's z then has a standard error of 1: an interval would say next to nothing
-        return Agreement(float(found.statistic), None, None, FEWEST)
-    low, high = found.confidence_interval(0.95)
-    return Agreement(float(found.statistic), float(low), float(high), len(x))
+        return Agreement(float(correlation.statistic), None, None, FEWEST)
+    low, high = correlation.confidence_interval(0.95)
+    return Agreement(float(correlation.statistic), float(low), float(high), len(x))
 
 
 def chance_of_agreement(x: Sequence[float], y: Sequence[float]) -> float:
@@ -38,7 +38,7 @@ def chance_of_agreement(x: Sequence[float], y: Sequence[float]) -> float:
     Two-sided, over all orders where there are few, else over 9,999 random ones, which are the same at every call.
     """
     ranks, others = rankdata(x), rankdata(y)
-    found = permutation_test(
+    test = permutation_test(
         (ranks,),
         lambda shuffled, axis=-1: np.tensordot(shuffled - ranks.mean(), others - others.mean(), axes=([axis], [0])),
         permutation_type="pairings",
@@ -46,4 +46,4 @@ def chance_of_agreement(x: Sequence[float], y: Sequence[float]) -> float:
         n_resamples=RESAMPLES,
         rng=np.random.default_rng(0),
     )
-    return float(found.pvalue)
+    return float(test.pvalue)

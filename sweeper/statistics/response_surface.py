@@ -127,21 +127,21 @@ def fit_surface(screen: Screen, knobs: Knobs, seed: int = 0) -> Surface | None:
     """
     if why_none(screen):
         return None
-    found = _estimates(screen)
-    assert found is not None
+    estimates = _estimates(screen)
+    assert estimates is not None
     rng = np.random.default_rng(seed)
-    order = np.concatenate([found.kept, np.setdiff1d(np.arange(len(knobs.place_PK)), found.kept)])
+    order = np.concatenate([estimates.kept, np.setdiff1d(np.arange(len(knobs.place_PK)), estimates.kept)])
     placed = knobs._replace(place_PK=knobs.place_PK[order])
-    noise_CC = joint_noise(found.variance_C, found.residual_CS, placed.place_PK[: len(found.kept)])
-    drawn_NP = posterior(found.level_C, noise_CC, placed, rng)
+    noise_CC = joint_noise(estimates.variance_C, estimates.residual_CS, placed.place_PK[: len(estimates.kept)])
+    drawn_NP = posterior(estimates.level_C, noise_CC, placed, rng)
     level_NP = np.empty_like(drawn_NP)
     level_NP[:, order] = drawn_NP
     # The noise variance is itself an estimate.
-    scale_N = np.sqrt(found.df / rng.chisquare(found.df, len(level_NP)))
+    scale_N = np.sqrt(estimates.df / rng.chisquare(estimates.df, len(level_NP)))
     mean_P = level_NP.mean(axis=0)
     level_NP = mean_P + (level_NP - mean_P) * scale_N[:, None]
-    luck_N = found.baseline.error * rng.standard_t(found.baseline.df, len(level_NP))
-    return Surface(level_NP - (found.baseline.mean + luck_N)[:, None])
+    luck_N = estimates.baseline.error * rng.standard_t(estimates.baseline.df, len(level_NP))
+    return Surface(level_NP - (estimates.baseline.mean + luck_N)[:, None])
 
 
 class _Estimates(NamedTuple):
