@@ -89,11 +89,11 @@ class UViT:
         return flatten({name: _initial(name, slot.shape, generator) for name, slot in self.layout.items()}, self.layout)
 
     def __call__(
-        self, weights: Mapping[str, Tensor], x_KBCHW: Tensor, given: Conditioning, taps: Collection[int] = ()
+        self, weights: Mapping[str, Tensor], x_KBCHW: Tensor, condition: Conditioning, taps: Collection[int] = ()
     ) -> Output:
         """Return the prediction at the objective's time for labels in [0, classes], where `classes` means no label."""
         kept, last = {}, x_KBCHW
-        for block, last in enumerate(self.walk(weights, x_KBCHW, given)):
+        for block, last in enumerate(self.walk(weights, x_KBCHW, condition)):
             if block in taps:
                 kept[block] = last
         image = unpatchify(
@@ -101,9 +101,9 @@ class UViT:
         )
         return Output(convolve(weights, "last", image) if self.recipe.final_conv else image, kept)
 
-    def walk(self, weights: Mapping[str, Tensor], x_KBCHW: Tensor, given: Conditioning) -> Iterator[Tensor]:
+    def walk(self, weights: Mapping[str, Tensor], x_KBCHW: Tensor, condition: Conditioning) -> Iterator[Tensor]:
         """Yield the patches' tokens [K, B, N, D] after each block in turn."""
-        conditions = torch.stack([*embeddings(weights, given, self.time_scale, self.frequencies)], 2)
+        conditions = torch.stack([*embeddings(weights, condition, self.time_scale, self.frequencies)], 2)
         patches_KBND = product(weights, "patch", patchify(x_KBCHW, self.recipe.patch))
         x = torch.cat([conditions, patches_KBND], 2) + weights[POSITIONS][:, None]
         shallow: list[Tensor] = []

@@ -71,12 +71,12 @@ class SiTRecipe(Frozen):
 
     @model_validator(mode="before")
     @classmethod
-    def _fill_from_preset(cls, given: object) -> object:
-        if not isinstance(given, Mapping):
-            return given
-        preset = given.get("preset", "compact")
+    def _fill_from_preset(cls, tree: object) -> object:
+        if not isinstance(tree, Mapping):
+            return tree
+        preset = tree.get("preset", "compact")
         sizes = next((sizes for name, sizes in PRESETS.items() if name == preset), {})
-        return {**sizes, **given}
+        return {**sizes, **tree}
 
     @model_validator(mode="after")
     def _sizes_fit(self) -> Self:
@@ -210,8 +210,8 @@ class ModuleRecipe(Frozen):
     @property
     def words(self) -> str:
         """The network in a line."""
-        given = ", ".join(f"{name} {value}" for name, value in self.arguments.items())
-        return f"{self.factory}{f' ({given})' if given else ''}"
+        arguments = ", ".join(f"{name} {value}" for name, value in self.arguments.items())
+        return f"{self.factory}{f' ({arguments})' if arguments else ''}"
 
     @property
     def title(self) -> str:

@@ -62,9 +62,9 @@ class ContrastiveTerm:
     views = 2
     layout: Layout = MappingProxyType({})
 
-    def __init__(self, given: Contrastive, tap: int, lam_K: Tensor) -> None:
+    def __init__(self, recipe: Contrastive, tap: int, lam_K: Tensor) -> None:
         """`tap` is the block's index."""
-        self._given, self._tap, self._lam = given, tap, lam_K
+        self._recipe, self._tap, self._lam = recipe, tap, lam_K
         self.taps = frozenset({tap})
 
     def initial_state(self, generator: torch.Generator) -> State:  # noqa: ARG002 - there is none
@@ -80,6 +80,6 @@ class ContrastiveTerm:
         progress: Tensor | None = None,  # noqa: ARG002 - the weight is the same at every step
     ) -> Added:
         """Return the losses."""
-        one, other = (view[self._tap].flatten(2) for view in (taps, second))
-        term = contrastive_loss(one, other, self._given.tau, self._given.distance)
+        first, other = (view[self._tap].flatten(2) for view in (taps, second))
+        term = contrastive_loss(first, other, self._recipe.tau, self._recipe.distance)
         return Added(self._lam, term, {"contrastive_loss": term.detach()}, {}, buffers={})
