@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from sweeper.text.passwords import masked
 
+CONTINUES = "run the same command again to continue"  # the remedy where a run ended early and nothing is lost
+
 
 class SweeperError(Exception):
     """A failure that one clear message reports, without a traceback.

@@ -17,6 +17,8 @@ Role = Literal["baseline", "grid", "control"]
 TrialState = Literal["waiting", "running", "complete", "pruned", "diverged", "failed"]
 FINAL_STATES: frozenset[TrialState] = frozenset({"complete", "pruned", "diverged", "failed"})
 
+BASELINE_KEY = "baseline"
+
 
 class Cell(Frozen):
     """One configuration of a study: a setting of the loss, or a control that changes the recipe, with one or without.
@@ -35,7 +37,7 @@ class Cell(Frozen):
     def key(self) -> str:
         """A stable name: 'baseline', or ten hex digits of what the cell does (never of its label)."""
         if self.role == "baseline":
-            return "baseline"
+            return BASELINE_KEY
         does = json.dumps([identity(self.dispersion), sorted(self.overrides)], sort_keys=True)
         return hashlib.sha256(does.encode()).hexdigest()[:10]
 

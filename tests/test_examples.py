@@ -24,7 +24,7 @@ MODULES = (
     "trainer.recipe.recipe",
     "trainer.recipe.auxiliary_losses",
     "trainer.regularisers.activation_norm",
-    "trainer.regularisers.alignment",
+    "trainer.regularisers.repa",
     "trainer.regularisers.contrastive",
     "trainer.regularisers.dispersive",
     "trainer.regularisers.dispersive_module",

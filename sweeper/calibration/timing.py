@@ -24,7 +24,7 @@ from trainer.training.cohort import Cohort
 
 DEPTHS, BATCHES = (1, 2), (2, 4)
 NFE = 2
-BASELINE = Dispersion()
+WITHOUT_LOSS = Dispersion()
 
 
 class Timed(NamedTuple):
@@ -40,7 +40,7 @@ def timed(
     warm_up: int,
     steps: int,
     samples: int,
-    setting: Dispersion = BASELINE,
+    setting: Dispersion = WITHOUT_LOSS,
     typical: Callable[[Sequence[float]], float] = statistics.median,
 ) -> Timed:
     """Train one trial of a setting for a few steps, draw a few samples, and time both: the `typical` step."""

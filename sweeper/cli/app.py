@@ -29,9 +29,10 @@ from sweeper.cli.arguments import (
     Version,
     at_home,
 )
+from sweeper.cli.error_messages import clean_errors
 from sweeper.cli.help_pages import Command, Commands
 from sweeper.cli.study_argument import say_differences, study_of, workspace_of
-from sweeper.cli.terminal import answer, clean_errors, log_inertly, say, tell
+from sweeper.cli.terminal import answer, log_inertly, say, tell
 from sweeper.cli.verbosity import Function, with_verbosity
 from sweeper.import_path import check_own_code
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import typer
 
-from sweeper.cli.terminal import insist, progress_display, say, stoppable, tell
+from sweeper.cli.error_messages import stoppable
+from sweeper.cli.terminal import insist, progress_display, say, tell
 
 if TYPE_CHECKING:
     from sweeper.records import Stage

@@ -1,11 +1,9 @@
-"""Output to the terminal: control characters are escaped, and an error is printed as one message."""
+"""Output to the terminal: control characters are escaped, passwords masked."""
 
 from __future__ import annotations
 
 import logging
-import signal
 import sys
-import traceback
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,42 +11,11 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from sweeper import signals
-from sweeper.errors import SetupError, SweeperError
 from sweeper.text.untrusted import inert
 from sweeper.text.verbosity import forget_verbosity, set_verbosity, shows_progress
 
 if TYPE_CHECKING:
     from sweeper.commands.progress import Show
-
-
-@contextmanager
-def clean_errors() -> Iterator[None]:
-    """Print an error as a message and its remedy, and exit with its code."""
-    try:
-        yield
-    except SweeperError as error:
-        insist(f"error: {error.message}")
-        if error.remedy:
-            insist(f"  {error.remedy}")
-        sys.exit(error.exit_code)
-    except OSError as error:
-        insist(f"error: {error.filename or 'input or output'}: {error.strerror or error}")
-        sys.exit(SetupError.exit_code)
-    except Exception:  # a bug of ours; Python's own traceback could contain a password
-        insist(traceback.format_exc().rstrip())
-        sys.exit(1)
-
-
-@contextmanager
-def stoppable(command: str) -> Iterator[None]:
-    """Exit with the code of whatever signal arrives, and print the command that continues the run."""
-    try:
-        with signals.stoppable():
-            yield
-    except KeyboardInterrupt as stop:
-        insist(f"interrupted; to continue, run: {command}")
-        raise typer.Exit(128 + getattr(stop, "number", signal.SIGINT)) from None
 
 
 @contextmanager

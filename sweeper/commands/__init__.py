@@ -1,1 +1,1 @@
-"""The implementation of each command, one file per command, without typer."""
+"""The implementation of the commands without typer: a file per command, and what several of them share."""

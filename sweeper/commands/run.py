@@ -16,7 +16,7 @@ from sweeper.commands.run_log import run_log, showing
 from sweeper.commands.status import Counts, count, waiting_again
 from sweeper.commands.study_owner import registered
 from sweeper.coordinator.seed_registry import SeedRegistry
-from sweeper.errors import StudyError, SweeperError
+from sweeper.errors import CONTINUES, StudyError, SweeperError
 from sweeper.provenance import gather
 from sweeper.records import Progress, Provenance, Stage
 from sweeper.study import Study
@@ -162,7 +162,7 @@ def _train(
         )
         if outcome.halted:
             reason = outcome.halted
-            again = "" if isinstance(reason, StudyError) else "run the same command again to continue"
+            again = "" if isinstance(reason, StudyError) else CONTINUES
             remedy = "; ".join(filter(None, (reason.remedy, again)))
             raise type(reason)(f"the study was stopped: {reason.message}", remedy)
         log.note(f"ended: {'interrupted' if outcome.interrupted else 'no trial is left to run'}")

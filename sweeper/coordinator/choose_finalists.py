@@ -57,7 +57,7 @@ def _best(
     """
     states, known = screened.states(), screened.rungs()
     states_C = [[state for key in _keys(cell, seeds) if (state := states.get(key))] for cell in settings]
-    sound = [place for place, found in enumerate(states_C) if is_sound(found)]
+    sound = [place for place, ended in enumerate(states_C) if is_sound(ended)]
     placed = [settings[place] for place in sound]
     steps = sorted({step for values in known.values() for step in values})[:-1]
     rungs = {

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from sweeper.coordinator.cohort_store import CohortFolder, Needed, StoredCohort
 from sweeper.coordinator.refill import Parked, Refill, Stop
+from sweeper.coordinator.resume import resume
 from sweeper.errors import StaleAttemptError
 from sweeper.records import Stage, TrialSpec
 from sweeper.search import Search
@@ -45,9 +46,8 @@ class Running:
 class CohortQueue:
     """Decides which lanes form the next cohort; every decision is on disk before anyone acts on it.
 
-    A running trial always belongs to exactly one cohort: of the stored cohorts that name it, the one that begins
-    latest, for lanes leave a cohort only at a later step than it began. After a crash all else follows from
-    this. After a disk error (OSError) the files on disk are still consistent, but this object must not be used again.
+    What a crash leaves is sorted out in `sweeper.coordinator.resume`. After a disk error (OSError) the files on disk
+    are still consistent, but this object must not be used again.
     """
 
     def __init__(self, folder: CohortFolder, recipe: Recipe, capacity: int) -> None:
@@ -59,18 +59,14 @@ class CohortQueue:
 
     def open(self, trials: Sequence[TrialSpec], stage: Stage) -> None:
         """Load a stage's cohorts from disk, given its running `trials`; remove folders that no trial needs."""
-        running = {trial.key: trial for trial in trials}
-        stored = self._folder.unfinished(running.keys(), stage)
-        has = {key: one for one in sorted(stored, key=lambda one: one.step) for key in one.keys if key in running}
-        for cohort in stored:
-            self._take_up(cohort, [trial for trial in cohort.trials if has.get(trial.key) is cohort])
-        kept = {cohort.name for cohort in has.values()}
-        for cohort in stored:
-            if cohort.name not in kept and not self._needed.any_of(cohort.name):
+        resumed = resume(self._folder, trials, stage)
+        for cohort, own in resumed.cohorts:
+            self._take_up(cohort, own)
+        for cohort, own in resumed.cohorts:
+            if not own and not self._needed.any_of(cohort.name):
                 self._folder.remove(cohort.name)
         # Claimed, but the crash came before the cohort was stored. They join other lanes at their first rung.
-        lost = [trial for key, trial in running.items() if key not in has]
-        self._left.extend((self._folder.store(StoredCohort.of([trial])), [trial.key]) for trial in lost)
+        self._left.extend((self._folder.store(StoredCohort.of([trial])), [trial.key]) for trial in resumed.lost)
 
     @property
     def in_work(self) -> bool:

@@ -94,14 +94,14 @@ class CohortFolder:
 
         A folder whose lanes cannot be read counts as finished: its trials are handed out again one by one.
         """
-        found = []
+        cohorts = []
         for folder in sorted(self._root.glob("*/")):
             cohort = self.read(folder.name)
             if cohort and any(key in running for key in cohort.keys):
-                found.append(cohort)
+                cohorts.append(cohort)
             elif cohort is None or all(trial.stage == stage for trial in cohort.trials):
                 self.remove(folder.name)
-        return found
+        return cohorts
 
     def remove(self, name: str) -> None:
         """Delete a finished cohort's folder."""

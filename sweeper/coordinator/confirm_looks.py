@@ -56,7 +56,7 @@ class ConfirmLooks:
         settings, controls, known = self._settings, self._controls, self._chosen.directions
         value_CS = objectives(outcomes, "confirm", [BASELINE, *settings, *controls], self._chosen.seeds[:look])
         split = 1 + len(settings)
-        found = still_open(
+        open_arms = still_open(
             value_CS[0],
             Arms(
                 value_CS[1:split],
@@ -70,7 +70,7 @@ class ConfirmLooks:
             ),
             self._judging,
         )
-        return {settings[k].key for k in found.settings} | {controls[m].key for m in found.controls}
+        return {settings[k].key for k in open_arms.settings} | {controls[m].key for m in open_arms.controls}
 
 
 def objectives(outcomes: Outcomes, stage: Stage, cells: Sequence[Cell], seeds: Sequence[int]) -> Matrix:

@@ -65,8 +65,8 @@ class Heartbeats:
         known = {cohort.name: cohort for cohort in running}
         for name in self._last.keys() - known.keys():
             del self._last[name]
-        found = ((cohort, self._last.get(name)) for name, cohort in sorted(known.items()))
-        return [(cohort, heard) for cohort, heard in found if heard and heard.beat.attempt == cohort.attempt]
+        pairs = ((cohort, self._last.get(name)) for name, cohort in sorted(known.items()))
+        return [(cohort, heard) for cohort, heard in pairs if heard and heard.beat.attempt == cohort.attempt]
 
 
 def _activity(cohort: Running, heard: _Heard) -> Activity:

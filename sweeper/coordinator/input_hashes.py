@@ -57,10 +57,12 @@ def hold(notes: Notes, recipe: Recipe, facts: Facts) -> None:
     if before is None:
         notes.write(NOTE, InputHashesByRecipe(by_recipe={**known.by_recipe, name: now}).model_dump_json())
         return
-    for one in _inputs(recipe, facts):
-        is_now, was = getattr(now, one.field), getattr(before, one.field)
+    for input_ in _inputs(recipe, facts):
+        is_now, was = getattr(now, input_.field), getattr(before, input_.field)
         if is_now != was:
-            raise DataError(f"{one.what} is not {one.was}: its hash is {is_now[:16]}, it was {was[:16]}", one.remedy)
+            raise DataError(
+                f"{input_.what} is not {input_.was}: its hash is {is_now[:16]}, it was {was[:16]}", input_.remedy
+            )
 
 
 def noted_source(read: Callable[[str], str | None], recipe: Recipe) -> str:

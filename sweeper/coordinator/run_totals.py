@@ -57,8 +57,8 @@ class RunTotals:
     def provenance(self) -> Provenance:
         """Return the provenance as it is now."""
         wall_s = self._before_s + time.time() - self._begun
-        found = {"wall_s": wall_s, "torch_fidelity_difference": self.fid_difference, "started": self._started}
-        return self._provenance.model_copy(update=found)
+        totals = {"wall_s": wall_s, "torch_fidelity_difference": self.fid_difference, "started": self._started}
+        return self._provenance.model_copy(update=totals)
 
     def keep(self) -> None:
         """Write the totals; a crash loses what came after the last call."""

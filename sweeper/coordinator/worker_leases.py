@@ -32,18 +32,18 @@ class WorkerLeases:
         """Register a new worker in a slot and return its number there; raise StaleAttemptError once closed."""
         if self._closed:
             raise StaleAttemptError("the study is closed")
-        found = self._slots.setdefault(slot, _Slot())
-        self._leave(found)
-        found.life += 1
-        return found.life
+        worker = self._slots.setdefault(slot, _Slot())
+        self._leave(worker)
+        worker.life += 1
+        return worker.life
 
     def request(self, slot: int, life: int) -> None:
         """Note that a worker requests a cohort; raise StaleAttemptError for one that was replaced."""
-        found = self._slots.get(slot)
-        if self._closed or found is None or found.life != life:
+        worker = self._slots.get(slot)
+        if self._closed or worker is None or worker.life != life:
             raise StaleAttemptError(f"worker {life} in slot {slot} was replaced")
-        found.deaths = 0
-        self._leave(found)
+        worker.deaths = 0
+        self._leave(worker)
 
     def give(self, slot: int, cohort: str) -> None:
         """Note what the slot's worker trains next."""
@@ -51,10 +51,10 @@ class WorkerLeases:
 
     def died(self, slot: int) -> int:
         """Note a worker's death; return how many died in this slot since one last requested a cohort."""
-        found = self._slots.setdefault(slot, _Slot())
-        self._leave(found)
-        found.deaths += 1
-        return found.deaths
+        worker = self._slots.setdefault(slot, _Slot())
+        self._leave(worker)
+        worker.deaths += 1
+        return worker.deaths
 
     def close(self) -> None:
         """Reject every worker from now on."""

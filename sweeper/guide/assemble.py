@@ -18,12 +18,13 @@ from sweeper.guide.analysis.guidance_curves import guidance_curves
 from sweeper.guide.analysis.heuristics import Judged, heuristics
 from sweeper.guide.analysis.knob_effects import interaction, knobs
 from sweeper.guide.analysis.knob_pairs import in_family, knob_pairs, partners
+from sweeper.guide.analysis.mixed_inputs import refuse_mixed
 from sweeper.guide.analysis.outcomes import outcomes
 from sweeper.guide.analysis.recommended_set import recommend
 from sweeper.guide.analysis.representation_health import cell_health, distances, rank_correlations
 from sweeper.guide.analysis.representation_probe import representation_probe
 from sweeper.guide.analysis.settings_against_controls import against_controls
-from sweeper.guide.analysis.stage_table import BASELINE, STAGES, Evidence, Matrix, StageTable, evidence
+from sweeper.guide.analysis.stage_table import STAGES, Evidence, Matrix, StageTable, evidence
 from sweeper.guide.analysis.worth_confirming import candidates
 from sweeper.guide.follow_up.next_study import next_study
 from sweeper.guide.schema.audits import SeedAudit
@@ -40,10 +41,10 @@ from sweeper.guide.wording.prior_art import prior_art
 from sweeper.guide.wording.probe import probe_words
 from sweeper.guide.wording.recipe_items import recipe_items
 from sweeper.guide.wording.rules import rules
-from sweeper.guide.wording.scope import refuse_mixed, scope
+from sweeper.guide.wording.scope import scope
 from sweeper.guide.wording.study_size import summary
 from sweeper.guide.wording.verdict import verdict
-from sweeper.records import StudyRecord
+from sweeper.records import BASELINE_KEY, StudyRecord
 
 
 def assemble_guide(record: StudyRecord, *, surface: bool = True) -> Guide:
@@ -176,7 +177,7 @@ def _stages(known: Evidence, made: Claims) -> tuple[StageResult, ...]:
 
 def _stage(known: Evidence, table: StageTable, made: Claims) -> StageResult:
     # Intervals on fresh seeds hold together; a screen's are many, and each holds by itself.
-    arms = sum(key != BASELINE for key in table.keys)
+    arms = sum(key != BASELINE_KEY for key in table.keys)
     change = changes(table, together=arms if table.stage == "confirm" else 1)
     judged_on: dict[str, Sequence[int]] = {}
     if table.stage == "confirm":
@@ -188,7 +189,7 @@ def _stage(known: Evidence, table: StageTable, made: Claims) -> StageResult:
     return StageResult(
         stage=table.stage,
         seeds=table.shared_seeds,
-        baseline=next((one for one in results if one.key == BASELINE), None),
+        baseline=next((one for one in results if one.key == BASELINE_KEY), None),
         controls=tuple(one for one in results if one.cell.role == "control"),
         cells=tuple(one for one in results if one.cell.role == "grid"),
     )

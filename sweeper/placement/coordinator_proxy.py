@@ -9,18 +9,17 @@ from typing import Any
 import ray
 from ray.exceptions import GetTimeoutError, RayError, RayTaskError
 
-from sweeper.errors import SetupError, StaleAttemptError, SweeperError
+from sweeper.errors import CONTINUES, SetupError, StaleAttemptError, SweeperError
 from sweeper.records import Facts
 from sweeper.worker.messages import Assignment, Heartbeat, LaneReport
 
 CoordinatorActor = Any  # Ray makes an actor's methods at run time
 ASIDE = "aside"  # the coordinator's second thread
 ASIDE_S = 5.0
-CONTINUES = "run the same command again to continue"
 
 
 def aside(method: Any) -> Any:
-    """Call a method of the coordinator that any thread may call, although another call may be under way."""
+    """Call a method of the coordinator that any thread may call, even while another call runs."""
     return call(method.options(concurrency_group=ASIDE).remote(), ASIDE_S)
 
 
@@ -74,7 +73,7 @@ class CoordinatorProxy:
         call(self._coordinator.started.remote(cohort, attempt, facts))
 
     def beat(self, heartbeat: Heartbeat) -> None:
-        """Tell what this worker does; it neither waits nor fails where nobody listens."""
+        """Report what this worker is doing; do not wait, and do not fail if nobody listens."""
         with contextlib.suppress(RayError):
             self._coordinator.beat.options(concurrency_group=ASIDE).remote(heartbeat)
 

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import ray
 from ray._private import utils, worker
 
-from sweeper.errors import SetupError
+from sweeper.errors import CONTINUES, SetupError
 from sweeper.signals import OutsideImports, StoppedError
 
 T = TypeVar("T")
@@ -105,7 +105,7 @@ class Interrupts:
     def check(self) -> None:
         """Raise SetupError, KeyboardInterrupt or HaltedError if the run was asked to stop."""
         if self.lost:
-            raise SetupError(self.lost, "run the same command again to continue")
+            raise SetupError(self.lost, CONTINUES)
         if self.number:
             raise StoppedError(self.number)
         if self.halted:

@@ -29,7 +29,7 @@ def measured(study: Study, paths: Paths) -> int:
     Where that fails the study goes on with a guess; the first cohort to meet the problem will report it.
     """
     resources = study.resources
-    # One call a process: what stays idle keeps its share of the card.
+    # One call per process: an idle one would keep its share of the GPU.
     task = ray.remote(num_cpus=resources.cpus, num_gpus=resources.gpus, max_calls=1, max_retries=0)(lanes_here)
     try:
         lanes: int = call(task.remote(study, paths.base, paths.cache))

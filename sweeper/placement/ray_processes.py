@@ -1,7 +1,7 @@
 """Watching Ray's own processes on this machine.
 
 Ray 2.60 takes a minute to notice that its gcs_server died, and then ends the driver with exit code 1 and a line of its
-own; a raylet that dies while Ray starts is a traceback after 30 s.
+own; a raylet that dies while Ray starts causes a traceback after 30 s.
 """
 
 from __future__ import annotations
@@ -15,11 +15,10 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
-from sweeper.errors import SetupError
+from sweeper.errors import CONTINUES, SetupError
 from sweeper.placement.interrupts import Interrupts
 
 VITAL = ("gcs_server", "raylet")
-CONTINUES = "run the same command again to continue"
 POLL_S = 0.5
 GRACE_S = 5.0  # for the driver to leave by itself
 
@@ -36,7 +35,7 @@ class RayProcesses:
 
     def start(self) -> None:
         """Begin to watch the children that this process has from now on."""
-        threading.Thread(target=self._watch, name="vitals", daemon=True).start()
+        threading.Thread(target=self._await_death, name="vitals", daemon=True).start()
 
     def stop(self) -> None:
         """Stop watching, since Ray's processes may end from now on."""
@@ -48,9 +47,9 @@ class RayProcesses:
             self._kill()
         self._cleared.set()
 
-    def _watch(self) -> None:
+    def _await_death(self) -> None:
         while not self._stopped.wait(POLL_S):
-            # Ray starts them as children of its driver's: another Ray's, further down, may end as it likes.
+            # Ray starts them as direct children of the driver; those of another Ray lie deeper and are none of ours.
             mine = [child for child in _children(os.getpid()) if child[0] not in self._others]
             dead = [name for _, name, lives in mine if name in VITAL and not lives]  # Ray lets them be zombies
             if dead and not self._stopped.is_set():  # else it was stopped on purpose while we looked

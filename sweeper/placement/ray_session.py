@@ -75,8 +75,8 @@ def session(resources: Resources, address: str | None) -> Iterator[Interrupts]:
 def _job() -> JobConfig:
     """A job whose workers search for modules where this process does: never first in the folder it is run in.
 
-    Ray 2.60 puts that folder first on their path, where a user's trainer.py or ray.py would be taken for ours, but not
-    for a job that came through its client.
+    Ray 2.60 puts that folder first on their path, where a user's trainer.py or ray.py would be taken for ours. It does
+    not do so for a job that came through its client.
     """
     home = str(Path(__file__).parents[2])
     # A checkout that is not installed is not on a worker's path by itself.

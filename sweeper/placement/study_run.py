@@ -15,13 +15,13 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from sweeper.coordinator.coordinator import Coordinator
 from sweeper.coordinator.paths import Paths
-from sweeper.errors import SetupError, SweeperError
+from sweeper.errors import CONTINUES, SetupError, SweeperError
 from sweeper.placement.compiled_sampling import with_choice
-from sweeper.placement.coordinator_proxy import ASIDE, CONTINUES, CoordinatorActor, aside, call, first_line, last_line
+from sweeper.placement.coordinator_proxy import ASIDE, CoordinatorActor, aside, call, first_line, last_line
 from sweeper.placement.interrupts import HaltedError, Interrupts
 from sweeper.placement.lane_count import lanes_for
 from sweeper.placement.ray_session import session, slot_count
-from sweeper.placement.tuner import fit
+from sweeper.placement.tuner import run_slots
 from sweeper.records import Progress, Provenance, Stage
 from sweeper.study import Study
 
@@ -61,8 +61,8 @@ def run_study(
         coordinator = _open_coordinator(study, stages, paths, provenance, lanes_for(study, paths), retry)
         interrupted = 0
         try:
-            with interrupts.unwrapped(), _watching(coordinator, show, interrupts):
-                fit(study.resources, slots, coordinator, folder, interrupts)
+            with interrupts.unwrapped(), _showing_progress(coordinator, show, interrupts):
+                run_slots(study.resources, slots, coordinator, folder, interrupts)
         except HaltedError:
             pass  # the coordinator says why
         except KeyboardInterrupt:
@@ -104,13 +104,13 @@ def _close(coordinator: CoordinatorActor, interrupted: int) -> Outcome:
 
 
 @contextlib.contextmanager
-def _watching(
+def _showing_progress(
     coordinator: CoordinatorActor, show: Callable[[Progress], object], interrupts: Interrupts
 ) -> Iterator[None]:
     """Show progress once a second, and say when the coordinator halts."""
     stop = threading.Event()
 
-    def watch() -> None:
+    def look() -> None:
         seen: Progress | None = None
         asked: Any = None
         while not stop.wait(POLL_S):
@@ -123,10 +123,10 @@ def _watching(
                 if seen:
                     show(seen.model_copy(update={"messages": seen.messages + ((waits,) if waits else ())}))
 
-    watcher = threading.Thread(target=watch, name="progress", daemon=True)
-    watcher.start()
+    display = threading.Thread(target=look, name="progress", daemon=True)
+    display.start()
     try:
         yield
     finally:
         stop.set()
-        watcher.join(timeout=2)
+        display.join(timeout=2)

@@ -27,7 +27,9 @@ from sweeper.worker.messages import Assignment
 IDLE_S = 0.2  # between a slot's questions to the coordinator while it has nothing to give
 
 
-def fit(resources: Resources, slots: int, coordinator: CoordinatorActor, folder: Path, interrupts: Interrupts) -> None:
+def run_slots(
+    resources: Resources, slots: int, coordinator: CoordinatorActor, folder: Path, interrupts: Interrupts
+) -> None:
     """Run cohorts until none is left, or the run is interrupted (KeyboardInterrupt) or halted (HaltedError)."""
     trainable = tune.with_parameters(train_in_slot, coordinator=coordinator)
     tuner = tune.Tuner(
@@ -43,7 +45,7 @@ def fit(resources: Resources, slots: int, coordinator: CoordinatorActor, folder:
             storage_path=str(folder),
             verbose=0,
             failure_config=tune.FailureConfig(max_failures=-1),  # the coordinator counts retries
-            callbacks=[Watch(coordinator, interrupts)],
+            callbacks=[DeathsAndStops(coordinator, interrupts)],
         ),
     )
     # Tune 2.60 prints its settings at every verbosity.
@@ -94,7 +96,7 @@ class FreeSlots(Searcher):
         """Restore nothing."""
 
 
-class Watch(tune.Callback):
+class DeathsAndStops(tune.Callback):
     """Report workers that died to the coordinator, and end the run when it was asked to stop or was halted."""
 
     def __init__(self, coordinator: CoordinatorActor, interrupts: Interrupts) -> None:

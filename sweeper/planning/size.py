@@ -11,7 +11,7 @@ from typing import NamedTuple
 from sweeper.planning.cells import merged_blocks
 from sweeper.planning.trials import curve_evaluations, evaluations, lane_count, probe_count
 from sweeper.records import Stage
-from sweeper.statistics.levels import FEWEST_SEEDS
+from sweeper.statistics.error_budget import FEWEST_SEEDS
 from sweeper.study import Study, further_seeds
 from sweeper.study.knobs import BLOCK, KNOBS, NEGATIVES, VARIANT, cell_setting
 from sweeper.study.space_size import extras_outside_grid, grid_count, in_grid, is_continuous

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sweeper.guide.atlas.schema import Atlas, Best, Expectation, Heuristic, InScope, KnobTable, LevelRow
 from sweeper.guide.atlas.wording import hypothesis
 from sweeper.render.tables.table import Table
-from sweeper.statistics.random_effects import LEAST_FOR_PREDICTION
+from sweeper.statistics.meta_analysis import LEAST_FOR_PREDICTION
 from sweeper.text.numbers import change, signed
 
 NONE = "none"

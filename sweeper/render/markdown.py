@@ -18,7 +18,7 @@ from sweeper.render.tables.guide_tables import outcome_directions
 from sweeper.render.tables.heuristic_table import table_notes
 from sweeper.render.tables.sections import guide_tables, is_grid
 from sweeper.render.tables.table import fenced
-from sweeper.statistics.levels import CONTROL_ALPHA, OBJECTIVE_ALPHA, SIDE_ALPHA
+from sweeper.statistics.error_budget import CONTROL_ALPHA, OBJECTIVE_ALPHA, SIDE_ALPHA
 from sweeper.text import numbers
 
 

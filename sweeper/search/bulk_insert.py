@@ -65,8 +65,8 @@ def _at_once(storage: RDBStorage, study_id: int, trials: Sequence[FrozenTrial]) 
         session.flush()
         ids = [int(row.trial_id) for row in rows]
         # Few distributions, of long lists perhaps, and many trials.
-        distinct = {id(found): found for trial in trials for found in trial.distributions.values()}
-        written = {identity: distribution_to_json(found) for identity, found in distinct.items()}
+        distinct = {id(distribution): distribution for trial in trials for distribution in trial.distributions.values()}
+        written = {identity: distribution_to_json(distribution) for identity, distribution in distinct.items()}
         params = [
             {
                 "trial_id": trial_id,

@@ -50,9 +50,9 @@ def name_guide(url: str, study_name: str, guide: str) -> None:
     storage = open_storage(url)
     try:
         with writable(url):
-            found = {one.study_name: one._study_id for one in storage.get_all_studies()}
+            studies = {study.study_name: study._study_id for study in storage.get_all_studies()}
             for stage in STAGES:
-                study_id = found.get(f"{study_name}.{stage}")
+                study_id = studies.get(f"{study_name}.{stage}")
                 if study_id is None:
                     continue
                 known, note = storage.get_study_system_attrs(study_id), note_of(study_name, stage, guide)

@@ -14,8 +14,8 @@ from optuna.storages import InMemoryStorage
 from optuna.trial import FrozenTrial, create_trial
 from optuna.trial import TrialState as OptunaState
 
-from sweeper.records import TrialState
-from sweeper.search.race import BASELINE, HALF, Point
+from sweeper.records import BASELINE_KEY, TrialState
+from sweeper.search.race import HALF, Point
 
 FACTOR = 2
 LEAST_SEEDS = 3
@@ -83,7 +83,7 @@ class Wilcoxon:
 
 
 def wilcoxon_eliminated(
-    values: Mapping[Point, float], rungs: Sequence[float], exempt: Collection[str] = (BASELINE,)
+    values: Mapping[Point, float], rungs: Sequence[float], exempt: Collection[str] = (BASELINE_KEY,)
 ) -> frozenset[str]:
     """Name the configurations that Optuna's WilcoxonPruner gives up against the best on the same seeds.
 

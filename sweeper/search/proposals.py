@@ -133,17 +133,17 @@ def _news(seeds: Sequence[Entry]) -> _News:
     return _News(OptunaState.RUNNING)
 
 
-def proposer_of(study: Study, stage: Stage, given: int) -> Proposer | None:
-    """Return what proposes configurations in a stage beside `given` trials; None for a grid and the confirm stage.
+def proposer_of(study: Study, stage: Stage, fixed: int) -> Proposer | None:
+    """Return what proposes configurations in a stage beside `fixed` trials; None for a grid and the confirm stage.
 
     Raises StudyError where the budget does not hold the trials that are given.
     """
     if stage == "confirm" or study.screen.trials is None:
         return None
-    if given > study.screen.trials:
-        needed = given + len(study.screen.seeds)
+    if fixed > study.screen.trials:
+        needed = fixed + len(study.screen.seeds)
         raise StudyError(
-            f"screen.trials is {study.screen.trials}, but baseline, controls and cells alone are {given} trials",
+            f"screen.trials is {study.screen.trials}, but baseline, controls and cells alone are {fixed} trials",
             f"give screen.trials at least {needed}, or the study fewer seeds, cells or controls",
         )
     return Proposer(study, searched_count(study))

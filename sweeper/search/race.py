@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import ndtr, stdtrit
 
+from sweeper.records import BASELINE_KEY
 from sweeper.statistics.moments import mean_of_known
 
-BASELINE = "baseline"
 Z = 3.0
 HALF = 0.5
 
@@ -78,7 +78,7 @@ class Race:
             row, column = self._place(self._cells, at.cell, 1), self._place(self._seeds, at.seed, 2)
             self._y_RCS[at.rung - self._first, row, column] = np.log(fid)
 
-    def eliminated(self, exempt: Collection[str] = (BASELINE,)) -> frozenset[str]:
+    def eliminated(self, exempt: Collection[str] = (BASELINE_KEY,)) -> frozenset[str]:
         """Name the configurations that are clearly behind two others."""
         if len(self._cells) < 3:
             return frozenset()
@@ -97,7 +97,7 @@ class Race:
 
 
 def eliminated(
-    values: Mapping[Point, float], rungs: Sequence[float], exempt: Collection[str] = (BASELINE,)
+    values: Mapping[Point, float], rungs: Sequence[float], exempt: Collection[str] = (BASELINE_KEY,)
 ) -> frozenset[str]:
     """Name the configurations that are clearly behind two others, given FID (> 0) by point: see `Race`."""
     return Race(rungs, values).eliminated(exempt)

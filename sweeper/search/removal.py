@@ -17,9 +17,9 @@ def remove_study(url: str, study_name: str) -> None:
     storage = open_storage(url)
     try:
         with writable(url):
-            found = {one.study_name: one._study_id for one in storage.get_all_studies()}
+            studies = {study.study_name: study._study_id for study in storage.get_all_studies()}
             for stage in STAGES:
-                if (study_id := found.get(f"{study_name}.{stage}")) is not None:
+                if (study_id := studies.get(f"{study_name}.{stage}")) is not None:
                     storage.delete_study(study_id)
     finally:
         close(storage)

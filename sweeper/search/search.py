@@ -243,9 +243,9 @@ class Search:
         line = self._entries.waiting_on(first.spec.seed)
         return list(islice((entry for entry in line if self._train_together(entry.spec.cell, first.spec.cell)), count))
 
-    def _train_together(self, one: Cell, other: Cell) -> bool:
-        mine, theirs = self._recipe(one), self._recipe(other)
-        return (mine is theirs or mine == theirs) and one.dispersion.bank == other.dispersion.bank
+    def _train_together(self, first: Cell, second: Cell) -> bool:
+        mine, theirs = self._recipe(first), self._recipe(second)
+        return (mine is theirs or mine == theirs) and first.dispersion.bank == second.dispersion.bank
 
     def _recipe(self, cell: Cell) -> Recipe:
         if cell.key not in self._recipes:

@@ -106,7 +106,9 @@ class Store:
         with readable(self._url):
             known = self._storage.get_all_trials(self._study_id, deepcopy=False)
             trials = [trial for trial in current(known) if _is_ours(trial)]
-            distributions = {name: found for trial in reversed(trials) for name, found in trial.distributions.items()}
+            distributions = {
+                name: distribution for trial in reversed(trials) for name, distribution in trial.distributions.items()
+            }
             self._distributions = distributions
             return [_entry(trial) for trial in trials], distributions
 
@@ -121,7 +123,9 @@ class Store:
         none then.
         """
         templates = [_template(trial) for trial in trials]
-        distributions = {name: found for trial in reversed(trials) for name, found in trial.distributions.items()}
+        distributions = {
+            name: distribution for trial in reversed(trials) for name, distribution in trial.distributions.items()
+        }
         for name in distributions.keys() & self._distributions.keys():
             self._fit(name, self._distributions[name], distributions[name])
         self._distributions = {**self._distributions, **distributions}
@@ -210,7 +214,7 @@ def state_counts(url: str, study_name: str) -> dict[Stage, dict[TrialState, int]
         if storage is None:
             return {}
         with readable(url):
-            studies = {found.study_name: found._study_id for found in storage.get_all_studies()}
+            studies = {study.study_name: study._study_id for study in storage.get_all_studies()}
             return {
                 stage: dict(Counter(map(_state, current(storage.get_all_trials(studies[name], deepcopy=False)))))
                 for stage in STAGES
@@ -229,11 +233,13 @@ def stored_outcomes(url: str, study_name: str, stage: Stage) -> dict[str, tuple[
         if storage is None:
             return {}
         with readable(url):
-            studies = {found.study_name: found._study_id for found in storage.get_all_studies()}
+            studies = {study.study_name: study._study_id for study in storage.get_all_studies()}
             study_id = studies.get(f"{study_name}.{stage}")
             trials = () if study_id is None else current(storage.get_all_trials(study_id, deepcopy=False))
             entries = [_entry(trial) for trial in trials if _is_ours(trial)]
-            return {one.spec.key: (one.state, one.value if one.state == "complete" else None) for one in entries}
+            return {
+                entry.spec.key: (entry.state, entry.value if entry.state == "complete" else None) for entry in entries
+            }
 
 
 def read_note(url: str, study_name: str, stage: Stage, note: str) -> str | None:
@@ -245,7 +251,7 @@ def read_note(url: str, study_name: str, stage: Stage, note: str) -> str | None:
         if storage is None:
             return None
         with readable(url):
-            studies = {found.study_name: found._study_id for found in storage.get_all_studies()}
+            studies = {study.study_name: study._study_id for study in storage.get_all_studies()}
             study_id = studies.get(f"{study_name}.{stage}")
             return None if study_id is None else Notes(storage, study_id, lambda action: action()).read(note)
 
@@ -255,8 +261,8 @@ def driver_of(url: str, study_name: str, now: float) -> Holder | None:
 
     Raises SetupError where the store cannot be read.
     """
-    found = parse_holder(read_note(url, study_name, "screen", LEASE))
-    return found if found and now < found.seen + LASTS_S else None
+    holder = parse_holder(read_note(url, study_name, "screen", LEASE))
+    return holder if holder and now < holder.seen + LASTS_S else None
 
 
 def _is_ours(trial: FrozenTrial) -> bool:

@@ -28,8 +28,8 @@ class Notes:
 
     def read(self, name: str) -> str | None:
         """Return a note, None where there is none."""
-        found = self._ask(lambda: self._storage.get_study_user_attrs(self._study_id)).get(PREFIX + name)
-        return found if isinstance(found, str) else None
+        text = self._ask(lambda: self._storage.get_study_user_attrs(self._study_id)).get(PREFIX + name)
+        return text if isinstance(text, str) else None
 
     def write(self, name: str, text: str) -> None:
         """Keep a note in place of the one before."""

@@ -68,8 +68,8 @@ class TrialIndex:
 
     def waiting_of(self, cells: Iterable[str]) -> list[Entry]:
         """Return the trials that wait of these cells (keys), in order of creation."""
-        found = [entry for cell in cells for entry in self._waiting.get(cell, {}).values()]
-        return sorted(found, key=lambda entry: entry.number)
+        entries = [entry for cell in cells for entry in self._waiting.get(cell, {}).values()]
+        return sorted(entries, key=lambda entry: entry.number)
 
     def running(self) -> tuple[Entry, ...]:
         """Return the trials in work, in the order in which they were started."""
@@ -81,8 +81,8 @@ class TrialIndex:
 
     def best(self) -> Best | None:
         """Return the complete trial with the lowest objective, the first of equals, if any is complete."""
-        found = self._best
-        return None if found is None or found.value is None else Best(found.spec, found.value)
+        best = self._best
+        return None if best is None or best.value is None else Best(best.spec, best.value)
 
     def states(self) -> Mapping[str, TrialState]:
         """Return every trial's state by key, in order of creation."""

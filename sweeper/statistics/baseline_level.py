@@ -55,9 +55,9 @@ def _seed_variance(effects: Effects) -> float:
     return max(float(np.var(seed_S.mean, ddof=1)) - noise, 0.0) if len(seed_S.mean) > 1 else 0.0
 
 
-def _joined(one: Level, other: Level) -> Level:
+def _joined(first: Level, second: Level) -> Level:
     """Weight two independent estimates by precision, which is estimated too; hence the lesser degrees of freedom."""
-    variance = np.array([one.error, other.error]) ** 2
+    variance = np.array([first.error, second.error]) ** 2
     weight = variance[::-1] / variance.sum()
     error = float(np.sqrt((weight**2 * variance).sum()))
-    return Level(float(weight @ [one.mean, other.mean]), error, min(one.df, other.df))
+    return Level(float(weight @ [first.mean, second.mean]), error, min(first.df, second.df))

@@ -14,7 +14,7 @@ from statsmodels.regression.linear_model import OLS
 
 Vector = npt.NDArray[np.float64]
 Design = npt.NDArray[np.float64]
-MOST_COLUMNS = 400
+MOST_COLUMNS = 400  # of a design, chosen by eye: the time of a fit grows at least with their square
 LEAST_LEFT = 5  # settings beyond the columns of a smooth surface
 
 
@@ -100,11 +100,11 @@ def levels(
     error = float(np.sqrt((noise_SL**2).sum() / df * 2 / len(seeds)))
     reach = float(stdtrit(df, 1 - alpha / (len(known) * (len(known) - 1)))) * error
     lowest = int(np.argmin(mean_L))
-    found = []
+    compared = []
     for place, level in enumerate(known):
         difference, own = float(mean_L[place] - mean_L[lowest]), reach if place != lowest else 0.0
-        found.append(Level(level, difference, difference - own, difference + own))
-    return tuple(found)
+        compared.append(Level(level, difference, difference - own, difference + own))
+    return tuple(compared)
 
 
 def _level_means(
@@ -119,13 +119,13 @@ def _level_means(
     design = _join(design, *(_dummies(block)[:, 1:] for block in blocks))
     if len(known) < 2 or len(set(seed_N)) < 2 or design.shape[1] > MOST_COLUMNS:
         return None
-    found = []
+    means_SL = []
     for seed in sorted(set(seed_N)):
         own = design[place_N == seed]
         if len(own) < own.shape[1] or _independent(own).shape != own.shape:
             return None  # levels that only occur with levels of another factor
-        found.append(OLS(y_N[place_N == seed], own).fit().params[: len(known)])
-    return np.array(found)
+        means_SL.append(OLS(y_N[place_N == seed], own).fit().params[: len(known)])
+    return np.array(means_SL)
 
 
 def _dummies(levels_N: Sequence[Hashable], known: Sequence[Hashable] | None = None) -> Design:

@@ -20,6 +20,8 @@ Mask = npt.NDArray[np.bool_]
 LENGTHS = (0.08, 0.25, 0.6, 1.5)
 FLAT = 100.0  # the prior variance of the mean level, in units of the data's variance: any level is as likely as another
 LEAST_NOISE = 1e-6  # of the data's variance, so that matrices can be inverted
+# This chance and the numbers of draws below are chosen by eye; `python -m tests.simulation.surface` measures what the
+# surface makes of them.
 OFF = 0.35  # the prior chance that a term does nothing
 # Standard deviations beyond which a cell is an outlier: effects have heavier tails than a normal's.
 OUTLYING = 2.5
@@ -145,7 +147,7 @@ def _mixed(old: _Kernels, new: _Kernels, variance_HT: Mask, length_HK: Mask) -> 
 
 
 def _standardised_residuals(z_C: Array, noise_CC: Array, terms: _Terms, kernels: _Kernels) -> Array:
-    """Return how many standard deviations each cell is from what all others predict, by the median kernel, [C].
+    """Return how many standard deviations each cell is from what all others predict, the median over kernels, [C].
 
     Leave-one-out in closed form (Rasmussen & Williams 2006, eq. 5.12).
     """
@@ -165,7 +167,7 @@ def _log_likelihood(z_C: Array, noise_CC: Array, terms: _Terms, kernels: _Kernel
 
 
 def _samples(z_C: Array, noise_CC: Array, terms: _Terms, kernels: _Kernels, rng: np.random.Generator) -> Array:
-    """Draw from each kernel's posterior (Rasmussen & Williams 2006, eq. 2.23 and 2.24), without what none observes."""
+    """Draw from each kernel's posterior (Rasmussen & Williams 2006, eq. 2.23 and 2.24), without measurement noise."""
     measured, everywhere = slice(len(z_C)), slice(len(terms.same_PP))
     prior_HPP = terms.covariance(kernels, everywhere, everywhere)
     across_HPC = prior_HPP[:, :, measured]

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from sweeper.statistics.effects import Matrix
-from sweeper.statistics.levels import AGAINST_ALPHA, CONTROL_ALPHA, EQUIVALENCE_ALPHA, OBJECTIVE_ALPHA
+from sweeper.statistics.error_budget import AGAINST_ALPHA, CONTROL_ALPHA, EQUIVALENCE_ALPHA, OBJECTIVE_ALPHA
 from sweeper.statistics.looks import Ending, Equivalence, Judging, endings, log_ratios
 from trainer.recipe import Better
 
@@ -77,5 +77,5 @@ def _pairs_open(settings: Arms, controls: Arms, setting_K: Sequence[Ending], jud
         return []
     own_PS, rival_PS = settings.value_AS[[k for k, _ in pairs]], controls.value_AS[[m for _, m in pairs]]
     difference_PS = log_ratios(own_PS, rival_PS, np.isnan(own_PS))
-    found = endings(difference_PS, ["lower"] * len(pairs), judging._replace(equivalence=None), AGAINST_ALPHA)
-    return [pair for pair, ending in zip(pairs, found, strict=True) if ending.state == "open"]
+    endings_P = endings(difference_PS, ["lower"] * len(pairs), judging._replace(equivalence=None), AGAINST_ALPHA)
+    return [pair for pair, ending in zip(pairs, endings_P, strict=True) if ending.state == "open"]

@@ -16,11 +16,11 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import stdtr, stdtrit
 
-from sweeper.statistics.levels import FEWEST_SEEDS
+from sweeper.statistics.error_budget import FEWEST_SEEDS
 from sweeper.statistics.look_levels import weights_of
 from sweeper.statistics.looks import PRIOR_DF, REACH, WORTHWHILE
 from sweeper.statistics.noise_laws import NORMAL, NoiseLaw
-from sweeper.statistics.power import MOST_SEEDS, detectable, needed_seeds
+from sweeper.statistics.power import LEAST_LEFT, MOST_SEEDS, detectable, needed_seeds
 from sweeper.statistics.screen_noise import Prior
 
 Array = npt.NDArray[np.float64]
@@ -29,7 +29,6 @@ Array = npt.NDArray[np.float64]
 # schedules get fewer paths, so that none takes more time.
 PATHS, NULL_PATHS, SHORT = 20_000, 40_000, 40
 LARGEST = 50.0  # sd: a larger effect counts as never detected
-MOST_GAIN = 0.01  # the share of the objective that is left: nobody sees a larger gain
 # Numbers of seeds at which schedules are counted; what lies between is interpolated, what is beyond goes by the square
 # where arms are judged once.
 COUNTED = (3, 4, 5, 6, 8, 10, 12, 16, 20, 28, 40, 60, 90, 140, 200)
@@ -122,67 +121,67 @@ def _sums(noise_NS: Array, looks: npt.NDArray[np.int_]) -> tuple[Array, Array]:
 
 
 @functools.lru_cache(maxsize=4096)
-def detectable_effect(seeds: int, plan: Plan, wished: float = 0.8) -> float | None:
-    """Return the gain that so many seeds show with the `wished` power; None where no gain is large enough."""
+def detectable_effect(seeds: int, plan: Plan, desired: float = 0.8) -> float | None:
+    """Return the gain that so many seeds show with the `desired` power; None where no gain is large enough."""
     schedule, low, high = plan.until(seeds), 0.0, LARGEST
-    if seeds < FEWEST_SEEDS or power_in_looks(high, schedule, plan) < wished:
+    if seeds < FEWEST_SEEDS or power_in_looks(high, schedule, plan) < desired:
         return None
     while high - low > 1e-4 * high:
         middle = (low + high) / 2
-        low, high = (low, middle) if power_in_looks(middle, schedule, plan) >= wished else (middle, high)
+        low, high = (low, middle) if power_in_looks(middle, schedule, plan) >= desired else (middle, high)
     return high
 
 
 @functools.lru_cache(maxsize=4096)
-def needed_in_looks(effect: float, plan: Plan, wished: float = 0.8) -> int | None:
-    """Return after how many seeds at most a gain is shown with the `wished` power.
+def needed_in_looks(effect: float, plan: Plan, desired: float = 0.8) -> int | None:
+    """Return after how many seeds at most a gain is shown with the `desired` power.
 
     None beyond 1,000; in looks None beyond 200, where arms with so small a gain are mostly given up before.
     """
     if effect <= 0:
         return None
     if plan.is_plain:
-        return needed_seeds(effect, 1.0, plan.alpha, wished)
+        return needed_seeds(effect, 1.0, plan.alpha, desired)
     low, high = 0, len(COUNTED)
     while low < high:
         middle = (low + high) // 2
-        low, high = (low, middle) if _shows(COUNTED[middle], effect, plan, wished) else (middle + 1, high)
+        low, high = (low, middle) if _shows(COUNTED[middle], effect, plan, desired) else (middle + 1, high)
     if low == len(COUNTED):
-        return _beyond(effect, plan, wished)
-    return COUNTED[0] if low == 0 else _between(COUNTED[low - 1], COUNTED[low], effect, plan, wished)
+        return _beyond(effect, plan, desired)
+    return COUNTED[0] if low == 0 else _between(COUNTED[low - 1], COUNTED[low], effect, plan, desired)
 
 
-def needed_for(log_gain: float, sd: float, plan: Plan, wished: float = 0.8) -> int | None:
+def needed_for(log_gain: float, sd: float, plan: Plan, desired: float = 0.8) -> int | None:
     """Return after how many seeds at most a gain is shown where paired differences have this `sd`, both logarithms."""
     if plan.is_plain:
-        return needed_seeds(log_gain, sd, plan.alpha, wished)
-    return needed_in_looks(log_gain / sd if sd > 0 else LARGEST, plan, wished)
+        return needed_seeds(log_gain, sd, plan.alpha, desired)
+    return needed_in_looks(log_gain / sd if sd > 0 else LARGEST, plan, desired)
 
 
-def detectable_gain(seeds: int, sd: float, plan: Plan, wished: float = 0.8) -> float | None:
+def detectable_gain(seeds: int, sd: float, plan: Plan, desired: float = 0.8) -> float | None:
     """Return the gain, as a fraction, that so many seeds show; None where it is beyond 99 %."""
     if plan.is_plain:
-        return detectable(seeds, sd, plan.alpha, wished)
-    effect = detectable_effect(seeds, plan, wished)
-    return None if effect is None or effect * sd > -math.log(MOST_GAIN) else -math.expm1(-effect * sd)
+        return detectable(seeds, sd, plan.alpha, desired)
+    effect = detectable_effect(seeds, plan, desired)
+    return None if effect is None or effect * sd > -math.log(LEAST_LEFT) else -math.expm1(-effect * sd)
 
 
-def _shows(seeds: int, effect: float, plan: Plan, wished: float) -> bool:
-    shown = detectable_effect(seeds, plan, wished)
+def _shows(seeds: int, effect: float, plan: Plan, desired: float) -> bool:
+    shown = detectable_effect(seeds, plan, desired)
     return shown is not None and shown <= effect
 
 
-def _between(few: int, many: int, effect: float, plan: Plan, wished: float) -> int:
+def _between(few: int, many: int, effect: float, plan: Plan, desired: float) -> int:
     """Interpolate where the detectable effect falls to this one, as a power of the number of seeds."""
-    ends = [detectable_effect(seeds, plan, wished) for seeds in (few, many)]
+    ends = [detectable_effect(seeds, plan, desired) for seeds in (few, many)]
     if ends[0] is None or ends[1] is None:
         return many
     share = math.log(ends[0] / effect) / math.log(ends[0] / ends[1])
     return min(many, math.ceil(float(few * (many / few) ** share) - 1e-9))
 
 
-def _beyond(effect: float, plan: Plan, wished: float) -> int | None:
-    shown = detectable_effect(COUNTED[-1], plan, wished)
+def _beyond(effect: float, plan: Plan, desired: float) -> int | None:
+    shown = detectable_effect(COUNTED[-1], plan, desired)
     # With looks there may be no such number: an arm that promises little ends at one of the first.
     if shown is None or plan.looks:
         return None

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from scipy.special import stdtr, stdtrit
 
 from sweeper.statistics.effects import Matrix
-from sweeper.statistics.levels import FEWEST_SEEDS
+from sweeper.statistics.error_budget import FEWEST_SEEDS
 from sweeper.statistics.look_levels import LookLevels, look_levels
 from sweeper.statistics.paired_tests import Interval, holm
 from sweeper.statistics.screen_noise import Prior, prior_of_screen
@@ -232,20 +232,20 @@ def endings(
     is left out. A look is judged when every open arm has it. Whatever ended stays ended; a futile arm stays in the
     family with its p-value.
     """
-    found = [Ending("open", 0, 1.0) for _ in difference_KS]
+    ending_K = [Ending("open", 0, 1.0) for _ in difference_KS]
     for look in judging.looks:
-        open_K = [k for k, ending in enumerate(found) if ending.state == "open"]
+        open_K = [k for k, ending in enumerate(ending_K) if ending.state == "open"]
         if not open_K or np.isnan(difference_KS[open_K, :look]).any() or look > difference_KS.shape[1]:
             break
         for k in open_K:
             needed = HIDDEN if directions[k] == "higher" and not (marked and marked[k]) else WORTHWHILE
-            found[k] = _after(difference_KS[k, :look], directions[k], judging, needed)
-        raw = [_p_value(difference_KS[k, : one.look], directions[k], judging) for k, one in enumerate(found)]
-        found = [
-            Ending("confirmed" if p <= alpha else one.state, one.look, p)
-            for one, p in zip(found, holm(raw), strict=True)
+            ending_K[k] = _after(difference_KS[k, :look], directions[k], judging, needed)
+        raw = [_p_value(difference_KS[k, : ending.look], directions[k], judging) for k, ending in enumerate(ending_K)]
+        ending_K = [
+            Ending("confirmed" if p <= alpha else ending.state, ending.look, p)
+            for ending, p in zip(ending_K, holm(raw), strict=True)
         ]
-    return found
+    return ending_K
 
 
 def _after(difference_S: Matrix, direction: Better, judging: Judging, needed: float) -> Ending:

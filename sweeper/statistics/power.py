@@ -9,6 +9,7 @@ from scipy.optimize import brentq
 from scipy.special import nctdtr, stdtrit
 
 MOST_SEEDS = 1000
+LEAST_LEFT = 0.01  # the share of the objective that is left: nobody sees a larger gain
 
 
 def power(log_gain: float, sd: float, n: int, alpha: float) -> float:
@@ -24,20 +25,20 @@ def power(log_gain: float, sd: float, n: int, alpha: float) -> float:
 
 
 @functools.lru_cache(maxsize=4096)
-def needed_seeds(log_gain: float, sd: float, alpha: float, wished: float = 0.8) -> int | None:
-    """Return the fewest seeds that see a gain with the `wished` power; None beyond 1,000."""
+def needed_seeds(log_gain: float, sd: float, alpha: float, desired: float = 0.8) -> int | None:
+    """Return the fewest seeds that see a gain with the `desired` power; None beyond 1,000."""
     low, high = 1, MOST_SEEDS + 1
     while high - low > 1:
         middle = (low + high) // 2
-        low, high = (low, middle) if power(log_gain, sd, middle, alpha) >= wished else (middle, high)
+        low, high = (low, middle) if power(log_gain, sd, middle, alpha) >= desired else (middle, high)
     return high if high <= MOST_SEEDS else None
 
 
-def detectable(n: int, sd: float, alpha: float, wished: float = 0.8) -> float | None:
-    """Return the gain, as a fraction, that `n` seeds see with the `wished` power; None when it is beyond 99 %."""
+def detectable(n: int, sd: float, alpha: float, desired: float = 0.8) -> float | None:
+    """Return the gain, as a fraction, that `n` seeds see with the `desired` power; None when it is beyond 99 %."""
     if sd <= 0:
         return 0.0
-    most = -np.log(0.01)
-    if n < 2 or power(most, sd, n, alpha) < wished:
+    most = -np.log(LEAST_LEFT)
+    if n < 2 or power(most, sd, n, alpha) < desired:
         return None
-    return float(-np.expm1(-brentq(lambda gain: power(gain, sd, n, alpha) - wished, 0.0, most)))
+    return float(-np.expm1(-brentq(lambda gain: power(gain, sd, n, alpha) - desired, 0.0, most)))

@@ -1,4 +1,4 @@
-"""Rank correlation of two rankings, and a share out of a total, each with its interval."""
+"""Rank correlation of two rankings: with its interval, or with the chance of one as strong."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy.stats import pearsonr, permutation_test, rankdata
-from statsmodels.stats.proportion import proportion_confint
 
 FEWEST = 4
 RESAMPLES = 9_999
@@ -26,11 +25,11 @@ def rank_agreement(x: Sequence[float], y: Sequence[float]) -> Agreement | None:
     """Correlate two rankings of the same things; None with fewer than four, or where one does not vary."""
     if len(x) < FEWEST or np.ptp(x) == 0 or np.ptp(y) == 0:
         return None
-    found = pearsonr(rankdata(x), rankdata(y))
-    if len(x) == FEWEST:
-        return Agreement(float(found.statistic), None, None, FEWEST)
-    low, high = found.confidence_interval(0.95)
-    return Agreement(float(found.statistic), float(low), float(high), len(x))
+    correlation = pearsonr(rankdata(x), rankdata(y))
+    if len(x) == FEWEST:  # Fisher's z then has a standard error of 1: an interval would say next to nothing
+        return Agreement(float(correlation.statistic), None, None, FEWEST)
+    low, high = correlation.confidence_interval(0.95)
+    return Agreement(float(correlation.statistic), float(low), float(high), len(x))
 
 
 def chance_of_agreement(x: Sequence[float], y: Sequence[float]) -> float:
@@ -39,7 +38,7 @@ def chance_of_agreement(x: Sequence[float], y: Sequence[float]) -> float:
     Two-sided, over all orders where there are few, else over 9,999 random ones, which are the same at every call.
     """
     ranks, others = rankdata(x), rankdata(y)
-    found = permutation_test(
+    test = permutation_test(
         (ranks,),
         lambda shuffled, axis=-1: np.tensordot(shuffled - ranks.mean(), others - others.mean(), axes=([axis], [0])),
         permutation_type="pairings",
@@ -47,10 +46,4 @@ def chance_of_agreement(x: Sequence[float], y: Sequence[float]) -> float:
         n_resamples=RESAMPLES,
         rng=np.random.default_rng(0),
     )
-    return float(found.pvalue)
-
-
-def share_interval(count: int, total: int) -> tuple[float, float]:
-    """Return the exact 95 % interval of a share (Clopper & Pearson 1934)."""
-    low, high = proportion_confint(count, total, alpha=0.05, method="beta")
-    return float(low), float(high)
+    return float(test.pvalue)

@@ -32,9 +32,9 @@ def least_noise(metric: str, values: Array) -> float:
 
     A step is relative to the median of these `values`. 0 for a metric without steps, and where no value is above 0.
     """
-    found = recorded_metric(metric.removeprefix(INVERTED))
+    recorded = recorded_metric(metric.removeprefix(INVERTED))
     known = values[np.isfinite(values) & (values > 0)]
-    if found is None or not found.metric.steps or not known.size:
+    if recorded is None or not recorded.metric.steps or not known.size:
         return 0.0
     shares = 1 / known if metric.startswith(INVERTED) else known
-    return step_of(shares, found.metric.steps) / float(np.median(shares))
+    return step_of(shares, recorded.metric.steps) / float(np.median(shares))

@@ -17,10 +17,10 @@ from sweeper.statistics.baseline_level import Level, baseline_level
 from sweeper.statistics.cell_noise import joint_noise, level_variances, residuals
 from sweeper.statistics.early_rungs import foresee
 from sweeper.statistics.effects import Effects, Matrix, fit_effects
+from sweeper.statistics.error_budget import INTERVAL_ALPHA
 from sweeper.statistics.gaussian_process import Array, Knobs, posterior
-from sweeper.statistics.levels import INTERVAL_ALPHA
 
-FEWEST_CELLS, FEWEST_SEEDS = 4, 2
+FEWEST_CELLS, FEWEST_SURFACE_SEEDS = 4, 2
 NO_NOISE = 1e-9  # runs that are the same bit for bit
 
 Points = slice | npt.NDArray[np.int64]
@@ -115,7 +115,7 @@ def why_none(screen: Screen) -> str:
     if cells < FEWEST_CELLS:
         settings = "setting" if cells == 1 else "settings"
         return f"{cells} finished {settings}, too few for a surface, which takes {FEWEST_CELLS}"
-    if seeds < FEWEST_SEEDS:
+    if seeds < FEWEST_SURFACE_SEEDS:
         return "one seed says nothing about the noise"
     return "" if _estimates(screen) else "there are too few trials to tell noise from effects"
 
@@ -127,21 +127,21 @@ def fit_surface(screen: Screen, knobs: Knobs, seed: int = 0) -> Surface | None:
     """
     if why_none(screen):
         return None
-    found = _estimates(screen)
-    assert found is not None
+    estimates = _estimates(screen)
+    assert estimates is not None
     rng = np.random.default_rng(seed)
-    order = np.concatenate([found.kept, np.setdiff1d(np.arange(len(knobs.place_PK)), found.kept)])
+    order = np.concatenate([estimates.kept, np.setdiff1d(np.arange(len(knobs.place_PK)), estimates.kept)])
     placed = knobs._replace(place_PK=knobs.place_PK[order])
-    noise_CC = joint_noise(found.variance_C, found.residual_CS, placed.place_PK[: len(found.kept)])
-    drawn_NP = posterior(found.level_C, noise_CC, placed, rng)
+    noise_CC = joint_noise(estimates.variance_C, estimates.residual_CS, placed.place_PK[: len(estimates.kept)])
+    drawn_NP = posterior(estimates.level_C, noise_CC, placed, rng)
     level_NP = np.empty_like(drawn_NP)
     level_NP[:, order] = drawn_NP
     # The noise variance is itself an estimate.
-    scale_N = np.sqrt(found.df / rng.chisquare(found.df, len(level_NP)))
+    scale_N = np.sqrt(estimates.df / rng.chisquare(estimates.df, len(level_NP)))
     mean_P = level_NP.mean(axis=0)
     level_NP = mean_P + (level_NP - mean_P) * scale_N[:, None]
-    luck_N = found.baseline.error * rng.standard_t(found.baseline.df, len(level_NP))
-    return Surface(level_NP - (found.baseline.mean + luck_N)[:, None])
+    luck_N = estimates.baseline.error * rng.standard_t(estimates.baseline.df, len(level_NP))
+    return Surface(level_NP - (estimates.baseline.mean + luck_N)[:, None])
 
 
 class _Estimates(NamedTuple):

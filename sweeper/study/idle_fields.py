@@ -84,4 +84,4 @@ def idle_in_study(study: Study) -> Iterator[FieldError]:
 
 def idle_in_form(form: Form, loc: Loc) -> Iterator[FieldError]:
     """Yield each field of one setting, written at `loc`, that its variant does not have."""
-    return (FieldError((*loc, *idle.loc), idle.says, idle.given) for idle in idle_fields(form, FORM))
+    return (FieldError((*loc, *idle.loc), idle.says, idle.value) for idle in idle_fields(form, FORM))

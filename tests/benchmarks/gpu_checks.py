@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from tests.benchmarks.gpu_program import Program, Size
-from trainer.objectives.path_regression import Interpolant
+from trainer.objectives.interpolant import Interpolant
 from trainer.recipe import Dispersion, EvalRecipe
 from trainer.regularisers.infonce import L2InfoNce
 from trainer.regularisers.representation import squared_distances

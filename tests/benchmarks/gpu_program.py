@@ -16,7 +16,7 @@ from trainer.backbones.flops import pass_flops
 from trainer.backbones.protocol import Network
 from trainer.backbones.sit import SiT
 from trainer.data.images import Images
-from trainer.objectives.path_regression import Interpolant
+from trainer.objectives.interpolant import Interpolant
 from trainer.recipe import Dispersion, InterpolantRecipe, SiTRecipe, TrainRecipe
 from trainer.regularisers.dispersive_term import DispersiveTerm
 from trainer.runtime.cuda_graph import Captured

@@ -25,7 +25,7 @@ from tests.benchmarks.public_rows import (
 from trainer.backbones.protocol import Conditioning, Network
 from trainer.objectives.classifier_free_guidance import guided
 from trainer.objectives.diffusion import Diffusion
-from trainer.objectives.path_regression import Interpolant
+from trainer.objectives.interpolant import Interpolant
 from trainer.recipe import DiffusionRecipe, EvalRecipe, InterpolantRecipe
 from trainer.recipe.objective import Demands
 

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sweeper.statistics.levels import OBJECTIVE_ALPHA
+from sweeper.statistics.error_budget import OBJECTIVE_ALPHA
 from sweeper.statistics.look_families import equivalence_of
 from sweeper.statistics.looks import Judging, PairedInLooks, endings
 from sweeper.statistics.screen_noise import Prior

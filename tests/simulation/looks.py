@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sweeper.statistics.levels import OBJECTIVE_ALPHA
+from sweeper.statistics.error_budget import OBJECTIVE_ALPHA
 from sweeper.statistics.looks import Judging, endings, prior_of_screen
 from sweeper.statistics.paired_tests import Paired, holm
 from tests.simulation import simulate

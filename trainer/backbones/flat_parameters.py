@@ -61,22 +61,22 @@ def flatten(named: Mapping[str, Tensor], layout: Layout) -> Tensor:
 
 def named_weights(state: Mapping[str, Tensor], layout: Layout, place: str) -> dict[str, Tensor]:
     """Return a state dict's tensors in float32; raise DataError, which names `place`, where it is another network's."""
-    given = {name: [*tensor.shape] for name, tensor in state.items()}
+    shapes = {name: [*tensor.shape] for name, tensor in state.items()}
     expected = {name: [*slot.shape] for name, slot in layout.items()}
-    refuse_names(given, expected, place, "these are not this network's weights")
-    refuse_shapes(given, expected, place)
+    refuse_names(shapes, expected, place, "these are not this network's weights")
+    refuse_shapes(shapes, expected, place)
     return {name: state[name].float() for name in layout}
 
 
-def refuse_names(given: Shapes, expected: Shapes, place: str, says: str) -> None:
+def refuse_names(shapes: Shapes, expected: Shapes, place: str, says: str) -> None:
     """Raise DataError, which names `place`, where tensors are missing or too many; `says` is the explanation."""
-    if odd := sorted(given.keys() ^ expected.keys()):
-        whose = "there and not expected" if odd[0] in given else "missing"
+    if odd := sorted(shapes.keys() ^ expected.keys()):
+        whose = "there and not expected" if odd[0] in shapes else "missing"
         raise DataError(f"{place}: {says}: {odd[0]} is {whose}")
 
 
-def refuse_shapes(given: Shapes, expected: Shapes, place: str) -> None:
+def refuse_shapes(shapes: Shapes, expected: Shapes, place: str) -> None:
     """Raise DataError, which names `place`, for the first tensor of another shape."""
     for name, shape in expected.items():
-        if given[name] != shape:
-            raise DataError(f"{place}: {name} has the shape {given[name]}, not the expected {shape}")
+        if shapes[name] != shape:
+            raise DataError(f"{place}: {name} has the shape {shapes[name]}, not the expected {shape}")

@@ -34,23 +34,23 @@ def frequencies(device: torch.device) -> Tensor:
     return torch.exp(-math.log(10_000) * exponent).to(device)
 
 
-def embed(weights: Mapping[str, Tensor], given: Conditioning, time_scale: float, frequencies: Tensor) -> Tensor:
+def embed(weights: Mapping[str, Tensor], condition: Conditioning, time_scale: float, frequencies: Tensor) -> Tensor:
     """Return the sum of the embeddings, [K, B, D]: of time and label and, where there is one, the interval."""
-    first, *others = embeddings(weights, given, time_scale, frequencies)
+    first, *others = embeddings(weights, condition, time_scale, frequencies)
     for other in others:
         first = first + other
     return first
 
 
 def embeddings(
-    weights: Mapping[str, Tensor], given: Conditioning, time_scale: float, frequencies: Tensor
+    weights: Mapping[str, Tensor], condition: Conditioning, time_scale: float, frequencies: Tensor
 ) -> Iterator[Tensor]:
     """Yield the embeddings, each [K, B, D]: of time, of the interval where there is one, and of the label."""
-    yield _embed_time(weights, "time", given.time * time_scale, frequencies)
-    if given.until is not None:
-        yield _embed_time(weights, "interval", (given.time - given.until) * time_scale, frequencies)
+    yield _embed_time(weights, "time", condition.time * time_scale, frequencies)
+    if condition.until is not None:
+        yield _embed_time(weights, "interval", (condition.time - condition.until) * time_scale, frequencies)
     labels = weights["labels"]
-    yield labels.gather(1, given.label[..., None].expand(-1, -1, labels.shape[-1]))
+    yield labels.gather(1, condition.label[..., None].expand(-1, -1, labels.shape[-1]))
 
 
 def _embed_time(weights: Mapping[str, Tensor], name: str, time_KB: Tensor, frequencies: Tensor) -> Tensor:
@@ -119,6 +119,14 @@ def convolve(weights: Mapping[str, Tensor], name: str, x_KBCHW: Tensor) -> Tenso
     together = x_KBCHW.transpose(0, 1).flatten(1, 2)
     out = F.conv2d(together, weight.flatten(0, 1), bias.flatten(), padding=weight.shape[-1] // 2, groups=lanes)
     return out.view(len(out), lanes, outputs, *out.shape[2:]).transpose(0, 1)
+
+
+def patch_grid(shape: tuple[int, int, int], side: int) -> tuple[int, int]:
+    """Return the rows and columns of patches of an image (C, H, W); raise ValueError if they do not fill it."""
+    _, height, width = shape
+    if height % side or width % side:
+        raise ValueError(f"patch {side} does not divide images of {height}x{width}")
+    return height // side, width // side
 
 
 def patchify(x_KBCHW: Tensor, side: int) -> Tensor:

@@ -79,28 +79,28 @@ class WrappedModule:
         return flatten({name: weight.detach().float() for name, weight in module.named_parameters()}, self.layout)
 
     def __call__(
-        self, weights: Mapping[str, Tensor], x_KBCHW: Tensor, given: Conditioning, taps: Collection[int] = ()
+        self, weights: Mapping[str, Tensor], x_KBCHW: Tensor, condition: Conditioning, taps: Collection[int] = ()
     ) -> Output:
         """Return the module's prediction."""
         wanted = sorted(taps)
 
-        def one_lane(weights: dict[str, Tensor], x: Tensor, *given: Tensor) -> tuple[Tensor, list[Tensor]]:
-            return self._call(weights, x, given, wanted)
+        def one_lane(weights: dict[str, Tensor], x: Tensor, *conditions: Tensor) -> tuple[Tensor, list[Tensor]]:
+            return self._call(weights, x, conditions, wanted)
 
         named = {name: weights[name] for name in self.layout}
-        conditions = [part for part in (given.time, given.label, given.until) if part is not None]
+        conditions = [part for part in (condition.time, condition.label, condition.until) if part is not None]
         if len(x_KBCHW) == 1:  # vmap has overhead
             first = {name: weight[0] for name, weight in named.items()}
-            prediction, found = one_lane(first, x_KBCHW[0], *(part[0] for part in conditions))
-            prediction, found = prediction[None], [part[None] for part in found]
+            prediction, tapped = one_lane(first, x_KBCHW[0], *(part[0] for part in conditions))
+            prediction, tapped = prediction[None], [part[None] for part in tapped]
         else:
-            prediction, found = torch.vmap(one_lane)(named, x_KBCHW, *conditions)
-        return Output(prediction, dict(zip(wanted, found, strict=True)))
+            prediction, tapped = torch.vmap(one_lane)(named, x_KBCHW, *conditions)
+        return Output(prediction, dict(zip(wanted, tapped, strict=True)))
 
-    def walk(self, weights: Mapping[str, Tensor], x_KBCHW: Tensor, given: Conditioning) -> Iterator[Tensor]:
+    def walk(self, weights: Mapping[str, Tensor], x_KBCHW: Tensor, condition: Conditioning) -> Iterator[Tensor]:
         """Yield the taps' outputs in turn; all of them are in memory meanwhile."""
-        found = self(weights, x_KBCHW, given, range(len(self.taps))).taps
-        return (found[tap] for tap in range(len(self.taps)))
+        tapped = self(weights, x_KBCHW, condition, range(len(self.taps))).taps
+        return (tapped[tap] for tap in range(len(self.taps)))
 
     def state_dict(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Return one lane's weights under the module's own names."""
@@ -129,12 +129,12 @@ class WrappedModule:
         return module
 
     def _call(
-        self, weights: Mapping[str, Tensor], x: Tensor, given: Sequence[Tensor], taps: Collection[int]
+        self, weights: Mapping[str, Tensor], x: Tensor, conditions: Sequence[Tensor], taps: Collection[int]
     ) -> tuple[Tensor, list[Tensor]]:
         outputs: dict[int, Tensor] = {}
         hooks = [self._module.get_submodule(self.taps[tap]).register_forward_hook(_keep(outputs, tap)) for tap in taps]
         try:
-            prediction = torch.func.functional_call(self._module, {**weights, **self._buffers}, (x, *given))
+            prediction = torch.func.functional_call(self._module, {**weights, **self._buffers}, (x, *conditions))
         finally:
             for hook in hooks:
                 hook.remove()
@@ -154,11 +154,11 @@ class WrappedModule:
         """Call the module once, with two images; return its taps' shapes."""
         x, time = torch.zeros(2, *self.shape, device=device), torch.full((2,), 0.5, device=device)
         label = torch.full((2,), self.classes, device=device)
-        given = (time, label, time) if self._demands.has_interval else (time, label)
+        conditions = (time, label, time) if self._demands.has_interval else (time, label)
         expected = (2, self._demands.outputs * self.shape[0], *self.shape[1:])
         weights = dict(self._module.named_parameters())
         try:
-            prediction, found = self._call(weights, x, given, range(len(self.taps)))
+            prediction, tapped = self._call(weights, x, conditions, range(len(self.taps)))
         except TapError:
             raise
         except Exception as error:  # a user's code
@@ -171,7 +171,7 @@ class WrappedModule:
         if prediction.shape != expected:
             wants = "" if expected == x.shape else f", where {[*expected]} is expected"
             raise ValueError(f"{self.recipe.factory} predicts {[*prediction.shape]} for images {[*x.shape]}{wants}")
-        return tuple(TapShape(*part.shape[1:]) for part in found)
+        return tuple(TapShape(*part.shape[1:]) for part in tapped)
 
 
 def _source_sha256(root: Path) -> str:
@@ -227,7 +227,9 @@ def _described(error: Exception, recipe: ModuleRecipe) -> str:
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith("<")]
     others = [frame for frame in frames if not any(Path(frame.filename).is_relative_to(other) for other in PACKAGES)]
     root = located(recipe.path).resolve()
-    theirs = [one for one in others if Path(one.filename).is_relative_to(root) and "site-packages" not in one.filename]
+    theirs = [
+        frame for frame in others if Path(frame.filename).is_relative_to(root) and "site-packages" not in frame.filename
+    ]
     theirs = theirs or others
     where = f" ({theirs[-1].filename}, line {theirs[-1].lineno})" if theirs else ""
     return f"{type(error).__name__}: {error}{where}"
@@ -235,6 +237,6 @@ def _described(error: Exception, recipe: ModuleRecipe) -> str:
 
 def _as_tokens(output: Any, tap: str) -> Tensor:
     if not isinstance(output, Tensor) or output.ndim not in (3, 4):
-        found = f"is {[*output.shape]}" if isinstance(output, Tensor) else f"is a {type(output).__name__}"
-        raise TapError(f"the output of tap {tap!r} must be [B, N, D] or [B, D, H, W], and {found}")
+        shown = f"is {[*output.shape]}" if isinstance(output, Tensor) else f"is a {type(output).__name__}"
+        raise TapError(f"the output of tap {tap!r} must be [B, N, D] or [B, D, H, W], and {shown}")
     return output if output.ndim == 3 else output.flatten(2).transpose(1, 2)

@@ -101,11 +101,11 @@ class Backbone(Protocol):
         """Return one lane's weights [P], on the CPU."""
 
     def __call__(
-        self, weights: Mapping[str, Tensor], x_KBCHW: Tensor, given: Conditioning, taps: Collection[int] = ()
+        self, weights: Mapping[str, Tensor], x_KBCHW: Tensor, condition: Conditioning, taps: Collection[int] = ()
     ) -> Output:
         """Return the prediction and the outputs of `taps`; without gradients all other activations are freed."""
 
-    def walk(self, weights: Mapping[str, Tensor], x_KBCHW: Tensor, given: Conditioning) -> Iterator[Tensor]:
+    def walk(self, weights: Mapping[str, Tensor], x_KBCHW: Tensor, condition: Conditioning) -> Iterator[Tensor]:
         """Yield the representations [K, B, N, D] at every tap in turn, so that only one needs to be in memory."""
 
     def state_dict(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -129,13 +129,13 @@ class Network:
         first = next(iter(weights.values()))
         self.lanes, self.device = len(first), first.device
 
-    def __call__(self, x_KBCHW: Tensor, given: Conditioning, taps: Collection[int] = ()) -> Output:
+    def __call__(self, x_KBCHW: Tensor, condition: Conditioning, taps: Collection[int] = ()) -> Output:
         """Call the backbone."""
         if not self._low:
-            return self._call(self.weights, x_KBCHW, given, taps)
+            return self._call(self.weights, x_KBCHW, condition, taps)
         with torch.autocast(self.device.type, torch.bfloat16):
-            return self._call(self.weights, x_KBCHW, given, taps)
+            return self._call(self.weights, x_KBCHW, condition, taps)
 
-    def walk(self, x_KBCHW: Tensor, given: Conditioning) -> Iterator[Tensor]:
+    def walk(self, x_KBCHW: Tensor, condition: Conditioning) -> Iterator[Tensor]:
         """Give the representations at every tap in turn."""
-        return self.backbone.walk(self.weights, x_KBCHW, given)
+        return self.backbone.walk(self.weights, x_KBCHW, condition)

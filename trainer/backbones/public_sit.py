@@ -58,18 +58,18 @@ def from_public(model: SiT, state: Mapping[str, Tensor], place: str) -> Tensor:
     Raises DataError, which names `place`, where it is of another model, or of another number of classes.
     """
     _refuse_other_shapes(model, state, place)
-    given, scale = {name: tensor.float() for name, tensor in state.items()}, model.recipe.stream_scale
+    tensors, scale = {name: tensor.float() for name, tensor in state.items()}, model.recipe.stream_scale
     named = {
-        "patch.weight": given["x_embedder.proj.weight"].flatten(1).T / scale,
-        "patch.bias": given["x_embedder.proj.bias"] / scale,
-        "labels": given[LABELS],
-        "final.weight": _channels_first(model, given[f"{LAST}.weight"]).T,
-        "final.bias": _channels_first(model, given[f"{LAST}.bias"]),
+        "patch.weight": tensors["x_embedder.proj.weight"].flatten(1).T / scale,
+        "patch.bias": tensors["x_embedder.proj.bias"] / scale,
+        "labels": tensors[LABELS],
+        "final.weight": _channels_first(model, tensors[f"{LAST}.weight"]).T,
+        "final.bias": _channels_first(model, tensors[f"{LAST}.bias"]),
     }
     for ours, theirs in _products(model):
-        named |= {f"{ours}.weight": given[f"{theirs}.weight"].T, f"{ours}.bias": given[f"{theirs}.bias"]}
-    named["modulation.weight"] = torch.cat([given[f"{name}.weight"].T for name in _modulated(model)], 1)
-    named["modulation.bias"] = torch.cat([given[f"{name}.bias"] for name in _modulated(model)])
+        named |= {f"{ours}.weight": tensors[f"{theirs}.weight"].T, f"{ours}.bias": tensors[f"{theirs}.bias"]}
+    named["modulation.weight"] = torch.cat([tensors[f"{name}.weight"].T for name in _modulated(model)], 1)
+    named["modulation.bias"] = torch.cat([tensors[f"{name}.bias"] for name in _modulated(model)])
     return flatten(named, model.layout)
 
 
@@ -108,16 +108,16 @@ def _channels_first(model: SiT, last: Tensor) -> Tensor:
 def _refuse_other_shapes(model: SiT, state: Mapping[str, Tensor], place: str) -> None:
     empty = {name: torch.empty(slot.shape, device="meta") for name, slot in model.layout.items()}
     expected = {name: list(tensor.shape) for name, tensor in to_public(model, empty).items()}
-    given = {name: list(tensor.shape) for name, tensor in state.items()}
+    shapes = {name: list(tensor.shape) for name, tensor in state.items()}
     with_variance = {name: [2 * expected[name][0], *expected[name][1:]] for name in expected if name.startswith(LAST)}
-    if model.outputs == model.shape[0] and all(given.get(name) == shape for name, shape in with_variance.items()):
+    if model.outputs == model.shape[0] and all(shapes.get(name) == shape for name, shape in with_variance.items()):
         expected |= with_variance
-    given.setdefault(POSITIONS, expected[POSITIONS])
-    refuse_names(given, expected, place, f"not a SiT of depth {model.recipe.depth}")
-    if given[LABELS][0] != expected[LABELS][0] and given[LABELS][1:] == expected[LABELS][1:]:
-        classes, wanted = given[LABELS][0] - 1, model.classes
+    shapes.setdefault(POSITIONS, expected[POSITIONS])
+    refuse_names(shapes, expected, place, f"not a SiT of depth {model.recipe.depth}")
+    if shapes[LABELS][0] != expected[LABELS][0] and shapes[LABELS][1:] == expected[LABELS][1:]:
+        classes, wanted = shapes[LABELS][0] - 1, model.classes
         raise DataError(f"{place}: its label table has {classes} classes (and 'no class'), the data have {wanted}")
-    refuse_shapes(given, expected, place)
+    refuse_shapes(shapes, expected, place)
     positions = state.get(POSITIONS)
     expected_positions = model.recipe.stream_scale * model.positions_ND.cpu()
     if positions is not None and not torch.allclose(positions[0].float(), expected_positions, atol=1e-4):

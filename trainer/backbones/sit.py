@@ -24,6 +24,7 @@ from trainer.backbones.layers import (
     linear,
     modulate,
     normalise,
+    patch_grid,
     patchify,
     product,
     unpatchify,
@@ -51,16 +52,13 @@ class SiT:
         demands: Demands = Demands(),  # noqa: B008 - immutable
     ) -> None:
         """Raise ValueError if the patch does not divide the image; `shape` is (C, H, W)."""
-        channels, height, width = shape
-        if height % model.patch or width % model.patch:
-            raise ValueError(f"patch {model.patch} does not divide images of {height}x{width}")
+        self.rows, self.columns = patch_grid(shape, model.patch)
         self.recipe, self.shape, self.classes = model, shape, classes
-        self.rows, self.columns = height // model.patch, width // model.patch
         self.time_scale, self.demands = time_scale, demands
-        self.outputs = demands.outputs * channels
+        self.outputs = demands.outputs * shape[0]
         self.positions_ND = sincos_positions(self.rows, self.columns, model.width).to(device)
         self.frequencies = frequencies(device)
-        self.layout: Layout = self._layout(channels)
+        self.layout: Layout = self._layout(shape[0])
         self.taps = model.taps
         self.tap_shapes = (TapShape(*self.positions_ND.shape),) * model.depth
 
@@ -94,13 +92,13 @@ class SiT:
         return flatten(named, self.layout)
 
     def __call__(
-        self, weights: Mapping[str, Tensor], x_KBCHW: Tensor, given: Conditioning, taps: Collection[int] = ()
+        self, weights: Mapping[str, Tensor], x_KBCHW: Tensor, condition: Conditioning, taps: Collection[int] = ()
     ) -> Output:
         """Return the prediction at time t in [0, 1] for labels in [0, classes], where `classes` means no label.
 
         Tap i is the tokens after block i.
         """
-        modulations = self._modulations(weights, given)
+        modulations = self._modulations(weights, condition)
         tokens, last = {}, x_KBCHW
         for block, last in enumerate(self._trunk(weights, x_KBCHW, modulations)):
             if block in taps:
@@ -109,9 +107,9 @@ class SiT:
         out = product(weights, "final", modulate(normalise(last), shift, scale))
         return Output(unpatchify(out, self.recipe.patch, (self.outputs, *self.shape[1:])), tokens)
 
-    def walk(self, weights: Mapping[str, Tensor], x_KBCHW: Tensor, given: Conditioning) -> Iterator[Tensor]:
+    def walk(self, weights: Mapping[str, Tensor], x_KBCHW: Tensor, condition: Conditioning) -> Iterator[Tensor]:
         """Yield the tokens [K, B, N, D] after each block in turn, so that only one block's need to be in memory."""
-        return self._trunk(weights, x_KBCHW, self._modulations(weights, given))
+        return self._trunk(weights, x_KBCHW, self._modulations(weights, condition))
 
     def state_dict(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Return one lane's weights as the public SiT's state dict."""
@@ -131,9 +129,9 @@ class SiT:
             x_KBND = self._block(weights, block, x_KBND, modulations[6 * block : 6 * block + 6])
             yield x_KBND
 
-    def _modulations(self, weights: Mapping[str, Tensor], given: Conditioning) -> tuple[Tensor, ...]:
+    def _modulations(self, weights: Mapping[str, Tensor], condition: Conditioning) -> tuple[Tensor, ...]:
         # Each [K, B, 1, D], in the order of use.
-        embedded_KBD = embed(weights, given, self.time_scale, self.frequencies)
+        embedded_KBD = embed(weights, condition, self.time_scale, self.frequencies)
         mixed = product(weights, "modulation", F.silu(embedded_KBD))
         return torch.split(mixed.unsqueeze(2), self.recipe.width, dim=-1)
 

@@ -85,18 +85,18 @@ class UNet:
         return flatten(named, self.layout)
 
     def __call__(
-        self, weights: Mapping[str, Tensor], x_KBCHW: Tensor, given: Conditioning, taps: Collection[int] = ()
+        self, weights: Mapping[str, Tensor], x_KBCHW: Tensor, condition: Conditioning, taps: Collection[int] = ()
     ) -> Output:
         """Return the prediction at time t in [0, 1] for labels in [0, classes], where `classes` means no label."""
         kept, last = {}, x_KBCHW
-        for tap, last in enumerate(self._trunk(weights, x_KBCHW, given)):
+        for tap, last in enumerate(self._trunk(weights, x_KBCHW, condition)):
             if tap in taps:
                 kept[tap] = _as_tokens(last)
         return Output(convolve(weights, "last", F.silu(_normalise(last))), kept)
 
-    def walk(self, weights: Mapping[str, Tensor], x_KBCHW: Tensor, given: Conditioning) -> Iterator[Tensor]:
+    def walk(self, weights: Mapping[str, Tensor], x_KBCHW: Tensor, condition: Conditioning) -> Iterator[Tensor]:
         """Give the feature maps after each block in turn as [K, B, H W, C]."""
-        return map(_as_tokens, self._trunk(weights, x_KBCHW, given))
+        return map(_as_tokens, self._trunk(weights, x_KBCHW, condition))
 
     def state_dict(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Return one lane's weights under the layout's own names."""
@@ -106,9 +106,9 @@ class UNet:
         """Return one lane's weights [P]; raise DataError where they are another network's."""
         return flatten(named_weights(state, self.layout, place), self.layout)
 
-    def _trunk(self, weights: Mapping[str, Tensor], x: Tensor, given: Conditioning) -> Iterator[Tensor]:
+    def _trunk(self, weights: Mapping[str, Tensor], x: Tensor, condition: Conditioning) -> Iterator[Tensor]:
         """Give the feature map [K, B, C, H, W] after each block."""
-        embedded = F.silu(embed(weights, given, self.time_scale, self.frequencies))
+        embedded = F.silu(embed(weights, condition, self.time_scale, self.frequencies))
         sizes = [2 * out for _, out, _ in self._blocks.values()]
         mixed = torch.split(product(weights, "modulation", embedded)[..., None, None], sizes, dim=2)
         modulations = dict(zip(self._blocks, mixed, strict=True))

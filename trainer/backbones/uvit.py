@@ -27,6 +27,7 @@ from trainer.backbones.layers import (
     initial,
     linear,
     normalise,
+    patch_grid,
     patchify,
     product,
     unpatchify,
@@ -53,13 +54,12 @@ class UViT:
         demands: Demands = Demands(),  # noqa: B008 - immutable
     ) -> None:
         """Raise ValueError if the patch does not divide the image; `shape` is (C, H, W)."""
+        rows, columns = patch_grid(shape, model.patch)
         channels, height, width = shape
-        if height % model.patch or width % model.patch:
-            raise ValueError(f"patch {model.patch} does not divide images of {height}x{width}")
         self.recipe, self.shape, self.classes = model, shape, classes
         self.time_scale, self.demands = time_scale, demands
         self.frequencies = frequencies(device)
-        self._tokens = (height // model.patch) * (width // model.patch)
+        self._tokens = rows * columns
         self._predicted = (demands.outputs * channels, height, width)
         self.layout: Layout = self._layout()
         self.taps = model.taps
@@ -89,11 +89,11 @@ class UViT:
         return flatten({name: _initial(name, slot.shape, generator) for name, slot in self.layout.items()}, self.layout)
 
     def __call__(
-        self, weights: Mapping[str, Tensor], x_KBCHW: Tensor, given: Conditioning, taps: Collection[int] = ()
+        self, weights: Mapping[str, Tensor], x_KBCHW: Tensor, condition: Conditioning, taps: Collection[int] = ()
     ) -> Output:
         """Return the prediction at the objective's time for labels in [0, classes], where `classes` means no label."""
         kept, last = {}, x_KBCHW
-        for block, last in enumerate(self.walk(weights, x_KBCHW, given)):
+        for block, last in enumerate(self.walk(weights, x_KBCHW, condition)):
             if block in taps:
                 kept[block] = last
         image = unpatchify(
@@ -101,9 +101,9 @@ class UViT:
         )
         return Output(convolve(weights, "last", image) if self.recipe.final_conv else image, kept)
 
-    def walk(self, weights: Mapping[str, Tensor], x_KBCHW: Tensor, given: Conditioning) -> Iterator[Tensor]:
+    def walk(self, weights: Mapping[str, Tensor], x_KBCHW: Tensor, condition: Conditioning) -> Iterator[Tensor]:
         """Yield the patches' tokens [K, B, N, D] after each block in turn."""
-        conditions = torch.stack([*embeddings(weights, given, self.time_scale, self.frequencies)], 2)
+        conditions = torch.stack([*embeddings(weights, condition, self.time_scale, self.frequencies)], 2)
         patches_KBND = product(weights, "patch", patchify(x_KBCHW, self.recipe.patch))
         x = torch.cat([conditions, patches_KBND], 2) + weights[POSITIONS][:, None]
         shallow: list[Tensor] = []

@@ -45,8 +45,8 @@ def read_digits() -> Raw:
     As `sklearn.datasets.load_digits` does, from its own file, but without importing scikit-learn: that takes 1.2 s in
     every process.
     """
-    found = find_spec("sklearn")
-    places = found.submodule_search_locations if found else None
+    package = find_spec("sklearn")
+    places = package.submodule_search_locations if package else None
     if not places:
         raise DataError("digits comes with scikit-learn, which is not installed; pip install scikit-learn")
     with gzip.open(Path(places[0], "datasets", "data", "digits.csv.gz"), "rt", encoding="utf-8") as file:
@@ -73,9 +73,9 @@ def read_folder(path: Path, size: int, channels: int) -> Raw:
 
     Raises DataError, with a line for each file that cannot be read, of the first MOST_WRONG.
     """
-    found = image_files(path)
+    listed = image_files(path)
     images, wrong = [], []
-    for file in found.files:
+    for file in listed.files:
         try:
             images.append(read_image(file, size, channels))
         except DataError as error:
@@ -84,7 +84,7 @@ def read_folder(path: Path, size: int, channels: int) -> Raw:
                 break
     if wrong:
         raise DataError("\n".join(wrong))
-    return Raw(np.stack(images), found.labels, 255.0, found.names, found.passed_over)
+    return Raw(np.stack(images), listed.labels, 255.0, listed.names, listed.passed_over)
 
 
 class ImageFiles(NamedTuple):
@@ -106,7 +106,7 @@ def image_files(path: Path) -> ImageFiles:
     files = {
         folder: _image_files(folder) for folder in sorted(path.iterdir()) if folder.is_dir() and folder.name[0] != "."
     }
-    classes = [folder for folder, found in files.items() if found]
+    classes = [folder for folder, images in files.items() if images]
     if not classes:
         raise DataError(f"{path}: no class folders with images in it; put each class's images in its own sub-folder")
     labels = np.repeat(np.arange(len(classes)), [len(files[folder]) for folder in classes])
@@ -124,9 +124,9 @@ def image_files(path: Path) -> ImageFiles:
 
 
 def _image_files(folder: Path) -> list[Path]:
-    found = (file for file in folder.rglob("*") if file.suffix.lower() in IMAGE_SUFFIXES and file.is_file())
+    images = (file for file in folder.rglob("*") if file.suffix.lower() in IMAGE_SUFFIXES and file.is_file())
     # Names that start with a dot are the leftovers of file managers ("._1.png", ".thumbnails"), not images.
-    seen = (file for file in found if not any(part.startswith(".") for part in file.relative_to(folder).parts))
+    seen = (file for file in images if not any(part.startswith(".") for part in file.relative_to(folder).parts))
     return sorted(seen, key=lambda file: file.as_posix())
 
 

@@ -126,8 +126,8 @@ class Evaluator:
     def look(self, images_KBCHW: Tensor, whole: bool) -> tuple[Seen, Tensor]:
         """Return features likewise and, if `whole`, the extractor's other outputs, each [K, B, ...]."""
         flat, lanes = images_KBCHW.flatten(0, 1), images_KBCHW.shape[:2]
-        found = self.extractor.look(flat) if whole else Seen(self.extractor(flat))
-        seen = [None if part is None else part.view(*lanes, part.shape[1]) for part in found]
+        outputs = self.extractor.look(flat) if whole else Seen(self.extractor(flat))
+        seen = [None if part is None else part.view(*lanes, part.shape[1]) for part in outputs]
         finite_K = images_KBCHW.flatten(1).isfinite().all(1)
         for part in seen:
             finite_K = finite_K if part is None else finite_K & part.flatten(1).isfinite().all(1)
@@ -140,14 +140,14 @@ class Evaluator:
         """
         finite = finite_K.tolist()
         rows = [row for row, good in enumerate(finite) if good]
-        found = [dict.fromkeys(parts, math.nan) for _ in finite]
+        by_lane = [dict.fromkeys(parts, math.nan) for _ in finite]
         for name, (moments, wanted) in parts.items():
             if moments.count != wanted:
                 raise ValueError(f"{fid_name(wanted)} needs {wanted} samples, not {moments.count}")
             distances = self.references.gaussian.frechet_distance(moments.select(rows))
             for row, distance in zip(rows, distances, strict=True):
-                found[row][name] = distance
-        return found
+                by_lane[row][name] = distance
+        return by_lane
 
     def tally(self, lanes: int, final: bool, objective: MetricName = "fid") -> Tally:
         """Start scoring the samples of some lanes; `final` adds the metrics of the last rung."""
@@ -239,5 +239,5 @@ class Tally:
         fids = self._evaluator.fids(self._parts, self._finite_K)
         for scored in self._scored:
             lanes = zip(fids, scored.kept.lanes(), self._finite_K, strict=True)
-            fids = [found | scored.scores(samples if good else None) for found, samples, good in lanes]
+            fids = [so_far | scored.scores(samples if good else None) for so_far, samples, good in lanes]
         return fids

@@ -60,7 +60,7 @@ class HeldOut:
         ]
         health = {}
         # In step, so that one tap at a time need be held of each.
-        walks = (network.walk(x, given) for x, given in seen)
+        walks = (network.walk(x, condition) for x, condition in seen)
         for tap, (z_KBND, other_KBND) in enumerate(zip(*walks, strict=True)):
             z_KBE = z_KBND.flatten(2)
             health[f"feature_norm.block_{tap}"] = feature_norm(z_KBE)

@@ -48,13 +48,13 @@ class LinearProbe:
         """
         if not self._recipe.probes(last) or self._data.classes < 2:
             return {}
-        found: dict[str, Tensor] = {}
+        metrics: dict[str, Tensor] = {}
         for level in self._recipe.probe_levels:
             taps = self._tokens(network, level)
             for tap, tokens in enumerate(taps):
-                found |= {probe_name(kind, level, tap): value for kind, value in self._accuracies(tokens).items()}
-            found |= self._similarities(taps, level)
-        return found
+                metrics |= {probe_name(kind, level, tap): value for kind, value in self._accuracies(tokens).items()}
+            metrics |= self._similarities(taps, level)
+        return metrics
 
     def held_tokens(self, network: Network, level: float) -> list[Tensor]:
         """Return the averaged tokens of the held-out images at a noise level, [K, N, D] a tap."""
@@ -77,8 +77,8 @@ class LinearProbe:
         for images, draws in self._noised(level):
             lanes = {name: part.expand(network.lanes, *part.shape) for name, part in draws.items()}
             no_label = torch.full((network.lanes, len(images)), network.backbone.classes, device=self._device)
-            x, given = self._objective.seen(images.expand(network.lanes, *images.shape), no_label, lanes)
-            for tap, z_KBND in enumerate(network.walk(x, given)):
+            x, condition = self._objective.seen(images.expand(network.lanes, *images.shape), no_label, lanes)
+            for tap, z_KBND in enumerate(network.walk(x, condition)):
                 parts[tap].append(z_KBND.float().mean(2))
         return [torch.cat(part, 1) for part in parts]
 
@@ -112,15 +112,15 @@ class LinearProbe:
 
     def _accuracies(self, tokens_KND: Tensor) -> Mapping[str, Tensor]:
         _, labels, count = self._images
-        given = tokens_KND[:, :count], labels[:count], tokens_KND[:, count:], labels[count:]
-        return {"linear_probe": linear_accuracy(*given), "knn": neighbour_accuracy(*given)}
+        split = tokens_KND[:, :count], labels[:count], tokens_KND[:, count:], labels[count:]
+        return {"linear_probe": linear_accuracy(*split), "knn": neighbour_accuracy(*split)}
 
     def _similarities(self, taps: list[Tensor], level: float) -> dict[str, Tensor]:
         count = self._images[2]
         held, total = [tokens[:, count:] for tokens in taps], torch.zeros(len(taps), len(taps[0]))
-        for i, one in enumerate(held):
+        for i, tokens in enumerate(held):
             for j in range(i):
-                total[[i, j]] += linear_cka(one, held[j]).cpu()
+                total[[i, j]] += linear_cka(tokens, held[j]).cpu()
         others = len(taps) - 1
         return {probe_name("cka", level, tap): row / others for tap, row in enumerate(total)} if others else {}
 

@@ -86,8 +86,8 @@ def _of_file(file: ReferenceFile, extractor: Extractor) -> dict[str, Tensor]:
     of_images = _of_file_images(file, extractor) if file.has_images else {}
     spatial = extractor.look(torch.zeros(1, 3, 32, 32)).spatial
     assert spatial is not None
-    given = file.gaussian(POOLED, extractor.dim), file.gaussian(SPATIAL, spatial.shape[1])
-    for name, gaussian in zip(("", "spatial_"), given, strict=True):
+    gaussians = file.gaussian(POOLED, extractor.dim), file.gaussian(SPATIAL, spatial.shape[1])
+    for name, gaussian in zip(("", "spatial_"), gaussians, strict=True):
         if gaussian:
             of_images |= {f"{name}mean": gaussian.mean, f"{name}covariance": gaussian.covariance}
     return of_images

@@ -78,8 +78,8 @@ def frechet_distance(features_ND: Tensor, mean_D: Tensor, covariance_DD: Tensor)
     """FID of features against given moments by torch-fidelity's formula, which takes seconds: for checks."""
     module = _part("metric_fid")
     drawn = module.fid_features_to_statistics(features_ND.cpu().double())
-    given = {"mu": mean_D.cpu().double().numpy(), "sigma": covariance_DD.cpu().double().numpy()}
-    return float(module.fid_statistics_to_metric(drawn, given, False)["frechet_inception_distance"])
+    reference = {"mu": mean_D.cpu().double().numpy(), "sigma": covariance_DD.cpu().double().numpy()}
+    return float(module.fid_statistics_to_metric(drawn, reference, False)["frechet_inception_distance"])
 
 
 class PrecisionRecall(NamedTuple):

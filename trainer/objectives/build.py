@@ -6,8 +6,8 @@ from typing import assert_never
 
 from trainer.objectives.diffusion import Diffusion
 from trainer.objectives.edm import Edm
+from trainer.objectives.interpolant import Interpolant
 from trainer.objectives.mean_flow import MeanFlow
-from trainer.objectives.path_regression import Interpolant
 from trainer.objectives.protocol import Objective
 from trainer.recipe import DiffusionRecipe, EdmRecipe, InterpolantRecipe, MeanFlowRecipe, Recipe
 

@@ -77,8 +77,8 @@ class Diffusion:
 
     def held_out(self, network: Network, images: Tensor, labels: Tensor, draws: Mapping[str, Tensor]) -> Tensor:
         """Return the mean squared error of the noise over pixels."""
-        x, given = self.seen(images, labels, draws)
-        noise, _ = self._split(network(x, given).prediction)
+        x, condition = self.seen(images, labels, draws)
+        noise, _ = self._split(network(x, condition).prediction)
         return (noise - draws["noise"]).square().mean((2, 3, 4))
 
     def sample(

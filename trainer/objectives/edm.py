@@ -15,8 +15,8 @@ from torch import Tensor
 
 from trainer.backbones.protocol import Conditioning, Network
 from trainer.objectives.classifier_free_guidance import guided
-from trainer.objectives.interpolant import normal_quantile
 from trainer.objectives.ode_solver import solve, step_count
+from trainer.objectives.paths import normal_quantile
 from trainer.objectives.protocol import Learning
 from trainer.recipe import EdmRecipe, EvalRecipe
 from trainer.rng.draws import Draw
@@ -37,7 +37,7 @@ class Preconditioning(NamedTuple):
 class _Noised(NamedTuple):
     # The network's inputs, and what F is to predict, shaped as the images.
     x: Tensor
-    given: Conditioning
+    condition: Conditioning
     target: Tensor
 
 
@@ -55,19 +55,19 @@ class Edm:
     ) -> Learning:
         """Return the mean squared error of the denoised images, each weighted by 1 / c_out^2: the error of F."""
         noised = self._noised(images, labels, draws)
-        output = network(noised.x, noised.given, taps)
+        output = network(noised.x, noised.condition, taps)
         loss = (output.prediction - noised.target).square().mean((1, 2, 3, 4))
         return Learning(loss, {"train_loss": loss.detach()}, output.taps)
 
     def seen(self, images: Tensor, labels: Tensor, draws: Mapping[str, Tensor]) -> tuple[Tensor, Conditioning]:
         """Return c_in x, and c_noise as the time."""
         noised = self._noised(images, labels, draws)
-        return noised.x, noised.given
+        return noised.x, noised.condition
 
     def held_out(self, network: Network, images: Tensor, labels: Tensor, draws: Mapping[str, Tensor]) -> Tensor:
         """Return the weighted squared error over pixels."""
         noised = self._noised(images, labels, draws)
-        return (network(noised.x, noised.given).prediction - noised.target).square().mean((2, 3, 4))
+        return (network(noised.x, noised.condition).prediction - noised.target).square().mean((2, 3, 4))
 
     def sample(
         self,

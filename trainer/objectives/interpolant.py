@@ -1,114 +1,132 @@
-"""Paths between noise (t = 0) and data (t = 1), as in SiT (Ma et al. 2024, arXiv:2401.08740, section 2 and table 1)."""
+"""SiT (Ma et al. 2024, arXiv:2401.08740): velocity, noise or score regression on a path, sampled by its ODE or SDE."""
 
 from __future__ import annotations
 
 import math
-from typing import NamedTuple, assert_never
+from collections.abc import Collection, Mapping
+from types import MappingProxyType
+from typing import assert_never
 
-import torch
 from torch import Tensor
 
-from trainer.recipe.objective import Path, Times
+from trainer.backbones.protocol import Conditioning, Network
+from trainer.objectives.classifier_free_guidance import Predict, guided
+from trainer.objectives.ode_solver import solve, step_count
+from trainer.objectives.paths import (
+    PathSample,
+    coefficients,
+    interpolate,
+    noise_share,
+    time_of,
+    training_times,
+    velocity_of_noise,
+)
+from trainer.objectives.protocol import Learning
+from trainer.objectives.sde_solver import solve_sde
+from trainer.recipe import EvalRecipe, InterpolantRecipe
+from trainer.rng.draws import Draw
+from trainer.rng.step_noise import StepNoise
+
+# The public SiT (transport.py) keeps this margin from both ends where it does not predict the velocity: at t = 0 the
+# velocity derived from the noise is 0 / 0, and at t = 1 there is no noise to predict.
+MARGIN = 1e-3
 
 
-class PathSample(NamedTuple):
-    """A point of the path and the velocity there, both shaped as the data."""
+class Interpolant:
+    """Predicts velocity, noise or score at x_t of a path; noise is at t = 0.
 
-    x_t: Tensor
-    velocity: Tensor
-
-
-class Coefficients(NamedTuple):
-    """The path x_t = alpha data + sigma noise at one time, and the slopes of both."""
-
-    alpha: float
-    sigma: float
-    alpha_slope: float
-    sigma_slope: float
-
-
-def interpolate(data: Tensor, noise: Tensor, t: Tensor, path: Path = "linear") -> PathSample:
-    """Return x_t = alpha(t) data + sigma(t) noise and its velocity, the derivative with respect to t.
-
-    data, noise: [..., C, H, W]; t: [...] in [0, 1], one time an image. Linear: x_t = t data + (1 - t) noise.
+    For a score, the error is that of sigma times the score, which equals the noise's error (the public code's default,
+    without a weight over time).
     """
-    time = t[..., None, None, None]
-    match path:
-        case "linear":
-            velocity = data - noise
-            return PathSample(noise + time * velocity, velocity)
-        case "gvp":
-            angle = time * (math.pi / 2)
-            sine, cosine = angle.sin(), angle.cos()
-            return PathSample(sine * data + cosine * noise, (math.pi / 2) * (cosine * data - sine * noise))
-        case _:
-            assert_never(path)
+
+    draws = MappingProxyType({"noise": Draw("normal", "pixel"), "time": Draw("uniform", "sample")})
+    recorded = ("train_loss",)
+
+    def __init__(self, recipe: InterpolantRecipe = InterpolantRecipe()) -> None:  # noqa: B008 - immutable
+        self._recipe = recipe
+        self._margin = 0.0 if recipe.predicts == "velocity" else MARGIN
+
+    def loss(
+        self, network: Network, images: Tensor, labels: Tensor, draws: Mapping[str, Tensor], taps: Collection[int]
+    ) -> Learning:
+        """Return the mean squared error over pixels and samples."""
+        time = self._times(draws)
+        sample = interpolate(images, draws["noise"], time, self._recipe.path)
+        output = network(sample.x_t, Conditioning(time, labels), taps)
+        loss = self._errors(output.prediction, sample, draws["noise"], time).square().mean((1, 2, 3, 4))
+        return Learning(loss, {"train_loss": loss.detach()}, output.taps)
+
+    def seen(self, images: Tensor, labels: Tensor, draws: Mapping[str, Tensor]) -> tuple[Tensor, Conditioning]:
+        """Return x_t and its time."""
+        time = self._times(draws)
+        return interpolate(images, draws["noise"], time, self._recipe.path).x_t, Conditioning(time, labels)
+
+    def held_out(self, network: Network, images: Tensor, labels: Tensor, draws: Mapping[str, Tensor]) -> Tensor:
+        """Return the mean squared error over pixels."""
+        time = self._times(draws)
+        sample = interpolate(images, draws["noise"], time, self._recipe.path)
+        prediction = network(sample.x_t, Conditioning(time, labels)).prediction
+        return self._errors(prediction, sample, draws["noise"], time).square().mean((2, 3, 4))
+
+    def sample(
+        self, network: Network, noise: Tensor, labels: Tensor, evaluation: EvalRecipe, more: StepNoise
+    ) -> Tensor:
+        """Integrate the velocity from noise to data, or the SDE of the same marginals."""
+        predict = guided(network, labels, evaluation)
+
+        def velocity(x: Tensor, t: float) -> Tensor:
+            return self._velocity(predict, x, t)
+
+        nfe, solver = evaluation.nfe, evaluation.solver
+        match solver:
+            case "euler" | "heun":
+                return solve(velocity, noise, nfe, solver, self._grid(step_count(nfe, solver)))
+            case "euler_maruyama":
+                return solve_sde(velocity, noise, nfe, self._recipe.path, more, self._margin)
+            case "ddim" | "ancestral":
+                raise ValueError(f"solver {solver} cannot sample an interpolant")
+            case _:
+                assert_never(solver)
+
+    def _times(self, draws: Mapping[str, Tensor]) -> Tensor:
+        recipe = self._recipe
+        times = training_times(draws["time"], recipe.times, recipe.time_mean, recipe.time_std)
+        return self._margin + (1 - 2 * self._margin) * times if self._margin else times
+
+    def _errors(self, prediction: Tensor, sample: PathSample, noise: Tensor, time: Tensor) -> Tensor:
+        match self._recipe.predicts:
+            case "velocity":
+                return prediction - sample.velocity
+            case "noise":
+                return prediction - noise
+            case "score":
+                return noise_share(time, self._recipe.path)[..., None, None, None] * prediction + noise
+            case _:
+                assert_never(self._recipe.predicts)
+
+    def _velocity(self, predict: Predict, x: Tensor, t: float) -> Tensor:
+        predicts, path = self._recipe.predicts, self._recipe.path
+        match predicts:
+            case "velocity":
+                return predict(x, t)
+            case "noise":
+                return velocity_of_noise(predict(x, t), x, t, path)
+            case "score":
+                return velocity_of_noise(-coefficients(t, path).sigma * predict(x, t), x, t, path)
+            case _:
+                assert_never(predicts)
+
+    def _grid(self, steps: int) -> list[float] | None:
+        """Return an ODE's times: equal steps for a velocity, else even steps of log alpha / sigma between the margins.
+
+        An error of the noise is 1 / t times as large in the velocity. In such steps, as in DPM-Solver (Lu et al. 2022,
+        arXiv:2206.00927), an error weighs the same wherever it occurs; Euler is then DDIM (Song et al. 2021).
+        """
+        return times(steps, self._recipe) if self._margin else None
 
 
-def noise_share(t: Tensor, path: Path) -> Tensor:
-    """Return sigma(t)."""
-    match path:
-        case "linear":
-            return 1 - t
-        case "gvp":
-            return (t * (math.pi / 2)).cos()
-        case _:
-            assert_never(path)
-
-
-def coefficients(t: float, path: Path) -> Coefficients:
-    """Return the path's coefficients at a time in [0, 1]."""
-    match path:
-        case "linear":
-            return Coefficients(t, 1 - t, 1, -1)
-        case "gvp":
-            half = math.pi / 2
-            sine, cosine = math.sin(half * t), math.cos(half * t)
-            return Coefficients(sine, cosine, half * cosine, -half * sine)
-        case _:
-            assert_never(path)
-
-
-def time_of(log_ratio: float, path: Path) -> float:
-    """Return the time at which log(alpha / sigma) is this."""
-    match path:
-        case "linear":
-            return 1 / (1 + math.exp(-log_ratio))
-        case "gvp":
-            return math.atan(math.exp(log_ratio)) / (math.pi / 2)
-        case _:
-            assert_never(path)
-
-
-def velocity_of_noise(noise: Tensor, x_t: Tensor, t: float, path: Path) -> Tensor:
-    """Return the velocity at x_t where this is the expected noise; t > 0."""
-    if path == "linear":
-        return (x_t - noise) / t
-    at = coefficients(t, path)
-    ratio = at.alpha_slope / at.alpha
-    return ratio * x_t + (at.sigma_slope - ratio * at.sigma) * noise
-
-
-def noise_of_velocity(velocity: Tensor, x_t: Tensor, t: float, path: Path) -> Tensor:
-    """Return the expected noise at x_t where this is the velocity; t < 1."""
-    # alpha' sigma - alpha sigma' is 1 on the linear path and pi / 2 on GVP's: never 0.
-    at = coefficients(t, path)
-    return (at.alpha_slope * x_t - at.alpha * velocity) / (at.alpha_slope * at.sigma - at.alpha * at.sigma_slope)
-
-
-def training_times(uniform: Tensor, times: Times, mean: float, std: float) -> Tensor:
-    """Return times from uniform numbers in [0, 1): themselves, or by their quantiles the sigmoid of normal numbers."""
-    match times:
-        case "uniform":
-            return uniform
-        case "logit_normal":
-            return (mean + std * normal_quantile(uniform)).sigmoid()
-        case _:
-            assert_never(times)
-
-
-def normal_quantile(uniform: Tensor) -> Tensor:
-    """Return normal numbers of mean 0 and deviation 1 from uniform numbers in [0, 1), by their quantiles."""
-    # Away from both ends, where the quantile is infinite.
-    quantile: Tensor = torch.special.ndtri(uniform.clamp(2**-25, 1 - 2**-24))
-    return quantile
+def times(steps: int, recipe: InterpolantRecipe) -> list[float]:
+    """Return times from MARGIN to 1 - MARGIN, one more than steps, evenly spaced in the logarithm of alpha / sigma."""
+    at = coefficients(MARGIN, recipe.path)
+    first = math.log(at.alpha / at.sigma)
+    return [time_of(first * (1 - 2 * i / steps), recipe.path) for i in range(steps + 1)]

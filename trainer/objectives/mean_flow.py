@@ -15,7 +15,7 @@ from torch import Tensor
 
 from trainer.backbones.protocol import Conditioning, Network
 from trainer.objectives.classifier_free_guidance import guided
-from trainer.objectives.interpolant import training_times
+from trainer.objectives.paths import training_times
 from trainer.objectives.protocol import Learning
 from trainer.recipe import EvalRecipe, MeanFlowRecipe
 from trainer.rng.draws import Draw
@@ -69,9 +69,9 @@ class MeanFlow:
 
     def held_out(self, network: Network, images: Tensor, labels: Tensor, draws: Mapping[str, Tensor]) -> Tensor:
         """Return the mean squared error of the velocity at one time, r = t, over pixels."""
-        z, given = self.seen(images, labels, draws)
+        z, condition = self.seen(images, labels, draws)
         velocity = draws["noise"] - images
-        return (network(z, given).prediction - velocity).square().mean((2, 3, 4))
+        return (network(z, condition).prediction - velocity).square().mean((2, 3, 4))
 
     def sample(
         self,
@@ -93,8 +93,8 @@ class MeanFlow:
         return training_times(uniform, recipe.times, recipe.time_mean, recipe.time_std)
 
     def _interval(self, draws: Mapping[str, Tensor]) -> _Interval:
-        one, other = self._times(draws["time"]), self._times(draws["other_time"])
-        t, r = torch.maximum(one, other), torch.minimum(one, other)
+        first, second = self._times(draws["time"]), self._times(draws["other_time"])
+        t, r = torch.maximum(first, second), torch.minimum(first, second)
         # The first of a batch, as in the public code: a batch is in random order.
         batch = t.shape[1]
         instant = torch.arange(batch, device=t.device) < int(batch * self._recipe.instant_share)

@@ -30,15 +30,16 @@ def solve(velocity: Velocity, x: Tensor, nfe: int, method: OdeSolver, grid: Sequ
     steps = step_count(nfe, method)
     times = [i / steps for i in range(steps + 1)] if grid is None else grid
     for t, after in itertools.pairwise(times):
-        # Of equal steps the number, not a difference of two times: figures stay what they were to the last bit.
-        count = steps if grid is None else 1 / (after - t)
+        # For equal steps, divide by their number, not by a difference of times, so that recorded figures stay the same
+        # to the last bit.
+        per_unit = steps if grid is None else 1 / (after - t)
         match method:
             case "euler":
-                x = x + velocity(x, t) / count
+                x = x + velocity(x, t) / per_unit
             case "heun":
                 slope = velocity(x, t)
-                ahead = velocity(x + slope / count, after)
-                x = x + (slope + ahead) / (2 * count)
+                ahead = velocity(x + slope / per_unit, after)
+                x = x + (slope + ahead) / (2 * per_unit)
             case _:
                 assert_never(method)
     return x

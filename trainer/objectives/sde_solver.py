@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from torch import Tensor
 
-from trainer.objectives.interpolant import coefficients, noise_of_velocity
+from trainer.objectives.paths import coefficients, noise_of_velocity
 from trainer.recipe.objective import Path
 from trainer.rng.step_noise import StepNoise
 

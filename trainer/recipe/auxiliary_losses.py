@@ -51,8 +51,8 @@ class Repa(_Auxiliary):
 class Contrastive(_Auxiliary):
     """InfoNCE with positive pairs (SimCLR, Chen et al. 2020, arXiv:2002.05709): two noised views of an image.
 
-    Wang & He 2025, arXiv:2506.09027, compare the Dispersive Loss with such a one. With `times` 'shared' both views have
-    one noise level, and the noise alone differs.
+    Wang & He 2025, arXiv:2506.09027, compare the Dispersive Loss with such a loss. With `times` 'shared' both views
+    have one noise level, and the noise alone differs.
     """
 
     recorded = ("contrastive_loss",)

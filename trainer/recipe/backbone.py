@@ -35,6 +35,20 @@ def numbered(depth: int) -> tuple[str, ...]:
     return tuple(str(block) for block in range(depth))
 
 
+def _hidden_units(width: int, mlp_ratio: float) -> int:
+    """Return the hidden units of a transformer block's MLP."""
+    return round(width * mlp_ratio)
+
+
+def _check_blocks(width: int, heads: int, mlp_ratio: float, multiple_of: int = 1) -> None:
+    """Raise ValueError for a width that its heads or `multiple_of` do not divide, or for an MLP without a unit."""
+    if width % multiple_of or width % heads:
+        factor = "" if multiple_of == 1 else f"{multiple_of} and by "
+        raise ValueError(f"width {width} must be divisible by {factor}heads {heads}")
+    if _hidden_units(width, mlp_ratio) < 1:
+        raise ValueError(f"mlp_ratio {mlp_ratio} leaves no hidden unit at width {width}")
+
+
 class SiTRecipe(Frozen):
     """The transformer's size; a preset fills what is not given."""
 
@@ -57,25 +71,22 @@ class SiTRecipe(Frozen):
 
     @model_validator(mode="before")
     @classmethod
-    def _fill_from_preset(cls, given: object) -> object:
-        if not isinstance(given, Mapping):
-            return given
-        preset = given.get("preset", "compact")
+    def _fill_from_preset(cls, tree: object) -> object:
+        if not isinstance(tree, Mapping):
+            return tree
+        preset = tree.get("preset", "compact")
         sizes = next((sizes for name, sizes in PRESETS.items() if name == preset), {})
-        return {**sizes, **given}
+        return {**sizes, **tree}
 
     @model_validator(mode="after")
     def _sizes_fit(self) -> Self:
-        if self.width % 4 or self.width % self.heads:
-            raise ValueError(f"width {self.width} must be divisible by 4 and by heads {self.heads}")
-        if self.hidden < 1:
-            raise ValueError(f"mlp_ratio {self.mlp_ratio} leaves no hidden unit at width {self.width}")
+        _check_blocks(self.width, self.heads, self.mlp_ratio, multiple_of=4)
         return self
 
     @property
     def hidden(self) -> int:
         """Hidden units of a block's MLP."""
-        return round(self.width * self.mlp_ratio)
+        return _hidden_units(self.width, self.mlp_ratio)
 
     @property
     def taps(self) -> tuple[str, ...]:
@@ -146,10 +157,7 @@ class UViTRecipe(Frozen):
     def _sizes_fit(self) -> Self:
         if self.depth % 2 == 0:
             raise ValueError(f"depth must be odd, not {self.depth}: as many blocks before the middle one as after it")
-        if self.width % self.heads:
-            raise ValueError(f"width {self.width} must be divisible by heads {self.heads}")
-        if self.hidden < 1:
-            raise ValueError(f"mlp_ratio {self.mlp_ratio} leaves no hidden unit at width {self.width}")
+        _check_blocks(self.width, self.heads, self.mlp_ratio)
         return self
 
     @property
@@ -160,7 +168,7 @@ class UViTRecipe(Frozen):
     @property
     def hidden(self) -> int:
         """Hidden units of a block's MLP."""
-        return round(self.width * self.mlp_ratio)
+        return _hidden_units(self.width, self.mlp_ratio)
 
     @property
     def taps(self) -> tuple[str, ...]:
@@ -202,8 +210,8 @@ class ModuleRecipe(Frozen):
     @property
     def words(self) -> str:
         """The network in a line."""
-        given = ", ".join(f"{name} {value}" for name, value in self.arguments.items())
-        return f"{self.factory}{f' ({given})' if given else ''}"
+        arguments = ", ".join(f"{name} {value}" for name, value in self.arguments.items())
+        return f"{self.factory}{f' ({arguments})' if arguments else ''}"
 
     @property
     def title(self) -> str:

@@ -13,17 +13,17 @@ ALONE = "must be one block: an index from 0, a fraction of the depth such as 0.2
 NAME = re.compile(r"[A-Za-z_][\w.]*")  # never a number: those are indices and fractions
 
 
-def is_block(given: object) -> bool:
+def is_block(value: object) -> bool:
     """Whether a value can stand for blocks: an index, a fraction of the depth, or a name."""
-    is_index = isinstance(given, int) and not isinstance(given, bool) and given >= 0
-    is_fraction = isinstance(given, float) and 0 <= given <= 1
-    return is_index or is_fraction or (isinstance(given, str) and NAME.fullmatch(given) is not None)
+    is_index = isinstance(value, int) and not isinstance(value, bool) and value >= 0
+    is_fraction = isinstance(value, float) and 0 <= value <= 1
+    return is_index or is_fraction or (isinstance(value, str) and NAME.fullmatch(value) is not None)
 
 
-def _single(given: object) -> object:
-    if not is_block(given) or given == "all":
+def _single(value: object) -> object:
+    if not is_block(value) or value == "all":
         raise ValueError(ALONE)
-    return given
+    return value
 
 
 Index = Annotated[int, Field(ge=0, strict=True)]

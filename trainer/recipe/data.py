@@ -61,10 +61,10 @@ class DataRecipe(Frozen):
 
     @field_validator("channels", mode="before")
     @classmethod
-    def _channels_are_counted(cls, given: object) -> object:
-        if isinstance(given, bool):
+    def _channels_are_counted(cls, value: object) -> object:
+        if isinstance(value, bool):
             raise ValueError("channels must be 1 or 3, not a boolean")
-        return given
+        return value
 
     @model_validator(mode="after")
     def _path_goes_with_files(self) -> Self:

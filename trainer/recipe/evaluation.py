@@ -107,11 +107,11 @@ class EvalRecipe(Frozen):
 
     @field_validator("full_samples", mode="before")
     @classmethod
-    def _auto_none_or_samples(cls, given: object) -> object:
-        is_count = isinstance(given, int) and not isinstance(given, bool) and 2 < given <= MAX_SAMPLES
-        if not is_count and given not in ("auto", "none"):
+    def _auto_none_or_samples(cls, value: object) -> object:
+        is_count = isinstance(value, int) and not isinstance(value, bool) and 2 < value <= MAX_SAMPLES
+        if not is_count and value not in ("auto", "none"):
             raise ValueError(f"must be 'auto', 'none' or a number of samples from 3 to {MAX_SAMPLES}")
-        return given
+        return value
 
     @model_validator(mode="after")
     def _counts_rise(self) -> Self:

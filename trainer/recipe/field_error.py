@@ -5,6 +5,6 @@ from __future__ import annotations
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 
-def field_error(loc: tuple[str, ...], says: str, given: object) -> InitErrorDetails:
-    """Return the mistake of `given`, written at `loc`; the sentence begins with 'must'."""
-    return InitErrorDetails(type=PydanticCustomError("field_error", "{says}", {"says": says}), loc=loc, input=given)
+def field_error(loc: tuple[str, ...], says: str, value: object) -> InitErrorDetails:
+    """Return the mistake of `value`, written at `loc`; the sentence begins with 'must'."""
+    return InitErrorDetails(type=PydanticCustomError("field_error", "{says}", {"says": says}), loc=loc, input=value)

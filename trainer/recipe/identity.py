@@ -15,18 +15,18 @@ class Later:
     """Marks a field that was added after studies had been recorded, as in `Annotated[int, Later()] = 0`."""
 
 
-def identity(given: object) -> Any:
+def identity(part: object) -> Any:
     """Return a configuration's identity as plain values: every field except those added later that hold their default.
 
     So a study that was recorded before a field existed keeps its hashes and keys.
     """
-    if isinstance(given, BaseModel):
-        fields = type(given).model_fields.items()
-        named = {name: (getattr(given, name), field) for name, field in fields}
+    if isinstance(part, BaseModel):
+        fields = type(part).model_fields.items()
+        named = {name: (getattr(part, name), field) for name, field in fields}
         return {name: identity(value) for name, (value, field) in named.items() if not _is_unused(value, field)}
-    if isinstance(given, Mapping):
-        return {name: identity(value) for name, value in given.items()}
-    return [identity(value) for value in given] if isinstance(given, (list, tuple)) else given
+    if isinstance(part, Mapping):
+        return {name: identity(value) for name, value in part.items()}
+    return [identity(value) for value in part] if isinstance(part, (list, tuple)) else part
 
 
 def _is_unused(value: object, field: FieldInfo) -> bool:

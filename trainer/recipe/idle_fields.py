@@ -40,7 +40,7 @@ class Idle(NamedTuple):
 
     loc: tuple[str, ...]
     says: str
-    given: object
+    value: object
 
 
 def idle_fields(root: Root, table: Sequence[Acts[Root]]) -> Iterator[Idle]:
@@ -57,13 +57,13 @@ def idle_fields(root: Root, table: Sequence[Acts[Root]]) -> Iterator[Idle]:
         if field is None or row.acts(root):
             continue
         usual = row.usual(root) if row.usual else field.get_default()
-        if (given := getattr(part, name)) != usual:
-            yield Idle((*parents, field.alias or name), row.says, given)
+        if (value := getattr(part, name)) != usual:
+            yield Idle((*parents, field.alias or name), row.says, value)
 
 
-def is_kept(given: object, model: type[BaseModel], info: ValidationInfo) -> bool:
-    """Whether `given` was accepted before: it is read with `KEPT`, or a model already, a part of another one now."""
-    return info.context == KEPT or isinstance(given, model)
+def is_kept(value: object, model: type[BaseModel], info: ValidationInfo) -> bool:
+    """Whether `value` was accepted before: it is read with `KEPT`, or a model already, a part of another one now."""
+    return info.context == KEPT or isinstance(value, model)
 
 
 def _is_of_arrays(recipe: Recipe) -> bool:

@@ -221,17 +221,17 @@ def recorded_metric(name: str) -> Recorded | None:
     >>> recorded_metric("recall_10k").metric.better, recorded_metric("train_loss"), recorded_metric("recall")
     ('higher', None, None)
     """
-    found = _COUNTED.fullmatch(name)
-    bare, samples = found.groups() if found else (name, "")
+    counted = _COUNTED.fullmatch(name)
+    bare, samples = counted.groups() if counted else (name, "")
     metric = METRICS.get(bare)
     return Recorded(name, metric, samples) if metric and metric.counted == bool(samples) else None
 
 
 def recorded_metrics(names: Iterable[str]) -> list[Recorded]:
     """Find the metrics among names of a record, in the order of tables."""
-    found = [known for known in map(recorded_metric, names) if known]
+    metrics = [known for known in map(recorded_metric, names) if known]
     order = list(METRICS)
-    return sorted(found, key=lambda known: (order.index(known.metric.name), known.name))
+    return sorted(metrics, key=lambda known: (order.index(known.metric.name), known.name))
 
 
 def _short(samples: int) -> str:

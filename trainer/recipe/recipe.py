@@ -41,41 +41,41 @@ class Recipe(Frozen):
 
     @model_validator(mode="before")
     @classmethod
-    def _predicts_has_moved(cls, given: object) -> object:
+    def _predicts_has_moved(cls, tree: object) -> object:
         """Move `train.predicts`, where recipes had it for a short time, to its place now: `objective.predicts`."""
-        train = given.get("train") if isinstance(given, Mapping) else None
-        if not isinstance(given, Mapping) or not isinstance(train, Mapping) or "predicts" not in train:
-            return given
-        if "objective" in given:
+        train = tree.get("train") if isinstance(tree, Mapping) else None
+        if not isinstance(tree, Mapping) or not isinstance(train, Mapping) or "predicts" not in train:
+            return tree
+        if "objective" in tree:
             says = "must be written as objective.predicts, where it now is, and there alone"
             wrong = [field_error(("train", "predicts"), says, train["predicts"])]
             raise ValidationError.from_exception_data("Recipe", wrong)
         rest = {name: value for name, value in train.items() if name != "predicts"}
-        return {**given, "train": rest, "objective": {"predicts": train["predicts"]}}
+        return {**tree, "train": rest, "objective": {"predicts": train["predicts"]}}
 
     @model_validator(mode="before")
     @classmethod
-    def _fill_from_objective(cls, given: object) -> object:
+    def _fill_from_objective(cls, tree: object) -> object:
         """Fill in the solver and the scale of times that suit the objective, where they are not given."""
-        if not isinstance(given, Mapping):
-            return given
-        objective = given.get("objective")
+        if not isinstance(tree, Mapping):
+            return tree
+        objective = tree.get("objective")
         named = objective.get("kind") if isinstance(objective, Mapping) else getattr(objective, "kind", None)
         kind = next((known for known in SOLVERS if known == named), None)
         if kind is None:
-            return given
-        filled = dict(given)
+            return tree
+        filled = dict(tree)
         for part, suits in (("eval", {"solver": SOLVERS[kind][0]}), ("train", {"time_scale": TIME_SCALES[kind]})):
-            own = given.get(part, {})
+            own = tree.get(part, {})
             if isinstance(own, Mapping):
                 filled[part] = {**suits, **own}
         return filled
 
     @model_validator(mode="wrap")
     @classmethod
-    def _parts_fit_together(cls, given: object, made: ModelWrapValidatorHandler[Self], info: ValidationInfo) -> Self:
-        recipe = made(given)
-        if wrong := [*recipe_errors(recipe, is_kept(given, cls, info))]:
+    def _parts_fit_together(cls, tree: object, made: ModelWrapValidatorHandler[Self], info: ValidationInfo) -> Self:
+        recipe = made(tree)
+        if wrong := [*recipe_errors(recipe, is_kept(tree, cls, info))]:
             # pydantic merges a ValidationError raised here into its own and keeps the places (pydantic-core 2).
             raise ValidationError.from_exception_data("Recipe", wrong)
         return recipe

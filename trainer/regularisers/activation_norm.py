@@ -15,10 +15,10 @@ from types import MappingProxyType
 import torch
 from torch import Tensor
 
-from trainer.backbones.protocol import Backbone, Layout
+from trainer.backbones.protocol import Layout
 from trainer.recipe import ActivationNorm
-from trainer.recipe.blocks import block_index
 from trainer.regularisers.protocol import NO_TAPS, STATELESS, Added, State
+from trainer.regularisers.representation import widened
 
 
 def mean_square(z_KBND: Tensor) -> Tensor:
@@ -27,8 +27,7 @@ def mean_square(z_KBND: Tensor) -> Tensor:
     >>> mean_square(torch.tensor([[[[3.0, 4.0], [0.0, 0.0]]]]))
     tensor([6.2500])
     """
-    wide = z_KBND if z_KBND.dtype == torch.float64 else z_KBND.float()
-    return wide.square().mean((1, 2, 3))
+    return widened(z_KBND).square().mean((1, 2, 3))
 
 
 class ActivationNormTerm:
@@ -39,11 +38,10 @@ class ActivationNormTerm:
     views = 1
     layout: Layout = MappingProxyType({})
 
-    def __init__(self, given: ActivationNorm, backbone: Backbone, lanes: int, device: torch.device) -> None:
-        """Raise ValueError where the model lacks the block."""
-        self._tap = block_index(given.block, backbone.taps)
-        self._lam = torch.full((lanes,), given.lam, device=device)
-        self.taps = frozenset({self._tap})
+    def __init__(self, tap: int, lam_K: Tensor) -> None:
+        """`tap` is the block's index."""
+        self._tap, self._lam = tap, lam_K
+        self.taps = frozenset({tap})
 
     def initial_state(self, generator: torch.Generator) -> State:  # noqa: ARG002 - there is none
         """Return no weights and no buffers."""

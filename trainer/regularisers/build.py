@@ -9,11 +9,12 @@ import torch
 
 from trainer.backbones.protocol import Backbone
 from trainer.recipe import ActivationNorm, Contrastive, Dispersion, Lane, Repa, TrainRecipe
+from trainer.recipe.blocks import block_index
 from trainer.regularisers.activation_norm import ActivationNormTerm
-from trainer.regularisers.alignment import AlignmentTerm, Targets
 from trainer.regularisers.contrastive import ContrastiveTerm
 from trainer.regularisers.dispersive_term import DispersiveTerm
 from trainer.regularisers.protocol import Regulariser
+from trainer.regularisers.repa import RepaTerm, Targets
 from trainer.regularisers.sum import Sum
 
 DISPERSIVE = "dispersive"
@@ -33,13 +34,15 @@ def regulariser_of(
     dispersive = _dispersive([lane.setting for lane in lanes], train.batch, backbone, device)
     terms: dict[str, Regulariser] = {}
     for name, loss in train.auxiliary_losses.items():
+        tap, lam_K = block_index(loss.block, backbone.taps), torch.full((len(lanes),), loss.lam, device=device)
         match loss:
             case Repa():
-                terms[name] = AlignmentTerm(loss, backbone, targets(), [lane.seed for lane in lanes], device)
+                seeds_K = [lane.seed for lane in lanes]
+                terms[name] = RepaTerm(loss, tap, lam_K, backbone, targets(), seeds_K)
             case Contrastive():
-                terms[name] = ContrastiveTerm(loss, backbone, len(lanes), device)
+                terms[name] = ContrastiveTerm(loss, tap, lam_K)
             case ActivationNorm():
-                terms[name] = ActivationNormTerm(loss, backbone, len(lanes), device)
+                terms[name] = ActivationNormTerm(tap, lam_K)
             case _:
                 assert_never(loss)
     # The Dispersive Loss last, so that the others' initial weights are the same as without it.

@@ -18,12 +18,11 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from trainer.backbones.protocol import Backbone, Layout
+from trainer.backbones.protocol import Layout
 from trainer.recipe import Contrastive
 from trainer.recipe.auxiliary_losses import ContrastiveDistance
-from trainer.recipe.blocks import block_index
 from trainer.regularisers.protocol import NO_TAPS, STATELESS, Added, State
-from trainer.regularisers.representation import squared_distances
+from trainer.regularisers.representation import squared_distances, widened
 
 
 def contrastive_loss(first_KBE: Tensor, second_KBE: Tensor, tau: float, distance: ContrastiveDistance) -> Tensor:
@@ -36,8 +35,7 @@ def contrastive_loss(first_KBE: Tensor, second_KBE: Tensor, tau: float, distance
     """
     batch = first_KBE.shape[1]
     with torch.autocast(first_KBE.device.type, enabled=False):
-        z_KME = torch.cat([first_KBE, second_KBE], 1)
-        z_KME = z_KME if z_KME.dtype == torch.float64 else z_KME.float()
+        z_KME = widened(torch.cat([first_KBE, second_KBE], 1))
         similar_KMM = _similarity(z_KME, distance) / tau
         itself = torch.eye(2 * batch, dtype=torch.bool, device=z_KME.device)
         partners_KB = similar_KMM[:, :batch, batch:].diagonal(dim1=1, dim2=2)
@@ -64,11 +62,10 @@ class ContrastiveTerm:
     views = 2
     layout: Layout = MappingProxyType({})
 
-    def __init__(self, given: Contrastive, backbone: Backbone, lanes: int, device: torch.device) -> None:
-        """Raise ValueError where the model lacks the block."""
-        self._given, self._tap = given, block_index(given.block, backbone.taps)
-        self._lam = torch.full((lanes,), given.lam, device=device)
-        self.taps = frozenset({self._tap})
+    def __init__(self, recipe: Contrastive, tap: int, lam_K: Tensor) -> None:
+        """`tap` is the block's index."""
+        self._recipe, self._tap, self._lam = recipe, tap, lam_K
+        self.taps = frozenset({tap})
 
     def initial_state(self, generator: torch.Generator) -> State:  # noqa: ARG002 - there is none
         """Return no weights and no buffers."""
@@ -83,6 +80,6 @@ class ContrastiveTerm:
         progress: Tensor | None = None,  # noqa: ARG002 - the weight is the same at every step
     ) -> Added:
         """Return the losses."""
-        one, other = (view[self._tap].flatten(2) for view in (taps, second))
-        term = contrastive_loss(one, other, self._given.tau, self._given.distance)
+        first, other = (view[self._tap].flatten(2) for view in (taps, second))
+        term = contrastive_loss(first, other, self._recipe.tau, self._recipe.distance)
         return Added(self._lam, term, {"contrastive_loss": term.detach()}, {}, buffers={})

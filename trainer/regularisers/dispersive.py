@@ -1,4 +1,4 @@
-"""Dispersive Loss (Wang & He 2025, arXiv:2506.09027) for K lanes at once, and its health.
+"""Dispersive Loss (Wang & He 2025, arXiv:2506.09027) for K lanes at once.
 
 L2 InfoNCE: log mean_ij exp(-D_ij / tau) over the full B x B matrix, diagonal included, with
 D_ij = |z_i - z_j|^2 / d. The public code divides by d, the number of elements of z_i; the printed algorithm does not
@@ -6,8 +6,9 @@ D_ij = |z_i - z_j|^2 / d. The public code divides by d, the number of elements o
 so block and tau have no effect; hence the distance to the floor is recorded with every loss.
 
 'covariance' is the mean square of the off-diagonal entries of the features' correlation matrix over the batch (Barlow
-Twins without positives; of raw features it would contract the batch). The paper prints a sum: as D_ij is divided by d,
-it is divided by the number of pairs here, d (d - 1), so that a lambda means the same in models of any size.
+Twins, Zbontar et al. 2021, arXiv:2103.03230, without positives; of raw features it would contract the batch, for its
+logarithm falls by 4 where that of the scale falls by 1). The paper prints a sum: as D_ij is divided by d, it is divided
+by the number of pairs here, d (d - 1), so that a lambda means the same in models of any size.
 
 Shapes: K lanes, B batch, E elements of one representation (tokens x width).
 """
@@ -23,7 +24,7 @@ from torch import Tensor
 from trainer.recipe import Distance, TauUnits, Variant
 from trainer.regularisers.infonce import L2InfoNce
 from trainer.regularisers.memory_bank import Bank, banked_loss
-from trainer.regularisers.representation import squared_distances
+from trainer.regularisers.representation import squared_distances, widened
 from trainer.regularisers.tau_units import in_units
 
 CONSTANT = 1e-6  # of the mean variance: a feature that varies less does not vary
@@ -40,11 +41,6 @@ def dispersive_loss(
     bank: Bank | None = None,
 ) -> Tensor:
     """Return the loss of each lane, [K], in float32, whatever the precision of z (float64 is kept).
-
-    'covariance' is the mean squared correlation of two features over the batch: Barlow Twins (Zbontar et al. 2021,
-    arXiv:2103.03230) without positives, which normalises features over the batch, divided by the number of pairs so
-    that lambda means the same at every width. Of features as they are it would contract the batch: its logarithm
-    falls by 4 where that of the scale falls by 1.
 
     tau: the temperature of 'l2' and 'cosine', the margin epsilon of 'hinge', unused by 'covariance'; with
     `tau_units` 'relative' or 'median' ('l2' only) distances are divided by the batch's mean or median off-diagonal
@@ -77,11 +73,6 @@ def dispersive_loss(
                 return _covariance(z_KBE)
             case _:
                 assert_never(variant)
-
-
-def widened(z: Tensor) -> Tensor:
-    """Return features in the precision of the loss: float32, or float64 if they are in float64."""
-    return z if z.dtype == torch.float64 else z.float()
 
 
 def layer_normalised(z_KBND: Tensor) -> Tensor:

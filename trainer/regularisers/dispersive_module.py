@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from trainer.backbones.protocol import TapShape
 from trainer.recipe import Dispersion, Distance, Features, LocalBatch, TauUnits, Variant
-from trainer.regularisers.bounds import at_floor
+from trainer.regularisers.floor import at_floor
 from trainer.regularisers.formula import Formula
 
 _KEYS = ("tau", "variant", "tau_units", "distance", "features", "local_batch")

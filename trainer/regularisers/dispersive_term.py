@@ -15,7 +15,7 @@ from torch import Tensor
 
 from trainer.backbones.protocol import Layout, TapShape
 from trainer.recipe import Dispersion
-from trainer.regularisers.bounds import at_floor
+from trainer.regularisers.floor import at_floor
 from trainer.regularisers.formula import Formula
 from trainer.regularisers.lam_schedule import LamSchedule
 from trainer.regularisers.lanes import rows_of
@@ -145,9 +145,9 @@ class DispersiveTerm:
             shape = torch.Size([*lam.shape, *levels.shape])
         floor, span = (torch.zeros(shape, dtype=torch.float64, device=lam.device) for _ in range(2))
         for group in self._groups:
-            found = group.formula.bounds(group.tau.double(), 0 if levels is None else levels)
-            floor.index_add_(0, group.lanes, found.floor)
-            span.index_add_(0, group.lanes, found.span)
+            bounds = group.formula.bounds(group.tau.double(), 0 if levels is None else levels)
+            floor.index_add_(0, group.lanes, bounds.floor)
+            span.index_add_(0, group.lanes, bounds.span)
         taps, nothing = self._taps_of_lane, self._nothing
         if levels is not None:
             taps, nothing = taps[:, None], nothing[:, None]
@@ -173,7 +173,7 @@ def _bank_size(settings: Sequence[Dispersion], shapes: Sequence[TapShape]) -> tu
     """
     for lane, each in enumerate(settings):
         if each.bank != settings[0].bank:
-            sizes = " and ".join(_said(one.bank) for one in (settings[0], each))
+            sizes = " and ".join(_said(setting.bank) for setting in (settings[0], each))
             raise ValueError(
                 f"lanes 0 and {lane} cannot train together, for their memory banks differ in size: {sizes}"
             )

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from trainer.backbones.protocol import TapShape
 from trainer.recipe import Dispersion, Distance, Features, TauUnits, Variant
-from trainer.regularisers.bounds import Bounds, Compared, bounds
 from trainer.regularisers.dispersive import dispersive_loss, layer_normalised
+from trainer.regularisers.floor import Bounds, Compared, bounds
 from trainer.regularisers.memory_bank import Bank
 
 

@@ -43,10 +43,10 @@ def over_active_steps(metrics: Mapping[str, float], setting: Dispersion, step: i
     The recorded share is of all steps, so steps with lambda 0 would hide a lane that is at the floor whenever lambda
     acts. Without any step with lambda above 0 there is no share.
     """
-    found = dict(metrics)
-    if "floor_share" in found and (setting.lam_warmup or setting.lam_end < 1):
+    shown = dict(metrics)
+    if "floor_share" in shown and (setting.lam_warmup or setting.lam_end < 1):
         active = setting.active_steps(step, steps)
-        share = found.pop("floor_share")
+        share = shown.pop("floor_share")
         if active:
-            found["floor_share"] = min(1.0, share * step / active)
-    return found
+            shown["floor_share"] = min(1.0, share * step / active)
+    return shown

@@ -1,4 +1,4 @@
-"""The health of a representation: distances between samples, norm and effective rank, for K lanes at once."""
+"""Distances between samples, which losses are made of, and the health of a representation, for K lanes at once."""
 
 from __future__ import annotations
 
@@ -6,6 +6,11 @@ import math
 
 import torch
 from torch import Tensor
+
+
+def widened(z: Tensor) -> Tensor:
+    """Return features in the precision of a loss: float32, or float64 if they are in float64."""
+    return z if z.dtype == torch.float64 else z.float()
 
 
 def squared_distances(z_KBE: Tensor) -> Tensor:

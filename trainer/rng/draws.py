@@ -47,12 +47,12 @@ def from_generator(
 
 def from_counters(wanted: Wanted, keys_R: Tensor, batch: int, image: tuple[int, ...]) -> dict[str, Tensor]:
     """Draw one batch of every stream, each [R, B, ...]; later draws come further on in the stream."""
-    found, first = {}, 0
+    drawn, first = {}, 0
     for name, draw in wanted.items():
         shape = draw.shape(batch, image)
-        found[name] = _counted(draw, keys_R, first, prod(shape)).view(len(keys_R), *shape)
+        drawn[name] = _counted(draw, keys_R, first, prod(shape)).view(len(keys_R), *shape)
         first += prod(shape)
-    return found
+    return drawn
 
 
 def _drawn(draw: Draw, random: torch.Generator, shape: tuple[int, ...], device: torch.device) -> Tensor:

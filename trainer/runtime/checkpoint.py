@@ -56,9 +56,9 @@ def load(path: Path, owner: str) -> dict[str, Tensor]:
 
 def digest(tensors: Mapping[str, Tensor], owner: str) -> str:
     """Return the SHA-256 of named tensors and of words about them."""
-    found = hashlib.sha256(owner.encode())
+    sha256 = hashlib.sha256(owner.encode())
     for name in sorted(tensors):
         tensor = tensors[name]
-        found.update(json.dumps([name, str(tensor.dtype), list(tensor.shape)]).encode())
-        found.update(tensor.contiguous().reshape(-1).numpy().tobytes())
-    return found.hexdigest()
+        sha256.update(json.dumps([name, str(tensor.dtype), list(tensor.shape)]).encode())
+        sha256.update(tensor.contiguous().reshape(-1).numpy().tobytes())
+    return sha256.hexdigest()

@@ -101,15 +101,15 @@ class CapturedCall:
         self._buffers = buffers = list[Tensor]()
         self._captured = Captured(lambda: function(*buffers), device, recorder, warm_ups)
 
-    def __call__(self, *given: Tensor) -> Tensor:
+    def __call__(self, *inputs: Tensor) -> Tensor:
         """Return the function's result, in a tensor that the caller owns."""
         if self.plain:
-            return self._function(*given)
+            return self._function(*inputs)
         if not self._buffers:
-            self._buffers += [torch.empty_like(part, memory_format=torch.contiguous_format) for part in given]
-        if any(part.shape != buffer.shape for part, buffer in zip(given, self._buffers, strict=True)):
-            return self._function(*given)
-        for part, buffer in zip(given, self._buffers, strict=True):
+            self._buffers += [torch.empty_like(part, memory_format=torch.contiguous_format) for part in inputs]
+        if any(part.shape != buffer.shape for part, buffer in zip(inputs, self._buffers, strict=True)):
+            return self._function(*inputs)
+        for part, buffer in zip(inputs, self._buffers, strict=True):
             buffer.copy_(part)
         return self._captured().clone()
 

@@ -14,11 +14,11 @@ def expanded(path: str | Path) -> Path:
     pathlib's own `expanduser` raises RuntimeError there, and os.path's leaves the name as it is: whoever then makes
     the folder makes one called '~name'.
     """
-    found = os.path.expanduser(path)
-    if found.startswith("~"):
-        home = found.partition(os.sep)[0]
+    full = os.path.expanduser(path)
+    if full.startswith("~"):
+        home = full.partition(os.sep)[0]
         raise ValueError(f"{path}: {home} is no user's home on this machine; write the full path")
-    return Path(found)
+    return Path(full)
 
 
 def located(path: str) -> Path:

@@ -24,11 +24,11 @@ def guidance_curve(
 
     All scales, and all lanes of a seed, are drawn from the same noise, so only the scale differs.
     """
-    found: list[dict[str, float]] = [{} for _ in seeds]
+    by_lane: list[dict[str, float]] = [{} for _ in seeds]
     for scale in evaluator.recipe.cfg_curve:
         for lane, metrics in enumerate(_at_scale(network, objective, evaluator, seeds, scale)):
-            found[lane] |= metrics
-    return found
+            by_lane[lane] |= metrics
+    return by_lane
 
 
 def _at_scale(
@@ -51,4 +51,4 @@ def _at_scale(
         precision_recall(features, reference) if good and reference is not None else (float("nan"),) * 2
         for features, good in zip(torch.cat(kept, 1), finite_K.tolist(), strict=True)
     ]
-    return [fid | {precision: one, recall: other} for fid, (one, other) in zip(fids, both, strict=True)]
+    return [fid | {precision: p, recall: r} for fid, (p, r) in zip(fids, both, strict=True)]

@@ -118,9 +118,11 @@ def is_kept(content: bytes) -> bool:
 def read(content: bytes, place: str) -> Kept:
     """Read a file's content; raise DataError, which names `place`, for what is not ours, damaged or newer."""
     metadata = _metadata(content)
-    found = metadata.get("format", "")
-    if found != FORMAT:
-        what = f"a file of format {found!r}; this version reads" if found else "not a file of kept weights, of format"
+    format_ = metadata.get("format", "")
+    if format_ != FORMAT:
+        what = (
+            f"a file of format {format_!r}; this version reads" if format_ else "not a file of kept weights, of format"
+        )
         raise DataError(f"{place}: {what} {FORMAT!r}")
     hashed = metadata.pop(HASH, "")
     try:

@@ -39,12 +39,12 @@ class LaneByLane(Network):
         ]
 
     @torch.no_grad()
-    def __call__(self, x_KBCHW: Tensor, given: Conditioning, taps: Collection[int] = ()) -> Output:
+    def __call__(self, x_KBCHW: Tensor, condition: Conditioning, taps: Collection[int] = ()) -> Output:
         """Return the predictions alone; raises CompilerError. Taps are not for samples: there are none."""
         assert not taps
         predictions = []
         for lane, weights in enumerate(self._each):
-            own = Conditioning(*(None if part is None else _alone(part, lane) for part in given))  # type: ignore[arg-type]
+            own = Conditioning(*(None if part is None else _alone(part, lane) for part in condition))  # type: ignore[arg-type]
             predictions.append(self._program(weights, _alone(x_KBCHW, lane), own).prediction)
         return Output(torch.cat(predictions), {})
 

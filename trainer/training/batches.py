@@ -40,7 +40,7 @@ class TrainingSplit(NamedTuple):
         A second view's come last, so that the first view, labels and flips do not depend on it.
         """
         beside = (LABEL_DROP, FLIP) if self.flips else (LABEL_DROP,)
-        first = {name: one for name, one in wanted.items() if not is_of_second_view(name)}
+        first = {name: draw for name, draw in wanted.items() if not is_of_second_view(name)}
         return {**first, **{name: Draw("uniform", "sample") for name in beside}, **wanted}
 
 

@@ -219,12 +219,12 @@ class Cohort:
     def _held_out_metrics(self, network: Network, final: bool, objective: MetricName) -> dict[str, Tensor]:
         if self._held_out is None:
             self._held_out = HeldOut(self._data, self._objective, self.recipe.eval.probe, self._device)
-        found = self._held_out.metrics(network, final, objective) | self._probe.metrics(network, final)
+        metrics = self._held_out.metrics(network, final, objective) | self._probe.metrics(network, final)
         if final:
             settings = [self.lanes[lane].setting for lane in self._living]
             batch = self._held_out.batch(network.lanes, self.recipe.train.batch)
-            found[GRADIENT_RATIO] = gradient_ratio(network, self._objective, settings, batch)
-        return {name: value.cpu() for name, value in found.items()}
+            metrics[GRADIENT_RATIO] = gradient_ratio(network, self._objective, settings, batch)
+        return {name: value.cpu() for name, value in metrics.items()}
 
     def _score(
         self, network: Network, diverged: Tensor, final: bool, full: bool, objective: MetricName
@@ -256,7 +256,7 @@ class Cohort:
         count = recipe.full_count(self._device.type) if final else None
         if count is not None:
             full = self._full(network, seeds, proxy.select(rows), count)
-            added = [one | other for one, other in zip(full, added, strict=True)]
+            added = [of_full | of_curve for of_full, of_curve in zip(full, added, strict=True)]
         by_row = dict(zip(rows, added, strict=True))
         return [score | by_row.get(row, {}) for row, score in enumerate(scores)]
 

@@ -32,9 +32,9 @@ def read_initial(recipe: Recipe, model: Backbone) -> Initial | None:
         raise DataError(f"{path}: no such file; give recipe.model.init a file of weights, or leave it out")
     content = path.read_bytes()
     if kept.is_kept(content):
-        found = kept.read(content, str(path))
-        state: Mapping[str, Tensor] = found.state
-        theirs = found.origin.recipe
+        model_file = kept.read(content, str(path))
+        state: Mapping[str, Tensor] = model_file.state
+        theirs = model_file.origin.recipe
     else:
         state = _published(content, str(path))
         theirs = _published_recipe(recipe) if isinstance(recipe.model, SiTRecipe) else recipe

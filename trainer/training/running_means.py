@@ -84,8 +84,8 @@ class RunningMeans:
     def read(self) -> dict[str, Tensor]:
         """Return recent means and shares of all steps, each [K] on the host."""
         weight = self._weight.clamp_min(torch.finfo(self._weight.dtype).tiny)
-        found = dict(zip(self._recorded, (self._means / weight).cpu(), strict=True))
-        return found | dict(zip(self._counted, (self._counts / self._steps.clamp_min(1)).cpu(), strict=True))
+        means = dict(zip(self._recorded, (self._means / weight).cpu(), strict=True))
+        return means | dict(zip(self._counted, (self._counts / self._steps.clamp_min(1)).cpu(), strict=True))
 
     def _both(self) -> Tensor:
         return torch.stack([self._weight, self._steps])

@@ -20,7 +20,7 @@ def with_second_view(wanted: Wanted, contrastive: Contrastive | None) -> Wanted:
     if contrastive is None:
         return wanted
     kept = ("pixel",) if contrastive.times == "shared" else ("pixel", "sample")
-    return {**wanted, **{f"{PREFIX}{name}": one for name, one in wanted.items() if one.each in kept}}
+    return {**wanted, **{f"{PREFIX}{name}": draw for name, draw in wanted.items() if draw.each in kept}}
 
 
 def is_of_second_view(name: str) -> bool:

@@ -69,6 +69,8 @@ class GraphStepper:
 
     def __call__(self, step: int) -> None:
         """Take step `step`."""
+        # The buffers serve consecutive steps alone. A cohort's first step, or its first after a checkpoint was loaded,
+        # does not follow the last one taken: the buffers hold other steps, or none.
         if step != self._next or step == self._end:
             self._prefetch.fill(step)
             self._end = step + self._prefetch.steps

@@ -123,8 +123,8 @@ class TrainStep:
 
     def _second_view(self, batch: Batch) -> Mapping[int, Tensor]:
         # The prediction is unused: autograd skips whatever only it needs.
-        x, given = self._objective.seen(batch.images, batch.labels, drawn_anew(batch.draws))
-        return self._network(x, given, self._taps).taps
+        x, condition = self._objective.seen(batch.images, batch.labels, drawn_anew(batch.draws))
+        return self._network(x, condition, self._taps).taps
 
     def _collect(self, grads_KS: Sequence[Tensor]) -> None:
         # One operation: copies into the views of several lanes would be one each.

@@ -9,15 +9,17 @@ import numpy as np
 
 from sweeper.guide.analysis.fresh_looks import screen_prior
 from sweeper.guide.analysis.geometric_means import geometric_mean
-from sweeper.guide.analysis.stage_table import BASELINE, Evidence, Mask, Matrix, StageTable, number, spread
+from sweeper.guide.analysis.stage_table import Evidence, Mask, Matrix, StageTable, number, spread
 from sweeper.guide.schema.audits import Gate, HealthAudit, ProxyAudit, PruningAudit, Ranking, SeedAudit
 from sweeper.guide.schema.results import CellHealth, CellResult
 from sweeper.guide.schema.statements import Recommendation
+from sweeper.records import BASELINE_KEY
 from sweeper.statistics.effects import fit_effects, possibly_best
-from sweeper.statistics.levels import INTERVAL_ALPHA, OBJECTIVE_ALPHA, SET_ALPHA
+from sweeper.statistics.error_budget import INTERVAL_ALPHA, OBJECTIVE_ALPHA, SET_ALPHA
 from sweeper.statistics.look_power import Plan, detectable_gain, needed_for, needed_in_looks
 from sweeper.statistics.noise import hopeful_pairing
-from sweeper.statistics.rank_agreement import Agreement, rank_agreement, share_interval
+from sweeper.statistics.proportions import share_interval
+from sweeper.statistics.rank_agreement import Agreement, rank_agreement
 from sweeper.study import Confirm, Study
 from sweeper.study.pruners import PRUNERS
 from sweeper.text.numbers import counted, percent, share
@@ -76,8 +78,8 @@ def _full_metric(study: Study, fresh: StageTable) -> str | None:
 
 
 def _geometric(log_S: Matrix) -> float | None:
-    found = geometric_mean(log_S)
-    return found.mean if found else None
+    average = geometric_mean(log_S)
+    return average.mean if average else None
 
 
 def _best(table: StageTable, logs: Matrix, rows: Sequence[int]) -> list[str]:
@@ -86,8 +88,8 @@ def _best(table: StageTable, logs: Matrix, rows: Sequence[int]) -> list[str]:
     return [table.keys[row] for row, keep in zip(rows, kept, strict=True) if keep]
 
 
-def _ranking(found: Agreement | None) -> Ranking | None:
-    return Ranking(**found._asdict()) if found else None
+def _ranking(agreement: Agreement | None) -> Ranking | None:
+    return Ranking(**agreement._asdict()) if agreement else None
 
 
 def pruning_audit(known: Evidence) -> PruningAudit:
@@ -146,9 +148,9 @@ def seed_audit(known: Evidence) -> SeedAudit:
     tested = _tested(known)
     alpha = OBJECTIVE_ALPHA / max(1, tested)
     pool = None
-    if main is not None and BASELINE in main.row:
+    if main is not None and BASELINE_KEY in main.row:
         rows = [main.row[key] for key in main.keys if known.cells[key].role == "grid"]
-        pool = hopeful_pairing(main.logs()[rows], main.logs()[main.row[BASELINE]]) if rows else None
+        pool = hopeful_pairing(main.logs()[rows], main.logs()[main.row[BASELINE_KEY]]) if rows else None
     sd = pool.difference_sd if pool else None
     planned = len(known.fresh_seeds) or confirm.seed_count
     looks = known.looks or (confirm.schedule if confirm.seeds == "auto" and not known.fresh_seeds else ())
@@ -158,8 +160,8 @@ def seed_audit(known: Evidence) -> SeedAudit:
     bad, plan = prior.bad if prior else None, Plan.under(prior, confirm.looks if looks else (), alpha)
     gain = -math.log1p(-confirm.margin)
     needed, once = (
-        needed_for(gain, sd, plan._replace(looks=given), confirm.power) if sd is not None else None
-        for given in (plan.looks, ())
+        needed_for(gain, sd, plan._replace(looks=schedule), confirm.power) if sd is not None else None
+        for schedule in (plan.looks, ())
     )
     sds = pool.sd_interval(INTERVAL_ALPHA) if pool else None
     fewest, most = (needed_for(gain, end, plan, confirm.power) for end in sds) if sds else (None, None)
@@ -169,7 +171,9 @@ def seed_audit(known: Evidence) -> SeedAudit:
         top=tested,
         planned=planned,
         planning=planning,
-        baseline_sd=spread(main.logs()[main.row[BASELINE]]) if main is not None and BASELINE in main.row else None,
+        baseline_sd=spread(main.logs()[main.row[BASELINE_KEY]])
+        if main is not None and BASELINE_KEY in main.row
+        else None,
         difference_sd=sd,
         difference_sd_interval=sds,
         cells=pool.cells if pool else 0,
@@ -247,18 +251,18 @@ def health_audit(
 
     Where none is confirmed to help, every setting that may be the best is looked at.
     """
-    saturated = sum(one.saturated for one in cells)
+    saturated = sum(cell.saturated for cell in cells)
     if recommendation is None or not health:
         return HealthAudit(saturated=saturated, settings=len(cells), gate=Gate(says="nothing to recommend"))
     confirmed = recommendation.why == "confirmed"
     members: Collection[str] = (recommendation.first,) if confirmed else recommendation.members
-    ratios = {one.key: number(one.norm_ratio) for one in health}
-    grown = {one.key for one in health if (number(one.norm_ratio) or 0.0) >= GROWN}
-    flagged = [one for one in cells if one.key in members and (one.saturated or one.key in grown)]
+    ratios = {cell.key: number(cell.norm_ratio) for cell in health}
+    grown = {cell.key for cell in health if (number(cell.norm_ratio) or 0.0) >= GROWN}
+    flagged = [cell for cell in cells if cell.key in members and (cell.saturated or cell.key in grown)]
     says = _one(flagged, ratios) if confirmed else _several(flagged)
     return HealthAudit(
         saturated=saturated,
         settings=len(cells),
-        flagged=tuple(one.cell.label for one in flagged),
+        flagged=tuple(cell.cell.label for cell in flagged),
         gate=Gate(passed=not flagged, says=says),
     )

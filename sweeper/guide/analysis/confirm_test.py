@@ -14,10 +14,10 @@ import numpy as np
 
 from sweeper.guide.analysis.contrasts import change_of, fraction, log_differences
 from sweeper.guide.analysis.fresh_looks import fresh_differences, looks_of, paired, settings_endings
-from sweeper.guide.analysis.stage_table import BASELINE, Evidence, Matrix, StageTable
+from sweeper.guide.analysis.stage_table import Evidence, Matrix, StageTable
 from sweeper.guide.schema.statements import Claim, Standing
-from sweeper.records import FINAL_STATES
-from sweeper.statistics.levels import (
+from sweeper.records import BASELINE_KEY, FINAL_STATES
+from sweeper.statistics.error_budget import (
     CONTROL_ALPHA,
     FEWEST_SEEDS,
     INTERVAL_ALPHA,
@@ -65,7 +65,7 @@ class _Test(NamedTuple):
 def claims(known: Evidence, seeds: int | None) -> Claims:
     """Judge a finished confirm stage of `seeds` seeds; without one, or before it is finished, claim nothing."""
     fresh = known.stages.get("confirm")
-    if fresh is None or not is_finished(known, fresh, seeds) or BASELINE not in fresh.row:
+    if fresh is None or not is_finished(known, fresh, seeds) or BASELINE_KEY not in fresh.row:
         return Claims()
     confirm = known.study.confirm or Confirm()
     settings = [key for key in fresh.keys if known.cells[key].role == "grid"]
@@ -114,8 +114,8 @@ def is_finished(known: Evidence, fresh: StageTable, seeds: int | None) -> bool:
 
 def side_metrics(table: StageTable) -> list[tuple[str, Better]]:
     """The measured metrics beside the objective that claims are made about, each with its better direction."""
-    found = [known for known in recorded_metrics(table.metrics) if table.minimised.place(known) == "claimed"]
-    return [(known.name, known.metric.better) for known in found if known.metric.better]
+    claimed = [known for known in recorded_metrics(table.metrics) if table.minimised.place(known) == "claimed"]
+    return [(known.name, known.metric.better) for known in claimed if known.metric.better]
 
 
 def _test(
@@ -149,7 +149,7 @@ def _test(
 
 def _without_ratio(fresh: StageTable, key: str, metric: str) -> int:
     """Count the seeds on which the arm or the baseline is 0 or less; leaving those out would choose by the outcome."""
-    pair_2S = fresh.scores(metric)[[fresh.row[key], fresh.row[BASELINE]]]
+    pair_2S = fresh.scores(metric)[[fresh.row[key], fresh.row[BASELINE_KEY]]]
     return int((pair_2S <= 0).any(axis=0).sum())
 
 

@@ -5,18 +5,19 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import stdtrit
 
-from sweeper.guide.analysis.stage_table import BASELINE, Matrix, StageTable
+from sweeper.guide.analysis.stage_table import Matrix, StageTable
 from sweeper.guide.schema.results import Change
-from sweeper.statistics.levels import INTERVAL_ALPHA
+from sweeper.records import BASELINE_KEY
+from sweeper.statistics.error_budget import INTERVAL_ALPHA
 from sweeper.statistics.moments import moments
 
 
 def log_differences(table: StageTable, metric: str | None = None) -> Matrix:
     """Log of a metric (or the objective) minus the baseline's on the same seed, [C, S]; NaN where either is missing."""
     logs = table.logs(metric)
-    if BASELINE not in table.row:
+    if BASELINE_KEY not in table.row:
         return np.full_like(logs, np.nan)
-    return np.asarray(logs - logs[table.row[BASELINE]])
+    return np.asarray(logs - logs[table.row[BASELINE_KEY]])
 
 
 def changes(table: StageTable, together: int = 1) -> dict[str, Change]:
@@ -34,7 +35,7 @@ def changes(table: StageTable, together: int = 1) -> dict[str, Change]:
             int(n_C[i]), mean_C[i], *((mean_C[i] - reach_C[i], mean_C[i] + reach_C[i]) if n_C[i] > 1 else ())
         )
         for key, i in table.row.items()
-        if key != BASELINE and n_C[i] > 0
+        if key != BASELINE_KEY and n_C[i] > 0
     }
 
 

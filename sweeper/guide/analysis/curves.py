@@ -15,9 +15,9 @@ MOST_TRACED = 200  # settings; with 28 blocks each they are half a megabyte of g
 def highlights(known: Evidence, main: StageResult, lowest: CellResult | None) -> tuple[Highlight, ...]:
     """Pick baseline, lowest, first marked and highest cell, each once."""
     table = known.main
-    measured = [one for one in main.cells if one.mean is not None]
-    highest = max(measured, key=lambda one: one.mean or 0.0, default=None)
-    marked = next((one for one in main.cells if one.cell.mark), None)
+    measured = [cell for cell in main.cells if cell.mean is not None]
+    highest = max(measured, key=lambda cell: cell.mean or 0.0, default=None)
+    marked = next((cell for cell in main.cells if cell.cell.mark), None)
     inks: tuple[tuple[Ink, CellResult | None], ...] = (
         ("baseline", main.baseline),
         ("lowest", lowest),
@@ -25,19 +25,19 @@ def highlights(known: Evidence, main: StageResult, lowest: CellResult | None) ->
         ("highest", highest),
     )
     picked: dict[str, tuple[Ink, CellResult]] = {}
-    for ink, one in inks:
-        if one is not None:
-            picked.setdefault(one.key, (ink, one))
+    for ink, cell in inks:
+        if cell is not None:
+            picked.setdefault(cell.key, (ink, cell))
     recipe, metric = known.study.recipe, known.study.minimised.name(last=False)
     return tuple(
         Highlight(
             ink=ink,
             key=key,
-            label=one.cell.label,
+            label=cell.cell.label,
             curve=_curve(table, key, metric) if table else (),
             blocks=block_health(table, key, len(recipe.model.taps)) if table else (),
         )
-        for key, (ink, one) in picked.items()
+        for key, (ink, cell) in picked.items()
     )
 
 
@@ -47,14 +47,14 @@ def traces(known: Evidence, main: StageResult) -> tuple[Trace, ...]:
     if table is None:
         return ()
     if len(settings) > MOST_TRACED:
-        settings.sort(key=lambda one: (not one.cell.mark, one.mean is None, one.mean or 0.0, one.key))
+        settings.sort(key=lambda arm: (not arm.cell.mark, arm.mean is None, arm.mean or 0.0, arm.key))
     arms = (*((main.baseline,) if main.baseline else ()), *main.controls, *settings[:MOST_TRACED])
     metric, depth = known.study.minimised.name(last=False), len(known.study.recipe.model.taps)
-    found = (
-        Trace(key=one.key, curve=_curve(table, one.key, metric), blocks=block_health(table, one.key, depth))
-        for one in arms
+    every = (
+        Trace(key=arm.key, curve=_curve(table, arm.key, metric), blocks=block_health(table, arm.key, depth))
+        for arm in arms
     )
-    return tuple(one for one in found if one.curve or one.blocks)
+    return tuple(arm for arm in every if arm.curve or arm.blocks)
 
 
 def _curve(table: StageTable, key: str, metric: str) -> tuple[CurvePoint, ...]:

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from sweeper.guide.analysis.stage_table import BASELINE, Evidence, Matrix, StageTable
-from sweeper.records import FINAL_STATES
-from sweeper.statistics.levels import OBJECTIVE_ALPHA
+from sweeper.guide.analysis.stage_table import Evidence, Matrix, StageTable
+from sweeper.records import BASELINE_KEY, FINAL_STATES
+from sweeper.statistics.error_budget import OBJECTIVE_ALPHA
 from sweeper.statistics.look_families import equivalence_of
 from sweeper.statistics.looks import Ending, Judging, PairedInLooks, Prior, endings, log_ratios, prior_of_screen
 from trainer.recipe import Better
@@ -19,7 +19,7 @@ def looks_of(known: Evidence, fresh: StageTable) -> tuple[int, ...]:
     return known.looks or (len(fresh.seeds),)
 
 
-def fresh_differences(known: Evidence, fresh: StageTable, key: str, metric: str, against: str = BASELINE) -> Matrix:
+def fresh_differences(known: Evidence, fresh: StageTable, key: str, metric: str, against: str = BASELINE_KEY) -> Matrix:
     """Return an arm's log differences to another arm in the order in which seeds came, [S], as `endings` takes them.
 
     NaN where the arm did not run or has not ended; else see `log_ratios`.
@@ -53,18 +53,18 @@ def settings_endings(
         least_noise(known, known.objective),
         equivalence_of(confirm.margin, len(fresh.keys) - 1) if confirm and confirm.equivalence else None,
     )
-    found = endings(difference_KS, directions, judging, OBJECTIVE_ALPHA, marked)
-    return dict(zip(settings, found, strict=True))
+    ended = endings(difference_KS, directions, judging, OBJECTIVE_ALPHA, marked)
+    return dict(zip(settings, ended, strict=True))
 
 
 def screen_prior(known: Evidence, metric: str) -> Prior | None:
     """Return what the screen's settings say about the noise of a metric's differences; None without enough of them."""
     screen = known.stages.get("screen")
-    if screen is None or BASELINE not in screen.row:
+    if screen is None or BASELINE_KEY not in screen.row:
         return None
     logs = screen.logs(metric)
     rows = [screen.row[key] for key in screen.keys if known.cells[key].role == "grid"]
-    return prior_of_screen(logs[rows], logs[screen.row[BASELINE]], least_noise(known, metric))
+    return prior_of_screen(logs[rows], logs[screen.row[BASELINE_KEY]], least_noise(known, metric))
 
 
 def least_noise(known: Evidence, metric: str) -> float:

@@ -9,8 +9,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from sweeper.guide.analysis.stage_table import BASELINE, Matrix, StageTable
+from sweeper.guide.analysis.stage_table import Matrix, StageTable
 from sweeper.guide.schema.results import GeometricMean
+from sweeper.records import BASELINE_KEY
 
 
 def geometric_mean(log_S: Matrix) -> GeometricMean | None:
@@ -38,9 +39,9 @@ def own_and_baseline(
         outside = np.ones(len(own_S), dtype=bool)
         outside[list(columns)] = False
         own_S = np.where(outside, np.nan, own_S)
-    if BASELINE not in table.row or key == BASELINE:
+    if BASELINE_KEY not in table.row or key == BASELINE_KEY:
         return geometric_mean(own_S), None
-    base_S = table.logs()[table.row[BASELINE]]
+    base_S = table.logs()[table.row[BASELINE_KEY]]
     shared_S = np.isfinite(own_S) & np.isfinite(base_S)
     if not shared_S.any():
         return geometric_mean(own_S), None

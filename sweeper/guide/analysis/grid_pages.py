@@ -34,8 +34,8 @@ def grid_pages(study: Study, cells: Mapping[str, Cell]) -> tuple[GridPage, ...]:
         values = tuple(knob.of(setting) for knob in KNOBS)
         if cell.role == "grid":
             keys[values] = key
-    found = (page for variant in study.space.variant for page in _variant_pages(study, variant, keys))
-    return tuple(page for page in found if page.keys)
+    pages = (page for variant in study.space.variant for page in _variant_pages(study, variant, keys))
+    return tuple(page for page in pages if page.keys)
 
 
 def _is_continuous(knob: Knob, study: Study) -> bool:
@@ -50,7 +50,7 @@ def _variant_pages(study: Study, variant: Variant, keys: Mapping[Point, str]) ->
     pages = [axis for axis in others if not _goes_without_saying(axis)]
     fixed = {axis.knob.name: axis.values[0] for axis in others}
     suffix = f", {variant}" if len(study.space.variant) > 1 or variant != VARIANT.usual else ""
-    found = []
+    laid_out = []
     for chosen in product(*(range(len(axis.values)) for axis in pages)):
         here = fixed | {axis.knob.name: axis.values[i] for axis, i in zip(pages, chosen, strict=True)}
         title = ", ".join(axis.labels[i] for axis, i in zip(pages, chosen, strict=True)) + suffix
@@ -58,8 +58,8 @@ def _variant_pages(study: Study, variant: Variant, keys: Mapping[Point, str]) ->
             [_key(keys, variant, {**here, row.knob.name: r, column.knob.name: c}) for c in column.values]
             for r in row.values
         ]
-        found.append(_page(title, row, column, table))
-    return found
+        laid_out.append(_page(title, row, column, table))
+    return laid_out
 
 
 def _goes_without_saying(axis: _Axis) -> bool:
@@ -78,8 +78,8 @@ def _axis(knob: Knob, study: Study, variant: Variant) -> _Axis:
 
 
 def _key(keys: Mapping[Point, str], variant: Variant, values: Mapping[str, Value]) -> str | None:
-    given = {**values, VARIANT.name: variant}
-    return keys.get(tuple(given[knob.name] for knob in KNOBS))
+    point = {**values, VARIANT.name: variant}
+    return keys.get(tuple(point[knob.name] for knob in KNOBS))
 
 
 def _rows_and_columns(axes: Sequence[_Axis]) -> tuple[_Axis, _Axis]:

@@ -9,9 +9,10 @@ import numpy as np
 
 from sweeper.guide.analysis.contrasts import change_of
 from sweeper.guide.analysis.geometric_means import geometric_mean
-from sweeper.guide.analysis.stage_table import BASELINE, Evidence, Matrix, StageTable, average
+from sweeper.guide.analysis.stage_table import Evidence, Matrix, StageTable, average
 from sweeper.guide.schema.results import Change, GeometricMean, GuidanceCurve, GuidanceLength, GuidancePoint
-from sweeper.statistics.levels import INTERVAL_ALPHA
+from sweeper.records import BASELINE_KEY
+from sweeper.statistics.error_budget import INTERVAL_ALPHA
 from sweeper.statistics.paired_tests import Paired
 from trainer.recipe import EvalRecipe
 
@@ -19,9 +20,9 @@ from trainer.recipe import EvalRecipe
 def guidance_curves(known: Evidence) -> tuple[GuidanceCurve, ...]:
     """Return the baseline's curve and, after it, those of the other arms; nothing where none was measured."""
     table, evaluation = known.stages.get("confirm"), known.study.recipe.eval
-    if table is None or not evaluation.cfg_curve or BASELINE not in table.row:
+    if table is None or not evaluation.cfg_curve or BASELINE_KEY not in table.row:
         return ()
-    base = _best(table, evaluation, BASELINE)
+    base = _best(table, evaluation, BASELINE_KEY)
     curves = (_curve(known, table, key, base) for key in table.keys)
     return tuple(curve for curve in curves if curve)
 
@@ -45,8 +46,8 @@ def _curve(known: Evidence, table: StageTable, key: str, base: float | None) -> 
 
 def _lengths(table: StageTable, evaluation: EvalRecipe, key: str) -> tuple[GuidanceLength, ...]:
     """Return the arm's curve at every step it was measured at; nothing where that is the end alone."""
-    found = [(step, _points(table, evaluation, key, step)) for step in table.steps]
-    lengths = tuple(GuidanceLength(step=step, points=points) for step, points in found if points)
+    measured = [(step, _points(table, evaluation, key, step)) for step in table.steps]
+    lengths = tuple(GuidanceLength(step=step, points=points) for step, points in measured if points)
     return lengths if len(lengths) > 1 else ()
 
 
@@ -76,8 +77,10 @@ def _point(table: StageTable, evaluation: EvalRecipe, key: str, scale: float, st
 
 def _best(table: StageTable, evaluation: EvalRecipe, key: str) -> float | None:
     """Return the scale with an arm's lowest mean FID."""
-    found = {scale: geometric_mean(_logs(table, evaluation, scale)[table.row[key]]) for scale in evaluation.cfg_curve}
-    known = {scale: at.mean for scale, at in found.items() if at is not None}
+    averages = {
+        scale: geometric_mean(_logs(table, evaluation, scale)[table.row[key]]) for scale in evaluation.cfg_curve
+    }
+    known = {scale: at.mean for scale, at in averages.items() if at is not None}
     return min(known, key=lambda scale: known[scale]) if known else None
 
 
@@ -92,10 +95,10 @@ def _against(
     table: StageTable, evaluation: EvalRecipe, key: str, scale: float, base_scale: float, step: int | None = None
 ) -> _Against | None:
     """Compare an arm at one scale with the baseline at another, seed by seed; both after `step` steps or at the end."""
-    if key == BASELINE:
+    if key == BASELINE_KEY:
         return None
     own_S = _logs(table, evaluation, scale, step)[table.row[key]]
-    base_S = _logs(table, evaluation, base_scale, step)[table.row[BASELINE]]
+    base_S = _logs(table, evaluation, base_scale, step)[table.row[BASELINE_KEY]]
     shared_S = np.isfinite(own_S - base_S)
     own, base = geometric_mean(own_S[shared_S]), geometric_mean(base_S[shared_S])
     if own is None or base is None:

@@ -16,9 +16,10 @@ import numpy.typing as npt
 
 from sweeper.guide.analysis.contrasts import change_of
 from sweeper.guide.analysis.screen_surface import Axis, ScreenSurface, screen_surface
-from sweeper.guide.analysis.stage_table import BASELINE, Evidence, Matrix
+from sweeper.guide.analysis.stage_table import Evidence, Matrix
 from sweeper.guide.schema.heuristics import Against, Heuristic, Heuristics, LevelCost, MapCell, Reach
 from sweeper.guide.schema.statements import Claim
+from sweeper.records import BASELINE_KEY
 from sweeper.statistics.response_surface import Costs, Surface, costs
 from sweeper.study import Confirm
 from sweeper.study.knobs import BLOCK, KNOBS, LAMBDA, TAU, Value, level
@@ -63,7 +64,7 @@ class _Study(NamedTuple):
 def heuristics(known: Evidence, judged: Judged) -> Heuristics:
     """Return the table's rows, without their words, and the map's cells."""
     helping = [claim for claim in judged.claims if claim.standing == "confirmed helps" and claim.change]
-    use = min(helping, key=lambda claim: claim.change.mean if claim.change else 0.0).key if helping else BASELINE
+    use = min(helping, key=lambda claim: claim.change.mean if claim.change else 0.0).key if helping else BASELINE_KEY
     own = known.cells[use].dispersion if helping else None
     lies = screen_surface(known, use)
     axes = [axis for axis in lies.axes if own or _is_swept(known, axis, judged.on_grid)]
@@ -121,24 +122,24 @@ def _averaged(known: Evidence, lies: ScreenSurface, axis: Axis, few: Sequence[Va
     knob = axis.knob
     on_grid = [key for key in lies.keys if key in judged.on_grid]
     kept = [key for key in on_grid or lies.keys if not (knob.needs_gradient and key in judged.saturated)]
-    bases = [one for key in kept if knob.of(one := known.cells[key].dispersion) is not None]
-    levels = tuple(value for value in few if not on_grid or value in {knob.of(one) for one in bases})
+    bases = [setting for key in kept if knob.of(setting := known.cells[key].dispersion) is not None]
+    levels = tuple(value for value in few if not on_grid or value in {knob.of(setting) for setting in bases})
     places: list[int] = np.unique(np.linspace(0, len(bases) - 1, MOST_BASES).astype(int)).tolist() if bases else []
     settings = {value: [_moved(bases[place], axis, value) for place in places] for value in levels}
     if knob is LAMBDA:
         # Against lambda 0 levels need no common settings: a setting beside the grid represents its own lambda.
         beside = [known.cells[key].dispersion for key in lies.keys if on_grid and key not in on_grid]
-        for one in beside:
-            if one.lam not in levels and alike(one, bases):
-                settings.setdefault(one.lam, []).append(one)
+        for setting in beside:
+            if setting.lam not in levels and alike(setting, bases):
+                settings.setdefault(setting.lam, []).append(setting)
     ranked = tuple(sorted(settings, key=knob.rank))
     sets = tuple(tuple(dict.fromkeys(settings[value])) for value in ranked)
     return _Row(axis, ranked, sets, "lambda 0" if knob is LAMBDA else "lowest")
 
 
-def alike(one: Dispersion, others: Iterable[Dispersion]) -> bool:
+def alike(setting: Dispersion, others: Iterable[Dispersion]) -> bool:
     """Whether a setting differs from others in block, lambda and tau alone: in other units a tau is another tau."""
-    return any(all(knob.of(one) == knob.of(other) for knob in KNOBS if knob not in MOVED) for other in others)
+    return any(all(knob.of(setting) == knob.of(other) for knob in KNOBS if knob not in MOVED) for other in others)
 
 
 def _few(axis: Axis, scattered: bool) -> tuple[Value, ...]:
@@ -164,7 +165,7 @@ def _points(lies: ScreenSurface, rows: Iterable[_Row]) -> tuple[dict[Dispersion,
     known = {tuple(place): number for number, place in enumerate(lies.place_CK.tolist())}
     index: dict[Dispersion, int] = {}
     more: list[list[float]] = []
-    for setting in {one: None for row in rows for settings in row.settings for one in settings}:
+    for setting in {setting: None for row in rows for settings in row.settings for setting in settings}:
         place = lies.place(setting).tolist()
         if tuple(place) not in known:
             known[tuple(place)] = len(lies.keys) + len(more)
@@ -177,10 +178,10 @@ def _heuristic(study: _Study, row: _Row) -> Heuristic:
     knob, idle = row.axis.knob, _idle(study, row)
     levels: tuple[LevelCost, ...] = ()
     if not idle:
-        points = [np.array([study.number[one] for one in settings]) for settings in row.settings]
+        points = [np.array([study.number[setting] for setting in settings]) for settings in row.settings]
         reference = _reference(study, row, points)
-        found = costs(study.surface, points, reference, study.margin) if study.surface else None
-        levels = tuple(_level(study, row, found, place, place == reference) for place in range(len(row.levels)))
+        priced = costs(study.surface, points, reference, study.margin) if study.surface else None
+        levels = tuple(_level(study, row, priced, place, place == reference) for place in range(len(row.levels)))
         levels = (*_off(study, row, points), *levels) if knob is LAMBDA else levels
     units = _units(row) if knob is TAU else ""
     return Heuristic(
@@ -190,8 +191,8 @@ def _heuristic(study: _Study, row: _Row) -> Heuristic:
 
 def _units(row: _Row) -> str:
     """Return the units of tau, where all settings have the same and they are not the plain ones."""
-    found = {one.tau_units for settings in row.settings for one in settings}
-    return found.pop() if len(found) == 1 and found != {"absolute"} else ""
+    units = {setting.tau_units for settings in row.settings for setting in settings}
+    return units.pop() if len(units) == 1 and units != {"absolute"} else ""
 
 
 def _idle(study: _Study, row: _Row) -> str:
@@ -215,16 +216,16 @@ def _reference(study: _Study, row: _Row, points: Sequence[Places]) -> int | None
     return int(np.argmin([mean[level].mean() for level in points]))
 
 
-def _level(study: _Study, row: _Row, found: Costs | None, place: int, is_reference: bool) -> LevelCost:
+def _level(study: _Study, row: _Row, priced: Costs | None, place: int, is_reference: bool) -> LevelCost:
     name = level(row.levels[place], study.known.study.recipe.model.taps)
     if is_reference and study.use is not None:
         return LevelCost(level=name, reach="use")
-    if found is None:
+    if priced is None:
         return LevelCost(level=name, reach=_with_fresh_seeds(study, row, row.levels[place], "open"))
-    cost = change_of(study.seeds, found.mean_L[place], found.low_L[place], found.high_L[place])
-    within = float(found.within_L[place])
+    cost = change_of(study.seeds, priced.mean_L[place], priced.low_L[place], priced.high_L[place])
+    within = float(priced.within_L[place])
     # A level dear on average is not ruled out as long as one of its settings may be near the best.
-    hope = max((study.near.get(study.number[one], 0.0) for one in row.settings[place]), default=0.0)
+    hope = max((study.near.get(study.number[setting], 0.0) for setting in row.settings[place]), default=0.0)
     dear = within <= DEAR and (row.against == "setting" or hope <= DEAR)
     screened: Reach = "safe" if within >= SAFE else "costs" if dear else "open"
     reach = "safe" if is_reference else _with_fresh_seeds(study, row, row.levels[place], screened)
@@ -238,9 +239,9 @@ def _off(study: _Study, row: _Row, points: Sequence[Places]) -> tuple[LevelCost,
     if study.surface is None:
         return (LevelCost(level=OFF, reach="costs"),)
     own = points[row.levels.index(LAMBDA.of(study.use))]
-    found = costs(Surface(-study.surface.change_NP[:, own]), [np.array([0])], None, study.margin)
-    cost = change_of(study.seeds, found.mean_L[0], found.low_L[0], found.high_L[0])
-    return (LevelCost(level=OFF, reach="costs", cost=cost, within=float(found.within_L[0])),)
+    priced = costs(Surface(-study.surface.change_NP[:, own]), [np.array([0])], None, study.margin)
+    cost = change_of(study.seeds, priced.mean_L[0], priced.low_L[0], priced.high_L[0])
+    return (LevelCost(level=OFF, reach="costs", cost=cost, within=float(priced.within_L[0])),)
 
 
 def _at_lambda(study: _Study, row: _Row, value: Value, reach: Reach, tested: int, hurt: Sequence[Claim]) -> Reach:

@@ -16,8 +16,8 @@ from sweeper.guide.analysis.contrasts import change_of
 from sweeper.guide.analysis.stage_table import Evidence, StageTable
 from sweeper.guide.schema.statements import Interaction, KnobEffect, KnobLevel
 from sweeper.statistics import factors
+from sweeper.statistics.error_budget import INTERVAL_ALPHA
 from sweeper.statistics.factors import Factor, FTest, Level, Vector
-from sweeper.statistics.levels import INTERVAL_ALPHA
 from sweeper.study import Confirm
 from sweeper.study.knobs import BLOCK, KNOBS, TAU, VARIANT, Knob, level
 from trainer.recipe import Dispersion
@@ -49,8 +49,8 @@ class Observations(NamedTuple):
         """Test whether two knobs interact, within every level of all others; None where the data cannot tell."""
         others = (values for name, values in self.knobs.items() if name not in (row.name, column.name))
         pages = list(zip(*others, strict=True))
-        found = factors.interaction(self.y, self.seeds, pages, self.factor(row.name), self.factor(column.name))
-        return found if found and found.df_residual >= FEWEST_DF else None
+        tested = factors.interaction(self.y, self.seeds, pages, self.factor(row.name), self.factor(column.name))
+        return tested if tested and tested.df_residual >= FEWEST_DF else None
 
 
 def interaction(known: Evidence, on_grid: Collection[str], saturated: Collection[str]) -> Interaction:
@@ -62,10 +62,10 @@ def interaction(known: Evidence, on_grid: Collection[str], saturated: Collection
     seen = with_tau if with_tau.settings else seen
     if min(seen.levels(knob.name) for knob in INTERACTING) < 2:
         return Interaction(reason="the unsaturated settings do not vary both block and tau", settings=seen.settings)
-    found = seen.crossed(*INTERACTING)
-    if found is None:
+    crossed = seen.crossed(*INTERACTING)
+    if crossed is None:
         return Interaction(reason="too few settings and seeds to test it", settings=seen.settings)
-    f, df, rest, p, _ = found
+    f, df, rest, p, _ = crossed
     return Interaction(f=f, df=df, df_residual=rest, p=p, rejects=p < REJECTED, settings=seen.settings)
 
 
@@ -81,26 +81,26 @@ def knobs(
     known: Evidence, on_grid: Collection[str], saturated: Collection[str], tested: Interaction
 ) -> tuple[KnobEffect, ...]:
     """Compare the levels of every knob that varies; block and tau only where no interaction was found."""
-    found = []
+    effects = []
     for knob in KNOBS:
         shown = set(on_grid) - set(saturated) if knob.needs_gradient else set(on_grid)
         seen = observe(known, {key for key in shown if acts(known, key, knob)})
         if 2 <= seen.levels(knob.name) <= MOST_LEVELS and not (tested.rejects and knob in INTERACTING):
-            found.append(_effect(known, seen, knob))
-    return tuple(one for one in found if one.levels)
+            effects.append(_effect(known, seen, knob))
+    return tuple(effect for effect in effects if effect.levels)
 
 
 def _effect(known: Evidence, seen: Observations, knob: Knob) -> KnobEffect:
     # A variant may lack a knob: the placeholder for "none" would then be confounded with the variant.
     variants: set[Any] = {*seen.knobs[VARIANT.name]}
-    lacking = {one.name for one in KNOBS if not all(map(one.applies, variants))}
+    lacking = {other.name for other in KNOBS if not all(map(other.applies, variants))}
     hidden = {knob.name, *(lacking if knob is VARIANT else ())}
     others = [seen.knobs[other] for other in seen.knobs if other not in hidden and seen.levels(other) > 1]
     blocks = [seen.seeds, *others]
     test = factors.effect(seen.y, blocks, seen.factor(knob.name))
     levels = factors.levels(seen.y, seen.seeds, others, seen.factor(knob.name), INTERVAL_ALPHA)
     margin, n = math.log1p((known.study.confirm or Confirm()).margin), len(seen.y)
-    said = tuple(_level(known, one, margin, n) for one in levels)
+    said = tuple(_level(known, compared, margin, n) for compared in levels)
     return KnobEffect(name=knob.name, p=test.p if test else None, levels=said)
 
 

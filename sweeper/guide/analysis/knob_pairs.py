@@ -54,8 +54,8 @@ def _tested(known: Evidence, on_grid: Collection[str], saturated: Collection[str
     levels = [seen.levels(name) for name in names]
     if min(levels) < 2:
         return KnobPair(knobs=names, reason=not_varied(saturated, pair), settings=seen.settings)
-    found = seen.crossed(*pair) if max(levels) <= MOST_LEVELS else None
-    return pair_of(names, found, seen.settings)
+    crossed = seen.crossed(*pair) if max(levels) <= MOST_LEVELS else None
+    return pair_of(names, crossed, seen.settings)
 
 
 def _acting(known: Evidence, settings: Collection[str], knobs: tuple[Knob, ...]) -> set[str]:

@@ -23,13 +23,13 @@ def outcomes(known: Evidence, main: StageResult) -> tuple[OutcomeRow, ...]:
         metric: (means(values), spreads(values), np.isfinite(values).sum(axis=1)) for metric, values in scores.items()
     }
     rows = []
-    for one in (main.baseline, *main.rows):
-        row = table.row[one.key] if one else 0
-        found = tuple(
+    for cell in (main.baseline, *main.rows):
+        row = table.row[cell.key] if cell else 0
+        measured = tuple(
             Outcome(metric=metric, mean=mean, sd=sd[row], n=int(n[row]))
             for metric, (mean_C, sd, n) in columns.items()
             if (mean := mean_C[row]) is not None
         )
-        if one and found:
-            rows.append(OutcomeRow(key=one.key, label=one.cell.label, outcomes=found))
+        if cell and measured:
+            rows.append(OutcomeRow(key=cell.key, label=cell.cell.label, outcomes=measured))
     return tuple(rows)

@@ -8,10 +8,11 @@ from collections.abc import Collection, Sequence
 import numpy as np
 
 from sweeper.guide.analysis.confirm_test import of
-from sweeper.guide.analysis.stage_table import BASELINE, Evidence, StageTable
+from sweeper.guide.analysis.stage_table import Evidence, StageTable
 from sweeper.guide.schema.statements import Claim, FirstChoice, Recommendation
+from sweeper.records import BASELINE_KEY
 from sweeper.statistics.effects import fit_effects, possibly_best
-from sweeper.statistics.levels import BET_ALPHA, OBJECTIVE_ALPHA, SET_ALPHA, UNIQUE_ALPHA
+from sweeper.statistics.error_budget import BET_ALPHA, OBJECTIVE_ALPHA, SET_ALPHA, UNIQUE_ALPHA
 from sweeper.study import Confirm
 from sweeper.study.knobs import KNOBS
 
@@ -26,7 +27,7 @@ def recommend(known: Evidence, claims: Sequence[Claim]) -> Recommendation | None
     tables = list(known.stages.values())
     compared = [key for key in known.cells if known.cells[key].role != "control"]
     eligible = [key for key in compared if _is_eligible(tables, key, of(claims, key))]
-    if BASELINE not in eligible or len(eligible) < 2:
+    if BASELINE_KEY not in eligible or len(eligible) < 2:
         return None
     members = _members(known, eligible, claims, SET_ALPHA, OBJECTIVE_ALPHA)
     first, why = _first(known, members, claims)
@@ -37,7 +38,7 @@ def recommend(known: Evidence, claims: Sequence[Claim]) -> Recommendation | None
         why=why,
         # A screen alone names no single best; nor does a set whose only member could not be compared.
         unique=bool(claims)
-        and (sole == BASELINE or _helps(of(claims, sole or "")))
+        and (sole == BASELINE_KEY or _helps(of(claims, sole or "")))
         and len(_members(known, eligible, claims, UNIQUE_ALPHA, UNIQUE_ALPHA)) == 1,
         stopped=len(compared) - len(eligible),
     )
@@ -69,7 +70,7 @@ def _members(
 ) -> list[str]:
     strong = {claim.key: claim for claim in claims if claim.p is not None and claim.p <= claim_alpha}
     helping = {key for key, claim in strong.items() if _helps(claim)}
-    comparable = {BASELINE, *(claim.key for claim in claims if claim.standing != "not comparable")}
+    comparable = {BASELINE_KEY, *(claim.key for claim in claims if claim.standing != "not comparable")}
     left = set(eligible)
     if screen := known.stages.get("screen"):
         # The screen never removes a setting that the fresh seeds confirm.
@@ -79,9 +80,9 @@ def _members(
         left -= _worse(fresh, [key for key in eligible if key in fresh.row and key in comparable], alpha)
     left -= {key for key, claim in strong.items() if claim.standing == "confirmed hurts"}
     # Only the claims decide whether lambda 0 is beaten.
-    left |= {BASELINE}
+    left |= {BASELINE_KEY}
     if helping:
-        left -= {BASELINE}
+        left -= {BASELINE_KEY}
         left |= {min(helping, key=lambda key: _mean(strong[key]))}
     return [key for key in eligible if key in left]
 
@@ -106,7 +107,7 @@ def _first(known: Evidence, members: Sequence[str], claims: Sequence[Claim]) -> 
         return min(helping, key=_mean).key, "confirmed"
     margin = (known.study.confirm or Confirm()).margin
     bets = [claim for claim in claims if claim.key in members and _is_likely(claim) and _mean(claim) <= -margin]
-    return (min(bets, key=_mean).key, "bet") if bets else (BASELINE, "default")
+    return (min(bets, key=_mean).key, "bet") if bets else (BASELINE_KEY, "default")
 
 
 def _is_likely(claim: Claim) -> bool:

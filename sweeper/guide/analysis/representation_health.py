@@ -6,8 +6,9 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from sweeper.guide.analysis.stage_table import BASELINE, Evidence, StageTable, average, number
+from sweeper.guide.analysis.stage_table import Evidence, StageTable, average, number
 from sweeper.guide.schema.results import BlockHealth, CellHealth, RankCorrelation
+from sweeper.records import BASELINE_KEY
 from sweeper.statistics.rank_agreement import chance_of_agreement, rank_agreement
 
 NORM, RANK, DISTANCE = "feature_norm", "effective_rank", "pairwise_distance"
@@ -18,7 +19,7 @@ def cell_health(known: Evidence, table: StageTable) -> tuple[CellHealth, ...]:
     """Measure every cell that reached a rung, at the last step its furthest trials reached."""
     health = (_one(known, table, key) for key in table.keys if table.step_cs[table.row[key]].max() > 0)
     return tuple(
-        one for one in health if any(value is not None for value in one.model_dump(exclude={"key", "step"}).values())
+        cell for cell in health if any(value is not None for value in cell.model_dump(exclude={"key", "step"}).values())
     )
 
 
@@ -56,7 +57,7 @@ def _difference(table: StageTable, key: str, step: int, metric: str) -> float | 
 
 
 def _baseline(table: StageTable, step: int, metric: str) -> float | None:
-    return average(table.at(step, metric)[table.row[BASELINE]]) if BASELINE in table.row else None
+    return average(table.at(step, metric)[table.row[BASELINE_KEY]]) if BASELINE_KEY in table.row else None
 
 
 def _mean(values: Iterable[float | None]) -> float | None:
@@ -67,7 +68,7 @@ def _mean(values: Iterable[float | None]) -> float | None:
 def block_health(table: StageTable, key: str, depth: int) -> tuple[BlockHealth, ...]:
     """Return one cell's health, block by block, at its last step."""
     step = _furthest(table, key)
-    found = (
+    blocks = (
         BlockHealth(
             block=block,
             feature_norm=_here(table, key, f"{NORM}.block_{block}"),
@@ -76,30 +77,30 @@ def block_health(table: StageTable, key: str, depth: int) -> tuple[BlockHealth, 
         )
         for block in range(depth if step else 0)
     )
-    return tuple(one for one in found if one.feature_norm is not None or one.effective_rank is not None)
+    return tuple(block for block in blocks if block.feature_norm is not None or block.effective_rank is not None)
 
 
 def distances(table: StageTable, depth: int) -> tuple[float | None, ...]:
     """Give the baseline's median pairwise distance after each block at its last step, in the units of tau."""
-    if BASELINE not in table.row:
+    if BASELINE_KEY not in table.row:
         return (None,) * depth
-    return tuple(_here(table, BASELINE, f"{DISTANCE}.block_{block}") for block in range(depth))
+    return tuple(_here(table, BASELINE_KEY, f"{DISTANCE}.block_{block}") for block in range(depth))
 
 
 def rank_correlations(health: Iterable[CellHealth], means: Mapping[str, float]) -> tuple[RankCorrelation, ...]:
     """Correlate the ranks of health and mean objective over the finished settings; a description, never a test."""
-    finished = [one for one in health if one.key in means]
+    finished = [cell for cell in health if cell.key in means]
     named = {
-        "share of steps at the floor": [one.floor_share for one in finished],
-        "distance to the floor": [one.floor_distance for one in finished],
-        "feature norm / baseline": [one.norm_ratio for one in finished],
-        "effective rank / baseline": [one.rank_ratio for one in finished],
-        "uniformity - baseline": [one.uniformity_change for one in finished],
-        "alignment / baseline": [one.alignment_ratio for one in finished],
+        "share of steps at the floor": [cell.floor_share for cell in finished],
+        "distance to the floor": [cell.floor_distance for cell in finished],
+        "feature norm / baseline": [cell.norm_ratio for cell in finished],
+        "effective rank / baseline": [cell.rank_ratio for cell in finished],
+        "uniformity - baseline": [cell.uniformity_change for cell in finished],
+        "alignment / baseline": [cell.alignment_ratio for cell in finished],
     }
-    objective = [means[one.key] for one in finished]
-    found = (_correlation(name, values, objective) for name, values in named.items())
-    return tuple(one for one in found if one is not None)
+    objective = [means[cell.key] for cell in finished]
+    correlations = (_correlation(name, values, objective) for name, values in named.items())
+    return tuple(correlation for correlation in correlations if correlation is not None)
 
 
 def _correlation(name: str, values: list[float | None], objective: list[float]) -> RankCorrelation | None:

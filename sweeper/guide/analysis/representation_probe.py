@@ -9,9 +9,10 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import stdtrit
 
-from sweeper.guide.analysis.stage_table import BASELINE, Evidence, Matrix, StageTable, average, number
+from sweeper.guide.analysis.stage_table import Evidence, Matrix, StageTable, average, number
 from sweeper.guide.schema.probe import Probe, ProbeAccuracy, ProbeArm, ProbeStep
-from sweeper.statistics.levels import INTERVAL_ALPHA
+from sweeper.records import BASELINE_KEY
+from sweeper.statistics.error_budget import INTERVAL_ALPHA
 from sweeper.statistics.resolution import step_of
 from trainer.recipe.evaluation import probe_name
 from trainer.recipe.metrics import VALIDATION_IMAGES
@@ -35,17 +36,17 @@ def representation_probe(known: Evidence) -> Probe | None:
     for stage in ("confirm", "screen"):
         table = known.stages.get(stage)
         places = _places(table) if table else []
-        if table is None or not places or not _is_probed(table, BASELINE, places):
+        if table is None or not places or not _is_probed(table, BASELINE_KEY, places):
             continue
         chosen = [key for key in _chosen(known, table) if _is_probed(table, key, places)]
-        arms = [_arm(known, table, key, places) for key in (BASELINE, *chosen[:SHOWN])]
+        arms = [_arm(known, table, key, places) for key in (BASELINE_KEY, *chosen[:SHOWN])]
         return Probe(stage=stage, baseline=arms[0], settings=tuple(arms[1:]))
     return None
 
 
 def _places(table: StageTable) -> list[_Place]:
-    found = (_LINEAR.fullmatch(name) for name in table.metrics)
-    return sorted(_Place(int(match[2]), int(match[1]) / 100) for match in found if match)
+    matches = (_LINEAR.fullmatch(name) for name in table.metrics)
+    return sorted(_Place(int(match[2]), int(match[1]) / 100) for match in matches if match)
 
 
 def _is_probed(table: StageTable, key: str, places: list[_Place]) -> bool:
@@ -62,7 +63,7 @@ def _chosen(known: Evidence, table: StageTable) -> Iterator[str]:
 
 def _arm(known: Evidence, table: StageTable, key: str, places: list[_Place]) -> ProbeArm:
     accuracies = tuple(_accuracies(table, key, places))
-    change, low, high = (None, None, None) if key == BASELINE else _change(table, key, places)
+    change, low, high = (None, None, None) if key == BASELINE_KEY else _change(table, key, places)
     # Fresh trials are measured at their end alone.
     steps = tuple(_steps(known.main, key, places)) if known.main and key in known.main.row else ()
     return ProbeArm(
@@ -95,7 +96,7 @@ def _steps(table: StageTable, key: str, places: list[_Place]) -> Iterator[ProbeS
 def _change(table: StageTable, key: str, places: list[_Place]) -> tuple[float | None, float | None, float | None]:
     """The mean paired difference to the baseline over blocks and levels, and its 95 % t-interval over seeds."""
     scores: list[Matrix] = [table.scores(place.name("linear_probe")) for place in places]
-    by_seed = np.mean([one[table.row[key]] - one[table.row[BASELINE]] for one in scores], axis=0)
+    by_seed = np.mean([score_CS[table.row[key]] - score_CS[table.row[BASELINE_KEY]] for score_CS in scores], axis=0)
     seen = by_seed[np.isfinite(by_seed)]
     if not len(seen):
         return None, None, None

@@ -26,17 +26,17 @@ def not_varied(saturated: Collection[str], pair: Sequence[Knob]) -> str:
     return f"the {which} do not vary both"
 
 
-def pair_of(names: tuple[str, str], found: FTest | None, settings: int) -> KnobPair:
+def pair_of(names: tuple[str, str], tested: FTest | None, settings: int) -> KnobPair:
     """Return the result of a test of two knobs, not yet corrected for the rest of its family."""
-    if found is None:
+    if tested is None:
         return KnobPair(knobs=names, reason="too few settings and seeds to test it", settings=settings)
     return KnobPair(
         knobs=names,
-        f=found.f,
-        df=found.df,
-        df_residual=found.df_residual,
-        p=found.p,
-        size=math.expm1(found.size),
+        f=tested.f,
+        df=tested.df,
+        df_residual=tested.df_residual,
+        p=tested.p,
+        size=math.expm1(tested.size),
         settings=settings,
     )
 
@@ -53,14 +53,14 @@ def scattered_pairs(
     values = {knob: [knob.of(known.cells[key].dispersion) for key in keys] for knob in varied}
     columns = {knob: _columns(knob, values[knob]) for knob in varied}
     mains = [_curve(knob, columns[knob]) for knob in varied]
-    found = []
+    tested = []
     for row, column in pairs:
         names = (row.name, column.name)
         if min(len(set(values[knob])) for knob in (row, column)) < 2:
-            found.append(KnobPair(knobs=names, reason=not_varied(saturated, varied), settings=len(keys)))
+            tested.append(KnobPair(knobs=names, reason=not_varied(saturated, varied), settings=len(keys)))
         else:
-            found.append(pair_of(names, smooth_interaction(y_C, mains, columns[row], columns[column]), len(keys)))
-    return found
+            tested.append(pair_of(names, smooth_interaction(y_C, mains, columns[row], columns[column]), len(keys)))
+    return tested
 
 
 def _on_all_seeds(known: Evidence, settings: Sequence[str]) -> tuple[list[str], Vector]:

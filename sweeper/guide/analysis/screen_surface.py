@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sweeper.guide.analysis.stage_table import BASELINE, Evidence, Mask, Matrix, StageTable
-from sweeper.records import TrialState
+from sweeper.guide.analysis.stage_table import Evidence, Mask, Matrix, StageTable
+from sweeper.records import BASELINE_KEY, TrialState
 from sweeper.statistics.gaussian_process import Knobs
 from sweeper.statistics.response_surface import Screen, Surface, fit_surface, why_none
 from sweeper.study.knobs import BLOCK, KNOBS, LAMBDA, TAU, Knob, Value
@@ -68,7 +68,7 @@ class ScreenSurface(NamedTuple):
         return np.array([axis.at(axis.knob.of(setting)) for axis in self.axes])
 
 
-def screen_surface(known: Evidence, always: str = BASELINE) -> ScreenSurface:
+def screen_surface(known: Evidence, always: str = BASELINE_KEY) -> ScreenSurface:
     """Lay out the screen of a record; of too many settings a part is taken, `always` among it."""
     return lay_out(*screen_of(known), always)
 
@@ -82,13 +82,13 @@ def screen_of(known: Evidence) -> tuple[dict[str, Dispersion], Screen | None]:
     keys = [key for key in table.keys if known.cells[key].role == "grid"] if table else []
     keys = [key for key in keys if table and is_sound(table.states(key))]
     settings = {key: known.cells[key].dispersion for key in keys}
-    if table is None or BASELINE not in table.row:
+    if table is None or BASELINE_KEY not in table.row:
         return settings, None
     rows = [table.row[key] for key in keys]
-    return settings, Screen(table.logs()[rows], table.logs()[table.row[BASELINE]], _early(known, table, rows))
+    return settings, Screen(table.logs()[rows], table.logs()[table.row[BASELINE_KEY]], _early(known, table, rows))
 
 
-def lay_out(settings: Mapping[str, Dispersion], screen: Screen | None, always: str = BASELINE) -> ScreenSurface:
+def lay_out(settings: Mapping[str, Dispersion], screen: Screen | None, always: str = BASELINE_KEY) -> ScreenSurface:
     """Place the sound settings of a screen, in the order of its rows, on the knobs that vary.
 
     Of too many a part is taken, evenly over their order, `always` among it.
@@ -101,7 +101,7 @@ def lay_out(settings: Mapping[str, Dispersion], screen: Screen | None, always: s
     keys = [keys[row] for row in rows]
     placed = [settings[key] for key in keys]
     axes = tuple(axis for knob in KNOBS if len((axis := _axis(knob, placed)).levels) > (knob is not LAMBDA))
-    place_CK = np.array([[axis.at(axis.knob.of(one)) for axis in axes] for one in placed])
+    place_CK = np.array([[axis.at(axis.knob.of(setting)) for axis in axes] for setting in placed])
     if screen is None:
         return ScreenSurface(tuple(keys), axes, place_CK, None, 0, "no screen with lambda 0 was run")
     early = None if screen.early_CS is None else screen.early_CS[rows]
@@ -116,7 +116,7 @@ def is_sound(states: Sequence[TrialState]) -> bool:
 
 
 def _axis(knob: Knob, settings: Sequence[Dispersion]) -> Axis:
-    seen = {value for one in settings if (value := knob.of(one)) is not None}
+    seen = {value for setting in settings if (value := knob.of(setting)) is not None}
     levels = tuple(sorted(seen, key=knob.rank))
     single = knob is BLOCK and all(len(level) == 1 for level in levels)
     ordered = single or not (knob is BLOCK or knob.every)

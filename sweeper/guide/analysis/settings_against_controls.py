@@ -14,7 +14,7 @@ from sweeper.guide.analysis.fresh_looks import fresh_differences, paired
 from sweeper.guide.analysis.stage_table import Evidence
 from sweeper.guide.schema.statements import Claim, ControlComparison
 from sweeper.records import Cell
-from sweeper.statistics.levels import AGAINST_ALPHA, INTERVAL_ALPHA
+from sweeper.statistics.error_budget import AGAINST_ALPHA, INTERVAL_ALPHA
 from sweeper.statistics.looks import PairedInLooks
 from sweeper.statistics.paired_tests import holm
 
@@ -29,22 +29,22 @@ def against_controls(known: Evidence, made: Claims) -> tuple[ControlComparison, 
     helping = [claim for claim in made.settings if claim.standing == "confirmed helps"]
     # A control that uses the Dispersive Loss itself is no alternative to it.
     controls = [claim for claim in made.beside if _is_without_dispersion(known.cells[claim.key]) and claim.change]
-    found = [
+    pairs = [
         (setting, control, tested)
         for setting, control in product(helping, controls)
         if (tested := _paired(known, setting.key, control.key))
     ]
-    adjusted = holm([tested.p_value("lower") for _, _, tested in found])
+    adjusted = holm([tested.p_value("lower") for _, _, tested in pairs])
     return tuple(
         ControlComparison(
             setting=setting.label,
             control=control.label,
-            change=change_of(tested.n, tested.mean, *tested.interval(INTERVAL_ALPHA / len(found))),
+            change=change_of(tested.n, tested.mean, *tested.interval(INTERVAL_ALPHA / len(pairs))),
             better=p <= AGAINST_ALPHA,
             control_standing=control.standing,
             times=_times(control, setting),
         )
-        for (setting, control, tested), p in zip(found, adjusted, strict=True)
+        for (setting, control, tested), p in zip(pairs, adjusted, strict=True)
     )
 
 
@@ -69,6 +69,6 @@ def _paired(known: Evidence, setting: str, control: str) -> PairedInLooks | None
 
 def rival(setting: Claim, comparisons: Sequence[ControlComparison]) -> ControlComparison | None:
     """Return the comparison with the strongest rival: a control with at least half the setting's gain, not beaten."""
-    own = [one for one in comparisons if one.setting == setting.label and not one.better]
-    rivals = [one for one in own if one.times is not None and one.times >= HALF]
-    return max(rivals, key=lambda one: one.times or 0.0, default=None)
+    own = [comparison for comparison in comparisons if comparison.setting == setting.label and not comparison.better]
+    rivals = [comparison for comparison in own if comparison.times is not None and comparison.times >= HALF]
+    return max(rivals, key=lambda comparison: comparison.times or 0.0, default=None)

@@ -12,14 +12,13 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from sweeper.records import Cell, Stage, StudyRecord, TrialRecord, TrialState
+from sweeper.records import BASELINE_KEY, Cell, Stage, StudyRecord, TrialRecord, TrialState
 from sweeper.statistics.moments import moments
 from sweeper.statistics.resolution import least_noise
 from sweeper.study import Study
 from sweeper.study.knobs import reading_order
 from sweeper.study.objective import Objective
 
-BASELINE = "baseline"
 STAGES: tuple[Stage, ...] = ("screen", "confirm")
 
 Matrix = npt.NDArray[np.float64]
@@ -54,9 +53,9 @@ class StageTable:
     @cached_property
     def shared_seeds(self) -> tuple[int, ...]:
         """The seeds of settings and controls, not the baseline's further ones; the baseline's where it ran alone."""
-        rows = [row for key, row in zip(self.keys, self.trials, strict=True) if key != BASELINE]
-        found = tuple(seed for at, seed in enumerate(self.seeds) if any(row[at] for row in rows))
-        return found or self.seeds
+        rows = [row for key, row in zip(self.keys, self.trials, strict=True) if key != BASELINE_KEY]
+        shared = tuple(seed for at, seed in enumerate(self.seeds) if any(row[at] for row in rows))
+        return shared or self.seeds
 
     def states(self, key: str) -> list[TrialState]:
         """The states of a cell's trials."""
@@ -136,25 +135,25 @@ class StageTable:
 
     @cached_property
     def _at(self) -> dict[int, dict[str, Matrix]]:
-        found: dict[int, dict[str, Matrix]] = {}
+        by_step: dict[int, dict[str, Matrix]] = {}
         for i, row in enumerate(self.trials):
             for j, trial in enumerate(row):
                 for rung in trial.rungs if trial else ():
-                    tables = found.setdefault(rung.step, {})
+                    tables = by_step.setdefault(rung.step, {})
                     for name, value in (self.minimised.inverted(rung.metrics) | rung.metrics).items():
                         if name not in tables:
                             tables[name] = self._nothing.copy()
                         tables[name][i, j] = value
-        return found
+        return by_step
 
     @cached_property
     def _last(self) -> dict[str, Matrix]:
-        found: dict[str, Matrix] = {}
+        last: dict[str, Matrix] = {}
         for step, tables in self._at.items():
             here = self.step_cs == step
             for name, table in tables.items():
-                found[name] = np.where(here, table, found.get(name, np.nan))
-        return found
+                last[name] = np.where(here, table, last.get(name, np.nan))
+        return last
 
 
 @dataclass(frozen=True)
@@ -202,12 +201,12 @@ def _table(
 
 
 def _cells(trials: Iterable[tuple[str, TrialRecord]]) -> dict[str, Cell]:
-    found: dict[str, Cell] = {}
+    cells: dict[str, Cell] = {}
     for key, trial in trials:
         cell = trial.spec.cell
-        if key not in found or (cell.mark and not found[key].mark):
-            found[key] = cell
-    return dict(sorted(found.items(), key=lambda item: _reading_order(item[1])))
+        if key not in cells or (cell.mark and not cells[key].mark):
+            cells[key] = cell
+    return dict(sorted(cells.items(), key=lambda item: _reading_order(item[1])))
 
 
 def _reading_order(cell: Cell) -> tuple[object, ...]:
@@ -221,8 +220,8 @@ def _last_step(trial: TrialRecord | None) -> int:
 
 def number(value: object) -> float | None:
     """A finite float, or None for anything that cannot be printed."""
-    found = float(value) if isinstance(value, int | float | np.number) else float("nan")
-    return found if np.isfinite(found) else None
+    figure = float(value) if isinstance(value, int | float | np.number) else float("nan")
+    return figure if np.isfinite(figure) else None
 
 
 def means(values_CS: Matrix) -> list[float | None]:

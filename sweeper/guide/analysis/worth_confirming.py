@@ -49,9 +49,9 @@ def candidates(known: Evidence, cells: Sequence[CellResult], top: int, by_surfac
     if table is None:
         return ()
     rows = {
-        one.key: table.logs()[table.row[one.key]]
-        for one in cells
-        if not (one.audited or (stops == "cells" and "pruned" in one.states))
+        cell.key: table.logs()[table.row[cell.key]]
+        for cell in cells
+        if not (cell.audited or (stops == "cells" and "pruned" in cell.states))
     }
     logs = {key: row[np.isfinite(row)].tolist() for key, row in rows.items()}
     settings, screen = screen_of(known)

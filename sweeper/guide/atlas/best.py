@@ -12,7 +12,7 @@ from sweeper.guide.analysis.stage_table import Matrix, StageTable
 from sweeper.guide.analysis.worth_confirming import ranked
 from sweeper.guide.atlas.members import Member
 from sweeper.guide.atlas.schema import Best
-from sweeper.statistics.levels import INTERVAL_ALPHA
+from sweeper.statistics.error_budget import INTERVAL_ALPHA
 from sweeper.statistics.paired_tests import Paired
 
 

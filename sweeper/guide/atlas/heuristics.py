@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from sweeper.guide.atlas.schema import CheckOutcome, RuleKind
+from sweeper.statistics.meta_analysis import Pooled, pool
 from sweeper.statistics.paired_tests import holm
-from sweeper.statistics.random_effects import Pooled, pool
 
 Matrix = npt.NDArray[np.float64]
 

@@ -16,7 +16,7 @@ from sweeper.guide.atlas.members import Member
 from sweeper.guide.atlas.observed import ORDERS, Seen
 from sweeper.guide.atlas.schema import Expectation, InScope, KnobTable, LambdaUnit, LevelRow
 from sweeper.guide.atlas.units import LAMBDA_UNITS, UNITS
-from sweeper.statistics.random_effects import Pooled
+from sweeper.statistics.meta_analysis import Pooled
 from sweeper.study.knobs import LAMBDA
 
 PRIOR_SEEDS = 2.0  # the weight of the other scopes' noise beside a scope's own, in degrees of freedom

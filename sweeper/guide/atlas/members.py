@@ -8,12 +8,12 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from sweeper.errors import DataError
-from sweeper.guide.analysis.stage_table import BASELINE, Evidence, evidence
+from sweeper.guide.analysis.stage_table import Evidence, evidence
 from sweeper.guide.assemble import assemble_guide
 from sweeper.guide.atlas.schema import Unused
 from sweeper.guide.schema.guide import Guide
 from sweeper.planning.trials import screen_trials
-from sweeper.records import FINAL_STATES, StudyRecord
+from sweeper.records import BASELINE_KEY, FINAL_STATES, StudyRecord
 from trainer.recipe import METRICS
 from trainer.recipe.identity import identity
 
@@ -87,7 +87,7 @@ def _unfinished(record: StudyRecord) -> str:
     decided = {trial.spec.key for trial in screen if trial.state in FINAL_STATES}
     if planned - decided or len(decided) < len({trial.spec.key for trial in screen}):
         return "its screen is not finished"
-    baseline = [trial for trial in screen if trial.spec.cell.key == BASELINE and trial.state == "complete"]
+    baseline = [trial for trial in screen if trial.spec.cell.key == BASELINE_KEY and trial.state == "complete"]
     if not baseline:
         return "its baseline has no score"
     if not any(trial.spec.cell.role == "grid" and trial.rungs for trial in screen):

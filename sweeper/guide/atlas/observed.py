@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from sweeper.guide.analysis.contrasts import log_differences
-from sweeper.guide.analysis.stage_table import BASELINE, Mask, Matrix, StageTable
+from sweeper.guide.analysis.stage_table import Mask, Matrix, StageTable
 from sweeper.guide.atlas.levels import BaselineLuck, LevelEffects, baseline_luck, level_effects
 from sweeper.guide.atlas.members import Member
 from sweeper.guide.atlas.schema import LambdaUnit
@@ -24,7 +24,7 @@ from sweeper.guide.atlas.units import (
     in_distances,
     lambda_range,
 )
-from sweeper.records import Cell
+from sweeper.records import BASELINE_KEY, Cell
 from sweeper.study.knobs import BLOCK, KNOBS, LAMBDA, TAU_UNITS, VARIANT
 from sweeper.study.knobs import TAU as TAU_KNOB
 from trainer.recipe import VARIANTS
@@ -85,7 +85,7 @@ def observe(member: Member, unit: LambdaUnit) -> dict[str, Seen]:
     table = member.known.main
     assert table is not None  # a member has a screen
     y_CS, stopped = _changes(table)
-    others = [row for key, row in table.row.items() if key != BASELINE]
+    others = [row for key, row in table.row.items() if key != BASELINE_KEY]
     shared_S: Mask = np.asarray(np.isfinite(y_CS[others]).any(axis=0))
     y_CJ = y_CS[:, shared_S]
     saturated = {one.key for one in member.guide.main.cells if one.saturated}
@@ -135,7 +135,7 @@ def _changes(table: StageTable) -> tuple[Matrix, set[str]]:
         for place in np.flatnonzero(table.pruned_cs[row]):
             stopped.add(key)
             values_CS = table.at(int(table.step_cs[row, place]), early)
-            own, base = values_CS[row, place], values_CS[table.row[BASELINE], place]
+            own, base = values_CS[row, place], values_CS[table.row[BASELINE_KEY], place]
             if own > 0 and base > 0:
                 y_CS[row, place] = np.log(own / base)
         if key in stopped and np.isfinite(y_CS[row]).any():
@@ -146,7 +146,7 @@ def _changes(table: StageTable) -> tuple[Matrix, set[str]]:
 
 def _luck(table: StageTable, keys: Sequence[str], y_CJ: Matrix, shared_S: Mask) -> BaselineLuck | None:
     """Estimate the baseline's luck on the settings' seeds, from the seeds that it has alone."""
-    base_S = table.logs()[table.row[BASELINE]]
+    base_S = table.logs()[table.row[BASELINE_KEY]]
     further_K = base_S[~shared_S & np.isfinite(base_S)]
     own_CJ = y_CJ[[table.row[key] for key in keys if "diverged" not in table.states(key)]]
     whole_CJ = own_CJ[np.isfinite(own_CJ).all(axis=1)]
@@ -211,7 +211,7 @@ def _weight(study: _Study, key: str) -> float | None:
         usual = math.exp(_mean([math.log(rate) for rate in rates.values()]))
         return setting.lam * rates.get(setting.blocks, usual)
     loss, distance = (table.furthest(name)[row] for name in ("dispersive_loss", "floor_distance"))
-    base = table.furthest("train_loss")[table.row[BASELINE]]
+    base = table.furthest("train_loss")[table.row[BASELINE_KEY]]
     if loss is None or distance is None or not base:
         return None
     # A batch collapsed to one point has loss 0, so the span is as large as the floor.

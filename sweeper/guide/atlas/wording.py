@@ -9,7 +9,7 @@ from typing import assert_never
 from sweeper.guide.atlas.heuristics import LEAST_SCOPES, Judged
 from sweeper.guide.atlas.schema import Expectation, Heuristic, InScope, KnobTable, ScopeRow
 from sweeper.guide.atlas.units import RELATIVE
-from sweeper.statistics.random_effects import LEAST_FOR_PREDICTION, prediction_together
+from sweeper.statistics.meta_analysis import LEAST_FOR_PREDICTION, prediction_together
 from sweeper.study.knobs import BLOCK, LAMBDA, TAU, VARIANT
 from sweeper.text.numbers import counted, percent, signed
 

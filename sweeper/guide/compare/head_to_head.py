@@ -14,11 +14,10 @@ from typing import NamedTuple
 import numpy as np
 
 from sweeper.guide.analysis.contrasts import change_of
-from sweeper.guide.analysis.stage_table import BASELINE
 from sweeper.guide.compare.schema import HeadToHead, Pair, Winner
 from sweeper.guide.schema.guide import Guide
-from sweeper.records import INPUTS, Facts, StudyRecord
-from sweeper.statistics.levels import INTERVAL_ALPHA
+from sweeper.records import BASELINE_KEY, INPUTS, Facts, StudyRecord
+from sweeper.statistics.error_budget import INTERVAL_ALPHA
 from sweeper.statistics.paired_tests import Paired
 from sweeper.statistics.resolution import least_noise
 from sweeper.text.numbers import change, counted
@@ -39,8 +38,8 @@ def paired(a: Rival, b: Rival) -> HeadToHead:
     if reason:
         return HeadToHead(headline=f"No claim which study found the better setting: {reason}.", reason=reason)
     logs = _fresh(a.record), _fresh(b.record)
-    shared = sorted(logs[0][BASELINE].keys() & logs[1][BASELINE].keys())
-    gaps = [abs(logs[0][BASELINE][seed] - logs[1][BASELINE][seed]) for seed in shared]
+    shared = sorted(logs[0][BASELINE_KEY].keys() & logs[1][BASELINE_KEY].keys())
+    gaps = [abs(logs[0][BASELINE_KEY][seed] - logs[1][BASELINE_KEY][seed]) for seed in shared]
     margin = min(a.guide.seeds.margin, b.guide.seeds.margin)
     pairs = _pairs(a.guide, b.guide, logs, math.log1p(margin))
     return HeadToHead(
@@ -63,18 +62,18 @@ def _obstacle(a: Rival, b: Rival) -> str:
     for name, rival in (("A", a), ("B", b)):
         if not rival.guide.claims:
             return f"{name} has no finished confirm stage"
-    shared = _fresh(a.record).get(BASELINE, {}).keys() & _fresh(b.record).get(BASELINE, {}).keys()
+    shared = _fresh(a.record).get(BASELINE_KEY, {}).keys() & _fresh(b.record).get(BASELINE_KEY, {}).keys()
     return "they share fewer than two fresh seeds" if len(shared) < 2 else ""
 
 
 def _differing_inputs(a: StudyRecord, b: StudyRecord) -> str:
     """Return which input of the two recipes, or of an arm that both studies have, differs."""
     known, labels = (_inputs(a), _inputs(b)), {one.spec.cell.key: one.spec.cell.label for one in a.trials}
-    for arm in [BASELINE, *sorted((known[0].keys() & known[1].keys()) - {BASELINE})]:
+    for arm in [BASELINE_KEY, *sorted((known[0].keys() & known[1].keys()) - {BASELINE_KEY})]:
         for field, words in INPUTS.items():
             found = [{getattr(facts, field) for facts in of.get(arm, ())} for of in known]
             if found[0] != found[1] or len(found[0]) != 1:
-                return f"their {words} differ" + (f" in {labels[arm]}" if arm != BASELINE else "")
+                return f"their {words} differ" + (f" in {labels[arm]}" if arm != BASELINE_KEY else "")
     return ""
 
 
@@ -84,7 +83,7 @@ def _inputs(record: StudyRecord) -> dict[str, list[Facts]]:
     for trial in record.trials:
         if trial.facts:
             cell = trial.spec.cell
-            found.setdefault(cell.key if cell.role == "control" else BASELINE, []).append(trial.facts)
+            found.setdefault(cell.key if cell.role == "control" else BASELINE_KEY, []).append(trial.facts)
     return found
 
 
@@ -126,7 +125,7 @@ def _pairs(a: Guide, b: Guide, logs: tuple[Logs, Logs], margin: float) -> tuple[
 
 def _gains(guide: Guide, logs: Logs) -> dict[str, dict[int, float]]:
     """Log objective minus the baseline's by seed, of every setting about which the study claims something."""
-    base = logs[BASELINE]
+    base = logs[BASELINE_KEY]
     known = [one.key for one in guide.claims if one.metric == guide.objective and one.standing != "not comparable"]
     return {
         key: {seed: value - base[seed] for seed, value in logs[key].items() if seed in base}
@@ -142,16 +141,16 @@ def _winner(low: float, high: float, margin: float) -> Winner:
 
 
 def _first(guide: Guide) -> str:
-    return guide.recommendation.first if guide.recommendation else BASELINE
+    return guide.recommendation.first if guide.recommendation else BASELINE_KEY
 
 
 def _headline(a: Guide, b: Guide, pairs: tuple[Pair, ...], margin: float) -> str:
     chosen = _first(a), _first(b)
     if chosen[0] == chosen[1]:
-        same = "lambda 0" if chosen[0] == BASELINE else next(one.label for one in a.claims if one.key == chosen[0])
+        same = "lambda 0" if chosen[0] == BASELINE_KEY else next(one.label for one in a.claims if one.key == chosen[0])
         return f"No contest: both studies take {same} first."
-    if BASELINE in chosen:
-        taker, other = ("A", "B") if chosen[0] == BASELINE else ("B", "A")
+    if BASELINE_KEY in chosen:
+        taker, other = ("A", "B") if chosen[0] == BASELINE_KEY else ("B", "A")
         return f"No contest: {taker} takes lambda 0 first, so {other}'s claim about its own first choice decides."
     met = next((pair for pair in pairs if pair.firsts), None)
     if met is None:

@@ -8,13 +8,12 @@ import numpy as np
 
 from sweeper.errors import StudyError
 from sweeper.guide.analysis.geometric_means import geometric_mean
-from sweeper.guide.analysis.stage_table import BASELINE
 from sweeper.guide.atlas.members import Member, members
 from sweeper.guide.crossing.knobs import FEWEST, common_of, cross_knobs
 from sweeper.guide.crossing.schema import Crossed, Crossing
 from sweeper.guide.crossing.wording import headline, points
 from sweeper.guide.schema.statements import Claim
-from sweeper.records import StudyRecord
+from sweeper.records import BASELINE_KEY, StudyRecord
 from trainer.recipe import Frozen
 
 
@@ -95,7 +94,7 @@ def _confirmed_then_lowest(claim: Claim) -> tuple[bool, float]:
 def _study(member: Member, fields: Sequence[str]) -> Crossed:
     table, guide = member.known.main, member.guide
     assert table is not None
-    logs_S = table.logs()[table.row[BASELINE]]
+    logs_S = table.logs()[table.row[BASELINE_KEY]]
     own = geometric_mean(logs_S)
     tested = [claim for claim in guide.claims if claim.change and claim.standing != "not comparable"]
     best = min(tested, key=_confirmed_then_lowest, default=None)

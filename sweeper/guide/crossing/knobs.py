@@ -19,8 +19,8 @@ from sweeper.guide.atlas.levels import level_effects
 from sweeper.guide.atlas.members import Member
 from sweeper.guide.crossing.schema import KnobCrossing
 from sweeper.guide.schema.results import Change
+from sweeper.statistics.error_budget import INTERVAL_ALPHA
 from sweeper.statistics.factors import Factor, FTest, interaction
-from sweeper.statistics.levels import INTERVAL_ALPHA
 from sweeper.statistics.paired_tests import holm
 from sweeper.study.knobs import KNOBS, LAMBDA, Knob, level
 from trainer.recipe import Dispersion

@@ -13,7 +13,7 @@ from sweeper.guide.schema.results import CellResult, Cost, StageResult
 from sweeper.guide.schema.statements import Claim, NextStudy, Recommendation
 from sweeper.planning.size import size
 from sweeper.records import StudyRecord
-from sweeper.statistics.levels import FEWEST_SEEDS
+from sweeper.statistics.error_budget import FEWEST_SEEDS
 from sweeper.study import Confirm, Range, Study, values
 from sweeper.study.knobs import DISTANCE, FEATURES, KNOBS, TAU_UNITS, VARIANT, Knob, KnobAxis
 from sweeper.text.numbers import counted, percent

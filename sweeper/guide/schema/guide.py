@@ -31,6 +31,7 @@ from sweeper.guide.schema.statements import (
     Rule,
     Verdict,
 )
+from sweeper.records import BASELINE_KEY
 from sweeper.text.numbers import metric_name
 from trainer.recipe import Frozen, numbered, recorded_metric
 
@@ -84,7 +85,7 @@ class Guide(Frozen):
     models: tuple[KeptModel, ...] = ()
     guidance: tuple[GuidanceCurve, ...] = ()
     distance: str = "FID"  # what the objective is called, FID being Inception's; the domain extractor's is one as well
-    heuristics: Heuristics = Heuristics(use="baseline")
+    heuristics: Heuristics = Heuristics(use=BASELINE_KEY)
     probe: Probe | None = None
     probe_words: tuple[str, ...] = ()
     preliminary: str = ""  # how far the study was, where it was not done

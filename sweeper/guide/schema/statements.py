@@ -54,7 +54,7 @@ class Claim(Frozen):
 
     @property
     def suggests(self) -> str:
-        """What a claim that is suggestive, about the objective, suggests; '' for any other."""
+        """What a suggestive claim about the objective suggests: harm or a gain; '' otherwise."""
         if self.standing != "suggestive" or self.change is None:
             return ""
         return "harm" if self.change.mean > 0 else "a gain"
@@ -102,7 +102,8 @@ class KnobPair(Frozen):
 
     `adjusted` is its p-value corrected for all pairs that were tested (Holm), `size` the typical (root mean square)
     deviation of a crossing from what both knobs do by themselves, as a fraction of the objective and less what noise
-    alone gives. `reason` says why a pair was not tested.
+    alone gives. `seen`: the corrected p-value is small enough to report an interaction. `reason` says why a pair was
+    not tested.
     """
 
     knobs: tuple[str, str]

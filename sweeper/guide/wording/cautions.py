@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from sweeper.guide.analysis.stage_table import BASELINE
 from sweeper.guide.wording.findings import Findings, listed
+from sweeper.records import BASELINE_KEY
 from sweeper.statistics.looks import HIDDEN, enough_runs
 from sweeper.text.numbers import figure, share
 from trainer.recipe import MetricName
@@ -38,9 +38,9 @@ def poor_baseline(found: Findings) -> tuple[str, ...]:
 
 def _of_baseline(found: Findings, metric: MetricName) -> float | None:
     table = found.known.main
-    if table is None or BASELINE not in table.row:
+    if table is None or BASELINE_KEY not in table.row:
         return None
-    return table.furthest(found.record.study.recipe.eval.recorded(metric))[table.row[BASELINE]]
+    return table.furthest(found.record.study.recipe.eval.recorded(metric))[table.row[BASELINE_KEY]]
 
 
 def hidden_harm(found: Findings) -> tuple[str, ...]:

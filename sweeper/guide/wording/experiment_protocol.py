@@ -11,7 +11,7 @@ from sweeper.guide.wording.cost_and_provenance import distinct
 from sweeper.guide.wording.loss_forms import forms
 from sweeper.planning.trials import rung_steps
 from sweeper.records import Facts
-from sweeper.statistics.levels import CONTROL_ALPHA, OBJECTIVE_ALPHA, SET_ALPHA, SIDE_ALPHA, UNIQUE_ALPHA
+from sweeper.statistics.error_budget import CONTROL_ALPHA, OBJECTIVE_ALPHA, SET_ALPHA, SIDE_ALPHA, UNIQUE_ALPHA
 from sweeper.statistics.looks import HIDDEN, enough_runs
 from sweeper.study import Confirm, Screen, Study, further_seeds
 from sweeper.study.objective import Objective

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from sweeper.guide.analysis.heuristics import alike
 from sweeper.guide.analysis.settings_against_controls import rival
-from sweeper.guide.analysis.stage_table import BASELINE, Evidence
+from sweeper.guide.analysis.stage_table import Evidence
 from sweeper.guide.schema.audits import HealthAudit, ProxyAudit, PruningAudit, SeedAudit
 from sweeper.guide.schema.heuristics import Heuristics
 from sweeper.guide.schema.results import CellResult, Change, GeometricMean, StageResult
@@ -21,7 +21,7 @@ from sweeper.guide.schema.statements import (
     Standing,
 )
 from sweeper.guide.wording.arms import called
-from sweeper.records import StudyRecord
+from sweeper.records import BASELINE_KEY, StudyRecord
 from sweeper.text.numbers import change, confirmed_change, counted, metric_name, spread
 
 SATURATED = 0.10
@@ -62,7 +62,7 @@ class Findings(NamedTuple):
     health: HealthAudit
     worth_confirming: tuple[str, ...] = ()
     pairs: tuple[KnobPair, ...] = ()
-    heuristics: Heuristics = Heuristics(use=BASELINE, reason="it was not asked for")
+    heuristics: Heuristics = Heuristics(use=BASELINE_KEY, reason="it was not asked for")
 
     @property
     def metric(self) -> str:
@@ -93,7 +93,7 @@ class Findings(NamedTuple):
 
     def label(self, key: str) -> str:
         """How readers know a cell; a saturated one is flagged wherever it is named."""
-        if key == BASELINE:
+        if key == BASELINE_KEY:
             return "lambda 0"
         saturated = any(
             one.key == key and one.saturated for stage in (self.main, self.fresh) if stage for one in stage.rows

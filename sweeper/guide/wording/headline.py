@@ -7,10 +7,10 @@ from collections.abc import Iterable
 
 from sweeper.guide.schema.statements import Claim, VerdictKind
 from sweeper.guide.wording.advice import times_as_much
-from sweeper.guide.wording.asides import capital
 from sweeper.guide.wording.findings import Findings, effect_of
 from sweeper.records import FINAL_STATES, TrialState
 from sweeper.text.numbers import counted, percent
+from sweeper.text.sentences import capital
 
 NONE_HOPED = "No setting tested looked better than lambda 0 in the screen"
 

@@ -10,15 +10,15 @@ import numpy as np
 from sweeper.guide.analysis.contrasts import change_of
 from sweeper.guide.analysis.heuristics import OFF
 from sweeper.guide.analysis.knob_pairs import partners
-from sweeper.guide.analysis.stage_table import BASELINE
 from sweeper.guide.schema.heuristics import Heuristic, Heuristics, LevelCost
 from sweeper.guide.schema.statements import Claim
-from sweeper.guide.wording.asides import capital
 from sweeper.guide.wording.findings import SAID, Findings, comparable, fresh_seeds, said, written
-from sweeper.statistics.levels import INTERVAL_ALPHA
+from sweeper.records import BASELINE_KEY
+from sweeper.statistics.error_budget import INTERVAL_ALPHA
 from sweeper.statistics.paired_tests import Paired
 from sweeper.study.knobs import BLOCK, KNOBS, LAMBDA, TAU, Knob, in_words, level
 from sweeper.text.numbers import confirmed_change, counted, percent, signed
+from sweeper.text.sentences import capital
 
 MOST_STEPS = 3
 _KNOBS = {knob.name: knob for knob in KNOBS}
@@ -43,7 +43,7 @@ def in_table(found: Findings) -> Heuristics:
 
 
 def _use(found: Findings, row: Heuristic) -> str:
-    if found.heuristics.use == BASELINE:
+    if found.heuristics.use == BASELINE_KEY:
         return OFF if row.knob == LAMBDA.name else "not used at lambda 0"
     used = row.having("use")
     return used[0] if used else "-"
@@ -129,7 +129,7 @@ def _step(row: Heuristic) -> str:
 def _fresh(found: Findings, row: Heuristic) -> str:
     """Write what fresh seeds say of this knob's levels."""
     knob, cells = _KNOBS[row.knob], found.known.cells
-    if found.heuristics.use != BASELINE:
+    if found.heuristics.use != BASELINE_KEY:
         without = _without_loss(found) if knob is LAMBDA else ()
         return "; ".join((*without, *_moved_alone(found, knob))) or "-"
     if knob is not LAMBDA:
@@ -198,7 +198,7 @@ def _grade(found: Findings, row: Heuristic) -> str:
     measured = found.main.stage == "screen" and not found.heuristics.reason
     screen = f"screening, {counted(len(found.main.seeds), 'seed')}" if measured else ""
     range_too = f"; range: {screen}" if screen else ""
-    if found.heuristics.use != BASELINE:
+    if found.heuristics.use != BASELINE_KEY:
         if row.knob != LAMBDA.name:
             return screen or "-"
         used = [claim for claim in found.claims if claim.key == found.heuristics.use]
@@ -216,7 +216,7 @@ def _grade(found: Findings, row: Heuristic) -> str:
 def in_a_sentence(found: Findings) -> str:
     """Sum the table up for the verdict; empty where it holds nothing to say."""
     table, margin = found.heuristics, percent(found.seeds.margin)
-    if table.use != BASELINE:
+    if table.use != BASELINE_KEY:
         ranges = [f"{row.words} {span(row)}" for row in table.rows if len(row.having("use", "safe")) > 1]
         return f"Within {margin} of the setting that helps, by the screen: {', '.join(ranges)}." if ranges else ""
     row = table.row(LAMBDA.name)

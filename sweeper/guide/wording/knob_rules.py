@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from sweeper.guide.analysis.heuristics import OFF
 from sweeper.guide.analysis.knob_effects import level_of
 from sweeper.guide.analysis.knob_pairs import partners
-from sweeper.guide.analysis.stage_table import BASELINE
 from sweeper.guide.schema.heuristics import Heuristic, LevelCost
 from sweeper.guide.schema.statements import KnobLevel, Rule
 from sweeper.guide.wording.findings import Findings, claimed, comparable, held_open, is_comparable, written
+from sweeper.records import BASELINE_KEY
 from sweeper.study.knobs import BLOCK, KNOBS, LAMBDA, TAU, in_words, level
 from sweeper.text.numbers import counted, percent
 
@@ -114,7 +114,7 @@ def knob_rules(found: Findings) -> Iterator[Rule]:
         if knob.name == LAMBDA.name:
             # As in the table: a lambda at which fresh seeds show no harm is not ruled out by the screen.
             open_keys |= {claim.key for claim in found.claims if claim.standing != "confirmed hurts"}
-        open_levels = {level_of(found.known, key, knob.name) for key in open_keys if key != BASELINE}
+        open_levels = {level_of(found.known, key, knob.name) for key in open_keys if key != BASELINE_KEY}
         lowest = next(one for one in knob.levels if one.reach == "lowest")
         others = [one for one in knob.levels if one is not lowest]
         if all(one.reach == "within the margin" for one in others):
@@ -128,7 +128,7 @@ def knob_rules(found: Findings) -> Iterator[Rule]:
 
 
 def _by_table(found: Findings, disputed: bool) -> Iterator[Rule]:
-    hopeful = [key for key in hopeful_settings(found) if key != BASELINE]
+    hopeful = [key for key in hopeful_settings(found) if key != BASELINE_KEY]
     for row in found.heuristics.rows:
         taken = {_level_in(found, row, key) for key in hopeful}
         dear = [one for one in row.levels if one.reach == "costs" and one.level not in (OFF, *taken)]

@@ -11,7 +11,7 @@ from sweeper.guide.wording.advice import advice, use
 from sweeper.guide.wording.arms import is_plain
 from sweeper.guide.wording.findings import Findings, candidates, changed, claimed, listed
 from sweeper.guide.wording.knob_rules import costs_by_table, interaction_rules, knob_rules, lambda_rules
-from sweeper.statistics.levels import BET_ALPHA
+from sweeper.statistics.error_budget import BET_ALPHA
 from sweeper.text.numbers import counted, percent, share
 
 

@@ -6,11 +6,9 @@ import math
 from collections.abc import Iterable
 
 from sweeper.guide.analysis.fresh_looks import screen_prior
-from sweeper.guide.analysis.stage_table import BASELINE
 from sweeper.guide.schema.results import CellResult
 from sweeper.guide.schema.statements import MOST_POINTS, Claim, Verdict
 from sweeper.guide.wording.advice import use
-from sweeper.guide.wording.asides import beside, capital, controls, judgement, tested
 from sweeper.guide.wording.cautions import hidden_harm, poor_baseline
 from sweeper.guide.wording.findings import (
     Findings,
@@ -25,10 +23,13 @@ from sweeper.guide.wording.findings import (
 from sweeper.guide.wording.headline import decided, nothing_measured, undecided
 from sweeper.guide.wording.heuristics import in_a_sentence
 from sweeper.guide.wording.scope import scope
-from sweeper.statistics.levels import BET_ALPHA, FEWEST_SEEDS, OBJECTIVE_ALPHA
+from sweeper.guide.wording.verdict_context import beside, controls, judgement, tested
+from sweeper.records import BASELINE_KEY
+from sweeper.statistics.error_budget import BET_ALPHA, FEWEST_SEEDS, OBJECTIVE_ALPHA
 from sweeper.statistics.look_power import Plan, detectable_gain
 from sweeper.statistics.noise import pairing
 from sweeper.text.numbers import counted, percent, share
+from sweeper.text.sentences import capital
 
 CHANCE = 0.05
 
@@ -189,7 +190,7 @@ def _detectable(found: Findings, best: Claim) -> float | None:
     if measured < FEWEST_SEEDS:
         return None  # two seeds say next to nothing about the noise
     logs, rows = fresh.logs(), [fresh.row[claim.key] for claim in found.claims]
-    pool = pairing(logs[rows], logs[fresh.row[BASELINE]])
+    pool = pairing(logs[rows], logs[fresh.row[BASELINE_KEY]])
     if pool is None:
         return None
     plan = Plan.under(screen_prior(found.known, found.known.objective), found.known.looks, OBJECTIVE_ALPHA / len(rows))

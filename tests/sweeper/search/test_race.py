@@ -6,8 +6,9 @@ import math
 import numpy as np
 import pytest
 
+from sweeper.records import BASELINE_KEY
 from sweeper.search import race
-from sweeper.search.race import BASELINE, Point, eliminated
+from sweeper.search.race import Point, eliminated
 
 RUNGS = (0.5, 1.0)
 
@@ -18,19 +19,19 @@ def even(fids: dict[str, float], seeds: int = 3, rung: int = 0) -> dict[Point, f
 
 
 def test_a_configuration_clearly_behind_two_others_is_eliminated_and_a_close_one_is_not():
-    values = even({"best": 20.0, "close": 24.0, "far": 60.0, BASELINE: 21.0}, rung=1)
+    values = even({"best": 20.0, "close": 24.0, "far": 60.0, BASELINE_KEY: 21.0}, rung=1)
     assert eliminated(values, RUNGS) == {"far"}
 
 
 def test_the_baseline_is_exempt_and_still_a_rival():
-    assert eliminated(even({"a": 20.0, "b": 21.0, BASELINE: 90.0}, rung=1), RUNGS) == frozenset()
-    assert eliminated(even({"a": 20.0, "b": 90.0, BASELINE: 21.0}, rung=1), RUNGS) == {"b"}
+    assert eliminated(even({"a": 20.0, "b": 21.0, BASELINE_KEY: 90.0}, rung=1), RUNGS) == frozenset()
+    assert eliminated(even({"a": 20.0, "b": 90.0, BASELINE_KEY: 21.0}, rung=1), RUNGS) == {"b"}
 
 
 def test_a_single_better_configuration_eliminates_nobody():
     """One lucky trial, or a baseline better than all cells, says nothing of how the others compare."""
-    assert eliminated(even({"a": 60.0, "b": 61.0, "c": 62.0, BASELINE: 20.0}, rung=1), RUNGS) == frozenset()
-    assert eliminated(even({"a": 200.0, BASELINE: 20.0}, rung=1), RUNGS) == frozenset()
+    assert eliminated(even({"a": 60.0, "b": 61.0, "c": 62.0, BASELINE_KEY: 20.0}, rung=1), RUNGS) == frozenset()
+    assert eliminated(even({"a": 200.0, BASELINE_KEY: 20.0}, rung=1), RUNGS) == frozenset()
 
 
 def test_nothing_is_judged_before_half_of_the_budget():

@@ -62,7 +62,7 @@ def test_a_study_without_looks_or_prior_keeps_the_t_tests_numbers() -> None:
     assert detectable_gain(5, 0.08, plain) == detectable(5, 0.08, ALPHA)
 
 
-def test_the_detectable_effect_is_seen_with_the_wished_power() -> None:
+def test_the_detectable_effect_is_seen_with_the_desired_power() -> None:
     effect = detectable_effect(12, IN_LOOKS, 0.8)
     assert effect is not None
     assert power_in_looks(effect, LOOKS, IN_LOOKS) == pytest.approx(0.8, abs=0.001)

@@ -10,7 +10,7 @@ from statsmodels.stats.power import TTestPower
 
 from sweeper.statistics.noise import pairing
 from sweeper.statistics.power import detectable, needed_seeds, power
-from sweeper.statistics.rank_agreement import chance_of_agreement, rank_agreement, share_interval
+from sweeper.statistics.rank_agreement import chance_of_agreement, rank_agreement
 
 
 @pytest.mark.parametrize(("gain", "sd", "alpha"), [(0.05, 0.1, 0.0133), (0.05, 0.5, 0.05), (0.1, 0.05, 0.01)])
@@ -84,8 +84,3 @@ def test_the_chance_of_an_agreement_is_that_of_all_orders_or_of_many() -> None:
     many = random.normal(size=(2, 30))
     assert chance_of_agreement(*many) == pytest.approx(spearmanr(*many).pvalue, abs=0.02)
     assert chance_of_agreement(*many) == chance_of_agreement(*many)
-
-
-def test_a_share_has_its_exact_interval() -> None:
-    low, high = share_interval(0, 10)
-    assert (low, high) == (0.0, pytest.approx(1 - 0.025 ** (1 / 10)))

@@ -137,7 +137,8 @@ def test_a_study_that_holds_a_password_is_refused_for_it_is_published(tmp_path: 
 
 FAULT = """
 import logging, sys
-from sweeper.cli.terminal import clean_errors, log_inertly
+from sweeper.cli.error_messages import clean_errors
+from sweeper.cli.terminal import log_inertly
 with log_inertly(), clean_errors():
     logging.getLogger("a.library").warning(sys.argv[1])
     raise RuntimeError(sys.argv[1])

@@ -12,7 +12,7 @@ from tests.trainer.training.steps import train_step
 from trainer.backbones.flat_parameters import leaves
 from trainer.backbones.protocol import Backbone, Network
 from trainer.data.images import Images
-from trainer.objectives.path_regression import Interpolant
+from trainer.objectives.interpolant import Interpolant
 from trainer.recipe import Dispersion, Lane, TrainRecipe
 from trainer.runtime.cuda_graph import WARM_UPS, Captured
 from trainer.training.batches import Batch, TrainingSplit

@@ -6,7 +6,7 @@ from trainer.backbones.protocol import Network
 from trainer.backbones.sit import SiT
 from trainer.data.dataset import load
 from trainer.evaluation.held_out import HeldOut
-from trainer.objectives.path_regression import Interpolant
+from trainer.objectives.interpolant import Interpolant
 from trainer.recipe import DataRecipe, SiTRecipe
 from trainer.rng.streams import Stream, generator
 

@@ -16,6 +16,7 @@ from trainer.recipe import (
     Repa,
     SiTRecipe,
     TrainRecipe,
+    UViTRecipe,
     Variant,
     auxiliary_losses,
 )
@@ -110,9 +111,24 @@ def test_guidance_without_dropped_labels_is_refused():
     assert Recipe().override({"eval.cfg": 2.0}).train.label_drop > 0
 
 
-def test_a_block_without_hidden_units_is_refused():
-    with pytest.raises(ValueError, match="leaves no hidden unit at width 8"):
-        SiTRecipe(width=8, heads=2, mlp_ratio=0.05)
+@pytest.mark.parametrize(
+    ("kind", "given", "message"),
+    [
+        (SiTRecipe, {"width": 50, "heads": 2}, "width 50 must be divisible by 4 and by heads 2"),
+        (SiTRecipe, {"width": 48, "heads": 5}, "width 48 must be divisible by 4 and by heads 5"),
+        (UViTRecipe, {"kind": "uvit", "width": 48, "heads": 5}, "width 48 must be divisible by heads 5"),
+        (UViTRecipe, {"kind": "uvit", "depth": 4, "heads": 5}, "depth must be odd, not 4: as many blocks"),
+        (SiTRecipe, {"width": 8, "heads": 2, "mlp_ratio": 0.05}, "0.05 leaves no hidden unit at width 8"),
+        (UViTRecipe, {"kind": "uvit", "width": 8, "mlp_ratio": 0.05}, "0.05 leaves no hidden unit at width 8"),
+    ],
+)
+def test_a_transformer_whose_sizes_do_not_fit_is_refused(kind, given, message):
+    with pytest.raises(ValueError, match=message):
+        kind(**given)
+
+
+def test_a_width_that_the_heads_alone_divide_is_a_uvits_and_one_hidden_unit_is_enough():
+    assert UViTRecipe(kind="uvit", width=50, heads=2, mlp_ratio=0.02).hidden == 1
     assert SiTRecipe(width=8, heads=2, mlp_ratio=0.125).hidden == 1
 
 

@@ -12,7 +12,7 @@ from trainer.backbones.build import backbone_of
 from trainer.backbones.flat_parameters import leaves
 from trainer.backbones.protocol import Network
 from trainer.evaluation.evaluator import Evaluator
-from trainer.objectives.path_regression import Interpolant
+from trainer.objectives.interpolant import Interpolant
 from trainer.recipe import EvalRecipe, Recipe, SiTRecipe, TrainRecipe
 from trainer.regularisers.build import dispersive_names
 from trainer.regularisers.protocol import State

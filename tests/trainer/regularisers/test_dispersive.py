@@ -5,8 +5,8 @@ import torch
 from torch.nn import functional as F  # noqa: N812
 
 from trainer.recipe import VARIANTS
-from trainer.regularisers.bounds import Compared, at_floor, bounds
 from trainer.regularisers.dispersive import dispersive_loss
+from trainer.regularisers.floor import Compared, at_floor, bounds
 from trainer.regularisers.representation import effective_rank, feature_norm, median_distance, squared_distances
 
 B, E = 9, 14

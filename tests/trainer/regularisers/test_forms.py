@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from trainer.recipe import VARIANTS, Dispersion
-from trainer.regularisers.bounds import Compared, at_floor, bounds
 from trainer.regularisers.dispersive import dispersive_loss, layer_normalised
+from trainer.regularisers.floor import Compared, at_floor, bounds
 from trainer.regularisers.formula import Formula, TapShape
 from trainer.regularisers.representation import squared_distances
 

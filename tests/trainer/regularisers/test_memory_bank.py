@@ -9,9 +9,9 @@ import torch
 
 from trainer.backbones.protocol import TapShape
 from trainer.recipe import VARIANTS, Dispersion
-from trainer.regularisers.bounds import Compared, bounds
 from trainer.regularisers.dispersive import dispersive_loss
 from trainer.regularisers.dispersive_term import DispersiveTerm
+from trainer.regularisers.floor import Compared, bounds
 from trainer.regularisers.memory_bank import Bank, fill_level, fill_levels
 from trainer.regularisers.protocol import State
 

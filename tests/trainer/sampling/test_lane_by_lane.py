@@ -11,8 +11,8 @@ from trainer.backbones.flat_parameters import views
 from trainer.backbones.protocol import Conditioning, Network
 from trainer.backbones.sit import SiT
 from trainer.errors import CompilerError
+from trainer.objectives.interpolant import Interpolant
 from trainer.objectives.mean_flow import MeanFlow
-from trainer.objectives.path_regression import Interpolant
 from trainer.recipe import EvalRecipe, MeanFlowRecipe, SiTRecipe
 from trainer.recipe.objective import Demands
 from trainer.rng.streams import Stream, generator

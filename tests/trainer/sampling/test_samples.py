@@ -4,7 +4,7 @@ import torch
 from trainer.backbones.flat_parameters import views
 from trainer.backbones.protocol import Conditioning, Network
 from trainer.backbones.sit import SiT
-from trainer.objectives.path_regression import Interpolant
+from trainer.objectives.interpolant import Interpolant
 from trainer.recipe import EvalRecipe, SiTRecipe
 from trainer.rng.streams import Stream, generator
 from trainer.runtime.cuda_graph import CapturedCall

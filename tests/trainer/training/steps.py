@@ -8,7 +8,7 @@ import torch
 
 from tests.trainer.regularisers.places import Places
 from trainer.backbones.protocol import Backbone
-from trainer.objectives.path_regression import Interpolant
+from trainer.objectives.interpolant import Interpolant
 from trainer.recipe import Lane, TrainRecipe
 from trainer.regularisers.build import regulariser_of
 from trainer.regularisers.protocol import Regulariser

@@ -1,7 +1,7 @@
 import torch
 
 from trainer.data.images import Images
-from trainer.objectives.path_regression import Interpolant
+from trainer.objectives.interpolant import Interpolant
 from trainer.training.batches import Batch, TrainingSplit, draw, order
 
 IMAGES = torch.arange(10.0).reshape(10, 1, 1, 1).expand(10, 1, 2, 2)

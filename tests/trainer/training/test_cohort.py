@@ -161,8 +161,8 @@ def test_adamw_and_ema_equal_a_plain_training_loop(build, digits):
     from trainer.backbones.build import backbone_of
     from trainer.backbones.flat_parameters import flatten, views
     from trainer.backbones.protocol import Conditioning
-    from trainer.objectives.interpolant import interpolate
-    from trainer.objectives.path_regression import Interpolant
+    from trainer.objectives.interpolant import Interpolant
+    from trainer.objectives.paths import interpolate
     from trainer.rng.streams import Stream, generator
     from trainer.training.batches import TrainingSplit, draw
     from trainer.training.ema import ema_decay

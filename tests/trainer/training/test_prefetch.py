@@ -1,7 +1,7 @@
 import torch
 
 from trainer.data.images import Images
-from trainer.objectives.path_regression import Interpolant
+from trainer.objectives.interpolant import Interpolant
 from trainer.recipe import TrainRecipe
 from trainer.training.batches import Batch, TrainingSplit, order
 from trainer.training.ema import ema_decay

@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from trainer.regularisers.bounds import at_floor
+from trainer.regularisers.floor import at_floor
 from trainer.training.running_means import MEMORY, RunningMeans
 
 CPU = torch.device("cpu")

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from tests.trainer.training.cohorts import BASELINE, CPU, RECIPE, states_equal
-from trainer.objectives.path_regression import Interpolant
+from trainer.objectives.interpolant import Interpolant
 from trainer.recipe import Contrastive, Recipe
 from trainer.recipe.objective import ObjectiveKind
 from trainer.training.batches import TrainingSplit, draw

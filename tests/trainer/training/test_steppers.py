@@ -8,7 +8,7 @@ from tests.trainer.training.steps import train_step
 from trainer.backbones.build import backbone_of
 from trainer.data.dataset import Dataset
 from trainer.evaluation.evaluator import Evaluator
-from trainer.objectives.path_regression import Interpolant
+from trainer.objectives.interpolant import Interpolant
 from trainer.recipe import Dispersion, EvalRecipe, Lane, Recipe, SiTRecipe, TrainRecipe
 from trainer.training import steppers as module
 from trainer.training.batches import TrainingSplit

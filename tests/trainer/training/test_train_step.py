@@ -7,7 +7,7 @@ from tests.trainer.training.steps import train_step
 from trainer.backbones.build import backbone_of
 from trainer.backbones.flat_parameters import leaves
 from trainer.backbones.protocol import Network
-from trainer.objectives.path_regression import Interpolant
+from trainer.objectives.interpolant import Interpolant
 from trainer.recipe import Dispersion, Lane, Recipe, SiTRecipe, TrainRecipe
 from trainer.regularisers.dispersive import dispersive_loss
 from trainer.training.batches import Batch

@@ -9,11 +9,10 @@ import numpy as np
 import pytest
 from scipy.stats import t, ttest_rel
 
-from sweeper.guide.analysis.stage_table import BASELINE
 from sweeper.guide.assemble import assemble_guide
 from sweeper.guide.schema.guide import Guide
 from sweeper.guide.schema.statements import Claim
-from sweeper.records import Cell, StudyRecord, TrialRecord
+from sweeper.records import BASELINE_KEY, Cell, StudyRecord, TrialRecord
 from sweeper.study import Study
 from tests.sweeper.guide.study_records import control, grid_cells, make_record, make_study, setting, simulate
 
@@ -235,7 +234,7 @@ def test_a_low_mean_that_chance_explains_is_no_bet() -> None:
     assert found.p
     assert found.p > 0.1
     assert guide.recommendation is not None
-    assert (guide.recommendation.first, guide.recommendation.why) == (BASELINE, "default")
+    assert (guide.recommendation.first, guide.recommendation.why) == (BASELINE_KEY, "default")
     assert not any("pick a setting anyway" in point for point in guide.verdict.sentences)
 
 

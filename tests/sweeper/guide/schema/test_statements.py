@@ -7,11 +7,10 @@ from collections.abc import Callable
 
 import pytest
 
-from sweeper.guide.analysis.stage_table import BASELINE
 from sweeper.guide.assemble import assemble_guide
 from sweeper.guide.schema.guide import Guide
 from sweeper.planning.cells import cells as planned_cells
-from sweeper.records import Cell, StudyRecord, TrialRecord
+from sweeper.records import BASELINE_KEY, Cell, StudyRecord, TrialRecord
 from tests.sweeper.guide.analysis.test_confirm_test import BAD, GOOD, SAME, confirmed, effects
 from tests.sweeper.guide.study_records import control, make_record, make_study, setting, simulate
 
@@ -65,7 +64,7 @@ def test_a_setting_that_could_not_be_compared_is_never_the_single_best_nor_befor
 def test_what_diverged_on_a_fresh_seed_was_not_tested_and_is_no_bet(seeds: tuple[int, ...]) -> None:
     guide = lost_on(*seeds, same=-0.9)
     assert guide.recommendation is not None
-    assert (guide.recommendation.first, guide.recommendation.why) == (BASELINE, "default")
+    assert (guide.recommendation.first, guide.recommendation.why) == (BASELINE_KEY, "default")
     assert "bet on" not in told(guide)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from sweeper.errors import DataError
 from sweeper.guide.assemble import assemble_guide
 from sweeper.guide.wording.loss_forms import forms, on_unsaturated
 from sweeper.planning.cells import merged_blocks
@@ -163,17 +162,6 @@ def test_a_record_made_before_images_were_counted_still_loads_and_names_its_data
     old = {name: getattr(FACTS, name) for name in ("data_hash", "extractor", "extractor_sha256", "device")}
     assert Facts.model_validate(old).images == 0
     assert assemble_guide(read()).scope.startswith("digits, SiT width 48")
-
-
-@pytest.mark.parametrize("name", ["data_hash", "extractor_sha256"])
-def test_trials_of_two_data_sets_or_extractors_are_not_compared_in_one_guide(name: str) -> None:
-    trials = both_stages({})
-    other = FACTS.model_copy(update={name: "ab" * 32})
-    with pytest.raises(DataError, match="cannot be compared") as refused:
-        assemble_guide(make_record(make_study(), [*trials[:-1], trials[-1].model_copy(update={"facts": other})]))
-    assert refused.value.exit_code == 4
-    assert "ab" * 8 in refused.value.message
-    assert str(getattr(FACTS, name))[:16] in refused.value.message
 
 
 def test_blocks_that_are_one_at_this_depth_are_named() -> None:

@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 from statsmodels.stats.meta_analysis import combine_effects
 
-from sweeper.statistics.random_effects import pool
+from sweeper.statistics.meta_analysis import pool
 
 EFFECT = np.array([-0.30, -0.10, 0.05, -0.20, -0.02])
 VARIANCE = np.array([0.010, 0.004, 0.006, 0.020, 0.002])

@@ -46,9 +46,9 @@ def pool(effect_K: Vector, variance_K: Vector, alpha: float = 0.05) -> Pooled | 
     if k < 2:
         return None
     with np.errstate(divide="ignore"):  # statsmodels 0.14 divides by Cochran's Q, which is 0 where all agree
-        found = combine_effects(effect_K, variance_K, method_re="iterated", use_t=True)
-    mean, between = float(found.mean_effect_re), max(0.0, float(found.tau2))
-    se = float(np.sqrt(max(found.var_hksj_re, found.var_eff_w_re)))
+        combined = combine_effects(effect_K, variance_K, method_re="iterated", use_t=True)
+    mean, between = float(combined.mean_effect_re), max(0.0, float(combined.tau2))
+    se = float(np.sqrt(max(combined.var_hksj_re, combined.var_eff_w_re)))
     reach = float(stdtrit(k - 1, 1 - alpha / 2)) * se
     beyond = None
     if k >= LEAST_FOR_PREDICTION:
@@ -62,7 +62,7 @@ def pool(effect_K: Vector, variance_K: Vector, alpha: float = 0.05) -> Pooled | 
         high=mean + reach,
         expect_low=None if beyond is None else mean - beyond,
         expect_high=None if beyond is None else mean + beyond,
-        unlike=max(0.0, float(found.i2)),
+        unlike=max(0.0, float(combined.i2)),
         p_lower=float(stdtr(k - 1, mean / se)),
         p_higher=float(stdtr(k - 1, -mean / se)),
     )

@@ -20,9 +20,9 @@ from torch import Tensor
 from trainer.backbones.layers import initial, linear, product
 from trainer.backbones.protocol import Backbone, Layout
 from trainer.recipe import Repa
-from trainer.recipe.blocks import block_index
 from trainer.regularisers.lanes import rows_of
 from trainer.regularisers.protocol import NO_TAPS, Added, State
+from trainer.regularisers.representation import widened
 
 
 class Targets(Protocol):
@@ -43,12 +43,12 @@ def alignment_loss(projected_KBNF: Tensor, features_KBNF: Tensor) -> Tensor:
     >>> alignment_loss(tokens, 3 * tokens), alignment_loss(tokens, -tokens)
     (tensor([-1.]), tensor([1.]))
     """
-    wide = torch.float64 if projected_KBNF.dtype == torch.float64 else torch.float32
-    projected, features = (F.normalize(part.to(wide), dim=-1) for part in (projected_KBNF, features_KBNF))
+    projected = widened(projected_KBNF)
+    projected, features = (F.normalize(part, dim=-1) for part in (projected, features_KBNF.to(projected.dtype)))
     return -(projected * features).sum(-1).mean((1, 2))
 
 
-class AlignmentTerm:
+class RepaTerm:
     """Lambda times the alignment loss at the recipe's block; each lane has its own projector."""
 
     recorded = Repa.recorded
@@ -56,15 +56,14 @@ class AlignmentTerm:
     views = 1
 
     def __init__(
-        self, repa: Repa, backbone: Backbone, targets: Targets, seeds_K: Sequence[int], device: torch.device
+        self, repa: Repa, tap: int, lam_K: Tensor, backbone: Backbone, targets: Targets, seeds_K: Sequence[int]
     ) -> None:
-        """Raise ValueError where the model lacks the block, or its tokens form no grid with the image's proportions."""
-        self._targets, self._tap = targets, block_index(repa.block, backbone.taps)
-        shape = backbone.tap_shapes[self._tap]
+        """Raise ValueError where the tokens of the block, `tap`, form no grid with the image's proportions."""
+        self._targets, self._tap, self._lam = targets, tap, lam_K
+        shape, device = backbone.tap_shapes[tap], lam_K.device
         self.layout: Layout = MappingProxyType(_projector(shape.width, repa.hidden, targets.width))
         self._grid = _grid(shape.tokens, backbone.shape)
-        self._lam = torch.full((len(seeds_K),), repa.lam, device=device)
-        self.taps = frozenset({self._tap})
+        self.taps = frozenset({tap})
         # Lanes of a seed train on the same images, which the encoder then sees once.
         seeds = list(dict.fromkeys(seeds_K))
         self._first_S = torch.tensor([seeds_K.index(seed) for seed in seeds], device=device)

@@ -14,8 +14,10 @@ from trainer.evaluation.dinov2 import DinoV2
 from trainer.evaluation.domain_extractor import domain_extractor
 from trainer.evaluation.evaluator import Evaluator
 from trainer.recipe import DataRecipe, Dispersion, EvalRecipe, Lane, Recipe, Repa, SiTRecipe, TrainRecipe, UNetRecipe
-from trainer.regularisers.alignment import AlignmentTerm, alignment_loss
+from trainer.regularisers.build import regulariser_of
 from trainer.regularisers.protocol import State
+from trainer.regularisers.repa import RepaTerm, alignment_loss
+from trainer.regularisers.sum import Sum
 from trainer.training.alignment_targets import DEVIATION, MEAN, encoder_of
 from trainer.training.cohort import Cohort
 
@@ -39,8 +41,13 @@ def repa(**given) -> Repa:
     return Repa.model_validate({"hidden": 12, **given})
 
 
-def build(given, backbone=None, seeds=(0,)) -> AlignmentTerm:
-    return AlignmentTerm(given, backbone or sit(), Places(), seeds, CPU)
+def build(given, backbone=None, seeds=(0,), targets=Places) -> RepaTerm:
+    lanes = [Lane(Dispersion(), seed) for seed in seeds]
+    regulariser = regulariser_of(lanes, TrainRecipe(repa=given), backbone or sit(), targets, CPU)
+    assert isinstance(regulariser, Sum)
+    term = regulariser.terms["repa"]
+    assert isinstance(term, RepaTerm)
+    return term
 
 
 def test_the_loss_is_minus_the_mean_cosine_of_tokens_and_features():
@@ -99,7 +106,7 @@ def test_the_encoder_sees_the_images_of_a_seed_once_whatever_lanes_share_them():
 
     images = torch.randn(2, 6, 1, 8, 8, generator=random(0))[[0, 1, 0]]
     tokens, given = {1: torch.randn(3, 6, 16, 16, generator=random(1))}, repa(block=1)
-    term = AlignmentTerm(given, sit(), Counting(), (7, 8, 7), CPU)
+    term = build(given, seeds=(7, 8, 7), targets=Counting)
     state = {name: torch.stack([part] * 3) for name, part in term.initial_state(random(2)).weights.items()}
     together = term(tokens, images, State(state, {})).term
     assert seen == [12]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from sweeper.guide.schema.statements import Claim, ControlComparison
 from sweeper.guide.wording.experiment_protocol import judged_by
 from sweeper.guide.wording.findings import Findings, claimed, effect_of, listed, written
+from sweeper.text.sentences import capital
 
 MOST_CONTROLS = 6
 
@@ -13,11 +14,6 @@ def tested(found: Findings) -> list[Claim]:
     """The finalists that could be compared, lowest first."""
     comparable = (claim for claim in found.claims if claim.change and claim.standing != "not comparable")
     return sorted(comparable, key=lambda claim: claim.change.mean if claim.change else 0.0)
-
-
-def capital(text: str | None) -> str:
-    """Capitalise the first letter of a sentence."""
-    return text[:1].upper() + text[1:] if text else ""
 
 
 def controls(found: Findings) -> tuple[str, ...]:
