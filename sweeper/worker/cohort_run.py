@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from sweeper.records import Facts, Rung
+from sweeper.text.numbers import counted
 from sweeper.worker.failure_kinds import blames_machine
 from sweeper.worker.heart import Heart
 from sweeper.worker.kept_weights import keep
@@ -46,7 +47,9 @@ def prepare_process(assignment: Assignment) -> None:
 
 def run(coordinator: CoordinatorClient, assignment: Assignment) -> None:
     """Train, measure and report a cohort until no lane is left."""
-    cohort, heart = CohortRun(assignment), Heart(coordinator.beat, assignment)
+    cohort = CohortRun(assignment)
+    heart = Heart(coordinator.beat, assignment)
+    log.info("%s", cohort.begins)
     coordinator.started(assignment.cohort, assignment.attempt, cohort.facts)
     for step in assignment.rungs:
         if not cohort.advance(step, heart):
@@ -81,6 +84,14 @@ class CohortRun:
         lanes = [Lane(trial.cell.dispersion, trial.seed) for trial in self._assignment.trials]
         self._cohort = Cohort(self._assignment.recipe, lanes, self._data, self._device, self._evaluator)
         self._seconds = LaneSeconds(len(lanes))
+
+    @property
+    def begins(self) -> str:
+        """Which trials it trains, at which attempt, and from which step."""
+        labels = (f"{trial.cell.label}, seed {trial.seed}" for trial in self._assignment.trials)
+        first, count, attempt = next(labels), len(self._cohort.living), self._assignment.attempt
+        more = f" and {counted(count - 1, 'more trial')}" if count > 1 else ""
+        return f"{self._assignment.cohort}: {first}{more}, attempt {attempt}, from step {self._cohort.step:,}"
 
     @property
     def facts(self) -> Facts:
