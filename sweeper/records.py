@@ -173,10 +173,18 @@ class StudyRecord(Frozen):
     added: tuple[str, ...] = ()
 
 
+class CardMemory(Frozen):
+    """The bytes of a GPU that are used, by all that run on it, and that it has."""
+
+    used: int
+    total: int
+
+
 class Activity(Frozen):
     """What one worker does: the trials it trains together, at which step of how many until it reports, how fast.
 
     `steps_per_s` is None before two heartbeats, and `loss` while there is none: the mean training loss of its trials.
+    `card` is None on a CPU.
     """
 
     label: str
@@ -186,6 +194,7 @@ class Activity(Frozen):
     trials: int
     steps_per_s: float | None = None
     loss: float | None = None
+    card: CardMemory | None = None
 
 
 class Progress(Frozen):

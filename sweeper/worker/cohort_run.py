@@ -48,7 +48,7 @@ def prepare_process(assignment: Assignment) -> None:
 def run(coordinator: CoordinatorClient, assignment: Assignment) -> None:
     """Train, measure and report a cohort until no lane is left."""
     cohort = CohortRun(assignment)
-    heart = Heart(coordinator.beat, assignment)
+    heart = Heart(coordinator.beat, assignment, card=lambda: process.card_memory(assignment.gpus))
     log.info("%s", cohort.begins)
     coordinator.started(assignment.cohort, assignment.attempt, cohort.facts)
     for step in assignment.rungs:
