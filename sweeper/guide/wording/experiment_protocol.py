@@ -225,7 +225,7 @@ def _confirm(study: Study, audit: SeedAudit) -> str:
     confirm = study.confirm
     if confirm is None:
         return "not planned"
-    first = f" (of those first that no other beats in {_objectives(study)})" if study.traded else ""
+    first = f" (half of them by the first of {_objectives(study)}, then each other's leader)" if study.traded else ""
     what = (
         f"top {confirm.top}{first}, marked settings, controls and the baseline; no pruning; "
         f"margin {percent(confirm.margin)}"
