@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +11,7 @@ from sweeper.guide.assemble import assemble_guide
 from sweeper.guide.schema.front import Front, FrontChange, FrontRow
 from sweeper.guide.schema.guide import Guide
 from sweeper.records import Cell, Stage, StudyRecord, TrialRecord
+from sweeper.render.figures.plots import draw
 from sweeper.render.markdown import render_markdown
 from tests.sweeper.guide.study_records import control, make_record, make_study, setting, simulate
 
@@ -125,6 +127,21 @@ def test_the_verdict_names_the_front_in_one_sentence_and_the_table_says_what_is_
     assert "| x 0.50 " in text
     assert "surely dominated: confirmed worse in one, better in none" in text
     assert "screening, no claim" in text
+
+
+def test_a_picture_shows_the_front_where_there_is_one(guide: Guide, tmp_path: Path) -> None:
+    plots = draw(guide, tmp_path, None)
+    assert plots["front"].title == "Several objectives, fresh seeds"
+    assert "blue: confirmed better" in plots["front"].note
+    assert (tmp_path / "front.png").is_file()
+    drawn = (tmp_path / "front.svg").read_text()
+    assert "change of recall-10K to lambda 0, %" in drawn
+    assert "(higher is better)" in drawn
+    assert "![Several objectives, fresh seeds](front.png)" in render_markdown(guide, plots)
+    screen = draw(assemble_guide(record(("screen",))), tmp_path, None)["front"]
+    assert "screening, no claim" in screen.note
+    assert "front" not in draw(assemble_guide(record(second_objectives=[])), tmp_path, None)
+    assert not list(tmp_path.glob("front.*"))
 
 
 def test_a_screen_alone_says_that_it_claims_nothing() -> None:
