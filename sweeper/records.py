@@ -107,7 +107,8 @@ class Rung(Frozen):
     last 50 steps); 'floor_share' (share of all steps so far at the loss's floor, of those with a weight where lambda
     changes over time); 'feature_norm.block_<i>', 'effective_rank.block_<i>' and 'pairwise_distance.block_<i>' (the
     median, in the units of tau), all on the probe; 'train_s', 'eval_s', 'cpu_s' (seconds so far). At the last rung also
-    'gradient_ratio' (norm of the gradient of lambda times the loss over that of the training loss) with lambda > 0, and
+    'gradient_ratio' (norm of the gradient of lambda times the loss over that of the training loss) with lambda > 0,
+    'train_flops' (floating-point operations of the whole training, by formula, of a SiT), and
     the other metrics of `trainer.recipe.METRICS`, such as 'val_loss' and 'recall_10k'. In the confirm stage, where the
     recipe has a full metric, also 'fid_<full>' and 'fid_<n>_second' (another sampling of the same weights). In one
     trial a study 'torch_fidelity_difference', the relative difference of our FID to torch-fidelity's on the same

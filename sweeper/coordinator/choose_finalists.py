@@ -19,7 +19,7 @@ from sweeper.statistics.moments import moments
 from sweeper.statistics.resolution import least_noise
 from sweeper.statistics.response_surface import Screen
 from sweeper.study import Study, further_seeds
-from sweeper.study.second_objectives import levels
+from sweeper.study.second_objectives import Columns, columns, levels
 from trainer.recipe import Better
 
 
@@ -56,11 +56,10 @@ def _traded(
     """Return where settings stand in each second objective, as `worth_confirming` takes it; {} with none."""
     traded, beside = study.traded, screened.beside()
 
-    def columns(cell: Cell) -> dict[str, list[float]]:
-        found = [beside[key] for key in _keys(cell, seeds) if key in beside]
-        return {one.recorded: [one.of(values) for values in found] for one in traded}
+    def values(cell: Cell) -> Columns:
+        return columns([beside[key] for key in _keys(cell, seeds) if key in beside])
 
-    return {cell.key: levels(traded, columns(cell), columns(BASELINE)) for cell in settings} if traded else {}
+    return {cell.key: levels(traded, values(cell), values(BASELINE)) for cell in settings} if traded else {}
 
 
 def _best(

@@ -200,7 +200,7 @@ class Study(Frozen):
     )
     second_objectives: Annotated[tuple[SecondName, ...], Later()] = Field(
         (),
-        description="what the objective may be traded for: other metrics, and cost, the time of training",
+        description="what the objective may be traded for: other metrics, and cost, the operations of training",
     )
     recipe: Recipe = Recipe()
     space: Space

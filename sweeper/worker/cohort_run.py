@@ -153,12 +153,17 @@ class CohortRun:
         return {self._keys[lane]: loss for lane, loss in self._cohort.train_losses().items()}
 
     def _report(self, one: Measurement, cost: dict[str, float]) -> LaneReport:
-        rung = Rung(step=self._cohort.step, metrics=one.metrics | cost)
+        rung = Rung(step=self._cohort.step, metrics=one.metrics | cost | self._operations(one.lane))
         columns = self._data.classes if self._data.classes <= 10 else 10
         grid = None if one.grid is None else encode_png(one.grid, columns)
         weights, lost = (None, "") if one.diverged else self._keep_weights(one.lane)
         key = self._keys[one.lane]
         return LaneReport(key=key, diverged=one.diverged, rung=rung, grid_png=grid, weights=weights, lost=lost)
+
+    def _operations(self, lane: int) -> dict[str, float]:
+        """Return what training a finished lane took, where that is counted."""
+        taken = self._cohort.train_flops(lane) if self._cohort.step == self._assignment.rungs[-1] else None
+        return {} if taken is None else {"train_flops": taken}
 
     def _keep_weights(self, lane: int) -> tuple[str | None, str]:
         """Write a finished lane's weights; return the file, or why they are lost."""

@@ -120,7 +120,7 @@ def screen_levels(known: Evidence, keys: Iterable[str]) -> dict[str, tuple[float
     table, traded = known.stages.get("screen"), known.study.traded
     if table is None or not traded:
         return {}
-    scores = {one.recorded: table.scores(one.recorded) for one in traded}
+    scores = {name: table.scores(name) for name in (one.recorded(table.metrics) for one in traded)}
 
     def columns(key: str) -> dict[str, list[float]]:
         return {name: value_CS[table.row[key]].tolist() for name, value_CS in scores.items() if key in table.row}

@@ -14,7 +14,7 @@ Sure = Literal["better", "a trade", "dominated", "open"]
 
 
 class FrontObjective(Frozen):
-    """An objective: its recorded name, 'train_s' for the cost, and the better direction."""
+    """An objective: its recorded name, 'train_flops' or 'train_s' for the cost, and the better direction."""
 
     metric: str
     better: Better
@@ -23,8 +23,8 @@ class FrontObjective(Frozen):
 class FrontChange(Frozen):
     """An arm in one objective: its `change` to lambda 0, and `standing` and `bound` of the claim about it, if any.
 
-    `change` is of the metric itself. It has an interval where a claim is made; the cost's is that of the fastest trial.
-    `level` is lambda 0's own: a geometric mean, or seconds.
+    `change` is of the metric itself, and has an interval where a claim is made; the cost's is of the cheapest trial.
+    `level` is lambda 0's own: a geometric mean, operations or seconds.
     """
 
     change: Change | None = None

@@ -245,5 +245,5 @@ def _confirm(study: Study, audit: SeedAudit) -> str:
 def _objectives(study: Study) -> str:
     """List a study's objectives, the first one being what judges its settings."""
     distance = study.recipe.eval.distance
-    recorded = (study.minimised.recorded(), *(one.recorded for one in study.traded))
-    return ", ".join(objective_name(name, distance) for name in recorded)
+    second = ("cost" if one.is_cost else objective_name(one.recorded(), distance) for one in study.traded)
+    return ", ".join((objective_name(study.minimised.recorded(), distance), *second))

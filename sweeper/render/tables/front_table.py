@@ -9,10 +9,14 @@ from sweeper.guide.schema.guide import Guide
 from sweeper.records import Stage
 from sweeper.render.tables.guide_tables import MOST_ROWS, table
 from sweeper.render.tables.table import Table
-from sweeper.study.second_objectives import SECONDS, objective_name
+from sweeper.study.second_objectives import COSTS, FLOPS, SECONDS, objective_name
 from sweeper.text import numbers
 
 SEEDS: Mapping[Stage, str] = {"confirm": "fresh", "screen": "screen"}
+COST_NOTES: Mapping[str, str] = {
+    FLOPS: "; operations are counted, and those that differ by less than a step of 5 % are equal",
+    SECONDS: "; times are of the fastest trial, in steps of 5 %, and no evidence: other load on the machine moves them",
+}
 SURE: Mapping[Sure, str] = {
     "better": "confirmed better in one, worse in none",
     "a trade": "a trade: better in one, worse in another",
@@ -44,15 +48,21 @@ def front_table(guide: Guide) -> Table:
 
 def _written(metric: str, own: FrontChange) -> str:
     if own.level is not None:
-        return f"{own.level:.3g} s" if metric == SECONDS else numbers.figure(own.level)
+        return _level(metric, own.level)
     if own.change is None:
         return own.standing or numbers.MISSING
-    if metric == SECONDS:
+    if metric in COSTS:
         return f"x {1 + own.change.mean:.2f}"
     if own.standing is None:
         return f"{numbers.signed(own.change.mean)} %"
     written = numbers.confirmed_change(own.change.mean, own.change.low, own.change.high, own.bound)
     return f"{written}: {own.standing}"
+
+
+def _level(metric: str, level: float) -> str:
+    if metric == FLOPS:
+        return f"{numbers.figure(level / 1e12)} TFLOP"
+    return f"{numbers.figure(level)} s" if metric == SECONDS else numbers.figure(level)
 
 
 def _sure(row: FrontRow) -> str:
@@ -66,12 +76,12 @@ def front_caption(guide: Guide) -> str:
     if guide.front is None:
         return "Several objectives."
     names = ", ".join(objective_name(one.metric, guide.distance) for one in guide.front.objectives)
-    cost = any(one.metric == SECONDS for one in guide.front.objectives)
+    costs = {one.metric for one in guide.front.objectives}.intersection(COSTS)
     return (
         f"Several objectives ({names}): each arm's change to lambda 0, whose own figures stand in its row. An arm is "
         "non-dominated by its means if no other arm on these seeds is as good in every objective and better in one: a "
         "description. Only what is called confirmed is a claim, that of the tables on fresh seeds; a change without an "
         "interval is none. Of the screen only the non-dominated are listed"
-        + ("; training times, of the fastest trial, count in steps of 5 %, as they were measured" if cost else "")
+        + "".join(COST_NOTES[metric] for metric in costs)
         + "."
     )

@@ -101,6 +101,7 @@ def test_a_rung_gives_them_by_recorded_name_and_leaves_out_what_it_lacks() -> No
     metrics = {"fid_10k": 9.0, "recall_10k": 0.5, "coverage_10k": math.nan, "train_s": 20.0}
     assert TRADED.judged(metrics, last=True) == (9.0, {"recall_10k": 0.5, "train_s": 20.0})
     assert TRADED.judged(metrics, last=False)[1] == {}
+    assert TRADED.judged(metrics | {"train_flops": 3e12}, last=True)[1] == {"recall_10k": 0.5, "train_flops": 3e12}
     assert measured((), metrics) == {}
 
 
@@ -113,6 +114,8 @@ def test_levels_are_better_lower_and_nan_where_nothing_was_measured() -> None:
     assert math.isnan(low[1])
     assert low[2] == cost_steps(22 / 20) == 2
     assert math.isnan(levels(TRADED.traded, {"train_s": [25.0]}, {})[2])
+    assert levels(TRADED.traded, {"train_flops": [2e12], "train_s": [20.0]}, {"train_flops": [4e12]})[2] == -14
+    assert math.isnan(levels(TRADED.traded, {"train_flops": [2e12]}, base)[2])  # nothing in common
 
 
 @pytest.mark.parametrize(("ratio", "steps"), [(1.0, 0), (1.02, 0), (0.98, 0), (1.05, 1), (1 / 1.05, -1)])

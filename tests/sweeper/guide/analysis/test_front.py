@@ -32,7 +32,7 @@ def put(one: TrialRecord) -> TrialRecord:
     _, recall, cost = TRUTH.get(one.spec.cell.label, (0.0, 0.0, 1.0))
     last = one.rungs[-1]
     noise = last.metrics["recall_10k"] - 0.6
-    known = last.metrics | {"recall_10k": 0.4 * 2.718281828**recall + 0.1 * noise, "train_s": 20.0 * cost}
+    known = last.metrics | {"recall_10k": 0.4 * 2.718281828**recall + 0.1 * noise, "train_flops": 2e12 * cost}
     return one.model_copy(update={"rungs": (*one.rungs[:-1], last.model_copy(update={"metrics": known}))})
 
 
@@ -88,7 +88,7 @@ def test_what_is_sure_follows_from_the_claims_alone(guide: Guide) -> None:
 def test_changes_are_those_of_the_claims(guide: Guide) -> None:
     claims = {(claim.key, claim.metric): claim for claim in (*guide.claims, *guide.side_claims)}
     metrics = [one.metric for one in front(guide).objectives]
-    assert metrics == ["fid_10k", "recall_10k", "train_s"]
+    assert metrics == ["fid_10k", "recall_10k", "train_flops"]
     for row in fresh(guide).values():
         for metric, own in zip(metrics, row.changes, strict=True):
             claim = claims.get((row.key, metric))
@@ -108,6 +108,25 @@ def test_no_claim_is_made_about_a_control_in_a_second_objective_or_about_cost(gu
     assert cost.change.mean == -0.5
 
 
+def test_a_time_is_shown_and_is_no_evidence_for_an_arm() -> None:
+    whole = record()
+
+    def timed(one: TrialRecord) -> TrialRecord:
+        last = one.rungs[-1]
+        cost = last.metrics["train_flops"] / 2e12
+        known = {name: value for name, value in last.metrics.items() if name != "train_flops"} | {"train_s": 20 * cost}
+        return one.model_copy(update={"rungs": (*one.rungs[:-1], last.model_copy(update={"metrics": known}))})
+
+    guide = assemble_guide(whole.model_copy(update={"trials": tuple(map(timed, whole.trials))}))
+    assert [one.metric for one in front(guide).objectives] == ["fid_10k", "recall_10k", "train_s"]
+    small = fresh(guide)[SMALL.label]
+    assert small.free
+    assert small.sure == "dominated"
+    text = render_markdown(guide, {})
+    assert "| 20.0 s " in text
+    assert "other load on the machine moves them" in text
+
+
 def test_of_the_screen_the_non_dominated_are_listed_and_claim_nothing(guide: Guide) -> None:
     screen = [row for row in front(guide).rows if row.stage == "screen"]
     assert {row.label for row in screen} == {FIDELITY.label, VARIETY.label, BOTH.label, SMALL.label}
@@ -117,13 +136,15 @@ def test_of_the_screen_the_non_dominated_are_listed_and_claim_nothing(guide: Gui
 
 def test_the_verdict_names_the_front_in_one_sentence_and_the_table_says_what_is_sure(guide: Guide) -> None:
     (said,) = (one for one in guide.verdict.sentences if one.startswith("Between "))
-    assert said.startswith("Between FID-10K, recall-10K and training time, no arm beats these in everything")
+    assert said.startswith("Between FID-10K, recall-10K and training FLOPs, no arm beats these in everything")
     assert "on fresh seeds" in said
     assert f"confirmed better than lambda 0 in one and worse in none: {BOTH.label}" in said
     assert f"surely dominated by lambda 0: {NEITHER.label}" in said
     assert len(guide.verdict.points) <= 4
     text = render_markdown(guide, {})
-    assert "Several objectives (FID-10K, recall-10K, training time)" in text
+    assert "Several objectives (FID-10K, recall-10K, training FLOPs)" in text
+    assert "| 2.00 TFLOP " in text
+    assert "operations are counted" in text
     assert "| x 0.50 " in text
     assert "surely dominated: confirmed worse in one, better in none" in text
     assert "screening, no claim" in text
