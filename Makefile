@@ -5,18 +5,32 @@ BIN := $(VENV)/bin
 STUDY ?= studies/block_temp.yaml
 BENCH_PYTHON ?= python3
 
+# Which torch. TORCH=cpu: 2.13.0+cpu where pip finds it (in a folder of PIP_FIND_LINKS, or with TORCH_INDEX, the address that
+# pytorch.org names for CPUs), else what the registry has. TORCH=cu130: what the registry has under the bare version, a build for
+# CUDA 13.0, gigabytes of it; === takes no 2.13.0+cpu in its place. Later targets keep what was installed.
+INSTALLED := $(shell cat $(VENV)/.installed 2>/dev/null)
+TORCH ?= $(or $(INSTALLED),cpu)
+TORCH_cpu := --upgrade torch==2.13.0
+TORCH_cu130 := torch===2.13.0
+ifneq ($(filter-out cpu cu130,$(TORCH))$(words $(TORCH)),1)
+$(error TORCH is cpu or cu130, not '$(TORCH)')
+endif
+
 .PHONY: setup study test docs check check-full check-lowest bench bench-peer bench-gpu compare-fid compare-speed simulate storm clean
 
 setup: $(VENV)/.installed
+ifneq ($(TORCH),$(or $(INSTALLED),cpu))
+.PHONY: $(VENV)/.installed
+endif
 
 # torch is pinned by itself first: a range would pull the CUDA build and gigabytes with it. pip compiles what it installs on
 # one core, which takes a minute; afterwards it is done on all (a few packages ship files that are no Python 3).
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV) || python3 -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-compile torch==2.13.0 -c constraints.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-compile $(TORCH_$(TORCH)) $(if $(TORCH_INDEX),--index-url '$(TORCH_INDEX)') -c constraints.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-compile -e '.[dev]' --config-settings editable_mode=compat -c constraints.txt
 	$(BIN)/python -m compileall -qq -j 0 $(VENV) sweeper trainer || true
-	touch $@
+	echo $(TORCH) > $@
 
 study: setup
 	$(BIN)/sweeper run $(STUDY) --yes

@@ -109,7 +109,8 @@ class Rung(Frozen):
     last 50 steps); 'floor_share' (share of all steps so far at the loss's floor, of those with a weight where lambda
     changes over time); 'feature_norm.block_<i>', 'effective_rank.block_<i>' and 'pairwise_distance.block_<i>' (the
     median, in the units of tau), all on the probe; 'train_s', 'eval_s', 'cpu_s' (seconds so far). At the last rung also
-    'gradient_ratio' (norm of the gradient of lambda times the loss over that of the training loss) with lambda > 0, and
+    'gradient_ratio' (norm of the gradient of lambda times the loss over that of the training loss) with lambda > 0,
+    'train_flops' (floating-point operations of the whole training, by formula, of a SiT), and
     the other metrics of `trainer.recipe.METRICS`, such as 'val_loss' and 'recall_10k'. In the confirm stage, where the
     recipe has a full metric, also 'fid_<full>' and 'fid_<n>_second' (another sampling of the same weights). In one
     trial a study 'torch_fidelity_difference', the relative difference of our FID to torch-fidelity's on the same
@@ -175,10 +176,18 @@ class StudyRecord(Frozen):
     added: tuple[str, ...] = ()
 
 
+class CardMemory(Frozen):
+    """The bytes of a GPU that are used, by all that run on it, and that it has."""
+
+    used: int
+    total: int
+
+
 class Activity(Frozen):
     """What one worker does: the trials it trains together, at which step of how many until it reports, how fast.
 
     `steps_per_s` is None before two heartbeats, and `loss` while there is none: the mean training loss of its trials.
+    `card` is None on a CPU.
     """
 
     label: str
@@ -188,6 +197,7 @@ class Activity(Frozen):
     trials: int
     steps_per_s: float | None = None
     loss: float | None = None
+    card: CardMemory | None = None
 
 
 class Progress(Frozen):

@@ -45,11 +45,19 @@ def log_errors_alone() -> None:
 
 def log_everything() -> None:
     """Print what our packages log, and warnings of libraries, each with its time and origin."""
-    handler = logging.StreamHandler(sys.stderr)
+    handler = Stderr()
     handler.setFormatter(Inert("%(asctime)s %(levelname)s %(name)s: %(message)s", "%H:%M:%S"))
     logging.getLogger().addHandler(handler)
     logging.captureWarnings(True)
     warnings.simplefilter("default")
+
+
+class Stderr(logging.Handler):
+    """Prints to whatever stderr is at that time: a live display puts its own in its place, to print above itself."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print a record."""
+        print(self.format(record), file=sys.stderr, flush=True)
 
 
 class Inert(logging.Formatter):

@@ -18,6 +18,7 @@ from packaging.requirements import Requirement
 from sweeper.errors import SetupError, StudyError, SweeperError
 from sweeper.import_path import check_own_code
 from sweeper.provenance import DISTRIBUTION, usable_cores, versions
+from sweeper.text.numbers import memory_use
 from sweeper.text.passwords import masked
 from sweeper.workspace import Workspace
 
@@ -208,12 +209,23 @@ def _gpu() -> Finding:
     import torch
 
     if torch.cuda.is_available():
-        cards = [torch.cuda.get_device_properties(number) for number in range(torch.cuda.device_count())]
-        return Finding("GPU", "ok", ", ".join(f"{card.name}, {card.total_memory / GIB:.0f} GiB" for card in cards))
+        return Finding("GPU", "ok", "; ".join(map(_card, range(torch.cuda.device_count()))))
     if shutil.which("nvidia-smi"):
         says = f"the driver is here, but torch {torch.__version__} cannot use it"
         return Finding("GPU", "note", says, "install torch's CUDA build, and one that fits the driver")
     return Finding("GPU", "ok", "none: studies run on the CPU (resources.gpus: 0)")
+
+
+def _card(number: int) -> str:
+    """Name a card and its memory: what is used, by other programs as well, if it says so."""
+    import torch
+
+    card = torch.cuda.get_device_properties(number)
+    try:
+        free, total = torch.cuda.mem_get_info(number)
+    except RuntimeError:  # taken by a program that shares it with nobody, as a cluster may set it up
+        return f"{card.name}, {card.total_memory / GIB:.1f} GiB"
+    return f"{card.name}, {memory_use(total - free, total)} used"
 
 
 def _search_store(workspace: Workspace) -> Finding:

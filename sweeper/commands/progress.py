@@ -15,7 +15,7 @@ from rich.text import Text
 
 from sweeper.commands.time_left import TimeLeft
 from sweeper.records import FINAL_STATES, Activity, Progress, Stage, TrialState
-from sweeper.text.numbers import counted, figure
+from sweeper.text.numbers import counted, figure, memory_use
 from sweeper.text.untrusted import inert
 
 PLAIN_EVERY_S, PLAIN_AT_LEAST_S = 15.0, 600.0
@@ -95,12 +95,13 @@ def _workers(activities: tuple[Activity, ...]) -> Table:
     return table
 
 
-def _said(one: Activity) -> tuple[str, str, str, str, str]:
-    """Say what a worker does: the activity, its trials, step, rate and loss; the last two are empty while unknown."""
+def _said(one: Activity) -> tuple[str, str, str, str, str, str]:
+    """Say what a worker does: the activity, its trials, step, rate, loss and its card's memory, '' where not known."""
     step = f"step {one.step:,}/{one.until:,}" if one.doing == "training" else f"at step {one.step:,}"
     rate = "" if one.steps_per_s is None else f"{figure(one.steps_per_s)} steps/s"
     loss = "" if one.loss is None else f"loss {figure(one.loss)}"
-    return one.doing, one.label, step, rate, loss
+    card = f"GPU {memory_use(one.card.used, one.card.total)}" if one.card else ""
+    return one.doing, one.label, step, rate, loss, card
 
 
 def _ended(progress: Progress) -> int:

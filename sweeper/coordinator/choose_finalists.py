@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from sweeper.statistics.moments import moments
 from sweeper.statistics.resolution import least_noise
 from sweeper.statistics.response_surface import Screen
 from sweeper.study import Study, further_seeds
+from sweeper.study.second_objectives import Columns, columns, levels
 from trainer.recipe import Better
 
 
@@ -30,7 +31,8 @@ def choose_finalists(study: Study, screened: Search, seeds: tuple[int, ...]) -> 
     ran = (*study.screen.seeds, *further_seeds(study))
     value_CS = objectives(screened.outcomes(), "screen", [BASELINE, *settings], ran)
     log_CS = np.log(np.where(value_CS > 0, value_CS, np.nan))
-    best = _best(screened, settings, ran, log_CS, confirm.top if confirm else 0)
+    traded = _traded(study, screened, settings, ran)
+    best = _best(screened, settings, ran, log_CS, confirm.top if confirm else 0, traded)
     arms = [*best, *(cell for cell in cells(study) if cell.mark or cell.role == "control")]
     directions = _directions(objectives(screened.outcomes(), "screen", [BASELINE, *arms], ran), arms)
     least = least_noise(study.minimised.name(), np.array(list(screened.outcomes().values()), dtype=np.float64))
@@ -48,12 +50,29 @@ def _directions(value_CS: Matrix, arms: Sequence[Cell]) -> dict[str, Better]:
     }
 
 
+def _traded(
+    study: Study, screened: Search, settings: Sequence[Cell], seeds: Sequence[int]
+) -> dict[str, tuple[float, ...]]:
+    """Return where settings stand in each second objective, as `worth_confirming` takes it; {} with none."""
+    traded, beside = study.traded, screened.beside()
+
+    def values(cell: Cell) -> Columns:
+        return columns([beside[key] for key in _keys(cell, seeds) if key in beside])
+
+    return {cell.key: levels(traded, values(cell), values(BASELINE)) for cell in settings} if traded else {}
+
+
 def _best(
-    screened: Search, settings: Sequence[Cell], seeds: Sequence[int], log_CS: Matrix, top: int
+    screened: Search,
+    settings: Sequence[Cell],
+    seeds: Sequence[int],
+    log_CS: Matrix,
+    top: int,
+    traded: Mapping[str, Sequence[float]],
 ) -> tuple[Cell, ...]:
     """Return the settings worth confirming, as a guide of the same screen names them.
 
-    `log_CS` are their log objectives on these seeds, the baseline's first.
+    `log_CS` are their log objectives on these seeds, the baseline's first, `traded` their second objectives.
     """
     states, known = screened.states(), screened.rungs()
     states_C = [[state for key in _keys(cell, seeds) if (state := states.get(key))] for cell in settings]
@@ -72,6 +91,7 @@ def _best(
         {cell.key: cell.dispersion for cell in placed},
         Screen(log_CS[1:][sound], log_CS[0], early_rung(rungs, was_stopped)),
         top,
+        traded,
     )
     return tuple(eligible[key] for key in chosen)
 

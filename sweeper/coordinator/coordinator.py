@@ -276,8 +276,8 @@ class Coordinator:
         self._totals.fid_checked(rung.metrics.get("torch_fidelity_difference"))
         if not report.diverged:
             steps = self._rungs(running)
-            value = self._study.minimised.of(rung.metrics, last=rung.step == steps[-1])
-            self._search.report(report.key, rung.step, steps.index(rung.step), value)
+            value, beside = self._study.judged(rung.metrics, last=rung.step == steps[-1])
+            self._search.report(report.key, rung.step, steps.index(rung.step), value, beside)
 
     def _record_dropped(self) -> None:
         for spec in self._search.take_dropped():

@@ -82,4 +82,5 @@ def _activity(cohort: Running, heard: _Heard) -> Activity:
         trials=len(living),
         steps_per_s=heard.steps_per_s,
         loss=sum(losses) / len(losses) if losses else None,
+        card=beat.card,
     )

@@ -12,6 +12,7 @@ from sweeper.guide.analysis.confirm_test import Claims, claims
 from sweeper.guide.analysis.contrasts import changes
 from sweeper.guide.analysis.curves import highlights, traces
 from sweeper.guide.analysis.fresh_looks import fresh_order
+from sweeper.guide.analysis.front import front
 from sweeper.guide.analysis.geometric_means import own_and_baseline
 from sweeper.guide.analysis.grid_pages import grid_pages
 from sweeper.guide.analysis.guidance_curves import guidance_curves
@@ -33,6 +34,7 @@ from sweeper.guide.schema.results import CellHealth, CellResult, Change, StageRe
 from sweeper.guide.wording.cost_and_provenance import ORDER, cost, provenance_items
 from sweeper.guide.wording.experiment_protocol import protocol_items
 from sweeper.guide.wording.findings import SATURATED, Findings, held_open, unstopped
+from sweeper.guide.wording.front import with_front
 from sweeper.guide.wording.heuristics import in_table
 from sweeper.guide.wording.kept_models import kept_models
 from sweeper.guide.wording.next_steps import next_steps
@@ -73,6 +75,7 @@ def assemble_guide(record: StudyRecord, *, surface: bool = True) -> Guide:
     recorded = {name for stage in known.stages.values() for name in stage.metrics}
     probe = representation_probe(known)
     spent, taps = cost(record, known), study.recipe.model.taps
+    trades = front(known, made)
     return Guide(
         name=study.name,
         question=study.question,
@@ -84,7 +87,7 @@ def assemble_guide(record: StudyRecord, *, surface: bool = True) -> Guide:
         depth=len(taps),
         taps=taps,
         recipe_hash=study.recipe.hash,
-        verdict=verdict(found),
+        verdict=with_front(verdict(found), found, trades),
         summary=summary(record, main, spent.states),
         recipe=recipe_items(study, facts),
         stages=stages,
@@ -123,6 +126,7 @@ def assemble_guide(record: StudyRecord, *, surface: bool = True) -> Guide:
         preliminary=preliminary(record, spent.states, made.finished),
         traces=traces(known, main) if surface else (),
         means="geometric",
+        front=trades,
     )
 
 

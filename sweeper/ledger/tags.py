@@ -31,7 +31,7 @@ LIVE_LOSS, LIVE_SPEED = "live/train_loss", "live/steps_per_s"  # metrics while a
 # Of the experiment: which study it is of, by id, and who began it where.
 ID, OWNER = "sweeper.id", "sweeper.owner"
 RUNG = "sweeper.rung."
-TIMES = ("train_s", "eval_s", "cpu_s")
+TIMES = ("train_s", "eval_s", "cpu_s", "train_flops")  # what a trial costs
 HEALTH = frozenset({"dispersive_loss", "floor_distance", "floor_share", "gradient_ratio"}).union(
     *(loss.recorded for loss in get_args(AuxiliaryLoss))
 )

@@ -13,7 +13,6 @@ from ray.exceptions import RayError
 from ray.tune.error import TuneError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from sweeper.coordinator.coordinator import Coordinator
 from sweeper.coordinator.paths import Paths
 from sweeper.errors import CONTINUES, SetupError, SweeperError
 from sweeper.placement.compiled_sampling import with_choice
@@ -21,7 +20,9 @@ from sweeper.placement.coordinator_proxy import ASIDE, CoordinatorActor, aside, 
 from sweeper.placement.interrupts import HaltedError, Interrupts
 from sweeper.placement.lane_count import lanes_for
 from sweeper.placement.ray_session import session, slot_count
+from sweeper.placement.speaking_coordinator import SpeakingCoordinator
 from sweeper.placement.tuner import run_slots
+from sweeper.placement.worker_logs import LinesActor, worker_logs
 from sweeper.records import Progress, Provenance, Stage
 from sweeper.study import Study
 
@@ -55,14 +56,16 @@ def run_study(
     """
     folder = paths.folder / "ray"
     shutil.rmtree(folder, ignore_errors=True)
-    with session(study.resources, address) as interrupts:
+    with session(study.resources, address) as interrupts, contextlib.ExitStack() as logs:
         slots = slot_count(study.resources)
         paths = with_choice(study, paths, slots)
-        coordinator = _open_coordinator(study, stages, paths, provenance, lanes_for(study, paths), retry)
+        lanes = lanes_for(study, paths)
+        lines = logs.enter_context(worker_logs())
+        coordinator = _open_coordinator(study, stages, paths, provenance, lanes, retry, lines)
         interrupted = 0
         try:
             with interrupts.unwrapped(), _showing_progress(coordinator, show, interrupts):
-                run_slots(study.resources, slots, coordinator, folder, interrupts)
+                run_slots(study.resources, slots, coordinator, folder, interrupts, lines)
         except HaltedError:
             pass  # the coordinator says why
         except KeyboardInterrupt:
@@ -79,15 +82,21 @@ def run_study(
 
 
 def _open_coordinator(
-    study: Study, stages: Sequence[Stage], paths: Paths, provenance: Provenance, lanes: int, retry: bool
+    study: Study,
+    stages: Sequence[Stage],
+    paths: Paths,
+    provenance: Provenance,
+    lanes: int,
+    retry: bool,
+    lines: LinesActor | None,
 ) -> CoordinatorActor:
     # Beside the driver, where the stores are; one call at a time, so a rung is judged as a whole. A second thread
     # answers what may be asked while a call waits for a store.
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
     made: Any = ray.remote
-    actor = made(num_cpus=0, max_concurrency=1, concurrency_groups={ASIDE: 1})(Coordinator)
+    actor = made(num_cpus=0, max_concurrency=1, concurrency_groups={ASIDE: 1})(SpeakingCoordinator)
     coordinator = actor.options(scheduling_strategy=here).remote(
-        study, list(stages), paths, provenance, lanes, retry=retry
+        study, list(stages), paths, provenance, lanes, retry=retry, lines=lines
     )
     call(coordinator.open.remote())
     return coordinator

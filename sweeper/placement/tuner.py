@@ -21,6 +21,7 @@ from ray.tune.search import Searcher
 from sweeper.errors import SetupError, StaleAttemptError
 from sweeper.placement.coordinator_proxy import CoordinatorActor, CoordinatorProxy, call
 from sweeper.placement.interrupts import Interrupts
+from sweeper.placement.worker_logs import LinesActor, forward
 from sweeper.study import Resources
 from sweeper.worker.messages import Assignment
 
@@ -28,10 +29,18 @@ IDLE_S = 0.2  # between a slot's questions to the coordinator while it has nothi
 
 
 def run_slots(
-    resources: Resources, slots: int, coordinator: CoordinatorActor, folder: Path, interrupts: Interrupts
+    resources: Resources,
+    slots: int,
+    coordinator: CoordinatorActor,
+    folder: Path,
+    interrupts: Interrupts,
+    lines: LinesActor | None = None,
 ) -> None:
-    """Run cohorts until none is left, or the run is interrupted (KeyboardInterrupt) or halted (HaltedError)."""
-    trainable = tune.with_parameters(train_in_slot, coordinator=coordinator)
+    """Run cohorts until none is left, or the run is interrupted (KeyboardInterrupt) or halted (HaltedError).
+
+    Workers send `lines` what they log.
+    """
+    trainable = tune.with_parameters(train_in_slot, coordinator=coordinator, lines=lines)
     tuner = tune.Tuner(
         tune.with_resources(trainable, {"cpu": resources.cpus, "gpu": resources.gpus}),
         tune_config=tune.TuneConfig(
@@ -116,8 +125,9 @@ class DeathsAndStops(tune.Callback):
     on_trial_error = on_trial_recover
 
 
-def train_in_slot(config: dict[str, int], coordinator: CoordinatorActor) -> None:
+def train_in_slot(config: dict[str, int], coordinator: CoordinatorActor, lines: LinesActor | None) -> None:
     """Train one cohort after another in this process until none is left, or another worker has the slot."""
+    forward(lines)
     slot, line = config["slot"], CoordinatorProxy(coordinator)
     with contextlib.suppress(StaleAttemptError):
         life = line.enter(slot)

@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 
 Format = Literal["markdown", "html", "latex"]
 FILES: dict[Format, str] = {"markdown": "guide.md", "html": "guide.html", "latex": "guide.tex"}
-PICTURES = ("overview", "intervals", "curves", "health", "samples")
+PICTURES = ("overview", "intervals", "curves", "health", "front", "samples")
 VECTORS = PICTURES[:-1]  # drawn as vectors too; samples are pixels
 DRAWN = (*(f"{picture}.png" for picture in PICTURES), *(f"{picture}.svg" for picture in VECTORS))
 NAMES = (*FILES.values(), "guide.json", "record.json", "samples.json", *DRAWN)

@@ -7,7 +7,7 @@ from sweeper.search.dashboard_notes import name_guide
 from sweeper.search.removal import remove_study
 from sweeper.search.retried_trials import failures
 from sweeper.search.search import Search
-from sweeper.search.store import driver_of, read_note, state_counts, stored_outcomes
+from sweeper.search.stored import driver_of, read_note, state_counts, stored_outcomes
 
 __all__ = [
     "Search",

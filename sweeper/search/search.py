@@ -14,7 +14,7 @@ from sweeper.search.eligibility import eligible
 from sweeper.search.parameters import Parameters
 from sweeper.search.proposals import proposer_of
 from sweeper.search.pruning import Pruning, is_audited
-from sweeper.search.store import AUDITED, DROPPED, Entry, NewTrial, Store
+from sweeper.search.store import AUDITED, DROPPED, Entry, Floats, NewTrial, Store
 from sweeper.search.study_notes import Notes
 from sweeper.search.trial_index import Best, TrialIndex
 from sweeper.stores.retry import Patience
@@ -48,10 +48,8 @@ class Search:
         self._proposer = proposer_of(study, stage, len(trials))
         self._store = Store(url, f"{study.name}.{stage}", patience)
         self._given = {trial.cell.key for trial in trials}
-        self._recipes: dict[str, Recipe] = {}
-        self._entries = TrialIndex(self._rank)
-        self._exhausted = False
-        self._dropped: list[TrialSpec] = []
+        self._recipes, self._entries = dict[str, Recipe](), TrialIndex(self._rank)
+        self._exhausted, self._dropped = False, list[TrialSpec]()
         self._pruning = Pruning(study.screen.pruner if stage == "screen" else "none", study.screen.rungs, study.name)
         self._open(stage, trials, retry)
         self._store.describe(study, stage)
@@ -84,12 +82,12 @@ class Search:
             return True
         return any(self._train_together(entry.spec.cell, cell) for entry in self._entries.waiting())
 
-    def report(self, key: str, step: int, rung_index: int, value: float) -> None:
-        """Take the objective at a rung; a rung reported before keeps its first value."""
+    def report(self, key: str, step: int, rung_index: int, value: float, beside: Floats | None = None) -> None:
+        """Take the objective at a rung, and second objectives `beside` it; a rung reported before keeps its values."""
         entry = self._entries[key]
         if step not in entry.values:
             apart = self._study.minimised.apart if step == self._recipe(entry.spec.cell).train.steps else ""
-            self._store.observe(entry, step, value, apart)
+            self._store.observe(entry, step, value, apart, beside)
             self._pruning.observe(entry, rung_index, value)
 
     def judge(self, keys: Iterable[str]) -> frozenset[str]:
@@ -176,6 +174,10 @@ class Search:
         return {
             entry.spec.key: entry.value if entry.state == "complete" else None for entry in self._entries if entry.final
         }
+
+    def beside(self) -> dict[str, Floats]:
+        """Return the second objectives of every complete trial, by key and recorded name."""
+        return {entry.spec.key: entry.beside for entry in self._entries if entry.state == "complete"}
 
     def rungs(self) -> dict[str, dict[int, float]]:
         """Return the objective of every trial at the rungs it reached, by key and step."""
@@ -268,9 +270,7 @@ class Search:
         return cell is not None
 
     def _proposed(self) -> tuple[Cell, ...]:
-        if not self._proposer:
-            return ()
-        return tuple(cell for cell in self.cells() if cell.key not in self._given)
+        return tuple(cell for cell in self.cells() if cell.key not in self._given) if self._proposer else ()
 
     def _affords_more(self) -> bool:
         budget = self._study.screen.trials or 0

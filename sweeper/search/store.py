@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count
@@ -23,17 +22,18 @@ from optuna.trial import TrialState as OptunaState
 from sweeper.records import FINAL_STATES, Stage, TrialSpec, TrialState
 from sweeper.search.bulk_insert import insert_trials, widen
 from sweeper.search.dashboard_notes import describe
-from sweeper.search.database import close, open_storage, readable, reading, writable
-from sweeper.search.driver_lease import LASTS_S, Holder, Lease, parse_holder
-from sweeper.search.driver_lease import NAME as LEASE
+from sweeper.search.database import close, open_storage, readable, writable
+from sweeper.search.driver_lease import Lease
 from sweeper.search.retried_trials import AT_STEP, current, reopen_failed
-from sweeper.search.study_notes import STAGES, Notes
+from sweeper.search.study_notes import Notes
 from sweeper.stores.retry import Patience
 from sweeper.study import Study
 
 T = TypeVar("T")
+Floats = Mapping[str, float]
 
 DROPPED = "dropped by the race"
+BESIDE = "second objectives"  # the attribute that holds a trial's, by recorded name
 AUDITED = "audited: the pruner would have stopped it"
 
 _TO_OPTUNA: dict[TrialState, OptunaState] = {
@@ -51,7 +51,10 @@ _FROM_OPTUNA: dict[OptunaState, TrialState] = {
 
 @dataclass(slots=True)
 class Entry:
-    """One trial as the store holds it; `values` are intermediate values by step, `outcome` says why it ended."""
+    """One trial as the store holds it; `values` are intermediate values by step, `outcome` says why it ended.
+
+    `beside` are its second objectives at the last rung, by recorded name.
+    """
 
     spec: TrialSpec
     trial_id: int
@@ -60,6 +63,7 @@ class Entry:
     outcome: str = ""
     value: float | None = None
     values: dict[int, float] = field(default_factory=dict)
+    beside: Floats = field(default_factory=dict)
 
     @property
     def final(self) -> bool:
@@ -105,12 +109,12 @@ class Store:
         """
         with readable(self._url):
             known = self._storage.get_all_trials(self._study_id, deepcopy=False)
-            trials = [trial for trial in current(known) if _is_ours(trial)]
+            trials = [trial for trial in current(known) if is_ours(trial)]
             distributions = {
                 name: distribution for trial in reversed(trials) for name, distribution in trial.distributions.items()
             }
             self._distributions = distributions
-            return [_entry(trial) for trial in trials], distributions
+            return [entry_of(trial) for trial in trials], distributions
 
     def reopen_failed(self) -> None:
         """Let every failed trial wait again; call it before `load`."""
@@ -151,8 +155,14 @@ class Store:
         self._write(lambda: self._storage.set_trial_state_values(entry.trial_id, OptunaState.RUNNING))
         entry.state = "running"
 
-    def observe(self, entry: Entry, step: int, value: float, apart: str = "") -> None:
-        """Keep an intermediate value; one of another metric than those before it is kept `apart`, under that name."""
+    def observe(self, entry: Entry, step: int, value: float, apart: str = "", beside: Floats | None = None) -> None:
+        """Keep an intermediate value; one of another metric than those before it is kept `apart`, under that name.
+
+        What is measured `beside` it is written first: a step that is known is not reported again.
+        """
+        if beside:
+            self._write(lambda: self._storage.set_trial_user_attr(entry.trial_id, BESIDE, dict(beside)))
+            entry.beside = beside
         if apart:
             name = f"{apart}{AT_STEP}{step}"
             self._write(lambda: self._storage.set_trial_user_attr(entry.trial_id, name, value))
@@ -180,7 +190,7 @@ class Store:
         known: dict[str, int] = {}
         if again:
             stored = self._storage.get_all_trials(self._study_id, deepcopy=False)
-            known = {trial.user_attrs["key"]: trial._trial_id for trial in current(stored) if _is_ours(trial)}
+            known = {trial.user_attrs["key"]: trial._trial_id for trial in current(stored) if is_ours(trial)}
         new = [trial for trial in trials if trial.user_attrs["key"] not in known]
         ids = insert_trials(self._storage, self._study_id, new)
         known |= {trial.user_attrs["key"]: trial_id for trial, trial_id in zip(new, ids, strict=True)}
@@ -204,72 +214,13 @@ class Store:
                 raise
 
 
-def state_counts(url: str, study_name: str) -> dict[Stage, dict[TrialState, int]]:
-    """Count a study's trials by stage and state as its store has them; a stage never opened is left out.
-
-    Optuna's PRUNED is split: 'diverged' where the trial says so, else 'pruned'. Nothing is created or changed,
-    and a coordinator may be writing meanwhile. Raises SetupError where the store cannot be read.
-    """
-    with reading(url) as storage:
-        if storage is None:
-            return {}
-        with readable(url):
-            studies = {study.study_name: study._study_id for study in storage.get_all_studies()}
-            return {
-                stage: dict(Counter(map(_state, current(storage.get_all_trials(studies[name], deepcopy=False)))))
-                for stage in STAGES
-                if (name := f"{study_name}.{stage}") in studies
-            }
-
-
-def stored_outcomes(url: str, study_name: str, stage: Stage) -> dict[str, tuple[TrialState, float | None]]:
-    """Return a stage's trials as its store has them: state and, of a complete one, its objective, by key.
-
-    {} for a stage never opened.
-
-    Raises SetupError where the store cannot be read.
-    """
-    with reading(url) as storage:
-        if storage is None:
-            return {}
-        with readable(url):
-            studies = {study.study_name: study._study_id for study in storage.get_all_studies()}
-            study_id = studies.get(f"{study_name}.{stage}")
-            trials = () if study_id is None else current(storage.get_all_trials(study_id, deepcopy=False))
-            entries = [_entry(trial) for trial in trials if _is_ours(trial)]
-            return {
-                entry.spec.key: (entry.state, entry.value if entry.state == "complete" else None) for entry in entries
-            }
-
-
-def read_note(url: str, study_name: str, stage: Stage, note: str) -> str | None:
-    """Return a note that a stage keeps in its store; None where there is no store, stage or note.
-
-    Raises SetupError where the store cannot be read.
-    """
-    with reading(url) as storage:
-        if storage is None:
-            return None
-        with readable(url):
-            studies = {study.study_name: study._study_id for study in storage.get_all_studies()}
-            study_id = studies.get(f"{study_name}.{stage}")
-            return None if study_id is None else Notes(storage, study_id, lambda action: action()).read(note)
-
-
-def driver_of(url: str, study_name: str, now: float) -> Holder | None:
-    """Return who holds a study's lease at a time (seconds since 1970); None where nobody does, or it ran out.
-
-    Raises SetupError where the store cannot be read.
-    """
-    holder = parse_holder(read_note(url, study_name, "screen", LEASE))
-    return holder if holder and now < holder.seen + LASTS_S else None
-
-
-def _is_ours(trial: FrozenTrial) -> bool:
+def is_ours(trial: FrozenTrial) -> bool:
+    """Whether a trial of an Optuna study is one of ours."""
     return "spec" in trial.user_attrs
 
 
-def _state(trial: FrozenTrial) -> TrialState:
+def state_of(trial: FrozenTrial) -> TrialState:
+    """Return a trial's state; Optuna's PRUNED is split into 'diverged' and 'pruned'."""
     return "diverged" if trial.user_attrs.get("outcome") == "diverged" else _FROM_OPTUNA[trial.state]
 
 
@@ -289,11 +240,13 @@ def _template(trial: NewTrial) -> FrozenTrial:
     )
 
 
-def _entry(trial: FrozenTrial) -> Entry:
+def entry_of(trial: FrozenTrial) -> Entry:
+    """Return a trial as this module knows it."""
     spec = TrialSpec.model_validate(json.loads(trial.user_attrs["spec"]))
     outcome = trial.user_attrs.get("outcome", "")
     values = dict(sorted({**trial.intermediate_values, **_apart(trial)}.items()))
-    return Entry(spec, trial._trial_id, trial.number, _state(trial), outcome, trial.value, values)
+    beside = trial.user_attrs.get(BESIDE, {})
+    return Entry(spec, trial._trial_id, trial.number, state_of(trial), outcome, trial.value, values, beside)
 
 
 def _apart(trial: FrozenTrial) -> dict[int, float]:

@@ -9,7 +9,8 @@ from typing import NamedTuple, Protocol
 from sweeper.records import Stage, StudyRecord, TrialRecord, TrialState
 from sweeper.study.knobs import KNOBS, Taps, Word
 
-PICTURES = ("overview.png", "curves.png", "health.png", "samples.png")  # of a guide's folder, where it has them
+# Of a guide's folder, where it has them.
+PICTURES = ("overview.png", "curves.png", "health.png", "front.png", "samples.png")
 
 
 class Copy(NamedTuple):

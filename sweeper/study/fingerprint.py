@@ -24,6 +24,8 @@ def fingerprint(study: Study) -> str:
     fixed = {"recipe": identity(study.recipe), "screen": screen, "tau_units": study.space.tau_units}
     if study.objective != USUAL:
         fixed["objective"] = study.objective
+    if study.second_objectives:
+        fixed["second_objectives"] = study.second_objectives
     return hashlib.sha256(json.dumps(fixed, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -33,7 +35,8 @@ def fields(study: Study, confirming: bool = False) -> dict[str, str]:
     The question, the tuning note, the resources and what is kept may change at any time, `confirm` until that stage
     has begun (`confirming`). Seeds may not: they decide which trials there are.
     """
-    fixed = {"objective", "recipe", "space", "cells", "controls", "screen"} | ({"confirm"} if confirming else set())
+    fixed = {"objective", "second_objectives", "recipe", "space", "cells", "controls", "screen"}
+    fixed |= {"confirm"} if confirming else set()
     return dict(_leaves("", study.model_dump(mode="json", by_alias=True, include=fixed)))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
 from sweeper.text.numbers import INVERTED
@@ -19,11 +19,12 @@ class Objective(NamedTuple):
     """A metric as what a study minimises: a metric that is better higher by its reciprocal, the others as they are.
 
     So search, race and guide know only one direction, and logarithms only change sign: 1/recall 10 % lower is recall
-    11 % higher. Records keep the metric itself.
+    11 % higher. Records keep the metric itself. `traded` names a study's second objectives.
     """
 
     metric: Metric
     evaluation: EvalRecipe
+    traded: Collection[str] = ()
 
     def recorded(self, last: bool = True) -> str:
         """Return the metric's name in a record at the last rung or before it, e.g. 'recall_10k' and 'recall_2500'."""
@@ -57,12 +58,12 @@ class Objective(NamedTuple):
         """Return what the guide does with a recorded metric.
 
         What is minimised is no outcome beside itself, but a reader also wants to see an inverted one as it is. FID,
-        where it is not the objective, is among the outcomes that claims are made about.
+        where it is not the objective, is among the outcomes that claims are made about, and so is a second objective.
         """
         name, metric, whole = recorded.name, recorded.metric, self.evaluation.recorded(recorded.metric.name)
         if metric.name == self.metric.name:
             return "shown" if self.is_inverted and name == whole else "objective"
-        if metric.name == USUAL:
+        if metric.name == USUAL or metric.name in self.traded:
             return "claimed" if name == whole else "left out"
         # Before the last rung, and of as many samples at the last, some are measured since they share the work.
         early = metric.counted and name == self.evaluation.recorded(metric.name, last=False) != whole

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Literal, Self
 
 from pydantic import (
@@ -24,6 +24,7 @@ from sweeper.study.field_error import FieldError
 from sweeper.study.idle_fields import idle_in_study
 from sweeper.study.objective import USUAL, Objective, refusal
 from sweeper.study.pruners import Pruner
+from sweeper.study.second_objectives import SecondName, SecondObjective, measured, second_errors
 from sweeper.study.space import ExtraCell, Space
 from trainer.recipe import METRICS, Frozen, MetricName, Recipe, Seed
 from trainer.recipe.identity import Later
@@ -197,6 +198,10 @@ class Study(Frozen):
     objective: Annotated[MetricName, Later()] = Field(
         USUAL, description="the metric that judges trials at every rung and settings in every claim; default: FID"
     )
+    second_objectives: Annotated[tuple[SecondName, ...], Later()] = Field(
+        (),
+        description="what the objective may be traded for: other metrics, and cost, the operations of training",
+    )
     recipe: Recipe = Recipe()
     space: Space
     cells: tuple[ExtraCell, ...] = ()
@@ -229,6 +234,7 @@ class Study(Frozen):
             yield FieldError(("recipe", "train", "batch"), "must be at least 2: Dispersive Loss is 0 at batch 1", 1)
         if says := refusal(self.objective, self.recipe.eval):
             yield FieldError(("objective",), says, self.objective)
+        yield from second_errors(self.objective, self.second_objectives, self.recipe.eval)
         if self.resources.gpus and self.recipe.eval.compile == "on":
             says = "must be 'auto' or 'off' where resources.gpus is above 0: compiled samples are for CPUs"
             yield FieldError(("recipe", "eval", "compile"), says, "on")
@@ -252,4 +258,13 @@ class Study(Frozen):
     @property
     def minimised(self) -> Objective:
         """What the study minimises, by its name in a record, e.g. 'fid_10k', and as a value."""
-        return Objective(METRICS[self.objective], self.recipe.eval)
+        return Objective(METRICS[self.objective], self.recipe.eval, frozenset(self.second_objectives))
+
+    @property
+    def traded(self) -> tuple[SecondObjective, ...]:
+        """What the objective may be traded for, in the order of the study."""
+        return tuple(SecondObjective(name, self.recipe.eval) for name in self.second_objectives)
+
+    def judged(self, metrics: Mapping[str, float], last: bool) -> tuple[float, dict[str, float]]:
+        """Return what is minimised, given a rung's metrics, and at the last rung the second objectives by name."""
+        return self.minimised.of(metrics, last), measured(self.traded, metrics) if last else {}

@@ -101,6 +101,11 @@ def metric_name(metric: str, distance: str = "FID") -> str:
     return f"{words}-{found.samples.upper()}" if found.samples else words
 
 
+def memory_use(used: float, total: float) -> str:
+    """Write how many bytes of a memory are used: '12.3 of 79.2 GiB'."""
+    return f"{used / 2**30:.1f} of {total / 2**30:.1f} GiB"
+
+
 def counted(count: int, one: str, many: str = "") -> str:
     """Write a count and its noun: '1 setting', '3,329 settings'."""
     return f"{count:,} {one if count == 1 else many or one + 's'}"

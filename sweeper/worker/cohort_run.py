@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from sweeper.records import Facts, Rung
+from sweeper.text.numbers import counted
 from sweeper.worker.failure_kinds import blames_machine
 from sweeper.worker.heart import Heart
 from sweeper.worker.kept_weights import keep
@@ -46,7 +47,9 @@ def prepare_process(assignment: Assignment) -> None:
 
 def run(coordinator: CoordinatorClient, assignment: Assignment) -> None:
     """Train, measure and report a cohort until no lane is left."""
-    cohort, heart = CohortRun(assignment), Heart(coordinator.beat, assignment)
+    cohort = CohortRun(assignment)
+    heart = Heart(coordinator.beat, assignment, card=lambda: process.card_memory(assignment.gpus))
+    log.info("%s", cohort.begins)
     coordinator.started(assignment.cohort, assignment.attempt, cohort.facts)
     for step in assignment.rungs:
         if not cohort.advance(step, heart):
@@ -81,6 +84,14 @@ class CohortRun:
         lanes = [Lane(trial.cell.dispersion, trial.seed) for trial in self._assignment.trials]
         self._cohort = Cohort(self._assignment.recipe, lanes, self._data, self._device, self._evaluator)
         self._seconds = LaneSeconds(len(lanes))
+
+    @property
+    def begins(self) -> str:
+        """Which trials it trains, at which attempt, and from which step."""
+        labels = (f"{trial.cell.label}, seed {trial.seed}" for trial in self._assignment.trials)
+        first, count, attempt = next(labels), len(self._cohort.living), self._assignment.attempt
+        more = f" and {counted(count - 1, 'more trial')}" if count > 1 else ""
+        return f"{self._assignment.cohort}: {first}{more}, attempt {attempt}, from step {self._cohort.step:,}"
 
     @property
     def facts(self) -> Facts:
@@ -142,12 +153,17 @@ class CohortRun:
         return {self._keys[lane]: loss for lane, loss in self._cohort.train_losses().items()}
 
     def _report(self, one: Measurement, cost: dict[str, float]) -> LaneReport:
-        rung = Rung(step=self._cohort.step, metrics=one.metrics | cost)
+        rung = Rung(step=self._cohort.step, metrics=one.metrics | cost | self._operations(one.lane))
         columns = self._data.classes if self._data.classes <= 10 else 10
         grid = None if one.grid is None else encode_png(one.grid, columns)
         weights, lost = (None, "") if one.diverged else self._keep_weights(one.lane)
         key = self._keys[one.lane]
         return LaneReport(key=key, diverged=one.diverged, rung=rung, grid_png=grid, weights=weights, lost=lost)
+
+    def _operations(self, lane: int) -> dict[str, float]:
+        """Return what training a finished lane took, where that is counted."""
+        taken = self._cohort.train_flops(lane) if self._cohort.step == self._assignment.rungs[-1] else None
+        return {} if taken is None else {"train_flops": taken}
 
     def _keep_weights(self, lane: int) -> tuple[str | None, str]:
         """Write a finished lane's weights; return the file, or why they are lost."""

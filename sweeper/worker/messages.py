@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Literal, Protocol
 
-from sweeper.records import Facts, Rung, TrialSpec
+from sweeper.records import CardMemory, Facts, Rung, TrialSpec
 from trainer.recipe import Frozen, MetricName, Recipe
 
 Doing = Literal["training", "measuring"]
@@ -68,7 +68,7 @@ class Heartbeat(Frozen):
     """What a worker does right now, for displays and live curves; one that is lost changes nothing.
 
     `losses` are the training losses of its living lanes by trial key, over about the last 50 steps; `until` is the step
-    of the next rung.
+    of the next rung. `card` is the memory of its GPU, None on a CPU.
     """
 
     cohort: str
@@ -77,6 +77,7 @@ class Heartbeat(Frozen):
     step: int
     until: int
     losses: Mapping[str, float] = {}
+    card: CardMemory | None = None
 
 
 class CoordinatorClient(Protocol):

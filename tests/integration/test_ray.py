@@ -1,5 +1,6 @@
 """The schedule against a real Ray on this machine: what it refuses, what halts a study, where relative paths start."""
 
+import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -19,6 +20,7 @@ from sweeper.provenance import gather
 from sweeper.records import Progress
 from sweeper.study import Study
 from sweeper.study.registration import Registration
+from sweeper.text.verbosity import forget_verbosity, set_verbosity
 from tests.conftest import copy_database
 
 
@@ -92,6 +94,20 @@ def test_a_sick_machine_halts_the_study_and_a_repaired_one_continues_it(paths):
     assert record.study.recipe.data.path == "mine.npz"
     assert not (paths.folder / "ray").exists()
     assert all(progress.stage == "screen" for progress in shown)
+
+
+def test_what_workers_log_reaches_the_driver_where_all_is_printed(paths, caplog):
+    set_verbosity(verbose=True)
+    try:
+        outcome, _ = run(study(), paths)
+    finally:
+        forget_verbosity()
+    assert outcome == Outcome(interrupted=False, delivered=True, halted=None)
+    said = [one.getMessage() for one in caplog.records if one.name == "sweeper.worker.cohort_run"]
+    assert any(", seed 0, attempt 1, from step 0 (" in line for line in said)
+    own = f"process {os.getpid()})"
+    assert said
+    assert not [line for line in said if own in line]
 
 
 def test_lanes_are_measured_once_in_a_process_of_their_own_and_guessed_where_that_fails(paths):

@@ -22,6 +22,20 @@ def prepare(threads: int, gpus: float = 0.0) -> None:
         torch.cuda.set_per_process_memory_fraction(gpus)
 
 
+def card_memory(gpus: float) -> tuple[int, int] | None:
+    """Return how many bytes of this process's card are used, by all that run on it, and how many it has; None on a CPU.
+
+    Also None where the card does not say.
+    """
+    if not gpus or not torch.cuda.is_available():
+        return None
+    try:
+        free, total = torch.cuda.mem_get_info()
+    except RuntimeError:  # a card that failed: training says so
+        return None
+    return total - free, total
+
+
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether memory, the host's or a card's, is exhausted; not every library has a type for that."""
     by_words = isinstance(error, RuntimeError) and any(word in str(error) for word in _OUT_OF_MEMORY)

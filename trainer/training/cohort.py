@@ -28,6 +28,7 @@ from trainer.sampling.guidance_curve import guidance_curve
 from trainer.sampling.samples import GRID_IMAGES, samples
 from trainer.training.alignment_targets import FrozenEncoder, encoder_of
 from trainer.training.batches import TrainingSplit
+from trainer.training.flops import training_flops
 from trainer.training.gradient_ratio import GRADIENT_RATIO, gradient_ratio
 from trainer.training.initial_weights import read_initial
 from trainer.training.lane_state import LaneState, initial_lanes
@@ -119,6 +120,10 @@ class Cohort:
     def train_losses(self) -> dict[int, float]:
         """Return the training loss of every living lane, a mean over about the last 50 steps; waits for the device."""
         return dict(zip(self._living, self._means.read()["train_loss"].tolist(), strict=True)) if self._living else {}
+
+    def train_flops(self, lane: int) -> float | None:
+        """Return the operations of training a lane to its end, by formula; None of a network that is not counted."""
+        return training_flops(self._backbone, self.recipe, self.lanes[lane].setting)
 
     def measure(self, full: bool = False, objective: MetricName = "fid") -> list[Measurement]:
         """Return every living lane's metrics at this step, from its averaged weights.

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from trainer.backbones.flops import PassFlops
-from trainer.backbones.protocol import TapShape
+from trainer.backbones.flops import PassFlops, pass_flops
+from trainer.backbones.protocol import Backbone, TapShape
+from trainer.backbones.sit import SiT
 from trainer.recipe import Dispersion, EvalRecipe, MeanFlowRecipe, ObjectiveRecipe, Recipe
 from trainer.recipe.metrics import PROBE_IMAGES, VALIDATION_IMAGES
 
@@ -34,6 +35,18 @@ def dispersive_flops(setting: Dispersion, taps: Sequence[TapShape], batch: int) 
 def second_view_flops(network: PassFlops, recipe: Recipe) -> int:
     """Return at most how many operations a contrastive loss's second view adds to a step: a pass there and back."""
     return recipe.train.batch * (network.forward + network.backward) if recipe.train.contrastive else 0
+
+
+def training_flops(network: Backbone, recipe: Recipe, setting: Dispersion) -> float | None:
+    """Return the operations of training one lane of a SiT to the recipe's end; None of a network that is not counted.
+
+    REPA's projection and its encoder are left out, as are AdamW and the average.
+    """
+    if not isinstance(network, SiT):
+        return None
+    one, batch = pass_flops(network), recipe.train.batch
+    step = step_flops(one, recipe.objective, batch) + dispersive_flops(setting, network.tap_shapes, batch)
+    return float(recipe.train.steps * (step + second_view_flops(one, recipe)))
 
 
 def sample_flops(network: PassFlops, evaluation: EvalRecipe, scale: float | None = None) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sweeper.guide.schema.audits import Gate, HealthAudit, ProxyAudit, PruningAudit, SeedAudit
+from sweeper.guide.schema.front import Front
 from sweeper.guide.schema.heuristics import Heuristics
 from sweeper.guide.schema.probe import Probe
 from sweeper.guide.schema.results import (
@@ -92,6 +93,7 @@ class Guide(Frozen):
     traces: tuple[Trace, ...] = ()  # of the baseline, the controls and, where they are many, the lowest settings
     means: Means = "arithmetic"
     pairs: tuple[KnobPair, ...] = ()
+    front: Front | None = None  # of a study with second objectives
 
     def words(self, metric: str) -> str:
         """Write a recorded metric's name for readers, e.g. 'FID-10K'."""

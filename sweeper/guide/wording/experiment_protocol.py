@@ -16,6 +16,7 @@ from sweeper.statistics.looks import HIDDEN, enough_runs
 from sweeper.study import Confirm, Screen, Study, further_seeds
 from sweeper.study.objective import Objective
 from sweeper.study.pruners import PRUNERS
+from sweeper.study.second_objectives import objective_name
 from sweeper.text.numbers import counted, metric_name, percent
 from trainer.recipe import (
     METRICS,
@@ -224,8 +225,10 @@ def _confirm(study: Study, audit: SeedAudit) -> str:
     confirm = study.confirm
     if confirm is None:
         return "not planned"
+    first = f" (half of them by the first of {_objectives(study)}, then each other's leader)" if study.traded else ""
     what = (
-        f"top {confirm.top}, marked settings, controls and the baseline; no pruning; margin {percent(confirm.margin)}"
+        f"top {confirm.top}{first}, marked settings, controls and the baseline; no pruning; "
+        f"margin {percent(confirm.margin)}"
     )
     if audit.looks:
         return (
@@ -237,3 +240,10 @@ def _confirm(study: Study, audit: SeedAudit) -> str:
     if isinstance(confirm.seeds, tuple):
         return f"{what}; fresh seeds {', '.join(map(str, confirm.seeds))}"
     return f"{what}; {confirm.seeds} fresh seeds, which follow from the study's name and settings"
+
+
+def _objectives(study: Study) -> str:
+    """List a study's objectives, the first one being what judges its settings."""
+    distance = study.recipe.eval.distance
+    second = ("cost" if one.is_cost else objective_name(one.recorded(), distance) for one in study.traded)
+    return ", ".join((objective_name(study.minimised.recorded(), distance), *second))

@@ -16,6 +16,7 @@ from PIL import Image
 
 from sweeper.guide.schema.guide import Guide
 from sweeper.guide.schema.results import CellResult, Highlight, Means
+from sweeper.render.figures.front_plot import front_plot
 from sweeper.render.figures.heat_maps import overview
 from sweeper.render.figures.sample_grids import SAME, TITLE, samples
 from sweeper.render.figures.style import INKS, Painted, legend_label, log_norm, plain_log, shortened
@@ -49,6 +50,7 @@ def draw(guide: Guide, folder: Path, grids: Callable[[str], bytes | None] | None
             "intervals": _intervals(guide),
             "curves": _curves(guide),
             "health": _health(guide),
+            "front": front_plot(guide),
         }
         if grids is not None:
             painted["samples"] = samples(guide, grids)

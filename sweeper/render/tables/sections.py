@@ -18,6 +18,7 @@ from sweeper.render.tables.claim_tables import (
     set_table,
     side_table,
 )
+from sweeper.render.tables.front_table import front_caption, front_table
 from sweeper.render.tables.guidance_tables import guidance_table, length_table, variety_table
 from sweeper.render.tables.guide_tables import (
     MOST_ROWS,
@@ -106,6 +107,7 @@ def guide_tables(guide: Guide) -> dict[str, Section]:
             f"Other outcomes: arithmetic mean ± standard deviation over seeds; {outcome_directions(guide)}.",
             outcome_table(guide),
         ),
+        "front": Section(front_caption(guide), front_table(guide), fold="outcomes"),
         "guidance": Section(
             f"Guidance without training again, fresh seeds: mean {_curve_metric(guide)} and its change to the baseline "
             "at the same scale, or each at its own best; 95 % t-intervals, each for one comparison; no claim.",

@@ -125,6 +125,35 @@ def test_what_is_wrong_is_found_where_it_is(
     assert found.remedy
 
 
+def two_cards(monkeypatch: pytest.MonkeyPatch, taken: bool) -> None:
+    """Stand in for a card that others use, and one that may be taken by a program alone."""
+
+    def memory(number: int) -> tuple[int, int]:
+        if taken and number == 1:
+            raise RuntimeError("CUDA error: all CUDA-capable devices are busy or unavailable")
+        return 60 * doctor.GIB, 80 * doctor.GIB
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    card = SimpleNamespace(name="H100", total_memory=80 * doctor.GIB)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: card)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", memory)
+
+
+@pytest.mark.parametrize(
+    ("taken", "says"),
+    [
+        (False, "H100, 20.0 of 80.0 GiB used; H100, 20.0 of 80.0 GiB used"),
+        (True, "H100, 20.0 of 80.0 GiB used; H100, 80.0 GiB"),
+    ],
+)
+def test_cards_are_named_with_what_is_used_of_their_memory(
+    monkeypatch: pytest.MonkeyPatch, taken: bool, says: str
+) -> None:
+    two_cards(monkeypatch, taken)
+    assert doctor._gpu() == Finding("GPU", "ok", says)
+
+
 def test_a_check_that_fails_is_a_problem_and_the_others_are_made(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,7 +3,7 @@ import io
 from rich.console import Console
 
 from sweeper.commands import progress
-from sweeper.commands.progress import Lines, display
+from sweeper.commands.progress import Lines, display, in_words
 from sweeper.records import Activity, Progress
 
 
@@ -68,6 +68,22 @@ def test_on_a_terminal_the_line_is_live():
 def activity(number: int, **more: object) -> Activity:
     known = {"label": f"block {number}, lambda 0.1, seed 2", "doing": "training", "step": 650, "until": 1200}
     return Activity.model_validate({**known, "trials": 1, "steps_per_s": 52.31, "loss": 0.2134, **more})
+
+
+CARD = {"used": 13_200_000_000, "total": 85_000_000_000}
+
+
+def test_a_worker_on_a_gpu_says_how_much_of_its_memory_is_used_and_one_on_a_cpu_nothing():
+    seen = Progress(stage="screen", counts={"running": 2}, activities=(activity(1, card=CARD), activity(2)))
+    out = io.StringIO()
+    with display(Console(file=out, force_terminal=True, width=200)) as show:
+        show(seen)
+    on_gpu, on_cpu = (line for line in out.getvalue().splitlines() if "lambda 0.1" in line)
+    assert on_gpu.rstrip().endswith("loss 0.213  GPU 12.3 of 79.2 GiB")
+    assert on_cpu.rstrip().endswith("loss 0.213")
+    watched = in_words(seen, Lines()).splitlines()
+    assert watched[1].endswith("loss 0.213, GPU 12.3 of 79.2 GiB")
+    assert watched[2].endswith("loss 0.213")
 
 
 def test_on_a_terminal_every_worker_says_what_it_trains_how_far_how_fast_and_its_loss():

@@ -56,6 +56,25 @@ def test_a_rung_reported_twice_counts_once(tmp_path):
     assert [[rung.metrics["fid_40"] for rung in trial.rungs] for trial in trials] == [[5.0], [5.0]]
 
 
+def test_second_objectives_of_the_last_rung_are_in_the_search_once_and_for_all(tmp_path):
+    of = study(second_objectives=["recall", "cost"], resources={"cohort": 4})
+    coordinator = open_coordinator(tmp_path, of)
+    assignment = claimed(coordinator)
+    for recall, step in ((0.1, assignment.rungs[0]), (0.2, assignment.rungs[-1]), (0.3, assignment.rungs[-1])):
+        last, metrics = step == assignment.rungs[-1], {"fid_40": 5.0, "recall_40": recall, "train_s": 7.0}
+        reports = [
+            LaneReport(key=key, diverged=False, rung=Rung(step=step, metrics=metrics))
+            for key in sorted(assignment.living)
+        ]
+        coordinator.report(assignment.cohort, 1, reports, FACTS, last and recall == 0.3)
+    expected = {key: {"recall_40": 0.2, "train_s": 7.0} for key in assignment.living}
+    assert coordinator._search.beside() == expected
+    coordinator.close(interrupted=True, timeout=60)
+    again = open_coordinator(tmp_path, of)
+    assert again._search.beside() == expected
+    again.close(interrupted=True, timeout=60)
+
+
 def test_trials_are_judged_by_the_studys_objective_at_every_rung(tmp_path):
     coordinator = open_coordinator(tmp_path, study(objective="recall", resources={"cohort": 4}))
     assignment = claimed(coordinator)

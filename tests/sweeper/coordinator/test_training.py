@@ -96,6 +96,8 @@ def test_a_resumed_cohort_goes_on_from_its_checkpoint_with_the_same_figures(tmp_
         )
     assert figures[0] == figures[1]
     assert len(figures[0]) == 4
+    taken = {step: "train_flops" in known for (_, step), known in figures[0].items()}
+    assert taken == {4: False, 8: True}  # of the whole training, so at its end
 
 
 def test_a_worker_says_what_it_trains_and_mlflow_gets_the_curve_beside_the_record(tmp_path, monkeypatch):

@@ -8,19 +8,26 @@ from pathlib import Path
 import pytest
 
 from sweeper.commands.report import publish_record
+from sweeper.records import StudyRecord
 from sweeper.render import guide_files, write_guide
 from sweeper.render.guide_files import DIGESTS, NAMES, OwnFiles
 from tests.sweeper.guide.study_records import grid_png, make_record, make_study, typical
+
+
+def whole() -> StudyRecord:
+    """A record whose guide has every picture: a front too."""
+    record = typical()
+    return record.model_copy(update={"study": record.study.model_copy(update={"second_objectives": ("recall",)})})
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A guide in every form, its record beside it, made once: drawing takes seconds."""
     folder = tmp_path_factory.mktemp("made") / "guide"
-    write_guide(typical(), folder, grid_png, "html")
+    write_guide(whole(), folder, grid_png, "html")
     (folder / "guide.tex").write_text("an earlier form")
     OwnFiles(folder).write("guide.tex", "an earlier form")
-    OwnFiles(folder).write("record.json", typical().model_dump_json(by_alias=True) + "\n")
+    OwnFiles(folder).write("record.json", whole().model_dump_json(by_alias=True) + "\n")
     assert {path.name for path in folder.iterdir() if path.suffix != ".yaml"} == {*NAMES, DIGESTS}
     return folder
 

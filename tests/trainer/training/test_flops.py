@@ -10,13 +10,14 @@ from torch.profiler import profile
 from torch.utils.flop_counter import FlopCounterMode
 
 from tests.trainer.training.cohorts import CPU, RECIPE
+from trainer.backbones.build import backbone_of
 from trainer.backbones.flops import PassFlops, pass_flops
 from trainer.backbones.sit import SiT
 from trainer.data.dataset import load
 from trainer.evaluation.evaluator import Evaluator
-from trainer.recipe import Dispersion, Lane, Recipe
+from trainer.recipe import Dispersion, Lane, Recipe, UNetRecipe
 from trainer.training.cohort import Cohort
-from trainer.training.flops import dispersive_flops, sample_flops, second_view_flops, step_flops
+from trainer.training.flops import dispersive_flops, sample_flops, second_view_flops, step_flops, training_flops
 
 PRODUCTS = {"aten::bmm", "aten::baddbmm"}
 DATA = load(RECIPE.data)
@@ -83,6 +84,18 @@ def innermost(profiled: profile) -> int:
     products = [event for event in profiled.events() if event.name in PRODUCTS]
     outer = {event.cpu_parent.id for event in products if event.cpu_parent}
     return sum(event.flops for event in products if event.id not in outer)
+
+
+def test_a_training_takes_as_many_as_its_steps_and_what_is_not_counted_takes_none() -> None:
+    setting = Dispersion(blocks=(1,), lam=0.1)
+    given = RECIPE.override({"train.contrastive.block": 1})
+    own = network(given)
+    a_step = by_formula(given, setting) + second_view_flops(pass_flops(own), given)
+    assert training_flops(own, given, setting) == given.train.steps * a_step
+    assert cohort(RECIPE, setting).train_flops(0) == RECIPE.train.steps * by_formula(RECIPE, setting)
+    unet = RECIPE.model_copy(update={"model": UNetRecipe(kind="unet")})
+    other = backbone_of(unet, DATA.shape, DATA.classes, CPU)
+    assert training_flops(other, unet, setting) is None
 
 
 def test_a_second_view_is_about_a_pass_there_and_back() -> None:
