@@ -178,8 +178,8 @@ def compare(a: File, b: File, workspace: File = WORKSPACE, *, tracking: str | No
     from sweeper.commands.compare import compare as compare_command
     from sweeper.render.comparison import comparison_markdown
 
-    found = compare_command(Path(a).expanduser(), Path(b).expanduser(), _workspace(workspace, tracking, None))
-    return Answer(found, comparison_markdown(found), is_markdown=True)
+    comparison = compare_command(Path(a).expanduser(), Path(b).expanduser(), _workspace(workspace, tracking, None))
+    return Answer(comparison, comparison_markdown(comparison), is_markdown=True)
 
 
 @_at_the_edge
@@ -190,8 +190,8 @@ def audit(
     from sweeper.api.results import Answer
     from sweeper.commands.audit import audit as audit_command
 
-    found = audit_command(name, study.name, _workspace(workspace, tracking, None))
-    return Answer(found, found.text, is_markdown=True)
+    audited = audit_command(name, study.name, _workspace(workspace, tracking, None))
+    return Answer(audited, audited.text, is_markdown=True)
 
 
 @_at_the_edge

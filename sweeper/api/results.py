@@ -96,9 +96,9 @@ class StudyGuide:
         """
         guide = self.model
         levels = [
-            {"knob": one.knob, "against": one.against, **level.model_dump(mode="json", exclude_none=True)}
-            for one in guide.heuristics.rows
-            for level in one.levels
+            {"knob": heuristic.knob, "against": heuristic.against, **level.model_dump(mode="json", exclude_none=True)}
+            for heuristic in guide.heuristics.rows
+            for level in heuristic.levels
         ]
         settings = [
             {"stage": stage.stage, **cell.model_dump(mode="json", exclude_none=True)}

@@ -80,7 +80,7 @@ def _costliest(study: Study) -> Dispersion:
     return setting_of(first | most)
 
 
-def slower_arms(study: Study, found: Cost) -> dict[str, float]:
+def slower_arms(study: Study, cost: Cost) -> dict[str, float]:
     """Return, by name, each control arm that adds a loss with its step time as a multiple of the study's own.
 
     A memory bank that the space lacks counts as such a loss. Each arm is timed with its own setting of the Dispersive
@@ -96,12 +96,12 @@ def slower_arms(study: Study, found: Cost) -> dict[str, float]:
         for name, recipe, setting in arms
         if recipe.train.auxiliary_losses != own or setting.negatives not in banks
     ]
-    if found.extrapolated or study.resources.gpus:
+    if cost.extrapolated or study.resources.gpus:
         return dict.fromkeys((name for name, _, _ in adding), TWICE)
     for _, recipe, setting in adding:
         if (added := _added(recipe, setting)) not in times:
             step_s = timed(recipe, load(recipe.data), WARM_UP, STEPS, 1, setting).step_s
-            times[added] = step_s / found.per_step
+            times[added] = step_s / cost.per_step
     return {name: times[_added(recipe, setting)] for name, recipe, setting in adding}
 
 

@@ -104,8 +104,8 @@ def _compiled(study: Study) -> tuple[Sampling, ...]:
             assert_never(precision)
 
 
-def _fastest(found: Attempt) -> Sampling:
-    whole, low = (found.gains.get(way, 0.0) for way in ("compiled fp32", "compiled bf16"))
+def _fastest(attempt: Attempt) -> Sampling:
+    whole, low = (attempt.gains.get(way, 0.0) for way in ("compiled fp32", "compiled bf16"))
     return "compiled bf16" if low > LOW_PAYS * whole else "compiled fp32"
 
 

@@ -115,13 +115,13 @@ def cost_on(study: Study, machine: Machine) -> CardCost:
 def _data(recipe: DataRecipe) -> _Data:
     if recipe.shape is None:
         try:
-            found = load(recipe)
+            dataset = load(recipe)
         except trainer_errors.DataError as error:
             described = (
                 ", or say what it is: data.shape [N, C, H, W] and data.classes" if recipe.name in ARRAY_FILES else ""
             )
             raise DataError(str(error), f"correct recipe.data in the study{described}") from error
-        count, pixels, shape, classes = len(found.reference_images), found.pixels, found.shape, found.classes
+        count, pixels, shape, classes = len(dataset.reference_images), dataset.pixels, dataset.shape, dataset.classes
     else:
         count, *image = recipe.shape
         shape, classes = (image[0], image[1], image[2]), recipe.classes or 1

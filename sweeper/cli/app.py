@@ -83,8 +83,8 @@ def check(file: File, set_: Set = None, as_json: AsJson = False) -> None:
     study = study_of(file, set_)
     from sweeper.commands.check import check as check_study
 
-    found = check_study(study)
-    answer(found, lambda: f"{found.describe()}\n{file}: ok", as_json)
+    checked = check_study(study)
+    answer(checked, lambda: f"{checked.describe()}\n{file}: ok", as_json)
 
 
 @command()
@@ -186,8 +186,8 @@ def compare(
     from sweeper.commands.compare import compare as compare_studies
     from sweeper.render.comparison import comparison_markdown
 
-    found = compare_studies(a, b, workspace_of(workspace, tracking))
-    answer(found, lambda: comparison_markdown(found), as_json, nl=False)
+    comparison = compare_studies(a, b, workspace_of(workspace, tracking))
+    answer(comparison, lambda: comparison_markdown(comparison), as_json, nl=False)
 
 
 command()(atlas.atlas)
@@ -259,9 +259,9 @@ def audit(
     study = study_of(file, set_, workspace)
     from sweeper.commands.audit import audit as make
 
-    found = make(name.value, study.name, workspace_of(workspace, tracking))
-    answer(found, found.describe, as_json)
-    raise typer.Exit(0 if found.passed else 1)
+    audited = make(name.value, study.name, workspace_of(workspace, tracking))
+    answer(audited, audited.describe, as_json)
+    raise typer.Exit(0 if audited.passed else 1)
 
 
 @command()

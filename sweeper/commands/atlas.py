@@ -55,7 +55,7 @@ def read_atlas(paths: Iterable[Path], without: Collection[str] = ()) -> Atlas:
     unread += [
         Unused(study=name, reason=reasons[name] or "left out by --without") for name in records if name in reasons
     ]
-    return assemble_atlas(tuple(one for name, one in records.items() if name not in reasons), unread)
+    return assemble_atlas(tuple(study_record for name, study_record in records.items() if name not in reasons), unread)
 
 
 def record_file(path: Path) -> Path:

@@ -35,11 +35,11 @@ def compare(a: Path, b: Path, workspace: Workspace) -> Comparison:
     study is not recorded, DataError where a guide cannot be read.
     """
     own, other = _contestant(a, workspace), _contestant(b, workspace)
-    found = transfer(own.guide, other.guide)
-    if found.relation != "same recipe" or own.record is None or other.record is None:
-        return found
+    comparison = transfer(own.guide, other.guide)
+    if comparison.relation != "same recipe" or own.record is None or other.record is None:
+        return comparison
     met = paired(Rival(own.record, own.guide), Rival(other.record, other.guide))
-    return found.model_copy(update={"headline": met.headline, "head_to_head": met})
+    return comparison.model_copy(update={"headline": met.headline, "head_to_head": met})
 
 
 def _contestant(path: Path, workspace: Workspace) -> Contestant:

@@ -66,10 +66,10 @@ def examine(workspace: Workspace, address: str | None) -> Iterator[Finding]:
             yield Finding(about, "problem", masked(f"{type(error).__name__}: {said}"), "see the packages above")
 
 
-def describe(found: Finding) -> str:
+def describe(finding: Finding) -> str:
     """Write a finding in a line, its remedy below."""
-    line = f"{found.state:<8} {found.about}: {found.says}"
-    return f"{line}\n{'':<8} {found.remedy}" if found.remedy else line
+    line = f"{finding.state:<8} {finding.about}: {finding.says}"
+    return f"{line}\n{'':<8} {finding.remedy}" if finding.remedy else line
 
 
 def _packages() -> Finding:

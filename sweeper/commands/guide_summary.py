@@ -41,7 +41,7 @@ def confirm_metrics(guide: Guide) -> dict[str, float]:
     claims = [claim for claim in (*guide.claims, *guide.side_claims) if claim.metric == guide.objective]
     if stage is None or not guide.claims:
         return {}
-    results = {one.key: one for one in stage.rows}
+    results = {result.key: result for result in stage.rows}
     names = _names(claims[:MOST_ARMS])
     found = dict(_mean("baseline", guide.objective, stage.baseline))
     for claim in claims[:MOST_ARMS]:

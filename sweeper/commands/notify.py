@@ -88,7 +88,11 @@ class Stall:
     def seen(self, progress: Progress) -> None:
         """Look at a study's progress."""
         now = time.monotonic()
-        state = progress.stage, progress.counts, [(one.label, one.doing, one.step) for one in progress.activities]
+        state = (
+            progress.stage,
+            progress.counts,
+            [(activity.label, activity.doing, activity.step) for activity in progress.activities],
+        )
         if state != self._seen:
             self._seen, self._since, self._said = state, now, False
         elif not self._said and now - self._since >= self._after_s:

@@ -88,20 +88,22 @@ def in_words(progress: Progress, lines: Lines) -> str:
 
 def _workers(activities: tuple[Activity, ...]) -> Table:
     table = Table.grid(padding=(0, 2))
-    for one in activities:
-        doing, label, *rest = map(inert, _said(one))
+    for activity in activities:
+        doing, label, *rest = map(inert, _said(activity))
         shown = label if len(label) <= BLOCK else f"{label[: BLOCK - 1]}…"
         table.add_row(*map(Text, (doing, shown, *rest)))
     return table
 
 
-def _said(one: Activity) -> tuple[str, str, str, str, str, str]:
+def _said(activity: Activity) -> tuple[str, str, str, str, str, str]:
     """Say what a worker does: the activity, its trials, step, rate, loss and its card's memory, '' where not known."""
-    step = f"step {one.step:,}/{one.until:,}" if one.doing == "training" else f"at step {one.step:,}"
-    rate = "" if one.steps_per_s is None else f"{figure(one.steps_per_s)} steps/s"
-    loss = "" if one.loss is None else f"loss {figure(one.loss)}"
-    card = f"GPU {memory_use(one.card.used, one.card.total)}" if one.card else ""
-    return one.doing, one.label, step, rate, loss, card
+    step = (
+        f"step {activity.step:,}/{activity.until:,}" if activity.doing == "training" else f"at step {activity.step:,}"
+    )
+    rate = "" if activity.steps_per_s is None else f"{figure(activity.steps_per_s)} steps/s"
+    loss = "" if activity.loss is None else f"loss {figure(activity.loss)}"
+    card = f"GPU {memory_use(activity.card.used, activity.card.total)}" if activity.card else ""
+    return activity.doing, activity.label, step, rate, loss, card
 
 
 def _ended(progress: Progress) -> int:
@@ -128,5 +130,5 @@ def plain(write: Callable[[str], object], lines: Lines) -> Show:
 
 
 def _speed(progress: Progress) -> str:
-    known = [one.steps_per_s for one in progress.activities if one.steps_per_s is not None]
+    known = [activity.steps_per_s for activity in progress.activities if activity.steps_per_s is not None]
     return f" · {figure(sum(known))} steps/s" if known else ""

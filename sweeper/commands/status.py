@@ -157,10 +157,10 @@ def _elsewhere(study_name: str, workspace: Workspace) -> Driver | None:
     from sweeper.search import driver_of
 
     now = time.time()
-    found = driver_of(workspace.store_url, study_name, now)
-    if found is None or (found.host, found.folder) == (platform.node(), str(workspace.folder(study_name))):
+    holder = driver_of(workspace.store_url, study_name, now)
+    if holder is None or (holder.host, holder.folder) == (platform.node(), str(workspace.folder(study_name))):
         return None
-    return Driver(found.host, found.folder, max(0.0, now - found.seen))
+    return Driver(holder.host, holder.folder, max(0.0, now - holder.seen))
 
 
 def _ordered(states: Mapping[TrialState, int]) -> dict[TrialState, int]:

@@ -67,10 +67,10 @@ def assemble_guide(record: StudyRecord, *, surface: bool = True) -> Guide:
     made = claims(known, seeds.planned)
     stages = _stages(known, made)
     main, table = stages[0], known.main
-    pages = grid_pages(study, {one.key: one.cell for one in main.cells})
+    pages = grid_pages(study, {result.key: result.cell for result in main.cells})
     on_grid = {key for page in pages for row in page.keys for key in row if key}
     health = cell_health(known, table) if table else ()
-    found = _findings(record, known, stages, on_grid, seeds, made, health, surface)
+    findings = _findings(record, known, stages, on_grid, seeds, made, health, surface)
     facts = [trial.facts for trial in record.trials if trial.facts]
     recorded = {name for stage in known.stages.values() for name in stage.metrics}
     probe = representation_probe(known)
@@ -87,40 +87,42 @@ def assemble_guide(record: StudyRecord, *, surface: bool = True) -> Guide:
         depth=len(taps),
         taps=taps,
         recipe_hash=study.recipe.hash,
-        verdict=with_front(verdict(found), found, trades),
+        verdict=with_front(verdict(findings), findings, trades),
         summary=summary(record, main, spent.states),
         recipe=recipe_items(study, facts),
         stages=stages,
         pages=pages,
-        off_grid=tuple(one.key for one in main.cells if one.key not in on_grid),
-        highlights=highlights(known, main, found.lowest),
+        off_grid=tuple(result.key for result in main.cells if result.key not in on_grid),
+        highlights=highlights(known, main, findings.lowest),
         health=health,
         distances=distances(table, len(taps)) if table else (),
-        correlations=rank_correlations(health, {one.key: one.mean for one in main.cells if one.mean is not None}),
-        claims=found.claims,
-        side_claims=found.side_claims,
-        controls=found.controls,
-        recommendation=found.recommendation,
-        interaction=found.interaction,
-        pairs=found.pairs,
-        knobs=found.knobs,
-        seeds=found.seeds,
-        proxy=found.proxy,
-        pruning=found.pruning,
-        health_audit=found.health,
+        correlations=rank_correlations(
+            health, {result.key: result.mean for result in main.cells if result.mean is not None}
+        ),
+        claims=findings.claims,
+        side_claims=findings.side_claims,
+        controls=findings.controls,
+        recommendation=findings.recommendation,
+        interaction=findings.interaction,
+        pairs=findings.pairs,
+        knobs=findings.knobs,
+        seeds=findings.seeds,
+        proxy=findings.proxy,
+        pruning=findings.pruning,
+        health_audit=findings.health,
         outcomes=outcomes(known, main),
-        rules=rules(found),
-        prior_art=prior_art(main.cells, found.claims, taps),
-        next_steps=next_steps(found),
-        next_study=next_study(record, stages, found.claims, found.recommendation, found.seeds, spent),
+        rules=rules(findings),
+        prior_art=prior_art(main.cells, findings.claims, taps),
+        next_steps=next_steps(findings),
+        next_study=next_study(record, stages, findings.claims, findings.recommendation, findings.seeds, spent),
         cost=spent,
         protocol=protocol_items(
-            study, facts, found.seeds, recorded, [cell.dispersion for cell in known.cells.values()]
+            study, facts, findings.seeds, recorded, [cell.dispersion for cell in known.cells.values()]
         ),
         provenance=provenance_items(record, facts),
         models=kept_models(record),
         guidance=guidance_curves(known),
-        heuristics=found.heuristics,
+        heuristics=findings.heuristics,
         probe=probe,
         probe_words=probe_words(probe) if probe else (),
         preliminary=preliminary(record, spent.states, made.finished),
@@ -142,12 +144,12 @@ def _findings(
 ) -> Findings:
     """Compute the findings that the verdict, the rules and the next steps use."""
     main = stages[0]
-    saturated = {one.key for one in main.cells if one.saturated}
+    saturated = {result.key for result in main.cells if result.saturated}
     pairs = knob_pairs(known, on_grid, saturated)
     tested = in_family(interaction(known, on_grid, saturated), pairs)
     alone = knobs(known, on_grid, saturated, tested)
     recommendation = recommend(known, made.settings)
-    found = Findings(
+    findings = Findings(
         record=record,
         known=known,
         main=main,
@@ -161,17 +163,17 @@ def _findings(
         recommendation=recommendation,
         interaction=tested,
         pairs=pairs,
-        knobs=tuple(one.model_copy(update={"depends_on": partners(pairs, one.name)}) for one in alone),
+        knobs=tuple(effect.model_copy(update={"depends_on": partners(pairs, effect.name)}) for effect in alone),
         proxy=proxy_audit(known),
         pruning=pruning_audit(known),
         health=health_audit(main.cells, health, recommendation),
         worth_confirming=() if "confirm" in known.stages else candidates(known, main.cells, seeds.top, surface),
     )
     if not surface:
-        return found
-    judged = Judged(saturated, on_grid, made.settings, held_open(found))
-    found = found._replace(heuristics=heuristics(known, judged))
-    return found._replace(heuristics=in_table(found))
+        return findings
+    judged = Judged(saturated, on_grid, made.settings, held_open(findings))
+    findings = findings._replace(heuristics=heuristics(known, judged))
+    return findings._replace(heuristics=in_table(findings))
 
 
 def _stages(known: Evidence, made: Claims) -> tuple[StageResult, ...]:
@@ -193,9 +195,9 @@ def _stage(known: Evidence, table: StageTable, made: Claims) -> StageResult:
     return StageResult(
         stage=table.stage,
         seeds=table.shared_seeds,
-        baseline=next((one for one in results if one.key == BASELINE_KEY), None),
-        controls=tuple(one for one in results if one.cell.role == "control"),
-        cells=tuple(one for one in results if one.cell.role == "grid"),
+        baseline=next((result for result in results if result.key == BASELINE_KEY), None),
+        controls=tuple(result for result in results if result.cell.role == "control"),
+        cells=tuple(result for result in results if result.cell.role == "grid"),
     )
 
 
@@ -233,5 +235,5 @@ def _fastest(seconds: Matrix) -> float | None:
 
 def _lowest(main: StageResult) -> CellResult | None:
     """The setting with the lowest mean, among those not stopped if there are any."""
-    whole = [one for one in main.cells if one.mean is not None]
+    whole = [result for result in main.cells if result.mean is not None]
     return next(iter(unstopped(main.cells) or sorted(whole, key=lambda one: (one.mean or 0.0, one.key))), None)

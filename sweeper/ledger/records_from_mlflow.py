@@ -46,9 +46,9 @@ def read_study(uri: str, study_name: str, outbox: Path | None = None) -> StudyRe
         if isinstance(error, SetupError):
             log.warning("%s; the record is read from this workspace alone", error.message)
         return record
-    found = Replay(known)
-    found.take(pending)
-    return found.record() or known
+    replay = Replay(known)
+    replay.take(pending)
+    return replay.record() or known
 
 
 def _recorded(uri: str, study_name: str) -> StudyRecord:

@@ -92,7 +92,7 @@ def _notes(knob: KnobTable) -> str:
     many = [level for level in knob.levels if level.pooled and level.pooled.k >= LEAST_SCOPES]
     alike = "; ".join(f"{level.level}: {likeness(level.pooled)}" for level in many if level.pooled)
     found = [f"Do scopes differ? {alike}." if alike else "No level has scopes enough to tell whether they differ."]
-    if any(one.stopped for level in knob.levels for one in level.scopes):
+    if any(effect.stopped for level in knob.levels for effect in level.scopes):
         found.append("† some of its settings were stopped early and are scored at their last rung.")
     if any(level.diverged for level in knob.levels):
         found.append("✗ some of its settings diverged and have no score: the level is worse than it looks.")

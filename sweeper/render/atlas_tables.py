@@ -14,16 +14,16 @@ HEADS = {"lambda": "weight of lambda", "tau": "tau / distance", "block": "place 
 
 def heuristics_table(atlas: Atlas) -> Table:
     """One row a knob: the rule, or that nothing travels."""
-    found = {one.knob: one for one in atlas.heuristics}
-    rows = [_heuristic(one) for one in atlas.heuristics]
+    found = {rule.knob: rule for rule in atlas.heuristics}
+    rows = [_heuristic(rule) for rule in atlas.heuristics]
     rows += [(knob.knob, NONE, "", "", "") for knob in atlas.knobs if knob.knob not in found]
     header = ("knob", "heuristic", "change [95 %]", "expect elsewhere", "checks held")
     return Table(header, tuple(rows))
 
 
-def _heuristic(one: Heuristic) -> tuple[str, ...]:
-    held = sum(check.outcome == "holds" for check in one.checks)
-    return one.knob, one.rule, _mean(one.pooled), _expect(one.pooled), f"{held} of {len(one.checks)}"
+def _heuristic(rule: Heuristic) -> tuple[str, ...]:
+    held = sum(check.outcome == "holds" for check in rule.checks)
+    return rule.knob, rule.rule, _mean(rule.pooled), _expect(rule.pooled), f"{held} of {len(rule.checks)}"
 
 
 def scopes_table(atlas: Atlas) -> Table:
@@ -72,14 +72,14 @@ def knob_table(knob: KnobTable, atlas: Atlas) -> Table:
 
 
 def _of(level: LevelRow, scope: int) -> InScope | None:
-    return next((one for one in level.scopes if one.scope == scope), None)
+    return next((effect for effect in level.scopes if effect.scope == scope), None)
 
 
-def _cell(one: InScope | None) -> str:
-    if one is None:
+def _cell(effect: InScope | None) -> str:
+    if effect is None:
         return ""
-    error = "no error" if one.error is None else f"± {100 * one.error * (1 + one.change):.1f}"
-    return f"{signed(one.change)} {error}" + (" †" if one.stopped else "")
+    error = "no error" if effect.error is None else f"± {100 * effect.error * (1 + effect.change):.1f}"
+    return f"{signed(effect.change)} {error}" + (" †" if effect.stopped else "")
 
 
 def _both(level: LevelRow) -> tuple[str, str]:
@@ -101,14 +101,14 @@ def _expect(pooled: Expectation) -> str:
 def rejected_table(atlas: Atlas) -> Table:
     """Tabulate the rules that were tested and are no heuristics, and why."""
     rows = tuple(
-        (hypothesis(one), _against(one), _mean(one.pooled), _p(one.p), one.reason)
-        for one in sorted(atlas.rejected, key=lambda one: one.p)
+        (hypothesis(rule), _against(rule), _mean(rule.pooled), _p(rule.p), rule.reason)
+        for rule in sorted(atlas.rejected, key=lambda rule: rule.p)
     )
     return Table(("tested", "against", "change [95 %]", "p (Holm)", "why rejected"), rows)
 
 
-def _against(one: Heuristic) -> str:
-    return "the other levels" if one.kind == "prefer" else "lambda 0"
+def _against(rule: Heuristic) -> str:
+    return "the other levels" if rule.kind == "prefer" else "lambda 0"
 
 
 def _p(value: float) -> str:
@@ -117,4 +117,6 @@ def _p(value: float) -> str:
 
 def unused_table(atlas: Atlas) -> Table:
     """Studies left out, wholly or in part."""
-    return Table(("study", "what is left out, and why"), tuple((one.study, one.reason) for one in atlas.unused))
+    return Table(
+        ("study", "what is left out, and why"), tuple((unused.study, unused.reason) for unused in atlas.unused)
+    )

@@ -14,17 +14,17 @@ MOST_ROWS = 40
 WINNERS: Mapping[Winner, str] = {"a": "A", "b": "B", "equivalent": "equivalent", "open": "cannot be distinguished"}
 
 
-def comparison_markdown(found: Comparison) -> str:
+def comparison_markdown(comparison: Comparison) -> str:
     """Write a comparison: the headline first, then what it rests on."""
     sections = [
-        f"# A `{found.names[0]}` and B `{found.names[1]}`",
-        f"> **{prose(found.headline)}**",
-        "\n".join(f"- {name}: {prose(scope)}" for name, scope in zip("AB", found.scopes, strict=True)),
-        *_head_to_head(found.head_to_head),
-        *_matches(found),
+        f"# A `{comparison.names[0]}` and B `{comparison.names[1]}`",
+        f"> **{prose(comparison.headline)}**",
+        "\n".join(f"- {name}: {prose(scope)}" for name, scope in zip("AB", comparison.scopes, strict=True)),
+        *_head_to_head(comparison.head_to_head),
+        *_matches(comparison),
         "## Figures",
-        _figures(found),
-        *_differences(found),
+        _figures(comparison),
+        *_differences(comparison),
     ]
     return "\n\n".join(section for section in sections if section) + "\n"
 
@@ -49,13 +49,13 @@ def _pair(pair: Pair) -> tuple[str, ...]:
     return pair.a, pair.b, seen, WINNERS[pair.winner] + star
 
 
-def _matches(found: Comparison) -> Iterable[str]:
+def _matches(comparison: Comparison) -> Iterable[str]:
     only = (
         f"{name} alone has {numbers.counted(count, 'setting')}"
-        for name, count in zip("AB", found.unmatched, strict=True)
+        for name, count in zip("AB", comparison.unmatched, strict=True)
     )
     yield "## Settings both studies have"
-    if not found.matches:
+    if not comparison.matches:
         yield f"None: {', '.join(only)}."
         return
     yield (
@@ -64,8 +64,8 @@ def _matches(found: Comparison) -> Iterable[str]:
         f"its own claims. Besides, {', '.join(only)}."
     )
     head = ("A", "B", "block", "tau", "A: change [95 %]", "B: change [95 %]", "together")
-    yield to_markdown(Table(head, tuple(map(_match, found.matches[:MOST_ROWS]))))
-    yield _more(len(found.matches))
+    yield to_markdown(Table(head, tuple(map(_match, comparison.matches[:MOST_ROWS]))))
+    yield _more(len(comparison.matches))
 
 
 def _match(match: Match) -> tuple[str, ...]:
@@ -103,19 +103,19 @@ def _more(count: int) -> str:
     return f"And {count - MOST_ROWS:,} more; `--json` has all." if count > MOST_ROWS else ""
 
 
-def _figures(found: Comparison) -> str:
-    if not found.comparable:
-        return f"Not comparable, only directions are: {prose('; '.join(found.incomparable))}."
-    figures = (f"{name} {_baseline(one)}" for name, one in zip("AB", found.baselines, strict=True))
-    metric = numbers.metric_name(found.objectives[0], found.distance)
+def _figures(comparison: Comparison) -> str:
+    if not comparison.comparable:
+        return f"Not comparable, only directions are: {prose('; '.join(comparison.incomparable))}."
+    figures = (f"{name} {_baseline(outcome)}" for name, outcome in zip("AB", comparison.baselines, strict=True))
+    metric = numbers.metric_name(comparison.objectives[0], comparison.distance)
     return f"Measured alike on the same data. {metric} of the baselines: {', '.join(figures)}."
 
 
-def _baseline(one: Outcome | None) -> str:
-    return "not measured" if one is None else f"{numbers.spread(one.mean, one.sd)} (n = {one.n})"
+def _baseline(outcome: Outcome | None) -> str:
+    return "not measured" if outcome is None else f"{numbers.spread(outcome.mean, outcome.sd)} (n = {outcome.n})"
 
 
-def _differences(found: Comparison) -> Iterable[str]:
+def _differences(comparison: Comparison) -> Iterable[str]:
     yield "## In what they differ"
-    rows = tuple((one.name, one.a, one.b) for one in found.differences)
+    rows = tuple((difference.name, difference.a, difference.b) for difference in comparison.differences)
     yield to_markdown(Table(("", "A", "B"), rows)) or "In nothing that a guide tells."

@@ -60,14 +60,14 @@ def _studies(crossing: Crossing) -> Table:
     )
     rows = (
         (
-            *one.values,
-            MISSING if one.mean is None else f"{spread(one.mean, one.sd)} ({one.n})",
-            one.setting or MISSING,
-            claimed(one) or MISSING,
-            one.standing or MISSING,
-            one.study,
+            *crossed.values,
+            MISSING if crossed.mean is None else f"{spread(crossed.mean, crossed.sd)} ({crossed.n})",
+            crossed.setting or MISSING,
+            claimed(crossed) or MISSING,
+            crossed.standing or MISSING,
+            crossed.study,
         )
-        for one in crossing.studies
+        for crossed in crossing.studies
     )
     return Table(head, tuple(rows))
 
@@ -78,11 +78,11 @@ def _levels(knob: KnobCrossing, crossing: Crossing) -> Table:
         (level, *(_change(cell) + (f" {LOWEST}" if level == lowest[place] else "") for place, cell in enumerate(row)))
         for level, row in zip(knob.levels, knob.changes, strict=True)
     )
-    return Table((knob.words, *(one.place for one in crossing.studies)), tuple(rows))
+    return Table((knob.words, *(crossed.place for crossed in crossing.studies)), tuple(rows))
 
 
-def _change(found: Change | None) -> str:
-    return change(found.mean, found.low, found.high) if found else MISSING
+def _change(effect: Change | None) -> str:
+    return change(effect.mean, effect.low, effect.high) if effect else MISSING
 
 
 def _test(knob: KnobCrossing) -> str:

@@ -32,8 +32,8 @@ def write_guide(
     files.write("guide.json", guide.model_dump_json(indent=1) + "\n")
     if grids is not None:
         _write_samples(guide, files, grids)
-    found = guide.next_study
-    write_proposed(folder, found.file if found else None, next_yaml(found) if found else "")
+    next_study = guide.next_study
+    write_proposed(folder, next_study.file if next_study else None, next_yaml(next_study) if next_study else "")
     text = render_markdown(guide, plots)
     files.write(FILES["markdown"], text)
     files.write(FILES["html"], guide_page(guide, text, folder))

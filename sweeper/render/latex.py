@@ -22,7 +22,7 @@ def render_latex(guide: Guide) -> str:
 
 def _head(guide: Guide) -> Iterator[str]:
     yield f"% The tables of the study {printable(guide.name)}, made by `sweeper report --format latex`."
-    yield from (f"% {one.name}: {printable(one.value)}" for one in guide.provenance if one.name in ORIGIN)
+    yield from (f"% {item.name}: {printable(item.value)}" for item in guide.provenance if item.name in ORIGIN)
     if guide.preliminary:
         yield f"% {printable(guide.preliminary)}"
     yield f"% {printable(guide.verdict.headline)}"

@@ -36,7 +36,7 @@ def render_markdown(guide: Guide, plots: Mapping[str, Plot]) -> str:
         duration=numbers.duration,
     )
     sections = guide_tables(guide)
-    tables = {name: one.table for name, one in sections.items()}
+    tables = {name: section.table for name, section in sections.items()}
     text = environment.get_template("guide.md.j2").render(
         guide=guide,
         control_alpha=CONTROL_ALPHA,
@@ -47,16 +47,16 @@ def render_markdown(guide: Guide, plots: Mapping[str, Plot]) -> str:
         readings=READINGS,
         metric=guide.words(guide.objective),
         tables=tables,
-        folded=[one for one in sections.values() if one.fold and one.table],
+        folded=[section for section in sections.values() if section.fold and section.table],
         directions=outcome_directions(guide),
-        grids=[found for name, found in tables.items() if is_grid(name)],
+        grids=[table for name, table in tables.items() if is_grid(name)],
         legend=legend(guide),
         table_notes=table_notes(guide),
         glossary=glossary(guide),
         key=key(guide),
         before_next=POOR_FIRST if any(DRAWS_POORLY in point for point in guide.verdict.points) else "",
         failing=[f"*{name}*: {gate.says}" for name, gate in guide.gates.items() if gate.passed is False],
-        floor="its floor" if forms([one.cell.dispersion for one in guide.main.rows]) else "the floor -log B",
+        floor="its floor" if forms([result.cell.dispersion for result in guide.main.rows]) else "the floor -log B",
         unsaturated=on_unsaturated([knob.name for knob in guide.knobs]),
     )
     return tidied(text)

@@ -21,9 +21,9 @@ COLUMNS = 118
 SEAL = "# Written by sweeper, which replaces this file as long as nobody changes it: "
 
 
-def next_yaml(found: NextStudy) -> str:
+def next_yaml(next_study: NextStudy) -> str:
     """Write the study as YAML, with what it follows and what it aims at as a comment."""
-    return _header(found.follows, found.study.name, found.aims) + to_yaml(found.study)
+    return _header(next_study.follows, next_study.study.name, next_study.aims) + to_yaml(next_study.study)
 
 
 def _header(before: str, name: str, aims: Iterable[str]) -> str:

@@ -46,7 +46,9 @@ def stored_outcomes(url: str, study_name: str, stage: Stage) -> dict[str, tuple[
             study_id = studies.get(f"{study_name}.{stage}")
             trials = () if study_id is None else current(storage.get_all_trials(study_id, deepcopy=False))
             entries = [entry_of(trial) for trial in trials if is_ours(trial)]
-            return {one.spec.key: (one.state, one.value if one.state == "complete" else None) for one in entries}
+            return {
+                entry.spec.key: (entry.state, entry.value if entry.state == "complete" else None) for entry in entries
+            }
 
 
 def read_note(url: str, study_name: str, stage: Stage, note: str) -> str | None:
@@ -68,5 +70,5 @@ def driver_of(url: str, study_name: str, now: float) -> Holder | None:
 
     Raises SetupError where the store cannot be read.
     """
-    found = parse_holder(read_note(url, study_name, "screen", LEASE))
-    return found if found and now < found.seen + LASTS_S else None
+    holder = parse_holder(read_note(url, study_name, "screen", LEASE))
+    return holder if holder and now < holder.seen + LASTS_S else None

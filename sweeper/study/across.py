@@ -56,13 +56,13 @@ def studies_across(file: Path, changes: Sequence[str], options: Sequence[str]) -
     Raises StudyError for an option that is none, for mistakes in any of the studies, and for very many of them.
     """
     crossed = [Across.parse(option) for option in options]
-    if len({one.field for one in crossed}) < len(crossed):
+    if len({across.field for across in crossed}) < len(crossed):
         raise StudyError("--across: a field is named twice", EXAMPLE)
     name = read_study(file, changes).name
-    combined = list(product(*(one.values for one in crossed)))
+    combined = list(product(*(across.values for across in crossed)))
     if len(combined) > MOST:
         raise StudyError(f"--across makes {len(combined)} studies; {MOST} are the most", "give fewer values")
-    fields = [one.field for one in crossed]
+    fields = [across.field for across in crossed]
     studies = [read_study(file, [*changes, *_changes(name, fields, values)]) for values in combined]
     if len({study.name for study in studies}) < len(studies):
         raise StudyError("--across: two values make the same name", "run them as studies of their own")

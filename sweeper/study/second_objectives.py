@@ -79,8 +79,8 @@ def _known(values: Sequence[float]) -> list[float]:
 
 def levels(traded: Sequence[SecondObjective], own: Columns, baseline: Columns) -> tuple[float, ...]:
     """Return where an arm stands in each second objective, given its trials' values by recorded name."""
-    named = ((one, one.recorded(own)) for one in traded)
-    return tuple(one.level(own.get(name, ()), baseline.get(name, ())) for one, name in named)
+    named = ((second_objective, second_objective.recorded(own)) for second_objective in traded)
+    return tuple(second_objective.level(own.get(name, ()), baseline.get(name, ())) for second_objective, name in named)
 
 
 def columns(trials: Sequence[Mapping[str, float]]) -> Columns:

@@ -74,8 +74,8 @@ def to_yaml(study: Study) -> str:
     else:
         tree.get("recipe", {}).pop("model", None)
     if study.space.tau_units != "absolute":  # what a cell leaves out, a reader would take from the space
-        for cell, one in zip(tree.get("cells", []), study.cells, strict=True):
-            cell.setdefault("tau_units", one.tau_units)
+        for cell, extra_cell in zip(tree.get("cells", []), study.cells, strict=True):
+            cell.setdefault("tau_units", extra_cell.tau_units)
     order = [name for name in Study.model_fields if tree.get(name) not in (None, [])]
     yaml = YAML()
     yaml.width = 120

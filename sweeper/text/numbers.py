@@ -94,11 +94,11 @@ def metric_name(metric: str, distance: str = "FID") -> str:
     """
     if metric.startswith(INVERTED):
         return INVERTED + metric_name(metric.removeprefix(INVERTED), distance)
-    found = recorded_metric(metric)
-    if found is None:
+    recorded = recorded_metric(metric)
+    if recorded is None:
         return metric.replace("_", " ")
-    words = distance if found.metric.name == "fid" else found.metric.words
-    return f"{words}-{found.samples.upper()}" if found.samples else words
+    words = distance if recorded.metric.name == "fid" else recorded.metric.words
+    return f"{words}-{recorded.samples.upper()}" if recorded.samples else words
 
 
 def memory_use(used: float, total: float) -> str:

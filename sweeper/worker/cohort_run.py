@@ -138,7 +138,10 @@ class CohortRun:
         with self._seconds.counting("eval_s", self._cohort.living):
             measured = self._cohort.measure(self._assignment.full, self._assignment.objective)
             extra = self._fid_check(measured)
-        return [self._report(one, self._seconds.of(one.lane) | extra.get(one.lane, {})) for one in measured]
+        return [
+            self._report(measurement, self._seconds.of(measurement.lane) | extra.get(measurement.lane, {}))
+            for measurement in measured
+        ]
 
     def save(self, path: str) -> None:
         """Write a checkpoint of the living lanes."""
@@ -152,13 +155,13 @@ class CohortRun:
     def _losses(self) -> dict[str, float]:
         return {self._keys[lane]: loss for lane, loss in self._cohort.train_losses().items()}
 
-    def _report(self, one: Measurement, cost: dict[str, float]) -> LaneReport:
-        rung = Rung(step=self._cohort.step, metrics=one.metrics | cost | self._operations(one.lane))
+    def _report(self, measurement: Measurement, cost: dict[str, float]) -> LaneReport:
+        rung = Rung(step=self._cohort.step, metrics=measurement.metrics | cost | self._operations(measurement.lane))
         columns = self._data.classes if self._data.classes <= 10 else 10
-        grid = None if one.grid is None else encode_png(one.grid, columns)
-        weights, lost = (None, "") if one.diverged else self._keep_weights(one.lane)
-        key = self._keys[one.lane]
-        return LaneReport(key=key, diverged=one.diverged, rung=rung, grid_png=grid, weights=weights, lost=lost)
+        grid = None if measurement.grid is None else encode_png(measurement.grid, columns)
+        weights, lost = (None, "") if measurement.diverged else self._keep_weights(measurement.lane)
+        key = self._keys[measurement.lane]
+        return LaneReport(key=key, diverged=measurement.diverged, rung=rung, grid_png=grid, weights=weights, lost=lost)
 
     def _operations(self, lane: int) -> dict[str, float]:
         """Return what training a finished lane took, where that is counted."""
@@ -190,7 +193,7 @@ class CohortRun:
     def _fid_check(self, measured: list[Measurement]) -> dict[int, dict[str, float]]:
         if not self._assignment.check_fid or self._cohort.step < self._assignment.rungs[-1]:
             return {}
-        lane = next((one.lane for one in measured if not one.diverged), None)
+        lane = next((measurement.lane for measurement in measured if not measurement.diverged), None)
         if lane is None:
             return {}
         try:

@@ -26,7 +26,10 @@ def front(known: Evidence, made: Claims) -> Front | None:
     names = {name for table in known.stages.values() for name in table.metrics}
     objectives = (
         FrontObjective(metric=known.objective, better="lower"),
-        *(FrontObjective(metric=one.recorded(names), better=one.better) for one in known.study.traded),
+        *(
+            FrontObjective(metric=second_objective.recorded(names), better=second_objective.better)
+            for second_objective in known.study.traded
+        ),
     )
     rows: list[FrontRow] = []
     fresh, screen = known.stages.get("confirm"), known.stages.get("screen")
@@ -43,10 +46,11 @@ def _rows(
 ) -> list[FrontRow]:
     claimed = {(claim.key, claim.metric): claim for claim in claims}
     keys = [key for key in table.keys if not table.audited(key)]
-    means = [_means(table, one.metric) for one in objectives]
+    means = [_means(table, front_objective.metric) for front_objective in objectives]
     changes = [
         tuple(
-            _with_claim(mean[key], claimed.get((key, one.metric))) for one, mean in zip(objectives, means, strict=True)
+            _with_claim(mean[key], claimed.get((key, front_objective.metric)))
+            for front_objective, mean in zip(objectives, means, strict=True)
         )
         for key in keys
     ]
@@ -119,8 +123,8 @@ def _sure(objectives: Sequence[FrontObjective], changes: Sequence[FrontChange]) 
     A time is no evidence: on the recorded studies an arm that trains as long as lambda 0 took .79 to 2.1 times as long.
     """
     steps = [_level(*pair) for pair in zip(objectives, changes, strict=True) if pair[0].metric == FLOPS]
-    helps = any(one.standing == "confirmed helps" for one in changes)
-    hurts = any(one.standing == "confirmed hurts" for one in changes)
+    helps = any(front_change.standing == "confirmed helps" for front_change in changes)
+    hurts = any(front_change.standing == "confirmed hurts" for front_change in changes)
     cheaper, dearer = any(step < 0 for step in steps), any(step > 0 for step in steps)
     if not helps and not hurts:
         return "open"

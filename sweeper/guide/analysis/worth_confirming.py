@@ -121,7 +121,9 @@ def screen_levels(known: Evidence, keys: Iterable[str]) -> dict[str, tuple[float
     table, traded = known.stages.get("screen"), known.study.traded
     if table is None or not traded:
         return {}
-    scores = {name: table.scores(name) for name in (one.recorded(table.metrics) for one in traded)}
+    scores = {
+        name: table.scores(name) for name in (second_objective.recorded(table.metrics) for second_objective in traded)
+    }
 
     def columns(key: str) -> dict[str, list[float]]:
         return {name: value_CS[table.row[key]].tolist() for name, value_CS in scores.items() if key in table.row}

@@ -36,14 +36,16 @@ def assemble_atlas(records: Sequence[StudyRecord], unread: Iterable[Unused] = ()
     evidence = {
         knob: evidence_of(knob, found, scopes)
         for knob, found in spoken.items()
-        if found and (knob != VARIANT.name or any(len(one.seen.effects.levels) > 1 for one in found))
+        if found and (knob != VARIANT.name or any(len(speaker.seen.effects.levels) > 1 for speaker in found))
     }
     data_S = [row.data for row in rows]
     margin = min(((member.record.study.confirm or Confirm()).margin for member in used), default=Confirm().margin)
     judged = judge(list(evidence.values()), data_S, math.log1p(margin))
     rules = tuple(map(_heuristic, judged))
     heuristics = tuple(rule for rule in rules if not rule.reason)
-    tables = tuple(table_of(knob, spoken[knob], found, data_S, unit) for knob, found in evidence.items())
+    tables = tuple(
+        table_of(knob, spoken[knob], knob_evidence, data_S, unit) for knob, knob_evidence in evidence.items()
+    )
     expected = _expected(used, best, data_S)
     data = tuple(dict.fromkeys(data_name(member.record) for member in sorted(used, key=lambda one: one.data)))
     return Atlas(
@@ -57,7 +59,10 @@ def assemble_atlas(records: Sequence[StudyRecord], unread: Iterable[Unused] = ()
         knobs=tables,
         heuristics=heuristics,
         rejected=tuple(rule for rule in rules if rule.reason),
-        untested=sum(len(found.levels) * (2 if found.is_weight else 1) for found in evidence.values()) - len(rules),
+        untested=sum(
+            len(knob_evidence.levels) * (2 if knob_evidence.is_weight else 1) for knob_evidence in evidence.values()
+        )
+        - len(rules),
         lambda_unit=unit,
         unused=(*unread, *chosen.unused, *_partly(used, observed)),
         advice=tuple(new_model(heuristics, tables, rows)),
@@ -67,8 +72,8 @@ def assemble_atlas(records: Sequence[StudyRecord], unread: Iterable[Unused] = ()
 def _partly(used: Sequence[Member], observed: Sequence[Mapping[str, Seen]]) -> Iterator[Unused]:
     """Name the studies that are used but have no evidence on block and tau."""
     for member, seen in zip(used, observed, strict=True):
-        settings = [one for one in member.guide.main.cells if one.n]
-        if settings and all(one.saturated for one in settings):
+        settings = [result for result in member.guide.main.cells if result.n]
+        if settings and all(result.saturated for result in settings):
             reason = "block and tau: every setting is at the loss's floor, so only lambda counts"
             yield Unused(study=member.name, reason=reason)
         elif not seen:
@@ -81,7 +86,7 @@ def _partly(used: Sequence[Member], observed: Sequence[Mapping[str, Seen]]) -> I
 def _scope_row(used: Sequence[Member], best: Sequence[Found | None], scope: int) -> ScopeRow:
     here = of_scope(used, scope)
     first, recipe = here[0], here[0].record.study.recipe
-    cells = {one.key: one for member in here for one in member.guide.main.cells}
+    cells = {result.key: result for member in here for result in member.guide.main.cells}
     found = _of_scope(used, best, scope)
     return ScopeRow(
         scope=scope,
@@ -91,7 +96,7 @@ def _scope_row(used: Sequence[Member], best: Sequence[Found | None], scope: int)
         objective=recipe.objective.kind,
         schedule=f"{recipe.train.schedule}, lr {recipe.train.lr:g}",
         settings=len(cells),
-        saturated=sum(one.saturated for one in cells.values()),
+        saturated=sum(result.saturated for result in cells.values()),
         best=found.best if found else None,
     )
 

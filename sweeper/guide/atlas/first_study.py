@@ -34,9 +34,9 @@ def advice(atlas: Atlas, relative: bool = False) -> dict[str, Advice]:
     unknown before training there.
     """
     found = {}
-    for one in atlas.heuristics:
-        if one.knob != LAMBDA.name and (values := _values(one)):
-            found[one.knob] = Advice(values, one.rule, one.knob == TAU_KNOB.name)
+    for rule in atlas.heuristics:
+        if rule.knob != LAMBDA.name and (values := _values(rule)):
+            found[rule.knob] = Advice(values, rule.rule, rule.knob == TAU_KNOB.name)
     for form in (True,) if relative or TAU_KNOB.name in found else (False, True):
         if LAMBDA.name not in found and (lam := _lambda(atlas, form)):
             found[LAMBDA.name] = lam
@@ -59,14 +59,14 @@ def _lambda(atlas: Atlas, relative: bool) -> Advice | None:
     return Advice(values, " ".join(rule.rule for rule in avoided), relative) if values else None
 
 
-def _values(one: Heuristic) -> str | None:
-    match one.knob:
+def _values(rule: Heuristic) -> str | None:
+    match rule.knob:
         case BLOCK.name:
-            return BLOCKS.get(one.level)
+            return BLOCKS.get(rule.level)
         case TAU_KNOB.name:
-            return TAUS[one.level]
+            return TAUS[rule.level]
         case VARIANT.name:
-            return f"[{one.level}]"
+            return f"[{rule.level}]"
         case _:
             return None
 

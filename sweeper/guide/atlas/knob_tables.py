@@ -48,21 +48,23 @@ def _rank(seen: Seen) -> tuple[int, int, int]:
 
 def evidence_of(knob: str, spoken: Sequence[Speaker], scopes: int) -> KnobEvidence:
     """Lay a knob out as arrays, [S, L]."""
-    present = {level for one in spoken for level in one.seen.effects.levels}
+    present = {level for speaker in spoken for level in speaker.seen.effects.levels}
     levels = tuple(level for level in ORDERS[knob] if level in present)
     against, among = (_estimates(spoken, levels, scopes, is_against) for is_against in (True, False))
-    diverged = frozenset(level for one in spoken for level in one.seen.diverged)
+    diverged = frozenset(level for speaker in spoken for level in speaker.seen.diverged)
     return KnobEvidence(knob, levels, against, among, knob == LAMBDA.name, diverged)
 
 
 def _estimates(spoken: Sequence[Speaker], levels: tuple[str, ...], scopes: int, is_against: bool) -> Estimates:
-    found = Estimates(np.full((scopes, len(levels)), np.nan), np.full((scopes, len(levels)), np.nan))
+    estimates = Estimates(np.full((scopes, len(levels)), np.nan), np.full((scopes, len(levels)), np.nan))
     for row, seen in spoken:
         places = [levels.index(level) for level in seen.effects.levels]
         mean_L, variance_L = against_baseline(seen.effects) if is_against else over_seeds(seen.effects.among_LJ)
-        found.effect_SL[row, places], found.variance_SL[row, places] = mean_L, variance_L
-    seeds_S = np.array([next((one.seen.seeds for one in spoken if one.row == row), 1) for row in range(scopes)])
-    return Estimates(found.effect_SL, moderated(found.variance_SL, seeds_S))
+        estimates.effect_SL[row, places], estimates.variance_SL[row, places] = mean_L, variance_L
+    seeds_S = np.array(
+        [next((speaker.seen.seeds for speaker in spoken if speaker.row == row), 1) for row in range(scopes)]
+    )
+    return Estimates(estimates.effect_SL, moderated(estimates.variance_SL, seeds_S))
 
 
 def moderated(variance_SL: Matrix, seeds_S: npt.NDArray[np.int_]) -> Matrix:
@@ -92,27 +94,27 @@ def _unit(knob: str, unit: LambdaUnit) -> str:
 
 def _row(level: str, place: int, spoken: Sequence[Speaker], evidence: KnobEvidence, data_S: Sequence[int]) -> LevelRow:
     effect_S, variance_S = (part[:, place] for part in evidence.against)
-    here = [one for one in spoken if np.isfinite(effect_S[one.row])]
+    here = [speaker for speaker in spoken if np.isfinite(effect_S[speaker.row])]
     pooled = pooled_over(effect_S, variance_S, data_S)
     scopes = tuple(
         InScope(
-            scope=one.row + 1,
-            study=one.seen.study,
-            change=fraction(float(effect_S[one.row])),
-            error=math.sqrt(variance_S[one.row]) if np.isfinite(variance_S[one.row]) else None,
-            seeds=one.seen.seeds,
-            settings=one.seen.settings[level],
-            stopped=one.seen.stopped[level],
+            scope=speaker.row + 1,
+            study=speaker.seen.study,
+            change=fraction(float(effect_S[speaker.row])),
+            error=math.sqrt(variance_S[speaker.row]) if np.isfinite(variance_S[speaker.row]) else None,
+            seeds=speaker.seen.seeds,
+            settings=speaker.seen.settings[level],
+            stopped=speaker.seen.stopped[level],
         )
-        for one in here
+        for speaker in here
     )
-    diverged = sum(one.seen.diverged[level] for one in spoken)
+    diverged = sum(speaker.seen.diverged[level] for speaker in spoken)
     return LevelRow(
         level=level,
         scopes=scopes,
         pooled=expectation(pooled) if pooled else None,
         diverged=diverged,
-        lambdas=tuple(sorted({value for one in here for value in one.seen.written.get(level, ())})),
+        lambdas=tuple(sorted({value for speaker in here for value in speaker.seen.written.get(level, ())})),
     )
 
 

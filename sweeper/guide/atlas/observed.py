@@ -88,7 +88,7 @@ def observe(member: Member, unit: LambdaUnit) -> dict[str, Seen]:
     others = [row for key, row in table.row.items() if key != BASELINE_KEY]
     shared_S: Mask = np.asarray(np.isfinite(y_CS[others]).any(axis=0))
     y_CJ = y_CS[:, shared_S]
-    saturated = {one.key for one in member.guide.main.cells if one.saturated}
+    saturated = {result.key for result in member.guide.main.cells if result.saturated}
     keys = [key for key in table.keys if member.known.cells[key].role == "grid" and _is_usual(member.known.cells[key])]
     study = _Study(member, table, keys, y_CJ, stopped, saturated, unit, _luck(table, keys, y_CJ, shared_S))
     found = {name: _seen(study, name) for name in ORDERS}
@@ -108,7 +108,7 @@ def _gradient_rates(member: Member) -> dict[tuple[int, ...], float]:
     """
     table = member.known.main
     assert table is not None  # a member has a screen
-    saturated = {one.key for one in member.guide.main.cells if one.saturated}
+    saturated = {result.key for result in member.guide.main.cells if result.saturated}
     logs: dict[tuple[int, ...], list[tuple[float, float]]] = defaultdict(list)
     for key in table.keys:
         setting, ratio = member.known.cells[key].dispersion, table.furthest(GRADIENT_RATIO)[table.row[key]]

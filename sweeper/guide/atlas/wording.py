@@ -87,9 +87,9 @@ def points(
     margin: float,
 ) -> Iterator[str]:
     """Say what a reader needs beside the headline; `margin` is the smallest change that matters, a fraction."""
-    yield from (f"{one.rule} {_evidence(one)}" for one in heuristics)
+    yield from (f"{rule.rule} {_evidence(rule)}" for rule in heuristics)
     yield from _sweeps(rows, expected)
-    if not any(one.knob == LAMBDA.name for one in heuristics):
+    if not any(rule.knob == LAMBDA.name for rule in heuristics):
         yield from _seen_everywhere(knobs)
     yield from _harmless(knobs, margin)
     if rows and len(data) < 2:
@@ -106,9 +106,9 @@ def _seen_everywhere(knobs: Sequence[KnobTable]) -> Iterator[str]:
     """Name the ranges of lambda with the same effect in every scope so far: not a rule, but readers will ask."""
     levels = [level for knob in knobs if knob.knob == LAMBDA.name for level in knob.levels if len(level.scopes) > 1]
     for sign, word in ((1, "worse"), (-1, "better")):
-        found = [level for level in levels if all(_is_beyond(one, sign) for one in level.scopes)]
+        found = [level for level in levels if all(_is_beyond(effect, sign) for effect in level.scopes)]
         if found:
-            changes = [one.change for level in found for one in level.scopes]
+            changes = [effect.change for level in found for effect in level.scopes]
             *most, last = [level.level for level in found]
             names = f"{', '.join(most)} or {last}" if most else last
             paper = any(level.level.endswith(RELATIVE) for level in levels) and not last.endswith(RELATIVE)
@@ -125,7 +125,9 @@ def _harmless(knobs: Sequence[KnobTable], margin: float) -> Iterator[str]:
     """Name the ranges of lambda that are expected to change nothing that matters in another scope."""
     levels = [level for knob in knobs if knob.knob == LAMBDA.name for level in knob.levels]
     pooled = [(level.level, level.pooled) for level in levels if level.pooled and level.pooled.k >= LEAST_SCOPES]
-    found = [f"{name} ({expected_words(one)})" for name, one in pooled if _is_within(one, margin, len(pooled))]
+    found = [
+        f"{name} ({expected_words(expected)})" for name, expected in pooled if _is_within(expected, margin, len(pooled))
+    ]
     if found:
         yield (
             f"Expected to change less than {percent(margin)} in another scope, either way: a lambda whose weight is "
@@ -141,15 +143,15 @@ def _is_within(expected: Expectation, margin: float, together: int) -> bool:
     return abs(mean) + prediction_together(expected.k, high - mean, together) < math.log1p(margin)
 
 
-def _is_beyond(one: InScope, sign: int) -> bool:
-    return one.error is not None and sign * math.log1p(one.change) > SURELY * one.error
+def _is_beyond(effect: InScope, sign: int) -> bool:
+    return effect.error is not None and sign * math.log1p(effect.change) > SURELY * effect.error
 
 
 def _sweeps(rows: Sequence[ScopeRow], expected: Expectation | None) -> Iterator[str]:
     fresh = [row.best for row in rows if row.best and row.best.stage == "confirm"]
     if fresh:
         counts = [
-            f"{sum(one.standing == standing for one in fresh)} {words}"
+            f"{sum(best.standing == standing for best in fresh)} {words}"
             for standing, words in (("confirmed helps", "confirmed to help"), ("confirmed hurts", "confirmed to hurt"))
         ]
         yield (
@@ -161,23 +163,23 @@ def _sweeps(rows: Sequence[ScopeRow], expected: Expectation | None) -> Iterator[
         yield f"On average that setting changed the objective by {words}."
 
 
-def _evidence(one: Heuristic) -> str:
-    against = "the knob's other levels" if one.kind == "prefer" else "lambda 0"
-    held = sum(check.outcome == "holds" for check in one.checks)
-    return f"Against {against} {expected_words(one.pooled)}; it held in {held} of {len(one.checks)} checks."
+def _evidence(rule: Heuristic) -> str:
+    against = "the knob's other levels" if rule.kind == "prefer" else "lambda 0"
+    held = sum(check.outcome == "holds" for check in rule.checks)
+    return f"Against {against} {expected_words(rule.pooled)}; it held in {held} of {len(rule.checks)} checks."
 
 
-def hypothesis(one: Heuristic) -> str:
+def hypothesis(rule: Heuristic) -> str:
     """Write a rule as what was tested, for those that were rejected; advice would be read as such."""
-    match one.kind:
+    match rule.kind:
         case "avoid":
-            return f"lambda with a weight of {one.level} hurts"
+            return f"lambda with a weight of {rule.level} hurts"
         case "use":
-            return f"lambda with a weight of {one.level} helps"
+            return f"lambda with a weight of {rule.level} helps"
         case "prefer":
-            return f"{one.level} is the best {HEADS.get(one.knob, one.knob)}"
+            return f"{rule.level} is the best {HEADS.get(rule.knob, rule.knob)}"
         case _:
-            assert_never(one.kind)
+            assert_never(rule.kind)
 
 
 def new_model(heuristics: Sequence[Heuristic], knobs: Sequence[KnobTable], rows: Sequence[ScopeRow]) -> Iterator[str]:
@@ -185,8 +187,8 @@ def new_model(heuristics: Sequence[Heuristic], knobs: Sequence[KnobTable], rows:
     fresh = [row.best for row in rows if row.best and row.best.stage == "confirm"]
     if not rows:
         return
-    if not any(one.kind == "use" for one in heuristics):
-        helped = sum(one.standing == "confirmed helps" for one in fresh)
+    if not any(rule.kind == "use" for rule in heuristics):
+        helped = sum(best.standing == "confirmed helps" for best in fresh)
         yield f"Begin with lambda 0: a setting of the loss is confirmed to help in {helped} of {len(rows)} scopes."
     calm = [found for knob in (LAMBDA.name, TAU.name) if (found := _calmest(knob, knobs))]
     if calm:

@@ -68,7 +68,7 @@ def _obstacle(a: Rival, b: Rival) -> str:
 
 def _differing_inputs(a: StudyRecord, b: StudyRecord) -> str:
     """Return which input of the two recipes, or of an arm that both studies have, differs."""
-    known, labels = (_inputs(a), _inputs(b)), {one.spec.cell.key: one.spec.cell.label for one in a.trials}
+    known, labels = (_inputs(a), _inputs(b)), {trial.spec.cell.key: trial.spec.cell.label for trial in a.trials}
     for arm in [BASELINE_KEY, *sorted((known[0].keys() & known[1].keys()) - {BASELINE_KEY})]:
         for field, words in INPUTS.items():
             found = [{getattr(facts, field) for facts in of.get(arm, ())} for of in known]
@@ -126,7 +126,9 @@ def _pairs(a: Guide, b: Guide, logs: tuple[Logs, Logs], margin: float) -> tuple[
 def _gains(guide: Guide, logs: Logs) -> dict[str, dict[int, float]]:
     """Log objective minus the baseline's by seed, of every setting about which the study claims something."""
     base = logs[BASELINE_KEY]
-    known = [one.key for one in guide.claims if one.metric == guide.objective and one.standing != "not comparable"]
+    known = [
+        claim.key for claim in guide.claims if claim.metric == guide.objective and claim.standing != "not comparable"
+    ]
     return {
         key: {seed: value - base[seed] for seed, value in logs[key].items() if seed in base}
         for key in known
@@ -147,7 +149,11 @@ def _first(guide: Guide) -> str:
 def _headline(a: Guide, b: Guide, pairs: tuple[Pair, ...], margin: float) -> str:
     chosen = _first(a), _first(b)
     if chosen[0] == chosen[1]:
-        same = "lambda 0" if chosen[0] == BASELINE_KEY else next(one.label for one in a.claims if one.key == chosen[0])
+        same = (
+            "lambda 0"
+            if chosen[0] == BASELINE_KEY
+            else next(claim.label for claim in a.claims if claim.key == chosen[0])
+        )
         return f"No contest: both studies take {same} first."
     if BASELINE_KEY in chosen:
         taker, other = ("A", "B") if chosen[0] == BASELINE_KEY else ("B", "A")

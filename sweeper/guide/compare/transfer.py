@@ -54,11 +54,11 @@ def transfer(a: Guide, b: Guide) -> Comparison:
         objectives=(a.objective, b.objective),
         relation=relation,
         headline=_headline(relation, matches) if _judge_alike(a, b) else _apart(a, b),
-        transfers=any(one.verdict == "transfers" for one in matches),
+        transfers=any(matched.verdict == "transfers" for matched in matches),
         matches=matches,
         unmatched=(
-            len(_keys(a) - {one.a.key for one in matches}),
-            len(_keys(b) - {one.b.key for one in matches}),
+            len(_keys(a) - {matched.a.key for matched in matches}),
+            len(_keys(b) - {matched.b.key for matched in matches}),
         ),
         differences=tuple(_differences((*a.recipe, *a.protocol), (*b.recipe, *b.protocol))),
         incomparable=tuple(_incomparable(a, b)),
@@ -118,13 +118,17 @@ def _matches(a: Guide, b: Guide, relation: Relation) -> list[Match]:
                 verdict = _verdict(here.arm, there.arm) if judged else None
                 found.append(Match(a=here.arm, b=there.arm, block=block, tau=tau, verdict=verdict))
     # The order of a reader's interest; within it, that of study A.
-    return sorted(found, key=lambda one: (VERDICTS.index(one.verdict), one.a.standing is one.b.standing is None))
+    return sorted(
+        found, key=lambda matched: (VERDICTS.index(matched.verdict), matched.a.standing is matched.b.standing is None)
+    )
 
 
 def _judge_alike(a: Guide, b: Guide) -> bool:
     """Whether both studies judge by one metric, of whatever number of samples."""
-    found = [recorded_metric(one.objective.removeprefix(INVERTED)) for one in (a, b)]
-    return a.objective == b.objective or (None not in found and len({one.metric for one in found if one}) == 1)
+    found = [recorded_metric(guide.objective.removeprefix(INVERTED)) for guide in (a, b)]
+    return a.objective == b.objective or (
+        None not in found and len({recorded.metric for recorded in found if recorded}) == 1
+    )
 
 
 def _apart(a: Guide, b: Guide) -> str:
@@ -132,7 +136,7 @@ def _apart(a: Guide, b: Guide) -> str:
 
 
 def _keys(guide: Guide) -> set[str]:
-    return {one.key for stage in guide.stages for one in stage.cells}
+    return {result.key for stage in guide.stages for result in stage.cells}
 
 
 def _bucket(setting: Dispersion) -> tuple[str, ...]:
@@ -154,12 +158,14 @@ def _taus_match(a: Arm, b: Arm, relation: Relation) -> TauMatch | None:
 
 def _settings(guide: Guide) -> list[_Known]:
     """Every setting of a study once: with its claim, else its fresh seeds, else its screen."""
-    results = {one.key: one for stage in guide.stages for one in stage.cells}
-    seen = {one.key: (stage.stage, one.change) for stage in guide.stages for one in stage.cells if one.change}
-    claims = {one.key: one for one in guide.claims if one.metric == guide.objective}
+    results = {result.key: result for stage in guide.stages for result in stage.cells}
+    seen = {
+        result.key: (stage.stage, result.change) for stage in guide.stages for result in stage.cells if result.change
+    }
+    claims = {claim.key: claim for claim in guide.claims if claim.metric == guide.objective}
     return [
-        _Known(one.cell.dispersion, _arm(guide, one.cell, claims.get(key), *seen.get(key, (None, None))))
-        for key, one in results.items()
+        _Known(result.cell.dispersion, _arm(guide, result.cell, claims.get(key), *seen.get(key, (None, None))))
+        for key, result in results.items()
     ]
 
 
@@ -230,7 +236,7 @@ def _transferred(matches: tuple[Match, ...]) -> str:
             ("reverses", "Reverses, confirmed to help in one study and to hurt in the other"),
             ("not shown to transfer", "Not shown to transfer, confirmed to help in one study only"),
         )
-        if (of := [one for one in matches if one.verdict == verdict])
+        if (of := [matched for matched in matches if matched.verdict == verdict])
     ]
     if found:
         return ". ".join(found) + "."
@@ -240,13 +246,14 @@ def _transferred(matches: tuple[Match, ...]) -> str:
 
 def _named(matches: list[Match]) -> str:
     names = "; ".join(
-        one.a.label if one.a.label == one.b.label else f"{one.a.label} (in B {one.b.label})" for one in matches[:3]
+        matched.a.label if matched.a.label == matched.b.label else f"{matched.a.label} (in B {matched.b.label})"
+        for matched in matches[:3]
     )
     return names + (f"; and {len(matches) - 3} more" if len(matches) > 3 else "")
 
 
 def _differences(a: Iterable[Item], b: Iterable[Item]) -> list[Difference]:
-    own, other = ({one.name: one.value for one in items} for items in (a, b))
+    own, other = ({item.name: item.value for item in items} for items in (a, b))
     # How a study searches does not matter here; differences in training and measurement are shown.
     names = [name for name in dict.fromkeys([*own, *other]) if own.get(name) != other.get(name)]
     hidden = {"screen", "rungs", "pruner", "confirm"}
@@ -258,25 +265,25 @@ def _differences(a: Iterable[Item], b: Iterable[Item]) -> list[Difference]:
 
 
 def _incomparable(a: Guide, b: Guide) -> list[str]:
-    names = [one.words(one.objective) for one in (a, b)]
+    names = [guide.words(guide.objective) for guide in (a, b)]
     differ = "are of different sample counts" if _judge_alike(a, b) else "are different metrics"
     reasons = [] if a.objective == b.objective else [f"{names[0]} and {names[1]} {differ}"]
     for name in MEASURED_BY:
         if _value(a.protocol, name) != _value(b.protocol, name):
             reasons.append(f"{name} differ" if name.endswith("s") else f"{name} differs")
-    hashes = [_value(one.provenance, "data hash") for one in (a, b)]
+    hashes = [_value(guide.provenance, "data hash") for guide in (a, b)]
     if hashes[0] != hashes[1] or hashes[0] in (None, "not recorded"):
         reasons.append("not known to be the same data")
     return reasons
 
 
 def _value(items: Iterable[Item], name: str) -> str | None:
-    return next((one.value for one in items if one.name == name), None)
+    return next((item.value for item in items if item.name == name), None)
 
 
 def _baseline(guide: Guide) -> Outcome | None:
     stages = [stage.baseline for stage in reversed(guide.stages) if stage.baseline]
-    one = next((base for base in stages if base.mean is not None), None)
-    if one is None or one.mean is None:
+    result = next((base for base in stages if base.mean is not None), None)
+    if result is None or result.mean is None:
         return None
-    return Outcome(metric=guide.objective, mean=one.mean, sd=one.sd, n=one.n)
+    return Outcome(metric=guide.objective, mean=result.mean, sd=result.sd, n=result.n)

@@ -24,9 +24,9 @@ def assemble_crossing(records: Sequence[StudyRecord]) -> Crossing:
     """
     chosen = members(records)
     if len(chosen.used) < FEWEST:
-        left = "; ".join(f"{one.study}: {one.reason}" for one in chosen.unused)
+        left = "; ".join(f"{unused.study}: {unused.reason}" for unused in chosen.unused)
         raise StudyError(f"fewer than two of these studies can be compared: {left or 'no other was given'}", "run them")
-    fields = _differing([one.record.study.recipe for one in chosen.used])
+    fields = _differing([member.record.study.recipe for member in chosen.used])
     if not fields:
         raise StudyError(
             "the recipes of these studies do not differ", "`sweeper compare` compares studies of one recipe"
@@ -34,10 +34,10 @@ def assemble_crossing(records: Sequence[StudyRecord]) -> Crossing:
     used = sorted(chosen.used, key=lambda one: _order(_values(one, fields)))
     common = common_of(used)
     knobs = cross_knobs(common)
-    studies = tuple(_study(one, fields) for one in used)
+    studies = tuple(_study(member, fields) for member in used)
     metric = used[0].guide.words(used[0].guide.objective)
     return Crossing(
-        title=_shared_name([one.name for one in used]),
+        title=_shared_name([member.name for member in used]),
         fields=fields,
         metric=metric,
         studies=studies,
@@ -46,7 +46,7 @@ def assemble_crossing(records: Sequence[StudyRecord]) -> Crossing:
         knobs=knobs,
         headline=headline(fields, knobs),
         points=points(fields, metric, studies, knobs),
-        unused=tuple((one.study, one.reason) for one in chosen.unused),
+        unused=tuple((unused.study, unused.reason) for unused in chosen.unused),
     )
 
 

@@ -60,13 +60,15 @@ def common_of(used: Sequence[Member]) -> Common:
         )
     every = [set(member.known.main.shared_seeds) for member in used if member.known.main]
     seeds = sorted(set.intersection(*every))
-    settings = [one for one in seen[0] if all(seeds and set(seeds) <= study.get(one, {}).keys() for study in seen)]
-    y = [np.array([[study[one][seed] for seed in seeds] for one in settings]) for study in seen]
+    settings = [
+        setting for setting in seen[0] if all(seeds and set(seeds) <= study.get(setting, {}).keys() for study in seen)
+    ]
+    y = [np.array([[study[setting][seed] for seed in seeds] for setting in settings]) for study in seen]
     return Common(settings, seeds, y, used[0].record.study.recipe.model.taps)
 
 
 def _acting(knob: Knob, common: Common) -> list[int]:
-    return [row for row, one in enumerate(common.settings) if knob.of(one) is not None]
+    return [row for row, setting in enumerate(common.settings) if knob.of(setting) is not None]
 
 
 def _levels(knob: Knob, common: Common) -> list[Hashable]:
@@ -77,7 +79,7 @@ def _levels(knob: Knob, common: Common) -> list[Hashable]:
 def _crossed(knob: Knob, common: Common) -> tuple[KnobCrossing, FTest | None]:
     rows = _acting(knob, common)
     settings = [common.settings[row] for row in rows]
-    names = [level(knob.of(one), common.taps) for one in settings]
+    names = [level(knob.of(setting), common.taps) for setting in settings]
     order = [level(one, common.taps) for one in _levels(knob, common)]
     others = {
         one.name: found
@@ -123,14 +125,14 @@ def _test(knob: Knob, effects: Sequence[Matrix], seeds: Sequence[int]) -> FTest 
     if len(estimable) < FEWEST:
         return None
     places = [*product(range(len(effects)), estimable, range(len(seeds)))]
-    found = interaction(
+    test = interaction(
         np.array([effects[study][row, at] for study, row, at in places]),
         [seeds[at] for _, _, at in places],
         [()] * len(places),
         Factor(knob.name, [row for _, row, _ in places]),
         Factor("study", [study for study, _, _ in places]),
     )
-    return found if found and found.df_residual >= FEWEST_DF else None
+    return test if test and test.df_residual >= FEWEST_DF else None
 
 
 def _adjusted(found: Sequence[tuple[KnobCrossing, FTest | None]]) -> tuple[KnobCrossing, ...]:

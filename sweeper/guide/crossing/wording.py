@@ -13,13 +13,13 @@ from sweeper.text.numbers import change, confirmed_change, spread
 def headline(fields: Sequence[str], knobs: Sequence[KnobCrossing]) -> str:
     """Say in one sentence which knobs' effects depend on the fields that differ."""
     where = _joined(fields, "and")
-    tested = [one for one in knobs if one.adjusted is not None]
-    seen = [one for one in tested if one.adjusted is not None and one.adjusted < REJECTED]
+    tested = [crossing for crossing in knobs if crossing.adjusted is not None]
+    seen = [crossing for crossing in tested if crossing.adjusted is not None and crossing.adjusted < REJECTED]
     if seen:
-        named = _joined([f"{one.words} (p = {one.adjusted:.2g})" for one in seen], "and")
+        named = _joined([f"{crossing.words} (p = {crossing.adjusted:.2g})" for crossing in seen], "and")
         return f"In the screens the effect of {named} depends on {where}: choose it anew there."
     if tested:
-        named = _joined([one.words for one in tested], "or")
+        named = _joined([crossing.words for crossing in tested], "or")
         return f"No sign in the screens that the effect of {named} depends on {where}."
     return f"Whether a knob's effect depends on {where} cannot be tested: {_why(knobs)}."
 
@@ -32,9 +32,9 @@ def points(
         _confirmed(fields, studies),
         *_baselines(fields, metric, studies),
         *(
-            f"Lowest {one.words} in the screens: {_lowest(fields, studies, one)}."
-            for one in knobs
-            if one.knob == LAMBDA.name
+            f"Lowest {crossing.words} in the screens: {_lowest(fields, studies, crossing)}."
+            for crossing in knobs
+            if crossing.knob == LAMBDA.name
         ),
         f"Each study keeps its own error of 5 %; that one or more of {len(studies)} confirms something false has a "
         f"chance of {min(100, 5 * len(studies))} % at most. What is said across studies is screening.",
@@ -42,28 +42,33 @@ def points(
 
 
 def _confirmed(fields: Sequence[str], studies: Sequence[Crossed]) -> str:
-    helps = [one for one in studies if one.standing == "confirmed helps" and one.change]
+    helps = [crossed for crossed in studies if crossed.standing == "confirmed helps" and crossed.change]
     if not helps:
-        asked = sum(bool(one.setting) for one in studies)
+        asked = sum(bool(crossed.setting) for crossed in studies)
         return (
             f"No setting is confirmed to help in any of {asked} studies with fresh seeds."
             if asked
             else "Nothing was confirmed."
         )
     return " ".join(
-        f"At {_at(fields, one)} {one.setting} helps: {claimed(one)}, confirmed on {one.change.n} fresh seeds."
-        for one in helps
-        if one.change
+        f"At {_at(fields, crossed)} {crossed.setting} helps: {claimed(crossed)}, "
+        f"confirmed on {crossed.change.n} fresh seeds."
+        for crossed in helps
+        if crossed.change
     )
 
 
-def claimed(one: Crossed) -> str:
+def claimed(crossed: Crossed) -> str:
     """Write what the fresh seeds say of a study's setting; empty where nothing was tested."""
-    return confirmed_change(one.change.mean, one.change.low, one.change.high, one.bound) if one.change else ""
+    return (
+        confirmed_change(crossed.change.mean, crossed.change.low, crossed.change.high, crossed.bound)
+        if crossed.change
+        else ""
+    )
 
 
 def _baselines(fields: Sequence[str], metric: str, studies: Sequence[Crossed]) -> tuple[str, ...]:
-    known = [one for one in studies if one.mean is not None]
+    known = [crossed for crossed in studies if crossed.mean is not None]
     # Figures of other data, or measured otherwise, cannot be compared: only changes can.
     if len(known) < 2 or any(name.startswith(("data.", "eval.")) for name in fields):
         return ()
@@ -78,11 +83,11 @@ def _lowest(fields: Sequence[str], studies: Sequence[Crossed], knob: KnobCrossin
     said = []
     for column, study in enumerate(studies):
         level = knob.lowest(column)
-        found = next((row[column] for name, row in zip(knob.levels, knob.changes, strict=True) if name == level), None)
-        if found is None:
+        effect = next((row[column] for name, row in zip(knob.levels, knob.changes, strict=True) if name == level), None)
+        if effect is None:
             continue
-        below = level if found.mean < 0 else "0"
-        said.append(f"{below} at {_at(fields, study)} ({level}: {change(found.mean, found.low, found.high)})")
+        below = level if effect.mean < 0 else "0"
+        said.append(f"{below} at {_at(fields, study)} ({level}: {change(effect.mean, effect.low, effect.high)})")
     return "; ".join(said)
 
 
@@ -91,7 +96,9 @@ def _at(fields: Sequence[str], study: Crossed) -> str:
 
 
 def _why(knobs: Sequence[KnobCrossing]) -> str:
-    return next((one.reason for one in knobs if one.reason), "the studies have no two settings in common")
+    return next(
+        (crossing.reason for crossing in knobs if crossing.reason), "the studies have no two settings in common"
+    )
 
 
 def _joined(words: Sequence[str], last: str) -> str:

@@ -75,7 +75,7 @@ def study_of(record: StudyRecord, question: str, settings: Sequence[Labelled], s
         screen = {"rungs": before.screen.rungs, "pruner": "none", "baseline_seeds": further}
         confirm["top"] = min(len(settings), MOST_TOP)
     else:
-        cells = [_cell(one, before.recipe.model.taps) for one in settings]
+        cells = [_cell(labelled, before.recipe.model.taps) for labelled in settings]
         screen = _search(before, len(cells))
     tree |= {
         "name": named_next(before.name),
@@ -98,17 +98,17 @@ def _search(before: Study, cells: int) -> Tree:
 
 def _smallest_space(settings: Sequence[Labelled], taps: Sequence[str]) -> tuple[Tree, list[Tree]]:
     """Write settings as a space that holds no others, and the settings that do not fit as cells beside it."""
-    every = [one.setting for one in settings]
+    every = [labelled.setting for labelled in settings]
     inside = every if _is_product(every) else every[:1]
-    written = [written_values(one, taps) for one in inside]
+    written = [written_values(setting, taps) for setting in inside]
     space: Tree = {knob.name: tuple(dict.fromkeys(one[knob.name] for one in written)) for knob in KNOBS}
-    return space, [_cell(one, taps) for one in settings if one.setting not in inside]
+    return space, [_cell(labelled, taps) for labelled in settings if labelled.setting not in inside]
 
 
 def _is_product(settings: Sequence[Dispersion]) -> bool:
-    sides = {knob.name: {getattr(one, knob.field) for one in settings} for knob in KNOBS}
+    sides = {knob.name: {getattr(setting, knob.field) for setting in settings} for knob in KNOBS}
     return len(sides[VARIANT.name]) == 1 and math.prod(len(side) for side in sides.values()) == len(settings)
 
 
-def _cell(one: Labelled, taps: Sequence[str]) -> Tree:
-    return {"label": one.label[:LONGEST_LABEL], **written_values(one.setting, taps)}
+def _cell(labelled: Labelled, taps: Sequence[str]) -> Tree:
+    return {"label": labelled.label[:LONGEST_LABEL], **written_values(labelled.setting, taps)}

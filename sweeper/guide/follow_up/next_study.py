@@ -44,7 +44,7 @@ class Findings(NamedTuple):
     @property
     def cells(self) -> dict[str, CellResult]:
         """Every setting by key, as the screen saw it if it did."""
-        return {one.key: one for stage in reversed(self.stages) for one in stage.cells}
+        return {result.key: result for stage in reversed(self.stages) for result in stage.cells}
 
 
 class Part(NamedTuple):
@@ -70,41 +70,41 @@ def next_study(
     spent: Cost,
 ) -> NextStudy | None:
     """Write the study that would settle this one's open questions; None if it is unfinished or none is open."""
-    found = Findings(record, stages, claims, recommendation, seeds)
-    base, going = found.main.baseline, {"waiting", "running"}
+    findings = Findings(record, stages, claims, recommendation, seeds)
+    base, going = findings.main.baseline, {"waiting", "running"}
     if base is None or base.mean is None or any(trial.state in going for trial in record.trials):
         return None
-    hopeful = sum(_is_hopeful(one) for one in found.main.cells)
-    if record.study.confirm is None and found.main.stage == "screen" and hopeful:
-        return _confirm(found, min(hopeful, TOP), spent)
-    weaker = _weaker(found)
+    hopeful = sum(_is_hopeful(result) for result in findings.main.cells)
+    if record.study.confirm is None and findings.main.stage == "screen" and hopeful:
+        return _confirm(findings, min(hopeful, TOP), spent)
+    weaker = _weaker(findings)
     if record.study.confirm is not None and not claims and weaker is None:
         return None
-    parts = [part for part in (_undecided(found), _edge(found), weaker, _relative(found)) if part]
-    return _joined(found, parts, spent) if parts else None
+    parts = [part for part in (_undecided(findings), _edge(findings), weaker, _relative(findings)) if part]
+    return _joined(findings, parts, spent) if parts else None
 
 
-def _is_hopeful(one: CellResult) -> bool:
-    stopped = one.audited or {"pruned", "diverged"} & one.states.keys()
-    return one.mean is not None and not stopped and (one.change is None or one.change.side != "above")
+def _is_hopeful(result: CellResult) -> bool:
+    stopped = result.audited or {"pruned", "diverged"} & result.states.keys()
+    return result.mean is not None and not stopped and (result.change is None or result.change.side != "above")
 
 
-def _confirm(found: Findings, top: int, spent: Cost) -> NextStudy:
-    study = confirming(found.record.study, top)
+def _confirm(findings: Findings, top: int, spent: Cost) -> NextStudy:
+    study = confirming(findings.record.study, top)
     confirm = study.confirm
     assert confirm is not None
     arms = size(study).confirm_trials // confirm.limit
-    trials = arms * min(confirm.limit, max(FEWEST_SEEDS, found.seeds.needed or confirm.limit))
+    trials = arms * min(confirm.limit, max(FEWEST_SEEDS, findings.seeds.needed or confirm.limit))
     aim = f"Confirm the {NUMBERS[top]} of the screen on fresh seeds; the run goes on where it stopped."
-    return _written(study, f"{study.name}_confirm.yaml", (aim,), trials, found.record, spent)
+    return _written(study, f"{study.name}_confirm.yaml", (aim,), trials, findings.record, spent)
 
 
-def _joined(found: Findings, parts: Sequence[Part], spent: Cost) -> NextStudy:
-    record, before = found.record, found.record.study
+def _joined(findings: Findings, parts: Sequence[Part], spent: Cost) -> NextStudy:
+    record, before = findings.record, findings.record.study
     changes: Tree = {name: value for part in parts for name, value in (part.space or {}).items()}
     space = {**before.space.model_dump(by_alias=True), **changes} if changes else None
-    settings = {one.setting: one for part in parts for one in part.settings}
-    fresh = next((part.fresh for part in parts if part.fresh), None) or _usual_seeds(found)
+    settings = {labelled.setting: labelled for part in parts for labelled in part.settings}
+    fresh = next((part.fresh for part in parts if part.fresh), None) or _usual_seeds(findings)
     question = f"What {before.name} left open: {'; '.join(part.asks for part in parts)}?"
     study = study_of(record, question, tuple(settings.values()), space, fresh)
     planned = size(study)
@@ -112,26 +112,26 @@ def _joined(found: Findings, parts: Sequence[Part], spent: Cost) -> NextStudy:
     return _written(study, f"{study.name}.yaml", aims, planned.trials + planned.confirm_trials, record, spent)
 
 
-def _usual_seeds(found: Findings) -> int:
-    confirm = found.record.study.confirm
-    if found.stages[-1].stage == "confirm":
-        return max(2, len(found.stages[-1].seeds))
+def _usual_seeds(findings: Findings) -> int:
+    confirm = findings.record.study.confirm
+    if findings.stages[-1].stage == "confirm":
+        return max(2, len(findings.stages[-1].seeds))
     if confirm is None or confirm.seeds != "auto":
         return (confirm or Confirm()).seed_count
-    return min(confirm.limit, max(FEWEST_SEEDS, found.seeds.chosen or found.seeds.needed or confirm.limit))
+    return min(confirm.limit, max(FEWEST_SEEDS, findings.seeds.chosen or findings.seeds.needed or confirm.limit))
 
 
-def _undecided(found: Findings) -> Part | None:
+def _undecided(findings: Findings) -> Part | None:
     """Retest what the fresh seeds left undecided in the recommended set, if a reasonable number more can settle it."""
-    members = found.recommendation.members if found.recommendation else ()
-    cells = found.cells
-    open_ = [claim for claim in found.claims if claim.standing in UNDECIDED and claim.key in members]
-    count = _more_seeds(found)
+    members = findings.recommendation.members if findings.recommendation else ()
+    cells = findings.cells
+    open_ = [claim for claim in findings.claims if claim.standing in UNDECIDED and claim.key in members]
+    count = _more_seeds(findings)
     if not open_ or count is None:
         return None
-    name, margin = found.record.study.name, f"{100 * found.seeds.margin:g} %"
-    enough = f"enough to see a gain of {margin} with {percent(found.seeds.power)} power"
-    if count != _needed(found):
+    name, margin = findings.record.study.name, f"{100 * findings.seeds.margin:g} %"
+    enough = f"enough to see a gain of {margin} with {percent(findings.seeds.power)} power"
+    if count != _needed(findings):
         enough = f"twice as many as before, which were enough to see a gain of {margin}, but not less"
     settings = [
         Labelled(cells[one.key].cell.dispersion, _label(cells[one.key], f"undecided in {name}")) for one in open_
@@ -145,14 +145,14 @@ def _undecided(found: Findings) -> Part | None:
     )
 
 
-def _needed(found: Findings) -> int | None:
-    return found.seeds.needed_once if found.seeds.looks else found.seeds.needed
+def _needed(findings: Findings) -> int | None:
+    return findings.seeds.needed_once if findings.seeds.looks else findings.seeds.needed
 
 
-def _more_seeds(found: Findings) -> int | None:
+def _more_seeds(findings: Findings) -> int | None:
     """How many fresh seeds are worth trying: those the margin needs or, where there were as many, twice as many."""
     # The next study gives their number, so it is judged once.
-    needed, used = _needed(found), len(found.stages[-1].seeds)
+    needed, used = _needed(findings), len(findings.stages[-1].seeds)
     if needed is None:
         return None
     count = max(2, needed) if needed > used else 2 * used
@@ -168,20 +168,20 @@ def _listed(labels: Iterable[str]) -> str:
     return "; ".join(known[:3]) + (f"; and {len(known) - 3} more" if len(known) > 3 else "")
 
 
-def _edge(found: Findings) -> Part | None:
+def _edge(findings: Findings) -> Part | None:
     """Go one step beyond the edge of lambda or tau at which the first choice lies."""
-    first = found.cells.get(found.recommendation.first) if found.recommendation else None
+    first = findings.cells.get(findings.recommendation.first) if findings.recommendation else None
     if first is None:
         return None
-    here, study = first.cell.dispersion, found.record.study
-    like = [one.cell.dispersion for one in found.main.cells]
+    here, study = first.cell.dispersion, findings.record.study
+    like = [result.cell.dispersion for result in findings.main.cells]
     # With another formula or other units tau is another quantity.
     measure = (VARIANT, TAU_UNITS, DISTANCE, FEATURES)
-    like = [one for one in like if all(knob.of(one) == knob.of(here) for knob in measure)]
+    like = [setting for setting in like if all(knob.of(setting) == knob.of(here) for knob in measure)]
     moves: dict[Knob, tuple[float, float]] = {}
     for knob in KNOBS:
         if knob.unbounded and isinstance(value := knob.of(here), float):
-            new = _beyond(knob.axis(study), {getattr(one, knob.field) for one in like}, value)
+            new = _beyond(knob.axis(study), {getattr(setting, knob.field) for setting in like}, value)
             moves |= {knob: (value, new)} if new is not None else {}
     if not moves:
         return None
@@ -217,13 +217,13 @@ def _beyond(axis: KnobAxis, tried: set[float], value: float) -> float | None:
     return new if SMALLEST <= new <= LARGEST and new not in points else None
 
 
-def _weaker(found: Findings) -> Part | None:
+def _weaker(findings: Findings) -> Part | None:
     """Go to weaker losses where everything that was measured is worse than the baseline."""
-    sides = [one.change.side for one in found.main.cells if one.change]
-    claimed = {claim.standing for claim in found.claims}
+    sides = [result.change.side for result in findings.main.cells if result.change]
+    claimed = {claim.standing for claim in findings.claims}
     if claimed != {"confirmed hurts"} and set(sides) != {"above"}:
         return None
-    smallest = min(one.cell.dispersion.lam for one in found.main.cells)
+    smallest = min(result.cell.dispersion.lam for result in findings.main.cells)
     tries = (float(f"{smallest / part:.1g}") for part in (30, 10, 3))
     lams = tuple(dict.fromkeys(lam for lam in tries if SMALLEST <= lam < smallest))
     if not lams:
@@ -236,10 +236,10 @@ def _weaker(found: Findings) -> Part | None:
     )
 
 
-def _relative(found: Findings) -> Part | None:
+def _relative(findings: Findings) -> Part | None:
     """Measure tau in units of the mean distance where more than half of an l2 study is saturated."""
-    cells, space = found.main.cells, found.record.study.space
-    flagged = sum(one.saturated for one in cells)
+    cells, space = findings.main.cells, findings.record.study.space
+    flagged = sum(result.saturated for result in cells)
     if space.tau_units != TAU_UNITS.usual or {*space.variant} != {"l2"} or 2 * flagged <= len(cells):
         return None
     if 2 in space.local_batch:

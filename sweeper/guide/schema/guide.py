@@ -112,8 +112,8 @@ class Guide(Frozen):
     @property
     def judges_by_fid(self) -> bool:
         """Whether settings were judged by FID; the study says so where it is another metric."""
-        found = recorded_metric(self.objective)
-        return found is not None and found.metric.name == "fid"
+        recorded = recorded_metric(self.objective)
+        return recorded is not None and recorded.metric.name == "fid"
 
     @property
     def main(self) -> StageResult:

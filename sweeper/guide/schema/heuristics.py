@@ -53,7 +53,7 @@ class Heuristic(Frozen):
 
     def having(self, *reaches: Reach) -> tuple[str, ...]:
         """Return the levels of these reaches, in order."""
-        return tuple(one.level for one in self.levels if one.reach in reaches)
+        return tuple(level.level for level in self.levels if level.reach in reaches)
 
 
 class MapCell(Frozen):

@@ -7,14 +7,16 @@ from sweeper.guide.wording.findings import Findings, effect_of, listed
 from sweeper.text.numbers import percent
 
 
-def use(found: Findings, claim: Claim) -> str:
+def use(findings: Findings, claim: Claim) -> str:
     """Recommend a setting that helps, together with a control that rivals it, if there is one."""
-    rival = found.rival(claim)
+    rival = findings.rival(claim)
     if rival is None:
-        return f"Use {found.label(claim.key)}"
+        return f"Use {findings.label(claim.key)}"
     if rival.outdone:
-        return f"Use the {found.arm(rival.control)}, which {times_as_much(rival)} as {found.label(claim.key)}"
-    return f"Use {found.label(claim.key)} or the {found.arm(rival.control)}: the setting is not shown to be better"
+        return f"Use the {findings.arm(rival.control)}, which {times_as_much(rival)} as {findings.label(claim.key)}"
+    return (
+        f"Use {findings.label(claim.key)} or the {findings.arm(rival.control)}: the setting is not shown to be better"
+    )
 
 
 def times_as_much(rival: ControlComparison) -> str:
@@ -23,19 +25,19 @@ def times_as_much(rival: ControlComparison) -> str:
     return f"gains {'twice' if times == '2' else f'{times} times'} as much"
 
 
-def advice(found: Findings, claim: Claim) -> tuple[str, Grade]:
+def advice(findings: Findings, claim: Claim) -> tuple[str, Grade]:
     """Return what to do about a setting that was tested on fresh seeds, and how sure that is."""
-    name = found.label(claim.key)
+    name = findings.label(claim.key)
     match claim.standing:
         case "confirmed helps":
-            return f"{_helps(found, claim)}{_beside(found, claim)}", "confirmed"
+            return f"{_helps(findings, claim)}{_beside(findings, claim)}", "confirmed"
         case "confirmed hurts":
             return f"Do not use {name}", "confirmed"
         case "equivalent":
-            within = f"{found.metric} stays within {percent(found.seeds.margin)}"
-            if found.recommendation and claim.key not in found.recommendation.members:
+            within = f"{findings.metric} stays within {percent(findings.seeds.margin)}"
+            if findings.recommendation and claim.key not in findings.recommendation.members:
                 return f"{name}: {within}, but another is shown to be better", "equivalent"
-            return f"{name} may be used or left out: {within}{_beside(found, claim)}", "equivalent"
+            return f"{name} may be used or left out: {within}{_beside(findings, claim)}", "equivalent"
         case "suggestive":
             effect = "hurt" if claim.change and claim.change.mean > 0 else "help"
             return f"{name} may {effect}: look again with more seeds", "suggestive"
@@ -45,16 +47,20 @@ def advice(found: Findings, claim: Claim) -> tuple[str, Grade]:
             return f"{name}: not comparable", "none"
 
 
-def _helps(found: Findings, claim: Claim) -> str:
-    if found.standing("confirmed helps")[0].key != claim.key:
-        return f"{found.label(claim.key)} helps as well"
-    rival = found.rival(claim)
+def _helps(findings: Findings, claim: Claim) -> str:
+    if findings.standing("confirmed helps")[0].key != claim.key:
+        return f"{findings.label(claim.key)} helps as well"
+    rival = findings.rival(claim)
     # A confirmed effect of the setting must not read as a confirmed effect of the control.
-    return f"If it has to be dispersion, use {found.label(claim.key)}" if rival and rival.outdone else use(found, claim)
+    return (
+        f"If it has to be dispersion, use {findings.label(claim.key)}"
+        if rival and rival.outdone
+        else use(findings, claim)
+    )
 
 
-def _beside(found: Findings, claim: Claim) -> str:
+def _beside(findings: Findings, claim: Claim) -> str:
     """Return a clause that names the other outcomes that are confirmed to worsen."""
-    worse = [one for one in found.side_claims if one.key == claim.key and one.standing == "confirmed hurts"]
-    changes = (f"{found.named(one.metric)} {effect_of(one)}" for one in worse if one.change)
+    worse = [one for one in findings.side_claims if one.key == claim.key and one.standing == "confirmed hurts"]
+    changes = (f"{findings.named(one.metric)} {effect_of(one)}" for one in worse if one.change)
     return f"; but confirmed to hurt: {listed(changes)}" if worse else ""

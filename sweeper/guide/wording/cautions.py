@@ -20,34 +20,34 @@ POOR_FIRST = "first train or tune lambda 0 until it draws well and repeat this s
 COPIES = 0.95  # nearest-image ratio: samples this much closer to training images than held-out images are
 
 
-def poor_baseline(found: Findings) -> tuple[str, ...]:
+def poor_baseline(findings: Findings) -> tuple[str, ...]:
     """Warn where lambda 0 itself draws poorly or copies: what changes such a model says little of a good one."""
-    measured = ((_of_baseline(found, name), least, says) for name, least, says in POOR)
+    measured = ((_of_baseline(findings, name), least, says) for name, least, says in POOR)
     said = [says.format(share(value)) for value, least, says in measured if value is not None and value < least]
     if said:
         why = ", ".join(said)
         return (f"{DRAWS_POORLY} ({why}): a change seen here may vanish once it is trained longer or tuned.",)
-    ratio = _of_baseline(found, "nearest_train_ratio")
+    ratio = _of_baseline(findings, "nearest_train_ratio")
     if ratio is None or ratio >= COPIES:
         return ()
     return (
         f"Lambda 0 itself copies: its samples lie closer to training images than held-out images do (nearest-image "
-        f"ratio {figure(ratio)}), so a lower {found.metric} may be more copying, and a higher one less.",
+        f"ratio {figure(ratio)}), so a lower {findings.metric} may be more copying, and a higher one less.",
     )
 
 
-def _of_baseline(found: Findings, metric: MetricName) -> float | None:
-    table = found.known.main
+def _of_baseline(findings: Findings, metric: MetricName) -> float | None:
+    table = findings.known.main
     if table is None or BASELINE_KEY not in table.row:
         return None
-    return table.furthest(found.record.study.recipe.eval.recorded(metric))[table.row[BASELINE_KEY]]
+    return table.furthest(findings.record.study.recipe.eval.recorded(metric))[table.row[BASELINE_KEY]]
 
 
-def hidden_harm(found: Findings) -> tuple[str, ...]:
+def hidden_harm(findings: Findings) -> tuple[str, ...]:
     """Explain why a setting whose interval lies above 0 may yet not be confirmed to hurt."""
     seen = [
-        found.label(claim.key)
-        for claim in found.claims
+        findings.label(claim.key)
+        for claim in findings.claims
         if claim.direction == "higher" and claim.standing in ("suggestive", "no evidence either way")
         if claim.change and claim.change.low is not None and claim.change.low > 0
     ]

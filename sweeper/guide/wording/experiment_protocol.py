@@ -245,5 +245,8 @@ def _confirm(study: Study, audit: SeedAudit) -> str:
 def _objectives(study: Study) -> str:
     """List a study's objectives, the first one being what judges its settings."""
     distance = study.recipe.eval.distance
-    second = ("cost" if one.is_cost else objective_name(one.recorded(), distance) for one in study.traded)
+    second = (
+        "cost" if second_objective.is_cost else objective_name(second_objective.recorded(), distance)
+        for second_objective in study.traded
+    )
     return ", ".join((objective_name(study.minimised.recorded(), distance), *second))

@@ -96,7 +96,10 @@ class Findings(NamedTuple):
         if key == BASELINE_KEY:
             return "lambda 0"
         saturated = any(
-            one.key == key and one.saturated for stage in (self.main, self.fresh) if stage for one in stage.rows
+            result.key == key and result.saturated
+            for stage in (self.main, self.fresh)
+            if stage
+            for result in stage.rows
         )
         return self.known.cells[key].label + (" ◦" if saturated else "")
 
@@ -110,44 +113,44 @@ class Findings(NamedTuple):
 def unstopped(results: Iterable[CellResult]) -> list[CellResult]:
     """The measured cells no trial of which was stopped, would have been, or diverged; lowest mean first."""
     whole = [
-        one
-        for one in results
-        if one.mean is not None and not one.audited and not {"pruned", "diverged"} & one.states.keys()
+        result
+        for result in results
+        if result.mean is not None and not result.audited and not {"pruned", "diverged"} & result.states.keys()
     ]
-    return sorted(whole, key=lambda one: (one.mean or 0.0, one.key))
+    return sorted(whole, key=lambda result: (result.mean or 0.0, result.key))
 
 
-def candidates(found: Findings) -> list[CellResult]:
+def candidates(findings: Findings) -> list[CellResult]:
     """The settings that a confirm stage would take, but for those that the screen saw worse than lambda 0.
 
     Worse is an interval wholly above it, or a mean above it by more than the margin, which is all that one seed has.
     """
-    cells = {one.key: one for one in found.main.cells}
-    chosen = (cells[key] for key in found.worth_confirming)
-    return [one for one in chosen if not (one.change and _is_worse(one.change, found.seeds.margin))]
+    cells = {result.key: result for result in findings.main.cells}
+    chosen = (cells[key] for key in findings.worth_confirming)
+    return [result for result in chosen if not (result.change and _is_worse(result.change, findings.seeds.margin))]
 
 
 def _is_worse(change: Change, margin: float) -> bool:
     return change.side == "above" or change.mean > margin
 
 
-def comparable(found: Findings) -> list[Claim]:
+def comparable(findings: Findings) -> list[Claim]:
     """Return the claims about settings that differ from the study's own in block, lambda and tau alone."""
-    return [claim for claim in found.claims if is_comparable(found, claim.key)]
+    return [claim for claim in findings.claims if is_comparable(findings, claim.key)]
 
 
-def is_comparable(found: Findings, key: str) -> bool:
+def is_comparable(findings: Findings, key: str) -> bool:
     """Whether a setting differs from the study's own in block, lambda and tau alone: in other units tau is another."""
-    cells = found.known.cells
+    cells = findings.known.cells
     own = [cell.dispersion for cell in cells.values() if cell.role == "grid" and not cell.mark]
     return not own or alike(cells[key].dispersion, own)
 
 
-def held_open(found: Findings) -> set[str]:
+def held_open(findings: Findings) -> set[str]:
     """The settings that are still open, by fresh seeds or before them; no rule about a knob may contradict them."""
-    open_claims = found.standing("confirmed helps", "equivalent", "suggestive")
-    worth = () if found.confirming else candidates(found)
-    return {*(claim.key for claim in open_claims), *(one.key for one in worth)}
+    open_claims = findings.standing("confirmed helps", "equivalent", "suggestive")
+    worth = () if findings.confirming else candidates(findings)
+    return {*(claim.key for claim in open_claims), *(result.key for result in worth)}
 
 
 def changed(result: CellResult) -> str:
@@ -155,9 +158,9 @@ def changed(result: CellResult) -> str:
     return "no shared seed with the baseline" if result.change is None else written(result.change)
 
 
-def written(found: Change) -> str:
+def written(effect: Change) -> str:
     """Write a change with its interval."""
-    return change(found.mean, found.low, found.high)
+    return change(effect.mean, effect.low, effect.high)
 
 
 def claimed(claim: Claim) -> str:

@@ -11,9 +11,9 @@ from sweeper.study.second_objectives import objective_name
 MOST_POINTS = 4  # beside the headline
 
 
-def with_front(verdict: Verdict, found: Findings, front: Front | None) -> Verdict:
+def with_front(verdict: Verdict, findings: Findings, front: Front | None) -> Verdict:
     """Add a sentence on several objectives to a verdict: before the last of its points if there is room."""
-    said = _sentence(found, front) if front else ""
+    said = _sentence(findings, front) if front else ""
     if not said:
         return verdict
     if len(verdict.points) < MOST_POINTS:
@@ -21,27 +21,27 @@ def with_front(verdict: Verdict, found: Findings, front: Front | None) -> Verdic
     return verdict.model_copy(update={"notes": (said, *verdict.notes)})
 
 
-def _sentence(found: Findings, front: Front) -> str:
+def _sentence(findings: Findings, front: Front) -> str:
     """Name the front if it has more than one member; '' for one that says no more than the objective does."""
     free = [row for row in front.judged if row.free]
     if len(free) < 2:
         return ""
-    distance = found.record.study.recipe.eval.distance
-    *first, last = (objective_name(one.metric, distance) for one in front.objectives)
+    distance = findings.record.study.recipe.eval.distance
+    *first, last = (objective_name(front_objective.metric, distance) for front_objective in front.objectives)
     names = f"{', '.join(first)} and {last}"
     where = "on fresh seeds" if free[0].stage == "confirm" else "in the screen, which claims nothing"
-    members = listed(_name(found, row) for row in free)
-    return f"Between {names}, no arm beats these in everything by its means {where}: {members}{_sure(found, front)}."
+    members = listed(_name(findings, row) for row in free)
+    return f"Between {names}, no arm beats these in everything by its means {where}: {members}{_sure(findings, front)}."
 
 
-def _sure(found: Findings, front: Front) -> str:
-    better = [_name(found, row) for row in front.judged if row.sure == "better"]
-    worse = [_name(found, row) for row in front.judged if row.sure == "dominated"]
+def _sure(findings: Findings, front: Front) -> str:
+    better = [_name(findings, row) for row in front.judged if row.sure == "better"]
+    worse = [_name(findings, row) for row in front.judged if row.sure == "dominated"]
     said = f"; confirmed better than lambda 0 in one and worse in none: {listed(better)}" if better else ""
     return said + (f"; surely dominated by lambda 0: {listed(worse)}" if worse else "")
 
 
-def _name(found: Findings, row: FrontRow) -> str:
-    if found.known.cells[row.key].role == "control":
-        return f"the {found.arm(row.label)}"
-    return "lambda 0" if row.key == BASELINE_KEY else found.label(row.key)
+def _name(findings: Findings, row: FrontRow) -> str:
+    if findings.known.cells[row.key].role == "control":
+        return f"the {findings.arm(row.label)}"
+    return "lambda 0" if row.key == BASELINE_KEY else findings.label(row.key)

@@ -53,6 +53,6 @@ def _meaning(guide: Guide) -> str:
     metric = guide.words(guide.objective)
     if guide.judges_by_fid:
         return f"how far {metric.rpartition('-')[2]} drawn images are from the training images"
-    found = recorded_metric(guide.objective.removeprefix(INVERTED))
-    shows = found.metric.shows if found else "what the study judges by"
+    recorded = recorded_metric(guide.objective.removeprefix(INVERTED))
+    shows = recorded.metric.shows if recorded else "what the study judges by"
     return f"the inverse of what shows {shows}" if guide.objective.startswith(INVERTED) else shows

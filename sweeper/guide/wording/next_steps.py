@@ -9,15 +9,15 @@ from sweeper.guide.wording.findings import Findings, candidates
 from sweeper.records import StudyRecord
 
 
-def next_steps(found: Findings) -> tuple[str, ...]:
+def next_steps(findings: Findings) -> tuple[str, ...]:
     """Return what to run next."""
-    stages = [stage for stage in (found.main, found.fresh) if stage]
-    rows = [one for stage in stages for one in _all(stage)]
+    stages = [stage for stage in (findings.main, findings.fresh) if stage]
+    rows = [result for stage in stages for result in _all(stage)]
     steps = []
-    if any(state in one.states for one in rows for state in ("waiting", "running")):
-        steps.append(f"Finish what is open: `{run_command(found.record)}` continues where it stopped.")
-    if found.confirming is None and candidates(found):
-        steps.append(_confirm_step(found))
+    if any(state in result.states for result in rows for state in ("waiting", "running")):
+        steps.append(f"Finish what is open: `{run_command(findings.record)}` continues where it stopped.")
+    if findings.confirming is None and candidates(findings):
+        steps.append(_confirm_step(findings))
     return (*steps, "Repeat at the size you care about: this study says nothing about other data or models.")
 
 
@@ -38,8 +38,8 @@ def study_file(record: StudyRecord) -> str:
     return files[0] if files and not changed else record.study.name
 
 
-def _confirm_step(found: Findings) -> str:
-    command, audit = run_command(found.record), found.seeds
-    if found.record.study.confirm is None:
+def _confirm_step(findings: Findings) -> str:
+    command, audit = run_command(findings.record), findings.seeds
+    if findings.record.study.confirm is None:
         return f"Add `confirm: {{top: {audit.top}, seeds: auto}}` to the study and run `{command}` again."
     return f"Measure the lowest {audit.top} and the baseline on fresh seeds: `{command} --stage confirm`."

@@ -68,8 +68,13 @@ def prior_art(results: Iterable[CellResult], claims: Sequence[Claim], taps: Sequ
     """Set each published figure beside this study's cells of the same setting: its claim, or else its screen."""
     settings = [result for result in results if result.cell.role == "grid"]
     return tuple(
-        PriorArt(what=one.what, published=one.figure, grade=one.grade, here=_here(one, settings, claims, taps))
-        for one in PUBLISHED
+        PriorArt(
+            what=published.what,
+            published=published.figure,
+            grade=published.grade,
+            here=_here(published, settings, claims, taps),
+        )
+        for published in PUBLISHED
     )
 
 
@@ -91,7 +96,7 @@ def _at(
     measured = [result.change for result in same if result.change]
     if not measured:
         return f"{counted(len(same), 'setting')} run, none compared with the baseline"
-    lower = sum(one.mean < 0 for one in measured)
+    lower = sum(effect.mean < 0 for effect in measured)
     return f"{counted(len(measured), 'setting')} measured, {lower} with a mean below the baseline's; no claim"
 
 

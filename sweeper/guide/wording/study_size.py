@@ -22,7 +22,7 @@ def summary(record: StudyRecord, main: StageResult, states: dict[TrialState, int
         len(main.seeds), "seed"
     )  # fmt: skip
     return (
-        size(len(main.cells), (one.cell for one in main.controls)),
+        size(len(main.cells), (result.cell for result in main.controls)),
         seeds,
         _trials(record, states),
         _cost(record, states),

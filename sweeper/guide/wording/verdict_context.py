@@ -10,57 +10,60 @@ from sweeper.text.sentences import capital
 MOST_CONTROLS = 6
 
 
-def tested(found: Findings) -> list[Claim]:
+def tested(findings: Findings) -> list[Claim]:
     """The finalists that could be compared, lowest first."""
-    comparable = (claim for claim in found.claims if claim.change and claim.standing != "not comparable")
+    comparable = (claim for claim in findings.claims if claim.change and claim.standing != "not comparable")
     return sorted(comparable, key=lambda claim: claim.change.mean if claim.change else 0.0)
 
 
-def controls(found: Findings) -> tuple[str, ...]:
+def controls(findings: Findings) -> tuple[str, ...]:
     """Compare the best setting that helps with every control arm, or report the arms' own results."""
-    helping = {claim.label for claim in found.standing("confirmed helps")[:1]}
+    helping = {claim.label for claim in findings.standing("confirmed helps")[:1]}
     lines = [
-        f"{capital(found.arm(one.control))}: {_itself(found, one)}; compared with it, {one.setting} is "
-        f"{written(one.change)}, {_against(one)}."
-        for one in found.controls
-        if one.setting in helping
+        f"{capital(findings.arm(comparison.control))}: {_itself(findings, comparison)}; "
+        f"compared with it, {comparison.setting} is {written(comparison.change)}, {_against(comparison)}."
+        for comparison in findings.controls
+        if comparison.setting in helping
     ]
-    if not found.controls:
-        arms = [claim for claim in found.side_claims if found.known.cells[claim.key].role == "control"]
-        lines = [f"{capital(found.arm(claim.label))}: {claimed(claim)}: *{claim.standing}*." for claim in arms]
+    if not findings.controls:
+        arms = [claim for claim in findings.side_claims if findings.known.cells[claim.key].role == "control"]
+        lines = [f"{capital(findings.arm(claim.label))}: {claimed(claim)}: *{claim.standing}*." for claim in arms]
     return tuple(lines[:MOST_CONTROLS])
 
 
-def _itself(found: Findings, one: ControlComparison) -> str:
-    claim = next((claim for claim in found.side_claims if claim.label == one.control), None)
-    return f"{claimed(claim) if claim else ''}: *{one.control_standing}*"
+def _itself(findings: Findings, comparison: ControlComparison) -> str:
+    claim = next((claim for claim in findings.side_claims if claim.label == comparison.control), None)
+    return f"{claimed(claim) if claim else ''}: *{comparison.control_standing}*"
 
 
-def _against(one: ControlComparison) -> str:
-    if one.better:
+def _against(comparison: ControlComparison) -> str:
+    if comparison.better:
         return "better"
-    return "worse" if one.outdone else "not shown to be better"
+    return "worse" if comparison.outdone else "not shown to be better"
 
 
-def judgement(found: Findings) -> tuple[str, ...]:
+def judgement(findings: Findings) -> tuple[str, ...]:
     """For a study that judges by a metric other than FID, explain that metric and report FID."""
-    minimised = found.record.study.minimised
+    minimised = findings.record.study.minimised
     if minimised.is_fid:
         return ()
-    name, best = minimised.evaluation.recorded("fid"), next(iter(tested(found)), None)
-    fid = next((one for one in found.side_claims if best and (one.metric, one.key) == (name, best.key)), None)
-    fate = f" {found.named(name)} of {found.label(fid.key)}: {claimed(fid)}: *{fid.standing}*." if fid else ""
+    name, best = minimised.evaluation.recorded("fid"), next(iter(tested(findings)), None)
+    fid = next(
+        (claim for claim in findings.side_claims if best and (claim.metric, claim.key) == (name, best.key)), None
+    )
+    fate = f" {findings.named(name)} of {findings.label(fid.key)}: {claimed(fid)}: *{fid.standing}*." if fid else ""
     return (f"Judged by {judged_by(minimised)}.{fate}",)
 
 
-def beside(found: Findings) -> tuple[str, ...]:
+def beside(findings: Findings) -> tuple[str, ...]:
     """Confirmed changes of other outcomes: no single metric sees everything, and FID rewards copying."""
-    objective = found.known.objective
-    confirmed = [claim for claim in found.side_claims if claim.confirmed and claim.metric != objective]
+    objective = findings.known.objective
+    confirmed = [claim for claim in findings.side_claims if claim.confirmed and claim.metric != objective]
     if not confirmed:
         return ()
     changes = (
-        f"{found.named(claim.metric)} of {found.label(claim.key)} {effect_of(claim)} (confirmed {claim.direction})"
+        f"{findings.named(claim.metric)} of {findings.label(claim.key)} {effect_of(claim)} "
+        f"(confirmed {claim.direction})"
         for claim in confirmed
     )
-    return (f"Other metrics than {found.metric}: {listed(changes)}.",)
+    return (f"Other metrics than {findings.metric}: {listed(changes)}.",)

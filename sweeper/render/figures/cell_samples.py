@@ -60,8 +60,8 @@ def read_samples(folder: Path) -> CellSamples | None:
 
 def _keys(guide: Guide) -> Iterator[str]:
     """Yield each cell once: those of the pictures first, then as tables have them; never the baseline."""
-    first = [one.key for one in guide.highlights if one.ink != "baseline"]
-    yield from dict.fromkeys([*first, *(one.key for one in guide.main.rows)])
+    first = [highlight.key for highlight in guide.highlights if highlight.ink != "baseline"]
+    yield from dict.fromkeys([*first, *(result.key for result in guide.main.rows)])
 
 
 def _small(png: bytes | None) -> str:

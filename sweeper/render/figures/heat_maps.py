@@ -22,7 +22,7 @@ UNIT = " x "  # begins a level's unit, as in "tau 0.5 x mean distance"
 
 def overview(guide: Guide) -> Painted | None:
     """Draw the grid as maps, or continuous knobs as points; None when nothing has finished, or of a single cell."""
-    means = [one.mean for one in guide.main.cells if one.mean]
+    means = [result.mean for result in guide.main.cells if result.mean]
     is_map = sum(bool(key) for page in guide.pages for row in page.keys for key in row) != 1
     if not means or min(means) <= 0 or not is_map:
         return None
@@ -61,7 +61,7 @@ def _extent(count: int) -> float:
 
 
 def _map(axes: Axes, page: GridPage, guide: Guide, shades: Shades) -> None:
-    results = {one.key: one for one in guide.main.cells}
+    results = {result.key: result for result in guide.main.cells}
     values = np.array([[shades.change.get(key or "", np.nan) for key in row] for row in page.keys])
     axes.set_facecolor("#f4f4f4")
     axes.patch.set(hatch="///", edgecolor="#9a9a9a")

@@ -42,15 +42,15 @@ class Shades(NamedTuple):
 def shades_of(guide: Guide, keys: Iterable[str]) -> Shades:
     """Work out the shades of a map from its own settings: one beside the grid may be ten times worse."""
     on_map = set(keys)
-    known = {one.key: one.change.mean for one in guide.heuristics.cells} or {
-        one.key: one.change.mean for one in guide.main.cells if one.change
+    known = {cell.key: cell.change.mean for cell in guide.heuristics.cells} or {
+        result.key: result.change.mean for result in guide.main.cells if result.change
     }
     change = {key: math.log1p(mean) for key, mean in known.items() if key in on_map and mean > -1}
-    seeds = max((one.n for one in guide.main.cells), default=1)
+    seeds = max((result.n for result in guide.main.cells), default=1)
     noise = TWO_SIDED * (guide.seeds.difference_sd or 0.0) / max(seeds, 1) ** 0.5
     widest = max(map(abs, change.values()), default=0.0)
     end = max(min(widest, max(4 * noise, WIDEST)), 1.25 * noise, 0.01)
-    near = {one.key: one.near_best for one in guide.heuristics.cells}
+    near = {cell.key: cell.near_best for cell in guide.heuristics.cells}
     return Shades(change, near, noise, end, widest > end)
 
 
@@ -73,7 +73,7 @@ def map_words(result: CellResult, shades: Shades) -> str:
 
 def map_note(guide: Guide, shades: Shades) -> str:
     """Explain the colours, figures and signs of a grid's map."""
-    on_map = [one.key for one in guide.main.cells if one.key not in guide.off_grid]
+    on_map = [result.key for result in guide.main.cells if result.key not in guide.off_grid]
     margin = percent(guide.seeds.margin)
     near = (
         f"; P: the probability of lying within {margin} of the best of all settings and lambda 0"
@@ -93,8 +93,8 @@ def explained(guide: Guide, shades: Shades) -> str:
 
 def marks_on(guide: Guide, on_map: Collection[str]) -> str:
     """Explain the signs of saturated and marked settings that are on a map."""
-    here = [one for one in guide.main.cells if one.key in on_map]
-    saturated = any(one.saturated for one in here)
+    here = [result for result in guide.main.cells if result.key in on_map]
+    saturated = any(result.saturated for result in here)
     signs = "; ◦: saturated, at the floor of the loss for more than 10 % of steps" if saturated else ""
-    marks = sorted({one.cell.mark for one in here if one.cell.mark})
+    marks = sorted({result.cell.mark for result in here if result.cell.mark})
     return signs + (f"; †: {', '.join(marks)}" if marks else "")

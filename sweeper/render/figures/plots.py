@@ -98,12 +98,16 @@ def _small(png: bytes) -> bytes:
 
 def _intervals(guide: Guide) -> Painted | None:
     stage = guide.confirm if guide.claims and guide.confirm else guide.main
-    rows = [one for one in stage.rows if one.change and one.change.low is not None and one.change.high is not None]
+    rows = [
+        result
+        for result in stage.rows
+        if result.change and result.change.low is not None and result.change.high is not None
+    ]
     if not rows or len(rows) > MOST_INTERVALS:
         return None
     canvas = Figure(figsize=(7.0, 0.9 + 0.27 * len(rows)), layout="constrained")
     axes = canvas.subplots()
-    widest = 1.5 * max(abs(one.change.mean) for one in rows if one.change) + 0.1
+    widest = 1.5 * max(abs(result.change.mean) for result in rows if result.change) + 0.1
     for place, one in enumerate(reversed(rows)):
         assert one.change is not None
         low, high = max(one.change.low or 0.0, -1.0), one.change.high or 0.0
@@ -118,10 +122,10 @@ def _intervals(guide: Guide) -> Painted | None:
     axes.axvline(0, color="black", linewidth=1)
     axes.set_ylim(-0.6, len(rows) - 0.4)
     axes.set_xlim(100 * max(-1.0, -widest), 100 * widest)
-    axes.set_yticks(range(len(rows)), [_row_label(one) for one in reversed(rows)])
+    axes.set_yticks(range(len(rows)), [_row_label(result) for result in reversed(rows)])
     axes.set_xlabel(f"change of {guide.words(guide.objective)} to the baseline, % (lower is better)")
     reach = "together" if stage.stage == "confirm" else "one comparison each"
-    cut = any((one.change.high or 0.0) > widest for one in rows if one.change)
+    cut = any((result.change.high or 0.0) > widest for result in rows if result.change)
     note = f"geometric mean and 95 % t-interval over shared seeds, {reach}; hollow: at the floor of the loss"
     note += "; an arrow: the interval goes on" if cut else ""
     return Painted(
@@ -129,12 +133,16 @@ def _intervals(guide: Guide) -> Painted | None:
     )
 
 
-def _row_label(one: CellResult) -> str:
-    return shortened(one.cell.label) + (" †" if one.cell.mark else "")
+def _row_label(result: CellResult) -> str:
+    return shortened(result.cell.label) + (" †" if result.cell.mark else "")
 
 
 def _curves(guide: Guide) -> Painted | None:
-    drawn = [one for one in guide.highlights if one.curve and all(point.low > 0 for point in one.curve)]
+    drawn = [
+        highlight
+        for highlight in guide.highlights
+        if highlight.curve and all(point.low > 0 for point in highlight.curve)
+    ]
     if not drawn:
         return None
     canvas = Figure(figsize=(6.4, 3.6), layout="constrained")
@@ -155,7 +163,7 @@ def _curves(guide: Guide) -> Painted | None:
         )
     metric = guide.words(guide.rung_objective)
     axes.set(yscale="log", xlabel="step", ylabel=metric)
-    axes.set_xticks(sorted({point.step for one in drawn for point in one.curve})[:12])
+    axes.set_xticks(sorted({point.step for highlight in drawn for point in highlight.curve})[:12])
     plain_log(axes.yaxis)
     axes.legend(frameon=False, fontsize=8)
     mean = MEANS[guide.means]
@@ -164,10 +172,10 @@ def _curves(guide: Guide) -> Painted | None:
 
 
 def _health(guide: Guide) -> Painted | None:
-    drawn = [one for one in guide.highlights if one.blocks]
+    drawn = [highlight for highlight in guide.highlights if highlight.blocks]
     if not drawn:
         return None
-    floors = any(one.floor_share is not None for one in guide.main.cells)
+    floors = any(result.floor_share is not None for result in guide.main.cells)
     canvas = Figure(figsize=(10.0 if floors else 7.0, 3.3), layout="constrained")
     panels = canvas.subplots(1, 3 if floors else 2, squeeze=False)[0]
     for one in drawn:
@@ -188,27 +196,27 @@ def _health(guide: Guide) -> Painted | None:
     return Painted(canvas, "Health of the representation by block", note)
 
 
-def _by_block(axes: Axes, one: Highlight, points: list[tuple[int, float | None]]) -> None:
+def _by_block(axes: Axes, highlight: Highlight, points: list[tuple[int, float | None]]) -> None:
     known = [(block, value) for block, value in points if value is not None and value > 0]
     if known:
         axes.plot(
             *zip(*known, strict=True),
-            "o--" if one.ink == "baseline" else "o-",
-            zorder=3 if one.ink == "baseline" else 2,
-            color=INKS[one.ink],
+            "o--" if highlight.ink == "baseline" else "o-",
+            zorder=3 if highlight.ink == "baseline" else 2,
+            color=INKS[highlight.ink],
             markersize=4,
-            label=legend_label(one),
+            label=legend_label(highlight),
         )
 
 
 def _floors(axes: Axes, guide: Guide) -> None:
-    lams = sorted({one.cell.dispersion.lam for one in guide.main.cells})
+    lams = sorted({result.cell.dispersion.lam for result in guide.main.cells})
     norm = log_norm(lams[0], lams[-1])
     points = [
-        (block, 100 * one.floor_share, one.cell.dispersion.lam)
-        for one in guide.main.cells
-        if one.floor_share is not None
-        for block in one.cell.dispersion.blocks
+        (block, 100 * result.floor_share, result.cell.dispersion.lam)
+        for result in guide.main.cells
+        if result.floor_share is not None
+        for block in result.cell.dispersion.blocks
     ]
     blocks, shares, colours = zip(*points, strict=True)
     axes.scatter(blocks, shares, c=colours, cmap="viridis", norm=norm, s=22, edgecolors="#444444", linewidths=0.4)

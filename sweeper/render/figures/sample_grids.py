@@ -20,11 +20,15 @@ def samples(guide: Guide, grids: Callable[[str], bytes | None]) -> Painted | Non
     """Draw the grids of one seed beside each other; None when no seed has the baseline's and another's."""
     stage = guide.main
     order: tuple[Ink, ...] = ("baseline", "lowest", "marked")
-    shown = [one for ink in order for one in guide.highlights if one.ink == ink]
+    shown = [highlight for ink in order for highlight in guide.highlights if highlight.ink == ink]
     if not shown or shown[0].ink != "baseline":
         return None
     for seed in stage.seeds:
-        pictures = [(one, image) for one in shown if (image := opened(grids(f"{stage.stage}.{one.key}.{seed}")))]
+        pictures = [
+            (highlight, image)
+            for highlight in shown
+            if (image := opened(grids(f"{stage.stage}.{highlight.key}.{seed}")))
+        ]
         if len(pictures) > 1 and pictures[0][0].ink == "baseline":
             return _side_by_side(pictures, seed)
     return None
@@ -43,10 +47,10 @@ def _side_by_side(pictures: list[tuple[Highlight, Image.Image]], seed: int) -> P
     wide, high = pictures[0][1].size
     # As high as the grids are at a third of the width each, and a title of three lines above them.
     canvas = Figure(figsize=(3.3 * len(pictures), 3.3 * high / wide + 0.7), layout="constrained")
-    for panel, (one, image) in zip(canvas.subplots(1, len(pictures)), pictures, strict=True):
+    for panel, (highlight, image) in zip(canvas.subplots(1, len(pictures)), pictures, strict=True):
         panel.imshow(image, interpolation="nearest")
         panel.set_axis_off()
-        panel.set_title("\n".join(_wrapped(legend_label(one))), fontsize=8)
+        panel.set_title("\n".join(_wrapped(legend_label(highlight))), fontsize=8)
     return Painted(canvas, TITLE, f"seed {seed}: {SAME}")
 
 

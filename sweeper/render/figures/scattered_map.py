@@ -24,18 +24,18 @@ NEAR = 0.9  # ringed: as likely as that near the best
 
 def scattered_map(guide: Guide) -> Painted | None:
     """Draw the settings of a random search or of tpe; None where no setting has a change to lambda 0."""
-    cells = [one for one in guide.main.cells if one.mean is not None or one.stopped_at is not None]
-    shades = shades_of(guide, {one.key for one in cells})
+    cells = [result for result in guide.main.cells if result.mean is not None or result.stopped_at is not None]
+    shades = shades_of(guide, {result.key for result in cells})
     if not shades.change:
         return None
-    counts = Counter(one.cell.dispersion.blocks for one in cells if one.key in shades.change)
+    counts = Counter(result.cell.dispersion.blocks for result in cells if result.key in shades.change)
     shown = sorted(blocks for blocks, _ in counts.most_common(MOST_PANELS))
     across = min(ACROSS, len(shown))
     down = math.ceil(len(shown) / across)
     canvas = Figure(figsize=(1.6 + 3.6 * across, 0.6 + 3.0 * down), layout="constrained")
     panels = canvas.subplots(down, across, squeeze=False, sharex=True, sharey=True)
     for panel, blocks in zip(panels.flat, shown, strict=False):
-        _panel(panel, [one for one in cells if one.cell.dispersion.blocks == blocks], shades)
+        _panel(panel, [result for result in cells if result.cell.dispersion.blocks == blocks], shades)
         panel.set_title(f"block {block_name(blocks, guide.places)}")
     for spare in panels.flat[len(shown) :]:
         spare.set_axis_off()
@@ -47,15 +47,15 @@ def scattered_map(guide: Guide) -> Painted | None:
 
 
 def _panel(axes: Axes, cells: Sequence[CellResult], shades: Shades) -> None:
-    known = [one for one in cells if one.key in shades.change]
-    stopped = [one for one in cells if one.key not in shades.change]
+    known = [result for result in cells if result.key in shades.change]
+    stopped = [result for result in cells if result.key not in shades.change]
     axes.set(xscale="log", yscale="log", xlabel="lambda", ylabel="tau")
     axes.margins(0.14)  # what is written beside a point at the edge stays inside
     axes.scatter(*_places(stopped), s=14, marker="x", c="#9a9a9a", linewidths=0.8)
-    near = [shades.near.get(one.key, 0.0) >= NEAR for one in known]
+    near = [shades.near.get(result.key, 0.0) >= NEAR for result in known]
     axes.scatter(
         *_places(known),
-        c=[shades.change[one.key] for one in known],
+        c=[shades.change[result.key] for result in known],
         cmap=colours(shades),
         norm=norm(shades),
         s=46,
@@ -70,17 +70,17 @@ def _panel(axes: Axes, cells: Sequence[CellResult], shades: Shades) -> None:
 
 
 def _places(cells: Sequence[CellResult]) -> tuple[list[float], list[float]]:
-    return [one.cell.dispersion.lam for one in cells], [one.cell.dispersion.tau for one in cells]
+    return [result.cell.dispersion.lam for result in cells], [result.cell.dispersion.tau for result in cells]
 
 
 def _note(guide: Guide, shades: Shades, cells: Sequence[CellResult], hidden: int) -> str:
     parts = [f"a point a setting, {explained(guide, shades)}"]
-    if any(shades.near.get(one.key, 0.0) >= NEAR for one in cells):
+    if any(shades.near.get(result.key, 0.0) >= NEAR for result in cells):
         parts.append(
             f"black ring: within {percent(guide.seeds.margin)} of the best, with a probability of {percent(NEAR)}"
         )
-    if any(one.key not in shades.change for one in cells):
+    if any(result.key not in shades.change for result in cells):
         parts.append("x: stopped early, or not among the settings of the surface")
     if hidden:
         parts.append(f"{hidden} more blocks in guide.json")
-    return "; ".join(parts) + marks_on(guide, {one.key for one in cells})
+    return "; ".join(parts) + marks_on(guide, {result.key for result in cells})

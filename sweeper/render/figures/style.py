@@ -38,10 +38,10 @@ def shortened(label: str) -> str:
     return (plain if len(plain) <= LONGEST else plain[: LONGEST - 1] + "…").replace("$", r"\$")
 
 
-def legend_label(one: Highlight) -> str:
+def legend_label(highlight: Highlight) -> str:
     """Describe which cell a curve shows, and why it was picked."""
-    label = shortened(one.label)
-    return label if one.ink == "baseline" else f"{WHY[one.ink]}: {label}"
+    label = shortened(highlight.label)
+    return label if highlight.ink == "baseline" else f"{WHY[highlight.ink]}: {label}"
 
 
 def log_norm(low: float, high: float) -> LogNorm:

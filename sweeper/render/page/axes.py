@@ -31,7 +31,7 @@ def axes_of(guide: Guide, cells: Sequence[CellResult]) -> tuple[tuple[Axis, ...]
 
 
 def _knob_lines(guide: Guide, cells: Sequence[CellResult]) -> list[_Line]:
-    return [_knob_line(knob, [knob.of(one.cell.dispersion) for one in cells], guide.places) for knob in KNOBS]
+    return [_knob_line(knob, [knob.of(result.cell.dispersion) for result in cells], guide.places) for knob in KNOBS]
 
 
 def _knob_line(knob: Knob, values: list[Value], taps: Sequence[str]) -> _Line:
@@ -43,14 +43,14 @@ def _knob_line(knob: Knob, values: list[Value], taps: Sequence[str]) -> _Line:
 
 
 def _figure_lines(guide: Guide, cells: Sequence[CellResult]) -> list[_Line]:
-    surface = {one.key: one for one in guide.heuristics.cells}
-    health = {one.key: one for one in guide.health}
+    surface = {cell.key: cell for cell in guide.heuristics.cells}
+    health = {cell_health.key: cell_health for cell_health in guide.health}
 
     def line(name: str, of: Callable[[CellResult], float | None]) -> _Line:
-        return _Line(Axis(name=name, span=(0.0, 1.0)), tuple(of(one) for one in cells))
+        return _Line(Axis(name=name, span=(0.0, 1.0)), tuple(of(result) for result in cells))
 
     def ratios(name: str, of: Callable[[CellResult], float | None]) -> _Line:
-        places = tuple(of(one) for one in cells)
+        places = tuple(of(result) for result in cells)
         return _Line(Axis(name=name, log=all(place is None or place > 0 for place in places)), places)
 
     def ratio(one: CellResult) -> float | None:
@@ -64,7 +64,7 @@ def _figure_lines(guide: Guide, cells: Sequence[CellResult]) -> list[_Line]:
         ratios(f"{guide.words(guide.objective)} / lambda 0's", ratio),
         line(
             f"P within {percent(guide.seeds.margin)} of best",
-            lambda one: surface[one.key].near_best if one.key in surface else None,
+            lambda result: surface[result.key].near_best if result.key in surface else None,
         ),
         line("share at the floor", healthy("floor_share")),
         ratios("norm / baseline's", healthy("norm_ratio")),

@@ -51,7 +51,7 @@ def map_tables(guide: Guide) -> str:
 
 
 def _page(guide: Guide, page: GridPage, shades: Shades) -> MapPage:
-    results = {one.key: one for one in guide.main.cells}
+    results = {result.key: result for result in guide.main.cells}
 
     def cell(key: str | None) -> MapCell:
         if key is None:

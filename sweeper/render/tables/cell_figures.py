@@ -23,7 +23,7 @@ def figures(result: CellResult | GeometricMean | None) -> str:
 def beside_baseline(stage: StageResult, results: Iterable[CellResult]) -> tuple[str, ...]:
     """Head a column with the baseline's figures on each row's own seeds; none where all are the baseline's own."""
     whole = stage.baseline.n if stage.baseline else 0
-    return (SAME_SEEDS,) if any(one.against and one.against.n != whole for one in results) else ()
+    return (SAME_SEEDS,) if any(result.against and result.against.n != whole for result in results) else ()
 
 
 def cell_text(result: CellResult, marks: Marks) -> str:
@@ -51,9 +51,9 @@ def legend(guide: Guide) -> str:
     """Explain the marks that occur in the results."""
     marks, stage = Marks.of(guide), guide.main
     parts = [averaged(guide), *marks.legend(stage)]
-    if any(one.stopped_at for one in stage.rows):
+    if any(result.stopped_at for result in stage.rows):
         parts.append("stopped at N: ended early at step N by the pruner, no claim")
-    if any(one.not_started for one in stage.rows):
+    if any(result.not_started for result in stage.rows):
         parts.append("not started: the pruner had already dropped it, no claim")
     return " · ".join([*parts, *marks.names()])
 

@@ -22,7 +22,7 @@ def claim_table(guide: Guide) -> Table:
     if stage is None or not guide.claims:
         return table((), ())
     arms = (*guide.claims, *(claim for claim in guide.side_claims if claim.metric == guide.objective))
-    results, in_looks = {one.key: one for one in stage.rows}, any(claim.look for claim in arms)
+    results, in_looks = {result.key: result for result in stage.rows}, any(claim.look for claim in arms)
     same = beside_baseline(stage, [results[claim.key] for claim in arms])
     rows: list[tuple[str, ...]] = [
         (
@@ -81,8 +81,8 @@ def _small(p: float | None) -> str:
 
 def claimed_change(claim: Claim) -> str:
     """Write what the fresh seeds say of an arm's change."""
-    found = claim.change
-    return numbers.confirmed_change(found.mean, found.low, found.high, claim.bound) if found else numbers.MISSING
+    change = claim.change
+    return numbers.confirmed_change(change.mean, change.low, change.high, claim.bound) if change else numbers.MISSING
 
 
 def _change(change: Change | None) -> str:
@@ -92,16 +92,23 @@ def _change(change: Change | None) -> str:
 def control_table(guide: Guide) -> Table:
     """Tabulate settings that help against control arms."""
     rows = [
-        (one.setting, one.control, _change(one.change), _better(one), one.control_standing) for one in guide.controls
+        (
+            comparison.setting,
+            comparison.control,
+            _change(comparison.change),
+            _better(comparison),
+            comparison.control_standing,
+        )
+        for comparison in guide.controls
     ]
     head = ("setting", "control", "setting against control [95 %]", "better?", "the control by itself")
     return table(head, rows)
 
 
-def _better(one: ControlComparison) -> str:
-    if one.better:
+def _better(comparison: ControlComparison) -> str:
+    if comparison.better:
         return "yes"
-    return "no, worse" if one.outdone else "not shown"
+    return "no, worse" if comparison.outdone else "not shown"
 
 
 def set_table(guide: Guide) -> Table:
@@ -110,8 +117,12 @@ def set_table(guide: Guide) -> Table:
     if chosen is None or len(chosen.members) > MOST_ROWS:
         return table((), ())
     marks = Marks.of(guide)
-    screen = {one.key: one for one in (guide.main.baseline, *guide.main.rows) if one}
-    fresh = {one.key: one for one in (guide.confirm.baseline, *guide.confirm.rows) if one} if guide.confirm else {}
+    screen = {result.key: result for result in (guide.main.baseline, *guide.main.rows) if result}
+    fresh = (
+        {result.key: result for result in (guide.confirm.baseline, *guide.confirm.rows) if result}
+        if guide.confirm
+        else {}
+    )
     claims = {claim.key: claim for claim in guide.claims}
     rows = [
         (

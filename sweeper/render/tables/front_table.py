@@ -27,11 +27,11 @@ SURE: Mapping[Sure, str] = {
 
 def front_table(guide: Guide) -> Table:
     """Tabulate what each arm trades, fresh seeds first."""
-    found = guide.front
-    if found is None:
+    front = guide.front
+    if front is None:
         return table((), ())
-    metrics = [one.metric for one in found.objectives]
-    controls = {one.key for one in guide.main.controls}
+    metrics = [front_objective.metric for front_objective in front.objectives]
+    controls = {result.key for result in guide.main.controls}
     rows = [
         (
             "lambda 0" if row.key == "baseline" else f"control: {row.label}" if row.key in controls else row.label,
@@ -40,7 +40,7 @@ def front_table(guide: Guide) -> Table:
             {True: "yes", False: "no", None: "not compared"}[row.free],
             _sure(row),
         )
-        for row in found.rows[:MOST_ROWS]
+        for row in front.rows[:MOST_ROWS]
     ]
     named = (objective_name(metric, guide.distance) for metric in metrics)
     return table(("arm", "seeds", *named, "non-dominated by means", "against lambda 0"), rows)
@@ -75,8 +75,10 @@ def front_caption(guide: Guide) -> str:
     """Say how the table is read."""
     if guide.front is None:
         return "Several objectives."
-    names = ", ".join(objective_name(one.metric, guide.distance) for one in guide.front.objectives)
-    costs = {one.metric for one in guide.front.objectives}.intersection(COSTS)
+    names = ", ".join(
+        objective_name(front_objective.metric, guide.distance) for front_objective in guide.front.objectives
+    )
+    costs = {front_objective.metric for front_objective in guide.front.objectives}.intersection(COSTS)
     return (
         f"Several objectives ({names}): each arm's change to lambda 0, whose own figures stand in its row. An arm is "
         "non-dominated by its means if no other arm on these seeds is as good in every objective and better in one: a "

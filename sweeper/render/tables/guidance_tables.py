@@ -11,30 +11,30 @@ from sweeper.text import numbers
 
 def guidance_table(guide: Guide) -> Table:
     """Tabulate FID over the scales of guidance, and the change to the baseline at each and at each side's best."""
-    base = next((one for one in guide.guidance if one.change_at_best is None), None)
-    arms = [one for one in guide.guidance if one is not base]
+    base = next((curve for curve in guide.guidance if curve.change_at_best is None), None)
+    arms = [curve for curve in guide.guidance if curve is not base]
     if base is None:
         return table((), ())
     rows = []
     for point in base.points:
-        found = [next((at for at in one.points if at.scale == point.scale), None) for one in arms]
+        found = [next((at for at in curve.points if at.scale == point.scale), None) for curve in arms]
         texts = [_guided(at.fid, at.change, _apart(at.against, point.fid)) if at else numbers.MISSING for at in found]
         rows.append((f"{point.scale:g}", numbers.figure(point.fid), *texts))
     at_best = [
         _guided(
-            _lowest_fid(one),
-            one.change_at_best,
-            f" at {one.best:g}{_apart(one.against_at_best, _lowest_fid(base))}",
+            _lowest_fid(curve),
+            curve.change_at_best,
+            f" at {curve.best:g}{_apart(curve.against_at_best, _lowest_fid(base))}",
         )
-        for one in arms
+        for curve in arms
     ]
     rows.append(("its own best", f"{numbers.figure(_lowest_fid(base))} at {base.best:g}", *at_best))
-    return table(("guidance scale", *(one.label for one in (base, *arms))), rows)
+    return table(("guidance scale", *(curve.label for curve in (base, *arms))), rows)
 
 
 def length_table(guide: Guide) -> Table:
     """Tabulate each arm's change of FID to the baseline by training length, a column a scale of guidance."""
-    scales = sorted({point.scale for one in guide.guidance for point in one.points})
+    scales = sorted({point.scale for curve in guide.guidance for point in curve.points})
     rows = []
     for one in guide.guidance:
         for length in one.lengths:
@@ -46,13 +46,13 @@ def length_table(guide: Guide) -> Table:
 
 def variety_table(guide: Guide) -> Table:
     """Tabulate precision and recall over the scales of guidance."""
-    scales = sorted({point.scale for one in guide.guidance for point in one.points})
+    scales = sorted({point.scale for curve in guide.guidance for point in curve.points})
     rows = []
     for scale in scales:
-        found = [next((at for at in one.points if at.scale == scale), None) for one in guide.guidance]
+        found = [next((at for at in curve.points if at.scale == scale), None) for curve in guide.guidance]
         texts = (f"{numbers.figure(at.precision)} / {numbers.figure(at.recall)}" if at else "-" for at in found)
         rows.append((f"{scale:g}", *texts))
-    return table(("precision / recall", *(one.label for one in guide.guidance)), rows)
+    return table(("precision / recall", *(curve.label for curve in guide.guidance)), rows)
 
 
 def _guided(fid: float, change: Change | None, where: str = "") -> str:

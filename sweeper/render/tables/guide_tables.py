@@ -25,7 +25,7 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
 
 def rule_table(guide: Guide) -> Table:
     """Tabulate the advice."""
-    rows = [(one.rule[:1].upper() + one.rule[1:], one.evidence, one.grade) for one in guide.rules]
+    rows = [(rule.rule[:1].upper() + rule.rule[1:], rule.evidence, rule.grade) for rule in guide.rules]
     return table(("what", "evidence", "grade"), rows)
 
 
@@ -34,9 +34,20 @@ def correlation_table(guide: Guide) -> Table:
     metric = guide.words(guide.objective)
     head = (f"over cells, against mean {metric}", "Spearman's rho [95 %]", "by chance", "cells")
     rows = []
-    for one in guide.correlations:
-        interval = "" if one.low is None or one.high is None else f" [{one.low:+.2f}, {one.high:+.2f}]"
-        rows.append((one.name, f"{one.rho:+.2f}{interval}", numbers.share(one.chance), str(one.n)))
+    for correlation in guide.correlations:
+        interval = (
+            ""
+            if correlation.low is None or correlation.high is None
+            else f" [{correlation.low:+.2f}, {correlation.high:+.2f}]"
+        )
+        rows.append(
+            (
+                correlation.name,
+                f"{correlation.rho:+.2f}{interval}",
+                numbers.share(correlation.chance),
+                str(correlation.n),
+            )
+        )
     return table(head, rows)
 
 
@@ -44,18 +55,23 @@ def prior_table(guide: Guide) -> Table:
     """Tabulate what others published beside what was seen here."""
     of = "" if guide.judges_by_fid else f" of {guide.words(guide.objective)}"
     head = ("setting", "published FID", "source", f"here: change{of} to the baseline")
-    return table(head, [(one.what, one.published, one.grade, one.here) for one in guide.prior_art])
+    return table(
+        head, [(prior_art.what, prior_art.published, prior_art.grade, prior_art.here) for prior_art in guide.prior_art]
+    )
 
 
 def item_table(name: str, items: Iterable[Item]) -> Table:
     """Tabulate named facts."""
-    return table((name, ""), [(one.name, one.value) for one in items])
+    return table((name, ""), [(item.name, item.value) for item in items])
 
 
 def model_table(guide: Guide) -> Table:
     """Tabulate whose weights were kept."""
     shown, more = guide.models[:MOST_ROWS], len(guide.models) - MOST_ROWS
-    rows = [[one.label, one.stage, ", ".join(map(str, one.seeds)), one.trials[0]] for one in shown]
+    rows = [
+        [kept_model.label, kept_model.stage, ", ".join(map(str, kept_model.seeds)), kept_model.trials[0]]
+        for kept_model in shown
+    ]
     rows += [[f"{more:,} more, listed in guide.json", "", "", ""]] if more > 0 else []
     return table(("weights kept of", "stage", "seeds", "trial of the first seed"), rows)
 
@@ -68,7 +84,7 @@ def shown_pages(guide: Guide) -> tuple[GridPage, ...]:
 
 def grid_table(guide: Guide, page: GridPage) -> Table:
     """Tabulate one page of the grid."""
-    results = {one.key: one for one in guide.main.cells}
+    results = {result.key: result for result in guide.main.cells}
     marks = Marks.of(guide)
     rows = [
         (label, *(cell_text(results[k], marks) if k else "" for k in keys))
@@ -80,53 +96,54 @@ def grid_table(guide: Guide, page: GridPage) -> Table:
 def arms_table(guide: Guide) -> Table:
     """Tabulate the baseline and the control arms, with what their training costs beside the baseline's."""
     marks, stage, metric = Marks.of(guide), guide.main, guide.words(guide.objective)
-    arms = [one for one in (stage.baseline, *stage.controls) if one]
+    arms = [result for result in (stage.baseline, *stage.controls) if result]
     same = beside_baseline(stage, arms)
     rows = [
         (
-            _arm(one),
-            cell_text(one, marks),
-            *(figures(one.against) for _ in same),
-            changed(one),
-            _training_time(one, stage.baseline),
+            _arm(result),
+            cell_text(result, marks),
+            *(figures(result.against) for _ in same),
+            changed(result),
+            _training_time(result, stage.baseline),
         )
-        for one in arms
+        for result in arms
     ]
-    first = "arm" if any(one.cell.dispersion.lam > 0 for one in arms) else "without dispersion"
+    first = "arm" if any(result.cell.dispersion.lam > 0 for result in arms) else "without dispersion"
     return table((first, metric, *same, "change to the baseline [95 %]", "training time"), rows)
 
 
-def _training_time(one: CellResult, baseline: CellResult | None) -> str:
+def _training_time(result: CellResult, baseline: CellResult | None) -> str:
     """Write how long an arm trains: the baseline in seconds, the others in its times."""
-    if one.train_s is None:
+    if result.train_s is None:
         return numbers.MISSING
-    if one.cell.role == "baseline":
-        return f"{one.train_s:.3g} s"
-    return f"x {one.train_s / baseline.train_s:.2f}" if baseline and baseline.train_s else numbers.MISSING
+    if result.cell.role == "baseline":
+        return f"{result.train_s:.3g} s"
+    return f"x {result.train_s / baseline.train_s:.2f}" if baseline and baseline.train_s else numbers.MISSING
 
 
-def _arm(one: CellResult) -> str:
-    return "baseline, lambda 0" if one.cell.role == "baseline" else f"control: {one.cell.label}"
+def _arm(result: CellResult) -> str:
+    return "baseline, lambda 0" if result.cell.role == "baseline" else f"control: {result.cell.label}"
 
 
 def selection(guide: Guide, keys: Iterable[str]) -> list[CellResult]:
     """The settings a list shows: all, or when they are too many the lowest means and the marked ones."""
     wanted = set(keys)
-    cells = [one for one in guide.main.cells if one.key in wanted]
+    cells = [result for result in guide.main.cells if result.key in wanted]
     if len(cells) <= MOST_ROWS:
         return cells
     ranked = sorted(cells, key=lambda one: (one.mean is None, one.mean or 0.0, one.key))
-    return ranked[:MOST_ROWS] + [one for one in ranked[MOST_ROWS:] if one.cell.mark]
+    return ranked[:MOST_ROWS] + [result for result in ranked[MOST_ROWS:] if result.cell.mark]
 
 
 def list_table(guide: Guide) -> Table:
     """Tabulate the settings that no page of the grid shows."""
-    keys = guide.off_grid if shown_pages(guide) else [one.key for one in guide.main.cells]
+    keys = guide.off_grid if shown_pages(guide) else [result.key for result in guide.main.cells]
     marks = Marks.of(guide)
     chosen = selection(guide, keys)
     same = beside_baseline(guide.main, chosen)
     rows = [
-        (one.cell.label, cell_text(one, marks), *(figures(one.against) for _ in same), changed(one)) for one in chosen
+        (result.cell.label, cell_text(result, marks), *(figures(result.against) for _ in same), changed(result))
+        for result in chosen
     ]
     return table(("setting", guide.words(guide.objective), *same, "change to the baseline [95 %]"), rows)
 
@@ -134,19 +151,19 @@ def list_table(guide: Guide) -> Table:
 def compared_table(guide: Guide) -> Table:
     """Tabulate the screen's paired changes; none when there are too many."""
     stage, metric = guide.main, guide.words(guide.objective)
-    measured = [one for one in stage.rows if one.change]
+    measured = [result for result in stage.rows if result.change]
     if len(measured) > MOST_ROWS:
         measured = []
     marks, base, same = Marks.of(guide), stage.baseline, beside_baseline(stage, measured)
     rows = [
         (
-            one.cell.label,
-            cell_text(one, marks),
-            *(figures(one.against) for _ in same),
-            str(one.change.n if one.change else 0),
-            changed(one),
+            result.cell.label,
+            cell_text(result, marks),
+            *(figures(result.against) for _ in same),
+            str(result.change.n if result.change else 0),
+            changed(result),
         )
-        for one in measured
+        for result in measured
     ]
     if base and rows:
         rows.insert(0, (_arm(base), cell_text(base, marks), *("" for _ in same), "", ""))
@@ -155,23 +172,25 @@ def compared_table(guide: Guide) -> Table:
 
 def health_table(guide: Guide) -> Table:
     """Tabulate the loss's health for each cell."""
-    dispersed = (one for one in guide.main.controls if one.cell.dispersion.lam > 0)
-    shown = {one.key: one for one in (*dispersed, *selection(guide, [one.key for one in guide.main.cells]))}
+    dispersed = (result for result in guide.main.controls if result.cell.dispersion.lam > 0)
+    shown = {
+        result.key: result for result in (*dispersed, *selection(guide, [result.key for result in guide.main.cells]))
+    }
     # Studies before these were recorded have tables without them.
-    spread = any(one.uniformity_change is not None or one.alignment_ratio is not None for one in guide.health)
+    spread = any(health.uniformity_change is not None or health.alignment_ratio is not None for health in guide.health)
     rows = [
         (
-            shown[one.key].cell.label + (" ◦" if shown[one.key].saturated else ""),
-            f"{one.step:,}",
-            numbers.share(one.floor_share),
-            numbers.figure(one.floor_distance),
-            numbers.figure(one.norm_ratio),
-            numbers.figure(one.effective_rank),
-            numbers.figure(one.rank_ratio),
-            *((_signed(one.uniformity_change), numbers.figure(one.alignment_ratio)) if spread else ()),
+            shown[health.key].cell.label + (" ◦" if shown[health.key].saturated else ""),
+            f"{health.step:,}",
+            numbers.share(health.floor_share),
+            numbers.figure(health.floor_distance),
+            numbers.figure(health.norm_ratio),
+            numbers.figure(health.effective_rank),
+            numbers.figure(health.rank_ratio),
+            *((_signed(health.uniformity_change), numbers.figure(health.alignment_ratio)) if spread else ()),
         )
-        for one in guide.health
-        if one.key in shown
+        for health in guide.health
+        if health.key in shown
     ]
     head = (
         "cell",
@@ -192,8 +211,8 @@ def _signed(value: float | None) -> str:
 
 def block_table(guide: Guide) -> Table:
     """Tabulate the highlighted cells' norm and rank by block."""
-    shown = [one for one in guide.highlights if one.blocks]
-    by_block = [{at.block: at for at in one.blocks} for one in shown]
+    shown = [highlight for highlight in guide.highlights if highlight.blocks]
+    by_block = [{at.block: at for at in highlight.blocks} for highlight in shown]
     rows = []
     for block in sorted({at for one in by_block for at in one}):
         found = [one.get(block) for one in by_block]
@@ -201,7 +220,7 @@ def block_table(guide: Guide) -> Table:
             f"{numbers.figure(at.feature_norm)} / {numbers.figure(at.effective_rank)}" if at else "-" for at in found
         )
         rows.append((f"block {block}", *texts))
-    return table(("norm / effective rank", *(one.label for one in shown)), rows)
+    return table(("norm / effective rank", *(highlight.label for highlight in shown)), rows)
 
 
 def outcome_directions(guide: Guide) -> str:
@@ -211,18 +230,18 @@ def outcome_directions(guide: Guide) -> str:
 
 def _outcome_metrics(guide: Guide) -> list[str]:
     """Name the metrics of the table in its order; a cell may lack some."""
-    names = {found.metric for row in guide.outcomes for found in row.outcomes}
+    names = {outcome.metric for row in guide.outcomes for outcome in row.outcomes}
     return [known.name for known in recorded_metrics(names)]
 
 
 def outcome_table(guide: Guide) -> Table:
     """Tabulate the other outcomes."""
     metrics = _outcome_metrics(guide)
-    shown = {one.key for one in selection(guide, [one.key for one in guide.main.cells])}
-    arms = {one.key for one in (guide.main.baseline, *guide.main.controls) if one}
+    shown = {result.key for result in selection(guide, [result.key for result in guide.main.cells])}
+    arms = {result.key for result in (guide.main.baseline, *guide.main.controls) if result}
     rows = []
     for row in guide.outcomes:
-        found = {one.metric: one for one in row.outcomes}
+        found = {outcome.metric: outcome for outcome in row.outcomes}
         texts = (numbers.spread(found[m].mean, found[m].sd) if m in found else numbers.MISSING for m in metrics)
         if row.key in shown | arms:
             rows.append((row.label, *texts))

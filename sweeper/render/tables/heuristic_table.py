@@ -38,21 +38,21 @@ def table_notes(guide: Guide) -> str:
 
 
 def _notes(guide: Guide) -> Iterator[str]:
-    found, margin = guide.heuristics, percent(guide.seeds.margin)
-    if found.use != "baseline" and any(one.outdone for one in guide.controls):
+    heuristics, margin = guide.heuristics, percent(guide.seeds.margin)
+    if heuristics.use != "baseline" and any(comparison.outdone for comparison in guide.controls):
         yield "For those who want dispersion anyway: a control without it gains more."
-    if found.reason:
-        yield f"Safe ranges and steps are not known: {found.reason}."
-    elif any(row.levels for row in found.rows):
+    if heuristics.reason:
+        yield f"Safe ranges and steps are not known: {heuristics.reason}."
+    elif any(row.levels for row in heuristics.rows):
         yield (
             f"*Safe*: costs at most {margin} {_against(guide)}, with a probability of 90 % or more; the 95 % interval "
             f"beside it is stricter. *Open*: shown neither to be safe nor to cost more{_likely(guide)}. A level that "
             "is not listed costs more. Ranges and changes come from a model fitted to the whole screen, its response "
             "surface: they are hints, not claims. In 95 of 100 studies all intervals of a row are right together."
         )
-    if found.use == "baseline" and any(row.against == "lowest" and row.levels for row in found.rows):
+    if heuristics.use == "baseline" and any(row.against == "lowest" and row.levels for row in heuristics.rows):
         yield "At lambda 0 the other knobs do nothing; their rows compare levels on average over all settings."
-    if any("◦" in row.safe for row in found.rows):
+    if any("◦" in row.safe for row in heuristics.rows):
         yield (
             "◦ *saturated*: the loss spent more than 10 % of steps at its floor, where it has no gradient, so that "
             "blocks and taus cannot be told apart."

@@ -141,7 +141,7 @@ def is_grid(name: str) -> bool:
 
 
 def _arms(guide: Guide) -> str:
-    disperses = any(one.cell.dispersion.lam > 0 for one in guide.main.controls)
+    disperses = any(result.cell.dispersion.lam > 0 for result in guide.main.controls)
     return "The baseline and the control arms" if disperses else "Without dispersion"
 
 

@@ -26,7 +26,7 @@ class Marks(NamedTuple):
     @classmethod
     def of(cls, guide: Guide) -> Marks:
         """Collect what a guide marks."""
-        names = dict.fromkeys(one.cell.mark for one in guide.main.rows if one.cell.mark)
+        names = dict.fromkeys(result.cell.mark for result in guide.main.rows if result.cell.mark)
         daggers = {name: DAGGERS[min(place, len(DAGGERS) - 1)] for place, name in enumerate(names)}
         arms = (*guide.claims, *(claim for claim in guide.side_claims if claim.metric == guide.objective))
         return cls(daggers, {claim.key: claim.standing for claim in arms if claim.standing in SIGNS})
@@ -40,12 +40,12 @@ class Marks(NamedTuple):
 
     def legend(self, stage: StageResult) -> list[str]:
         """Explain the signs that occur in a stage."""
-        keys = {one.key for one in stage.rows}
+        keys = {result.key for result in stage.rows}
         seen = {standing for key, standing in self.standings.items() if key in keys}
         parts = [f"{SIGNS[standing]} {SAID[standing]}" for standing in SIGNS if standing in seen]
-        if any(one.saturated for one in stage.rows):
+        if any(result.saturated for result in stage.rows):
             parts.append("◦ more than 10 % of steps at the floor of the loss: block and tau mean nothing there")
-        if any(one.audited for one in stage.cells):
+        if any(result.audited for result in stage.cells):
             parts.append("▫ would have been stopped, and ran on to check the pruner; no claim")
         return parts
 
