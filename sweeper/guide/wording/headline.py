@@ -44,9 +44,7 @@ def decided(findings: Findings) -> tuple[VerdictKind, str]:
     # Each claim has the direction that the screen saw: where that is harm everywhere, no gain was looked for.
     unhoped = all(claim.direction == "higher" for claim in findings.claims)
     if hurts:
-        none = (
-            "No setting looked better than lambda 0 in the screen" if unhoped else "No evidence that any setting helps"
-        )
+        none = NONE_HOPED if unhoped else "No evidence that any setting helps"
         return "hurts", f"{none}; {_names(findings, hurts)} confirmed to hurt, {on}."
     if unhoped:
         return (

@@ -9,7 +9,7 @@ CHANCE = 0.05
 
 
 def screened(findings: Findings) -> tuple[str, ...]:
-    """Count how many settings the screen saw above, below and around lambda 0, then name the lowest."""
+    """Count how many settings the screen saw above, below and around lambda 0."""
     main = findings.main
     if main.stage != "screen":
         return ()
@@ -23,7 +23,7 @@ def screened(findings: Findings) -> tuple[str, ...]:
             f"baseline (worse), {below:,} wholly below, {around:,} around it; "
             f"with no effect at all about {_expected(total)} would miss it by chance."
         )
-    return (*lines, *lowest_of_screen(findings))
+    return tuple(lines)
 
 
 def lowest_of_screen(findings: Findings) -> tuple[str, ...]:

@@ -48,7 +48,14 @@ def verdict(findings: Findings) -> Verdict:
             kind="no evidence",
             headline="No evidence that any setting helps: none was worth confirming on fresh seeds.",
             points=points,
-            notes=(*more, *screened(findings), *controls(findings), *_set(findings), *_left_out(findings)),
+            notes=(
+                *more,
+                *screened(findings),
+                *lowest_of_screen(findings),
+                *controls(findings),
+                *_set(findings),
+                *_left_out(findings),
+            ),
         )
     if not any(result.mean is not None for result in main.cells):
         return Verdict(
@@ -83,12 +90,11 @@ def _open(findings: Findings) -> Verdict:
         ),
         _use(findings),
     )
-    lowest = () if set(lowest_of_screen(findings)) & {*points, *more} else lowest_of_screen(findings)
     return Verdict(
         kind="confirming" if findings.confirming else "screening",
         headline=undecided(findings),
         points=points,
-        notes=(*more, *screened(findings), *lowest, *_marked(findings)[1:], *_set(findings), *_left_out(findings)),
+        notes=(*more, *screened(findings), *_marked(findings)[1:], *_set(findings), *_left_out(findings)),
     )
 
 
