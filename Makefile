@@ -34,13 +34,14 @@ UV_INSTALL := env $(UV_SETTINGS) $(BIN)/uv pip install --quiet --no-cache --pyth
 install = $(UV_INSTALL) $(1) || $(PIP_INSTALL) $(1)
 
 # torch is pinned by itself first: a range would pull the CUDA build and gigabytes with it. pip would compile what it installs on
-# one core, which takes a minute; here it is done on all (a few packages ship files that are no Python 3).
+# one core, which takes a minute; here it is done on all, without the
+# packages' tests (a few files are no Python 3).
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV) || python3 -m venv $(VENV)
 	$(PIP_INSTALL) uv -c constraints.txt || true
-	$(call install,$(TORCH_$(TORCH)) $(if $(TORCH_INDEX),--index-url '$(TORCH_INDEX)') -c constraints.txt)
-	$(call install,-e '.[dev]' --config-settings editable_mode=compat -c constraints.txt)
-	$(BIN)/python -m compileall -qq -j 0 $(VENV) sweeper trainer || true
+	@$(call install,$(TORCH_$(TORCH)) $(if $(TORCH_INDEX),--index-url '$(TORCH_INDEX)') -c constraints.txt)
+	@$(call install,-e '.[dev]' --config-settings editable_mode=compat -c constraints.txt)
+	$(BIN)/python -m compileall -qq -j 0 -x '/tests/' $(VENV) sweeper trainer || true
 	echo $(TORCH) > $@
 
 study: setup
