@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from sweeper.guide.schema.front import Front, FrontRow
-from sweeper.guide.schema.statements import Verdict
+from sweeper.guide.schema.statements import MOST_POINTS, Verdict
 from sweeper.guide.wording.findings import Findings, listed
 from sweeper.records import BASELINE_KEY
 from sweeper.study.second_objectives import objective_name
-
-MOST_POINTS = 4  # beside the headline
 
 
 def with_front(verdict: Verdict, findings: Findings, front: Front | None) -> Verdict:
