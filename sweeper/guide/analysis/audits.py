@@ -232,7 +232,7 @@ def _one(flagged: Sequence[CellResult], ratios: Mapping[str, float | None]) -> s
     grown = ratios.get(setting.key) or 0.0
     faults = [f"is saturated ({share(setting.floor_share)} of steps at the floor)"] if setting.saturated else []
     faults += [f"has features of {grown:.2g} times the baseline's norm"] if grown >= GROWN else []
-    return f"the setting to use {' and '.join(faults)}"
+    return f"the setting to use {' and '.join(faults)}; its gain may come from that, so compare with tau relative"
 
 
 def _several(flagged: Sequence[CellResult]) -> str:

@@ -65,7 +65,7 @@ def assemble_atlas(records: Sequence[StudyRecord], unread: Iterable[Unused] = ()
         - len(rules),
         lambda_unit=unit,
         unused=(*unread, *chosen.unused, *_partly(used, observed)),
-        advice=tuple(new_model(heuristics, tables, rows)),
+        advice=tuple(new_model(heuristics, tables, rows, unit)),
     )
 
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from typing import assert_never
 
 from sweeper.guide.atlas.heuristics import LEAST_SCOPES, Judged
-from sweeper.guide.atlas.schema import Expectation, Heuristic, InScope, KnobTable, ScopeRow
-from sweeper.guide.atlas.units import RELATIVE
+from sweeper.guide.atlas.schema import Expectation, Heuristic, InScope, KnobTable, LambdaUnit, ScopeRow
+from sweeper.guide.atlas.units import LAMBDA_UNITS, RELATIVE
 from sweeper.statistics.meta_analysis import LEAST_FOR_PREDICTION, prediction_together
 from sweeper.study.knobs import BLOCK, LAMBDA, TAU, VARIANT
 from sweeper.text.numbers import counted, percent, signed
@@ -182,7 +182,9 @@ def hypothesis(rule: Heuristic) -> str:
             assert_never(rule.kind)
 
 
-def new_model(heuristics: Sequence[Heuristic], knobs: Sequence[KnobTable], rows: Sequence[ScopeRow]) -> Iterator[str]:
+def new_model(
+    heuristics: Sequence[Heuristic], knobs: Sequence[KnobTable], rows: Sequence[ScopeRow], unit: LambdaUnit
+) -> Iterator[str]:
     """Say what to do with a model that none of the studies trained."""
     fresh = [row.best for row in rows if row.best and row.best.stage == "confirm"]
     if not rows:
@@ -190,16 +192,17 @@ def new_model(heuristics: Sequence[Heuristic], knobs: Sequence[KnobTable], rows:
     if not any(rule.kind == "use" for rule in heuristics):
         helped = sum(best.standing == "confirmed helps" for best in fresh)
         yield f"Begin with lambda 0: a setting of the loss is confirmed to help in {helped} of {len(rows)} scopes."
-    calm = [found for knob in (LAMBDA.name, TAU.name) if (found := _calmest(knob, knobs))]
+    calm = [found for knob in (LAMBDA.name, TAU.name) if (found := _calmest(knob, knobs, unit))]
     if calm:
         yield f"To try the loss, begin where least is at stake: {', and '.join(calm)} (screening)."
+    own = "the values of the heuristics below" if heuristics else "its template's values, as there is no heuristic yet"
     yield (
-        "`sweeper init --from FOLDER_OF_THIS_PAGE` writes a first study of your own, with the values of the heuristics "
-        "above where there are any; `sweeper plan` says what it costs."
+        f"`sweeper init --from FOLDER_OF_THIS_PAGE` writes a first study of your own, with {own}; `sweeper plan` says "
+        "what it costs."
     )
 
 
-def _calmest(name: str, knobs: Sequence[KnobTable]) -> str:
+def _calmest(name: str, knobs: Sequence[KnobTable], lambda_unit: LambdaUnit) -> str:
     """Name the level of a knob that is expected to change least for the worse in a new scope."""
     levels = [
         (level.pooled.expect_high, level.level, level.pooled)
@@ -211,7 +214,7 @@ def _calmest(name: str, knobs: Sequence[KnobTable]) -> str:
     if not levels:
         return ""
     _, level, expected = min(levels, key=lambda one: one[0])
-    what = "a lambda whose weight is" if name == LAMBDA.name else "tau of"
+    what = f"a lambda whose weight ({LAMBDA_UNITS[lambda_unit]}) is" if name == LAMBDA.name else "tau of"
     unit = "" if name == LAMBDA.name else " median distances"
     ends = f"{signed(expected.expect_low or 0.0)} to {signed(expected.expect_high or 0.0)}"
     return f"{what} {level}{unit} (expect {ends} %)"

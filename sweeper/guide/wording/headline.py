@@ -9,7 +9,7 @@ from sweeper.guide.schema.statements import Claim, VerdictKind
 from sweeper.guide.wording.advice import times_as_much
 from sweeper.guide.wording.findings import Findings, effect_of
 from sweeper.records import FINAL_STATES, TrialState
-from sweeper.text.numbers import counted, percent
+from sweeper.text.numbers import counted, percent, signed
 from sweeper.text.sentences import capital
 
 NONE_HOPED = "No setting tested looked better than lambda 0 in the screen"
@@ -77,8 +77,12 @@ def _confirmed(findings: Findings) -> tuple[list[Claim], list[Claim]]:
 def _names(findings: Findings, hurts: list[Claim]) -> str:
     if len(hurts) > 2:
         return f"{len(hurts)} of {len(findings.claims)} are"
-    names = sorted(_marked(findings, claim) or findings.label(claim.key) for claim in hurts)
+    names = sorted(f"{_marked(findings, claim) or findings.label(claim.key)}{_by(claim)}" for claim in hurts)
     return f"{' and '.join(names)} {'is' if len(hurts) == 1 else 'are'}"
+
+
+def _by(claim: Claim) -> str:
+    return f" ({signed(claim.change.mean)} %)" if claim.change else ""
 
 
 def _marked(findings: Findings, claim: Claim) -> str:

@@ -219,7 +219,7 @@ def _grade(findings: Findings, row: Heuristic) -> str:
         return f"harm confirmed on {fresh_seeds(findings.claims)}{range_too}"
     hoped = [claim for claim in findings.claims if claim.direction == "lower"]
     if not hoped:
-        return f"tested for harm alone, on {fresh_seeds(findings.claims)}{range_too}"
+        return f"harm tested on {fresh_seeds(findings.claims)}, a gain was not{range_too}"
     return f"no gain confirmed on {fresh_seeds(hoped)}{range_too}"
 
 

@@ -141,10 +141,10 @@ def _decided(findings: Findings) -> Verdict:
 
 def _with_lowest(findings: Findings, table: str) -> str:
     """Add to the table's sentence what the best of the settings without a claim showed: how far off one may be."""
-    hoped = [claim for claim in tested(findings) if claim.direction == "lower"]
-    if findings.standing("confirmed helps") or not hoped or hoped[0].standing == "equivalent":
+    known = tested(findings)
+    if findings.standing("confirmed helps") or not known or known[0].standing in ("equivalent", "confirmed hurts"):
         return table
-    lowest = hoped[0]
+    lowest = known[0]
     low = lowest.change.low if lowest.change else None
     most = f", so it gains at most {share(-low)}" if low is not None and low < 0 else ""
     return f"{table.removesuffix('.')}; lowest on fresh seeds: {findings.label(lowest.key)}, {claimed(lowest)}{most}."
@@ -169,8 +169,9 @@ def _controls_together(findings: Findings) -> tuple[str, ...]:
     best = f"is *{said(lowest)}* ({claimed(lowest)})"
     if len(arms) == 1:
         return (f"{capital(f'the {findings.arm(lowest.label)}')} {best}.",)
-    hurt = sum(claim.standing == "confirmed hurts" for claim in arms)
-    hurting = f" and {hurt} {'is' if hurt == 1 else 'are'} confirmed to hurt" if hurt else ""
+    hurt = [claim.label for claim in arms if claim.standing == "confirmed hurts"]
+    are = "is" if len(hurt) == 1 else "are"
+    hurting = f" and {len(hurt)} {are} confirmed to hurt ({listed(hurt)})" if hurt else ""
     return (f"Of {len(arms)} control arms none is confirmed to help{hurting}; the lowest, {lowest.label}, {best}.",)
 
 

@@ -26,11 +26,12 @@ def test_a_study_whose_finalists_all_looked_worse_does_not_say_that_it_looked_fo
     guide = shipped("small_data")
     assert {claim.direction for claim in guide.claims} == {"higher"}
     assert guide.verdict.headline.startswith("No setting tested looked better than lambda 0 in the screen; ")
-    assert row(guide, "lambda").grade.startswith("tested for harm alone, on 5 fresh seeds")
+    assert row(guide, "lambda").grade.startswith("harm tested on 5 fresh seeds, a gain was not")
 
 
 def test_a_null_result_says_how_much_the_best_setting_can_gain_at_most() -> None:
     best = min(shipped("block_temp").claims, key=lambda claim: claim.change.mean if claim.change else 0.0)
+    assert "+0.5 % [-7.3, +9.0], n = 5, so it gains at most 7 %" in shipped("small_data").verdict.points[0]
     assert best.change is not None
     assert best.change.low is not None
     says = f"{best.label}, -0.3 % [-10, +10], n = 8, so it gains at most {-100 * best.change.low:.0f} %."
