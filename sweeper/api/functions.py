@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import logging
@@ -263,12 +264,14 @@ def _in_a_notebook() -> Show:
 
 def _heard(progress: Callable[[Progress], object]) -> Show:
     """Log what a caller's function raises, once: a run goes on without its display."""
-    failed = False
+    failed, out = False, sys.stdout
 
     def show(seen: Progress, /) -> None:
         nonlocal failed
         try:
-            progress(seen)
+            # While Tune runs, standard output goes nowhere (`sweeper.placement.tuner`): what it prints, not the caller.
+            with contextlib.redirect_stdout(out):
+                progress(seen)
         except Exception as error:
             if not failed:
                 log.warning("the progress function failed, the run goes on: %s: %s", type(error).__name__, error)

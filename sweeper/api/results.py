@@ -49,7 +49,7 @@ class StudyGuide:
     >>> guide.verdict
     'No evidence that any setting helps or hurts, on 6 fresh seeds.'
     >>> sorted(guide.tables)
-    ['claims', 'controls', 'heuristics', 'rules', 'settings']
+    ['claims', 'controls', 'front', 'heuristics', 'other_claims', 'rules', 'settings']
     """
 
     def __init__(self, folder: Path) -> None:
@@ -92,7 +92,9 @@ class StudyGuide:
         """The guide's numbers, a frame for each of its lists.
 
         `heuristics`: a row for each level of a knob; `settings`: one for each setting and stage; `claims` on fresh
-        seeds; `controls` against settings; `rules`. A change has three columns: its middle, its low and its high.
+        seeds about the objective, and `other_claims` about control arms and other metrics; `controls` against settings;
+        `front`: what each arm trades, with second objectives; `rules`. A change has three columns: its middle, its low
+        and its high.
         """
         guide = self.model
         levels = [
@@ -105,11 +107,17 @@ class StudyGuide:
             for stage in guide.stages
             for cell in stage.cells
         ]
-        lists = {"claims": guide.claims, "controls": guide.controls, "rules": guide.rules}
+        front = [row.model_dump(mode="json", exclude_none=True) for row in guide.front.rows] if guide.front else []
+        lists = {
+            "claims": guide.claims,
+            "other_claims": guide.side_claims,
+            "controls": guide.controls,
+            "rules": guide.rules,
+        }
         found = {name: [row.model_dump(mode="json", exclude_none=True) for row in rows] for name, rows in lists.items()}
         return {
             name: pd.json_normalize(rows, sep="_")
-            for name, rows in {"heuristics": levels, "settings": settings, **found}.items()
+            for name, rows in {"heuristics": levels, "settings": settings, "front": front, **found}.items()
         }
 
     def trials(self) -> pd.DataFrame:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 import torch
@@ -39,9 +39,15 @@ class CheckedData(NamedTuple):
             f"{self.total:,} {self.kind} of {self.height} x {self.width}, {counted(self.channels, 'channel')}, "
             f"{self.held_out:,} of them held out{limited}",
             self._classes(),
+            *self._one_class(),
             *(f"note: {one} is passed over" for one in self.passed_over),
         ]
         return "\n".join(lines)
+
+    def _one_class(self) -> Iterator[str]:
+        if len(self.classes) == 1:
+            # A path one folder too high: every image below counts as of its topmost sub-folder.
+            yield "note: one class alone; each sub-folder of an image folder is a class, so is the path one too high?"
 
     def _classes(self) -> str:
         classes, counts = counted(len(self.classes), "class", "classes"), self.classes.values()

@@ -105,7 +105,8 @@ def _inputs(recipe: Recipe, facts: Facts) -> Iterator[Input]:
             "source_sha256",
             f"the code of {recipe.model.factory}",
             "what this study began with",
-            "restore the code, or give the study of the other model another name",
+            "restore the code, give the study of the other model another name, or remove what was measured by "
+            "`sweeper rm`",
         )
     yield Input(
         "encoder_sha256",

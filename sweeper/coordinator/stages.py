@@ -19,7 +19,7 @@ from sweeper.search import Search
 from sweeper.stores.retry import Patience
 from sweeper.study import fresh_seeds, further_seeds
 from sweeper.study.registration import NOTE
-from trainer.recipe import Recipe
+from trainer.recipe import ModuleRecipe, Recipe
 
 
 class Stages:
@@ -70,7 +70,11 @@ class Stages:
         """
         if self.stage == "screen" and {state for state, count in self.search.counts().items() if count} == {"failed"}:
             said = "every trial of the screen failed, so nothing is confirmed"
-            raise StudyError(said, "see `sweeper logs`, correct the cause, then run `sweeper retry`")
+            again = "`sweeper retry`"
+            if isinstance(self._study.recipe.model, ModuleRecipe):
+                # Its code belongs to the study, so a corrected module is another study's.
+                again += f", or, if your module was the cause, `sweeper rm {self._study.name}` and `sweeper run`"
+            raise StudyError(said, f"see `sweeper logs`, correct the cause, then run {again}")
         if self._looks_call_for_more():
             self._take_next_look()
         else:

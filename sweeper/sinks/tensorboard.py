@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -65,5 +66,5 @@ def _writer() -> type[SummaryWriter]:
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError as error:
-        raise SetupError("TensorBoard is not installed", "pip install 'dispersive-sweeper[tensorboard]'") from error
+        raise SetupError("TensorBoard is not installed", f"{sys.executable} -m pip install tensorboard") from error
     return SummaryWriter

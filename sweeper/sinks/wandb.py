@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -72,5 +73,5 @@ def _wandb() -> Any:
     try:
         import wandb
     except ImportError as error:
-        raise SetupError("wandb is not installed", "pip install 'dispersive-sweeper[wandb]'") from error
+        raise SetupError("wandb is not installed", f"{sys.executable} -m pip install wandb") from error
     return wandb

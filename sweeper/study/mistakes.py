@@ -16,6 +16,7 @@ from sweeper.study.control_arms import control_fields
 from sweeper.study.field_error import Loc
 from sweeper.study.source import Source
 from sweeper.study.study import Study
+from trainer.recipe import Recipe
 
 MOST = 20  # mistakes reported at once
 SENTENCES = {
@@ -103,6 +104,8 @@ def _unknown(loc: Loc, source: Source, allowed: Sequence[str]) -> Mistake:
     says = f"unknown field '{name}' in {parent}" + (f"; did you mean '{hint}'?" if hint else "")
     rank, text = source.mistake_at(loc, says, at_key=True)
     remedy = f"Write '{hint}' instead of '{name}'." if hint else f"Remove '{name}'; `sweeper schema` lists the fields."
+    if len(loc) == 1 and name in Recipe.model_fields:
+        remedy = f"It is a part of the recipe: 'recipe.{name}' after --set, and below 'recipe' in a file."
     return Mistake(rank, f"{text}\n    allowed: {', '.join(allowed)}", remedy)
 
 

@@ -42,7 +42,7 @@ def test_a_study_ends_with_a_guide_its_path_on_stdout_and_exit_0(undisturbed):
     assert done.stdout.strip() == str(place.reports / "smoke" / "guide.md")
     guide = Path(done.stdout.strip()).read_text()
     assert "on 3 fresh seeds" in guide.splitlines()[2]
-    assert "Spearman's rho of FID-500 and FID-1K" in guide
+    assert "Rank correlation (Spearman's rho) of FID-500 and FID-1K" in guide
     for picture in ("overview.png", "curves.png", "health.png", "samples.png"):
         assert f"({picture})" in guide
         assert (place.reports / "smoke" / picture).stat().st_size > 1000

@@ -171,6 +171,8 @@ class WrappedModule:
         if prediction.shape != expected:
             wants = "" if expected == x.shape else f", where {[*expected]} is expected"
             raise ValueError(f"{self.recipe.factory} predicts {[*prediction.shape]} for images {[*x.shape]}{wants}")
+        if not bool(torch.isfinite(prediction).all()):
+            raise ValueError(f"{self.recipe.factory} predicts values that are not finite when called{self._given()}")
         return tuple(TapShape(*part.shape[1:]) for part in tapped)
 
 

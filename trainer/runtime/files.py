@@ -20,6 +20,8 @@ def write_whole(path: Path, content: str | bytes, durable: bool = True) -> None:
     data = content.encode() if isinstance(content, str) else content
     # With the process id in its name: a predecessor that is still alive cannot write into our file.
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    if not path.parent.is_dir():
+        raise FileNotFoundError(errno.ENOENT, "no such folder", str(path.parent))
     try:
         with part.open("wb") as file:
             file.write(data)

@@ -130,4 +130,9 @@ def _sure(objectives: Sequence[FrontObjective], changes: Sequence[FrontChange]) 
         return "open"
     if helps:
         return "a trade" if hurts or dearer else "better"
-    return "a trade" if cheaper else "dominated"
+    if cheaper:
+        return "a trade"
+    # What nobody could decide, or made no claim about, may yet be better: it is no evidence of being the same.
+    judged = [own for objective, own in zip(objectives, changes, strict=True) if objective.metric not in COSTS]
+    decided = all(own.standing in ("confirmed hurts", "equivalent") for own in judged)
+    return "dominated" if decided else "worse in one"

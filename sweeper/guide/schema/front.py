@@ -10,7 +10,7 @@ from sweeper.records import Stage
 from trainer.recipe import Better, Frozen
 
 # An arm against lambda 0, by what the fresh seeds confirm in each objective.
-Sure = Literal["better", "a trade", "dominated", "open"]
+Sure = Literal["better", "a trade", "dominated", "worse in one", "open"]
 
 
 class FrontObjective(Frozen):

@@ -35,8 +35,8 @@ def _sentence(findings: Findings, front: Front) -> str:
 def _sure(findings: Findings, front: Front) -> str:
     better = [_name(findings, row) for row in front.judged if row.sure == "better"]
     worse = [_name(findings, row) for row in front.judged if row.sure == "dominated"]
-    said = f"; confirmed better than lambda 0 in one and worse in none: {listed(better)}" if better else ""
-    return said + (f"; surely dominated by lambda 0: {listed(worse)}" if worse else "")
+    said = f"; confirmed better than lambda 0 in one, and in none confirmed worse: {listed(better)}" if better else ""
+    return said + (f"; dominated by lambda 0, by claims: {listed(worse)}" if worse else "")
 
 
 def _name(findings: Findings, row: FrontRow) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -14,7 +14,13 @@ from sweeper.study.second_objectives import objective_name
 
 MOST_NAMED = 8
 OPEN = "#777777"
-COLOURS: Mapping[Sure, str] = {"better": "#0072B2", "a trade": "#E69F00", "dominated": "#D55E00", "open": OPEN}
+COLOURS: Mapping[Sure, str] = {
+    "better": "#0072B2",
+    "a trade": "#E69F00",
+    "dominated": "#AA0033",
+    "worse in one": "#CC79A7",
+    "open": OPEN,
+}
 
 
 def front_plot(guide: Guide) -> Painted | None:
@@ -30,9 +36,12 @@ def front_plot(guide: Guide) -> Painted | None:
         axes.set_xlabel(_axis(guide, first))
         axes.set_ylabel(_axis(guide, other))
     is_fresh = front.judged[0].stage == "confirm"
-    colours = "blue: confirmed better, orange: a trade, red: surely dominated by lambda 0, grey: nothing confirmed"
+    colours = (
+        "blue: confirmed better, orange: a trade, red: dominated by lambda 0, pink: confirmed worse in one, grey: "
+        "nothing confirmed"
+    )
     sure = colours if is_fresh else "screening, no claim"
-    note = f"means; diamond: lambda 0; filled: no other arm is better in everything; {sure}"
+    note = f"means, intervals cut at the edge; diamond: lambda 0; filled: no other arm is better in everything; {sure}"
     return Painted(canvas, f"Several objectives, {'fresh' if is_fresh else 'screening'} seeds", note)
 
 
@@ -44,7 +53,7 @@ def _axis(guide: Guide, objective: FrontObjective) -> str:
 def _panel(axes: Axes, front: Front, place: int) -> None:
     axes.axhline(0, color="black", linewidth=0.6)
     axes.axvline(0, color="black", linewidth=0.6)
-    free = [row for row in front.judged if row.free]
+    named = sorted(front.judged, key=lambda row: not row.free)[:MOST_NAMED]
     for row in front.judged:
         x, y = row.changes[0], row.changes[place]
         if x.change is None or y.change is None:
@@ -61,8 +70,17 @@ def _panel(axes: Axes, front: Front, place: int) -> None:
             markersize=6,
             linewidth=1,
         )
-        if place == 1 and row in free[:MOST_NAMED]:  # the other panels have the same x
+        if row in named:
             axes.annotate(_label(row), at, xytext=(6, 4), textcoords="offset points", fontsize=7)
+    _fit(axes, [row for row in front.judged if row.changes[0].change and row.changes[place].change], place)
+
+
+def _fit(axes: Axes, rows: Sequence[FrontRow], place: int) -> None:
+    """Let the means fill the panel: an interval that reaches far beyond them is cut by its edge."""
+    for fit, at in ((axes.set_xlim, 0), (axes.set_ylim, place)):
+        means = [0.0, *(100 * change.mean for row in rows if (change := row.changes[at].change))]
+        margin = 0.4 * (max(means) - min(means)) or 1.0
+        fit(min(means) - margin, max(means) + margin)
 
 
 def _label(row: FrontRow) -> str:

@@ -18,9 +18,10 @@ COST_NOTES: Mapping[str, str] = {
     SECONDS: "; times are of the fastest trial, in steps of 5 %, and no evidence: other load on the machine moves them",
 }
 SURE: Mapping[Sure, str] = {
-    "better": "confirmed better in one, worse in none",
+    "better": "confirmed better in one, in none confirmed worse",
     "a trade": "a trade: better in one, worse in another",
-    "dominated": "surely dominated: confirmed worse in one, better in none",
+    "dominated": "dominated: confirmed worse in one, worse or equivalent in the others",
+    "worse in one": "confirmed worse in one, the others open",
     "open": "nothing confirmed",
 }
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import logging
 import signal
@@ -97,7 +99,9 @@ def test_a_guide_is_made_again_from_a_record_and_read(tmp_path: Path):
     assert guide.path == tmp_path / "null" / "guide.md"
     assert guide.verdict in guide.path.read_text(encoding="utf-8")
     assert repr(guide).splitlines()[0] == guide.verdict
-    assert set(guide.tables) == {"heuristics", "settings", "claims", "controls", "rules"}
+    assert set(guide.tables) == {
+        *("heuristics", "settings", "claims", "other_claims", "controls", "front", "rules"),
+    }
     claims = guide.tables["claims"].set_index("key")
     said = {claim.key: claim for claim in guide.model.claims}
     assert claims["change_low"].to_dict() == {key: claim.change.low for key, claim in said.items() if claim.change}
@@ -197,6 +201,14 @@ def test_a_run_without_a_guide_says_how_it_ended(tmp_path: Path, monkeypatch: py
     assert run._repr_html_() is None
     with pytest.raises(sweeper.StudyError, match="no guide of study 'smoke' was written"):
         run.trials()
+
+
+def test_what_a_progress_function_prints_is_printed_while_tune_prints_nothing(capsys: pytest.CaptureFixture[str]):
+    show = _heard(lambda seen: print(seen.stage))
+    with contextlib.redirect_stdout(io.StringIO()):  # as sweeper.placement.tuner does
+        show(Progress(stage="screen", counts={}))
+        print("of Tune")
+    assert capsys.readouterr().out == "screen\n"
 
 
 def test_a_progress_function_that_fails_is_reported_once(caplog: pytest.LogCaptureFixture):

@@ -67,7 +67,7 @@ def test_the_pruning_audit_ranks_the_ends_of_the_screen_by_both(record: StudyRec
     table = to_markdown(_tables("pruning", guide)[0])
     assert f"FID-2500 against FID-10K at the end, Spearman's rho | {found.rho:+.2f} [" in table
     text = render_markdown(guide, {})
-    assert "Spearman's rho of FID-2500 and FID-10K at the end of the screen's trials" in text
+    assert "Rank correlation (Spearman's rho) of FID-2500 and FID-10K at the end of the screen's trials" in text
     assert "before the last by FID-2500" in text
 
 

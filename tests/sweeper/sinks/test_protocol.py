@@ -106,7 +106,7 @@ def test_a_tracker_that_is_not_installed_is_one_line_with_the_remedy(kind, modul
     monkeypatch.delitem(sys.modules, "torch.utils.tensorboard", raising=False)
     with pytest.raises(SetupError, match="not installed") as raised:
         open_sink(kind, tmp_path, "s")
-    assert raised.value.remedy == f"pip install 'dispersive-sweeper[{kind}]'"
+    assert raised.value.remedy == f"{sys.executable} -m pip install {kind}"
 
 
 def test_a_folder_with_something_else_in_it_is_not_replaced_by_tensorboards(monkeypatch, tmp_path) -> None:

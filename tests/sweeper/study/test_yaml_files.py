@@ -54,6 +54,7 @@ def refusal(path: Path, *overrides: str) -> StudyError:
     ("old", "new", "at", "says"),
     [
         ("space:", "spcae:", "5:1", "unknown field 'spcae' in the study; did you mean 'space'?"),
+        ("space:", "train:", "5:1", "unknown field 'train' in the study"),
         ("lambda:", "lam:", "7:3", "unknown field 'lam' in space; did you mean 'lambda'?"),
         ("question: q?\n", "", "1:1", "question is missing"),
         ("[0.5, 1]", "[0.5, 0]", "8:14", "space.tau.1 must be at least 1e-06; got 0"),
@@ -291,3 +292,10 @@ def test_reading_a_study_imports_no_heavy_library() -> None:
     code = f"import sweeper.study.yaml_files, sweeper.planning.size, sys; print(sorted({heavy} & sys.modules.keys()))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_part_of_the_recipe_at_the_top_is_sent_where_it_belongs(tmp_path: Path) -> None:
+    (tmp_path / "study.yaml").write_text(GOOD)
+    with pytest.raises(StudyError) as error:
+        read_study(tmp_path / "study.yaml", ["train.steps=90"])
+    assert error.value.remedy == "It is a part of the recipe: 'recipe.train' after --set, and below 'recipe' in a file."

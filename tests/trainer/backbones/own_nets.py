@@ -52,6 +52,12 @@ def a_tuple(shape: tuple[int, int, int], classes: int) -> nn.Module:
     return Tuple(shape, classes)
 
 
+def not_finite(shape: tuple[int, int, int], classes: int) -> nn.Module:
+    module = Mlp(shape, classes)
+    nn.init.constant_(module.last.bias, float("nan"))
+    return module
+
+
 class Unlabelled(Mlp):
     def forward(self, x: Tensor, time: Tensor, label: Tensor) -> Tensor:
         return super().forward(x, time, label + 1)  # beyond the embedding

@@ -71,6 +71,7 @@ def test_products_weights_are_factors_and_embeddings_are_none() -> None:
         ({"taps": ["first", "nowhere"]}, "taps names 'nowhere', which is not a sub-module"),
         ({"taps": ["first"]}, r"the output of tap 'first' must be \[B, N, D\] or \[B, D, H, W\], and is \[2, 6\]"),
         ({"taps": ["unused"]}, "tap 'unused' is not called, so it has no output"),
+        ({"factory": f"{NETS}:not_finite"}, "predicts values that are not finite when called"),
         ({"factory": f"{NETS}:a_tuple"}, "returns a tuple, not a tensor; return the prediction alone"),
         ({"factory": f"{NETS}:unlabelled"}, r"IndexError: .*own_nets.py, line \d+\) when called .* labels 0 to \d+"),
         ({"factory": f"{NETS}:failing"}, r"KeyError: .*own_nets.py, line \d+\)"),

@@ -21,6 +21,12 @@ def test_a_file_that_could_not_be_written_leaves_the_old_one_and_nothing_beside_
     assert path.read_text() == "old"
 
 
+def test_a_folder_that_is_not_there_is_named_and_no_file_of_ours(tmp_path):
+    with pytest.raises(FileNotFoundError, match="no such folder") as error:
+        write_whole(tmp_path / "nowhere" / "kept.json", "new")
+    assert error.value.filename == str(tmp_path / "nowhere")
+
+
 def test_a_folder_in_the_place_of_a_file_is_moved_aside_and_not_deleted(tmp_path):
     for number in (1, 2):
         (tmp_path / "kept.json").mkdir()
