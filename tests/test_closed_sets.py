@@ -39,7 +39,7 @@ SETS: dict[str, set[str]] = {
     "sweeper/guide/compare/schema.py: Winner": {"a", "b", "equivalent", "open"},
     "sweeper/guide/schema/heuristics.py: Against": {"lambda 0", "lowest", "setting"},
     "sweeper/guide/schema/heuristics.py: Reach": {"costs", "open", "safe", "use"},
-    "sweeper/guide/schema/front.py: Sure": {"a trade", "better", "dominated", "open"},
+    "sweeper/guide/schema/front.py: Sure": {"a trade", "better", "dominated", "open", "worse in one"},
     "sweeper/guide/schema/results.py: Ink": {"baseline", "highest", "lowest", "marked"},
     "sweeper/guide/schema/results.py: Means": {"arithmetic", "geometric"},
     "sweeper/guide/schema/results.py: Side": {"above", "around", "below", "unknown"},
