@@ -70,7 +70,7 @@ def _panel(axes: Axes, front: Front, place: int) -> None:
             markersize=6,
             linewidth=1,
         )
-        if row in named:
+        if place == 1 and row in named:  # the other panels have the same x
             axes.annotate(_label(row), at, xytext=(6, 4), textcoords="offset points", fontsize=7)
     _fit(axes, [row for row in front.judged if row.changes[0].change and row.changes[place].change], place)
 
