@@ -45,7 +45,9 @@ class Lines:
         parts += [f"{counts[state]} {state}" for state in NAMED if state in counts]
         if progress.lowest:
             parts.append(f"lowest so far {progress.lowest}")
-        left = self._time_left.setdefault(progress.stage, TimeLeft()).estimate(ended, total - ended)
+        left = self._time_left.setdefault(progress.stage, TimeLeft()).estimate(
+            ended, total - ended, "running" in counts
+        )
         return " · ".join([*parts, left] if left else parts)
 
 

@@ -23,10 +23,15 @@ class TimeLeft:
         self._before: int | None = None
         self._ends: list[float] = []
 
-    def estimate(self, ended: int, waiting: int) -> str:
-        """Note that so many have ended, and say how long the `waiting` ones take; empty while nothing is known."""
+    def estimate(self, ended: int, waiting: int, is_training: bool) -> str:
+        """Note that so many have ended, and say how long the `waiting` ones take; empty while nothing is known.
+
+        Until something is in training the clock does not run: reading data and starting Ray happen once.
+        """
         now = time.monotonic()
         self._before = ended if self._before is None else self._before
+        if ended == self._before and not is_training:
+            self._begun = now
         self._ends += [now] * (ended - self._before - len(self._ends))
         if not self._ends or not waiting:
             return ""

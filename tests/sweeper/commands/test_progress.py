@@ -22,6 +22,20 @@ def test_time_left_counts_only_what_this_run_finished(monkeypatch):
     assert lines.line(Progress(stage="screen", counts={"complete": 12, "waiting": 8})).endswith("about 4 min left")
 
 
+def test_time_left_does_not_count_the_start_of_ray(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    lines = Lines()
+    lines.line(Progress(stage="screen", counts={"waiting": 10}))
+    now[0] += 40
+    lines.line(Progress(stage="screen", counts={"waiting": 10}))
+    now[0] += 2
+    lines.line(Progress(stage="screen", counts={"waiting": 8, "running": 2}))
+    now[0] += 34
+    line = lines.line(Progress(stage="screen", counts={"complete": 1, "waiting": 8, "running": 1}))
+    assert line.endswith("about 5 min left")  # nine of 36 s since the last line without one in training
+
+
 def test_after_some_trials_it_says_how_sure_it_is_of_the_time_left_and_a_stage_begins_anew(monkeypatch):
     now = [0.0]
     monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
