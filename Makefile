@@ -23,8 +23,8 @@ ifneq ($(TORCH),$(or $(INSTALLED),cpu))
 .PHONY: $(VENV)/.installed
 endif
 
-# uv installs in a fifth of pip's time. It reads none of pip's settings, so it is handed the places that pip looks in, and where
-# it fails pip installs.
+# uv installs several times faster than pip. It reads none of pip's settings, so it is handed the places that pip looks in, and
+# where it fails pip installs.
 PIP_INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --no-compile
 pip_setting = $$(printenv $(1) || $(BIN)/pip config get global.$(2) 2>/dev/null)
 UV_SETTINGS := UV_FIND_LINKS="$$(echo $(call pip_setting,PIP_FIND_LINKS,find-links) | tr ' ' ',')" \
@@ -34,8 +34,8 @@ UV_INSTALL := env $(UV_SETTINGS) $(BIN)/uv pip install --quiet --no-cache --pyth
 install = $(UV_INSTALL) $(1) || $(PIP_INSTALL) $(1)
 
 # torch is pinned by itself first: a range would pull the CUDA build and gigabytes with it. pip would compile what it installs on
-# one core, which takes a minute; here it is done on all, without the
-# packages' tests (a few files are no Python 3).
+# one core, which takes a minute; here it is done on all, without the packages' tests (a few files are no
+# Python 3).
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV) || python3 -m venv $(VENV)
 	$(PIP_INSTALL) uv -c constraints.txt || true

@@ -54,7 +54,7 @@ def render_markdown(guide: Guide, plots: Mapping[str, Plot]) -> str:
         table_notes=table_notes(guide),
         glossary=glossary(guide),
         key=key(guide),
-        before_next=POOR_FIRST if any(DRAWS_POORLY in point for point in guide.verdict.points) else "",
+        before_next=POOR_FIRST if any(DRAWS_POORLY in point for point in guide.verdict.sentences) else "",
         failing=[f"*{name}*: {gate.says}" for name, gate in guide.gates.items() if gate.passed is False],
         floor="its floor" if forms([result.cell.dispersion for result in guide.main.rows]) else "the floor -log B",
         unsaturated=on_unsaturated([knob.name for knob in guide.knobs]),

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from sweeper.guide.schema.guide import Guide
+from sweeper.guide.wording.findings import SATURATED
 from sweeper.text.numbers import INVERTED, percent
 from trainer.recipe import recorded_metric
 
-SHARE = "10 %"  # of a trial's steps at the floor: from there on it counts as saturated
+SHARE = percent(SATURATED)  # of a trial's steps at the floor: above it counts as saturated
 
 
 def glossary(guide: Guide) -> dict[str, str]:

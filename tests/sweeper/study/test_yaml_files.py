@@ -292,10 +292,3 @@ def test_reading_a_study_imports_no_heavy_library() -> None:
     code = f"import sweeper.study.yaml_files, sweeper.planning.size, sys; print(sorted({heavy} & sys.modules.keys()))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     assert done.stdout.strip() == "[]"
-
-
-def test_a_part_of_the_recipe_at_the_top_is_sent_where_it_belongs(tmp_path: Path) -> None:
-    (tmp_path / "study.yaml").write_text(GOOD)
-    with pytest.raises(StudyError) as error:
-        read_study(tmp_path / "study.yaml", ["train.steps=90"])
-    assert error.value.remedy == "It is a part of the recipe: 'recipe.train' after --set, and below 'recipe' in a file."

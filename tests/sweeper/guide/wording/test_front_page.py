@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from sweeper.commands.report import read_record
@@ -53,3 +55,16 @@ def test_a_range_of_blocks_names_none_that_nobody_tried(tried: tuple[int, ...], 
 
 def test_trials_that_never_began_are_not_counted_as_stopped() -> None:
     assert "89 trials: 85 complete, 1 stopped early, 3 not started" in shipped("block_temp").summary
+
+
+@pytest.mark.parametrize("file", sorted((ROOT / "reports").glob("*/guide.json")), ids=lambda file: file.parent.name)
+def test_the_figures_beside_a_claim_are_of_its_own_seeds(file: Path) -> None:
+    guide = Guide.model_validate_json(file.read_bytes())
+    results = {one.key: one for one in guide.confirm.rows} if guide.confirm else {}
+    arms = (*guide.claims, *(claim for claim in guide.side_claims if claim.metric == guide.objective))
+    for claim in arms:
+        result = results[claim.key]
+        if claim.change is None or result.mean is None or result.against is None:
+            continue
+        assert result.n == result.against.n == claim.change.n
+        assert result.mean / result.against.mean == pytest.approx(1 + claim.change.mean)
